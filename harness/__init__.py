@@ -1,0 +1,1 @@
+"""modcompat: will a binary kernel module survive a debug kernel?"""

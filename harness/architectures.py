@@ -1,0 +1,63 @@
+"""The architectures: what the kernel, Debian, the compiler, QEMU and ELF call each of them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One architecture, with its name in every naming scheme that the harness meets.
+
+    kernel: ARCH of the kernel's Makefile. triplet: GNU triplet, the prefix of its compiler.
+    image: make target and file of the boot image below arch/<kernel>/boot.
+    device_trees: make also builds dtbs. elf: (e_machine, class in bits) as pyelftools names them.
+    steps: lines that a build of our configuration prints, for the progress bar's estimate.
+    """
+
+    name: str
+    kernel: str
+    debian: str
+    triplet: str
+    qemu: str
+    image: str
+    elf: tuple[str, int]
+    steps: int
+    device_trees: tuple[str, ...] = ()
+
+    @property
+    def cross_compile(self) -> str:
+        return f"{self.triplet}-"
+
+
+X86_64 = Architecture(
+    name="x86_64",
+    kernel="x86",
+    debian="amd64",
+    triplet="x86_64-linux-gnu",
+    qemu="qemu-system-x86_64",
+    image="bzImage",
+    elf=("EM_X86_64", 64),
+    steps=900,
+)
+ARM = Architecture(
+    name="arm",
+    kernel="arm",
+    debian="armhf",
+    triplet="arm-linux-gnueabihf",
+    qemu="qemu-system-arm",
+    image="zImage",
+    elf=("EM_ARM", 32),
+    steps=850,
+    device_trees=("vexpress-v2p-ca9.dtb", "vexpress-v2p-ca15-tc1.dtb"),
+)
+ARM64 = Architecture(
+    name="arm64",
+    kernel="arm64",
+    debian="arm64",
+    triplet="aarch64-linux-gnu",
+    qemu="qemu-system-aarch64",
+    image="Image",
+    elf=("EM_AARCH64", 64),
+    steps=900,
+)
+
+ARCHITECTURES = {architecture.name: architecture for architecture in (X86_64, ARM, ARM64)}

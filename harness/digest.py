@@ -1,0 +1,43 @@
+"""Content digests of files and trees."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+DIGEST = "blake2b"
+_SIZE = 20  # bytes
+
+
+def of_file(path: Path) -> str:
+    """Digest of a file's content, hexadecimal; of a symbolic link, the digest of its target's name."""
+    if path.is_symlink():
+        return of_bytes(b"link:" + bytes(path.readlink()))
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=_SIZE)).hexdigest()
+
+
+def of_bytes(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=_SIZE).hexdigest()
+
+
+def of_value(value: Mapping[str, Any]) -> str:
+    """Digest of a JSON value, independent of the order of its keys."""
+    return of_bytes(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file and symbolic link below a folder, sorted, links not followed."""
+    return sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+
+
+def of_tree(folder: Path) -> str:
+    """Digest of the names and contents of all files below a folder, `.git` left out."""
+    return of_value(
+        {
+            str(relative): of_file(path)
+            for path in files_below(folder)
+            if ".git" not in (relative := path.relative_to(folder)).parts
+        }
+    )

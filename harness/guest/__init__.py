@@ -1,0 +1,1 @@
+"""Guests: a kernel booted on an emulated board, with a shell. Knows nothing of verdicts."""

@@ -1,0 +1,103 @@
+"""Backtraces of a guest that does not answer, read from outside: registers and stacks through QMP.
+
+This needs nothing of the guest, so it also shows a CPU that spins with interrupts off, which no sysrq and
+(on ARM) no NMI reaches. Stack words that point into code are listed as a scan finds them, so a frame may be
+a leftover; the kernel's own notation for that is a question mark.
+"""
+
+import bisect
+import re
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.architectures import Architecture
+from harness.guest.qmp import Qmp, QmpRefusedError
+
+_STACK = 2048  # bytes read above the stack pointer
+_FRAMES = 16  # most frames shown of a CPU
+_CPU = re.compile(r"^CPU#(\d+)", re.M)
+# `info registers` of QEMU 7.2, target/*/cpu.c: program counter and stack pointer per architecture
+_REGISTERS = {
+    "x86_64": (re.compile(r"\bRIP=([0-9a-f]{16})"), re.compile(r"\bRSP=([0-9a-f]{16})")),
+    "arm": (re.compile(r"\bR15=([0-9a-f]{8})"), re.compile(r"\bR13=([0-9a-f]{8})")),
+    "arm64": (re.compile(r"\bPC=([0-9a-f]{16})"), re.compile(r"\bSP=([0-9a-f]{16})")),
+}
+_MODULE = re.compile(r"^(\S+) (\d+) .* (0x[0-9a-f]+)(?: \([A-Z+-]*\))?$", re.M)
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """Names for code addresses: the kernel's text, and the ranges of loaded modules.
+
+    functions: sorted (address, name). end: first address behind the kernel's text.
+    modules: (start, size, name), from /proc/modules.
+    """
+
+    functions: tuple[tuple[int, str], ...]
+    end: int
+    modules: tuple[tuple[int, int, str], ...] = ()
+
+    def name(self, address: int) -> str | None:
+        """`function+0xoffset`, `[module]+0xoffset`, or None for an address that is not code."""
+        for start, size, module in self.modules:
+            if start <= address < start + size:
+                return f"0x{address - start:x} [{module}]"
+        if not self.functions or not self.functions[0][0] <= address < self.end:
+            return None
+        start, name = self.functions[bisect.bisect_right(self.functions, (address, "\x7f")) - 1]
+        return f"{name}+0x{address - start:x}"
+
+
+def read_symbols(system_map: Path) -> tuple[tuple[tuple[int, str], ...], int]:
+    """Functions of a System.map, sorted, and the end of the kernel's text."""
+    functions, end = [], 0
+    for line in system_map.read_text().splitlines():
+        address, kind, name = line.split(" ", 2)
+        if kind in "tT":
+            functions.append((int(address, 16), name))
+        if name == "_etext":
+            end = int(address, 16)
+    return tuple(sorted(functions)), end
+
+
+def parse_modules(proc_modules: str) -> tuple[tuple[int, int, str], ...]:
+    """Ranges of the loaded modules, from the text of /proc/modules: (start, size, name)."""
+    return tuple((int(start, 16), int(size), name) for name, size, start in _MODULE.findall(proc_modules))
+
+
+def backtraces(qmp: Qmp, arch: Architecture, symbols: Symbols, folder: Path) -> list[str]:
+    """One text a CPU: where it is, and the code addresses on its stack. folder: for a scratch file."""
+    counter, pointer = _REGISTERS[arch.name]
+    qmp.command("stop")
+    text = qmp.monitor("info registers -a")
+    qmp.command("cont")
+    traces = []
+    starts = list(_CPU.finditer(text))
+    for place, found in enumerate(starts):
+        block = text[found.start() : starts[place + 1].start() if place + 1 < len(starts) else None]
+        at, stack = counter.search(block), pointer.search(block)
+        if not at or not stack:
+            continue
+        where = int(at[1], 16)
+        lines = [f"CPU {found[1]} at {symbols.name(where) or f'0x{where:x}'}"]
+        words = _stack(qmp, arch, int(stack[1], 16), int(found[1]), folder / "stack")
+        lines += [f" ? {name}" for name in _named(words, symbols)]
+        traces.append("\n".join(lines))
+    return traces
+
+
+def _named(words: Iterable[int], symbols: Symbols) -> list[str]:
+    return [name for word in words if (name := symbols.name(word))][:_FRAMES]
+
+
+def _stack(qmp: Qmp, arch: Architecture, pointer: int, cpu: int, scratch: Path) -> list[int]:
+    width, code = (8, "Q") if arch.elf[1] == 64 else (4, "I")
+    try:
+        qmp.command("memsave", val=pointer, size=_STACK, filename=str(scratch), cpu_index=cpu)
+        data = scratch.read_bytes()
+    except (QmpRefusedError, OSError):
+        return []
+    count = len(data) // width
+    return list(struct.unpack(f"<{count}{code}", data[: count * width]))

@@ -1,0 +1,201 @@
+"""A guest: booted or restored, given commands, watched, and brought back to its pristine state."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from harness.guest.backtrace import Symbols, backtraces
+from harness.guest.console import ConsoleLog
+from harness.guest.failure import Fate, GuestFailure
+from harness.guest.machine import Machine
+from harness.guest.qemu import Qemu
+from harness.guest.qmp import QmpLostError, QmpRefusedError
+from harness.guest.shell import AgentRestartedError, ChannelClosedError, NoReplyError, Output, Shell
+
+T = TypeVar("T")
+
+TAG = "pristine"
+_PANIC = b"Kernel panic - not syncing"
+_PANIC_GRACE = 3.0  # seconds that a panicked kernel may take to reset
+_REASONS = {"guest-reset": Fate.RESET, "guest-shutdown": Fate.POWERED_OFF, "guest-panic": Fate.PANICKED}
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long to wait, in seconds, on a machine of ordinary speed; scaled for slow ones.
+
+    boot: until the agent answers. command: for a reply. late: for reports that come after a timeout.
+    """
+
+    boot: float = 60.0
+    command: float = 15.0
+    late: float = 8.0
+    scale: float = 1.0
+
+    def scaled(self, scale: float) -> "Timing":
+        return Timing(self.boot * scale, self.command * scale, self.late * scale, scale)
+
+
+class Guest:
+    """One guest at a time, in one QEMU after the other.
+
+    origin: how the present state came about ("booted", "restored"). log_start: where in the console log
+    the present state begins.
+    """
+
+    def __init__(self, machine: Machine, *, folder: Path, console: Path, state: Path, timing: Timing) -> None:
+        """folder: private scratch space. console: file for the kernel log. state: qcow2 image, ours alone."""
+        self.machine = machine
+        self.timing = timing
+        self.console = ConsoleLog(console)
+        self.symbols = Symbols((), 0)
+        self.origin = ""
+        self.log_start = 0
+        self._folder = folder
+        self._state = state
+        self._qemu: Qemu | None = None
+        self._shell: Shell | None = None
+        self._failed = False
+        self._panic_scan = 0
+
+    @property
+    def qemu(self) -> Qemu:
+        if self._qemu is None:
+            raise RuntimeError("the guest is not running")
+        return self._qemu
+
+    def boot(self) -> None:
+        """Start from nothing. Raises GuestFailure, ModcompatError."""
+        self._launch(paused=False)
+        self.origin = "booted"
+        self._attempt("boot", lambda shell: shell.wait_ready(self.timing.boot))
+
+    def restore(self) -> None:
+        """Bring back the state right after boot, from the snapshot in the state image.
+
+        In place where the channel is idle; in a new QEMU after a failure, so that nothing of the failed
+        guest, nor a command it never read, reaches the restored one.
+        Raises QmpRefusedError when QEMU cannot, GuestFailure when the restored guest does not answer.
+        """
+        if self._qemu is None or self._failed or self._qemu.exit_status is not None or self._qemu.stop_reason():
+            self._launch(paused=True)
+        self.log_start = self.console.size
+        self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
+        self.qemu.qmp.command("cont")
+        self.origin = "restored"
+        self._attempt("true", lambda shell: shell.run("true", self.timing.command))
+
+    def run(self, command: str, seconds: float | None = None) -> Output:
+        """Run one line of shell in the guest. seconds: longest wait, by default the timing's.
+
+        Raises GuestFailure, which tells how the guest stopped answering; restore() or close() comes next.
+        """
+        return self._attempt(command, lambda shell: shell.run(command, seconds or self.timing.command))
+
+    def mark(self, text: str) -> int:
+        """Write a line into the kernel log and wait for it; returns the position behind it in the log.
+
+        So everything the kernel printed before is in the log, before that position.
+        Raises GuestFailure when the line does not arrive.
+        """
+        line = f"modcompat: {text}"
+        start = self.console.size
+        self.run(f"echo '{line}' >/dev/kmsg")
+        if not self.console.wait_for(line.encode(), start, self.timing.command):
+            self._failed = True
+            raise GuestFailure(
+                Fate.SILENT, f"mark {text}", self.timing.command,
+                "the kernel log does not reach the console", self.console.tail(start=self.log_start),
+            )  # fmt: skip
+        return start + self.console.read(start).index(line.encode()) + len(line)
+
+    def close(self) -> None:
+        """End the guest and its QEMU."""
+        if self._qemu:
+            self._qemu.close()
+            self._qemu = None
+            self._shell = None
+
+    def _launch(self, *, paused: bool) -> None:
+        self.close()
+        self._failed = False
+        self.log_start = self.console.size
+        self._qemu = Qemu(
+            self.machine, folder=self._folder, console=self.console.path, state=self._state, paused=paused
+        )
+        self._shell = Shell(self._qemu.channel, self._watch, shared=self.machine.shared_uart)
+
+    def _attempt(self, command: str, work: Callable[[Shell], T]) -> T:
+        assert self._shell is not None
+        started = time.monotonic()
+        self._panic_scan = self.log_start
+        try:
+            return work(self._shell)
+        except (NoReplyError, ChannelClosedError, AgentRestartedError, _Gone) as error:
+            self._failed = True
+            self._tell(error, command, time.monotonic() - started)
+
+    def _watch(self) -> float | None:
+        """Look whether the guest is still there, while a reply is awaited."""
+        if self.qemu.exit_status is not None or self.qemu.stop_reason():
+            raise _Gone
+        # A panicked kernel that cannot reset its board just stops. The words alone prove nothing
+        # (anyone can print them), so they only shorten the wait.
+        start = max(self.log_start, self._panic_scan - len(_PANIC))
+        fresh = self.console.read(start)
+        self._panic_scan = start + len(fresh)
+        return _PANIC_GRACE * self.timing.scale if _PANIC in fresh else None
+
+    def _tell(self, error: Exception, command: str, waited: float) -> NoReturn:
+        """Find out what became of the guest, and raise that."""
+        traces: list[str] = []
+        detail = ""
+        if isinstance(error, ChannelClosedError):
+            self._await_exit()
+        status, reason = self.qemu.exit_status, self.qemu.stop_reason()
+        panicked = _PANIC in self.console.read(self.log_start)
+        if status is not None and reason is None:
+            fate = Fate.QEMU_DIED
+            how = f"signal {-status}" if status < 0 else f"exit status {status}"
+            detail = f"QEMU ended with {how}: {self.qemu.complaints() or 'without a word'}"
+        elif reason is not None:
+            fate = _REASONS.get(reason, Fate.QEMU_DIED)
+            detail = f"QEMU stopped the guest: {reason}"
+            if fate is Fate.RESET and panicked:
+                fate = Fate.PANICKED
+        elif panicked:
+            fate = Fate.PANICKED
+            detail = "the kernel panicked, and did not reset the board"
+        elif isinstance(error, AgentRestartedError):
+            fate = Fate.AGENT_DIED
+        else:
+            fate = Fate.SILENT
+            # Faults arrive late: watchdogs take seconds to speak up.
+            self.console.settle(quiet=1.5 * self.timing.scale, longest=self.timing.late)
+            traces = self._backtraces()
+        raise GuestFailure(fate, command, waited, detail, self.console.tail(start=self.log_start), traces) from None
+
+    def _backtraces(self) -> list[str]:
+        try:
+            return backtraces(self.qemu.qmp, self.machine.board.arch, self.symbols, self._folder)
+        except (QmpRefusedError, QmpLostError) as error:
+            return [f"no backtraces: {error}"]
+
+    def _await_exit(self) -> None:
+        deadline = time.monotonic() + 2.0
+        while self.qemu.exit_status is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+class _Gone(Exception):  # noqa: N818
+    """The guest or its QEMU is not running any more."""
+
+
+def copy_state(snapshot: Path, folder: Path) -> Path:
+    """A private copy of a snapshot's image: loading one writes to it."""
+    target = folder / "state.qcow2"
+    shutil.copyfile(snapshot, target)
+    return target

@@ -1,0 +1,96 @@
+"""What a guest is started from, and the QEMU command line that says so."""
+
+import functools
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import process
+from harness.boards import Board, Channel
+
+# The kernel's parameters, Documentation/admin-guide/kernel-parameters.txt:
+PARAMETERS = (
+    "ignore_loglevel",  # every message on the console, so that no report is filtered out
+    "initcall_debug",  # says on the console that a module's init was called, and what it returned
+    "panic=-1",  # a panic resets at once, which QEMU reports
+    "nokaslr no_hash_pointers",  # addresses that can be looked up in System.map
+    "slub_debug=FZPU",  # slab checks, red zones, poison, last user; ignored where SLUB_DEBUG is off
+    "rcupdate.rcu_cpu_stall_timeout=5",
+    "sysctl.kernel.hung_task_timeout_secs=10",
+)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A board with a kernel and a user space in it. accelerator: QEMU's name (tcg, kvm)."""
+
+    board: Board
+    kernel: Path
+    initramfs: Path
+    device_tree: Path | None = None
+    accelerator: str = "tcg"
+
+    @property
+    def parameters(self) -> str:
+        """The kernel's command line."""
+        channel = self.board.console.split(",")[0] if self.shared_uart else self.board.channel.value
+        words = (f"console={self.board.console}", *PARAMETERS, self.board.boot, f"modcompat_channel={channel}")
+        return " ".join(word for word in words if word)
+
+    @property
+    def shared_uart(self) -> bool:
+        return self.board.channel is Channel.SHARED
+
+    def options(self) -> list[str]:
+        """QEMU's program and options, without what carries the console and the channel."""
+        board = self.board
+        multi = ",thread=multi" if self.accelerator == "tcg" else ""
+        return [
+            board.arch.qemu,
+            "-M", board.name,
+            *(["-cpu", board.cpu] if board.cpu else []),
+            "-accel", f"{self.accelerator}{multi}",
+            "-m", str(board.memory),
+            "-smp", board.topology,
+            "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
+            "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+            # A guest that resets itself stops there: what happened can be told, and nothing is lost.
+            "-action", "reboot=shutdown,shutdown=pause",
+            *board.options,
+            "-kernel", str(self.kernel),
+            "-initrd", str(self.initramfs),
+            *(["-dtb", str(self.device_tree)] if self.device_tree else []),
+            "-append", self.parameters,
+        ]  # fmt: skip
+
+    def serial(self, console: Sequence[str], channel: Sequence[str]) -> list[str]:
+        """Options that put the kernel log on `console` and the commands on `channel` (chardevs without id).
+
+        On a shared UART `channel` carries both, and `console` is not used.
+        """
+        if self.shared_uart:
+            return ["-chardev", ",".join([channel[0], "id=channel", *channel[1:]]), "-serial", "chardev:channel"]
+        options = [
+            "-chardev", ",".join([console[0], "id=console", *console[1:]]), "-serial", "chardev:console",
+            "-chardev", ",".join([channel[0], "id=channel", *channel[1:]]),
+        ]  # fmt: skip
+        if self.board.channel is Channel.VIRTIO_CONSOLE:
+            return [*options, "-device", "virtio-serial-device", "-device", "virtconsole,chardev=channel"]
+        return [*options, "-serial", "chardev:channel"]
+
+    def by_hand(self) -> str:
+        """A shell command that starts this guest with an interactive shell on the terminal."""
+        options = self.options()
+        options[options.index("-append") + 1] += " modcompat_shell=1"
+        serial = self.serial(["file", "path=console-by-hand.log"], ["stdio", "signal=off"])
+        return shlex.join([*options, *serial])
+
+    def identity(self) -> dict[str, object]:
+        """What a snapshot of this guest depends on, files by their (content-addressed) names."""
+        return {"options": self.options(), "qemu": qemu_version(self.board.arch.qemu)}
+
+
+@functools.cache
+def qemu_version(program: str) -> str:
+    return process.output([program, "--version"]).splitlines()[0]

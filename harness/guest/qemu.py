@@ -1,0 +1,104 @@
+"""A QEMU process: started, controlled over QMP, and never outliving us."""
+
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from harness import process
+from harness.errors import ModcompatError
+from harness.guest.machine import Machine
+from harness.guest.qmp import Event, Qmp, QmpLostError
+
+_QMP_TIMEOUT = 30.0
+
+
+class Qemu:
+    """A running QEMU. channel: our end of the command channel. stderr: file with what QEMU complained of."""
+
+    def __init__(self, machine: Machine, *, folder: Path, console: Path, state: Path, paused: bool) -> None:
+        """folder: private, for QEMU's complaints. console: file for the kernel log. state: qcow2 for snapshots.
+
+        Raises ModcompatError, with exit code, command and output, when QEMU does not start.
+        """
+        self.machine = machine
+        self.stderr = folder / "qemu.log"
+        self.channel, channel = socket.socketpair()
+        control, qmp = socket.socketpair()
+        log = f"path={_escaped(console)}"
+        over_socket = ["socket", f"fd={channel.fileno()}"]
+        if machine.shared_uart:
+            over_socket += [f"logfile={_escaped(console)}", "logappend=on"]
+        self.command = [
+            *machine.options(),
+            *machine.serial(["file", log, "append=on"], over_socket),
+            "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
+            "-blockdev", f"driver=qcow2,node-name=state,file.driver=file,file.filename={_escaped(state)}",
+            *(["-S"] if paused else []),
+        ]  # fmt: skip
+        try:
+            with self.stderr.open("wb") as complaints:
+                self.process = subprocess.Popen(
+                    [*process.DIES_WITH_US, *self.command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=complaints,
+                    stderr=complaints,
+                    pass_fds=(channel.fileno(), qmp.fileno()),
+                    start_new_session=True,  # Ctrl-C is for us; we end QEMU in our own time
+                )
+        finally:
+            channel.close()
+            qmp.close()
+        try:
+            self.qmp = Qmp(control, timeout=_QMP_TIMEOUT)
+        except BaseException as error:
+            self._end()
+            self.channel.close()
+            control.close()
+            if isinstance(error, QmpLostError):
+                raise self._launch_error() from None
+            raise
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while QEMU runs; negative: the signal that ended it."""
+        return self.process.poll()
+
+    def stop_reason(self) -> str | None:
+        """Why QEMU stopped the guest for good (guest-reset, guest-panic, guest-shutdown ...), or None."""
+        for event in reversed(self.qmp.events):
+            if event["event"] == "SHUTDOWN":
+                return str(event["data"]["reason"])
+        return None
+
+    def events(self) -> list[Event]:
+        return list(self.qmp.events)
+
+    def complaints(self) -> str:
+        return self.stderr.read_text(errors="backslashreplace").strip()
+
+    def close(self) -> None:
+        """End the process; never raises for one that has ended already."""
+        self._end()
+        self.qmp.close()
+        self.channel.close()
+
+    def _end(self) -> None:
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+    def _launch_error(self) -> ModcompatError:
+        return ModcompatError(
+            f"{self.command[0]} did not start (exit status {self.process.returncode})",
+            details=f"{' '.join(self.command)}\n{self.complaints()}",
+            next_step="`modcompat doctor` checks the installation",
+        )
+
+
+def _escaped(path: Path) -> str:
+    """A path inside a QEMU option, where a comma is written twice."""
+    return str(path).replace(",", ",,")

@@ -1,0 +1,109 @@
+"""The command channel: requests to the guest's agent, driven by pexpect.
+
+Each request carries a fresh token, and its reply ends with that token and the exit status between two
+record separators. So no prompt is needed, no output can be mistaken for the end of a reply, and the size
+and content of the output do not matter. The protocol is in images/guest/agent.
+"""
+
+import re
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pexpect
+from pexpect.socket_pexpect import SocketSpawn
+
+READY = b"\x1eready\x1e"
+_SLICE = 0.05  # seconds between two looks at whether the guest is still there
+_REPEAT = 2.0  # seconds after which a shared UART is asked to repeat the closing mark
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command left. status: its exit status. raw: what it printed. seconds: how long it took."""
+
+    command: str
+    status: int
+    raw: bytes
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """The output as text; undecodable bytes as \\xNN."""
+        return self.raw.decode(errors="backslashreplace").replace("\r\n", "\n").strip("\n")
+
+
+class ChannelClosedError(Exception):
+    """The other end of the channel is gone."""
+
+
+class AgentRestartedError(Exception):
+    """The agent announced itself anew: what served the command was killed."""
+
+
+class NoReplyError(Exception):
+    """No reply within the time."""
+
+
+class Shell:
+    """Runs commands in the guest, one at a time."""
+
+    def __init__(self, channel: socket.socket, watch: Callable[[], float | None], *, shared: bool) -> None:
+        """watch: called while waiting; raises to stop the wait, or returns how many seconds more are worth it.
+
+        shared: the kernel log is on the same line.
+        """
+        self._spawn = SocketSpawn(channel, maxread=1 << 16, use_poll=True)
+        self._watch = watch
+        self._shared = shared
+
+    def wait_ready(self, seconds: float) -> None:
+        """Wait for the agent's announcement after boot."""
+        self._expect(re.compile(re.escape(READY)), seconds, len(READY))
+
+    def run(self, command: str, seconds: float) -> Output:
+        """Run one line of shell; its output, standard error included, and its exit status.
+
+        Raises NoReplyError, ChannelClosedError, AgentRestartedError, and what `watch` raises.
+        """
+        if "\n" in command:
+            raise ValueError("a command is one line")
+        token = secrets.token_hex(8)
+        started = time.monotonic()
+        try:
+            self._spawn.send(f"{token} {command}\n".encode())
+        except OSError as error:
+            raise ChannelClosedError(str(error)) from None
+        end = re.compile(rb"\x1e(?:ready|" + token.encode() + rb" (\d+))\x1e")
+        match = self._expect(end, seconds, 64)
+        if match[1] is None:
+            raise AgentRestartedError
+        return Output(command, int(match[1]), bytes(self._spawn.before or b""), time.monotonic() - started)
+
+    def _expect(self, pattern: re.Pattern[bytes], seconds: float, window: int) -> re.Match[bytes]:
+        deadline = time.monotonic() + seconds
+        repeat_at = time.monotonic() + _REPEAT
+        wanted = [pattern, pexpect.TIMEOUT, pexpect.EOF]
+        while True:
+            try:
+                # The window slides over each read in full; before it only the length of a mark counts.
+                found = self._spawn.expect_list(wanted, timeout=_SLICE, searchwindowsize=(1 << 16) + window)
+            except OSError as error:
+                raise ChannelClosedError(str(error)) from None
+            if found == 0:
+                match = self._spawn.match
+                assert isinstance(match, re.Match)
+                return match
+            more = self._watch()
+            now = time.monotonic()
+            if more is not None:
+                deadline = min(deadline, now + more)
+            if found == 2:
+                raise ChannelClosedError("end of file")
+            if now >= deadline:
+                raise NoReplyError
+            if self._shared and now >= repeat_at:
+                repeat_at = now + _REPEAT
+                self._spawn.send(b"again\n")

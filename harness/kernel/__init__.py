@@ -1,0 +1,1 @@
+"""Kernels: source tree -> configuration -> build -> cached artefact. Knows nothing of guests."""

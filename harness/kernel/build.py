@@ -1,0 +1,131 @@
+"""Building a kernel into a cached artefact: image, symbols, device trees, and what module builds need."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import process
+from harness.architectures import Architecture
+from harness.kernel.config import KernelSpec, parse, resolve
+from harness.kernel.toolchain import environment, toolchain
+from harness.progress import task
+from harness.store import Store
+
+RECIPE = 1  # raise when what is kept of a build changes
+
+# What `make M=` reads of a build tree (Documentation/kbuild/modules.rst), sources apart.
+_MODULE_BUILD = ("Makefile", ".config", "Module.symvers", "include", "scripts", "tools/objtool/objtool")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A built kernel. key: its name in the cache, which stands for everything that went into it."""
+
+    spec: KernelSpec
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        return self.folder.name
+
+    @property
+    def arch(self) -> Architecture:
+        return self.spec.arch
+
+    @property
+    def image(self) -> Path:
+        return self.folder / "image"
+
+    @property
+    def symbols(self) -> Path:
+        return self.folder / "System.map"
+
+    @property
+    def build_tree(self) -> Path:
+        return self.folder / "build"
+
+    @property
+    def config(self) -> dict[str, str]:
+        return parse((self.build_tree / ".config").read_text())
+
+    @property
+    def release(self) -> str:
+        return (self.build_tree / "include/config/kernel.release").read_text().strip()
+
+    def device_tree(self, name: str) -> Path:
+        return self.folder / "dtb" / name
+
+
+def make_command(tree: Path, output: Path) -> list[str | Path]:
+    return ["make", "-C", tree, f"O={output}", f"-j{_jobs()}"]
+
+
+def find_kernel(spec: KernelSpec, store: Store) -> Kernel | None:
+    """The kernel, if it is in the cache."""
+    folder = store.get("kernel", spec.label, _inputs(spec, store))
+    return Kernel(spec, folder) if folder else None
+
+
+def build_kernel(spec: KernelSpec, store: Store) -> Kernel:
+    """The kernel, from the cache or built. Raises ModcompatError with the last lines of a failed build."""
+    inputs = _inputs(spec, store)
+    return Kernel(
+        spec,
+        store.get_or_build("kernel", spec.label, inputs, lambda folder: _build(spec, inputs["config"], folder, store)),
+    )
+
+
+def _inputs(spec: KernelSpec, store: Store) -> dict[str, object]:
+    return {
+        "source": spec.source.identity,
+        "config": resolve(spec, store),
+        "patches": [],
+        "toolchain": toolchain(spec.arch),
+        "recipe": RECIPE,
+    }
+
+
+def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None:
+    arch = spec.arch
+    tree = spec.source.tree()
+    output = folder / "output"
+    output.mkdir()
+    (output / ".config").write_text(str(config))
+    log = store.root / "logs" / f"{spec.label}.log"
+    log.unlink(missing_ok=True)
+    targets = [arch.image, "modules", *(["dtbs"] if arch.device_trees else [])]
+    with task(f"building the {spec.title}", arch.steps) as running:
+
+        def on_line(line: str) -> None:
+            if line.startswith("  "):
+                running.step()
+
+        process.run(
+            [*make_command(tree, output), *targets],
+            env=environment(arch), log=log, what=f"building the {spec.title}", on_line=on_line,
+        )  # fmt: skip
+    boot = output / "arch" / arch.kernel / "boot"
+    shutil.copy(boot / arch.image, folder / "image")
+    shutil.copy(output / "System.map", folder / "System.map")
+    shutil.copy(log, folder / "build.log")
+    for name in arch.device_trees:
+        (folder / "dtb").mkdir(exist_ok=True)
+        shutil.copy(boot / "dts" / name, folder / "dtb" / name)
+    for name in (*_MODULE_BUILD, f"arch/{arch.kernel}/include/generated"):
+        if (output / name).exists():
+            _copy(output / name, folder / "build" / name)
+    shutil.rmtree(output)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        ignored = shutil.ignore_patterns("*.o", "*.cmd", "*.a")
+        shutil.copytree(source, target, symlinks=True, ignore=ignored)
+    else:
+        shutil.copy2(source, target)
+
+
+def _jobs() -> int:
+    return len(os.sched_getaffinity(0))

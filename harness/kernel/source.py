@@ -1,0 +1,98 @@
+"""Kernel source trees: Debian's package, or a folder of the user's."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import debian, digest
+from harness.errors import ModcompatError
+from harness.progress import say
+from harness.store import Store
+
+DEFAULT_PACKAGE = "linux-source-6.1"
+
+
+@dataclass(frozen=True)
+class KernelSource:
+    """A kernel source tree. identity: what makes it this source and no other, for cache keys.
+
+    tree: gives the folder, fetching it first where that is needed; nothing that is cached calls it.
+    """
+
+    label: str
+    identity: dict[str, str]
+    tree: Callable[[], Path]
+
+
+def find_source(wanted: str, store: Store) -> KernelSource:
+    """The source that `--kernel-source` names: a folder, or a package like `linux-source-6.1`."""
+    if wanted.startswith("linux-source-") and "/" not in wanted:
+        return _debian_source(wanted, store)
+    return _folder_source(Path(wanted).expanduser())
+
+
+def _debian_source(package: str, store: Store) -> KernelSource:
+    """Debian's kernel source. The version is pinned in the cache when it is first used.
+
+    `modcompat cache prune --all --kind pin` makes the next run take the newest.
+    """
+
+    def fetch(folder: Path) -> tuple[Path, dict[str, str]]:
+        say(f"fetching {package} from Debian (about 140 MB)")
+        deb = debian.download(package, "all", folder)
+        tarball = debian.unpack_member(deb, f"usr/src/{package}.tar.xz", folder)
+        facts = {"package": package, "version": debian.version_of(deb), "content": digest.of_file(tarball)}
+        deb.unlink()
+        return tarball, facts
+
+    def pin(folder: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=store.root) as scratch:
+            tarball, facts = fetch(Path(scratch))
+            (folder / "pin.json").write_text(json.dumps(facts))
+            unpack(tarball, facts)
+
+    def unpack(tarball: Path, facts: dict[str, str]) -> Path:
+        say(f"unpacking {package} {facts['version']}")
+
+        def build(folder: Path) -> None:
+            debian.unpack_tarball(tarball, folder)
+
+        return store.get_or_build("source", f"{package}-{facts['version']}", facts, build)
+
+    store.root.mkdir(parents=True, exist_ok=True)
+    pinned = store.get_or_build("pin", package, {"package": package}, pin)
+    identity: dict[str, str] = json.loads((pinned / "pin.json").read_text())
+
+    def tree() -> Path:
+        label = f"{package}-{identity['version']}"
+        if found := store.get("source", label, identity):
+            return found
+        with tempfile.TemporaryDirectory(dir=store.root) as scratch:
+            tarball, facts = fetch(Path(scratch))
+            if facts != identity:
+                raise ModcompatError(
+                    f"the cache holds kernels of {label}, and Debian now has {facts['version']}",
+                    next_step="`modcompat cache prune --all --kind pin` to go to the newer one",
+                )
+            return unpack(tarball, facts)
+
+    return KernelSource(identity["version"].split("-")[0], identity, tree)
+
+
+def _folder_source(folder: Path) -> KernelSource:
+    folder = folder.absolute()
+    if not (folder / "Kbuild").is_file() or not (folder / "scripts/kconfig/merge_config.sh").is_file():
+        raise ModcompatError(
+            f"{folder} is not a kernel source tree",
+            next_step="give --kernel-source the top folder of one, or a name like linux-source-6.1",
+        )
+    if (folder / ".config").exists() or (folder / "include/config").exists():
+        raise ModcompatError(
+            f"{folder} has been configured or built in place, which spoils builds elsewhere",
+            next_step=f"`make -C {folder} mrproper` (keep your .config), or give a clean copy",
+        )
+    say(f"reading {folder}")
+    identity = {"folder": digest.of_tree(folder)}
+    return KernelSource(folder.name, identity, lambda: folder)

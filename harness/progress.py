@@ -1,0 +1,64 @@
+"""Progress of anything that takes longer than two seconds: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+PLAIN_INTERVAL = 15.0  # seconds between two lines where there is no terminal
+
+
+def console() -> Console:
+    """Where progress goes: standard error, found anew each time because test runners exchange it."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One line for the person who waits."""
+    console().print(text, markup=False)
+
+
+@dataclass
+class Task:
+    """A running task. total: expected number of steps; an estimate may be off, so it is raised when passed."""
+
+    what: str
+    total: int
+    done: int = 0
+    started: float = field(default_factory=time.monotonic)
+    _told: float = field(default_factory=time.monotonic)
+    _bar: Progress | None = None
+
+    def step(self) -> None:
+        self.done += 1
+        self.total = max(self.total, self.done)
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], completed=self.done, total=self.total)
+        elif (now := time.monotonic()) - self._told >= PLAIN_INTERVAL:
+            self._told = now
+            left = (now - self.started) / self.done * (self.total - self.done)
+            say(f"{self.what}: {self.done} of about {self.total} steps, about {left:.0f} s left")
+
+
+@contextmanager
+def task(what: str, total: int) -> Iterator[Task]:
+    """Show a task from start to end; `step()` moves it on."""
+    running = Task(what, total)
+    out = console()
+    if out.is_terminal:
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=out, transient=True) as bar:
+            bar.add_task(what, total=total)
+            running._bar = bar
+            yield running
+    else:
+        say(f"{what} ...")
+        yield running
+    say(f"{what}: done in {time.monotonic() - running.started:.0f} s")

@@ -1,0 +1,268 @@
+"""The cache: content-addressed folders, written atomically, locked, verified before they are served.
+
+An entry is `<root>/<kind>/<label>-<key>/` with the files that a build function wrote and a manifest,
+`entry.json`, that lists every file with its digest. The key is a digest of the inputs, so equal inputs are
+built once, on this machine or on the one that exported the entry. An entry appears by rename, complete or
+not at all; one that fails verification is thrown away and built again.
+"""
+
+import errno
+import json
+import os
+import shutil
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from harness import digest
+from harness.errors import ModcompatError
+from harness.paths import cache_root
+from harness.progress import say
+
+MANIFEST = "entry.json"
+KEY_LENGTH = 16
+# Large, and fetched again from the distribution, so not worth carrying from machine to machine.
+NOT_EXPORTED = frozenset({"source", "snapshot"})
+# Tens of thousands of files, read only to build: verified by their sizes alone, in a second.
+SIZES_ONLY = frozenset({"source"})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A complete cache entry. size: bytes; used: seconds since the epoch of its last use."""
+
+    kind: str
+    name: str
+    path: Path
+    inputs: Mapping[str, Any]
+    size: int
+    used: float
+
+
+class Store:
+    """A cache folder. Every method may be called from several processes at once."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or cache_root()
+        self._verified: set[Path] = set()
+
+    def path(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path:
+        """Where the entry for these inputs is or will be."""
+        return self.root / kind / f"{label}-{digest.of_value(inputs)[:KEY_LENGTH]}"
+
+    def get(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path | None:
+        """The folder of a complete, verified entry, or None."""
+        path = self.path(kind, label, inputs)
+        if not self._is_whole(path):
+            return None
+        os.utime(path / MANIFEST)
+        return path
+
+    def get_or_build(
+        self, kind: str, label: str, inputs: Mapping[str, Any], build: Callable[[Path], None]
+    ) -> Path:
+        """The folder of the entry; `build` fills an empty folder when there is none yet.
+
+        When another process is building it, waits for that. Raises what `build` raises (nothing is kept
+        then), and ModcompatError when the disk is full.
+        """
+        if found := self.get(kind, label, inputs):
+            return found
+        path = self.path(kind, label, inputs)
+        with self._lock(path):
+            if found := self.get(kind, label, inputs):
+                return found
+            self._discard(path)
+            partial = _partial(path)
+            self._discard(partial)  # left by a run that was killed
+            try:
+                partial.mkdir(parents=True)
+                build(partial)
+                _write_manifest(partial, kind, label, inputs)
+                partial.rename(path)
+            except OSError as error:
+                raise self._explain(error) from error
+            finally:
+                self._discard(partial)
+            self._verified.add(path)
+        return path
+
+    def entries(self) -> Iterator[Entry]:
+        """Every complete entry, oldest use first."""
+        found = []
+        for manifest in self.root.glob(f"*/*/{MANIFEST}"):
+            if manifest.parent.name.startswith("."):
+                continue
+            facts = _read_manifest(manifest.parent)
+            if facts is not None:
+                size = sum(length for length, _ in facts["files"].values())
+                used = manifest.stat().st_mtime
+                found.append(
+                    Entry(facts["kind"], manifest.parent.name, manifest.parent, facts["inputs"], size, used)
+                )
+        return iter(sorted(found, key=lambda entry: entry.used))
+
+    def prune(self, *, unused_for: float, kinds: frozenset[str] | None = None) -> list[Entry]:
+        """Remove entries not used for so many seconds, and what killed builds left; returns what went.
+
+        An entry that another process is building or waiting for stays.
+        """
+        removed = []
+        now = time.time()
+        for entry in self.entries():
+            if now - entry.used < unused_for or (kinds and entry.kind not in kinds):
+                continue
+            if self._remove_if_free(entry.path):
+                removed.append(entry)
+        for partial in self.root.glob("*/.*.partial"):
+            self._remove_if_free(partial.with_name(partial.name[1 : -len(".partial")]), partial)
+        return removed
+
+    def export(self, archive: Path) -> list[Entry]:
+        """Write every entry worth carrying to another machine into a tar file; returns them."""
+        chosen = [entry for entry in self.entries() if entry.kind not in NOT_EXPORTED]
+        if not chosen:
+            raise ModcompatError(f"nothing to export in {self.root}", next_step="run `make spinlock` first")
+        partial = archive.with_name(f".{archive.name}.partial")
+        try:
+            with tarfile.open(partial, "w") as tar:
+                for entry in chosen:
+                    tar.add(entry.path, arcname=f"{entry.kind}/{entry.name}")
+            partial.rename(archive)
+        except OSError as error:
+            raise ModcompatError(f"cannot write {archive}: {error.strerror}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return chosen
+
+    def import_(self, archive: Path) -> list[str]:
+        """Add the entries of an exported tar file that are not here yet; returns their names.
+
+        Each is verified like any other. Raises ModcompatError for a damaged or foreign file: entries
+        before the damage stay.
+        """
+        staging = self.root / f".import-{os.getpid()}"
+        added = []
+        try:
+            staging.mkdir(parents=True)
+            with tarfile.open(archive) as tar:
+                tar.extractall(staging, filter="data")
+            for manifest in sorted(staging.glob(f"*/*/{MANIFEST}")):
+                source = manifest.parent
+                target = self.root / source.parent.name / source.name
+                if not self._is_whole(source):
+                    raise ModcompatError(f"{archive} is damaged: entry {source.name} does not verify")
+                with self._lock(target):
+                    if not self._is_whole(target):
+                        self._discard(target)
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        source.rename(target)
+                        added.append(f"{target.parent.name}/{target.name}")
+        except (tarfile.TarError, EOFError) as error:
+            raise ModcompatError(
+                f"{archive} is not a whole archive of `modcompat cache export`: {error}"
+            ) from error
+        except FileNotFoundError:
+            raise ModcompatError(f"there is no file {archive}") from None
+        except OSError as error:
+            raise self._explain(error) from error
+        finally:
+            self._discard(staging)
+        return added
+
+    def _lock(self, path: Path) -> "_Lock":
+        return _Lock(self.root / "locks" / f"{path.parent.name}-{path.name}.lock", path.name)
+
+    def _is_whole(self, path: Path) -> bool:
+        if path in self._verified and path.exists():
+            return True
+        facts = _read_manifest(path)
+        if facts is None:
+            return False
+        for name, (size, content) in facts["files"].items():
+            file = path / name
+            try:
+                if file.lstat().st_size != size or (content and digest.of_file(file) != content):
+                    raise OSError
+            except OSError:
+                say(f"cache entry {path.parent.name}/{path.name} is damaged ({name}): it will be built again")
+                return False
+        self._verified.add(path)
+        return True
+
+    def _remove_if_free(self, entry: Path, target: Path | None = None) -> bool:
+        try:
+            with FileLock(self._lock(entry).file, timeout=0):
+                self._discard(target or entry)
+                return True
+        except Timeout:
+            return False
+
+    def _discard(self, path: Path) -> None:
+        self._verified.discard(path)
+        if path.exists():
+            # The manifest goes first: what is left of an interrupted removal is not an entry.
+            (path / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(path)
+
+    def _explain(self, error: OSError) -> Exception:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return ModcompatError(
+                f"no space left for the cache in {self.root}",
+                next_step="free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to a folder on another disk",
+            )
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            return ModcompatError(
+                f"cannot write in {error.filename or self.root}: {error.strerror}",
+                next_step="set MODCOMPAT_CACHE to a folder that you can write in",
+            )
+        return error
+
+
+class _Lock:
+    """A file lock that says what it waits for."""
+
+    def __init__(self, file: Path, what: str) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.file = file
+        self._lock = FileLock(file)
+        self._what = what
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            say(f"waiting for another run that is making {self._what}")
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _write_manifest(folder: Path, kind: str, label: str, inputs: Mapping[str, Any]) -> None:
+    files = {
+        str(path.relative_to(folder)): (path.lstat().st_size, "" if kind in SIZES_ONLY else digest.of_file(path))
+        for path in digest.files_below(folder)
+    }
+    facts = {"kind": kind, "label": label, "inputs": dict(inputs), "digest": digest.DIGEST, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(facts, indent=1, sort_keys=True))
+
+
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
+    try:
+        facts = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return None
+    expected = {"kind": str, "inputs": dict, "files": dict, "digest": str}
+    if not isinstance(facts, dict) or any(not isinstance(facts.get(k), t) for k, t in expected.items()):
+        return None
+    return facts if facts["digest"] == digest.DIGEST else None
