@@ -11,6 +11,7 @@ class Architecture:
     image: make target and file of the boot image below arch/<kernel>/boot.
     device_trees: make also builds dtbs. elf: (e_machine, class in bits) as pyelftools names them.
     steps: lines that a build of our configuration prints, for the progress bar's estimate.
+    module_area: where modules are loaded, from and to, relative to the kernel's first function.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Architecture:
     image: str
     elf: tuple[str, int]
     steps: int
+    module_area: tuple[int, int]
     device_trees: tuple[str, ...] = ()
 
     @property
@@ -37,6 +39,7 @@ X86_64 = Architecture(
     image="bzImage",
     elf=("EM_X86_64", 64),
     steps=900,
+    module_area=(0x1F000000, 0x7E000000),  # Documentation/x86/x86_64/mm.rst
 )
 ARM = Architecture(
     name="arm",
@@ -47,6 +50,7 @@ ARM = Architecture(
     image="zImage",
     elf=("EM_ARM", 32),
     steps=850,
+    module_area=(-0x1100000, -0x8000),  # arch/arm/include/asm/memory.h, MODULES_VADDR
     device_trees=("vexpress-v2p-ca9.dtb", "vexpress-v2p-ca15-tc1.dtb"),
 )
 ARM64 = Architecture(
@@ -58,6 +62,7 @@ ARM64 = Architecture(
     image="Image",
     elf=("EM_AARCH64", 64),
     steps=900,
+    module_area=(-0x8000000, 0),  # arch/arm64/include/asm/memory.h, KIMAGE_VADDR is MODULES_END
 )
 
 ARCHITECTURES = {architecture.name: architecture for architecture in (X86_64, ARM, ARM64)}

@@ -9,7 +9,7 @@ import bisect
 import re
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.architectures import Architecture
@@ -39,8 +39,21 @@ class Symbols:
     end: int
     modules: tuple[tuple[int, int, str], ...] = ()
 
+    def expecting(self, module: str, arch: Architecture) -> "Symbols":
+        """The same, with the whole area for modules put down to one that is about to be loaded."""
+        if not self.functions:
+            return self
+        first = self.functions[0][0]
+        start, end = (first + offset for offset in arch.module_area)
+        return replace(self, modules=((start, end - start, module),))
+
+    def with_modules(self, proc_modules: str) -> "Symbols":
+        """The same, with the loaded modules of a text of /proc/modules."""
+        found = _MODULE.findall(proc_modules)
+        return replace(self, modules=tuple((int(start, 16), int(size), name) for name, size, start in found))
+
     def name(self, address: int) -> str | None:
-        """`function+0xoffset`, `[module]+0xoffset`, or None for an address that is not code."""
+        """`function+0xoffset`, `0xoffset [module]`, or None for an address that is not code."""
         for start, size, module in self.modules:
             if start <= address < start + size:
                 return f"0x{address - start:x} [{module}]"
@@ -50,8 +63,8 @@ class Symbols:
         return f"{name}+0x{address - start:x}"
 
 
-def read_symbols(system_map: Path) -> tuple[tuple[tuple[int, str], ...], int]:
-    """Functions of a System.map, sorted, and the end of the kernel's text."""
+def read_symbols(system_map: Path) -> Symbols:
+    """The kernel's functions, from its System.map."""
     functions, end = [], 0
     for line in system_map.read_text().splitlines():
         address, kind, name = line.split(" ", 2)
@@ -59,12 +72,7 @@ def read_symbols(system_map: Path) -> tuple[tuple[tuple[int, str], ...], int]:
             functions.append((int(address, 16), name))
         if name == "_etext":
             end = int(address, 16)
-    return tuple(sorted(functions)), end
-
-
-def parse_modules(proc_modules: str) -> tuple[tuple[int, int, str], ...]:
-    """Ranges of the loaded modules, from the text of /proc/modules: (start, size, name)."""
-    return tuple((int(start, 16), int(size), name) for name, size, start in _MODULE.findall(proc_modules))
+    return Symbols(tuple(sorted(functions)), end)
 
 
 def backtraces(qmp: Qmp, arch: Architecture, symbols: Symbols, folder: Path) -> list[str]:

@@ -43,7 +43,7 @@ class Guest:
     """One guest at a time, in one QEMU after the other.
 
     origin: how the present state came about ("booted", "restored"). log_start: where in the console log
-    the present state begins.
+    the present state begins. obstacle: why there is no snapshot to restore, "" where there is one.
     """
 
     def __init__(self, machine: Machine, *, folder: Path, console: Path, state: Path, timing: Timing) -> None:
@@ -54,6 +54,7 @@ class Guest:
         self.symbols = Symbols((), 0)
         self.origin = ""
         self.log_start = 0
+        self.obstacle = ""
         self._folder = folder
         self._state = state
         self._qemu: Qemu | None = None
@@ -62,10 +63,30 @@ class Guest:
         self._panic_scan = 0
 
     @property
+    def is_idle(self) -> bool:
+        """The guest runs, and waits for a command."""
+        return self._qemu is not None and not self._failed and self._qemu.exit_status is None
+
+    @property
     def qemu(self) -> Qemu:
         if self._qemu is None:
             raise RuntimeError("the guest is not running")
         return self._qemu
+
+    def make_pristine(self) -> None:
+        """Bring the guest to its state right after boot: restored, or rebooted where that is impossible.
+
+        Raises GuestFailure, ModcompatError.
+        """
+        if not self.obstacle:
+            try:
+                self.restore()
+            except QmpRefusedError as error:
+                self.obstacle = str(error)
+            else:
+                return
+        self.boot()
+        self.origin = f"rebooted, for lack of a snapshot: {self.obstacle}"
 
     def boot(self) -> None:
         """Start from nothing. Raises GuestFailure, ModcompatError."""
@@ -80,7 +101,7 @@ class Guest:
         guest, nor a command it never read, reaches the restored one.
         Raises QmpRefusedError when QEMU cannot, GuestFailure when the restored guest does not answer.
         """
-        if self._qemu is None or self._failed or self._qemu.exit_status is not None or self._qemu.stop_reason():
+        if not self.is_idle or self.qemu.stop_reason():
             self._launch(paused=True)
         self.log_start = self.console.size
         self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
@@ -131,7 +152,7 @@ class Guest:
     def _attempt(self, command: str, work: Callable[[Shell], T]) -> T:
         assert self._shell is not None
         started = time.monotonic()
-        self._panic_scan = self.log_start
+        self._panic_scan = self.console.size
         try:
             return work(self._shell)
         except (NoReplyError, ChannelClosedError, AgentRestartedError, _Gone) as error:

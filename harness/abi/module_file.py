@@ -1,0 +1,71 @@
+"""Facts of a module file, read with pyelftools. The file may be anything: damaged, foreign, empty."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from harness.architectures import ARCHITECTURES, Architecture
+
+# What pyelftools lets through on damaged input, beside its own errors.
+_DAMAGE = (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, OSError, MemoryError)
+
+
+@dataclass(frozen=True)
+class ModuleFacts:
+    """What a .ko says of itself. problem: why it could not be read (then the rest is a guess).
+
+    name: the kernel's name for it. has_init, has_exit: whether struct module points to an init and an exit.
+    """
+
+    name: str
+    arch: Architecture | None = None
+    vermagic: str = ""
+    has_init: bool = True
+    has_exit: bool = True
+    problem: str = ""
+
+
+def read_module(path: Path) -> ModuleFacts:
+    """Facts of a module file; never raises for its content, OSError when it cannot be opened."""
+    guess = path.stem.replace("-", "_")
+    content = path.read_bytes()
+    if not content:
+        return ModuleFacts(guess, problem="the file is empty")
+    try:
+        return _read(content, guess)
+    except _DAMAGE as error:
+        return ModuleFacts(guess, problem=f"not a whole ELF file: {error or type(error).__name__}")
+
+
+def _read(content: bytes, guess: str) -> ModuleFacts:
+    elf: Any = ELFFile(io.BytesIO(content))
+    identity = (elf["e_machine"], elf.elfclass)
+    arch = next((arch for arch in ARCHITECTURES.values() if arch.elf == identity), None)
+    info = _modinfo(elf)
+    if info is None:
+        return ModuleFacts(guess, arch, problem="it has no .modinfo section: not a kernel module")
+    table: Any = elf.get_section_by_name(".symtab")
+    symbols = {symbol.name for symbol in table.iter_symbols()} if table else set()
+    return ModuleFacts(
+        name=info.get("name", guess),
+        arch=arch,
+        vermagic=info.get("vermagic", ""),
+        # modpost fills struct module from these aliases (scripts/mod/modpost.c, add_header())
+        has_init="init_module" in symbols,
+        has_exit="cleanup_module" in symbols,
+    )
+
+
+def _modinfo(elf: Any) -> dict[str, str] | None:
+    section = elf.get_section_by_name(".modinfo")
+    if section is None:
+        return None
+    info: dict[str, str] = {}
+    for entry in section.data().split(b"\0"):
+        key, _, value = entry.decode(errors="backslashreplace").partition("=")
+        info.setdefault(key, value)
+    return info

@@ -1,0 +1,234 @@
+"""The run of a cell: a pristine guest, a module loaded, exercised, unloaded; all that is left is evidence."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.abi.module_file import ModuleFacts
+from harness.detect.evidence import Check, Command, Counters, Evidence, GuestLoss, Loss, Phase
+from harness.detect.initcalls import find_initcall
+from harness.detect.kinds import Severity
+from harness.detect.scan import scan
+from harness.errors import ModcompatError
+from harness.exercise import Bench, Exercise, explain
+from harness.guest.failure import Fate, GuestFailure
+from harness.guest.guest import Guest
+from harness.guest.shell import Output
+
+CPUS = 2
+_LOST = {Fate.SILENT: Loss.HUNG, Fate.AGENT_DIED: Loss.HUNG}  # every other fate is death
+_COUNTERS = (
+    "cat /proc/sys/kernel/tainted; "
+    "for c in warn oops; do cat /sys/kernel/${c}_count 2>/dev/null || echo -; done"
+)
+_VALIDATE = "n=0; for v in /sys/kernel/slab/*/validate; do echo 1 >$v 2>/dev/null && n=$((n+1)); done; echo $n"
+_LATE = 0.3  # seconds of silence after which a faulty guest's log counts as complete
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The module of a cell. path: in the guest. parameters: for insmod."""
+
+    facts: ModuleFacts
+    path: str
+    parameters: str
+    exercise: Exercise | None
+
+
+class _Stop(Exception):  # noqa: N818 - not an error
+    """What follows would prove nothing more."""
+
+
+def run_cell(guest: Guest, subject: Subject, *, title: str, feature_proof: str) -> Evidence:
+    """Run a cell to its end, whatever the module does to the guest. Never raises for that.
+
+    Raises ModcompatError when QEMU cannot be started.
+    """
+    run = _Run(guest, subject, feature_proof)
+    started = time.monotonic()
+    try:
+        run.go(title)
+    except GuestFailure as failure:
+        run.lose(failure)
+    except _Stop as stop:
+        run.evidence.stopped = str(stop)
+        guest.console.settle(quiet=_LATE, longest=5.0)
+    run.scan()
+    run.evidence.seconds = time.monotonic() - started
+    return run.evidence
+
+
+class _Run:
+    def __init__(self, guest: Guest, subject: Subject, feature_proof: str) -> None:
+        self._guest = guest
+        self._subject = subject
+        self._phase = Phase.LOAD
+        self._starts: dict[Phase, int] = {}
+        self._looked = 0  # how far the log was searched for faults
+        self._end: int | None = None
+        exercise = subject.exercise
+        self.evidence = Evidence(
+            module=subject.facts.name,
+            has_init=subject.facts.has_init,
+            has_exit=subject.facts.has_exit,
+            feature_proof=feature_proof,
+            exercise=str(exercise.path.name) if exercise else "no exercise was given: load and unload only",
+        )
+        if guest.machine.shared_uart:
+            self.evidence.weak.append("kernel log and commands share one UART: lines may be torn")
+
+    def go(self, title: str) -> None:
+        self._make_pristine(title)
+        self._begin(Phase.LOAD)
+        self._load()
+        if self.evidence.load and self.evidence.load.status == 0:
+            self._begin(Phase.EXERCISE)
+            self._exercise()
+            self._begin(Phase.UNLOAD)
+            self._unload()
+        self._begin(Phase.INTEGRITY)
+        self._integrity()
+        self._end = self._guest.mark(f"end of {title}")
+
+    def lose(self, failure: GuestFailure) -> None:
+        """Record that the guest stopped answering."""
+        evidence = self.evidence
+        if not self._starts:
+            evidence.obstacles.append(f"the pristine guest did not answer: {failure.fate.value}. {failure.detail}")
+            return
+        if failure.fate in (Fate.PANICKED, Fate.RESET, Fate.QEMU_DIED):
+            self._guest.console.settle(quiet=_LATE, longest=2.0)
+        what = f"{self._phase} left the guest {failure.fate.value} ({failure.command}, after {failure.waited:.0f} s)"
+        if failure.detail:
+            what += f"; {failure.detail}"
+        if spinning := _running_module(failure.backtraces, evidence.module):
+            what += f"; {spinning}"
+        evidence.loss = GuestLoss(_LOST.get(failure.fate, Loss.DIED), self._phase, what, failure.backtraces)
+
+    def scan(self) -> None:
+        """Find the reports of the whole cell, and give each to its phase."""
+        evidence, start = self.evidence, self._guest.log_start
+        log = self._guest.console.read(start, self._end)
+        for report in scan(log):
+            phases = [phase for phase, begin in self._starts.items() if begin <= start + report.start]
+            evidence.reports.setdefault(phases[-1] if phases else Phase.LOAD, []).append(report)
+        evidence.scanned = self._end is not None
+        evidence.initcall = find_initcall(log, evidence.module)
+        if self._subject.exercise:
+            text = log.decode(errors="backslashreplace")
+            spoken = {"init": evidence.load, "exit": evidence.unload}
+            for phase, words in self._subject.exercise.announces.items():
+                command = spoken[phase]
+                if command is not None and command.status == 0:
+                    held = any(line.endswith(words) for line in text.replace("\r", "").splitlines())
+                    evidence.announced.append(Check(phase, held, "" if held else f"never said {words!r}"))
+
+    def _make_pristine(self, title: str) -> None:
+        guest, evidence = self._guest, self.evidence
+        guest.make_pristine()
+        evidence.origin = guest.origin
+        cpus = guest.run("nproc").text
+        if cpus != str(CPUS):
+            evidence.obstacles.append(f"the guest has {cpus} CPUs, not {CPUS}")
+        evidence.before = self._counters()
+        guest.mark(f"begin of {title}")
+
+    def _begin(self, phase: Phase) -> None:
+        self._stop_on_fault()
+        self._phase = phase
+        self._starts[phase] = self._looked = self._guest.mark(phase)
+
+    def _load(self) -> None:
+        subject, evidence = self._subject, self.evidence
+        guest = self._guest
+        guest.symbols = guest.symbols.expecting(evidence.module, guest.machine.board.arch)
+        evidence.load = self._run(f"insmod {subject.path} {subject.parameters}".strip())
+        guest.mark("load done")
+        listed = self._modules()
+        evidence.listed = evidence.module in listed
+        if evidence.load.status == 0 and not evidence.listed:
+            evidence.obstacles.append(
+                f"the load went well, and /proc/modules has no {evidence.module} (it has: {', '.join(listed) or 'none'})"
+            )
+
+    def _exercise(self) -> None:
+        exercise, evidence = self._subject.exercise, self.evidence
+        if exercise:
+            bench = Bench(evidence.module, self._exercise_command, self._log, evidence.checks.append)
+            try:
+                exercise.run(bench)
+            except AssertionError as error:
+                evidence.checks.append(Check("assertion", held=False, detail=explain(error, exercise.path)))
+            except (GuestFailure, ModcompatError, _Stop):
+                raise
+            except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+                evidence.obstacles.append(f"the exercise failed: {explain(error, exercise.path)}")
+        evidence.exercise_ended = True
+
+    def _unload(self) -> None:
+        evidence = self.evidence
+        evidence.unload = self._run(f"rmmod {evidence.module}")
+        self._guest.mark("unload done")
+        evidence.gone = evidence.module not in self._modules()
+
+    def _integrity(self) -> None:
+        guest, evidence = self._guest, self.evidence
+        checks = evidence.integrity
+        caches = self._run(_VALIDATE).output
+        if caches.isdigit() and int(caches):
+            checks.append(Check(f"{caches} slab caches validated", held=True))
+        else:
+            evidence.weak.append("no slab cache could be validated: SLUB debugging is off in this kernel")
+        alive = self._run("echo alive >/tmp/alive && cat /tmp/alive && rm /tmp/alive; nproc")
+        checks.append(Check("fork, file and both CPUs", alive.output.split() == ["alive", str(CPUS)], alive.output))
+        evidence.after = self._counters()
+        self._stop_on_fault()
+        guest.mark("integrity done")
+
+    def _run(self, command: str, seconds: float | None = None) -> Command:
+        output = self._guest.run(command, seconds)
+        done = Command(command, output.status, output.text, output.seconds)
+        self.evidence.commands.append(done)
+        return done
+
+    def _exercise_command(self, command: str, seconds: float | None) -> Output:
+        output = self._guest.run(command, seconds)
+        self.evidence.commands.append(Command(command, output.status, output.text, output.seconds))
+        self._stop_on_fault()
+        return output
+
+    def _log(self) -> str:
+        """The kernel log of this cell, everything printed so far included."""
+        self._guest.mark("exercise")
+        self._stop_on_fault()
+        return self._guest.console.read(self._guest.log_start).decode(errors="backslashreplace")
+
+    def _modules(self) -> list[str]:
+        """The loaded modules; keeps their addresses for backtraces."""
+        text = self._guest.run("cat /proc/modules").text
+        self._guest.symbols = self._guest.symbols.with_modules(text)
+        return [line.split(" ", 1)[0] for line in text.splitlines()]
+
+    def _counters(self) -> Counters | None:
+        words = self._guest.run(_COUNTERS).text.split()
+        numbers = [int(word) if word.isdigit() else None for word in words]
+        if len(numbers) != 3 or numbers[0] is None:
+            self.evidence.weak.append("the kernel's taint flags cannot be read")
+            return None
+        return Counters(numbers[0], numbers[1], numbers[2])
+
+    def _stop_on_fault(self) -> None:
+        """After a fault the kernel's state is undefined, and every further command may only hang."""
+        if not self._starts:
+            return
+        log = self._guest.console.read(self._looked)
+        fault = next((report for report in scan(log) if report.severity is Severity.FAULT), None)
+        if fault:
+            raise _Stop(f"stopped in the {self._phase}, after: {fault.title}")
+
+
+def _running_module(backtraces: list[str], module: str) -> str:
+    """Which CPU was inside the module, if one was."""
+    inside: Callable[[str], bool] = re.compile(rf"^CPU \d+ at .*\[{re.escape(module)}\]").match  # type: ignore[assignment]
+    return next((trace.splitlines()[0] for trace in backtraces if inside(trace)), "")

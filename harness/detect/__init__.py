@@ -1,0 +1,1 @@
+"""Detection: console text -> reports; evidence -> verdict. Takes text and returns facts; knows no QEMU."""

@@ -1,0 +1,96 @@
+"""What a run left behind: everything a verdict may be derived from, and nothing else."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from harness.detect.initcalls import InitCall
+from harness.detect.scan import Report
+
+
+class Phase(StrEnum):
+    """The stations of a cell, in their order."""
+
+    LOAD = "load"
+    EXERCISE = "exercise"
+    UNLOAD = "unload"
+    INTEGRITY = "integrity"
+
+
+class Loss(StrEnum):
+    """How a guest was lost."""
+
+    DIED = "died"
+    HUNG = "hung"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One answer that was required. held: it came out right."""
+
+    name: str
+    held: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command in the guest. status: exit status. seconds: how long it took."""
+
+    command: str
+    status: int
+    output: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class GuestLoss:
+    """A guest that stopped answering in some phase. what: one line. backtraces: a text a CPU."""
+
+    loss: Loss
+    phase: Phase
+    what: str
+    backtraces: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Counters:
+    """The kernel's own account: /proc/sys/kernel/tainted, /sys/kernel/{warn,oops}_count (None: not there)."""
+
+    taint: int
+    warnings: int | None
+    oopses: int | None
+
+
+@dataclass
+class Evidence:
+    """The evidence of one cell. Empty fields are evidence not had, never evidence of health."""
+
+    module: str
+    has_init: bool = True
+    has_exit: bool = True
+    obstacles: list[str] = field(default_factory=list)  # why the run proves nothing
+    origin: str = ""  # how the pristine guest came about
+    feature_proof: str = ""  # what proved the feature live (or, on production, absent)
+    load: Command | None = None
+    initcall: InitCall | None = None
+    listed: bool = False  # in /proc/modules after the load
+    announced: list[Check] = field(default_factory=list)  # words that init and exit must say
+    exercise: str = ""  # its file, or why there is none
+    checks: list[Check] = field(default_factory=list)
+    exercise_ended: bool = False
+    stopped: str = ""  # why later phases were left out
+    unload: Command | None = None
+    gone: bool = False  # not in /proc/modules after the unload
+    integrity: list[Check] = field(default_factory=list)
+    before: Counters | None = None
+    after: Counters | None = None
+    reports: dict[Phase, list[Report]] = field(default_factory=dict)
+    scanned: bool = False  # the whole log, from the first mark to the last, was read and scanned
+    loss: GuestLoss | None = None
+    commands: list[Command] = field(default_factory=list)
+    qmp_events: list[str] = field(default_factory=list)
+    weak: list[str] = field(default_factory=list)  # what makes this evidence weaker than usual
+    seconds: float = 0.0
+
+    def all_reports(self) -> list[Report]:
+        return [report for phase in Phase for report in self.reports.get(phase, [])]

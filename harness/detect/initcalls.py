@@ -1,0 +1,30 @@
+"""Whether the kernel called a module's init, told by the kernel itself under `initcall_debug`.
+
+init/main.c, initcall_debug_start() and _finish(): "calling  fn+0x0/0x1000 [module] @ pid" and
+"initcall fn+0x0/0x1000 [module] returned 0 after 12 usecs". do_one_initcall() is reached from
+do_init_module() only when the kernel found an init function in struct module.
+"""
+
+import re
+from dataclasses import dataclass
+
+_CALLING = re.compile(rb"calling +(\S+?)\+0x[0-9a-f]+/0x[0-9a-f]+ \[([\w-]+)\] @ \d+")
+_RETURNED = re.compile(rb"initcall (\S+?)\+0x[0-9a-f]+/0x[0-9a-f]+ \[([\w-]+)\] returned (-?\d+) after")
+
+
+@dataclass(frozen=True)
+class InitCall:
+    """function: the init function. returned: its result, None where it did not come back."""
+
+    function: str
+    returned: int | None
+
+
+def find_initcall(log: bytes, module: str) -> InitCall | None:
+    """The last call of a module's init in a log, or None when there was none."""
+    name = module.encode()
+    calls = [found[1] for found in _CALLING.finditer(log) if found[2] == name]
+    if not calls:
+        return None
+    returns = [int(found[3]) for found in _RETURNED.finditer(log) if found[2] == name]
+    return InitCall(calls[-1].decode(), returns[-1] if returns else None)

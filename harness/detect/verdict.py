@@ -1,0 +1,159 @@
+"""Evidence -> verdict. One rule: what went wrong first is the verdict, what followed is in the reason.
+
+A cause comes before its consequences, so the first thing that went wrong is also what reproduces. Within
+one phase the guest's end says more than what the kernel reported before it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.detect.evidence import Check, Evidence, Loss, Phase
+from harness.detect.kinds import Severity
+from harness.detect.scan import Report
+
+_TAINT_DAMAGE = {1 << 5: "B (bad page or slab)", 1 << 7: "D (died)", 1 << 9: "W (warning)", 1 << 14: "L (soft lockup)"}
+
+
+class Word(StrEnum):
+    """The verdicts; docs/verdicts.md says when each is given."""
+
+    CLEAN = "CLEAN"
+    INERT = "INERT"
+    REFUSED = "REFUSED"
+    SPLAT = "SPLAT"
+    CORRUPTED = "CORRUPTED"
+    HUNG = "HUNG"
+    DIED = "DIED"
+    INVALID = "INVALID"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    word: Word
+    reason: str
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict that the evidence supports. CLEAN only when every proof is there."""
+    if evidence.obstacles:
+        return Verdict(Word.INVALID, "; ".join(evidence.obstacles))
+    found = [verdict for phase in Phase if (verdict := _phase(evidence, phase))]
+    if found:
+        first, *rest = found
+        later = "".join(f"; then {other.word}: {other.reason}" for other in rest)
+        return Verdict(first.word, first.reason + later)
+    missing = _missing(evidence)
+    if missing:
+        return Verdict(Word.INVALID, "no proof that " + ", that ".join(missing))
+    return Verdict(Word.CLEAN, _summary(evidence))
+
+
+def _phase(evidence: Evidence, phase: Phase) -> Verdict | None:
+    """What went wrong in a phase."""
+    loss = evidence.loss
+    reports = [report for report in evidence.reports.get(phase, []) if report.severity is not Severity.REFUSAL]
+    if loss and loss.phase is phase:
+        word = Word.DIED if loss.loss is Loss.DIED else Word.HUNG
+        return Verdict(word, f"{loss.what}{_after(reports)}")
+    faults = [report for report in reports if report.severity is not Severity.FOLLOW_UP] or reports
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        return Verdict(Word.SPLAT, _describe(faults) + more)
+    return _RULES[phase](evidence)
+
+
+def _load(evidence: Evidence) -> Verdict | None:
+    load, call = evidence.load, evidence.initcall
+    if load is None:
+        return None
+    if load.status:
+        if call and call.returned is not None:
+            return Verdict(Word.REFUSED, f"its own init, {call.function}, returned {call.returned} ({load.output})")
+        refusals = [report.title for report in evidence.reports.get(Phase.LOAD, [])]
+        return Verdict(Word.REFUSED, "; ".join([*refusals, load.output]))
+    if evidence.has_init and call is None:
+        return Verdict(Word.INERT, "the load reported success, and the kernel never called the module's init")
+    return _unheld(Word.INERT, [check for check in evidence.announced if check.name == "init"])
+
+
+def _exercise(evidence: Evidence) -> Verdict | None:
+    return _unheld(Word.CORRUPTED, evidence.checks)
+
+
+def _unload(evidence: Evidence) -> Verdict | None:
+    unload = evidence.unload
+    if unload is None:
+        return None
+    if unload.status and evidence.has_exit:
+        return Verdict(Word.INERT, f"its exit never ran: {unload.output or f'rmmod ended with {unload.status}'}")
+    if not unload.status and not evidence.gone:
+        return Verdict(Word.CORRUPTED, "the unload reported success, and the module is still listed")
+    return _unheld(Word.INERT, [check for check in evidence.announced if check.name == "exit"])
+
+
+def _integrity(evidence: Evidence) -> Verdict | None:
+    before, after = evidence.before, evidence.after
+    if before and after:
+        rose = [text for bit, text in _TAINT_DAMAGE.items() if after.taint & ~before.taint & bit]
+        rose += [
+            f"{name} count {old} -> {new}"
+            for name, old, new in (
+                ("warn", before.warnings, after.warnings),
+                ("oops", before.oopses, after.oopses),
+            )
+            if old is not None and new is not None and new > old
+        ]
+        if rose and not evidence.all_reports():
+            return Verdict(Word.SPLAT, f"the kernel counted damage that no report was found for: {', '.join(rose)}")
+    return _unheld(Word.CORRUPTED, evidence.integrity)
+
+
+_RULES: dict[Phase, Callable[[Evidence], Verdict | None]] = {
+    Phase.LOAD: _load,
+    Phase.EXERCISE: _exercise,
+    Phase.UNLOAD: _unload,
+    Phase.INTEGRITY: _integrity,
+}
+
+
+def _missing(evidence: Evidence) -> list[str]:
+    """The proofs of CLEAN that the evidence does not hold."""
+    proofs = {
+        "the feature was live": bool(evidence.feature_proof),
+        "the module was loaded": evidence.load is not None and evidence.listed,
+        "the exercise came to its end": evidence.exercise_ended,
+        "the module was unloaded": evidence.unload is not None and (evidence.gone or not evidence.has_exit),
+        "memory was checked": bool(evidence.integrity),
+        "the kernel's counters were read": evidence.before is not None and evidence.after is not None,
+        "the whole log was scanned": evidence.scanned,
+    }
+    return [proof for proof, had in proofs.items() if not had]
+
+
+def _summary(evidence: Evidence) -> str:
+    ran = [text for text, present in (("init", evidence.has_init), ("exit", evidence.has_exit)) if present]
+    checks = f"{len(evidence.checks)} checks held" if evidence.checks else f"no checks ({evidence.exercise})"
+    return f"{' and '.join(ran) or 'nothing'} ran, {checks}, no report, {len(evidence.integrity)} memory checks clean"
+
+
+def _unheld(word: Word, checks: list[Check]) -> Verdict | None:
+    failed = [check for check in checks if not check.held]
+    if not failed:
+        return None
+    shown = ", ".join(f"{check.name} ({check.detail})" if check.detail else check.name for check in failed[:3])
+    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+    return Verdict(word, f"{len(failed)} of {len(checks)} checks failed: {shown}{more}")
+
+
+def _describe(reports: list[Report]) -> str:
+    """The first report, with the blame of the first that has one."""
+    text = reports[0].title
+    blamed = next((report for report in reports if report.module), None)
+    if blamed:
+        return f"{text}; blamed on {blamed.module} ({blamed.rule}, in {blamed.function})"
+    return text
+
+
+def _after(reports: list[Report]) -> str:
+    return f", after: {_describe(reports)}" if reports else ""

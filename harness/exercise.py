@@ -1,0 +1,117 @@
+"""Exercises: the conversation that makes a module work, and the answers it must give.
+
+An exercise is a Python file with a function `exercise(bench)`. It may also define ANNOUNCES, the words that
+the module must print to the kernel log: {"init": "my_driver: probed", "exit": "my_driver: removed"}.
+docs/exercises.md shows how to write one.
+"""
+
+import importlib.util
+import re
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.detect.evidence import Check
+from harness.errors import ModcompatError
+from harness.guest.shell import Output
+
+_ANSWER = re.compile(r"check (\S+) (ok|FAILED)(?: (.*))?$")
+
+
+class Bench:
+    """What an exercise works with: the guest, with the module loaded. Every check is recorded."""
+
+    def __init__(
+        self, module: str, run: Callable[[str, float | None], Output], log: Callable[[], str], record: Callable[[Check], None]
+    ) -> None:
+        """module: the kernel's name for it. log: the kernel log so far, complete at the time of the call."""
+        self.module = module
+        self._run = run
+        self._log = log
+        self._record = record
+
+    def run(self, command: str, seconds: float | None = None) -> Output:
+        """Run one line of shell in the guest: its exit status and what it printed (both streams).
+
+        seconds: longest wait; without an answer by then the guest counts as hung.
+        """
+        return self._run(command, seconds)
+
+    def check(self, name: str, held: bool, detail: str = "") -> bool:  # noqa: FBT001 - reads as a statement
+        """Record an answer that was required: whether it held, and what was seen. Returns `held`."""
+        self._record(Check(name, held, detail))
+        return held
+
+    def expect(self, name: str, command: str, wanted: str) -> bool:
+        """Check that a command succeeds and prints just `wanted`."""
+        output = self.run(command)
+        held = output.status == 0 and output.text.strip() == wanted
+        return self.check(name, held, "" if held else f"`{command}` -> {output.status}: {output.text[:120]!r}, not {wanted!r}")
+
+    def parameter(self, name: str, value: str) -> Output:
+        """Write a parameter of the module through sysfs."""
+        return self.run(f"echo {value} >/sys/module/{self.module}/parameters/{name}")
+
+    def log(self) -> str:
+        """The kernel log since the guest was pristine, as text."""
+        return self._log()
+
+    def module_checks(self, parameter: str, group: str, names: Iterable[str]) -> None:
+        """Have the module run a group of its own checks, and require an answer for each name.
+
+        The module prints "check NAME ok" or "check NAME FAILED ..." to the kernel log. A check without an
+        answer did not hold.
+        """
+        started = len(self.log())
+        output = self.parameter(parameter, group)
+        answers = {}
+        for line in self.log()[started:].splitlines():
+            if found := _ANSWER.search(line):
+                answers[found[1]] = (found[2] == "ok", found[3] or "")
+        for name in names:
+            held, detail = answers.pop(name, (False, f"no answer; `{output.command}` ended with {output.status}"))
+            self.check(name, held, detail)
+        for name, (held, detail) in answers.items():
+            self.check(name, held, detail or "an answer that nobody asked for")
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A loaded exercise. announces: phase ("init", "exit") -> words in the kernel log."""
+
+    path: Path
+    run: Callable[[Bench], None]
+    announces: dict[str, str] = field(default_factory=dict)
+
+
+def load_exercise(path: Path) -> Exercise:
+    """Read an exercise file. Raises ModcompatError with file and line for what is wrong with it."""
+    specification = importlib.util.spec_from_file_location(f"exercise_{path.parent.name}_{path.stem}", path)
+    if specification is None or specification.loader is None or not path.is_file():
+        raise ModcompatError(f"{path} is not a Python file", next_step="give --exercise the path of a .py file")
+    module: Any = importlib.util.module_from_spec(specification)
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:
+        raise ModcompatError(
+            f"{path} cannot be loaded: {type(error).__name__}: {error}", details=_place(error, path)
+        ) from error
+    run = getattr(module, "exercise", None)
+    announces = getattr(module, "ANNOUNCES", {})
+    if not callable(run):
+        raise ModcompatError(f"{path} has no function `exercise(bench)`", next_step="docs/exercises.md has examples")
+    if not isinstance(announces, dict) or not set(announces) <= {"init", "exit"}:
+        raise ModcompatError(f'{path}: ANNOUNCES must be a dictionary with "init", "exit" or both')
+    return Exercise(path, run, announces)
+
+
+def explain(error: BaseException, path: Path) -> str:
+    """One line for an exception that came out of an exercise: what, and where in its file."""
+    return f"{type(error).__name__}: {error} ({_place(error, path)})"
+
+
+def _place(error: BaseException, path: Path) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{path.name} line {lines[-1]}" if lines else path.name

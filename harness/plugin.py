@@ -1,0 +1,178 @@
+"""The pytest plugin: options, cells as parameters, the run folder, and the matrix at the end."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import ModcompatError
+from harness.exercise import load_exercise
+from harness.guest.guest import Timing
+from harness.kernel.source import DEFAULT_PACKAGE
+from harness.lab import Lab, Settings
+from harness.measured import measured_verdict
+from harness.modules import VendorModule, shipped, users_module
+from harness.paths import PROJECT
+from harness.plan import Cell, Flavour, cells, choose_boards
+from harness.report.artefacts import new_run_folder, write_matrix
+from harness.report.table import render
+
+_RUN = pytest.StashKey[Path]()
+_CELLS = pytest.StashKey[list[Cell]]()
+_ROWS = pytest.StashKey[list[dict[str, Any]]]()
+_MODULES = pytest.StashKey[list[VendorModule]]()
+ROW = "modcompat_cell"  # name of the user property that carries a row of the matrix
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("modcompat", "binary kernel modules on debug kernels")
+    group.addoption("--board", action="append", default=[], metavar="NAME",
+                    help="boards to run on, by name: q35, pc, virt, arm-virt, vexpress-a9 ... (default: all; repeatable)")
+    group.addoption("--arch", action="append", default=[], metavar="ARCH",
+                    help="architectures to run on: x86_64, arm, arm64 (default: all; repeatable)")
+    group.addoption("--flavour", action="append", default=[], choices=[str(flavour) for flavour in Flavour],
+                    help="kernels to run on; the production control always runs first (default: all; repeatable)")
+    group.addoption("--kernel-source", default=DEFAULT_PACKAGE, metavar="DIR",
+                    help="a kernel source tree, or a Debian package of one (default: %(default)s)")
+    group.addoption("--module", action="append", default=[], metavar="FILE.ko",
+                    help="judge this module in place of ours (repeatable)")
+    group.addoption("--module-params", default="", metavar="TEXT", help="parameters to load it with, as for insmod")
+    group.addoption("--exercise", default=None, metavar="FILE.py",
+                    help="the exercise for --module (default: load and unload only)")
+    group.addoption("--run-dir", default=None, metavar="DIR",
+                    help="folder for logs and evidence (default: runs/<time>, with a link runs/latest)")
+    group.addoption("--boot-timeout", type=float, default=Timing.boot, metavar="S",
+                    help="longest time for a guest to boot (default: %(default)s s)")
+    group.addoption("--command-timeout", type=float, default=Timing.command, metavar="S",
+                    help="longest time for a command in the guest before it counts as hung (default: %(default)s s)")
+    group.addoption("--timeout-scale", type=float, default=1.0, metavar="X",
+                    help="multiplies every timeout, for slow machines (default: %(default)s)")
+    group.addoption("--shared-uart", action="store_true",
+                    help="kernel log and commands on one UART: weaker evidence, for kernels that have nothing else")
+    group.addoption("--accelerator", default="auto", choices=["auto", "tcg", "kvm"],
+                    help="auto takes KVM where running a guest proves that it works (default: %(default)s)")  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        config.stash[_MODULES], boards = _choose(config)
+        flavours = [Flavour(name) for name in config.getoption("--flavour")] or list(Flavour)
+        config.stash[_CELLS] = list(cells(boards, flavours, config.stash[_MODULES]))
+    except ModcompatError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[_ROWS] = []
+
+
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist: the workers write into the controller's run folder."""
+    node.workerinput["modcompat_run"] = str(_run_folder(node.config))
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    modules = config.stash[_MODULES]
+    boards = dict.fromkeys(f"{cell.board.arch.name} {cell.board.name}" for cell in config.stash[_CELLS])
+    return [
+        f"modcompat: modules {', '.join(module.name for module in modules)}; boards {', '.join(boards)}; "
+        f"kernel {config.getoption('--kernel-source')}"
+    ]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cell" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "cell", [pytest.param(cell, id=cell.id, marks=_marks(cell)) for cell in metafunc.config.stash[_CELLS]]
+        )
+
+
+@pytest.fixture(scope="session")
+def run_folder(pytestconfig: pytest.Config) -> Path:
+    """The folder of this run's artefacts."""
+    return _run_folder(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
+    """Kernels and guests for the cells of this run."""
+    with Lab(_settings(pytestconfig), pytestconfig.stash[_MODULES]) as lab:
+        yield lab
+
+
+@pytest.fixture
+def kernels(lab: Lab, cell: Cell, pytestconfig: pytest.Config) -> None:
+    """The cell's kernels are there. Building takes minutes, so its progress is not captured."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    assert capture is not None
+    with capture.global_and_fixture_disabled():
+        for feature in (None, cell.kernel_feature):
+            lab.kernel(cell.board, feature)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call":
+        _reported.extend(row for name, row in report.user_properties if name == ROW and isinstance(row, dict))
+
+
+_reported: list[dict[str, Any]] = []  # rows of this process; workers hand theirs over inside the reports
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if not _reported:
+        return
+    path = write_matrix(_reported, _run_folder(config))
+    terminalreporter.ensure_newline()
+    terminalreporter.write_line("")
+    markup = bool(terminalreporter.hasmarkup)
+    width = shutil.get_terminal_size((160, 40)).columns
+    terminalreporter.write(render(_reported, width=width, colours=markup))
+    terminalreporter.write_line(f"matrix: {path}")
+
+
+def _run_folder(config: pytest.Config) -> Path:
+    if _RUN not in config.stash:
+        handed = getattr(config, "workerinput", {}).get("modcompat_run")
+        config.stash[_RUN] = Path(handed) if handed else new_run_folder(config.getoption("--run-dir"), PROJECT)
+    return config.stash[_RUN]
+
+
+def _choose(config: pytest.Config) -> tuple[list[VendorModule], list[Any]]:
+    """The modules and boards that the options ask for."""
+    names, arches, files = (config.getoption(option) for option in ("--board", "--arch", "--module"))
+    if not files:
+        if config.getoption("--exercise") or config.getoption("--module-params"):
+            raise ModcompatError("--exercise and --module-params go with --module FILE.ko")
+        return shipped(), choose_boards(names, arches)
+    exercise = Path(config.getoption("--exercise")) if config.getoption("--exercise") else None
+    if exercise:
+        load_exercise(exercise)
+    parameters = config.getoption("--module-params")
+    chosen = [users_module(Path(file), parameters=parameters, exercise=exercise) for file in files]
+    if not names and not arches:
+        # A module runs on boards of its own architecture, unless its file does not tell which that is.
+        told = {facts.arch.name for _, facts in chosen if facts.arch}
+        arches = sorted(told)
+    return [module for module, _ in chosen], choose_boards(names, arches)
+
+
+def _settings(config: pytest.Config) -> Settings:
+    scale = config.getoption("--timeout-scale")
+    timing = Timing(boot=config.getoption("--boot-timeout"), command=config.getoption("--command-timeout"))
+    return Settings(
+        source=config.getoption("--kernel-source"),
+        timing=timing.scaled(scale),
+        accelerator="tcg",
+        shared_uart=config.getoption("--shared-uart"),
+    )
+
+
+def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
+    """A breakage that was measured is a strict expected failure; a user's module is judged plainly."""
+    verdict = measured_verdict(cell)
+    if verdict is None:
+        return []
+    return [pytest.mark.xfail(strict=True, raises=ExpectedBreakageError, reason=f"measured: {verdict}")]
+
+
+class ExpectedBreakageError(Exception):
+    """A module broke in the way that was measured before."""

@@ -1,0 +1,134 @@
+"""The run folder: everything about each cell, as files."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ModcompatError
+from harness.lab import CellResult
+
+LATEST = "latest"
+
+
+def new_run_folder(chosen: str | None, root: Path) -> Path:
+    """The folder of this run: the chosen one, or `runs/<time>` with a link `runs/latest` to it."""
+    if chosen:
+        return _made(Path(chosen).expanduser().absolute())
+    runs = root / "runs"
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    folder, number = runs / stamp, 1
+    while folder.exists():
+        number += 1
+        folder = runs / f"{stamp}-{number}"
+    _made(folder)
+    link = runs / LATEST
+    if link.is_symlink() or not link.exists():
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder.name)
+    return folder
+
+
+def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
+    """Write the cell's files below `run`; returns its row of the matrix."""
+    folder = _made(run / "cells" / result.cell.id)
+    (folder / "console.log").write_bytes(result.log)
+    (folder / "transcript.txt").write_text(_transcript(result))
+    if result.boot_log:
+        (folder / "boot.log").write_bytes(result.boot_log.read_bytes())
+    if result.machine:
+        (folder / "qemu.sh").write_text(
+            "#!/bin/sh\n# Starts this guest by hand, with a shell on the terminal; modules are in /modules.\n"
+            f"# Ctrl-A X does not apply: end it with `kill`, or Ctrl-\\.\n{result.machine.by_hand()}\n"
+        )
+    if result.module_file:
+        (folder / f"{result.cell.module.name}.ko").write_bytes(result.module_file.read_bytes())
+    row = matrix_row(result, str(folder.relative_to(run)))
+    evidence = asdict(result.evidence)
+    evidence["reports"] = {
+        phase: [asdict(report) for report in reports] for phase, reports in result.evidence.reports.items()
+    }
+    (folder / "evidence.json").write_text(
+        json.dumps({"cell": row, "evidence": evidence}, indent=1, default=_plain, sort_keys=False)
+    )
+    return row
+
+
+def write_matrix(rows: list[dict[str, Any]], run: Path) -> Path:
+    """Write matrix.json: a list of cells in the order they ran."""
+    path = run / "matrix.json"
+    path.write_text(json.dumps(rows, indent=1))
+    return path
+
+
+def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
+    cell = result.cell
+    return {
+        "id": cell.id,
+        "board": cell.board.name,
+        "arch": cell.board.arch.name,
+        "feature": cell.feature.name,
+        "flavour": str(cell.flavour),
+        "module": cell.module.name,
+        "verdict": str(result.verdict.word),
+        "reason": result.verdict.reason,
+        "seconds": round(result.evidence.seconds, 2),
+        "kernel": result.release,
+        "origin": result.evidence.origin,
+        "folder": folder,
+    }
+
+
+def failure_text(result: CellResult, run: Path) -> str:
+    """What a person needs to see of a cell that is not CLEAN."""
+    evidence = result.evidence
+    lines = [f"{result.verdict.word}: {result.verdict.reason}", ""]
+    lines += [
+        f"{result.cell.module.name} on {result.cell.kernel_name} {result.release}, "
+        f"{result.cell.board.arch.name} {result.cell.board.name}"
+    ]
+    if evidence.load:
+        lines.append(f"load: `{evidence.load.command}` ended with {evidence.load.status} {evidence.load.output}".rstrip())
+        call = evidence.initcall
+        lines.append(f"init: {f'{call.function} called, returned {call.returned}' if call else 'never called'}")
+    failed = [check for check in evidence.checks if not check.held]
+    lines.append(f"checks: {len(evidence.checks) - len(failed)} held, {len(failed)} failed")
+    lines += [f"  {check.name}: {check.detail}" for check in failed[:10]]
+    if evidence.unload:
+        lines.append(f"unload: ended with {evidence.unload.status} {evidence.unload.output}".rstrip())
+    if evidence.stopped:
+        lines.append(evidence.stopped)
+    lines += [f"weaker evidence: {weak}" for weak in evidence.weak]
+    reports = evidence.all_reports()
+    if reports:
+        lines += ["", f"first of {len(reports)} reports:", *(f"  {line}" for line in reports[0].text.splitlines()[:40])]
+    for trace in evidence.loss.backtraces if evidence.loss else []:
+        lines += ["", *(f"  {line}" for line in trace.splitlines())]
+    excerpt = result.log.decode(errors="backslashreplace").replace("\r", "").splitlines()[-25:]
+    if excerpt:
+        lines += ["", "last lines of the console:", *(f"  {line}" for line in excerpt)]
+    lines += ["", f"everything: {run / 'cells' / result.cell.id}"]
+    return "\n".join(lines)
+
+
+def _transcript(result: CellResult) -> str:
+    parts = [f"# {result.cell.id}\n# {result.verdict.word}: {result.verdict.reason}\n"]
+    for command in result.evidence.commands:
+        parts.append(f"$ {command.command}\n{command.output}{chr(10) if command.output else ''}"
+                     f"[exit status {command.status}, {command.seconds:.2f} s]\n")  # fmt: skip
+    if result.evidence.loss:
+        parts.append(f"# {result.evidence.loss.what}\n")
+    return "\n".join(parts)
+
+
+def _plain(value: object) -> str:
+    return str(getattr(value, "value", value))
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModcompatError(f"cannot make the run folder {folder}: {error.strerror}") from error
+    return folder

@@ -1,0 +1,27 @@
+"""The suite that users run: each module on each kernel of each board."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.detect.verdict import Word
+from harness.lab import Lab
+from harness.measured import measured_verdict
+from harness.plan import Cell
+from harness.plugin import ROW, ExpectedBreakageError
+from harness.report.artefacts import failure_text, write_cell
+
+
+@pytest.mark.usefixtures("kernels")
+def test_survives(
+    cell: Cell, lab: Lab, run_folder: Path, record_property: Callable[[str, object], None]
+) -> None:
+    result = lab.run(cell)
+    record_property(ROW, write_cell(result, run_folder))
+    if result.verdict.word is Word.CLEAN:
+        return
+    text = failure_text(result, run_folder)
+    if result.verdict.word is measured_verdict(cell):
+        raise ExpectedBreakageError(text)
+    pytest.fail(text, pytrace=False)
