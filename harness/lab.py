@@ -211,7 +211,7 @@ class Lab:
                 else:
                     self._proofs[key] = _prove_live(place.guest, live, cell.feature)
             except GuestFailure as failure:
-                self._proofs[key] = "", f"the guest was lost while {cell.feature.name} was to be proven: {failure}"
+                self._proofs[key] = "", f"the guest was lost while {cell.feature.name} was to be proven: {failure.headline}"
         return self._proofs[key]
 
 

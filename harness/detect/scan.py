@@ -32,7 +32,7 @@ _END = re.compile(r"^---\[ end (?:trace|Kernel panic)")
 class Report:
     """One report. first_line, last_line: from 1. start: byte of its first line in the log.
 
-    function: where the fault was, or the innermost function of the blamed module. rule: what blamed `module`.
+    function: where the fault was. module: the one that is blamed, for its function `culprit`, by a rule.
     """
 
     kind: str
@@ -40,6 +40,7 @@ class Report:
     title: str
     function: str
     module: str
+    culprit: str
     rule: str
     first_line: int
     last_line: int
@@ -97,13 +98,14 @@ def _end_of(lines: list[Line], first: int, limit: int) -> int:
 
 def _report(kind: Kind, lines: list[Line]) -> Report:
     texts = [line.text for line in lines if line.caller == lines[0].caller]
-    function, module, rule = _blame(texts)
+    function, module, culprit, rule = _blame(texts)
     return Report(
         kind=kind.name,
         severity=kind.severity,
         title=texts[0].strip(),
         function=function,
         module=module,
+        culprit=culprit,
         rule=rule,
         first_line=lines[0].number,
         last_line=lines[-1].number,
@@ -112,23 +114,22 @@ def _report(kind: Kind, lines: list[Line]) -> Report:
     )
 
 
-def _blame(texts: list[str]) -> tuple[str, str, str]:
-    """(function, module, rule): the faulting site's module, else that of the first reliable frame."""
+def _blame(texts: list[str]) -> tuple[str, str, str, str]:
+    """(where the fault was, blamed module, its function, rule): the site's module, else the first frame's."""
     where = ""
     for rule, pattern in _SITES:
         for text in texts:
             if found := pattern.match(text):
                 where = where or found["function"]
                 if found["module"]:
-                    return found["function"], found["module"], rule
+                    return where, found["module"], found["function"], rule
+    rule = "first frame with a module"
     for text in texts[1:]:
         found = _FRAME.match(text)
         if not found or found["guess"]:
             continue
         if found["owner"]:
-            return where or found["callee"], found["owner"], "first frame with a module"
-        where = where or found["callee"] or found["function"]
+            return where or found["callee"], found["owner"], found["callee"], rule
         if found["module"]:
-            return where, found["module"], "first frame with a module"
-    return where, "", ""
-
+            return where or found["function"], found["module"], found["function"], rule
+    return where, "", "", ""

@@ -151,7 +151,7 @@ def _describe(reports: list[Report]) -> str:
     text = reports[0].title
     blamed = next((report for report in reports if report.module), None)
     if blamed:
-        return f"{text}; blamed on {blamed.module} ({blamed.rule}, in {blamed.function})"
+        return f"{text}; blamed on {blamed.module}, {blamed.culprit}() ({blamed.rule})"
     return text
 
 

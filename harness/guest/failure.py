@@ -27,10 +27,14 @@ class GuestFailure(Exception):  # noqa: N818 - the field's word
     console_tail: str = ""
     backtraces: list[str] = field(default_factory=list)
 
+    @property
+    def headline(self) -> str:
+        """One line."""
+        text = f"guest {self.fate.value} during `{self.command}` ({self.waited:.1f} s)"
+        return f"{text}; {self.detail}" if self.detail else text
+
     def __str__(self) -> str:
-        lines = [f"guest {self.fate.value} during `{self.command}` ({self.waited:.1f} s)"]
-        if self.detail:
-            lines.append(self.detail)
+        lines = [self.headline]
         for trace in self.backtraces:
             lines += ["", trace]
         if self.console_tail:

@@ -48,7 +48,7 @@ class Machine:
         multi = ",thread=multi" if self.accelerator == "tcg" else ""
         return [
             board.arch.qemu,
-            "-M", board.name,
+            "-M", board.machine,
             *(["-cpu", board.cpu] if board.cpu else []),
             "-accel", f"{self.accelerator}{multi}",
             "-m", str(board.memory),
