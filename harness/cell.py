@@ -70,6 +70,7 @@ class _Run:
         exercise = subject.exercise
         self.evidence = Evidence(
             module=subject.facts.name,
+            file_problem=subject.facts.problem,
             has_init=subject.facts.has_init,
             has_exit=subject.facts.has_exit,
             feature_proof=feature_proof,

@@ -10,7 +10,7 @@ from harness.paths import MODULES
 
 @dataclass(frozen=True)
 class VendorModule:
-    """A module to judge. source: folder to build against production, or file: a .ko as it is.
+    """A module to judge. name: its folder's or file's. source: folder to build against production, or file: a .ko as it is.
 
     exercise: its exercise file, None where there is none. parameters: for the load, as `insmod` takes them.
     """
@@ -43,4 +43,4 @@ def users_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple
     if exercise is not None:
         exercise = exercise.expanduser().absolute()
     facts = read_module(file)
-    return VendorModule(facts.name, file=file, exercise=exercise, parameters=parameters), facts
+    return VendorModule(file.stem, file=file, exercise=exercise, parameters=parameters), facts

@@ -1,6 +1,8 @@
 """The pytest plugin: options, cells as parameters, the run folder, and the matrix at the end."""
 
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="kernel log and commands on one UART: weaker evidence, for kernels that have nothing else")
     group.addoption("--accelerator", default="auto", choices=["auto", "tcg", "kvm"],
                     help="auto takes KVM where running a guest proves that it works (default: %(default)s)")  # fmt: skip
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """Start over with our configuration file where pytest took an option's path for a test to run.
+
+    pytest looks for its configuration before it knows a plugin's options, so `--module /elsewhere/x.ko`
+    makes /elsewhere its root. This runs before output is captured, so the process can be replaced.
+    """
+    settings = PROJECT / "pyproject.toml"
+    called = early_config.invocation_params
+    if early_config.inipath != settings and called.dir.is_relative_to(PROJECT) and settings.is_file():
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", "-c", str(settings), *map(str, called.args)])
+    yield
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -148,6 +164,9 @@ def _choose(config: pytest.Config) -> tuple[list[VendorModule], list[Any]]:
         load_exercise(exercise)
     parameters = config.getoption("--module-params")
     chosen = [users_module(Path(file), parameters=parameters, exercise=exercise) for file in files]
+    stems = [module.name for module, _ in chosen]
+    if len(set(stems)) < len(stems):
+        raise ModcompatError(f"two modules have the same name: {', '.join(stems)}", next_step="judge them one by one")
     if not names and not arches:
         # A module runs on boards of its own architecture, unless its file does not tell which that is.
         told = {facts.arch.name for _, facts in chosen if facts.arch}

@@ -66,6 +66,7 @@ class Evidence:
     """The evidence of one cell. Empty fields are evidence not had, never evidence of health."""
 
     module: str
+    file_problem: str = ""  # why the module file could not be read on the host
     has_init: bool = True
     has_exit: bool = True
     obstacles: list[str] = field(default_factory=list)  # why the run proves nothing

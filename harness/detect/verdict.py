@@ -70,8 +70,9 @@ def _load(evidence: Evidence) -> Verdict | None:
     if load.status:
         if call and call.returned is not None:
             return Verdict(Word.REFUSED, f"its own init, {call.function}, returned {call.returned} ({load.output})")
-        refusals = [report.title for report in evidence.reports.get(Phase.LOAD, [])]
-        return Verdict(Word.REFUSED, "; ".join([*refusals, load.output]))
+        words = [report.title for report in evidence.reports.get(Phase.LOAD, [])]
+        said = [*words, load.output, evidence.file_problem]
+        return Verdict(Word.REFUSED, "; ".join(dict.fromkeys(word for word in said if word)))
     if evidence.has_init and call is None:
         return Verdict(Word.INERT, "the load reported success, and the kernel never called the module's init")
     return _unheld(Word.INERT, [check for check in evidence.announced if check.name == "init"])

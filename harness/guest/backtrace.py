@@ -97,13 +97,16 @@ def backtraces(qmp: Qmp, arch: Architecture, symbols: Symbols, folder: Path) -> 
 
 
 def _named(words: Iterable[int], symbols: Symbols) -> list[str]:
-    return [name for word in words if (name := symbols.name(word))][:_FRAMES]
+    """Names of what can be return addresses: code, and not the start of a function."""
+    names = (symbols.name(word) for word in words)
+    return [name for name in names if name and not name.endswith("+0x0")][:_FRAMES]
 
 
 def _stack(qmp: Qmp, arch: Architecture, pointer: int, cpu: int, scratch: Path) -> list[int]:
     width, code = (8, "Q") if arch.elf[1] == 64 else (4, "I")
     try:
-        qmp.command("memsave", val=pointer, size=_STACK, filename=str(scratch), cpu_index=cpu)
+        signed = pointer - (1 << 64) if pointer >> 63 else pointer  # QMP's integers have a sign
+        qmp.command("memsave", val=signed, size=_STACK, filename=str(scratch), cpu_index=cpu)
         data = scratch.read_bytes()
     except (QmpRefusedError, OSError):
         return []
