@@ -67,6 +67,8 @@ class _Run:
         self._starts: dict[Phase, int] = {}
         self._looked = 0  # how far the log was searched for faults
         self._end: int | None = None
+        self._whole_log = ""
+        self._echoes: list[tuple[int, int]] = []  # parts of the console log that only repeat others
         exercise = subject.exercise
         self.evidence = Evidence(
             module=subject.facts.name,
@@ -90,6 +92,8 @@ class _Run:
             self._unload()
         self._begin(Phase.INTEGRITY)
         self._integrity()
+        if self._guest.machine.shared_uart:
+            self._log()
         self._end = self._guest.mark(f"end of {title}")
 
     def lose(self, failure: GuestFailure) -> None:
@@ -111,13 +115,15 @@ class _Run:
         """Find the reports of the whole cell, and give each to its phase."""
         evidence, start = self.evidence, self._guest.log_start
         log = self._guest.console.read(start, self._end)
+        for begin, end in self._echoes:
+            log = log[: begin - start] + b"\n" * (end - begin) + log[end - start :]
         for report in scan(log):
             phases = [phase for phase, begin in self._starts.items() if begin <= start + report.start]
             evidence.reports.setdefault(phases[-1] if phases else Phase.LOAD, []).append(report)
         evidence.scanned = self._end is not None
         evidence.initcall = find_initcall(log, evidence.module)
         if self._subject.exercise:
-            text = log.decode(errors="backslashreplace")
+            text = log.decode(errors="backslashreplace") + "\n" + self._whole_log
             spoken = {"init": evidence.load, "exit": evidence.unload}
             for phase, words in self._subject.exercise.announces.items():
                 command = spoken[phase]
@@ -201,9 +207,17 @@ class _Run:
 
     def _log(self) -> str:
         """The kernel log of this cell, everything printed so far included."""
-        self._guest.mark("exercise")
+        guest = self._guest
+        guest.mark("exercise")
         self._stop_on_fault()
-        return self._guest.console.read(self._guest.log_start).decode(errors="backslashreplace")
+        if not guest.machine.shared_uart:
+            return guest.console.read(guest.log_start).decode(errors="backslashreplace")
+        # A line on a shared UART may be torn; the kernel's own buffer has it whole. What this prints on the
+        # same line is an echo, which the scan must not take for reports.
+        start = guest.console.size
+        self._whole_log = guest.run("dmesg").text
+        self._echoes.append((start, guest.console.size))
+        return self._whole_log
 
     def _modules(self) -> list[str]:
         """The loaded modules; keeps their addresses for backtraces."""
@@ -223,8 +237,8 @@ class _Run:
         """After a fault the kernel's state is undefined, and every further command may only hang."""
         if not self._starts:
             return
-        log = self._guest.console.read(self._looked)
-        fault = next((report for report in scan(log) if report.severity is Severity.FAULT), None)
+        start = max([self._looked, *(end for _, end in self._echoes)])
+        fault = next((report for report in scan(self._guest.console.read(start)) if report.severity is Severity.FAULT), None)
         if fault:
             raise _Stop(f"stopped in the {self._phase}, after: {fault.title}")
 

@@ -1,14 +1,16 @@
 """The lab: kernels, guests and proofs for the cells of one run, each had once."""
 
+import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from harness.abi.module_file import read_module
+from harness.architectures import X86_64
 from harness.boards import Board, Channel
 from harness.cell import Subject, run_cell
 from harness.detect.evidence import Evidence
@@ -17,19 +19,21 @@ from harness.detect.verdict import Verdict, Word, judge
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import Feature
+from harness.guest.accelerator import Probe, boot_id, probe_firmware, probe_kernel
 from harness.guest.backtrace import read_symbols
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, Timing, copy_state
 from harness.guest.initramfs import build_initramfs
-from harness.guest.machine import Machine
+from harness.guest.machine import Machine, qemu_version
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
 from harness.kernel.build import Kernel, build_kernel, find_kernel
 from harness.kernel.config import KernelSpec, parse
 from harness.kernel.modules import build_modules
-from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
+from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is_known
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
+from harness.progress import say
 from harness.store import Store
 
 _PROOF = "proof"  # name of the proof modules
@@ -37,11 +41,11 @@ _PROOF = "proof"  # name of the proof modules
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run may choose. source: as `--kernel-source` takes it."""
+    """What a run may choose. source: as `--kernel-source` takes it. accelerator: auto, tcg or kvm."""
 
     source: str = DEFAULT_PACKAGE
     timing: Timing = Timing()
-    accelerator: str = "tcg"
+    accelerator: str = "auto"
     shared_uart: bool = False
 
 
@@ -75,6 +79,7 @@ class Lab:
     """Runs cells. Close it to end its guests."""
 
     def __init__(self, settings: Settings, modules: list[VendorModule], store: Store | None = None) -> None:
+        """modules: those that are put into every guest."""
         self.store = store or Store()
         self.settings = settings
         self._modules = modules
@@ -104,6 +109,10 @@ class Lab:
         if spec.label not in self._kernels:
             self._kernels[spec.label] = build_kernel(spec, self.store)
         return self._kernels[spec.label]
+
+    def has_source(self) -> bool:
+        """Whether the kernel source is known without fetching it."""
+        return is_known(self.settings.source, self.store)
 
     def cached_kernel(self, board: Board, feature: Feature | None) -> Kernel | None:
         return find_kernel(self._spec(board, feature), self.store)
@@ -136,7 +145,7 @@ class Lab:
         evidence = run_cell(place.guest, subject, title=cell.id, feature_proof=proof)
         guest = place.guest
         log = guest.console.read(guest.log_start)
-        evidence.qmp_events = [str(event) for event in guest.qemu.events()]
+        evidence.qmp_events = [str(event) for event in guest.qemu.events() if event["event"] != "JOB_STATUS_CHANGE"]
         if not guest.is_idle:
             guest.close()
         return CellResult(
@@ -181,8 +190,8 @@ class Lab:
             kernel=kernel.image,
             initramfs=build_initramfs(board.arch, contents, self.store),
             device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
-            accelerator=self.settings.accelerator,
         )
+        machine = replace(machine, accelerator=self._accelerator(machine))
         timing = self.settings.timing
         snapshot = find_snapshot(machine, self.store, timing)
         folder.mkdir(parents=True)
@@ -191,6 +200,29 @@ class Lab:
         guest.obstacle = snapshot.obstacle
         guest.symbols = read_symbols(kernel.symbols)
         return _Place(guest, machine, snapshot, folder, paths, files)
+
+    def _accelerator(self, machine: Machine) -> str:
+        """What runs the guest: KVM for x86_64 where it was asked for, or where a boot proves that it works."""
+        wanted = self.settings.accelerator
+        if wanted == "tcg" or machine.board.arch is not X86_64:
+            return "tcg"
+        return "kvm" if wanted == "kvm" or self.probe_kvm(machine).works else "tcg"
+
+    def probe_kvm(self, machine: Machine) -> Probe:
+        """Whether KVM boots a kernel. Asked once per boot of the host, of the first kernel that comes along."""
+        firmware = probe_firmware()
+        if not firmware.works:
+            return firmware
+        inputs = {"host": boot_id(), "qemu": qemu_version(machine.board.arch.qemu)}
+
+        def build(folder: Path) -> None:
+            say("trying KVM")
+            probe = probe_kernel(machine, self.settings.timing.scale)
+            say(f"KVM works: {probe.why}" if probe.works else f"guests run under TCG: {probe.why}")
+            (folder / "probe.json").write_text(json.dumps(asdict(probe)))
+
+        found = self.store.get_or_build("probe", "kvm", inputs, build)
+        return Probe(**json.loads((found / "probe.json").read_text()))
 
     def _built(self, module: VendorModule, production: Kernel) -> Path:
         assert module.source is not None

@@ -180,7 +180,7 @@ def _settings(config: pytest.Config) -> Settings:
     return Settings(
         source=config.getoption("--kernel-source"),
         timing=timing.scaled(scale),
-        accelerator="tcg",
+        accelerator=config.getoption("--accelerator"),
         shared_uart=config.getoption("--shared-uart"),
     )
 

@@ -28,9 +28,18 @@ class KernelSource:
 
 def find_source(wanted: str, store: Store) -> KernelSource:
     """The source that `--kernel-source` names: a folder, or a package like `linux-source-6.1`."""
-    if wanted.startswith("linux-source-") and "/" not in wanted:
+    if _is_package(wanted):
         return _debian_source(wanted, store)
     return _folder_source(Path(wanted).expanduser())
+
+
+def is_known(wanted: str, store: Store) -> bool:
+    """Whether `find_source` answers without fetching anything."""
+    return not _is_package(wanted) or store.get("pin", wanted, {"package": wanted}) is not None
+
+
+def _is_package(wanted: str) -> bool:
+    return wanted.startswith("linux-source-") and "/" not in wanted
 
 
 def _debian_source(package: str, store: Store) -> KernelSource:

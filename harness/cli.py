@@ -1,0 +1,152 @@
+"""The command line. Exit status: 0 all is well, 1 something was found, 2 the command could not do its work."""
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.detect.scan import scan as scan_log
+from harness.doctor import examine
+from harness.errors import ModcompatError
+from harness.paths import cache_root
+from harness.store import Entry, Store
+
+DAY = 86_400.0  # seconds
+
+
+class _Group(click.Group):
+    """Prints a user's mistake as it is, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ModcompatError as error:
+            click.echo(f"modcompat: {error}", err=True)
+            sys.exit(2)
+        except BrokenPipeError:
+            sys.exit(2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="modcompat")
+def main() -> None:
+    """Will a binary kernel module survive a debug kernel?
+
+    The suite itself runs under pytest: `pytest -k spinlock`, `pytest --help` for its options.
+    """
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def doctor(*, as_json: bool) -> None:
+    """Say what is present and missing, which accelerator works, and what a first run takes.
+
+    Exit status 1 when something that is needed is missing.
+    """
+    missing = False
+    for finding in examine():
+        missing |= finding.ok is False
+        if as_json:
+            click.echo(json.dumps(vars(finding)))
+            continue
+        sign, colour = {True: ("ok", "green"), False: ("MISSING", "red"), None: ("note", "cyan")}[finding.ok]
+        click.echo(f"{click.style(f'{sign:8}', fg=colour)}{finding.what:28} {finding.fact}")
+        if finding.next_step:
+            click.echo(f"{'':8}{'':28} next: {finding.next_step}")
+    sys.exit(1 if missing else 0)
+
+
+@main.command()
+@click.argument("logs", nargs=-1, required=True, type=click.Path(exists=False, allow_dash=True))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a report, one a line.")
+def scan(*, logs: tuple[str, ...], as_json: bool) -> None:
+    """Find the kernel's reports in console logs (`-` for standard input).
+
+    Exit status 0 without a report, 1 with one, 2 when a log could not be read.
+    """
+    found = 0
+    for name in logs:
+        try:
+            content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        except OSError as error:
+            raise ModcompatError(f"cannot read {name}: {error.strerror}") from None
+        for report in scan_log(content):
+            found += 1
+            if as_json:
+                facts = {**vars(report), "severity": report.severity.value}
+                click.echo(json.dumps({"log": name, **facts}))
+            else:
+                blame = f" [{report.module}: {report.culprit}, {report.rule}]" if report.module else ""
+                click.echo(f"{name}:{report.first_line}-{report.last_line}: {report.kind}: {report.title}{blame}")
+    sys.exit(1 if found else 0)
+
+
+@main.group()
+def cache() -> None:
+    """Look at, trim, carry away and bring in what was built.
+
+    The cache is $MODCOMPAT_CACHE, or ~/.cache/modcompat.
+    """
+
+
+@cache.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_(*, as_json: bool) -> None:
+    """List the entries, the longest unused first."""
+    entries = list(Store().entries())
+    if as_json:
+        for entry in entries:
+            facts = {"kind": entry.kind, "name": entry.name, "path": str(entry.path), "size": entry.size, "used": entry.used}
+            click.echo(json.dumps(facts))
+        return
+    table = Table("kind", "name", "MB", "last used")
+    table.columns[2].justify = "right"
+    for entry in entries:
+        used = datetime.fromtimestamp(entry.used).astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(entry.kind, Text(entry.name), f"{entry.size / 1e6:.1f}", used)
+    Console(soft_wrap=True).print(table)
+    click.echo(f"{_total(entries)} in {cache_root()}")
+
+
+@cache.command()
+@click.option("--older-than", type=float, default=14.0, show_default=True, metavar="DAYS", help="Unused for so long.")
+@click.option("--all", "everything", is_flag=True, help="However recently used.")
+@click.option("--kind", "kinds", multiple=True, help="Only entries of this kind (repeatable): see `cache list`.")
+def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> None:
+    """Remove entries that were not used for a while, and what killed builds left behind.
+
+    An entry that another run is making stays. Do not prune under a running suite.
+    """
+    removed = Store().prune(unused_for=-1 if everything else older_than * DAY, kinds=frozenset(kinds) or None)
+    for entry in removed:
+        click.echo(f"removed {entry.kind}/{entry.name}")
+    click.echo(f"removed {_total(removed)}")
+
+
+@cache.command()
+@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+def export(*, archive: Path) -> None:
+    """Write kernels, modules and tools into a tar file, for `cache import` on another machine.
+
+    Sources and snapshots stay: they are fetched and made anew.
+    """
+    click.echo(f"exported {_total(Store().export(archive))} to {archive}")
+
+
+@cache.command("import")
+@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+def import_(*, archive: Path) -> None:
+    """Add the entries of an exported tar file that are not here yet. Each is verified."""
+    added = Store().import_(archive)
+    for name in added:
+        click.echo(f"added {name}")
+    click.echo(f"added {len(added)} entries")
+
+
+def _total(entries: list[Entry]) -> str:
+    return f"{len(entries)} entries, {sum(entry.size for entry in entries) / 1e6:.0f} MB"

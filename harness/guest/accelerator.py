@@ -1,0 +1,79 @@
+"""Which accelerator works: proven by running a guest. /dev/kvm can exist, open, and still not run one."""
+
+import platform
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness import process
+from harness.errors import ModcompatError
+from harness.guest.failure import GuestFailure
+from harness.guest.guest import Guest, Timing
+from harness.guest.machine import Machine
+from harness.guest.snapshot import empty_state
+
+_SECONDS = 10.0  # longest time for firmware to say its name
+_FIRMWARE = b"SeaBIOS"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """works: the guest ran. why: what was seen, or why not."""
+
+    works: bool
+    why: str
+
+
+def probe_firmware() -> Probe:
+    """Run a PC's firmware under KVM and wait until it prints its name on the debug port."""
+    if platform.machine() != "x86_64":
+        return Probe(works=False, why="KVM is only used for x86_64 guests on an x86_64 host")
+    device = Path("/dev/kvm")
+    if not device.exists():
+        return Probe(works=False, why="there is no /dev/kvm")
+    with tempfile.TemporaryDirectory(prefix="modcompat-") as folder:
+        printed, complaints = Path(folder) / "printed", Path(folder) / "complaints"
+        command = [
+            *process.DIES_WITH_US, "qemu-system-x86_64", "-M", "pc", "-accel", "kvm", "-m", "32",
+            "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
+            "-chardev", f"file,id=debug,path={printed}", "-device", "isa-debugcon,iobase=0x402,chardev=debug",
+        ]  # fmt: skip
+        with complaints.open("wb") as sink:
+            guest = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
+        try:
+            deadline = time.monotonic() + _SECONDS
+            while time.monotonic() < deadline and guest.poll() is None:
+                if printed.exists() and _FIRMWARE in printed.read_bytes():
+                    return Probe(works=True, why="a guest's firmware ran under KVM")
+                time.sleep(0.02)
+        finally:
+            guest.kill()
+            status = guest.wait()
+        said = complaints.read_text(errors="backslashreplace").strip().splitlines()
+    if status < 0:
+        return Probe(works=False, why=f"/dev/kvm opens, and a guest did not run within {_SECONDS:.0f} s")
+    return Probe(works=False, why=said[-1] if said else f"QEMU ended with exit status {status}")
+
+
+def probe_kernel(machine: Machine, scale: float) -> Probe:
+    """Boot a kernel under KVM up to its shell. Firmware may run where a kernel does not (seen)."""
+    timing = Timing(boot=_SECONDS, late=0.0).scaled(scale)
+    with tempfile.TemporaryDirectory(prefix="modcompat-") as name:
+        folder = Path(name)
+        under_kvm = replace(machine, accelerator="kvm")
+        guest = Guest(under_kvm, folder=folder, console=folder / "console", state=empty_state(folder), timing=timing)
+        try:
+            guest.boot()
+        except (GuestFailure, ModcompatError) as failure:
+            cause = failure.headline if isinstance(failure, GuestFailure) else failure.problem
+            return Probe(works=False, why=f"firmware runs under KVM, a kernel does not: {cause}")
+        finally:
+            guest.close()
+    return Probe(works=True, why="a kernel booted under KVM")
+
+
+def boot_id() -> str:
+    """Identity of the host's present boot: what KVM can do may change with the next."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
