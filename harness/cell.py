@@ -19,8 +19,7 @@ from harness.guest.shell import Output
 CPUS = 2
 _LOST = {Fate.SILENT: Loss.HUNG, Fate.AGENT_DIED: Loss.HUNG}  # every other fate is death
 _COUNTERS = (
-    "cat /proc/sys/kernel/tainted; "
-    "for c in warn oops; do cat /sys/kernel/${c}_count 2>/dev/null || echo -; done"
+    "cat /proc/sys/kernel/tainted; for c in warn oops; do cat /sys/kernel/${c}_count 2>/dev/null || echo -; done"
 )
 _VALIDATE = "n=0; for v in /sys/kernel/slab/*/validate; do echo 1 >$v 2>/dev/null && n=$((n+1)); done; echo $n"
 _LATE = 0.3  # seconds of silence after which a faulty guest's log counts as complete
@@ -238,7 +237,9 @@ class _Run:
         if not self._starts:
             return
         start = max([self._looked, *(end for _, end in self._echoes)])
-        fault = next((report for report in scan(self._guest.console.read(start)) if report.severity is Severity.FAULT), None)
+        fault = next(
+            (report for report in scan(self._guest.console.read(start)) if report.severity is Severity.FAULT), None
+        )
         if fault:
             raise _Stop(f"stopped in the {self._phase}, after: {fault.title}")
 

@@ -101,7 +101,13 @@ def list_(*, as_json: bool) -> None:
     entries = list(Store().entries())
     if as_json:
         for entry in entries:
-            facts = {"kind": entry.kind, "name": entry.name, "path": str(entry.path), "size": entry.size, "used": entry.used}
+            facts = {
+                "kind": entry.kind,
+                "name": entry.name,
+                "path": str(entry.path),
+                "size": entry.size,
+                "used": entry.used,
+            }
             click.echo(json.dumps(facts))
         return
     table = Table("kind", "name", "MB", "last used")

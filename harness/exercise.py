@@ -24,7 +24,11 @@ class Bench:
     """What an exercise works with: the guest, with the module loaded. Every check is recorded."""
 
     def __init__(
-        self, module: str, run: Callable[[str, float | None], Output], log: Callable[[], str], record: Callable[[Check], None]
+        self,
+        module: str,
+        run: Callable[[str, float | None], Output],
+        log: Callable[[], str],
+        record: Callable[[Check], None],
     ) -> None:
         """module: the kernel's name for it. log: the kernel log so far, complete at the time of the call."""
         self.module = module
@@ -48,7 +52,9 @@ class Bench:
         """Check that a command succeeds and prints just `wanted`."""
         output = self.run(command)
         held = output.status == 0 and output.text.strip() == wanted
-        return self.check(name, held, "" if held else f"`{command}` -> {output.status}: {output.text[:120]!r}, not {wanted!r}")
+        return self.check(
+            name, held, "" if held else f"`{command}` -> {output.status}: {output.text[:120]!r}, not {wanted!r}"
+        )
 
     def parameter(self, name: str, value: str) -> Output:
         """Write a parameter of the module through sysfs."""

@@ -228,7 +228,9 @@ class Lab:
         assert module.source is not None
         built = build_modules(module.source, production, self.store)
         if module.name not in built:
-            raise ModcompatError(f"{module.source} did not build a {module.name}.ko, only {', '.join(built) or 'nothing'}")
+            raise ModcompatError(
+                f"{module.source} did not build a {module.name}.ko, only {', '.join(built) or 'nothing'}"
+            )
         return built[module.name]
 
     def _proof(self, place: _Place, cell: Cell) -> tuple[str, str]:
@@ -243,7 +245,10 @@ class Lab:
                 else:
                     self._proofs[key] = _prove_live(place.guest, live, cell.feature)
             except GuestFailure as failure:
-                self._proofs[key] = "", f"the guest was lost while {cell.feature.name} was to be proven: {failure.headline}"
+                self._proofs[key] = (
+                    "",
+                    f"the guest was lost while {cell.feature.name} was to be proven: {failure.headline}",
+                )
         return self._proofs[key]
 
 

@@ -30,29 +30,76 @@ ROW = "modcompat_cell"  # name of the user property that carries a row of the ma
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("modcompat", "binary kernel modules on debug kernels")
-    group.addoption("--board", action="append", default=[], metavar="NAME",
-                    help="boards to run on, by name: q35, pc, virt, arm-virt, vexpress-a9 ... (default: all; repeatable)")
-    group.addoption("--arch", action="append", default=[], metavar="ARCH",
-                    help="architectures to run on: x86_64, arm, arm64 (default: all; repeatable)")
-    group.addoption("--flavour", action="append", default=[], choices=[str(flavour) for flavour in Flavour],
-                    help="kernels to run on; the production control always runs first (default: all; repeatable)")
-    group.addoption("--kernel-source", default=DEFAULT_PACKAGE, metavar="DIR",
-                    help="a kernel source tree, or a Debian package of one (default: %(default)s)")
-    group.addoption("--module", action="append", default=[], metavar="FILE.ko",
-                    help="judge this module in place of ours (repeatable)")
+    group.addoption(
+        "--board",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="boards to run on, by name: q35, pc, virt, arm-virt, vexpress-a9 ... (default: all; repeatable)",
+    )
+    group.addoption(
+        "--arch",
+        action="append",
+        default=[],
+        metavar="ARCH",
+        help="architectures to run on: x86_64, arm, arm64 (default: all; repeatable)",
+    )
+    group.addoption(
+        "--flavour",
+        action="append",
+        default=[],
+        choices=[str(flavour) for flavour in Flavour],
+        help="kernels to run on; the production control always runs first (default: all; repeatable)",
+    )
+    group.addoption(
+        "--kernel-source",
+        default=DEFAULT_PACKAGE,
+        metavar="DIR",
+        help="a kernel source tree, or a Debian package of one (default: %(default)s)",
+    )
+    group.addoption(
+        "--module",
+        action="append",
+        default=[],
+        metavar="FILE.ko",
+        help="judge this module in place of ours (repeatable)",
+    )
     group.addoption("--module-params", default="", metavar="TEXT", help="parameters to load it with, as for insmod")
-    group.addoption("--exercise", default=None, metavar="FILE.py",
-                    help="the exercise for --module (default: load and unload only)")
-    group.addoption("--run-dir", default=None, metavar="DIR",
-                    help="folder for logs and evidence (default: runs/<time>, with a link runs/latest)")
-    group.addoption("--boot-timeout", type=float, default=Timing.boot, metavar="S",
-                    help="longest time for a guest to boot (default: %(default)s s)")
-    group.addoption("--command-timeout", type=float, default=Timing.command, metavar="S",
-                    help="longest time for a command in the guest before it counts as hung (default: %(default)s s)")
-    group.addoption("--timeout-scale", type=float, default=1.0, metavar="X",
-                    help="multiplies every timeout, for slow machines (default: %(default)s)")
-    group.addoption("--shared-uart", action="store_true",
-                    help="kernel log and commands on one UART: weaker evidence, for kernels that have nothing else")
+    group.addoption(
+        "--exercise", default=None, metavar="FILE.py", help="the exercise for --module (default: load and unload only)"
+    )
+    group.addoption(
+        "--run-dir",
+        default=None,
+        metavar="DIR",
+        help="folder for logs and evidence (default: runs/<time>, with a link runs/latest)",
+    )
+    group.addoption(
+        "--boot-timeout",
+        type=float,
+        default=Timing.boot,
+        metavar="S",
+        help="longest time for a guest to boot (default: %(default)s s)",
+    )
+    group.addoption(
+        "--command-timeout",
+        type=float,
+        default=Timing.command,
+        metavar="S",
+        help="longest time for a command in the guest before it counts as hung (default: %(default)s s)",
+    )
+    group.addoption(
+        "--timeout-scale",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="multiplies every timeout, for slow machines (default: %(default)s)",
+    )
+    group.addoption(
+        "--shared-uart",
+        action="store_true",
+        help="kernel log and commands on one UART: weaker evidence, for kernels that have nothing else",
+    )
     group.addoption("--accelerator", default="auto", choices=["auto", "tcg", "kvm"],
                     help="auto takes KVM where running a guest proves that it works (default: %(default)s)")  # fmt: skip
 

@@ -63,9 +63,7 @@ class Store:
         os.utime(path / MANIFEST)
         return path
 
-    def get_or_build(
-        self, kind: str, label: str, inputs: Mapping[str, Any], build: Callable[[Path], None]
-    ) -> Path:
+    def get_or_build(self, kind: str, label: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
         """The folder of the entry; `build` fills an empty folder when there is none yet.
 
         When another process is building it, waits for that. Raises what `build` raises (nothing is kept
@@ -102,9 +100,7 @@ class Store:
             if facts is not None:
                 size = sum(length for length, _ in facts["files"].values())
                 used = manifest.stat().st_mtime
-                found.append(
-                    Entry(facts["kind"], manifest.parent.name, manifest.parent, facts["inputs"], size, used)
-                )
+                found.append(Entry(facts["kind"], manifest.parent.name, manifest.parent, facts["inputs"], size, used))
         return iter(sorted(found, key=lambda entry: entry.used))
 
     def prune(self, *, unused_for: float, kinds: frozenset[str] | None = None) -> list[Entry]:
@@ -164,9 +160,7 @@ class Store:
                         source.rename(target)
                         added.append(f"{target.parent.name}/{target.name}")
         except (tarfile.TarError, EOFError) as error:
-            raise ModcompatError(
-                f"{archive} is not a whole archive of `modcompat cache export`: {error}"
-            ) from error
+            raise ModcompatError(f"{archive} is not a whole archive of `modcompat cache export`: {error}") from error
         except FileNotFoundError:
             raise ModcompatError(f"there is no file {archive}") from None
         except OSError as error:

@@ -24,7 +24,9 @@ _SITES = (
 )
 # " function+0x1/0x2 [module]"; arm has " function [module] from caller+0x1/0x2 [module]". One space: what
 # arm tells of the objects that registers point to stands further in.
-_FRAME = re.compile(rf"^ (?:\[<[0-9a-f]+>\] )?(?P<guess>\? )?(?:(?P<callee>[\w.$]+)(?: \[(?P<owner>[\w-]+)\])? from )?{_FUNCTION}")
+_FRAME = re.compile(
+    rf"^ (?:\[<[0-9a-f]+>\] )?(?P<guess>\? )?(?:(?P<callee>[\w.$]+)(?: \[(?P<owner>[\w-]+)\])? from )?{_FUNCTION}"
+)
 _END = re.compile(r"^---\[ end (?:trace|Kernel panic)")
 
 

@@ -107,7 +107,7 @@ class Guest:
         self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
         self.qemu.qmp.command("cont")
         self.origin = "restored"
-        self._attempt("true", lambda shell: shell.run("true", self.timing.command))
+        self._attempt("a sign of life", lambda shell: shell.ping(self.timing.command))
 
     def run(self, command: str, seconds: float | None = None) -> Output:
         """Run one line of shell in the guest. seconds: longest wait, by default the timing's.

@@ -76,7 +76,7 @@ class Machine:
             "-chardev", ",".join([channel[0], "id=channel", *channel[1:]]),
         ]  # fmt: skip
         if self.board.channel is Channel.VIRTIO_CONSOLE:
-            return [*options, "-device", "virtio-serial-device", "-device", "virtconsole,chardev=channel"]
+            return [*options, "-device", "virtio-serial-device,max_ports=1", "-device", "virtconsole,chardev=channel"]
         return [*options, "-serial", "chardev:channel"]
 
     def by_hand(self) -> str:
@@ -88,7 +88,10 @@ class Machine:
 
     def identity(self) -> dict[str, object]:
         """What a snapshot of this guest depends on, files by their (content-addressed) names."""
-        return {"options": self.options(), "qemu": qemu_version(self.board.arch.qemu)}
+        return {
+            "options": [*self.options(), *self.serial(["file"], ["socket"])],
+            "qemu": qemu_version(self.board.arch.qemu),
+        }
 
 
 @functools.cache

@@ -1,5 +1,8 @@
 """A QEMU process: started, controlled over QMP, and never outliving us."""
 
+import contextlib
+import ctypes
+import functools
 import os
 import signal
 import socket
@@ -12,6 +15,7 @@ from harness.guest.machine import Machine
 from harness.guest.qmp import Event, Qmp, QmpLostError
 
 _QMP_TIMEOUT = 30.0
+_IO_URING_SETUP = 425  # io_uring_setup(2), the same number on every architecture since Linux 5.1
 
 
 class Qemu:
@@ -34,7 +38,7 @@ class Qemu:
             *machine.options(),
             *machine.serial(["file", log, "append=on"], over_socket),
             "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
-            "-blockdev", f"driver=qcow2,node-name=state,file.driver=file,file.filename={_escaped(state)}",
+            "-blockdev", f"driver=qcow2,node-name=state,file.driver=file,file.aio={_aio()},file.filename={_escaped(state)}",
             *(["-S"] if paused else []),
         ]  # fmt: skip
         try:
@@ -85,10 +89,8 @@ class Qemu:
         self.channel.close()
 
     def _end(self) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
 
     def _launch_error(self) -> ModcompatError:
@@ -97,6 +99,17 @@ class Qemu:
             details=f"{' '.join(self.command)}\n{self.complaints()}",
             next_step="`modcompat doctor` checks the installation",
         )
+
+
+@functools.cache
+def _aio() -> str:
+    """How QEMU reads images. With io_uring a restore is about four times as fast, but a host may forbid it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    ring = libc.syscall(_IO_URING_SETUP, 1, ctypes.create_string_buffer(120))  # struct io_uring_params
+    if ring < 0:
+        return "threads"
+    os.close(ring)
+    return "io_uring"
 
 
 def _escaped(path: Path) -> str:

@@ -11,11 +11,15 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
-READY = b"\x1eready\x1e"
+_READY = re.compile(rb"\x1eready\x1e")
+_ANY_MARK = re.compile(rb"\x1e[0-9a-z]+ \d+\x1e")
+_READ = 1 << 16  # bytes taken in at a time
+_MARK = 64  # more bytes than a mark has
 _SLICE = 0.05  # seconds between two looks at whether the guest is still there
 _REPEAT = 2.0  # seconds after which a shared UART is asked to repeat the closing mark
 
@@ -55,13 +59,18 @@ class Shell:
 
         shared: the kernel log is on the same line.
         """
-        self._spawn = SocketSpawn(channel, maxread=1 << 16, use_poll=True)
+        self._spawn = SocketSpawn(channel, maxread=_READ, use_poll=True)
         self._watch = watch
         self._shared = shared
 
     def wait_ready(self, seconds: float) -> None:
         """Wait for the agent's announcement after boot."""
-        self._expect(re.compile(re.escape(READY)), seconds, len(READY))
+        self._expect(_READY, seconds)
+
+    def ping(self, seconds: float) -> None:
+        """Wait for a sign of life: the closing mark of the command before. Costs the guest next to nothing."""
+        self._send(b"again\n")
+        self._expect(_ANY_MARK, seconds)
 
     def run(self, command: str, seconds: float) -> Output:
         """Run one line of shell; its output, standard error included, and its exit status.
@@ -72,28 +81,33 @@ class Shell:
             raise ValueError("a command is one line")
         token = secrets.token_hex(8)
         started = time.monotonic()
-        try:
-            self._spawn.send(f"{token} {command}\n".encode())
-        except OSError as error:
-            raise ChannelClosedError(str(error)) from None
+        self._send(f"{token} {command}\n".encode())
         end = re.compile(rb"\x1e(?:ready|" + token.encode() + rb" (\d+))\x1e")
-        match = self._expect(end, seconds, 64)
+        match = self._expect(end, seconds)
         if match[1] is None:
             raise AgentRestartedError
-        return Output(command, int(match[1]), bytes(self._spawn.before or b""), time.monotonic() - started)
+        before: Any = self._spawn.before
+        return Output(command, int(match[1]), bytes(before or b""), time.monotonic() - started)
 
-    def _expect(self, pattern: re.Pattern[bytes], seconds: float, window: int) -> re.Match[bytes]:
+    def _send(self, request: bytes) -> None:
+        try:
+            self._spawn.send(request)
+        except OSError as error:
+            raise ChannelClosedError(str(error)) from None
+
+    def _expect(self, pattern: re.Pattern[bytes], seconds: float) -> re.Match[bytes]:
         deadline = time.monotonic() + seconds
         repeat_at = time.monotonic() + _REPEAT
-        wanted = [pattern, pexpect.TIMEOUT, pexpect.EOF]
+        # The stubs of pexpect know only str; here everything is bytes.
+        wanted: Any = [pattern, pexpect.TIMEOUT, pexpect.EOF]
         while True:
             try:
                 # The window slides over each read in full; before it only the length of a mark counts.
-                found = self._spawn.expect_list(wanted, timeout=_SLICE, searchwindowsize=(1 << 16) + window)
+                found = self._spawn.expect_list(wanted, timeout=_SLICE, searchwindowsize=_READ + _MARK)
             except OSError as error:
                 raise ChannelClosedError(str(error)) from None
             if found == 0:
-                match = self._spawn.match
+                match: Any = self._spawn.match
                 assert isinstance(match, re.Match)
                 return match
             more = self._watch()
@@ -106,4 +120,4 @@ class Shell:
                 raise NoReplyError
             if self._shared and now >= repeat_at:
                 repeat_at = now + _REPEAT
-                self._spawn.send(b"again\n")
+                self._send(b"again\n")

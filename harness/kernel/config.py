@@ -61,9 +61,7 @@ def parse(text: str) -> dict[str, str]:
 
 def unmet(requested: Mapping[str, str], got: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Requested symbols that have another value: symbol -> (requested, got)."""
-    return {
-        name: (value, got.get(name, "n")) for name, value in requested.items() if got.get(name, "n") != value
-    }
+    return {name: (value, got.get(name, "n")) for name, value in requested.items() if got.get(name, "n") != value}
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -74,9 +72,7 @@ def differences(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, t
 def gate(production: Mapping[str, str], featured: Mapping[str, str], feature: Feature) -> None:
     """Raise ModcompatError when a feature's kernel differs in more than the feature explains."""
     allowed = {*feature.symbols, *feature.follows}
-    stray = {
-        name: values for name, values in differences(production, featured).items() if name not in allowed
-    }
+    stray = {name: values for name, values in differences(production, featured).items() if name not in allowed}
     if stray:
         raise ModcompatError(
             f"feature {feature.name} changes more than itself: {', '.join(stray)}",

@@ -89,7 +89,9 @@ def failure_text(result: CellResult, run: Path) -> str:
         f"{result.cell.board.arch.name} {result.cell.board.name}"
     ]
     if evidence.load:
-        lines.append(f"load: `{evidence.load.command}` ended with {evidence.load.status} {evidence.load.output}".rstrip())
+        lines.append(
+            f"load: `{evidence.load.command}` ended with {evidence.load.status} {evidence.load.output}".rstrip()
+        )
         call = evidence.initcall
         lines.append(f"init: {f'{call.function} called, returned {call.returned}' if call else 'never called'}")
     failed = [check for check in evidence.checks if not check.held]

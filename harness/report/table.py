@@ -27,6 +27,8 @@ def render(rows: Iterable[dict[str, Any]], *, width: int, colours: bool) -> str:
         cells = (f"{row['arch']} {row['board']}", row["module"], kernel, verdict, f"{row['seconds']:.1f}")
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells), Text(row["reason"]))
     out = io.StringIO()
-    console = Console(file=out, width=max(width, 100), force_terminal=colours, no_color=not colours or "NO_COLOR" in os.environ)
+    console = Console(
+        file=out, width=max(width, 100), force_terminal=colours, no_color=not colours or "NO_COLOR" in os.environ
+    )
     console.print(table)
     return out.getvalue()

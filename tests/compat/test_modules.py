@@ -14,9 +14,7 @@ from harness.report.artefacts import failure_text, write_cell
 
 
 @pytest.mark.usefixtures("kernels")
-def test_survives(
-    cell: Cell, lab: Lab, run_folder: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_survives(cell: Cell, lab: Lab, run_folder: Path, record_property: Callable[[str, object], None]) -> None:
     result = lab.run(cell)
     record_property(ROW, write_cell(result, run_folder))
     if result.verdict.word is Word.CLEAN:
