@@ -19,10 +19,10 @@ class Channel(Enum):
 class Board:
     """An emulated machine. Its name is QEMU's name of the machine (`-M`); with the architecture it is unique.
 
-    cpu: QEMU's name (`-cpu`; empty: the machine's own). tweak: further properties of the machine. topology: `-smp` of 2 CPUs.
-    console: the guest's tty of the kernel log, on the first serial port. device_tree: file built with the
-    kernel, where QEMU does not make one. memory: MiB. boot: further kernel parameters.
-    options: further QEMU options.
+    cpu: QEMU's name (`-cpu`; empty: the machine's own). tweak: further properties of the machine.
+    topology: `-smp` of 2 CPUs. console: the guest's tty of the kernel log, on the first serial port.
+    device_tree: file built with the kernel, where QEMU does not make one. memory: MiB.
+    boot: further kernel parameters. options: further QEMU options.
     """
 
     name: str

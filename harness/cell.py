@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.abi.module_file import ModuleFacts
@@ -155,7 +154,7 @@ class _Run:
         evidence.listed = evidence.module in listed
         if evidence.load.status == 0 and not evidence.listed:
             evidence.obstacles.append(
-                f"the load went well, and /proc/modules has no {evidence.module} (it has: {', '.join(listed) or 'none'})"
+                f"the load went well, and /proc/modules has no {evidence.module}, only {', '.join(listed) or 'nothing'}"
             )
 
     def _exercise(self) -> None:
@@ -246,5 +245,5 @@ class _Run:
 
 def _running_module(backtraces: list[str], module: str) -> str:
     """Which CPU was inside the module, if one was."""
-    inside: Callable[[str], bool] = re.compile(rf"^CPU \d+ at .*\[{re.escape(module)}\]").match  # type: ignore[assignment]
-    return next((trace.splitlines()[0] for trace in backtraces if inside(trace)), "")
+    inside = re.compile(rf"^CPU \d+ at .*\[{re.escape(module)}\]")
+    return next((trace.splitlines()[0] for trace in backtraces if inside.match(trace)), "")

@@ -93,7 +93,8 @@ def _pipe(commands: list[list[str]]) -> None:
     first, second = commands
     with subprocess.Popen([*process.DIES_WITH_US, *first], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as source:
         done = subprocess.run([*process.DIES_WITH_US, *second], stdin=source.stdout, capture_output=True, check=False)
-        assert source.stdout is not None and source.stderr is not None
+        assert source.stdout is not None
+        assert source.stderr is not None
         source.stdout.close()
         complaint = source.stderr.read() + done.stderr
     if source.returncode or done.returncode:

@@ -4,8 +4,9 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -44,7 +45,7 @@ class Settings:
     """What a run may choose. source: as `--kernel-source` takes it. accelerator: auto, tcg or kvm."""
 
     source: str = DEFAULT_PACKAGE
-    timing: Timing = Timing()
+    timing: Timing = field(default_factory=Timing)
     accelerator: str = "auto"
     shared_uart: bool = False
 
@@ -90,7 +91,7 @@ class Lab:
         self._controls: dict[tuple[str, str], CellResult] = {}
         self._scratch = _scratch_folder(self.store.root / "scratch")
 
-    def __enter__(self) -> "Lab":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

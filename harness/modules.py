@@ -10,9 +10,10 @@ from harness.paths import MODULES
 
 @dataclass(frozen=True)
 class VendorModule:
-    """A module to judge. name: its folder's or file's. source: folder to build against production, or file: a .ko as it is.
+    """A module to judge. name: its folder's or file's.
 
-    exercise: its exercise file, None where there is none. parameters: for the load, as `insmod` takes them.
+    source: folder to build against production, or file: a .ko as it is. exercise: its exercise file, None
+    where there is none. parameters: for the load, as `insmod` takes them.
     """
 
     name: str

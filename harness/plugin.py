@@ -101,7 +101,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="kernel log and commands on one UART: weaker evidence, for kernels that have nothing else",
     )
     group.addoption("--accelerator", default="auto", choices=["auto", "tcg", "kvm"],
-                    help="auto takes KVM where running a guest proves that it works (default: %(default)s)")  # fmt: skip
+                    help="auto takes KVM where a boot proves that it works (default: %(default)s)")  # fmt: skip
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -120,9 +120,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 def pytest_configure(config: pytest.Config) -> None:
     try:
-        config.stash[_MODULES], boards = _choose(config)
+        modules, boards = _choose(config)
+        config.stash[_MODULES] = modules
         flavours = [Flavour(name) for name in config.getoption("--flavour")] or list(Flavour)
-        config.stash[_CELLS] = list(cells(boards, flavours, config.stash[_MODULES]))
+        config.stash[_CELLS] = list(cells(boards, flavours, modules))
     except ModcompatError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[_ROWS] = []
@@ -136,10 +137,8 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     modules = config.stash[_MODULES]
     boards = dict.fromkeys(f"{cell.board.arch.name} {cell.board.name}" for cell in config.stash[_CELLS])
-    return [
-        f"modcompat: modules {', '.join(module.name for module in modules)}; boards {', '.join(boards)}; "
-        f"kernel {config.getoption('--kernel-source')}"
-    ]
+    names = ", ".join(module.name for module in modules)
+    return [f"modcompat: modules {names}; boards {', '.join(boards)}; kernel {config.getoption('--kernel-source')}"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,5 +1,6 @@
 """Running other programs so that none of them outlives us, and a failure says why."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -73,10 +74,8 @@ def run(
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a process started in a session of its own, and everything it started."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

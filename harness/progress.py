@@ -31,13 +31,13 @@ class Task:
     done: int = 0
     started: float = field(default_factory=time.monotonic)
     _told: float = field(default_factory=time.monotonic)
-    _bar: Progress | None = None
+    bar: Progress | None = None
 
     def step(self) -> None:
         self.done += 1
         self.total = max(self.total, self.done)
-        if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=self.done, total=self.total)
+        if self.bar:
+            self.bar.update(self.bar.task_ids[0], completed=self.done, total=self.total)
         elif (now := time.monotonic()) - self._told >= PLAIN_INTERVAL:
             self._told = now
             left = (now - self.started) / self.done * (self.total - self.done)
@@ -56,7 +56,7 @@ def task(what: str, total: int) -> Iterator[Task]:
         )  # fmt: skip
         with Progress(*columns, console=out, transient=True) as bar:
             bar.add_task(what, total=total)
-            running._bar = bar
+            running.bar = bar
             yield running
     else:
         say(f"{what} ...")

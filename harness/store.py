@@ -179,12 +179,8 @@ class Store:
         if facts is None:
             return False
         for name, (size, content) in facts["files"].items():
-            file = path / name
-            try:
-                if file.lstat().st_size != size or (content and digest.of_file(file) != content):
-                    raise OSError
-            except OSError:
-                say(f"cache entry {path.parent.name}/{path.name} is damaged ({name}): it will be built again")
+            if not _is_intact(path / name, size, content):
+                say(f"cache entry {path.parent.name}/{path.name} is damaged ({name}): it will be made again")
                 return False
         self._verified.add(path)
         return True
@@ -236,6 +232,13 @@ class _Lock:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def _is_intact(file: Path, size: int, content: str) -> bool:
+    try:
+        return file.lstat().st_size == size and (not content or digest.of_file(file) == content)
+    except OSError:
+        return False
 
 
 def _partial(path: Path) -> Path:

@@ -53,13 +53,16 @@ KINDS = (
     _kind("refcount", _F, r"refcount_t: .*"),
     # mm/page_alloc.c bad_page(), mm/memory.c, kernel/sched/core.c, kernel/panic.c
     _kind("bad-page", _F, r"BUG: Bad (?:page|rss-counter).*"),
-    _kind("stack", _F, r"BUG: .*stack (?:overflow|guard page was hit|corruption).*", r"corrupted stack end detected.*",
+    _kind("stack", _F,
+          r"BUG: .*stack (?:overflow|guard page was hit|corruption).*", r"corrupted stack end detected.*",
           r"Insufficient stack space to handle exception.*"),
-    _kind("atomic-sleep", _F, r"BUG: scheduling while atomic.*", r"BUG: sleeping function called from invalid context.*",
+    _kind("atomic-sleep", _F,
+          r"BUG: scheduling while atomic.*", r"BUG: sleeping function called from invalid context.*",
           r"BUG: using .* in preemptible.*", r"BUG: workqueue leaked lock or atomic.*",
           r"initcall \S+ returned with (?:preemption imbalance|disabled interrupts).*"),
     # kernel/locking/lockdep.c
-    _kind("lockdep", _W, r"WARNING: (?:possible |inconsistent |bad unlock|held lock|lock held|suspicious RCU|Nested lock).*",
+    _kind("lockdep", _W,
+          r"WARNING: (?:possible |inconsistent |bad unlock|held lock|lock held|suspicious RCU|Nested lock).*",
           r"INFO: trying to register non-static key.*", r"BUG: MAX_LOCK.*", r"\[ BUG: .*"),
     # arch/x86/mm/fault.c, arch/x86/kernel/traps.c, arch/arm/mm/fault.c, arch/arm64/mm/fault.c
     _kind("access", _F,

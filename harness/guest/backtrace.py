@@ -17,14 +17,14 @@ from harness.guest.qmp import Qmp, QmpRefusedError
 
 _STACK = 2048  # bytes read above the stack pointer
 _FRAMES = 16  # most frames shown of a CPU
-_CPU = re.compile(r"^CPU#(\d+)", re.M)
+_CPU = re.compile(r"^CPU#(\d+)", re.MULTILINE)
 # `info registers` of QEMU 7.2, target/*/cpu.c: program counter and stack pointer per architecture
 _REGISTERS = {
     "x86_64": (re.compile(r"\bRIP=([0-9a-f]{16})"), re.compile(r"\bRSP=([0-9a-f]{16})")),
     "arm": (re.compile(r"\bR15=([0-9a-f]{8})"), re.compile(r"\bR13=([0-9a-f]{8})")),
     "arm64": (re.compile(r"\bPC=([0-9a-f]{16})"), re.compile(r"\bSP=([0-9a-f]{16})")),
 }
-_MODULE = re.compile(r"^(\S+) (\d+) .* (0x[0-9a-f]+)(?: \([A-Z+-]*\))?$", re.M)
+_MODULE = re.compile(r"^(\S+) (\d+) .* (0x[0-9a-f]+)(?: \([A-Z+-]*\))?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

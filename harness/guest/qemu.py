@@ -34,11 +34,12 @@ class Qemu:
         over_socket = ["socket", f"fd={channel.fileno()}"]
         if machine.shared_uart:
             over_socket += [f"logfile={_escaped(console)}", "logappend=on"]
+        image = f"file.aio={_aio()},file.filename={_escaped(state)}"
         self.command = [
             *machine.options(),
             *machine.serial(["file", log, "append=on"], over_socket),
             "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
-            "-blockdev", f"driver=qcow2,node-name=state,file.driver=file,file.aio={_aio()},file.filename={_escaped(state)}",
+            "-blockdev", f"driver=qcow2,node-name=state,file.driver=file,{image}",
             *(["-S"] if paused else []),
         ]  # fmt: skip
         try:

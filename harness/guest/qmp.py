@@ -4,6 +4,7 @@ The client lives in an event loop of its own thread, so events are taken in at a
 """
 
 import asyncio
+import contextlib
 import itertools
 import socket
 import threading
@@ -93,10 +94,8 @@ class Qmp:
     def close(self) -> None:
         """Leave the session, whatever state it is in."""
         self._listener.cancel()
-        try:
+        with contextlib.suppress(QmpLostError, QMPError, EOFError, OSError):
             self._wait(self._client.disconnect())
-        except (QmpLostError, QMPError, EOFError, OSError):
-            pass
         self._stop()
 
     async def _listen(self) -> None:

@@ -84,10 +84,8 @@ def failure_text(result: CellResult, run: Path) -> str:
     """What a person needs to see of a cell that is not CLEAN."""
     evidence = result.evidence
     lines = [f"{result.verdict.word}: {result.verdict.reason}", ""]
-    lines += [
-        f"{result.cell.module.name} on {result.cell.kernel_name} {result.release}, "
-        f"{result.cell.board.arch.name} {result.cell.board.name}"
-    ]
+    cell = result.cell
+    lines += [f"{cell.module.name} on {cell.kernel_name} {result.release}, {cell.board.arch.name} {cell.board.name}"]
     if evidence.load:
         lines.append(
             f"load: `{evidence.load.command}` ended with {evidence.load.status} {evidence.load.output}".rstrip()
@@ -116,9 +114,10 @@ def failure_text(result: CellResult, run: Path) -> str:
 
 def _transcript(result: CellResult) -> str:
     parts = [f"# {result.cell.id}\n# {result.verdict.word}: {result.verdict.reason}\n"]
-    for command in result.evidence.commands:
-        parts.append(f"$ {command.command}\n{command.output}{chr(10) if command.output else ''}"
-                     f"[exit status {command.status}, {command.seconds:.2f} s]\n")  # fmt: skip
+    parts += [
+        f"$ {done.command}\n{done.output}\n[exit status {done.status}, {done.seconds:.2f} s]\n"
+        for done in result.evidence.commands
+    ]
     if result.evidence.loss:
         parts.append(f"# {result.evidence.loss.what}\n")
     return "\n".join(parts)
