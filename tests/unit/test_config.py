@@ -1,0 +1,52 @@
+"""Configurations: what Kconfig did is compared with what was asked, and the gate names what strayed."""
+
+import pytest
+
+from harness.architectures import ARCHITECTURES
+from harness.errors import ModcompatError
+from harness.features import FEATURES
+from harness.kernel.config import differences, gate, parse, unmet
+from harness.paths import KCONFIG
+
+PRODUCTION = parse('CONFIG_SMP=y\nCONFIG_HZ=100\n# CONFIG_DEBUG_LOCKS is not set\nCONFIG_NAME="a b"\n')
+LOCKS = FEATURES["spinlock"]
+
+
+def test_a_config_is_read_with_its_unset_symbols() -> None:
+    assert PRODUCTION == {"SMP": "y", "HZ": "100", "DEBUG_LOCKS": "n", "NAME": '"a b"'}
+
+
+def test_a_dropped_request_is_named() -> None:
+    assert unmet({"SMP": "y", "PCI": "y"}, PRODUCTION) == {"PCI": ("y", "n")}
+
+
+def test_an_absent_symbol_equals_one_that_is_not_set() -> None:
+    assert differences(PRODUCTION, {key: value for key, value in PRODUCTION.items() if value != "n"}) == {}
+
+
+def test_the_gate_lets_the_feature_and_its_followers_through() -> None:
+    featured = PRODUCTION | {"DEBUG_SPINLOCK": "y", "UNINLINE_SPIN_UNLOCK": "y"}
+    gate(PRODUCTION | {"INLINE_SPIN_UNLOCK_IRQ": "y"}, featured, LOCKS)
+
+
+@pytest.mark.parametrize(
+    "stray", [{"UNWINDER_ORC": "y"}, {"UPROBE_EVENTS": "y", "TRACING": "y"}, {"SMP": "n"}, {"HZ": "250"}]
+)
+def test_the_gate_names_what_else_changed(stray: dict[str, str]) -> None:
+    with pytest.raises(ModcompatError) as caught:
+        gate(PRODUCTION, PRODUCTION | {"DEBUG_SPINLOCK": "y"} | stray, LOCKS)
+    for symbol in stray:
+        assert symbol in caught.value.problem
+    assert "UNINLINE" not in str(caught.value)
+
+
+def test_a_feature_requests_the_symbols_that_its_entry_names() -> None:
+    for feature in FEATURES.values():
+        assert set(parse(feature.fragment.read_text())) == set(feature.symbols)
+
+
+def test_no_production_fragment_has_a_feature_on() -> None:
+    fragments = ("common.config", *(f"arch/{arch}.config" for arch in ARCHITECTURES))
+    requested = [parse((KCONFIG / name).read_text()) for name in fragments]
+    symbols = {symbol for feature in FEATURES.values() for symbol in feature.symbols}
+    assert not {symbol for symbol in symbols for fragment in requested if fragment.get(symbol, "n") != "n"}

@@ -1,0 +1,75 @@
+"""Exercises: loaded from files with clear errors; checks recorded, and silence taken for failure."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.detect.evidence import Check
+from harness.errors import ModcompatError
+from harness.exercise import Bench, load_exercise
+from harness.guest.shell import Output
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def exercise(bench)\n", "SyntaxError"),
+        ("import nowhere_to_be_found\n", "ModuleNotFoundError"),
+        ("x = 1\n", "no function"),
+        ("ANNOUNCES = ['init']\ndef exercise(bench): pass\n", "ANNOUNCES"),
+        ("raise RuntimeError('at once')\n", "line 1"),
+    ],
+)
+def test_a_faulty_file_is_explained(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "exercise.py"
+    file.write_text(text)
+    with pytest.raises(ModcompatError) as caught:
+        load_exercise(file)
+    assert words in str(caught.value)
+    assert "exercise.py" in str(caught.value)
+
+
+def test_a_missing_file_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(ModcompatError, match="not a Python file"):
+        load_exercise(tmp_path / "absent.py")
+
+
+class Script:
+    """A bench whose guest answers from a list of log lines."""
+
+    def __init__(self, log: list[str], status: int = 0) -> None:
+        self.checks: list[Check] = []
+        self.commands: list[str] = []
+        self._log = ""
+        self._coming = log
+        self._status = status
+        self.bench = Bench("vendor", self._run, lambda: self._log, self.checks.append)
+
+    def _run(self, command: str, seconds: float | None) -> Output:
+        self.commands.append(command)
+        self._log += "\n".join(self._coming) + "\n"
+        return Output(command, self._status, b"words\n", 0.1)
+
+
+def test_a_modules_own_checks_are_collected_by_name() -> None:
+    script = Script(["[ 1.0][ T1] vendor: check a ok", "[ 1.0][ T1] vendor: check b FAILED got 0x1 want 0x0"])
+    script.bench.module_checks("run", "locks", ["a", "b", "c"])
+    assert script.commands == ["echo locks >/sys/module/vendor/parameters/run"]
+    assert [(check.name, check.held) for check in script.checks] == [("a", True), ("b", False), ("c", False)]
+    assert "got 0x1" in script.checks[1].detail
+    assert "no answer" in script.checks[2].detail
+
+
+def test_an_answer_from_before_does_not_count() -> None:
+    script = Script(["vendor: check a ok"])
+    script.bench.module_checks("run", "locks", ["a"])
+    script._coming = []
+    script.bench.module_checks("run", "locks", ["a"])
+    assert [check.held for check in script.checks] == [True, False]
+
+
+@pytest.mark.parametrize(("status", "wanted", "held"), [(0, "words", True), (1, "words", False), (0, "others", False)])
+def test_an_expectation_needs_both_status_and_text(status: int, wanted: str, held: bool) -> None:  # noqa: FBT001
+    script = Script([], status)
+    assert script.bench.expect("reads", "cat /dev/vendor", wanted) is held
+    assert script.checks[0].held is held

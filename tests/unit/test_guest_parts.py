@@ -1,0 +1,108 @@
+"""Parts of the guest driver that need no QEMU: file system, command line, symbols, console."""
+
+import shutil
+import subprocess
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.architectures import ARCHITECTURES, ARM64
+from harness.boards import BOARDS, Board, Channel
+from harness.guest.backtrace import Symbols, read_symbols
+from harness.guest.console import ConsoleLog
+from harness.guest.initramfs import pack
+from harness.guest.machine import Machine
+
+SYSTEM_MAP = """\
+ffffffff81000000 T _text
+ffffffff81000100 t do_idle
+ffffffff81000200 T schedule
+ffffffff81001000 T _etext
+ffffffff81002000 D jiffies
+"""
+
+
+@pytest.mark.skipif(shutil.which("cpio") is None, reason="cpio is not installed")
+def test_the_initramfs_is_one_that_cpio_reads(tmp_path: Path) -> None:
+    script = tmp_path / "init"
+    script.write_text("#!/bin/sh\n")
+    archive = pack({"init": script, "modules/deep/a.ko": script})
+    assert archive == pack({"modules/deep/a.ko": script, "init": script})
+    listing = subprocess.run(["cpio", "-t"], input=archive, capture_output=True, check=True).stdout.decode()
+    assert set(listing.split()) >= {"init", "modules/deep/a.ko", "modules", "modules/deep", "dev/console", "dev/null"}
+
+
+def machine(board: Board) -> Machine:
+    return Machine(board, Path("image"), Path("initramfs"))
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_a_board_has_two_cpus_a_console_and_nothing_of_the_host(board: Board) -> None:
+    options = machine(board).options()
+    assert options[options.index("-smp") + 1].startswith("2")
+    assert options[options.index("-nic") + 1] == "none"
+    assert options[options.index("-sandbox") + 1].startswith("on")
+    assert f"console={board.console}" in machine(board).parameters
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_a_snapshot_is_for_one_wiring_only(board: Board) -> None:
+    shared = replace(board, channel=Channel.SHARED)
+    assert machine(board).identity() != machine(shared).identity()
+
+
+def test_the_command_by_hand_asks_for_an_interactive_shell() -> None:
+    assert "modcompat_shell=1" in machine(BOARDS["x86_64-q35"]).by_hand()
+
+
+def test_board_ids_are_unique_and_their_architectures_known() -> None:
+    assert len({board.id for board in BOARDS.values()}) == len(BOARDS)
+    assert all(board.arch.name in ARCHITECTURES for board in BOARDS.values())
+
+
+def test_an_address_gets_the_name_of_its_function(tmp_path: Path) -> None:
+    (tmp_path / "System.map").write_text(SYSTEM_MAP)
+    symbols = read_symbols(tmp_path / "System.map")
+    assert symbols.name(0xFFFFFFFF81000110) == "do_idle+0x10"
+    assert symbols.name(0xFFFFFFFF81000200) == "schedule+0x0"
+    assert symbols.name(0xFFFFFFFF81002000) is None
+    assert symbols.name(0) is None
+
+
+def test_an_address_in_a_module_gets_its_name() -> None:
+    text = "spinlock 20480 0 - Live 0xffffffffa0000000 (O)\nother 4096 1 spinlock, Live 0xffffffffa0010000\n"
+    symbols = Symbols((), 0).with_modules(text)
+    assert symbols.name(0xFFFFFFFFA0000010) == "0x10 [spinlock]"
+    assert symbols.name(0xFFFFFFFFA0010000) == "0x0 [other]"
+    assert symbols.name(0xFFFFFFFFA0005000) is None
+
+
+def test_a_module_that_never_finished_loading_is_found_in_the_module_area() -> None:
+    symbols = Symbols(((0xFFFFFFC008000000, "_text"),), 0xFFFFFFC009000000).expecting("vendor", ARM64)
+    assert symbols.name(0xFFFFFFC000005000) == "0x5000 [vendor]"
+
+
+def test_the_console_is_waited_for_by_position(tmp_path: Path) -> None:
+    console = ConsoleLog(tmp_path / "console.log")
+    assert console.size == 0
+    console.path.write_bytes(b"mark\n")
+
+    def write_later() -> None:
+        time.sleep(0.1)
+        with console.path.open("ab") as stream:
+            stream.write(b"mark\n")
+
+    writer = threading.Thread(target=write_later)
+    writer.start()
+    assert console.wait_for(b"mark", 5, 5)
+    writer.join()
+    assert not console.wait_for(b"mark", 10, 0.05)
+
+
+def test_the_tail_of_a_console_is_text(tmp_path: Path) -> None:
+    console = ConsoleLog(tmp_path / "console.log")
+    console.path.write_bytes(b"one\r\ntwo \xff\r\nthree\r\n")
+    assert console.tail(2) == "two \\xff\nthree"

@@ -1,0 +1,195 @@
+"""The cache: one build for equal inputs, all or nothing, and never a broken entry."""
+
+import errno
+import multiprocessing
+import os
+import signal
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ModcompatError
+from harness.store import MANIFEST, Store
+
+INPUTS = {"source": "abc", "config": "CONFIG_SMP=y"}
+
+
+def write(folder: Path) -> None:
+    (folder / "image").write_bytes(b"kernel")
+    (folder / "deep").mkdir()
+    (folder / "deep" / "symbols").write_text("c0008000 T _text")
+    (folder / "link").symlink_to("image")
+
+
+def refuse(folder: Path) -> None:
+    raise AssertionError(f"built again: {folder}")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "cache")
+
+
+def test_equal_inputs_are_built_once(store: Store) -> None:
+    first = store.get_or_build("kernel", "arm", INPUTS, write)
+    second = Store(store.root).get_or_build("kernel", "arm", dict(reversed(INPUTS.items())), refuse)
+    assert first == second
+    assert (second / "image").read_bytes() == b"kernel"
+
+
+def test_other_inputs_are_another_entry(store: Store) -> None:
+    first = store.get_or_build("kernel", "arm", INPUTS, write)
+    second = store.get_or_build("kernel", "arm", INPUTS | {"config": "CONFIG_SMP=n"}, write)
+    assert first != second
+
+
+def test_a_failed_build_leaves_nothing(store: Store) -> None:
+    def fail(folder: Path) -> None:
+        write(folder)
+        raise ModcompatError("the compiler said no")
+
+    with pytest.raises(ModcompatError, match="said no"):
+        store.get_or_build("kernel", "arm", INPUTS, fail)
+    assert list((store.root / "kernel").iterdir()) == []
+    assert store.get("kernel", "arm", INPUTS) is None
+
+
+@pytest.mark.parametrize("damage", ["changed", "shortened", "missing", "manifest"])
+def test_a_damaged_entry_is_made_again(store: Store, damage: str) -> None:
+    path = store.get_or_build("kernel", "arm", INPUTS, write)
+    match damage:
+        case "changed":
+            (path / "image").write_bytes(b"KERNEL")
+        case "shortened":
+            (path / "image").write_bytes(b"")
+        case "missing":
+            (path / "deep" / "symbols").unlink()
+        case "manifest":
+            (path / MANIFEST).write_text((path / MANIFEST).read_text()[:-20])
+    fresh = Store(store.root)
+    assert fresh.get("kernel", "arm", INPUTS) is None
+    assert (fresh.get_or_build("kernel", "arm", INPUTS, write) / "image").read_bytes() == b"kernel"
+
+
+def test_a_full_disk_is_explained_and_leaves_nothing(store: Store) -> None:
+    def fill(folder: Path) -> None:
+        write(folder)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(ModcompatError, match="no space left") as caught:
+        store.get_or_build("kernel", "arm", INPUTS, fill)
+    assert "MODCOMPAT_CACHE" in caught.value.next_step
+    assert list((store.root / "kernel").iterdir()) == []
+
+
+def build_slowly(root: Path, built: Path) -> None:
+    def build(folder: Path) -> None:
+        time.sleep(0.3)
+        write(folder)
+        (built / str(os.getpid())).touch()
+
+    Store(root).get_or_build("kernel", "arm", INPUTS, build)
+
+
+def test_two_runs_at_once_build_one_entry(store: Store, tmp_path: Path) -> None:
+    built = tmp_path / "built"
+    built.mkdir()
+    context = multiprocessing.get_context("spawn")
+    runs = [context.Process(target=build_slowly, args=(store.root, built)) for _ in range(3)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert [run.exitcode for run in runs] == [0, 0, 0]
+    assert len(list(built.iterdir())) == 1
+
+
+def build_for_ever(root: Path, started: Path) -> None:
+    def build(folder: Path) -> None:
+        write(folder)
+        started.touch()
+        time.sleep(60)
+
+    Store(root).get_or_build("kernel", "arm", INPUTS, build)
+
+
+def test_a_killed_build_is_not_an_entry_and_is_not_in_the_way(store: Store, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    run = multiprocessing.get_context("spawn").Process(target=build_for_ever, args=(store.root, started))
+    run.start()
+    while not started.exists():
+        time.sleep(0.01)
+    assert run.pid is not None
+    os.kill(run.pid, signal.SIGKILL)
+    run.join()
+    assert store.get("kernel", "arm", INPUTS) is None
+    assert list(store.entries()) == []
+    path = store.get_or_build("kernel", "arm", INPUTS, write)
+    assert [entry.name for entry in (store.root / "kernel").iterdir()] == [path.name]
+
+
+def test_prune_takes_what_was_not_used_for_a_while(store: Store) -> None:
+    old = store.get_or_build("kernel", "old", INPUTS, write)
+    new = store.get_or_build("kernel", "new", INPUTS, write)
+    os.utime(old / MANIFEST, (1, 1))
+    assert [entry.path for entry in store.prune(unused_for=3600)] == [old]
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_prune_keeps_to_the_kinds_it_is_given(store: Store) -> None:
+    kernel = store.get_or_build("kernel", "arm", INPUTS, write)
+    pin = store.get_or_build("pin", "linux", INPUTS, write)
+    store.prune(unused_for=-1, kinds=frozenset({"pin"}))
+    assert kernel.exists()
+    assert not pin.exists()
+
+
+def test_an_exported_cache_serves_on_another_machine(store: Store, tmp_path: Path) -> None:
+    store.get_or_build("kernel", "arm", INPUTS, write)
+    store.get_or_build("source", "linux", INPUTS, write)
+    archive = tmp_path / "kernels.tar"
+    assert [entry.kind for entry in store.export(archive)] == ["kernel"]
+    other = Store(tmp_path / "other")
+    assert len(other.import_(archive)) == 1
+    assert other.import_(archive) == []
+    path = other.get_or_build("kernel", "arm", INPUTS, refuse)
+    assert (path / "link").readlink() == Path("image")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: whole[: len(whole) // 3], lambda whole: whole.replace(b"c0008000", b"c0009000"), lambda whole: b""],
+    ids=["cut", "changed", "empty"],
+)
+def test_a_damaged_archive_adds_nothing_broken(store: Store, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    store.get_or_build("kernel", "arm", INPUTS, write)
+    archive = tmp_path / "kernels.tar"
+    store.export(archive)
+    archive.write_bytes(damage(archive.read_bytes()))
+    other = Store(tmp_path / "other")
+    with pytest.raises(ModcompatError):
+        other.import_(archive)
+    assert other.get("kernel", "arm", INPUTS) is None
+    assert not list(other.root.glob(".import-*"))
+
+
+def test_an_archive_cannot_write_outside_the_cache(store: Store, tmp_path: Path) -> None:
+    archive, evil = tmp_path / "evil.tar", tmp_path / "evil"
+    evil.write_text("x")
+    with tarfile.open(archive, "w") as tar:
+        tar.add(evil, arcname="../../escaped")
+    with pytest.raises(ModcompatError):
+        store.import_(archive)
+    assert not (tmp_path.parent / "escaped").exists()
+    assert not (tmp_path / "escaped").exists()
+
+
+def test_an_unwritable_cache_is_explained(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises((ModcompatError, NotADirectoryError)):
+        Store(blocked / "cache").get_or_build("kernel", "arm", INPUTS, write)
