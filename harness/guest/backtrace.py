@@ -18,11 +18,16 @@ from harness.guest.qmp import Qmp, QmpRefusedError
 _STACK = 2048  # bytes read above the stack pointer
 _FRAMES = 16  # most frames shown of a CPU
 _CPU = re.compile(r"^CPU#(\d+)", re.MULTILINE)
-# `info registers` of QEMU 7.2, target/*/cpu.c: program counter and stack pointer per architecture
+# `info registers` of QEMU 7.2, target/*/cpu.c: program counter, stack pointer, and the link register that holds
+# the innermost return address where the architecture has one
 _REGISTERS = {
-    "x86_64": (re.compile(r"\bRIP=([0-9a-f]{16})"), re.compile(r"\bRSP=([0-9a-f]{16})")),
-    "arm": (re.compile(r"\bR15=([0-9a-f]{8})"), re.compile(r"\bR13=([0-9a-f]{8})")),
-    "arm64": (re.compile(r"\bPC=([0-9a-f]{16})"), re.compile(r"\bSP=([0-9a-f]{16})")),
+    "x86_64": (re.compile(r"\bRIP=([0-9a-f]{16})"), re.compile(r"\bRSP=([0-9a-f]{16})"), None),
+    "arm": (re.compile(r"\bR15=([0-9a-f]{8})"), re.compile(r"\bR13=([0-9a-f]{8})"), re.compile(r"\bR14=([0-9a-f]{8})")),
+    "arm64": (
+        re.compile(r"\bPC=([0-9a-f]{16})"),
+        re.compile(r"\bSP=([0-9a-f]{16})"),
+        re.compile(r"\bX30=([0-9a-f]{16})"),
+    ),
 }
 _MODULE = re.compile(r"^(\S+) (\d+) .* (0x[0-9a-f]+)(?: \([A-Z+-]*\))?$", re.MULTILINE)
 
@@ -77,7 +82,7 @@ def read_symbols(system_map: Path) -> Symbols:
 
 def backtraces(qmp: Qmp, arch: Architecture, symbols: Symbols, folder: Path) -> list[str]:
     """One text a CPU: where it is, and the code addresses on its stack. folder: for a scratch file."""
-    counter, pointer = _REGISTERS[arch.name]
+    counter, pointer, link = _REGISTERS[arch.name]
     qmp.command("stop")
     text = qmp.monitor("info registers -a")
     qmp.command("cont")
@@ -90,7 +95,9 @@ def backtraces(qmp: Qmp, arch: Architecture, symbols: Symbols, folder: Path) -> 
             continue
         where = int(at[1], 16)
         lines = [f"CPU {found[1]} at {symbols.name(where) or f'0x{where:x}'}"]
-        words = _stack(qmp, arch, int(stack[1], 16), int(found[1]), folder / "stack")
+        back = link.search(block) if link else None
+        words = [int(back[1], 16)] if back else []
+        words += _stack(qmp, arch, int(stack[1], 16), int(found[1]), folder / "stack")
         lines += [f" ? {name}" for name in _named(words, symbols)]
         traces.append("\n".join(lines))
     return traces

@@ -177,7 +177,8 @@ class Guest:
         if isinstance(error, ChannelClosedError):
             self._await_exit()
         status, reason = self.qemu.exit_status, self.qemu.stop_reason()
-        panicked = _PANIC in self.console.read(self.log_start)
+        said = self.console.read(self.log_start)
+        panicked = _PANIC in said
         if status is not None and reason is None:
             fate = Fate.QEMU_DIED
             how = f"signal {-status}" if status < 0 else f"exit status {status}"
@@ -186,10 +187,9 @@ class Guest:
             fate = _REASONS.get(reason, Fate.QEMU_DIED)
             detail = f"QEMU stopped the guest: {reason}"
             if fate is Fate.RESET and panicked:
-                fate = Fate.PANICKED
+                fate, detail = Fate.PANICKED, _panic_line(said)
         elif panicked:
-            fate = Fate.PANICKED
-            detail = "the kernel panicked, and did not reset the board"
+            fate, detail = Fate.PANICKED, f"{_panic_line(said)} (and the board was not reset)"
         elif isinstance(error, AgentRestartedError):
             fate = Fate.AGENT_DIED
         else:
@@ -209,6 +209,11 @@ class Guest:
         deadline = time.monotonic() + 2.0
         while self.qemu.exit_status is None and time.monotonic() < deadline:
             time.sleep(0.02)
+
+
+def _panic_line(log: bytes) -> str:
+    start = log.index(_PANIC)
+    return log[start:].split(b"\n", 1)[0].decode(errors="backslashreplace").strip()
 
 
 class _Gone(Exception):  # noqa: N818

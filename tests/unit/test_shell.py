@@ -18,7 +18,7 @@ class Agent:
     def __init__(self) -> None:
         self.line, theirs = socket.socketpair()
         self.process = subprocess.Popen(
-            ["sh", str(IMAGES / "guest/agent")], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL,
+            ["sh", str(IMAGES / "guest/agent")], stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
         theirs.close()
@@ -48,9 +48,8 @@ def test_output_and_exit_status_come_back(agent: Agent) -> None:
 
 @pytest.mark.parametrize("trick", ["# ", "$ ", "/ # exit 0", "ready", "abcdef 0", "login: "])
 def test_output_that_looks_like_a_prompt_is_output(agent: Agent, trick: str) -> None:
-    assert agent.run(f"echo '{trick}'; false") == Output(
-        f"echo '{trick}'; false", 1, f"{trick}\n".encode(), pytest.approx(0, abs=5)
-    )
+    output = agent.run(f"echo '{trick}'; false")
+    assert (output.status, output.raw) == (1, f"{trick}\n".encode())
 
 
 def test_a_forged_closing_mark_does_not_end_a_reply(agent: Agent) -> None:

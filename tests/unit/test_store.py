@@ -162,7 +162,7 @@ def test_an_exported_cache_serves_on_another_machine(store: Store, tmp_path: Pat
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda whole: whole[: len(whole) // 3], lambda whole: whole.replace(b"c0008000", b"c0009000"), lambda whole: b""],
+    [lambda whole: whole[: len(whole) // 3], lambda whole: whole.replace(b"c0008000", b"c0009000"), lambda _: b""],
     ids=["cut", "changed", "empty"],
 )
 def test_a_damaged_archive_adds_nothing_broken(store: Store, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:

@@ -1,0 +1,81 @@
+"""What system tests share: real kernels (built when they are not cached), and modules that misbehave."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.boards import BOARDS, Board
+from harness.guest.guest import Guest, Timing
+from harness.kernel.modules import build_modules
+from harness.lab import Lab, Settings
+from harness.modules import VendorModule, shipped
+
+FAULTY = Path(__file__).parent / "faulty"
+SCALE = float(os.environ.get("MODCOMPAT_TIMEOUT_SCALE", "1"))
+TIMING = Timing(command=8.0, late=2.0).scaled(SCALE)
+GUESTS = ("x86_64-q35", "arm-virt", "arm64-virt")
+
+
+class Bench:
+    """A board with a production guest that has the misbehaving modules in it."""
+
+    def __init__(self, board: Board, folder: Path) -> None:
+        self.board = board
+        with Lab(Settings(), []) as builder:
+            production = builder.kernel(board, None)
+            self.files = build_modules(FAULTY, production, builder.store)
+            source = next(module.source for module in shipped() if module.source)
+            self.files |= build_modules(source, production, builder.store)
+        self.lab = Lab(Settings(timing=TIMING), [VendorModule(name, file=file) for name, file in self.files.items()])
+        self.guest: Guest = self.lab.guest(board, None)
+        self.folder = folder
+
+
+@pytest.fixture(scope="module", params=GUESTS)
+def bench(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[Bench]:
+    """One after the other, each board's bench."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    assert capture is not None
+    with capture.global_and_fixture_disabled():
+        bench = Bench(BOARDS[request.param], tmp_path_factory.mktemp("bench"))
+    yield bench
+    bench.lab.close()
+
+
+@pytest.fixture
+def guest(bench: Bench) -> Guest:
+    """A pristine guest."""
+    bench.guest.make_pristine()
+    return bench.guest
+
+
+@pytest.fixture(scope="session")
+def module_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+    """Module files that users might hand in, by architecture and name: good, bad and ugly."""
+    files: dict[str, dict[str, Path]] = {}
+    for board in (BOARDS["x86_64-q35"], BOARDS["arm-virt"]):
+        folder = tmp_path_factory.mktemp(board.arch.name)
+        with Lab(Settings(), []) as lab:
+            built = build_modules(FAULTY, lab.kernel(board, None), lab.store)
+            (source,) = [module.source for module in shipped() if module.source and module.name == "spinlock"]
+            built |= build_modules(source, lab.kernel(board, None), lab.store)
+            release = lab.kernel(board, None).release.encode()
+        whole = built["spinlock"].read_bytes()
+        made = {
+            "truncated": whole[: len(whole) // 2],
+            "headless": whole[100:],
+            "empty": b"",
+            "vermagic": whole.replace(b"vermagic=" + release, b"vermagic=" + release[:-1] + b"0"),
+        }
+        files[board.arch.name] = {}
+        for name, path in built.items():
+            files[board.arch.name][name] = Path(shutil.copy(path, folder))
+        for name, content in made.items():
+            files[board.arch.name][name] = folder / f"{name}.ko"
+            files[board.arch.name][name].write_bytes(content)
+    return files

@@ -1,0 +1,206 @@
+"""The guest driver against real QEMU: every way to lose a guest is told apart, and survived."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import digest
+from harness.boards import BOARDS, Channel
+from harness.errors import ModcompatError
+from harness.guest.failure import Fate, GuestFailure
+from harness.guest.guest import TAG, Guest
+from harness.guest.snapshot import empty_state, find_snapshot
+from harness.store import Store
+from tests.system.conftest import SCALE, TIMING, Bench
+
+
+def lose(guest: Guest, command: str, seconds: float | None = None) -> GuestFailure:
+    with pytest.raises(GuestFailure) as caught:
+        guest.run(command, seconds)
+    return caught.value
+
+
+def test_commands_come_back_with_output_and_status(guest: Guest) -> None:
+    output = guest.run("echo one; echo two >&2; exit 7")
+    assert (output.text, output.status) == ("one\ntwo", 7)
+    assert guest.run("nproc").text == "2"
+
+
+@pytest.mark.parametrize(
+    "trick", ["/ # ", "~ $ ", "ready", r"\0361234567812345678 0\036", "Kernel panic - not syncing"]
+)
+def test_output_is_not_mistaken_for_the_end_of_a_reply(guest: Guest, trick: str) -> None:
+    output = guest.run(f"printf '{trick}\\n'; echo behind; false")
+    assert output.status == 1
+    assert output.raw.endswith(b"behind\n")
+
+
+def test_a_megabyte_of_output_comes_through(guest: Guest) -> None:
+    assert len(guest.run("head -c 1000000 /dev/zero | tr '\\0' x", 60 * SCALE).raw) == 1_000_000
+
+
+def test_a_restored_guest_knows_nothing_of_what_was_done_to_it(guest: Guest) -> None:
+    guest.run("echo dirt >/tmp/dirt; insmod /modules/spinlock.ko")
+    guest.restore()
+    assert guest.run("ls /tmp").text == ""
+    assert guest.run("cat /proc/modules").text == ""
+
+
+def test_ten_restores_give_the_same_memory_bit_for_bit(bench: Bench, guest: Guest) -> None:
+    """Memory and registers are compared with the CPUs stopped: as soon as they run, their clocks differ."""
+    digests = set()
+    image = bench.folder / "memory"
+    for _ in range(10):
+        guest.run("insmod /modules/spinlock.ko; head -c 300000 /bin/busybox >/tmp/dirt")
+        control = guest.qemu.qmp
+        control.command("stop")
+        control.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
+        control.command("dump-guest-memory", paging=False, protocol=f"file:{image}")
+        digests.add(digest.of_file(image))
+        control.command("cont")
+        assert guest.run("ls /tmp").text == ""
+    image.unlink()
+    assert len(digests) == 1
+
+
+def test_a_panic_is_told_with_its_words(guest: Guest) -> None:
+    failure = lose(guest, "echo c >/proc/sysrq-trigger")
+    assert failure.fate is Fate.PANICKED
+    assert "Kernel panic - not syncing: sysrq triggered crash" in failure.detail
+    assert "panic" in failure.console_tail
+    guest.restore()
+    assert guest.run("echo well").text == "well"
+
+
+def test_a_reset_is_told_from_a_panic(guest: Guest) -> None:
+    assert lose(guest, "reboot -f; sleep 60").fate is Fate.RESET
+    guest.restore()
+
+
+def test_an_oops_leaves_a_guest_that_answers(guest: Guest) -> None:
+    start = guest.console.size
+    assert guest.run("insmod /modules/init_oops.ko").status != 0
+    guest.mark("after the oops")
+    assert b"init_oops_init" in guest.console.read(start)
+
+
+def test_a_cpu_that_spins_with_interrupts_off_is_found_from_outside(bench: Bench, guest: Guest) -> None:
+    guest.symbols = guest.symbols.expecting("init_spins", bench.board.arch)
+    failure = lose(guest, "insmod /modules/init_spins.ko", 3 * SCALE)
+    assert failure.fate is Fate.SILENT
+    assert len(failure.backtraces) == 2
+    (spinning,) = [trace for trace in failure.backtraces if "[init_spins]" in trace.splitlines()[0]]
+    assert "do_one_initcall" in spinning
+    guest.restore()
+    assert guest.run("echo well").text == "well"
+
+
+def test_a_killed_qemu_is_told_from_a_dead_guest(guest: Guest) -> None:
+    os.kill(guest.qemu.process.pid, signal.SIGKILL)
+    failure = lose(guest, "echo gone")
+    assert failure.fate is Fate.QEMU_DIED
+    assert "signal 9" in failure.detail
+    guest.restore()
+    assert guest.run("echo well").text == "well"
+
+
+def test_a_stopped_qemu_is_a_silent_guest(guest: Guest) -> None:
+    guest.qemu.qmp.command("stop")
+    assert lose(guest, "echo silence", 1 * SCALE).fate is Fate.SILENT
+
+
+def test_a_command_that_was_never_read_does_not_reach_the_restored_guest(guest: Guest) -> None:
+    guest.qemu.qmp.command("stop")
+    lose(guest, "touch /tmp/late", 0.5 * SCALE)
+    guest.restore()
+    guest.run("sleep 0.2")
+    assert guest.run("ls /tmp").text == ""
+
+
+def test_a_killed_agent_is_told_and_replaced(guest: Guest) -> None:
+    assert lose(guest, "kill -9 $$; sleep 60").fate is Fate.AGENT_DIED
+    guest.restore()
+    assert guest.run("echo well").text == "well"
+
+
+def test_garbage_and_ten_megabytes_on_the_console_harm_nothing(bench: Bench, guest: Guest) -> None:
+    """Into the console's own UART from user space, past the kernel's log."""
+    tty = bench.board.console.split(",")[0]
+    start = guest.console.size
+    guest.run(f"stty raw -F /dev/{tty}; head -c 300000 /dev/urandom >/dev/{tty}; echo >/dev/{tty}", 120 * SCALE)
+    guest.run(f"head -c 10000000 /dev/zero | tr '\\0' x >/dev/{tty}; echo >/dev/{tty}", 300 * SCALE)
+    end = guest.mark("after the flood")
+    assert end - start > 10_000_000
+    assert guest.run("echo well").text == "well"
+
+
+def test_one_uart_for_everything_is_enough(bench: Bench) -> None:
+    machine = replace(bench.guest.machine, board=replace(bench.board, channel=Channel.SHARED))
+    snapshot = find_snapshot(machine, Store(), TIMING)
+    assert snapshot.obstacle == ""
+    guest = Guest(
+        machine,
+        folder=bench.folder,
+        console=bench.folder / "shared.log",
+        state=empty_state(bench.folder),
+        timing=TIMING,
+    )
+    try:
+        guest.boot()
+        for number in range(20):
+            output = guest.run(f"echo 'kernel speaks {number}' >/dev/kmsg; echo {number}; exit {number}")
+            assert output.status == number
+        guest.mark("all said")
+        assert b"kernel speaks 19" in guest.console.read()
+    finally:
+        guest.close()
+
+
+def unsaveable(bench: Bench) -> Guest:
+    """A guest on q35 with a device that QEMU cannot save."""
+    board = replace(bench.board, options=("-device", "nvme,serial=1"))
+    machine = replace(bench.guest.machine, board=board)
+    store = Store(bench.folder / "cache")
+    snapshot = find_snapshot(machine, store, TIMING)
+    folder = bench.folder / "unsaveable"
+    folder.mkdir(exist_ok=True)
+    guest = Guest(machine, folder=folder, console=folder / "console.log", state=empty_state(folder), timing=TIMING)
+    guest.obstacle = snapshot.obstacle
+    return guest
+
+
+def test_a_guest_that_cannot_be_restored_is_rebooted_and_says_so(bench: Bench) -> None:
+    if bench.board.name != "q35":
+        pytest.skip("the device is a PCI one, and only q35 has it without more ado")
+    guest = unsaveable(bench)
+    try:
+        guest.make_pristine()
+        guest.run("touch /tmp/dirt")
+        guest.make_pristine()
+        assert guest.run("ls /tmp").text == ""
+        assert guest.origin.startswith("rebooted, for lack of a snapshot")
+        assert "nvme" in guest.origin
+    finally:
+        guest.close()
+
+
+def test_a_qemu_that_does_not_start_is_explained(bench: Bench, tmp_path: Path) -> None:
+    machine = replace(bench.guest.machine, board=replace(BOARDS["x86_64-q35"], name="no-such-machine"))
+    guest = Guest(machine, folder=tmp_path, console=tmp_path / "log", state=empty_state(tmp_path), timing=TIMING)
+    with pytest.raises(ModcompatError) as caught:
+        guest.boot()
+    assert "exit status" in caught.value.problem
+    assert "no-such-machine" in caught.value.details
+
+
+def test_a_kernel_that_does_not_boot_is_explained(bench: Bench, tmp_path: Path) -> None:
+    garbage = tmp_path / "image"
+    garbage.write_bytes(os.urandom(1 << 20))
+    machine = replace(bench.guest.machine, kernel=garbage)
+    with pytest.raises(ModcompatError) as caught:
+        find_snapshot(machine, Store(tmp_path / "cache"), replace(TIMING, boot=3 * SCALE))
+    assert "did not" in caught.value.problem
+    assert not list((tmp_path / "cache" / "snapshot").glob("*"))

@@ -1,0 +1,212 @@
+"""Whole runs, as users start them: `pytest` in a process of its own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from harness.boards import BOARDS
+from harness.detect.verdict import Word
+from harness.features import FEATURES
+from harness.lab import Lab, Settings
+from harness.modules import shipped
+from harness.paths import MODULES, PROJECT
+from harness.plan import Cell, Flavour
+from harness.store import Store
+from tests.system.conftest import SCALE
+
+Files = dict[str, dict[str, Path]]
+
+
+def start(*arguments: str | Path, cache: Path | None = None) -> subprocess.Popen[bytes]:
+    """pytest on the suite that users run."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    if cache:
+        environment["MODCOMPAT_CACHE"] = str(cache)
+    command = [sys.executable, "-m", "pytest", "--timeout-scale", str(SCALE), "-k", "survives", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def finish(run: subprocess.Popen[bytes]) -> tuple[int, str]:
+    text = run.communicate(timeout=600 * SCALE)[0].decode(errors="replace")
+    return run.returncode, text
+
+
+def matrix(folder: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
+    cells = json.loads((folder / "matrix.json").read_text())
+    return {(cell["arch"], cell["module"], cell["flavour"]): cell for cell in cells}
+
+
+WORDS = {
+    "spinlock": {"production": Word.CLEAN, "stock": Word.INERT},
+    "truncated": {"production": Word.REFUSED, "stock": Word.INVALID},
+    "headless": {"production": Word.REFUSED, "stock": Word.INVALID},
+    "empty": {"production": Word.REFUSED, "stock": Word.INVALID},
+    "vermagic": {"production": Word.REFUSED, "stock": Word.INVALID},
+    "init_error": {"production": Word.REFUSED, "stock": Word.INVALID},
+    "init_oops": {"production": Word.SPLAT, "stock": Word.INVALID},
+    "init_spins": {"production": Word.HUNG, "stock": Word.INVALID},
+    "init_panics": {"production": Word.DIED, "stock": Word.INVALID},
+    "init_resets": {"production": Word.DIED, "stock": Word.INVALID},
+}
+
+
+@pytest.mark.parametrize("board", ["x86_64-q35", "arm-virt"])
+def test_a_users_module_gets_the_verdict_it_deserves(board: str, module_files: Files, tmp_path: Path) -> None:
+    arch = BOARDS[board].arch.name
+    options = [word for name in WORDS for word in ("--module", module_files[arch][name])]
+    status, text = finish(start(*options, "--board", board, "--command-timeout", "8", "--run-dir", tmp_path))
+    cells = matrix(tmp_path)
+    assert {name: {f: cells[arch, name, f]["verdict"] for f in words} for name, words in WORDS.items()} == WORDS, text
+    assert status == 1
+    spins = cells[arch, "init_spins", "production"]
+    assert "[init_spins]" in spins["reason"]
+    assert "not syncing: this is the end" in cells[arch, "init_panics", "production"]["reason"]
+    assert "blamed on init_oops" in cells[arch, "init_oops", "production"]["reason"]
+    assert "returned -19" in cells[arch, "init_error", "production"]["reason"]
+    assert "production control is REFUSED" in cells[arch, "empty", "stock"]["reason"]
+    evidence = json.loads((tmp_path / spins["folder"] / "evidence.json").read_text())
+    assert any("[init_spins]" in trace for trace in evidence["evidence"]["loss"]["backtraces"])
+    for name in ("console.log", "transcript.txt", "boot.log", "qemu.sh"):
+        assert (tmp_path / spins["folder"] / name).stat().st_size > 0
+
+
+def test_a_module_for_another_architecture_is_refused(module_files: Files, tmp_path: Path) -> None:
+    foreign = module_files["arm"]["spinlock"]
+    status, _ = finish(start("--module", foreign, "--board", "q35", "--flavour", "production", "--run-dir", tmp_path))
+    assert status == 1
+    cell = matrix(tmp_path)["x86_64", "spinlock", "production"]
+    assert cell["verdict"] == "REFUSED"
+    assert "architecture" in cell["reason"]
+
+
+def test_without_a_board_a_module_runs_on_those_of_its_architecture(module_files: Files) -> None:
+    status, text = finish(start("--module", module_files["arm"]["spinlock"], "--collect-only", "-q"))
+    assert status == 0
+    assert "arm-virt" in text
+    assert "x86_64" not in text
+    assert "arm64" not in text
+
+
+def test_a_users_module_with_its_exercise_is_judged_plainly(module_files: Files, tmp_path: Path) -> None:
+    exercise = MODULES / "spinlock" / "exercise.py"
+    status, text = finish(
+        start(
+            "--module",
+            module_files["x86_64"]["spinlock"],
+            "--exercise",
+            exercise,
+            "--board",
+            "q35",
+            "--run-dir",
+            tmp_path,
+        )
+    )
+    cells = matrix(tmp_path)
+    assert cells["x86_64", "spinlock", "production"]["verdict"] == "CLEAN"
+    assert "53 checks held" in cells["x86_64", "spinlock", "production"]["reason"]
+    assert cells["x86_64", "spinlock", "stock"]["verdict"] == "INERT"
+    assert status == 1
+    for words in ("INERT: the load reported success", "never called", "last lines of the console", "everything: "):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--board", "q36"], "no board"),
+        (["--module", "absent.ko"], "no module file"),
+        (["--exercise", "absent.py"], "--module"),
+        (["--kernel-source", "/usr"], "not a kernel source tree"),
+    ],
+)
+def test_a_users_mistake_is_one_clear_error(options: list[str], words: str) -> None:
+    status, text = finish(
+        start(
+            *options, "--board" if "--board" not in options else "--arch", "q35" if "--board" not in options else "arm"
+        )
+    )
+    assert status != 0
+    assert words in text
+    assert "Traceback" not in text
+
+
+def guests_of(run: psutil.Process) -> list[psutil.Process]:
+    return [child for child in run.children(recursive=True) if child.name().startswith("qemu-system")]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM], ids=lambda ending: ending.name)
+@pytest.mark.parametrize("delay", [0.0, 0.3, 1.0, 2.0])
+def test_no_qemu_outlives_its_run(ending: signal.Signals, delay: float, tmp_path: Path) -> None:
+    """Wherever the run is: in the proof, in the production control, in the cell itself."""
+    run = start("--board", "q35", "--board", "arm-virt", "--run-dir", tmp_path)
+    process = psutil.Process(run.pid)
+    deadline = time.monotonic() + 60 * SCALE
+    while not (seen := guests_of(process)):
+        assert time.monotonic() < deadline
+        assert run.poll() is None
+        time.sleep(0.01)
+    time.sleep(delay)
+    seen += guests_of(process)
+    os.kill(run.pid, ending)
+    run.communicate(timeout=60 * SCALE)
+    _, alive = psutil.wait_procs(set(seen), timeout=5)
+    assert alive == []
+    assert not [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"].startswith("qemu-system") and f"/{run.pid}-" in " ".join(process.info["cmdline"] or [])
+    ]
+
+
+def test_two_runs_share_a_cache(tmp_path: Path) -> None:
+    """Both find the snapshots missing and make them; neither gets in the other's way."""
+    board = BOARDS["x86_64-q35"]
+    with Lab(Settings(), shipped()) as lab:
+        for feature in (None, *FEATURES.values()):
+            lab.guest(board, feature)
+        archive, cache = tmp_path / "kernels.tar", tmp_path / "cache"
+        lab.store.export(archive)
+    Store(cache).import_(archive)
+    archive.unlink()
+    runs = [start("--board", "q35", "--run-dir", tmp_path / f"run{number}", cache=cache) for number in range(2)]
+    results = [finish(run) for run in runs]
+    assert [status for status, _ in results] == [0, 0], results
+    for number in range(2):
+        assert matrix(tmp_path / f"run{number}")["x86_64", "spinlock", "production"]["verdict"] == "CLEAN"
+    assert not list(cache.glob("*/.*.partial"))
+    shutil.rmtree(cache)
+
+
+def test_one_shared_uart_gives_the_same_verdicts_and_is_marked(tmp_path: Path) -> None:
+    status, text = finish(start("--board", "q35", "--board", "arm-virt", "--shared-uart", "--run-dir", tmp_path))
+    assert status == 0, text
+    for arch in ("x86_64", "arm"):
+        cell = matrix(tmp_path)[arch, "spinlock", "production"]
+        assert cell["verdict"] == "CLEAN"
+        evidence = json.loads((tmp_path / cell["folder"] / "evidence.json").read_text())["evidence"]
+        assert "share one UART" in evidence["weak"][0]
+
+
+def test_xdist_workers_share_the_run_folder(tmp_path: Path) -> None:
+    status, text = finish(start("--board", "q35", "-n", "2", "--run-dir", tmp_path))
+    assert status == 0, text
+    assert len(matrix(tmp_path)) == 2
+
+
+def test_no_cell_is_judged_whose_feature_is_not_live() -> None:
+    """A kernel that lacks the feature in the place of the one that has it."""
+    board, feature = BOARDS["x86_64-q35"], FEATURES["spinlock"]
+    with Lab(Settings(), shipped()) as lab:
+        lab._kernels["x86_64-stock-spinlock"] = lab.kernel(board, None)
+        result = lab.run(Cell(board, feature, Flavour.STOCK, shipped()[0]))
+    assert result.verdict.word is Word.INVALID
+    assert "not live" in result.verdict.reason
