@@ -38,7 +38,7 @@ X86_64 = Architecture(
     qemu="qemu-system-x86_64",
     image="bzImage",
     elf=("EM_X86_64", 64),
-    steps=900,
+    steps=1100,
     module_area=(0x1F000000, 0x7E000000),  # Documentation/x86/x86_64/mm.rst
 )
 ARM = Architecture(
@@ -49,7 +49,7 @@ ARM = Architecture(
     qemu="qemu-system-arm",
     image="zImage",
     elf=("EM_ARM", 32),
-    steps=850,
+    steps=1080,
     module_area=(-0x1100000, -0x8000),  # arch/arm/include/asm/memory.h, MODULES_VADDR
     device_trees=("vexpress-v2p-ca9.dtb", "vexpress-v2p-ca15-tc1.dtb"),
 )
@@ -61,7 +61,7 @@ ARM64 = Architecture(
     qemu="qemu-system-aarch64",
     image="Image",
     elf=("EM_AARCH64", 64),
-    steps=900,
+    steps=1000,
     module_area=(-0x8000000, 0),  # arch/arm64/include/asm/memory.h, KIMAGE_VADDR is MODULES_END
 )
 

@@ -34,10 +34,14 @@ def files_below(folder: Path) -> list[Path]:
 
 def of_tree(folder: Path) -> str:
     """Digest of the names and contents of all files below a folder, `.git` left out."""
-    return of_value(
-        {
-            str(relative): of_file(path)
-            for path in files_below(folder)
-            if ".git" not in (relative := path.relative_to(folder)).parts
-        }
-    )
+    return of_value({str(path.relative_to(folder)): of_file(path) for path in _sources(folder)})
+
+
+def of_stat(folder: Path) -> str:
+    """Digest of the names, sizes and times of all files below a folder, `.git` left out: quick to take."""
+    stats = ((path, path.lstat()) for path in _sources(folder))
+    return of_value({str(path.relative_to(folder)): (stat.st_size, stat.st_mtime_ns) for path, stat in stats})
+
+
+def _sources(folder: Path) -> list[Path]:
+    return [path for path in files_below(folder) if ".git" not in path.relative_to(folder).parts]

@@ -86,6 +86,7 @@ class Lab:
         self._modules = modules
         self._source: KernelSource | None = None
         self._kernels: dict[str, Kernel] = {}
+        self._unbuildable: dict[str, ModcompatError] = {}
         self._places: dict[tuple[str, str], _Place] = {}
         self._proofs: dict[tuple[str, str], tuple[str, str]] = {}
         self._controls: dict[tuple[str, str], CellResult] = {}
@@ -107,9 +108,19 @@ class Lab:
     def kernel(self, board: Board, feature: Feature | None) -> Kernel:
         """A kernel for a board, built when it is not cached."""
         spec = self._spec(board, feature)
+        if spec.label in self._unbuildable:
+            raise self._unbuildable[spec.label]
         if spec.label not in self._kernels:
-            self._kernels[spec.label] = build_kernel(spec, self.store)
+            try:
+                self._kernels[spec.label] = build_kernel(spec, self.store)
+            except ModcompatError as error:
+                self._unbuildable[spec.label] = error  # the next cell would only fail in the same way
+                raise
         return self._kernels[spec.label]
+
+    def is_ready(self, board: Board, feature: Feature | None) -> bool:
+        """Whether a kernel can be had without building or fetching anything."""
+        return self.has_source() and self.cached_kernel(board, feature) is not None
 
     def has_source(self) -> bool:
         """Whether the kernel source is known without fetching it."""

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -164,11 +165,23 @@ def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
 @pytest.fixture
 def kernels(lab: Lab, cell: Cell, pytestconfig: pytest.Config) -> None:
     """The cell's kernels are there. Building takes minutes, so its progress is not captured."""
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    plugins = pytestconfig.pluginmanager
+    capture, terminal = plugins.getplugin("capturemanager"), plugins.getplugin("terminalreporter")
     assert capture is not None
-    with capture.global_and_fixture_disabled():
+    with capture.global_and_fixture_disabled(), explained():
+        if terminal and any(not lab.is_ready(cell.board, feature) for feature in (None, cell.kernel_feature)):
+            terminal.ensure_newline()
         for feature in (None, cell.kernel_feature):
             lab.kernel(cell.board, feature)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """A mistake that the user can mend fails the test with its own words, without a traceback."""
+    try:
+        yield
+    except ModcompatError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -10,10 +10,10 @@ from harness.detect.lines import Line, split
 _OURS = "modcompat: "
 # A line of a report's body: registers, dumps, traces and their headings.
 _BODY = re.compile(
-    r"^(?:\s|CPU: |#PF: |PGD |Oops: |Hardware name: |Workqueue: |RIP: |RSP: |[A-Z0-9_]{2,8}: |Code: |Call [Tt]race"
-    r"|Backtrace|Modules linked in|---\[|PC is at|LR is at|[a-z][a-z0-9]+ *: |Flags: |Control: |Register |Process |Stack: "
-    r"|Exception stack|pstate: |Mem abort|\[[0-9a-f]+\] \*?pgd=|8<--- cut here|Internal error|Object |Redzone "
-    r"|Padding |Bytes |Slab |FIX |=====|-----|Freed in |Allocated in |[a-z0-9_]+: )"
+    r"^(?:\s|CPU: |#PF: |PGD |Oops: |Hardware name: |Workqueue: |RIP: |RSP: |[A-Z0-9_]{2,8}: |Code: "
+    r"|Call [Tt]race|Backtrace|Modules linked in|---\[|PC is at|LR is at|[a-z][a-z0-9]+ *: |Flags: |Control: "
+    r"|Register |Process |Stack: |Exception stack|pstate: |Mem abort|\[[0-9a-f]+\] \*?pgd=|8<--- cut here"
+    r"|Internal error|Object |Redzone |Padding |Bytes |Slab |FIX |=====|-----|Freed in |Allocated in |[a-z0-9_]+: )"
 )
 _GAP = 3  # lines of something else that a report may contain
 _LONGEST = 400  # lines of one report

@@ -30,7 +30,7 @@ def find_source(wanted: str, store: Store) -> KernelSource:
     """The source that `--kernel-source` names: a folder, or a package like `linux-source-6.1`."""
     if _is_package(wanted):
         return _debian_source(wanted, store)
-    return _folder_source(Path(wanted).expanduser())
+    return _folder_source(Path(wanted).expanduser(), store)
 
 
 def is_known(wanted: str, store: Store) -> bool:
@@ -90,7 +90,7 @@ def _debian_source(package: str, store: Store) -> KernelSource:
     return KernelSource(identity["version"].split("-")[0], identity, tree)
 
 
-def _folder_source(folder: Path) -> KernelSource:
+def _folder_source(folder: Path, store: Store) -> KernelSource:
     folder = folder.absolute()
     if not (folder / "Kbuild").is_file() or not (folder / "scripts/kconfig/merge_config.sh").is_file():
         raise ModcompatError(
@@ -102,6 +102,11 @@ def _folder_source(folder: Path) -> KernelSource:
             f"{folder} has been configured or built in place, which spoils builds elsewhere",
             next_step=f"`make -C {folder} mrproper` (keep your .config), or give a clean copy",
         )
-    say(f"reading {folder}")
-    identity = {"folder": digest.of_tree(folder)}
-    return KernelSource(folder.name, identity, lambda: folder)
+
+    def read(entry: Path) -> None:
+        say(f"reading {folder}")
+        (entry / "digest").write_text(digest.of_tree(folder))
+
+    # Reading everything takes long; what has the same names, sizes and times was read before.
+    known = store.get_or_build("tree", folder.name, {"folder": str(folder), "stat": digest.of_stat(folder)}, read)
+    return KernelSource(folder.name, {"folder": (known / "digest").read_text()}, lambda: folder)

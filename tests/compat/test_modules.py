@@ -9,13 +9,14 @@ from harness.detect.verdict import Word
 from harness.lab import Lab
 from harness.measured import measured_verdict
 from harness.plan import Cell
-from harness.plugin import ROW, ExpectedBreakageError
+from harness.plugin import ROW, ExpectedBreakageError, explained
 from harness.report.artefacts import failure_text, write_cell
 
 
 @pytest.mark.usefixtures("kernels")
 def test_survives(cell: Cell, lab: Lab, run_folder: Path, record_property: Callable[[str, object], None]) -> None:
-    result = lab.run(cell)
+    with explained():
+        result = lab.run(cell)
     record_property(ROW, write_cell(result, run_folder))
     if result.verdict.word is Word.CLEAN:
         return

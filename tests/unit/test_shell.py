@@ -18,7 +18,8 @@ class Agent:
     def __init__(self) -> None:
         self.line, theirs = socket.socketpair()
         self.process = subprocess.Popen(
-            ["sh", str(IMAGES / "guest/agent")], stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.DEVNULL,
+            ["sh", str(IMAGES / "guest/agent")], stdin=theirs.fileno(), stdout=theirs.fileno(),
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
         theirs.close()
