@@ -178,10 +178,13 @@ def kernels(lab: Lab, cell: Cell, pytestconfig: pytest.Config) -> None:
 @contextmanager
 def explained() -> Iterator[None]:
     """A mistake that the user can mend fails the test with its own words, without a traceback."""
+    problem = None
     try:
         yield
     except ModcompatError as error:
-        pytest.fail(str(error), pytrace=False)
+        problem = str(error)
+    if problem:
+        pytest.fail(problem, pytrace=False)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
