@@ -160,7 +160,7 @@ class _Run:
     def _exercise(self) -> None:
         exercise, evidence = self._subject.exercise, self.evidence
         if exercise:
-            bench = Bench(evidence.module, self._exercise_command, self._log, evidence.checks.append)
+            bench = Bench(evidence.module, self._exercise_command, self._log, self._console, evidence.checks.append)
             try:
                 exercise.run(bench)
             except AssertionError as error:
@@ -209,13 +209,16 @@ class _Run:
         guest.mark("exercise")
         self._stop_on_fault()
         if not guest.machine.shared_uart:
-            return guest.console.read(guest.log_start).decode(errors="backslashreplace")
+            return self._console()
         # A line on a shared UART may be torn; the kernel's own buffer has it whole. What this prints on the
         # same line is an echo, which the scan must not take for reports.
         start = guest.console.size
         self._whole_log = guest.run("dmesg").text
         self._echoes.append((start, guest.console.size))
         return self._whole_log
+
+    def _console(self) -> str:
+        return self._guest.console.read(self._guest.log_start).decode(errors="backslashreplace")
 
     def _modules(self) -> list[str]:
         """The loaded modules; keeps their addresses for backtraces."""

@@ -28,12 +28,17 @@ class Bench:
         module: str,
         run: Callable[[str, float | None], Output],
         log: Callable[[], str],
+        unread: Callable[[], str],
         record: Callable[[Check], None],
     ) -> None:
-        """module: the kernel's name for it. log: the kernel log so far, complete at the time of the call."""
+        """module: the kernel's name for it. log: the kernel log so far, complete at the time of the call.
+
+        unread: the same without asking the guest, so perhaps not complete.
+        """
         self.module = module
         self._run = run
         self._log = log
+        self._unread = unread
         self._record = record
 
     def run(self, command: str, seconds: float | None = None) -> Output:
@@ -70,17 +75,26 @@ class Bench:
         The module prints "check NAME ok" or "check NAME FAILED ..." to the kernel log. A check without an
         answer did not hold.
         """
-        started = len(self.log())
-        output = self.parameter(parameter, group)
-        answers = {}
-        for line in self.log()[started:].splitlines():
-            if found := _ANSWER.search(line):
-                answers[found[1]] = (found[2] == "ok", found[3] or "")
+        started, seen = len(self.log()), len(self._unread())
+        try:
+            output = self.parameter(parameter, group)
+            answers = _answers(self.log()[started:])
+        except BaseException:
+            # The guest is lost or faulty: what was answered until then still counts.
+            for name, (held, detail) in _answers(self._unread()[seen:]).items():
+                self.check(name, held, detail)
+            raise
         for name in names:
             held, detail = answers.pop(name, (False, f"no answer; `{output.command}` ended with {output.status}"))
             self.check(name, held, detail)
         for name, (held, detail) in answers.items():
             self.check(name, held, detail or "an answer that nobody asked for")
+
+
+def _answers(log: str) -> dict[str, tuple[bool, str]]:
+    """A module's own checks in a piece of the kernel log: name -> (held, detail)."""
+    found = (_ANSWER.search(line.rstrip("\r")) for line in log.splitlines())
+    return {match[1]: (match[2] == "ok", match[3] or "") for match in found if match}
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Script:
         self._log = ""
         self._coming = log
         self._status = status
-        self.bench = Bench("vendor", self._run, lambda: self._log, self.checks.append)
+        self.bench = Bench("vendor", self._run, lambda: self._log, lambda: self._log, self.checks.append)
 
     def _run(self, command: str, seconds: float | None) -> Output:
         self.commands.append(command)
@@ -66,6 +66,20 @@ def test_an_answer_from_before_does_not_count() -> None:
     script._coming = []
     script.bench.module_checks("run", "locks", ["a"])
     assert [check.held for check in script.checks] == [True, False]
+
+
+def test_answers_from_before_a_fault_still_count() -> None:
+    script = Script(["vendor: check a ok"])
+    run = script._run
+
+    def run_and_lose(command: str, seconds: float | None) -> Output:
+        run(command, seconds)
+        raise TimeoutError
+
+    script.bench._run = run_and_lose
+    with pytest.raises(TimeoutError):
+        script.bench.module_checks("run", "locks", ["a", "b"])
+    assert [(check.name, check.held) for check in script.checks] == [("a", True)]
 
 
 @pytest.mark.parametrize(("status", "wanted", "held"), [(0, "words", True), (1, "words", False), (0, "others", False)])
