@@ -1,14 +1,11 @@
 """The lab: kernels, guests and proofs for the cells of one run, each had once."""
 
 import json
-import os
 import shutil
-import tempfile
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self
-
-import psutil
 
 from harness.abi.module_file import read_module
 from harness.architectures import X86_64
@@ -38,6 +35,8 @@ from harness.progress import say
 from harness.store import Store
 
 _PROOF = "proof"  # name of the proof modules
+_KEPT = 40  # snapshots in the cache, 15 to 50 MB each
+_IN_USE = 3600.0  # seconds in which another run may still want what it has just looked up
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,8 @@ class Lab:
         self._places: dict[tuple[str, str], _Place] = {}
         self._proofs: dict[tuple[str, str], tuple[str, str]] = {}
         self._controls: dict[tuple[str, str], CellResult] = {}
-        self._scratch = _scratch_folder(self.store.root / "scratch")
+        self._ending = ExitStack()
+        self._scratch = self._ending.enter_context(self.store.scratch())
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +103,10 @@ class Lab:
         for place in self._places.values():
             place.guest.close()
         self._places.clear()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._ending.close()
+        # Every other module of a user's makes a file system and a snapshot of its own.
+        for kind in ("snapshot", "initramfs"):
+            self.store.trim(kind, keep=_KEPT, unused_for=_IN_USE)
 
     def kernel(self, board: Board, feature: Feature | None) -> Kernel:
         """A kernel for a board, built when it is not cached."""
@@ -289,13 +292,3 @@ def _prove_live(guest: Guest, live: dict[str, str], feature: Feature) -> tuple[s
         if report.kind == feature.proof_kind and feature.proof_title in report.title:
             return f"/proc/config.gz: {', '.join(live)} on; provoked and reported: {report.title}", ""
     return "", f"{feature.name} is not live: its proof module's violation was not reported"
-
-
-def _scratch_folder(root: Path) -> Path:
-    """A private folder; those of runs that were killed are removed."""
-    root.mkdir(parents=True, exist_ok=True)
-    for old in root.iterdir():
-        owner = old.name.split("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))

@@ -1,5 +1,6 @@
 """The pytest plugin: options, cells as parameters, the run folder, and the matrix at the end."""
 
+import errno
 import os
 import shutil
 import sys
@@ -183,6 +184,10 @@ def explained() -> Iterator[None]:
         yield
     except ModcompatError as error:
         problem = str(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        problem = f"no space left on the disk of {error.filename}; next: `modcompat cache prune`"
     if problem:
         pytest.fail(problem, pytrace=False)
 

@@ -11,12 +11,15 @@ import json
 import os
 import shutil
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
 from harness import digest
@@ -90,6 +93,21 @@ class Store:
             self._verified.add(path)
         return path
 
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder on the cache's disk, removed at the end; those of killed runs go first."""
+        root = self.root / "scratch"
+        root.mkdir(parents=True, exist_ok=True)
+        for old in root.iterdir():
+            owner = old.name.split("-")[0]
+            if owner.isdigit() and not psutil.pid_exists(int(owner)):
+                shutil.rmtree(old, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def entries(self) -> Iterator[Entry]:
         """Every complete entry, oldest use first."""
         found = []
@@ -118,6 +136,13 @@ class Store:
         for partial in self.root.glob("*/.*.partial"):
             self._remove_if_free(partial.with_name(partial.name[1 : -len(".partial")]), partial)
         return removed
+
+    def trim(self, kind: str, *, keep: int, unused_for: float) -> None:
+        """Remove entries of a kind, the longest unused first, down to `keep`; none used in the last seconds."""
+        entries = [entry for entry in self.entries() if entry.kind == kind]
+        for entry in entries[: max(0, len(entries) - keep)]:
+            if time.time() - entry.used > unused_for:
+                self._remove_if_free(entry.path)
 
     def export(self, archive: Path) -> list[Entry]:
         """Write every entry worth carrying to another machine into a tar file; returns them."""

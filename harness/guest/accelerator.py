@@ -1,6 +1,7 @@
 """Which accelerator works: proven by running a guest. /dev/kvm can exist, open, and still not run one."""
 
 import platform
+import shutil
 import subprocess
 import tempfile
 import time
@@ -30,6 +31,8 @@ def probe_firmware() -> Probe:
     """Run a PC's firmware under KVM and wait until it prints its name on the debug port."""
     if platform.machine() != "x86_64":
         return Probe(works=False, why="KVM is only used for x86_64 guests on an x86_64 host")
+    if shutil.which("qemu-system-x86_64") is None:
+        return Probe(works=False, why="qemu-system-x86_64 is missing")
     device = Path("/dev/kvm")
     if not device.exists():
         return Probe(works=False, why="there is no /dev/kvm")

@@ -1,8 +1,6 @@
 """Snapshots: a guest right after boot, kept in the cache across runs."""
 
 import json
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +31,8 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
     def build(folder: Path) -> None:
         obstacle = ""
         state = empty_state(folder)
-        with tempfile.TemporaryDirectory(prefix="modcompat-") as scratch:
-            guest = Guest(machine, folder=Path(scratch), console=folder / "boot.log", state=state, timing=timing)
+        with store.scratch() as scratch:
+            guest = Guest(machine, folder=scratch, console=folder / "boot.log", state=state, timing=timing)
             try:
                 guest.boot()
                 guest.qemu.qmp.run_job("snapshot-save", tag=TAG, vmstate="state", devices=["state"])
@@ -60,8 +58,5 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
 def empty_state(folder: Path) -> Path:
     """A new qcow2 image for snapshots."""
     state = folder / "state.qcow2"
-    subprocess.run(
-        [*process.DIES_WITH_US, "qemu-img", "create", "-q", "-f", "qcow2", str(state), "1M"],
-        check=True, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    process.output(["qemu-img", "create", "-q", "-f", "qcow2", state, "1M"])
     return state

@@ -1,7 +1,6 @@
 """Kernel source trees: Debian's package, or a folder of the user's."""
 
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +56,8 @@ def _debian_source(package: str, store: Store) -> KernelSource:
         return tarball, facts
 
     def pin(folder: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=store.root) as scratch:
-            tarball, facts = fetch(Path(scratch))
+        with store.scratch() as scratch:
+            tarball, facts = fetch(scratch)
             (folder / "pin.json").write_text(json.dumps(facts))
             unpack(tarball, facts)
 
@@ -70,7 +69,6 @@ def _debian_source(package: str, store: Store) -> KernelSource:
 
         return store.get_or_build("source", f"{package}-{facts['version']}", facts, build)
 
-    store.root.mkdir(parents=True, exist_ok=True)
     pinned = store.get_or_build("pin", package, {"package": package}, pin)
     identity: dict[str, str] = json.loads((pinned / "pin.json").read_text())
 
@@ -78,8 +76,8 @@ def _debian_source(package: str, store: Store) -> KernelSource:
         label = f"{package}-{identity['version']}"
         if found := store.get("source", label, identity):
             return found
-        with tempfile.TemporaryDirectory(dir=store.root) as scratch:
-            tarball, facts = fetch(Path(scratch))
+        with store.scratch() as scratch:
+            tarball, facts = fetch(scratch)
             if facts != identity:
                 raise ModcompatError(
                     f"the cache holds kernels of {label}, and Debian now has {facts['version']}",

@@ -148,6 +148,14 @@ def test_prune_keeps_to_the_kinds_it_is_given(store: Store) -> None:
     assert not pin.exists()
 
 
+def test_trim_keeps_the_latest_and_what_may_be_in_use(store: Store) -> None:
+    paths = [store.get_or_build("snapshot", f"s{number}", INPUTS, write) for number in range(4)]
+    for age, path in enumerate(reversed(paths[:3])):
+        os.utime(path / MANIFEST, (time.time() - 100 * (age + 1),) * 2)
+    store.trim("snapshot", keep=1, unused_for=150)
+    assert [path.exists() for path in paths] == [False, False, True, True]
+
+
 def test_an_exported_cache_serves_on_another_machine(store: Store, tmp_path: Path) -> None:
     store.get_or_build("kernel", "arm", INPUTS, write)
     store.get_or_build("source", "linux", INPUTS, write)
