@@ -25,7 +25,6 @@ from harness.report.table import render
 
 _RUN = pytest.StashKey[Path]()
 _CELLS = pytest.StashKey[list[Cell]]()
-_ROWS = pytest.StashKey[list[dict[str, Any]]]()
 _MODULES = pytest.StashKey[list[VendorModule]]()
 ROW = "modcompat_cell"  # name of the user property that carries a row of the matrix
 
@@ -128,7 +127,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_CELLS] = list(cells(boards, flavours, modules))
     except ModcompatError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[_ROWS] = []
+    config.pluginmanager.register(_Matrix(), "modcompat-matrix")
 
 
 def pytest_configure_node(node: Any) -> None:
@@ -192,24 +191,25 @@ def explained() -> Iterator[None]:
         pytest.fail(problem, pytrace=False)
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when == "call":
-        _reported.extend(row for name, row in report.user_properties if name == ROW and isinstance(row, dict))
+class _Matrix:
+    """Collects the rows of the run (pytest-xdist's workers hand theirs over inside the reports), and shows them."""
 
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
 
-_reported: list[dict[str, Any]] = []  # rows of this process; workers hand theirs over inside the reports
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            self._rows.extend(row for name, row in report.user_properties if name == ROW and isinstance(row, dict))
 
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if not _reported:
-        return
-    path = write_matrix(_reported, _run_folder(config))
-    terminalreporter.ensure_newline()
-    terminalreporter.write_line("")
-    markup = bool(terminalreporter.hasmarkup)
-    width = shutil.get_terminal_size((160, 40)).columns
-    terminalreporter.write(render(_reported, width=width, colours=markup))
-    terminalreporter.write_line(f"matrix: {path}")
+    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
+        if not self._rows:
+            return
+        path = write_matrix(self._rows, _run_folder(config))
+        terminalreporter.ensure_newline()
+        terminalreporter.write_line("")
+        width = shutil.get_terminal_size((160, 40)).columns
+        terminalreporter.write(render(self._rows, width=width, colours=bool(terminalreporter.hasmarkup)))
+        terminalreporter.write_line(f"matrix: {path}")
 
 
 def _run_folder(config: pytest.Config) -> Path:
