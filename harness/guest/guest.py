@@ -103,9 +103,11 @@ class Guest:
         """
         if not self.is_idle or self.qemu.stop_reason():
             self._launch(paused=True)
-        self.log_start = self.console.size
-        self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
-        self.qemu.qmp.command("cont")
+        try:
+            self._load()
+        except QmpLostError:  # QEMU was killed since the last command
+            self._launch(paused=True)
+            self._load()
         self.origin = "restored"
         self._attempt("a sign of life", lambda shell: shell.ping(self.timing.command))
 
@@ -139,6 +141,11 @@ class Guest:
             self._qemu.close()
             self._qemu = None
             self._shell = None
+
+    def _load(self) -> None:
+        self.log_start = self.console.size
+        self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
+        self.qemu.qmp.command("cont")
 
     def _launch(self, *, paused: bool) -> None:
         self.close()

@@ -107,6 +107,12 @@ def test_a_killed_qemu_is_told_from_a_dead_guest(guest: Guest) -> None:
     assert guest.run("echo well").text == "well"
 
 
+def test_a_qemu_that_was_killed_between_two_commands_is_replaced(guest: Guest) -> None:
+    guest.qemu.process.kill()
+    guest.restore()
+    assert guest.run("echo well").text == "well"
+
+
 def test_a_stopped_qemu_is_a_silent_guest(guest: Guest) -> None:
     guest.qemu.qmp.command("stop")
     assert lose(guest, "echo silence", 1 * SCALE).fate is Fate.SILENT

@@ -48,7 +48,7 @@ def test_a_report_is_found_behind_any_prefix(prefix: str) -> None:
     [
         "Kernel command line: oops=panic panic_on_warn=1",
         "modcompat: BUG: not the kernel's words",
-        "spinlock: check heap.plain FAILED got 0x1 want 0x0",
+        "vendor: check heap.plain FAILED got 0x1 want 0x0",
         "ata1: BUGfix applied",
         "systemd[1]: Started Kernel Oops reporter.",
         "usb 1-1: no warning: here",
