@@ -32,7 +32,16 @@ def start(*arguments: str | Path, cache: Path | None = None) -> subprocess.Popen
     if cache:
         environment["MODCOMPAT_CACHE"] = str(cache)
     command = [sys.executable, "-m", "pytest", "--timeout-scale", str(SCALE), "-k", "survives", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # A job in the background starts with SIGINT ignored, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def finish(run: subprocess.Popen[bytes]) -> tuple[int, str]:
@@ -158,6 +167,7 @@ def test_no_qemu_outlives_its_run(ending: signal.Signals, delay: float, tmp_path
     seen += guests_of(process)
     os.kill(run.pid, ending)
     run.communicate(timeout=60 * SCALE)
+    assert run.returncode != 0
     _, alive = psutil.wait_procs(set(seen), timeout=5)
     assert alive == []
     assert not [

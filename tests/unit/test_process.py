@@ -43,10 +43,19 @@ process.run(["sh", "-c", "sleep 300 & sleep 301; wait"], log=Path(sys.argv[1]), 
 """
 
 
+def heed_interrupts() -> None:
+    """A job in the background starts with SIGINT ignored, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_build_does_not_outlive_its_harness(tmp_path: Path, ending: signal.Signals) -> None:
     log = tmp_path / "log"
-    harness = subprocess.Popen([sys.executable, "-c", STARTER, str(log)], stderr=subprocess.DEVNULL)
+    harness = subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(log)],
+        stderr=subprocess.DEVNULL,
+        preexec_fn=heed_interrupts,
+    )
     deadline = time.monotonic() + 10
     descendants: list[psutil.Process] = []
     while len([child for child in descendants if child.name() == "sleep"]) < 2:
@@ -54,6 +63,6 @@ def test_a_build_does_not_outlive_its_harness(tmp_path: Path, ending: signal.Sig
         time.sleep(0.02)
         descendants = psutil.Process(harness.pid).children(recursive=True)
     os.kill(harness.pid, ending)
-    harness.wait()
+    harness.wait(timeout=10)
     _, alive = psutil.wait_procs(descendants, timeout=5)
     assert alive == []
