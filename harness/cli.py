@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -10,9 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.abi.difference import Difference, render
+from harness.architectures import ARCHITECTURES
 from harness.detect.scan import scan as scan_log
 from harness.doctor import examine
 from harness.errors import ModcompatError
+from harness.features import FEATURES, Feature
+from harness.kernel.config import KernelSpec
+from harness.kernel.source import DEFAULT_PACKAGE, find_source
+from harness.layouts import kernel_layouts
 from harness.paths import cache_root
 from harness.store import Entry, Store
 
@@ -87,6 +94,50 @@ def scan(*, logs: tuple[str, ...], as_json: bool) -> None:
 
 
 @main.group()
+def layout() -> None:
+    """Compare the structures of two kernels, as modules see them."""
+
+
+@layout.command("diff")
+@click.argument("before")
+@click.argument("after")
+@click.option("--arch", type=click.Choice(list(ARCHITECTURES)), default="x86_64", show_default=True)
+@click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, module, spinlock_t.")
+@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="The changes as one JSON object.")
+def layout_diff(*, before: str, after: str, arch: str, only: str, source: str, as_json: bool) -> None:
+    """Print what moved from kernel BEFORE to AFTER: `production`, or `stock-FEATURE`.
+
+    Each structure that changed by itself is shown once, with those that embed it under it. No kernel is built
+    for this, only prepared. Exit status 0 when nothing changed, 1 when something did.
+    """
+    store = Store()
+    tree = find_source(source, store)
+    one, other = (
+        kernel_layouts(KernelSpec(ARCHITECTURES[arch], tree, _feature(name)), store) for name in (before, after)
+    )
+    difference = Difference(one, other)
+    if as_json:
+        changes = {
+            name: asdict(change) | {"because": difference.chain(name)}
+            for name, change in difference.changes.items()
+            if not only or change.is_called(only)
+        }
+        facts = {"compared": difference.compared, "missing": difference.missing, "changes": changes}
+        click.echo(json.dumps(facts))
+    else:
+        click.echo(render(difference, only=only))
+    sys.exit(1 if difference.changes else 0)
+
+
+def _feature(kernel: str) -> Feature | None:
+    known = {"production": None, **{f"stock-{name}": feature for name, feature in FEATURES.items()}}
+    if kernel not in known:
+        raise ModcompatError(f"there is no kernel {kernel}", next_step=f"one of {', '.join(known)}")
+    return known[kernel]
+
+
+@main.group()
 def cache() -> None:
     """Look at, trim, carry away and bring in what was built.
 
@@ -156,3 +207,7 @@ def import_(*, archive: Path) -> None:
 
 def _total(entries: list[Entry]) -> str:
     return f"{len(entries)} entries, {sum(entry.size for entry in entries) / 1e6:.0f} MB"
+
+
+if __name__ == "__main__":
+    main()

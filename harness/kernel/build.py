@@ -63,20 +63,21 @@ def make_command(tree: Path, output: Path) -> list[str | Path]:
 
 def find_kernel(spec: KernelSpec, store: Store) -> Kernel | None:
     """The kernel, if it is in the cache."""
-    folder = store.get("kernel", spec.label, _inputs(spec, store))
+    folder = store.get("kernel", spec.label, kernel_inputs(spec, store))
     return Kernel(spec, folder) if folder else None
 
 
 def build_kernel(spec: KernelSpec, store: Store) -> Kernel:
     """The kernel, from the cache or built. Raises ModcompatError with the last lines of a failed build."""
-    inputs = _inputs(spec, store)
+    inputs = kernel_inputs(spec, store)
     return Kernel(
         spec,
         store.get_or_build("kernel", spec.label, inputs, lambda folder: _build(spec, inputs["config"], folder, store)),
     )
 
 
-def _inputs(spec: KernelSpec, store: Store) -> dict[str, object]:
+def kernel_inputs(spec: KernelSpec, store: Store) -> dict[str, object]:
+    """Everything that a kernel's key in the cache covers."""
     return {
         "source": spec.source.identity,
         "config": resolve(spec, store),
@@ -112,9 +113,14 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
     for name in arch.device_trees:
         (folder / "dtb").mkdir(exist_ok=True)
         shutil.copy(boot / "dts" / name, folder / "dtb" / name)
+    keep_build_tree(output, folder / "build", arch)
+
+
+def keep_build_tree(output: Path, kept: Path, arch: Architecture) -> None:
+    """Copy what module builds need of a build, and remove the rest."""
     for name in (*_MODULE_BUILD, f"arch/{arch.kernel}/include/generated"):
         if (output / name).exists():
-            _copy(output / name, folder / "build" / name)
+            _copy(output / name, kept / name)
     shutil.rmtree(output)
 
 

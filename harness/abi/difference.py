@@ -1,0 +1,181 @@
+"""The difference between two kernels' structures, and why each changed.
+
+A structure is a cause when members came, went, or changed by themselves; it is a victim when all that changed
+follows from a structure that it embeds. Explanations are chains of such embeddings, derived, never written.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.abi.dwarf import Layout, Member
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A run of neighbouring members that moved by the same number of bytes."""
+
+    first: Member
+    last: Member
+    count: int
+    by: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """How one structure changed. resized: (before, after) of members whose size or type changed."""
+
+    before: Layout
+    after: Layout
+    added: tuple[Member, ...]
+    removed: tuple[Member, ...]
+    resized: tuple[tuple[Member, Member], ...]
+    shifts: tuple[Shift, ...]
+
+    @property
+    def name(self) -> str:
+        return self.after.name
+
+    def is_called(self, name: str) -> bool:
+        """Whether a person may mean this structure by a name: `struct module`, `module`, `spinlock_t`."""
+        return name in (self.name, self.name.split(" ")[-1], self.after.alias)
+
+    @property
+    def title(self) -> str:
+        """The name as C code uses it, and the size."""
+        known = f"{self.after.alias} ({self.name})" if self.after.alias not in ("", self.name) else self.name
+        return f"{known} {self.before.size} → {self.after.size}"
+
+
+class Difference:
+    """The changes from one kernel to another, by structure."""
+
+    def __init__(self, before: Mapping[str, Layout], after: Mapping[str, Layout]) -> None:
+        self.compared = len(before.keys() & after.keys())
+        self.missing = sorted(before.keys() - after.keys())
+        self.changes: dict[str, Change] = {}
+        for name in sorted(before.keys() & after.keys()):
+            change = _compare(before[name], after[name])
+            if change:
+                self.changes[name] = change
+
+    @cached_property
+    def causes(self) -> dict[str, list[str]]:
+        """Each cause with its victims, the nearest first; a victim of several stands under the first."""
+        found: dict[str, list[str]] = {name: [] for name in self.changes if self._is_cause(name)}
+        for name in sorted(set(self.changes) - set(found), key=lambda name: (len(self.chain(name)), name)):
+            found[self.chain(name)[-1]].append(name)
+        return found
+
+    def chain(self, name: str) -> list[str]:
+        """From a changed structure to its cause, through what it embeds: [name, ..., cause]."""
+        chain = [name]
+        while not self._is_cause(chain[-1]):
+            chain.append(next(inner for inner in self._embedded(chain[-1]) if inner not in chain))
+        return chain
+
+    def explain(self, name: str, member: str) -> str:
+        """Why a member stands elsewhere, in one sentence; "" when it does not."""
+        change = self.changes.get(name)
+        if change is None:
+            return ""
+        old = {entry.name: entry for entry in change.before.members}.get(member)
+        new = {entry.name: entry for entry in change.after.members}.get(member)
+        if old is None or new is None or old.offset == new.offset:
+            return ""
+        text = f"{name}.{member} 0x{old.offset:x} → 0x{new.offset:x}"
+        why = [f"{entry.name} came" for entry in change.added if entry.offset < new.offset]
+        for was, now in change.resized:
+            if was.offset < old.offset and was.size != now.size:
+                inner = now.embeds
+                grown = self.changes[inner].title if inner in self.changes else f"{now.type} {was.size} → {now.size}"
+                why.append(f"{grown} in {now.name}{self._because(inner)}")
+        return f"{text}, because {', '.join(why)}" if why else text
+
+    def _because(self, name: str) -> str:
+        if name not in self.changes or self._is_cause(name):
+            return ""
+        return f" (because of {self.changes[self.chain(name)[-1]].title})"
+
+    def _is_cause(self, name: str) -> bool:
+        change = self.changes[name]
+        own = change.added or change.removed or any(was.embeds not in self.changes for was, _ in change.resized)
+        return bool(own) or not any(True for _ in self._embedded(name))
+
+    def _embedded(self, name: str) -> Iterator[str]:
+        for _, now in self.changes[name].resized:
+            if now.embeds in self.changes and now.embeds != name:
+                yield now.embeds
+        # A structure can change inside without changing its size.
+        for member in self.changes[name].after.members:
+            if member.embeds in self.changes and member.embeds != name:
+                yield member.embeds
+
+
+def render(difference: Difference, *, only: str = "") -> str:
+    """The difference for a person: each cause once, its victims under it, runs of shifted members folded."""
+    lines = [f"{len(difference.changes)} of {difference.compared} structures changed"]
+    wanted = [name for name, change in difference.changes.items() if change.is_called(only)]
+    if only:
+        for name in wanted:
+            chain = " ← ".join(difference.changes[link].title for link in difference.chain(name))
+            lines += ["", chain, *_details(difference.changes[name])]
+        return "\n".join(lines if wanted else [*lines, "", f"{only} did not change, or is not among them"])
+    for cause, victims in sorted(difference.causes.items(), key=lambda item: -len(item[1])):
+        lines += ["", f"cause: {difference.changes[cause].title}", *_details(difference.changes[cause])]
+        if victims:
+            lines.append(f"  changes {len(victims)} more, which embed it:")
+        for name in victims:
+            via = difference.chain(name)[1]
+            lines.append(f"    {difference.changes[name].title}" + (f", through {via}" if via != cause else ""))
+            lines += [f"    {line}" for line in _details(difference.changes[name])] if name == "struct module" else []
+    return "\n".join(lines)
+
+
+def _details(change: Change) -> list[str]:
+    lines = [f"  + {entry.name}: {entry.type}, offset {entry.offset}, {entry.size} bytes" for entry in change.added]
+    lines += [f"  - {entry.name}: {entry.type}, offset {entry.offset}, {entry.size} bytes" for entry in change.removed]
+    for was, now in change.resized:
+        new = f"{was.size} → {now.size}" if was.type == now.type else f"→ {now.type}"
+        lines.append(f"  {now.name}: {was.type} {new}")
+    for shift in change.shifts:
+        run = f" … {shift.last.name} ({shift.count} members)" if shift.count > 1 else ""
+        old = shift.first.offset
+        lines.append(f"  {shift.first.name}{run}: offset {old} → {old + shift.by} ({shift.by:+})")
+    return lines
+
+
+def _compare(before: Layout, after: Layout) -> Change | None:
+    old = {member.name: member for member in before.members}
+    new = {member.name: member for member in after.members}
+    resized = tuple(
+        (was, new[name])
+        for name, was in old.items()
+        if name in new and (was.size != new[name].size or was.type != new[name].type or was.bits != new[name].bits)
+    )
+    change = Change(
+        before,
+        after,
+        tuple(member for name, member in new.items() if name not in old),
+        tuple(member for name, member in old.items() if name not in new),
+        resized,
+        tuple(_shifts(before, new)),
+    )
+    same = not (change.added or change.removed or change.resized or change.shifts)
+    return None if same and before.size == after.size else change
+
+
+def _shifts(before: Layout, new: Mapping[str, Member]) -> Iterator[Shift]:
+    run: Shift | None = None
+    for member in before.members:
+        if member.name not in new:
+            continue
+        by = new[member.name].offset - member.offset
+        if run and by == run.by:
+            run = Shift(run.first, member, run.count + 1, by)
+            continue
+        if run:
+            yield run
+        run = Shift(member, member, 1, by) if by else None
+    if run:
+        yield run

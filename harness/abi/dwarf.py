@@ -1,0 +1,196 @@
+"""Structure layouts, read from the DWARF of a compiled file with pyelftools.
+
+DWARF Debugging Information Format version 4, sections 5.5 (structures and unions) and 5.5.6 (members).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+
+_AGGREGATES = {"DW_TAG_structure_type": "struct", "DW_TAG_union_type": "union"}
+_QUALIFIERS = ("DW_TAG_const_type", "DW_TAG_volatile_type", "DW_TAG_restrict_type", "DW_TAG_atomic_type")
+# Types around another one, as C writes them: {0} is the inner type, {1} the number of elements.
+_WRAPPED = {
+    "DW_TAG_pointer_type": "{0} *",
+    "DW_TAG_array_type": "{0}[{1}]",
+    "DW_TAG_const_type": "const {0}",
+    "DW_TAG_volatile_type": "volatile {0}",
+    "DW_TAG_restrict_type": "{0} restrict",
+    "DW_TAG_atomic_type": "_Atomic {0}",
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member. offset, size: bytes. type: as C writes it. embeds: the structure in it (arrays looked into), or "".
+
+    bits: (first bit, number of bits) of a bit field, else None.
+    """
+
+    name: str
+    offset: int
+    size: int
+    type: str
+    embeds: str = ""
+    bits: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A structure or union. name: with its keyword, or its typedef's where it has none. size: bytes.
+
+    alias: a typedef of it, "" where there is none. Members of anonymous members are listed as its own.
+    """
+
+    name: str
+    size: int
+    members: tuple[Member, ...]
+    alias: str = ""
+
+
+def read_layouts(file: Path) -> dict[str, Layout]:
+    """Every complete structure and union of an ELF file with debug information, by name.
+
+    Raises elftools' ELFError for a file that is not ELF, ValueError for one without debug information.
+    """
+    with file.open("rb") as stream:
+        elf: Any = ELFFile(stream)
+        if not elf.has_dwarf_info(strict=True):
+            raise ValueError(f"{file} has no debug information")
+        layouts: dict[str, Layout] = {}
+        for unit in elf.get_dwarf_info().iter_CUs():
+            for layout in _Unit(unit).layouts():
+                known = layouts.get(layout.name)
+                if known is None or (layout.alias and not known.alias):
+                    layouts[layout.name] = layout
+        return layouts
+
+
+class _Unit:
+    """A compilation unit: its entries by offset."""
+
+    def __init__(self, unit: Any) -> None:
+        self._pointer = unit["address_size"]
+        self._base = unit.cu_offset
+        self._top = list(unit.get_top_DIE().iter_children())
+        self._by_offset = {entry.offset: entry for entry in self._top}
+        self._aliases: dict[int, str] = {}
+        for entry in self._top:
+            if entry.tag == "DW_TAG_typedef" and (target := self._type_of(entry)) is not None:
+                self._aliases.setdefault(target.offset, _name(entry))
+
+    def layouts(self) -> list[Layout]:
+        found = []
+        for entry in self._top:
+            if entry.tag not in _AGGREGATES or "DW_AT_declaration" in entry.attributes:
+                continue
+            name, alias = self._spelled(entry), self._aliases.get(entry.offset, "")
+            if name:
+                found.append(Layout(name, self._size(entry), tuple(self._members(entry, 0, "")), alias))
+        return found
+
+    def _spelled(self, entry: Any) -> str:
+        name = _name(entry)
+        return f"{_AGGREGATES[entry.tag]} {name}" if name else self._aliases.get(entry.offset, "")
+
+    def _members(self, entry: Any, base: int, prefix: str) -> list[Member]:
+        members = []
+        for child in entry.iter_children():
+            if child.tag != "DW_TAG_member":
+                continue
+            kind = self._plain(self._type_of(child))
+            offset = base + _number(child, "DW_AT_data_member_location")
+            name = prefix + _name(child)
+            if kind is not None and kind.tag in _AGGREGATES and not self._spelled(kind):
+                members += self._members(kind, offset, f"{name}." if _name(child) else prefix)
+                continue
+            bits = None
+            if "DW_AT_bit_size" in child.attributes:
+                bits = _bits(child)
+                offset = base + bits[0] // 8
+            members.append(
+                Member(name, offset, self._size(kind), self._text(self._type_of(child)), self._inside(kind), bits)
+            )
+        return members
+
+    def _type_of(self, entry: Any) -> Any:
+        attribute = entry.attributes.get("DW_AT_type")
+        if attribute is None:
+            return None
+        offset = attribute.value + self._base
+        return self._by_offset.get(offset) or entry.get_DIE_from_attribute("DW_AT_type")
+
+    def _plain(self, entry: Any) -> Any:
+        """A type without typedefs and qualifiers."""
+        while entry is not None and (entry.tag == "DW_TAG_typedef" or entry.tag in _QUALIFIERS):
+            entry = self._type_of(entry)
+        return entry
+
+    def _inside(self, entry: Any) -> str:
+        entry = self._plain(entry)
+        while entry is not None and entry.tag == "DW_TAG_array_type":
+            entry = self._plain(self._type_of(entry))
+        return self._spelled(entry) if entry is not None and entry.tag in _AGGREGATES else ""
+
+    def _size(self, entry: Any) -> int:
+        """Bytes of a type; 0 for void, functions and open arrays."""
+        entry = self._plain(entry)
+        if entry is None:
+            return 0
+        if "DW_AT_byte_size" in entry.attributes:
+            return _number(entry, "DW_AT_byte_size")
+        if entry.tag == "DW_TAG_pointer_type":
+            return int(self._pointer)
+        if entry.tag == "DW_TAG_array_type":
+            return self._size(self._type_of(entry)) * _elements(entry)
+        return 0
+
+    def _text(self, entry: Any) -> str:
+        """A type as C writes it."""
+        if entry is None:
+            return "void"
+        tag, name = entry.tag, _name(entry)
+        if tag in _AGGREGATES:
+            return self._spelled(entry) or f"{_AGGREGATES[tag]} {{...}}"
+        if tag == "DW_TAG_enumeration_type":
+            return f"enum {name}".strip()
+        if tag == "DW_TAG_subroutine_type":
+            return "function"
+        if tag not in _WRAPPED:
+            return name or "?"
+        return _WRAPPED[tag].format(self._text(self._type_of(entry)), _elements(entry)).replace("* *", "**")
+
+
+def _name(entry: Any) -> str:
+    attribute = entry.attributes.get("DW_AT_name")
+    return attribute.value.decode(errors="backslashreplace") if attribute else ""
+
+
+def _number(entry: Any, attribute: str) -> int:
+    found = entry.attributes.get(attribute)
+    return int(found.value) if found is not None and isinstance(found.value, int) else 0
+
+
+def _bits(member: Any) -> tuple[int, int]:
+    """(first bit in the structure, number of bits), little-endian. GCC 12 writes version 4 in the older form."""
+    count = _number(member, "DW_AT_bit_size")
+    if "DW_AT_bit_offset" not in member.attributes:
+        return _number(member, "DW_AT_data_bit_offset"), count
+    storage = _number(member, "DW_AT_byte_size") * 8  # bits; the offset counts from its most significant one
+    start = _number(member, "DW_AT_data_member_location") * 8
+    return start + storage - _number(member, "DW_AT_bit_offset") - count, count
+
+
+def _elements(array: Any) -> int:
+    count = 1
+    for child in array.iter_children():
+        if child.tag == "DW_TAG_subrange_type":
+            if "DW_AT_count" in child.attributes:
+                count *= _number(child, "DW_AT_count")
+            elif "DW_AT_upper_bound" in child.attributes:
+                count *= _number(child, "DW_AT_upper_bound") + 1
+            else:
+                return 0
+    return count

@@ -1,0 +1,57 @@
+"""The layout oracle: every structure that module-visible headers define, for any kernel, in seconds."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from harness import digest, process
+from harness.abi.dwarf import Layout, Member, read_layouts
+from harness.kernel.build import kernel_inputs, make_command
+from harness.kernel.config import KernelSpec
+from harness.kernel.prepare import build_tree
+from harness.kernel.toolchain import environment
+from harness.paths import IMAGES
+from harness.progress import task
+from harness.store import Store
+
+_PROBE = IMAGES / "probe"
+_READER = 1  # raise when what is read of the probe changes
+
+
+def kernel_layouts(spec: KernelSpec, store: Store) -> dict[str, Layout]:
+    """The structures of a kernel, from the DWARF of a probe compiled against its headers. Cached.
+
+    Needs `make modules_prepare`, no kernel build. Raises ModcompatError when the probe does not compile.
+    """
+    inputs = kernel_inputs(spec, store) | {"probe": digest.of_tree(_PROBE), "reader": _READER}
+
+    def build(folder: Path) -> None:
+        tree = build_tree(spec, store)
+        scratch = folder / "scratch"
+        shutil.copytree(_PROBE, scratch)
+        with task(f"reading the structures of the {spec.title}", 2) as running:
+            process.run(
+                [*make_command(spec.source.tree(), tree), f"M={scratch}", "probe.o"],
+                env=environment(spec.arch),
+                log=folder / "probe.log",
+                what=f"compiling the layout probe for the {spec.title}",
+            )
+            running.step()
+            layouts = read_layouts(scratch / "probe.o")
+            running.step()
+        (folder / "layouts.json").write_text(json.dumps([asdict(layout) for layout in layouts.values()]))
+        shutil.rmtree(scratch)
+
+    found = store.get_or_build("layouts", spec.label, inputs, build)
+    return {facts["name"]: _layout(facts) for facts in json.loads((found / "layouts.json").read_text())}
+
+
+def _layout(facts: dict[str, object]) -> Layout:
+    members: list[dict[str, object]] = facts["members"]  # type: ignore[assignment]
+    return Layout(**{**facts, "members": tuple(_member(member) for member in members)})  # type: ignore[arg-type]
+
+
+def _member(facts: dict[str, object]) -> Member:
+    bits: list[int] | None = facts["bits"]  # type: ignore[assignment]
+    return Member(**{**facts, "bits": tuple(bits) if bits else None})  # type: ignore[arg-type]

@@ -1,0 +1,34 @@
+"""The layout oracle on real kernels."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from harness.architectures import ARCHITECTURES
+
+LOCK = {"x86_64": (4, 24), "arm": (4, 16), "arm64": (4, 24)}
+
+
+def difference(arch: str, before: str, after: str) -> tuple[int, dict[str, Any]]:
+    command = [sys.executable, "-m", "harness.cli", "layout", "diff", before, after, "--arch", arch, "--json"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_debug_locks_grow_and_move_the_init_of_modules(arch: str) -> None:
+    status, facts = difference(arch, "production", "stock-spinlock")
+    lock, module = facts["changes"]["struct spinlock"], facts["changes"]["struct module"]
+    assert status == 1
+    assert (lock["before"]["size"], lock["after"]["size"]) == LOCK[arch]
+    assert module["because"] == ["struct module", "struct mutex", "struct raw_spinlock"]
+    assert facts["compared"] > 6000
+    assert facts["missing"] == []
+
+
+def test_a_kernel_does_not_differ_from_itself() -> None:
+    status, facts = difference("x86_64", "production", "production")
+    assert (status, facts["changes"]) == (0, {})

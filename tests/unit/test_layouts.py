@@ -1,0 +1,112 @@
+"""Structure layouts and their differences, on small files compiled here."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from elftools.common.exceptions import ELFError
+
+from harness.abi.difference import Difference, render
+from harness.abi.dwarf import Layout, Member, read_layouts
+
+SOURCE = """
+typedef struct raw_lock { unsigned int word; %s } raw_lock_t;
+typedef struct lock { union { raw_lock_t raw; }; } lock_t;
+struct list { struct list *next, *prev; };
+struct mutex { long owner; raw_lock_t wait; struct list waiters; };
+struct device { char name[16]; struct mutex guard; int a, b, c; const char *(*show)(int); };
+struct flags { unsigned int one : 3, two : 7; struct { short x; short y; } point; int open[]; };
+struct plain { struct device *pointer; lock_t *lock; };
+union both { int number; char bytes[4]; };
+typedef struct { int counter; } atomic_t;
+"""
+
+
+def layouts(folder: Path, extra: str = "") -> dict[str, Layout]:
+    source = folder / f"probe{len(extra)}.c"
+    source.write_text(SOURCE % extra)
+    target = source.with_suffix(".o")
+    flags = ["-gdwarf-4", "-fno-eliminate-unused-debug-types", "-c"]
+    subprocess.run(["gcc", *flags, str(source), "-o", str(target)], check=True)
+    return read_layouts(target)
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Layout]:
+    return layouts(tmp_path_factory.mktemp("before"))
+
+
+@pytest.fixture(scope="module")
+def difference(tmp_path_factory: pytest.TempPathFactory, before: dict[str, Layout]) -> Difference:
+    return Difference(before, layouts(tmp_path_factory.mktemp("after"), "void *debug; unsigned int magic;"))
+
+
+def test_every_structure_is_read_with_its_size_and_alias(before: dict[str, Layout]) -> None:
+    sizes = {name: (layout.size, layout.alias) for name, layout in before.items()}
+    assert sizes["struct raw_lock"] == (4, "raw_lock_t")
+    assert sizes["struct mutex"] == (32, "")
+    assert sizes["union both"] == (4, "")
+    assert sizes["atomic_t"] == (4, "atomic_t")
+
+
+def test_members_have_offset_size_and_type(before: dict[str, Layout]) -> None:
+    members = {member.name: member for member in before["struct device"].members}
+    assert members["name"] == Member("name", 0, 16, "char[16]")
+    assert members["guard"] == Member("guard", 16, 32, "struct mutex", "struct mutex")
+    assert members["show"].type == "function *"
+
+
+def test_anonymous_members_and_bit_fields_are_looked_into(before: dict[str, Layout]) -> None:
+    assert before["struct lock"].members == (Member("raw", 0, 4, "raw_lock_t", "struct raw_lock"),)
+    members = {member.name: member for member in before["struct flags"].members}
+    assert (members["two"].bits, members["two"].offset) == ((3, 7), 0)
+    assert members["point.y"].offset == 4
+    assert members["open"].size == 0
+
+
+def test_equal_kernels_have_no_difference(before: dict[str, Layout]) -> None:
+    same = Difference(before, before)
+    assert same.changes == {}
+    assert "0 of" in render(same)
+
+
+def test_a_cause_is_told_from_its_victims(difference: Difference) -> None:
+    assert difference.causes == {"struct raw_lock": ["struct lock", "struct mutex", "struct device"]}
+    assert "struct plain" not in difference.changes
+
+
+def test_a_chain_leads_from_the_victim_to_its_cause(difference: Difference) -> None:
+    assert difference.chain("struct device") == ["struct device", "struct mutex", "struct raw_lock"]
+
+
+def test_runs_of_shifted_members_are_folded(difference: Difference) -> None:
+    (shift,) = difference.changes["struct device"].shifts
+    assert (shift.first.name, shift.last.name, shift.count, shift.by) == ("a", "show", 4, 16)
+
+
+def test_a_moved_member_is_explained(difference: Difference) -> None:
+    assert difference.explain("struct device", "show") == (
+        "struct device.show 0x40 → 0x50, because struct mutex 32 → 48 in guard "
+        "(because of raw_lock_t (struct raw_lock) 4 → 24)"
+    )
+    assert difference.explain("struct device", "name") == ""
+    assert difference.explain("struct plain", "lock") == ""
+
+
+def test_the_difference_reads_well(difference: Difference) -> None:
+    text = render(difference)
+    assert "cause: raw_lock_t (struct raw_lock) 4 → 24" in text
+    assert "+ magic: unsigned int, offset 16, 4 bytes" in text
+    assert "struct mutex 32 → 48" in text
+    one = render(difference, only="device")
+    assert "a … show (4 members): offset 48 → 64 (+16)" in one
+    assert "did not change" in render(difference, only="nothing")
+
+
+def test_a_file_without_debug_information_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no debug information"):
+        read_layouts(Path("/bin/true"))
+    text = tmp_path / "text"
+    text.write_text("no ELF")
+    with pytest.raises(ELFError):
+        read_layouts(text)
