@@ -29,6 +29,7 @@ from harness.kernel.build import Kernel, build_kernel, find_kernel
 from harness.kernel.config import KernelSpec, parse
 from harness.kernel.modules import build_modules
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is_known
+from harness.layouts import explain_breakage
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
 from harness.progress import say
@@ -88,6 +89,7 @@ class Lab:
         self._unbuildable: dict[str, ModcompatError] = {}
         self._places: dict[tuple[str, str], _Place] = {}
         self._proofs: dict[tuple[str, str], tuple[str, str]] = {}
+        self._explanations: dict[tuple[str, str], list[str]] = {}
         self._controls: dict[tuple[str, str], CellResult] = {}
         self._ending = ExitStack()
         self._scratch = self._ending.enter_context(self.store.scratch())
@@ -158,19 +160,29 @@ class Lab:
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
         subject = Subject(read_module(file), place.paths[cell.module.name], cell.module.parameters, exercise)
         evidence = run_cell(place.guest, subject, title=cell.id, feature_proof=proof)
+        verdict = judge(evidence)
+        if cell.kernel_feature and verdict.word is not Word.CLEAN:
+            evidence.explanation = self._explanation(cell)
         guest = place.guest
         log = guest.console.read(guest.log_start)
         evidence.qmp_events = [str(event) for event in guest.qemu.events() if event["event"] != "JOB_STATUS_CHANGE"]
         if not guest.is_idle:
             guest.close()
         return CellResult(
-            cell, judge(evidence), evidence, self.kernel(cell.board, cell.kernel_feature).release,
+            cell, verdict, evidence, self.kernel(cell.board, cell.kernel_feature).release,
             log, place.snapshot.boot_log, place.machine, file,
         )  # fmt: skip
 
     def _without_run(self, cell: Cell, obstacle: str) -> CellResult:
         evidence = Evidence(module=cell.module.name, obstacles=[obstacle])
         return CellResult(cell, judge(evidence), evidence, self.kernel(cell.board, cell.kernel_feature).release)
+
+    def _explanation(self, cell: Cell) -> list[str]:
+        key = (cell.board.arch.name, cell.kernel_name)
+        if key not in self._explanations:
+            production, other = (self._spec(cell.board, feature) for feature in (None, cell.kernel_feature))
+            self._explanations[key] = explain_breakage(production, other, self.store)
+        return self._explanations[key]
 
     def _spec(self, board: Board, feature: Feature | None) -> KernelSpec:
         if self._source is None:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness import digest, process
+from harness.abi.difference import Difference
 from harness.abi.dwarf import Layout, Member, read_layouts
 from harness.kernel.build import kernel_inputs, make_command
 from harness.kernel.config import KernelSpec
@@ -17,6 +18,24 @@ from harness.store import Store
 
 _PROBE = IMAGES / "probe"
 _READER = 1  # raise when what is read of the probe changes
+
+
+# Where the loader reads what a module brought with it: kernel/module/main.c, do_init_module() and delete_module().
+_LOADER_READS = ("init", "exit")
+
+
+def explain_breakage(production: KernelSpec, other: KernelSpec, store: Store) -> list[str]:
+    """What moved under a module that was built for production: struct module first, then each cause.
+
+    Derived from the layouts of both kernels, a line each.
+    """
+    difference = Difference(kernel_layouts(production, store), kernel_layouts(other, store))
+    moved = [difference.explain("struct module", member) for member in _LOADER_READS]
+    causes = [
+        f"{difference.changes[cause].title}, with {len(victims)} that embed it"
+        for cause, victims in sorted(difference.causes.items(), key=lambda item: -len(item[1]))
+    ]
+    return [line for line in (*moved, *causes) if line]
 
 
 def kernel_layouts(spec: KernelSpec, store: Store) -> dict[str, Layout]:

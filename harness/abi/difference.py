@@ -148,11 +148,7 @@ def _details(change: Change) -> list[str]:
 def _compare(before: Layout, after: Layout) -> Change | None:
     old = {member.name: member for member in before.members}
     new = {member.name: member for member in after.members}
-    resized = tuple(
-        (was, new[name])
-        for name, was in old.items()
-        if name in new and (was.size != new[name].size or was.type != new[name].type or was.bits != new[name].bits)
-    )
+    resized = tuple((was, new[name]) for name, was in old.items() if name in new and _shape(was) != _shape(new[name]))
     change = Change(
         before,
         after,
@@ -163,6 +159,11 @@ def _compare(before: Layout, after: Layout) -> Change | None:
     )
     same = not (change.added or change.removed or change.resized or change.shifts)
     return None if same and before.size == after.size else change
+
+
+def _shape(member: Member) -> tuple[int, str, tuple[int, int] | None]:
+    """What a member is, wherever it stands: a bit field by its place within its byte."""
+    return member.size, member.type, member.bits and (member.bits[0] % 8, member.bits[1])
 
 
 def _shifts(before: Layout, new: Mapping[str, Member]) -> Iterator[Shift]:

@@ -89,6 +89,7 @@ class Evidence:
     scanned: bool = False  # the whole log, from the first mark to the last, was read and scanned
     loss: GuestLoss | None = None
     commands: list[Command] = field(default_factory=list)
+    explanation: list[str] = field(default_factory=list)  # which fields moved, and why; derived from the layouts
     qmp_events: list[str] = field(default_factory=list)
     weak: list[str] = field(default_factory=list)  # what makes this evidence weaker than usual
     seconds: float = 0.0

@@ -73,6 +73,7 @@ def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
         "module": cell.module.name,
         "verdict": str(result.verdict.word),
         "reason": result.verdict.reason,
+        "because": result.evidence.explanation,
         "seconds": round(result.evidence.seconds, 2),
         "kernel": result.release,
         "origin": result.evidence.origin,
@@ -99,6 +100,7 @@ def failure_text(result: CellResult, run: Path) -> str:
         lines.append(f"unload: ended with {evidence.unload.status} {evidence.unload.output}".rstrip())
     if evidence.stopped:
         lines.append(evidence.stopped)
+    lines += [f"because: {line}" for line in evidence.explanation]
     lines += [f"weaker evidence: {weak}" for weak in evidence.weak]
     reports = evidence.all_reports()
     if reports:

@@ -123,6 +123,8 @@ def test_a_users_module_with_its_exercise_is_judged_plainly(module_files: Files,
     assert cells["x86_64", "spinlock", "production"]["verdict"] == "CLEAN"
     assert "53 checks held" in cells["x86_64", "spinlock", "production"]["reason"]
     assert cells["x86_64", "spinlock", "stock"]["verdict"] == "INERT"
+    assert cells["x86_64", "spinlock", "stock"]["because"][0].startswith("struct module.init 0x138 → 0x150, because")
+    assert cells["x86_64", "spinlock", "production"]["because"] == []
     assert status == 1
     for words in ("INERT: the load reported success", "never called", "last lines of the console", "everything: "):
         assert words in text

@@ -15,6 +15,7 @@ typedef struct lock { union { raw_lock_t raw; }; } lock_t;
 struct list { struct list *next, *prev; };
 struct mutex { long owner; raw_lock_t wait; struct list waiters; };
 struct device { char name[16]; struct mutex guard; int a, b, c; const char *(*show)(int); };
+struct packed { raw_lock_t lock; unsigned int ready : 1, done : 1; };
 struct flags { unsigned int one : 3, two : 7; struct { short x; short y; } point; int open[]; };
 struct plain { struct device *pointer; lock_t *lock; };
 union both { int number; char bytes[4]; };
@@ -71,7 +72,7 @@ def test_equal_kernels_have_no_difference(before: dict[str, Layout]) -> None:
 
 
 def test_a_cause_is_told_from_its_victims(difference: Difference) -> None:
-    assert difference.causes == {"struct raw_lock": ["struct lock", "struct mutex", "struct device"]}
+    assert difference.causes == {"struct raw_lock": ["struct lock", "struct mutex", "struct packed", "struct device"]}
     assert "struct plain" not in difference.changes
 
 
