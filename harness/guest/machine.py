@@ -80,8 +80,9 @@ class Machine:
         return [*options, "-serial", "chardev:channel"]
 
     def by_hand(self) -> str:
-        """A shell command that starts this guest with an interactive shell on the terminal."""
+        """A shell command that starts this guest with an interactive shell; `reboot -f` in it ends QEMU."""
         options = self.options()
+        options[options.index("-action") + 1] = "reboot=shutdown,shutdown=poweroff"
         options[options.index("-append") + 1] += " modcompat_shell=1"
         serial = self.serial(["file", "path=console-by-hand.log"], ["stdio", "signal=off"])
         return shlex.join([*options, *serial])

@@ -40,7 +40,8 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
     if result.machine:
         (folder / "qemu.sh").write_text(
             "#!/bin/sh\n# Starts this guest by hand, with a shell on the terminal; modules are in /modules.\n"
-            f"# Ctrl-A X does not apply: end it with `kill`, or Ctrl-\\.\n{result.machine.by_hand()}\n"
+            f"# The kernel log goes to console-by-hand.log; `reboot -f` in the guest ends it.\n"
+            f"{result.machine.by_hand()}\n"
         )
     if result.module_file:
         (folder / f"{result.cell.module.name}.ko").write_bytes(result.module_file.read_bytes())

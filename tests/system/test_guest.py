@@ -5,6 +5,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from harness import digest
@@ -163,6 +164,22 @@ def test_one_uart_for_everything_is_enough(bench: Bench) -> None:
         assert b"kernel speaks 19" in guest.console.read()
     finally:
         guest.close()
+
+
+def test_the_command_by_hand_gives_a_shell_on_the_terminal(bench: Bench, tmp_path: Path) -> None:
+    terminal = pexpect.spawn(
+        "sh", ["-c", bench.guest.machine.by_hand()], cwd=str(tmp_path), timeout=60 * SCALE, encoding="utf-8"
+    )
+    try:
+        terminal.expect("# ")
+        terminal.sendline("echo $((6*7)); ls /modules")
+        terminal.expect("42\\s")
+        terminal.expect("spinlock.ko")
+        terminal.sendline("reboot -f")
+        terminal.expect(pexpect.EOF)
+    finally:
+        terminal.close(force=True)
+    assert b"Linux version" in (tmp_path / "console-by-hand.log").read_bytes()
 
 
 def unsaveable(bench: Bench) -> Guest:
