@@ -1,5 +1,6 @@
 """Whole runs, as users start them: `pytest` in a process of its own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -151,7 +152,13 @@ def test_a_users_mistake_is_one_clear_error(options: list[str], words: str) -> N
 
 
 def guests_of(run: psutil.Process) -> list[psutil.Process]:
-    return [child for child in run.children(recursive=True) if child.name().startswith("qemu-system")]
+    """The QEMU processes of a run; one that ends while it is looked at is none."""
+    found = []
+    for child in run.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.name().startswith("qemu-system"):
+                found.append(child)
+    return found
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM], ids=lambda ending: ending.name)

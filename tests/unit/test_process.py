@@ -43,6 +43,13 @@ process.run(["sh", "-c", "sleep 300 & sleep 301; wait"], log=Path(sys.argv[1]), 
 """
 
 
+def is_sleep(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "sleep"
+    except psutil.NoSuchProcess:
+        return False
+
+
 def heed_interrupts() -> None:
     """A job in the background starts with SIGINT ignored, and so would its children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -58,7 +65,7 @@ def test_a_build_does_not_outlive_its_harness(tmp_path: Path, ending: signal.Sig
     )
     deadline = time.monotonic() + 10
     descendants: list[psutil.Process] = []
-    while len([child for child in descendants if child.name() == "sleep"]) < 2:
+    while sum(is_sleep(child) for child in descendants) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.02)
         descendants = psutil.Process(harness.pid).children(recursive=True)
