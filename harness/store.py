@@ -108,10 +108,10 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def entries(self) -> Iterator[Entry]:
-        """Every complete entry, oldest use first."""
+    def entries(self, kind: str = "*") -> Iterator[Entry]:
+        """Every complete entry (of a kind), oldest use first."""
         found = []
-        for manifest in self.root.glob(f"*/*/{MANIFEST}"):
+        for manifest in self.root.glob(f"{kind}/*/{MANIFEST}"):
             if manifest.parent.name.startswith("."):
                 continue
             facts = _read_manifest(manifest.parent)
@@ -139,7 +139,7 @@ class Store:
 
     def trim(self, kind: str, *, keep: int, unused_for: float) -> None:
         """Remove entries of a kind, the longest unused first, down to `keep`; none used in the last seconds."""
-        entries = [entry for entry in self.entries() if entry.kind == kind]
+        entries = list(self.entries(kind))
         for entry in entries[: max(0, len(entries) - keep)]:
             if time.time() - entry.used > unused_for:
                 self._remove_if_free(entry.path)
