@@ -191,15 +191,17 @@ class _Run:
         self._stop_on_fault()
         guest.mark("integrity done")
 
-    def _run(self, command: str, seconds: float | None = None) -> Command:
-        output = self._guest.run(command, seconds)
-        done = Command(command, output.status, output.text, output.seconds)
-        self.evidence.commands.append(done)
-        return done
+    def _run(self, command: str) -> Command:
+        self._recorded(command, None)
+        return self.evidence.commands[-1]
 
-    def _exercise_command(self, command: str, seconds: float | None) -> Output:
+    def _recorded(self, command: str, seconds: float | None) -> Output:
         output = self._guest.run(command, seconds)
         self.evidence.commands.append(Command(command, output.status, output.text, output.seconds))
+        return output
+
+    def _exercise_command(self, command: str, seconds: float | None) -> Output:
+        output = self._recorded(command, seconds)
         self._stop_on_fault()
         return output
 

@@ -88,7 +88,7 @@ class Lab:
         self._kernels: dict[str, Kernel] = {}
         self._unbuildable: dict[str, ModcompatError] = {}
         self._places: dict[tuple[str, str], _Place] = {}
-        self._proofs: dict[tuple[str, str], tuple[str, str]] = {}
+        self._proofs: dict[tuple[str, str, str], tuple[str, str]] = {}
         self._explanations: dict[tuple[str, str], list[str]] = {}
         self._controls: dict[tuple[str, str], CellResult] = {}
         self._ending = ExitStack()
@@ -262,7 +262,7 @@ class Lab:
 
     def _proof(self, place: _Place, cell: Cell) -> tuple[str, str]:
         """(what proves the feature live in this guest, or absent in production; else why it is not proven)."""
-        key = (cell.board.id, cell.kernel_name)
+        key = (cell.board.id, cell.kernel_name, cell.feature.name)
         if key not in self._proofs:
             try:
                 place.guest.make_pristine()

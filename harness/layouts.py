@@ -33,7 +33,7 @@ def explain_breakage(production: KernelSpec, other: KernelSpec, store: Store) ->
     moved = [difference.explain("struct module", member) for member in _LOADER_READS]
     causes = [
         f"{difference.changes[cause].title}, with {len(victims)} that embed it"
-        for cause, victims in sorted(difference.causes.items(), key=lambda item: -len(item[1]))
+        for cause, victims in difference.causes.items()
     ]
     return [line for line in (*moved, *causes) if line]
 

@@ -61,11 +61,14 @@ class Difference:
 
     @cached_property
     def causes(self) -> dict[str, list[str]]:
-        """Each cause with its victims, the nearest first; a victim of several stands under the first."""
+        """Each cause with its victims: the cause of most first, its nearest victims first.
+
+        A victim of several causes stands under the first.
+        """
         found: dict[str, list[str]] = {name: [] for name in self.changes if self._is_cause(name)}
         for name in sorted(set(self.changes) - set(found), key=lambda name: (len(self.chain(name)), name)):
             found[self.chain(name)[-1]].append(name)
-        return found
+        return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
     def chain(self, name: str) -> list[str]:
         """From a changed structure to its cause, through what it embeds: [name, ..., cause]."""
@@ -121,7 +124,7 @@ def render(difference: Difference, *, only: str = "") -> str:
             chain = " ← ".join(difference.changes[link].title for link in difference.chain(name))
             lines += ["", chain, *_details(difference.changes[name])]
         return "\n".join(lines if wanted else [*lines, "", f"{only} did not change, or is not among them"])
-    for cause, victims in sorted(difference.causes.items(), key=lambda item: -len(item[1])):
+    for cause, victims in difference.causes.items():
         lines += ["", f"cause: {difference.changes[cause].title}", *_details(difference.changes[cause])]
         if victims:
             lines.append(f"  changes {len(victims)} more, which embed it:")
