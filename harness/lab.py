@@ -204,11 +204,14 @@ class Lab:
 
     def _furnish(self, board: Board, feature: Feature | None, folder: Path) -> _Place:
         kernel, production = self.kernel(board, feature), self.kernel(board, None)
-        paths, files = {}, {}
+        paths: dict[str, str] = {}
+        files: dict[str, Path] = {}
+        contents: dict[str, Path] = {}
         for module in self._modules:
-            files[module.name] = module.file or self._built(module, production)
+            built = {module.name: module.file} if module.file else self._built(module, production)
+            files[module.name] = built[module.name]
             paths[module.name] = f"modules/{module.name}.ko"
-        contents = {paths[name]: file for name, file in files.items()}
+            contents |= {f"modules/{name}.ko": file for name, file in built.items()}
         if feature:
             contents[f"modules/{_PROOF}.ko"] = build_modules(feature.proof_module, kernel, self.store)[_PROOF]
         contents |= {f"tools/{name}": file for name, file in build_tools(board.arch, self.store).items()}
@@ -251,14 +254,14 @@ class Lab:
         found = self.store.get_or_build("probe", "kvm", inputs, build)
         return Probe(**json.loads((found / "probe.json").read_text()))
 
-    def _built(self, module: VendorModule, production: Kernel) -> Path:
+    def _built(self, module: VendorModule, production: Kernel) -> dict[str, Path]:
         assert module.source is not None
         built = build_modules(module.source, production, self.store)
         if module.name not in built:
             raise ModcompatError(
                 f"{module.source} did not build a {module.name}.ko, only {', '.join(built) or 'nothing'}"
             )
-        return built[module.name]
+        return built
 
     def _proof(self, place: _Place, cell: Cell) -> tuple[str, str]:
         """(what proves the feature live in this guest, or absent in production; else why it is not proven)."""

@@ -6,7 +6,10 @@ from pathlib import Path
 from harness import digest, process
 from harness.kernel.build import Kernel, make_command
 from harness.kernel.toolchain import environment
+from harness.paths import MODULES
 from harness.store import Store
+
+_SHARED = MODULES / "include"  # headers that our modules have in common
 
 
 def build_modules(source: Path, kernel: Kernel, store: Store) -> dict[str, Path]:
@@ -15,16 +18,18 @@ def build_modules(source: Path, kernel: Kernel, store: Store) -> dict[str, Path]
     Cached by the sources and the kernel: what was built for a kernel is never built again for it.
     Raises ModcompatError with the compiler's last lines.
     """
-    sources = [path for path in digest.files_below(source) if path.suffix in (".c", ".h") or path.name == "Kbuild"]
-    inputs = {
-        "kernel": kernel.key,
-        "sources": {str(path.relative_to(source)): digest.of_file(path) for path in sources},
+    sources = {
+        str(path.relative_to(source)): path
+        for path in digest.files_below(source)
+        if path.suffix in (".c", ".h") or path.name == "Kbuild"
     }
+    sources |= {path.name: path for path in sorted(_SHARED.glob("*.h"))}
+    inputs = {"kernel": kernel.key, "sources": {name: digest.of_file(path) for name, path in sources.items()}}
 
     def build(folder: Path) -> None:
         scratch = folder / "scratch"
-        for path in sources:
-            target = scratch / path.relative_to(source)
+        for name, path in sources.items():
+            target = scratch / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
         process.run(

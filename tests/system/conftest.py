@@ -62,10 +62,10 @@ def module_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str
         folder = tmp_path_factory.mktemp(board.arch.name)
         with Lab(Settings(), []) as lab:
             built = build_modules(FAULTY, lab.kernel(board, None), lab.store)
-            (source,) = [module.source for module in shipped() if module.source and module.name == "spinlock"]
+            (source,) = [module.source for module in shipped() if module.source and module.name == "locks"]
             built |= build_modules(source, lab.kernel(board, None), lab.store)
             release = lab.kernel(board, None).release.encode()
-        whole = built["spinlock"].read_bytes()
+        whole = built["locks"].read_bytes()
         made = {
             "truncated": whole[: len(whole) // 2],
             "headless": whole[100:],

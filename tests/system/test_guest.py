@@ -44,7 +44,7 @@ def test_a_megabyte_of_output_comes_through(guest: Guest) -> None:
 
 
 def test_a_restored_guest_knows_nothing_of_what_was_done_to_it(guest: Guest) -> None:
-    guest.run("echo dirt >/tmp/dirt; insmod /modules/spinlock.ko")
+    guest.run("echo dirt >/tmp/dirt; insmod /modules/locks.ko")
     guest.restore()
     assert guest.run("ls /tmp").text == ""
     assert guest.run("cat /proc/modules").text == ""
@@ -55,7 +55,7 @@ def test_ten_restores_give_the_same_memory_bit_for_bit(bench: Bench, guest: Gues
     digests = set()
     image = bench.folder / "memory"
     for _ in range(10):
-        guest.run("insmod /modules/spinlock.ko; head -c 300000 /bin/busybox >/tmp/dirt")
+        guest.run("insmod /modules/locks.ko; head -c 300000 /bin/busybox >/tmp/dirt")
         control = guest.qemu.qmp
         control.command("stop")
         control.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
@@ -174,7 +174,7 @@ def test_the_command_by_hand_gives_a_shell_on_the_terminal(bench: Bench, tmp_pat
         terminal.expect("# ")
         terminal.sendline("echo $((6*7)); ls /modules")
         terminal.expect("42\\s")
-        terminal.expect("spinlock.ko")
+        terminal.expect("locks.ko")
         terminal.sendline("reboot -f")
         terminal.expect(pexpect.EOF)
     finally:

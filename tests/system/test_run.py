@@ -56,7 +56,7 @@ def matrix(folder: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
 
 
 WORDS = {
-    "spinlock": {"production": Word.CLEAN, "stock": Word.INERT},
+    "locks": {"production": Word.CLEAN, "stock": Word.INERT},
     "truncated": {"production": Word.REFUSED, "stock": Word.INVALID},
     "headless": {"production": Word.REFUSED, "stock": Word.INVALID},
     "empty": {"production": Word.REFUSED, "stock": Word.INVALID},
@@ -90,16 +90,16 @@ def test_a_users_module_gets_the_verdict_it_deserves(board: str, module_files: F
 
 
 def test_a_module_for_another_architecture_is_refused(module_files: Files, tmp_path: Path) -> None:
-    foreign = module_files["arm"]["spinlock"]
+    foreign = module_files["arm"]["locks"]
     status, _ = finish(start("--module", foreign, "--board", "q35", "--flavour", "production", "--run-dir", tmp_path))
     assert status == 1
-    cell = matrix(tmp_path)["x86_64", "spinlock", "production"]
+    cell = matrix(tmp_path)["x86_64", "locks", "production"]
     assert cell["verdict"] == "REFUSED"
     assert "architecture" in cell["reason"]
 
 
 def test_without_a_board_a_module_runs_on_those_of_its_architecture(module_files: Files) -> None:
-    status, text = finish(start("--module", module_files["arm"]["spinlock"], "--collect-only", "-q"))
+    status, text = finish(start("--module", module_files["arm"]["locks"], "--collect-only", "-q"))
     assert status == 0
     assert "arm-virt" in text
     assert "x86_64" not in text
@@ -107,11 +107,11 @@ def test_without_a_board_a_module_runs_on_those_of_its_architecture(module_files
 
 
 def test_a_users_module_with_its_exercise_is_judged_plainly(module_files: Files, tmp_path: Path) -> None:
-    exercise = MODULES / "spinlock" / "exercise.py"
+    exercise = MODULES / "locks" / "exercise.py"
     status, text = finish(
         start(
             "--module",
-            module_files["x86_64"]["spinlock"],
+            module_files["x86_64"]["locks"],
             "--exercise",
             exercise,
             "--board",
@@ -121,11 +121,11 @@ def test_a_users_module_with_its_exercise_is_judged_plainly(module_files: Files,
         )
     )
     cells = matrix(tmp_path)
-    assert cells["x86_64", "spinlock", "production"]["verdict"] == "CLEAN"
-    assert "53 checks held" in cells["x86_64", "spinlock", "production"]["reason"]
-    assert cells["x86_64", "spinlock", "stock"]["verdict"] == "INERT"
-    assert cells["x86_64", "spinlock", "stock"]["because"][0].startswith("struct module.init 0x138 → 0x150, because")
-    assert cells["x86_64", "spinlock", "production"]["because"] == []
+    assert cells["x86_64", "locks", "production"]["verdict"] == "CLEAN"
+    assert "53 checks held" in cells["x86_64", "locks", "production"]["reason"]
+    assert cells["x86_64", "locks", "stock"]["verdict"] == "INERT"
+    assert cells["x86_64", "locks", "stock"]["because"][0].startswith("struct module.init 0x138 → 0x150, because")
+    assert cells["x86_64", "locks", "production"]["because"] == []
     assert status == 1
     for words in ("INERT: the load reported success", "never called", "last lines of the console", "everything: "):
         assert words in text
@@ -200,7 +200,7 @@ def test_two_runs_share_a_cache(tmp_path: Path) -> None:
     results = [finish(run) for run in runs]
     assert [status for status, _ in results] == [0, 0], results
     for number in range(2):
-        assert matrix(tmp_path / f"run{number}")["x86_64", "spinlock", "production"]["verdict"] == "CLEAN"
+        assert matrix(tmp_path / f"run{number}")["x86_64", "locks", "production"]["verdict"] == "CLEAN"
     assert not list(cache.glob("*/.*.partial"))
     shutil.rmtree(cache)
 
@@ -209,7 +209,7 @@ def test_one_shared_uart_gives_the_same_verdicts_and_is_marked(tmp_path: Path) -
     status, text = finish(start("--board", "q35", "--board", "arm-virt", "--shared-uart", "--run-dir", tmp_path))
     assert status == 0, text
     for arch in ("x86_64", "arm"):
-        cell = matrix(tmp_path)[arch, "spinlock", "production"]
+        cell = matrix(tmp_path)[arch, "locks", "production"]
         assert cell["verdict"] == "CLEAN"
         evidence = json.loads((tmp_path / cell["folder"] / "evidence.json").read_text())["evidence"]
         assert "share one UART" in evidence["weak"][0]

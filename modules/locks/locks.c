@@ -532,7 +532,7 @@ static const struct kernel_param_ops run_ops = {
 module_param_cb(run, &run_ops, NULL, 0200);
 MODULE_PARM_DESC(run, "Run a group of checks: locks, embedded, contention");
 
-static int __init spinlock_init(void)
+static int __init locks_init(void)
 {
 	int error = misc_register(&device);
 
@@ -541,14 +541,14 @@ static int __init spinlock_init(void)
 	return error;
 }
 
-static void __exit spinlock_exit(void)
+static void __exit locks_exit(void)
 {
 	misc_deregister(&device);
 	pr_info("exit\n");
 }
 
-module_init(spinlock_init);
-module_exit(spinlock_exit);
+module_init(locks_init);
+module_exit(locks_exit);
 
 MODULE_DESCRIPTION("Vendor module that uses what DEBUG_SPINLOCK changes");
 MODULE_LICENSE("GPL");

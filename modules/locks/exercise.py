@@ -1,10 +1,10 @@
-"""The exercise of the spinlock module: every lock variant, what embeds a lock, contention, a device."""
+"""The exercise of the locks module: every lock variant, what embeds a lock, contention, a device."""
 
 from harness.exercise import Bench
 
-ANNOUNCES = {"init": "spinlock: init", "exit": "spinlock: exit"}
+ANNOUNCES = {"init": "locks: init", "exit": "locks: exit"}
 
-DEVICE = "/dev/modcompat_spinlock"
+DEVICE = "/dev/modcompat_locks"
 FLAGS, OPENS = "0x6d01", "0x6d02"  # requests of the device's ioctl
 O_RDWR, O_NONBLOCK = 0o2, 0o4000
 
