@@ -10,6 +10,7 @@ from rich.table import Table
 
 from harness.lab import Lab, Settings
 from harness.plan import choose_boards
+from harness.variants import PRODUCTION
 
 
 def seconds(work: Callable[[], None]) -> float:
@@ -31,7 +32,7 @@ def main(*, boards: tuple[str, ...], rounds: int) -> None:
     table = Table(*columns, title=f"median of {rounds}")
     with Lab(Settings(), []) as lab:
         for board in choose_boards(boards, []):
-            guest = lab.guest(board, None)
+            guest = lab.guest(board, PRODUCTION)
             cold, warm, fresh = [], [], []
             for _ in range(rounds):
                 guest.close()

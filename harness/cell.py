@@ -14,6 +14,7 @@ from harness.exercise import Bench, Exercise, explain
 from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.shell import Output
+from harness.proof import InUse
 
 CPUS = 2
 _LOST = {Fate.SILENT: Loss.HUNG, Fate.AGENT_DIED: Loss.HUNG}  # every other fate is death
@@ -38,12 +39,12 @@ class _Stop(Exception):  # noqa: N818 - not an error
     """What follows would prove nothing more."""
 
 
-def run_cell(guest: Guest, subject: Subject, *, title: str, feature_proof: str) -> Evidence:
+def run_cell(guest: Guest, subject: Subject, use: InUse, *, title: str, feature_proof: str) -> Evidence:
     """Run a cell to its end, whatever the module does to the guest. Never raises for that.
 
-    Raises ModcompatError when QEMU cannot be started.
+    use: the feature, in use while the module works. Raises ModcompatError when QEMU cannot be started.
     """
-    run = _Run(guest, subject, feature_proof)
+    run = _Run(guest, subject, use, feature_proof)
     started = time.monotonic()
     try:
         run.go(title)
@@ -58,9 +59,10 @@ def run_cell(guest: Guest, subject: Subject, *, title: str, feature_proof: str) 
 
 
 class _Run:
-    def __init__(self, guest: Guest, subject: Subject, feature_proof: str) -> None:
+    def __init__(self, guest: Guest, subject: Subject, use: InUse, feature_proof: str) -> None:
         self._guest = guest
         self._subject = subject
+        self._use = use
         self._phase = Phase.LOAD
         self._starts: dict[Phase, int] = {}
         self._looked = 0  # how far the log was searched for faults
@@ -74,6 +76,7 @@ class _Run:
             has_init=subject.facts.has_init,
             has_exit=subject.facts.has_exit,
             feature_proof=feature_proof,
+            used=list(use.names),
             exercise=str(exercise.path.name) if exercise else "no exercise was given: load and unload only",
         )
         if guest.machine.shared_uart:
@@ -81,6 +84,9 @@ class _Run:
 
     def go(self, title: str) -> None:
         self._make_pristine(title)
+        if problem := self._use.start(self._guest):
+            self.evidence.obstacles.append(problem)
+            return
         self._begin(Phase.LOAD)
         self._load()
         if self.evidence.load and self.evidence.load.status == 0:
@@ -88,6 +94,7 @@ class _Run:
             self._exercise()
             self._begin(Phase.UNLOAD)
             self._unload()
+        self.evidence.in_use = self._use.stop(self._guest, self.evidence.module)
         self._begin(Phase.INTEGRITY)
         self._integrity()
         if self._guest.machine.shared_uart:
@@ -156,6 +163,8 @@ class _Run:
             evidence.obstacles.append(
                 f"the load went well, and /proc/modules has no {evidence.module}, only {', '.join(listed) or 'nothing'}"
             )
+        elif evidence.listed:
+            self._use.loaded(guest, evidence.module)
 
     def _exercise(self) -> None:
         exercise, evidence = self._subject.exercise, self.evidence
@@ -178,7 +187,7 @@ class _Run:
         evidence.gone = evidence.module not in self._modules()
 
     def _integrity(self) -> None:
-        guest, evidence = self._guest, self.evidence
+        evidence = self.evidence
         checks = evidence.integrity
         caches = self._run(_VALIDATE).output
         if caches.isdigit() and int(caches):
@@ -189,7 +198,6 @@ class _Run:
         checks.append(Check("fork, file and both CPUs", alive.output.split() == ["alive", str(CPUS)], alive.output))
         evidence.after = self._counters()
         self._stop_on_fault()
-        guest.mark("integrity done")
 
     def _run(self, command: str) -> Command:
         self._recorded(command, None)

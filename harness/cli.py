@@ -16,12 +16,12 @@ from harness.architectures import ARCHITECTURES
 from harness.detect.scan import scan as scan_log
 from harness.doctor import examine
 from harness.errors import ModcompatError
-from harness.features import FEATURES, Feature
 from harness.kernel.config import KernelSpec
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.layouts import kernel_layouts
 from harness.paths import cache_root
 from harness.store import Entry, Store
+from harness.variants import variant_named
 
 DAY = 86_400.0  # seconds
 
@@ -114,7 +114,7 @@ def layout_diff(*, before: str, after: str, arch: str, only: str, source: str, a
     store = Store()
     tree = find_source(source, store)
     one, other = (
-        kernel_layouts(KernelSpec(ARCHITECTURES[arch], tree, _feature(name)), store) for name in (before, after)
+        kernel_layouts(KernelSpec(ARCHITECTURES[arch], tree, variant_named(name)), store) for name in (before, after)
     )
     difference = Difference(one, other)
     if as_json:
@@ -128,13 +128,6 @@ def layout_diff(*, before: str, after: str, arch: str, only: str, source: str, a
     else:
         click.echo(render(difference, only=only))
     sys.exit(1 if difference.changes else 0)
-
-
-def _feature(kernel: str) -> Feature | None:
-    known = {"production": None, **{f"stock-{name}": feature for name, feature in FEATURES.items()}}
-    if kernel not in known:
-        raise ModcompatError(f"there is no kernel {kernel}", next_step=f"one of {', '.join(known)}")
-    return known[kernel]
 
 
 @main.group()

@@ -17,6 +17,7 @@ from harness.lab import Lab, Settings
 from harness.paths import cache_root
 from harness.process import output
 from harness.store import Store
+from harness.variants import PRODUCTION
 
 # Measured on two cores of 2.x GHz: see docs/figures.md
 _FIRST_RUN_DISK_GB = 3.0
@@ -62,7 +63,7 @@ def _accelerator() -> Finding:
         return Finding("accelerator", None, f"TCG, because KVM does not run a guest here: {probe.why}")
     with Lab(Settings(), []) as lab:
         board = BOARDS["x86_64-q35"]
-        kernel = lab.cached_kernel(board, None) if lab.has_source() else None
+        kernel = lab.cached_kernel(board, PRODUCTION) if lab.has_source() else None
         if kernel is None:
             return Finding(
                 "accelerator", None,

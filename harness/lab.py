@@ -12,11 +12,9 @@ from harness.architectures import X86_64
 from harness.boards import Board, Channel
 from harness.cell import Subject, run_cell
 from harness.detect.evidence import Evidence
-from harness.detect.scan import scan
 from harness.detect.verdict import Verdict, Word, judge
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
-from harness.features import Feature
 from harness.guest.accelerator import Probe, boot_id, probe_firmware, probe_kernel
 from harness.guest.backtrace import read_symbols
 from harness.guest.failure import GuestFailure
@@ -26,17 +24,19 @@ from harness.guest.machine import Machine, qemu_version
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
 from harness.kernel.build import Kernel, build_kernel, find_kernel
-from harness.kernel.config import KernelSpec, parse
+from harness.kernel.config import KernelSpec, distinct
 from harness.kernel.modules import build_modules
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is_known
 from harness.layouts import explain_breakage
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
 from harness.progress import say
+from harness.proof import InUse, Proof, proof_files, prove_absent, prove_live, settings_in
 from harness.store import Store
+from harness.variants import Variant
 
-_PROOF = "proof"  # name of the proof modules
 _KEPT = 40  # snapshots in the cache, 15 to 50 MB each
+_RUNNING = 4  # guests that are kept running, 150 to 250 MB each
 _IN_USE = 3600.0  # seconds in which another run may still want what it has just looked up
 
 
@@ -72,6 +72,7 @@ class _Place:
     machine: Machine
     snapshot: Snapshot
     folder: Path
+    config: dict[str, str]  # the running kernel's
     paths: dict[str, str]  # module name -> path in the guest
     files: dict[str, Path]  # module name -> file on the host
 
@@ -85,12 +86,13 @@ class Lab:
         self.settings = settings
         self._modules = modules
         self._source: KernelSource | None = None
+        self._specs: dict[tuple[str, Variant], KernelSpec] = {}
         self._kernels: dict[str, Kernel] = {}
         self._unbuildable: dict[str, ModcompatError] = {}
         self._places: dict[tuple[str, str], _Place] = {}
-        self._proofs: dict[tuple[str, str, str], tuple[str, str]] = {}
-        self._explanations: dict[tuple[str, str], list[str]] = {}
-        self._controls: dict[tuple[str, str], CellResult] = {}
+        self._proofs: dict[tuple[str, str], Proof] = {}
+        self._explanations: dict[str, list[str]] = {}
+        self._controls: dict[tuple[str, str, str], CellResult] = {}
         self._ending = ExitStack()
         self._scratch = self._ending.enter_context(self.store.scratch())
 
@@ -110,9 +112,9 @@ class Lab:
         for kind in ("snapshot", "initramfs"):
             self.store.trim(kind, keep=_KEPT, unused_for=_IN_USE)
 
-    def kernel(self, board: Board, feature: Feature | None) -> Kernel:
+    def kernel(self, board: Board, variant: Variant) -> Kernel:
         """A kernel for a board, built when it is not cached."""
-        spec = self._spec(board, feature)
+        spec = self._spec(board, variant)
         if spec.label in self._unbuildable:
             raise self._unbuildable[spec.label]
         if spec.label not in self._kernels:
@@ -123,78 +125,98 @@ class Lab:
                 raise
         return self._kernels[spec.label]
 
-    def is_ready(self, board: Board, feature: Feature | None) -> bool:
+    def is_ready(self, board: Board, variant: Variant) -> bool:
         """Whether a kernel can be had without building or fetching anything."""
-        return self.has_source() and self.cached_kernel(board, feature) is not None
+        return self.has_source() and self.cached_kernel(board, variant) is not None
 
     def has_source(self) -> bool:
         """Whether the kernel source is known without fetching it."""
         return is_known(self.settings.source, self.store)
 
-    def cached_kernel(self, board: Board, feature: Feature | None) -> Kernel | None:
-        return find_kernel(self._spec(board, feature), self.store)
+    def cached_kernel(self, board: Board, variant: Variant) -> Kernel | None:
+        return find_kernel(self._spec(board, variant), self.store)
 
     def run(self, cell: Cell) -> CellResult:
         """The verdict of a cell. Before anything is said of a debug kernel, the module runs on production."""
-        if cell.flavour is not Flavour.PRODUCTION:
-            control = self.run(replace(cell, flavour=Flavour.PRODUCTION))
-            if control.verdict.word is not Word.CLEAN:
-                obstacle = f"the production control is {control.verdict.word}: {control.verdict.reason}"
-                return self._without_run(cell, obstacle)
-            return self._run(cell)
-        key = (cell.board.id, cell.module.name)
-        if key not in self._controls:
-            self._controls[key] = self._run(cell)
-        return replace(self._controls[key], cell=cell)
-
-    def guest(self, board: Board, feature: Feature | None) -> Guest:
-        """A guest with every module of the lab in it; not pristine yet."""
-        return self._place(board, feature).guest
-
-    def _run(self, cell: Cell) -> CellResult:
-        place = self._place(cell.board, cell.kernel_feature)
-        proof, obstacle = self._proof(place, cell)
-        if obstacle:
+        if cell.flavour is Flavour.PRODUCTION:
+            return self._control(cell)
+        control = self._control(replace(cell, flavour=Flavour.PRODUCTION))
+        if control.verdict.word is not Word.CLEAN:
+            obstacle = f"the production control is {control.verdict.word}: {control.verdict.reason}"
             return self._without_run(cell, obstacle)
+        place = self._place(cell.board, cell.variant)
+        proof = self._proof(place, cell)
+        if proof.obstacle:
+            return self._without_run(cell, proof.obstacle)
+        result = self._judge(cell, place, proof, InUse(cell.feature))
+        if self._spec(cell.board, cell.variant).variant.feature is None:
+            why = cell.feature.always_on.get(cell.board.arch.name, "production has it on as well")
+            result.evidence.explanation = [why]
+            if result.verdict.word is Word.CLEAN:
+                reason = f"always on: nothing to break; {result.verdict.reason}"
+                return replace(result, verdict=replace(result.verdict, reason=reason))
+        elif result.verdict.word is not Word.CLEAN:
+            result.evidence.explanation = self._explanation(cell)
+        return result
+
+    def guest(self, board: Board, variant: Variant) -> Guest:
+        """A guest with every module of the lab in it; not pristine yet."""
+        return self._place(board, variant).guest
+
+    def _control(self, cell: Cell) -> CellResult:
+        """The module on production: run once, whatever feature it is the control of."""
+        place = self._place(cell.board, cell.variant)
+        proof = prove_absent(place.config, cell.feature)
+        if proof.obstacle:
+            return self._without_run(cell, proof.obstacle)
+        key = (cell.board.id, cell.variant.name, cell.module.name)
+        if key not in self._controls:
+            self._controls[key] = self._judge(cell, place, proof, InUse(None))
+        control = self._controls[key]
+        return replace(control, cell=cell, evidence=replace(control.evidence, feature_proof=proof.text))
+
+    def _judge(self, cell: Cell, place: _Place, proof: Proof, use: InUse) -> CellResult:
         file = place.files[cell.module.name]
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
         subject = Subject(read_module(file), place.paths[cell.module.name], cell.module.parameters, exercise)
-        evidence = run_cell(place.guest, subject, title=cell.id, feature_proof=proof)
-        verdict = judge(evidence)
-        if cell.kernel_feature and verdict.word is not Word.CLEAN:
-            evidence.explanation = self._explanation(cell)
+        evidence = run_cell(place.guest, subject, use, title=cell.id, feature_proof=proof.text)
         guest = place.guest
         log = guest.console.read(guest.log_start)
         evidence.qmp_events = [str(event) for event in guest.qemu.events() if event["event"] != "JOB_STATUS_CHANGE"]
         if not guest.is_idle:
             guest.close()
         return CellResult(
-            cell, verdict, evidence, self.kernel(cell.board, cell.kernel_feature).release,
+            cell, judge(evidence), evidence, self.kernel(cell.board, cell.variant).release,
             log, place.snapshot.boot_log, place.machine, file,
         )  # fmt: skip
 
     def _without_run(self, cell: Cell, obstacle: str) -> CellResult:
         evidence = Evidence(module=cell.module.name, obstacles=[obstacle])
-        return CellResult(cell, judge(evidence), evidence, self.kernel(cell.board, cell.kernel_feature).release)
+        return CellResult(cell, judge(evidence), evidence, self.kernel(cell.board, cell.variant).release)
 
     def _explanation(self, cell: Cell) -> list[str]:
-        key = (cell.board.arch.name, cell.kernel_name)
-        if key not in self._explanations:
-            production, other = (self._spec(cell.board, feature) for feature in (None, cell.kernel_feature))
-            self._explanations[key] = explain_breakage(production, other, self.store)
-        return self._explanations[key]
+        spec = self._spec(cell.board, cell.variant)
+        if spec.label not in self._explanations:
+            self._explanations[spec.label] = explain_breakage(spec.production, spec, self.store)
+        return self._explanations[spec.label]
 
-    def _spec(self, board: Board, feature: Feature | None) -> KernelSpec:
+    def _spec(self, board: Board, variant: Variant) -> KernelSpec:
+        """The kernel of a variant: production itself where the feature changes nothing."""
         if self._source is None:
             self._source = find_source(self.settings.source, self.store)
-        return KernelSpec(board.arch, self._source, feature)
+        key = (board.arch.name, variant)
+        if key not in self._specs:
+            self._specs[key] = distinct(KernelSpec(board.arch, self._source, variant), self.store)
+        return self._specs[key]
 
-    def _place(self, board: Board, feature: Feature | None) -> _Place:
-        name = (board.id, feature.name if feature else "production")
-        if name not in self._places:
-            for other in [key for key in self._places if key[0] != board.id]:
-                self._leave(other)  # a guest costs memory, and the plan goes board by board
-            self._places[name] = self._furnish(board, feature, self._scratch / "-".join(name))
+    def _place(self, board: Board, variant: Variant) -> _Place:
+        name = (board.id, variant.name)
+        if name in self._places:
+            self._places[name] = self._places.pop(name)  # now the last to leave
+        else:
+            while len(self._places) >= _RUNNING:
+                self._leave(next(iter(self._places)))
+            self._places[name] = self._furnish(board, variant, self._scratch / "-".join(name))
         return self._places[name]
 
     def _leave(self, name: tuple[str, str]) -> None:
@@ -202,8 +224,8 @@ class Lab:
         place.guest.close()
         shutil.rmtree(place.folder)
 
-    def _furnish(self, board: Board, feature: Feature | None, folder: Path) -> _Place:
-        kernel, production = self.kernel(board, feature), self.kernel(board, None)
+    def _furnish(self, board: Board, variant: Variant, folder: Path) -> _Place:
+        kernel, production = self.kernel(board, variant), self.kernel(board, variant.production)
         paths: dict[str, str] = {}
         files: dict[str, Path] = {}
         contents: dict[str, Path] = {}
@@ -212,14 +234,15 @@ class Lab:
             files[module.name] = built[module.name]
             paths[module.name] = f"modules/{module.name}.ko"
             contents |= {f"modules/{name}.ko": file for name, file in built.items()}
-        if feature:
-            contents[f"modules/{_PROOF}.ko"] = build_modules(feature.proof_module, kernel, self.store)[_PROOF]
+        if variant.feature:
+            contents |= proof_files(variant.feature, kernel, self.store)
         contents |= {f"tools/{name}": file for name, file in build_tools(board.arch, self.store).items()}
         machine = Machine(
             board=replace(board, channel=Channel.SHARED) if self.settings.shared_uart else board,
             kernel=kernel.image,
             initramfs=build_initramfs(board.arch, contents, self.store),
             device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
+            boot=variant.feature.boot if variant.feature else "",
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
         timing = self.settings.timing
@@ -229,7 +252,8 @@ class Lab:
         guest = Guest(machine, folder=folder, console=folder / "console.log", state=state, timing=timing)
         guest.obstacle = snapshot.obstacle
         guest.symbols = read_symbols(kernel.symbols)
-        return _Place(guest, machine, snapshot, folder, paths, files)
+        guest.make_pristine()
+        return _Place(guest, machine, snapshot, folder, settings_in(guest), paths, files)
 
     def _accelerator(self, machine: Machine) -> str:
         """What runs the guest: KVM for x86_64 where it was asked for, or where a boot proves that it works."""
@@ -263,47 +287,13 @@ class Lab:
             )
         return built
 
-    def _proof(self, place: _Place, cell: Cell) -> tuple[str, str]:
-        """(what proves the feature live in this guest, or absent in production; else why it is not proven)."""
-        key = (cell.board.id, cell.kernel_name, cell.feature.name)
+    def _proof(self, place: _Place, cell: Cell) -> Proof:
+        """What proves the cell's feature live in its guest."""
+        key = (cell.board.id, cell.variant.name)
         if key not in self._proofs:
             try:
-                place.guest.make_pristine()
-                live = _settings_in(place.guest, cell.feature)
-                if cell.kernel_feature is None:
-                    self._proofs[key] = _prove_absent(live, cell.feature)
-                else:
-                    self._proofs[key] = _prove_live(place.guest, live, cell.feature)
+                self._proofs[key] = prove_live(place.guest, place.config, cell.feature)
             except GuestFailure as failure:
-                self._proofs[key] = (
-                    "",
-                    f"the guest was lost while {cell.feature.name} was to be proven: {failure.headline}",
-                )
+                lost = f"the guest was lost while {cell.feature.name} was to be proven: {failure.headline}"
+                self._proofs[key] = Proof("", lost)
         return self._proofs[key]
-
-
-def _settings_in(guest: Guest, feature: Feature) -> dict[str, str]:
-    """The feature's symbols in the running kernel's own configuration (/proc/config.gz)."""
-    config = parse(guest.run("zcat /proc/config.gz").text)
-    return {symbol: config.get(symbol, "n") for symbol in feature.symbols}
-
-
-def _prove_absent(live: dict[str, str], feature: Feature) -> tuple[str, str]:
-    on = [symbol for symbol, value in live.items() if value != "n"]
-    if on:
-        return "", f"the production kernel has {', '.join(on)} switched on: nothing to compare {feature.name} with"
-    return f"/proc/config.gz: {', '.join(live)} off", ""
-
-
-def _prove_live(guest: Guest, live: dict[str, str], feature: Feature) -> tuple[str, str]:
-    """Commit the violation that the feature must report, in a guest that is thrown away."""
-    off = [symbol for symbol, value in live.items() if value == "n"]
-    if off:
-        return "", f"{feature.name} is not live: /proc/config.gz has {', '.join(off)} off"
-    guest.mark(f"proof of {feature.name}")
-    guest.run(f"insmod modules/{_PROOF}.ko")
-    guest.mark("proof done")
-    for report in scan(guest.console.read(guest.log_start)):
-        if report.kind == feature.proof_kind and feature.proof_title in report.title:
-            return f"/proc/config.gz: {', '.join(live)} on; provoked and reported: {report.title}", ""
-    return "", f"{feature.name} is not live: its proof module's violation was not reported"

@@ -6,8 +6,9 @@ from enum import StrEnum
 
 from harness.boards import BOARDS, Board
 from harness.errors import ModcompatError
-from harness.features import FEATURES, Feature
+from harness.features import FEATURES, THE_FIVE, Feature, features_named
 from harness.modules import VendorModule
+from harness.variants import Preemption, Variant
 
 
 class Flavour(StrEnum):
@@ -23,33 +24,62 @@ class Cell:
     feature: Feature
     flavour: Flavour
     module: VendorModule
+    preemption: Preemption = Preemption.NONE
 
     @property
-    def kernel_feature(self) -> Feature | None:
-        """What is switched on in the cell's kernel."""
-        return None if self.flavour is Flavour.PRODUCTION else self.feature
-
-    @property
-    def kernel_name(self) -> str:
-        return "production" if self.kernel_feature is None else f"{self.flavour}-{self.feature.name}"
+    def variant(self) -> Variant:
+        """The cell's kernel."""
+        feature = None if self.flavour is Flavour.PRODUCTION else self.feature
+        return Variant(feature, self.preemption, bare=self.feature.is_detector)
 
     @property
     def id(self) -> str:
-        """A sentence: `spinlock-module-on-stock-kernel-with-spinlock-on-arm-virt`."""
-        having = "without" if self.kernel_feature is None else "with"
-        return f"{self.module.name}-module-on-{self.flavour}-kernel-{having}-{self.feature.name}-on-{self.board.id}"
+        """A sentence: `locks-module-on-stock-kernel-with-spinlock-on-arm-virt`."""
+        having = "without" if self.flavour is Flavour.PRODUCTION else "with"
+        preempt = "" if self.preemption is Preemption.NONE else f"-and-{self.preemption}"
+        kernel = f"{self.flavour}-kernel-{having}-{self.feature.name}{preempt}"
+        return f"{self.module.name}-module-on-{kernel}-on-{self.board.id}"
 
 
-def cells(boards: Sequence[Board], flavours: Sequence[Flavour], modules: Sequence[VendorModule]) -> Iterator[Cell]:
-    """Every cell, board by board and kernel by kernel, so that a guest is started once."""
-    for board in boards:
-        for flavour in flavours:
-            for feature in FEATURES.values():
-                for module in modules:
-                    yield Cell(board, feature, flavour, module)
+@dataclass(frozen=True)
+class Selection:
+    """Boards and kernels; with modules and flavours they make cells."""
+
+    boards: tuple[Board, ...]
+    features: tuple[Feature, ...]
+    preemptions: tuple[Preemption, ...] = (Preemption.NONE,)
+
+    def cells(self, flavours: Sequence[Flavour], modules: Sequence[VendorModule]) -> Iterator[Cell]:
+        """Every cell, board by board and kernel by kernel, so that a guest is started once."""
+        for board in self.boards:
+            for preemption in self.preemptions:
+                for feature in self.features:
+                    for flavour in flavours:
+                        for module in modules:
+                            yield Cell(board, feature, flavour, module, preemption)
 
 
-def choose_boards(names: Iterable[str], arches: Iterable[str]) -> list[Board]:
+EVERY_BOARD = tuple(BOARDS.values())
+ONE_BOARD_EACH = tuple(BOARDS[name] for name in ("x86_64-q35", "arm-virt", "arm64-virt"))  # architecture
+EVERY_FEATURE = tuple(FEATURES.values())
+
+# What a run is made of, by name.
+MATRICES = {
+    # The five features on each architecture
+    "default": (Selection(ONE_BOARD_EACH, features_named(THE_FIVE)),),
+    # Fits into an hour when nothing is cached: every feature on one architecture, spinlock on every board, and
+    # perf where it can be switched off
+    "ci": (
+        Selection((BOARDS["x86_64-q35"],), EVERY_FEATURE),
+        Selection(tuple(board for board in EVERY_BOARD if board.name != "q35"), features_named(["spinlock"])),
+        Selection((BOARDS["arm-virt"],), features_named(["perf"])),
+    ),
+    # Everything there is
+    "nightly": (Selection(EVERY_BOARD, EVERY_FEATURE, tuple(Preemption)),),
+}
+
+
+def choose_boards(names: Iterable[str], arches: Iterable[str]) -> tuple[Board, ...]:
     """Boards by name (`virt`, or `arm-virt` for one of several) and architecture; all when nothing is asked.
 
     Raises ModcompatError with the known names.
@@ -62,12 +92,12 @@ def choose_boards(names: Iterable[str], arches: Iterable[str]) -> list[Board]:
             f"there is no board or architecture {', '.join(unknown)}",
             next_step=f"boards: {', '.join(BOARDS)}; architectures: {', '.join(_architectures())}",
         )
-    chosen = [
+    chosen = tuple(
         board
         for board in BOARDS.values()
         if (not wanted or board.id in wanted or board.name in wanted)
         and (not architectures or board.arch.name in architectures)
-    ]
+    )
     if not chosen:
         raise ModcompatError("no board is of all the kinds asked for", next_step=f"boards: {', '.join(BOARDS)}")
     return chosen

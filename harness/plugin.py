@@ -13,15 +13,17 @@ import pytest
 
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
+from harness.features import FEATURES, THE_FIVE, features_named
 from harness.guest.guest import Timing
 from harness.kernel.source import DEFAULT_PACKAGE
 from harness.lab import Lab, Settings
 from harness.measured import measured_verdict
 from harness.modules import VendorModule, shipped, users_module
 from harness.paths import PROJECT
-from harness.plan import Cell, Flavour, cells, choose_boards
+from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Selection, choose_boards
 from harness.report.artefacts import new_run_folder, write_matrix
 from harness.report.table import render
+from harness.variants import Preemption
 
 _RUN = pytest.StashKey[Path]()
 _CELLS = pytest.StashKey[list[Cell]]()
@@ -36,14 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="boards to run on, by name: q35, pc, virt, arm-virt, vexpress-a9 ... (default: all; repeatable)",
+        help="boards to run on, by name: q35, pc, virt, arm-virt, vexpress-a9 ... (repeatable)",
     )
     group.addoption(
         "--arch",
         action="append",
         default=[],
         metavar="ARCH",
-        help="architectures to run on: x86_64, arm, arm64 (default: all; repeatable)",
+        help="architectures to run on: x86_64, arm, arm64 (repeatable)",
     )
     group.addoption(
         "--flavour",
@@ -51,6 +53,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         choices=[str(flavour) for flavour in Flavour],
         help="kernels to run on; the production control always runs first (default: all; repeatable)",
+    )
+    group.addoption(
+        "--feature",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"debug features: {', '.join(FEATURES)} (repeatable)",
+    )
+    group.addoption(
+        "--preemption",
+        action="append",
+        default=[],
+        choices=[str(model) for model in Preemption],
+        help="preemption models of the kernels (default: none; repeatable)",
+    )
+    group.addoption(
+        "--matrix",
+        default=None,
+        choices=list(MATRICES),
+        help="a set of cells by name: the five features on a board of each architecture (default), what CI runs (ci), "
+        "or everything (nightly). The other options narrow it. Without this option, -k chooses among all features "
+        "on all boards",
     )
     group.addoption(
         "--kernel-source",
@@ -121,13 +145,16 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 def pytest_configure(config: pytest.Config) -> None:
     try:
-        modules, boards = _choose(config)
+        modules, arches = _choose_modules(config)
         config.stash[_MODULES] = modules
         flavours = [Flavour(name) for name in config.getoption("--flavour")] or list(Flavour)
-        config.stash[_CELLS] = list(cells(boards, flavours, modules))
+        chosen = _choose_cells(config, arches)
+        config.stash[_CELLS] = [cell for selection in chosen for cell in selection.cells(flavours, modules)]
     except ModcompatError as error:
         raise pytest.UsageError(str(error)) from None
     config.pluginmanager.register(_Matrix(), "modcompat-matrix")
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "loadgroup"  # each kernel's cells in one worker, where its guest is
 
 
 def pytest_configure_node(node: Any) -> None:
@@ -169,10 +196,11 @@ def kernels(lab: Lab, cell: Cell, pytestconfig: pytest.Config) -> None:
     capture, terminal = plugins.getplugin("capturemanager"), plugins.getplugin("terminalreporter")
     assert capture is not None
     with capture.global_and_fixture_disabled(), explained():
-        if terminal and any(not lab.is_ready(cell.board, feature) for feature in (None, cell.kernel_feature)):
+        wanted = (cell.variant.production, cell.variant)
+        if terminal and any(not lab.is_ready(cell.board, variant) for variant in wanted):
             terminal.ensure_newline()
-        for feature in (None, cell.kernel_feature):
-            lab.kernel(cell.board, feature)
+        for variant in wanted:
+            lab.kernel(cell.board, variant)
 
 
 @contextmanager
@@ -219,13 +247,13 @@ def _run_folder(config: pytest.Config) -> Path:
     return config.stash[_RUN]
 
 
-def _choose(config: pytest.Config) -> tuple[list[VendorModule], list[Any]]:
-    """The modules and boards that the options ask for."""
-    names, arches, files = (config.getoption(option) for option in ("--board", "--arch", "--module"))
+def _choose_modules(config: pytest.Config) -> tuple[list[VendorModule], set[str]]:
+    """The modules that the options ask for, and the architectures that their files are for."""
+    files = config.getoption("--module")
     if not files:
         if config.getoption("--exercise") or config.getoption("--module-params"):
             raise ModcompatError("--exercise and --module-params go with --module FILE.ko")
-        return shipped(), choose_boards(names, arches)
+        return shipped(), set()
     exercise = Path(config.getoption("--exercise")) if config.getoption("--exercise") else None
     if exercise:
         load_exercise(exercise)
@@ -234,11 +262,37 @@ def _choose(config: pytest.Config) -> tuple[list[VendorModule], list[Any]]:
     stems = [module.name for module, _ in chosen]
     if len(set(stems)) < len(stems):
         raise ModcompatError(f"two modules have the same name: {', '.join(stems)}", next_step="judge them one by one")
-    if not names and not arches:
-        # A module runs on boards of its own architecture, unless its file does not tell which that is.
-        told = {facts.arch.name for _, facts in chosen if facts.arch}
-        arches = sorted(told)
-    return [module for module, _ in chosen], choose_boards(names, arches)
+    return [module for module, _ in chosen], {facts.arch.name for _, facts in chosen if facts.arch}
+
+
+def _choose_cells(config: pytest.Config, arches: set[str]) -> list[Selection]:
+    """Boards and kernels: of the matrix that is named, or of all where -k does the choosing, narrowed by options.
+
+    arches: what the modules' files are for; they run on boards of these, unless boards are named.
+    """
+    names, wanted = config.getoption("--board"), config.getoption("--arch")
+    features = features_named(config.getoption("--feature"))
+    preemptions = tuple(Preemption(name) for name in config.getoption("--preemption"))
+    matrix = config.getoption("--matrix")
+    if matrix:
+        selections = list(MATRICES[matrix])
+    elif config.getoption("keyword") or names or wanted or features:
+        chosen = features or (EVERY_FEATURE if config.getoption("keyword") else features_named(THE_FIVE))
+        selections = [Selection(EVERY_BOARD, chosen)]
+    else:
+        selections = list(MATRICES["default"])
+    boards = choose_boards(names, wanted or (sorted(arches) if not names else []))
+    narrowed = [
+        Selection(
+            tuple(board for board in selection.boards if board in boards),
+            tuple(feature for feature in selection.features if not features or feature in features),
+            preemptions or selection.preemptions,
+        )
+        for selection in selections
+    ]
+    if not any(selection.boards and selection.features for selection in narrowed):
+        raise ModcompatError(f"the {matrix or 'default'} matrix has nothing of what is asked for")
+    return narrowed
 
 
 def _settings(config: pytest.Config) -> Settings:
@@ -254,10 +308,12 @@ def _settings(config: pytest.Config) -> Settings:
 
 def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
     """A breakage that was measured is a strict expected failure; a user's module is judged plainly."""
-    verdict = measured_verdict(cell)
-    if verdict is None:
-        return []
-    return [pytest.mark.xfail(strict=True, raises=ExpectedBreakageError, reason=f"measured: {verdict}")]
+    group = f"{cell.board.id}-{cell.preemption}-{cell.feature.name}"
+    marks = [pytest.mark.xdist_group(group)]
+    if verdict := measured_verdict(cell):
+        reason = f"measured: {verdict}"
+        marks.append(pytest.mark.xfail(strict=True, raises=ExpectedBreakageError, reason=reason))
+    return marks
 
 
 class ExpectedBreakageError(Exception):

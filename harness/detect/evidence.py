@@ -72,6 +72,8 @@ class Evidence:
     obstacles: list[str] = field(default_factory=list)  # why the run proves nothing
     origin: str = ""  # how the pristine guest came about
     feature_proof: str = ""  # what proved the feature live (or, on production, absent)
+    used: list[str] = field(default_factory=list)  # what was to be in use while the module worked
+    in_use: list[Check] = field(default_factory=list)  # what they saw of it
     load: Command | None = None
     initcall: InitCall | None = None
     listed: bool = False  # in /proc/modules after the load

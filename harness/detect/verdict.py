@@ -120,8 +120,12 @@ _RULES: dict[Phase, Callable[[Evidence], Verdict | None]] = {
 
 def _missing(evidence: Evidence) -> list[str]:
     """The proofs of CLEAN that the evidence does not hold."""
+    unused = [f"{check.name} ({check.detail})" for check in evidence.in_use if not check.held]
     proofs = {
         "the feature was live": bool(evidence.feature_proof),
+        f"the feature was in use: {', '.join(unused) or 'it was not asked'}": (
+            not unused and len(evidence.in_use) >= len(evidence.used)
+        ),
         "the module was loaded": evidence.load is not None and evidence.listed,
         "the exercise came to its end": evidence.exercise_ended,
         "the module was unloaded": evidence.unload is not None and (evidence.gone or not evidence.has_exit),

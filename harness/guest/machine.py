@@ -23,19 +23,29 @@ PARAMETERS = (
 
 @dataclass(frozen=True)
 class Machine:
-    """A board with a kernel and a user space in it. accelerator: QEMU's name (tcg, kvm)."""
+    """A board with a kernel and a user space in it. accelerator: QEMU's name (tcg, kvm).
+
+    boot: parameters of the kernel's own, as its feature needs them.
+    """
 
     board: Board
     kernel: Path
     initramfs: Path
     device_tree: Path | None = None
     accelerator: str = "tcg"
+    boot: str = ""
 
     @property
     def parameters(self) -> str:
         """The kernel's command line."""
         channel = self.board.console.split(",")[0] if self.shared_uart else self.board.channel.value
-        words = (f"console={self.board.console}", *PARAMETERS, self.board.boot, f"modcompat_channel={channel}")
+        words = (
+            f"console={self.board.console}",
+            *PARAMETERS,
+            self.board.boot,
+            self.boot,
+            f"modcompat_channel={channel}",
+        )
         return " ".join(word for word in words if word)
 
     @property

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,23 +90,10 @@ def kernel_inputs(spec: KernelSpec, store: Store) -> dict[str, object]:
 
 def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None:
     arch = spec.arch
-    tree = spec.source.tree()
-    output = folder / "output"
-    output.mkdir()
-    (output / ".config").write_text(str(config))
     log = store.root / "logs" / f"{spec.label}.log"
     log.unlink(missing_ok=True)
     targets = [arch.image, "modules", *(["dtbs"] if arch.device_trees else [])]
-    with task(f"building the {spec.title}", arch.steps) as running:
-
-        def on_line(line: str) -> None:
-            if line.startswith("  "):
-                running.step()
-
-        process.run(
-            [*make_command(tree, output), *targets],
-            env=environment(arch), log=log, what=f"building the {spec.title}", on_line=on_line,
-        )  # fmt: skip
+    output = make(spec, config, targets, folder=folder, log=log, what=f"building the {spec.title}", steps=arch.steps)
     boot = output / "arch" / arch.kernel / "boot"
     shutil.copy(boot / arch.image, folder / "image")
     shutil.copy(output / "System.map", folder / "System.map")
@@ -114,6 +102,27 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
         (folder / "dtb").mkdir(exist_ok=True)
         shutil.copy(boot / "dts" / name, folder / "dtb" / name)
     keep_build_tree(output, folder / "build", arch)
+
+
+def make(
+    spec: KernelSpec, config: object, targets: Sequence[str], *, folder: Path, log: Path, what: str, steps: int
+) -> Path:
+    """Make targets of a kernel with a configuration; returns the output folder, below `folder`.
+
+    steps: lines that make prints, for the estimate. Raises ModcompatError with the last lines of a failed make.
+    """
+    output = folder / "output"
+    output.mkdir()
+    (output / ".config").write_text(str(config))
+    with task(what, steps) as running:
+        process.run(
+            [*make_command(spec.source.tree(), output), *targets],
+            env=environment(spec.arch),
+            log=log,
+            what=what,
+            on_line=lambda line: running.step() if line.startswith("  ") else None,
+        )
+    return output
 
 
 def keep_build_tree(output: Path, kept: Path, arch: Architecture) -> None:

@@ -6,7 +6,7 @@ value, and a feature's kernel may differ from production in nothing but the feat
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import process
@@ -15,8 +15,8 @@ from harness.errors import ModcompatError
 from harness.features import Feature
 from harness.kernel.source import KernelSource
 from harness.kernel.toolchain import toolchain
-from harness.paths import KCONFIG
 from harness.store import Store
+from harness.variants import PRODUCTION, Variant
 
 _SET = re.compile(r"^CONFIG_(\w+)=(.*)$")
 _UNSET = re.compile(r"^# CONFIG_(\w+) is not set$")
@@ -24,28 +24,28 @@ _UNSET = re.compile(r"^# CONFIG_(\w+) is not set$")
 
 @dataclass(frozen=True)
 class KernelSpec:
-    """One kernel to be had: production, or production plus a feature."""
+    """One kernel to be had."""
 
     arch: Architecture
     source: KernelSource
-    feature: Feature | None = None
-
-    @property
-    def flavour(self) -> str:
-        return f"stock-{self.feature.name}" if self.feature else "production"
+    variant: Variant = PRODUCTION
 
     @property
     def label(self) -> str:
-        return f"{self.arch.name}-{self.flavour}"
+        return f"{self.arch.name}-{self.variant.name}"
 
     @property
     def title(self) -> str:
-        return f"{self.arch.name} {self.flavour} kernel {self.source.label}"
+        return f"{self.arch.name} {self.variant.name} kernel {self.source.label}"
+
+    @property
+    def production(self) -> "KernelSpec":
+        """The kernel that it is compared with."""
+        return replace(self, variant=self.variant.production)
 
     @property
     def fragments(self) -> tuple[Path, ...]:
-        base = (KCONFIG / "common.config", KCONFIG / "arch" / f"{self.arch.name}.config")
-        return (*base, self.feature.fragment) if self.feature else base
+        return self.variant.fragments(self.arch)
 
 
 def parse(text: str) -> dict[str, str]:
@@ -85,10 +85,16 @@ def gate(production: Mapping[str, str], featured: Mapping[str, str], feature: Fe
 def resolve(spec: KernelSpec, store: Store) -> str:
     """The .config of a kernel, checked. Cached. Raises ModcompatError that names the symbols at fault."""
     config = _merge(spec, store)
-    if spec.feature:
-        base = _merge(KernelSpec(spec.arch, spec.source), store)
-        gate(parse(base), parse(config), spec.feature)
+    if spec.variant.feature:
+        gate(parse(_merge(spec.production, store)), parse(config), spec.variant.feature)
     return config
+
+
+def distinct(spec: KernelSpec, store: Store) -> KernelSpec:
+    """The kernel itself, or its production kernel where the feature changes nothing (it is always on)."""
+    if differences(parse(resolve(spec, store)), parse(resolve(spec.production, store))):
+        return spec
+    return spec.production
 
 
 def _merge(spec: KernelSpec, store: Store) -> str:

@@ -71,6 +71,7 @@ def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
         "arch": cell.board.arch.name,
         "feature": cell.feature.name,
         "flavour": str(cell.flavour),
+        "preemption": str(cell.preemption),
         "module": cell.module.name,
         "verdict": str(result.verdict.word),
         "reason": result.verdict.reason,
@@ -87,7 +88,7 @@ def failure_text(result: CellResult, run: Path) -> str:
     evidence = result.evidence
     lines = [f"{result.verdict.word}: {result.verdict.reason}", ""]
     cell = result.cell
-    lines += [f"{cell.module.name} on {cell.kernel_name} {result.release}, {cell.board.arch.name} {cell.board.name}"]
+    lines += [f"{cell.module.name} on {cell.variant.name} {result.release}, {cell.board.arch.name} {cell.board.name}"]
     if evidence.load:
         lines.append(
             f"load: `{evidence.load.command}` ended with {evidence.load.status} {evidence.load.output}".rstrip()

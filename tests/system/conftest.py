@@ -12,6 +12,7 @@ from harness.guest.guest import Guest, Timing
 from harness.kernel.modules import build_modules
 from harness.lab import Lab, Settings
 from harness.modules import VendorModule, shipped
+from harness.variants import PRODUCTION
 
 FAULTY = Path(__file__).parent / "faulty"
 SCALE = float(os.environ.get("MODCOMPAT_TIMEOUT_SCALE", "1"))
@@ -25,12 +26,12 @@ class Bench:
     def __init__(self, board: Board, folder: Path) -> None:
         self.board = board
         with Lab(Settings(), []) as builder:
-            production = builder.kernel(board, None)
+            production = builder.kernel(board, PRODUCTION)
             self.files = build_modules(FAULTY, production, builder.store)
             source = next(module.source for module in shipped() if module.source)
             self.files |= build_modules(source, production, builder.store)
         self.lab = Lab(Settings(timing=TIMING), [VendorModule(name, file=file) for name, file in self.files.items()])
-        self.guest: Guest = self.lab.guest(board, None)
+        self.guest: Guest = self.lab.guest(board, PRODUCTION)
         self.folder = folder
 
 
@@ -61,10 +62,10 @@ def module_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str
     for board in (BOARDS["x86_64-q35"], BOARDS["arm-virt"]):
         folder = tmp_path_factory.mktemp(board.arch.name)
         with Lab(Settings(), []) as lab:
-            built = build_modules(FAULTY, lab.kernel(board, None), lab.store)
+            built = build_modules(FAULTY, lab.kernel(board, PRODUCTION), lab.store)
             (source,) = [module.source for module in shipped() if module.source and module.name == "locks"]
-            built |= build_modules(source, lab.kernel(board, None), lab.store)
-            release = lab.kernel(board, None).release.encode()
+            built |= build_modules(source, lab.kernel(board, PRODUCTION), lab.store)
+            release = lab.kernel(board, PRODUCTION).release.encode()
         whole = built["locks"].read_bytes()
         made = {
             "truncated": whole[: len(whole) // 2],

@@ -4,27 +4,48 @@ import pytest
 
 from harness.boards import BOARDS
 from harness.errors import ModcompatError
-from harness.features import FEATURES
+from harness.features import FEATURES, THE_FIVE
 from harness.measured import measured_verdict
 from harness.modules import VendorModule, shipped
-from harness.plan import Flavour, cells, choose_boards
+from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, ONE_BOARD_EACH, Flavour, Selection, choose_boards
+from harness.variants import Preemption
 
 MODULE = VendorModule("vendor")
 
 
 def test_a_cell_reads_as_a_sentence() -> None:
     board = BOARDS["arm-virt"]
-    production, stock = cells([board], list(Flavour), [MODULE])
+    production, stock = Selection((board,), EVERY_FEATURE[:1]).cells(list(Flavour), [MODULE])
     assert production.id.startswith("vendor-module-on-production-kernel-without-")
     assert stock.id.startswith("vendor-module-on-stock-kernel-with-")
     assert stock.id.endswith("-on-arm-virt")
 
 
-def test_cells_come_board_by_board_and_kernel_by_kernel() -> None:
-    plan = list(cells(list(BOARDS.values()), list(Flavour), [MODULE, VendorModule("other")]))
-    guests = [(cell.board.id, cell.kernel_name) for cell in plan]
-    assert len(plan) == len(BOARDS) * len(Flavour) * len(FEATURES) * 2
-    assert len(set(guests)) == sum(one != other for one, other in zip(guests, [None, *guests], strict=False))
+def test_a_preemption_model_is_part_of_the_sentence() -> None:
+    selection = Selection((BOARDS["arm-virt"],), EVERY_FEATURE[:1], (Preemption.FULL,))
+    assert all("-and-preempt-on-arm-virt" in cell.id for cell in selection.cells(list(Flavour), [MODULE]))
+
+
+def test_the_cells_of_a_feature_on_a_board_come_together() -> None:
+    plan = list(Selection(EVERY_BOARD, EVERY_FEATURE).cells(list(Flavour), [MODULE, VendorModule("other")]))
+    places = [(cell.board.id, cell.feature.name) for cell in plan]
+    assert len(plan) == len(EVERY_BOARD) * len(Flavour) * len(EVERY_FEATURE) * 2
+    assert len(set(places)) == sum(one != other for one, other in zip(places, [None, *places], strict=False))
+
+
+def test_what_ci_covers() -> None:
+    """Every feature on one architecture, spinlock everywhere, and each of the five wherever it makes a kernel."""
+    covered = {(board, feature.name) for part in MATRICES["ci"] for board in part.boards for feature in part.features}
+    assert {name for _, name in covered} == set(FEATURES)
+    assert {board for board, name in covered if name == "spinlock"} == set(EVERY_BOARD)
+    assert any(board.arch.name not in FEATURES["perf"].always_on for board, name in covered if name == "perf")
+
+
+def test_the_default_matrix_is_the_five_on_each_architecture() -> None:
+    (selection,) = MATRICES["default"]
+    assert {board.arch.name for board in selection.boards} == {"x86_64", "arm", "arm64"}
+    assert [feature.name for feature in selection.features] == list(THE_FIVE)
+    assert selection.boards == ONE_BOARD_EACH
 
 
 @pytest.mark.parametrize(
@@ -55,5 +76,5 @@ def test_every_shipped_module_has_an_exercise() -> None:
 
 
 def test_a_users_module_is_never_expected_to_break() -> None:
-    plan = cells(list(BOARDS.values()), list(Flavour), [VendorModule("spinlock")])
+    plan = Selection(EVERY_BOARD, EVERY_FEATURE).cells(list(Flavour), [VendorModule("locks")])
     assert not [cell for cell in plan if measured_verdict(cell)]

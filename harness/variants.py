@@ -1,0 +1,83 @@
+"""The kernels that can be had from one source tree and architecture."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from harness.architectures import Architecture
+from harness.errors import ModcompatError
+from harness.features import FEATURES, Feature
+from harness.paths import KCONFIG
+
+
+class Preemption(StrEnum):
+    """Preemption models (kernel/Kconfig.preempt). They inline different lock functions, so they break differently."""
+
+    NONE = "none"
+    FULL = "preempt"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A production kernel, or one with a feature on top of it.
+
+    bare: without the detectors that production has on, for features that are such a detector.
+    """
+
+    feature: Feature | None = None
+    preemption: Preemption = Preemption.NONE
+    bare: bool = False
+
+    @property
+    def name(self) -> str:
+        """As the command line takes it: production, production-bare, stock-ftrace, stock-ftrace-preempt."""
+        words = ["stock", self.feature.name] if self.feature else ["production"]
+        words += ["bare"] if self.bare and not self.feature else []
+        words += [str(self.preemption)] if self.preemption is not Preemption.NONE else []
+        return "-".join(words)
+
+    @property
+    def production(self) -> "Variant":
+        """The kernel that it is compared with, and that its modules are built for."""
+        return replace(self, feature=None)
+
+    def fragments(self, arch: Architecture) -> tuple[Path, ...]:
+        """Kconfig fragments, the later ones override."""
+        return (
+            KCONFIG / "common.config",
+            KCONFIG / "arch" / f"{arch.name}.config",
+            *([KCONFIG / "preempt.config"] if self.preemption is Preemption.FULL else []),
+            *([KCONFIG / "bare.config"] if self.bare else []),
+            *([self.feature.fragment] if self.feature else []),
+        )
+
+
+PRODUCTION = Variant()
+
+
+def variant_of(feature: Feature, preemption: Preemption = Preemption.NONE) -> Variant:
+    """The stock kernel of a feature."""
+    return Variant(feature, preemption, bare=feature.is_detector)
+
+
+def variant_named(name: str) -> Variant:
+    """The kernel that a person names. Raises ModcompatError with the known names."""
+    known = {variant.name: variant for variant in _every()}
+    if name not in known:
+        shown = [name for name in known if not name.endswith("-preempt")]
+        raise ModcompatError(
+            f"there is no kernel {name}", next_step=f"one of {', '.join(shown)}; or one of these with -preempt"
+        )
+    return known[name]
+
+
+def _every() -> list[Variant]:
+    return [
+        variant
+        for preemption in Preemption
+        for variant in (
+            Variant(preemption=preemption),
+            Variant(preemption=preemption, bare=True),
+            *(variant_of(feature, preemption) for feature in FEATURES.values()),
+        )
+    ]
