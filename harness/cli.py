@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness import measured, process
 from harness.abi.difference import Difference, render
 from harness.architectures import ARCHITECTURES
 from harness.detect.scan import scan as scan_log
@@ -19,7 +20,10 @@ from harness.errors import ModcompatError
 from harness.kernel.config import KernelSpec
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.layouts import kernel_layouts
-from harness.paths import cache_root
+from harness.paths import PROJECT, cache_root
+from harness.plan import MATRICES
+from harness.report.artefacts import new_run_folder
+from harness.report.compatibility import PAGE, compatibility_page
 from harness.store import Entry, Store
 from harness.variants import variant_named
 
@@ -91,6 +95,47 @@ def scan(*, logs: tuple[str, ...], as_json: bool) -> None:
                 blame = f" [{report.module}: {report.culprit}, {report.rule}]" if report.module else ""
                 click.echo(f"{name}:{report.first_line}-{report.last_line}: {report.kind}: {report.title}{blame}")
     sys.exit(1 if found else 0)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("which", type=click.Choice(list(MATRICES)), default="default")
+@click.option("-n", "workers", default="2", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON here as well.")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def matrix(*, which: str, workers: str, output: Path | None, options: tuple[str, ...]) -> None:
+    """Run a whole set of cells and write it as JSON.
+
+    default: the five features on a board of each architecture, production and stock, every module. ci: every
+    feature on one architecture. nightly: everything there is, both preemption models. Further OPTIONS go to
+    pytest (`--feature`, `--board`, `-x` ...). Exit status 0 when every verdict is what it has to be.
+    """
+    run = new_run_folder(None, PROJECT)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--matrix", which, "--run-dir", str(run)]
+    status = process.attached([*command, *options, "tests/compat"], cwd=PROJECT)
+    result = run / "matrix.json"
+    if not result.is_file():
+        raise ModcompatError("the run gave no verdict", next_step="see what pytest said above")
+    if output:
+        output.write_bytes(result.read_bytes())
+        click.echo(f"written: {output}")
+    sys.exit(1 if status else 0)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def record(*, runs: tuple[Path, ...]) -> None:
+    """Stand by what was measured: take RUNS' matrix.json files into the measured verdicts.
+
+    Writes tests/compat/measured.json, from which the suite knows what breaks, and docs/compatibility.md.
+    """
+    try:
+        matrices = [json.loads(run.read_text()) for run in runs]
+        facts = measured.record(matrices, measured.load())
+    except (ValueError, LookupError, TypeError) as error:
+        raise ModcompatError(f"that is not the matrix.json of a run: {error}") from None
+    measured.write(facts)
+    PAGE.write_text(compatibility_page(measured.load()))
+    click.echo(f"recorded; look at the difference, then commit {measured.MEASURED} and {PAGE}")
 
 
 @main.group()

@@ -86,7 +86,7 @@ class Lab:
         self.settings = settings
         self._modules = modules
         self._source: KernelSource | None = None
-        self._specs: dict[tuple[str, Variant], KernelSpec] = {}
+        self._specs: dict[tuple[str, str], KernelSpec] = {}
         self._kernels: dict[str, Kernel] = {}
         self._unbuildable: dict[str, ModcompatError] = {}
         self._places: dict[tuple[str, str], _Place] = {}
@@ -204,7 +204,7 @@ class Lab:
         """The kernel of a variant: production itself where the feature changes nothing."""
         if self._source is None:
             self._source = find_source(self.settings.source, self.store)
-        key = (board.arch.name, variant)
+        key = (board.arch.name, variant.name)
         if key not in self._specs:
             self._specs[key] = distinct(KernelSpec(board.arch, self._source, variant), self.store)
         return self._specs[key]

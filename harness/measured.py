@@ -1,28 +1,80 @@
-"""What was measured before: the verdicts of cells that are known to break, from tests/compat/measured.toml."""
+"""What was measured on stock kernels: tests/compat/measured.json, the matrix that the project stands by.
+
+A cell that broke when it was measured is a strict expected failure: any other verdict, CLEAN included, turns a
+run red. `modcompat record` writes the file from a run's matrix.json; docs/compatibility.md is made from it.
+"""
 
 import functools
-import tomllib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from harness.detect.verdict import Word
+from harness.features import FEATURES
+from harness.modules import shipped
 from harness.paths import PROJECT
-from harness.plan import Cell
+from harness.plan import Cell, Flavour
+from harness.variants import Preemption
 
-MEASURED = PROJECT / "tests/compat/measured.toml"
+MEASURED = PROJECT / "tests/compat/measured.json"
+_KEPT = ("arch", "feature", "preemption", "module", "verdict", "reason")  # of a row of the matrix
+_Key = tuple[str, ...]
 
 
 def measured_verdict(cell: Cell) -> Word | None:
     """The verdict that a cell of ours is known to get, None where it has to be CLEAN."""
-    if not cell.module.is_ours:
+    if not cell.module.is_ours or cell.flavour is not Flavour.STOCK:
         return None
-    key = (cell.module.name, str(cell.flavour), cell.feature.name, cell.board.arch.name)
-    return _table().get(key)
+    row = _table().get((cell.board.arch.name, cell.feature.name, str(cell.preemption), cell.module.name))
+    return Word(row["verdict"]) if row and row["verdict"] != Word.CLEAN else None
+
+
+def load() -> dict[str, Any]:
+    """The file: `kernel`, `compilers` by architecture, `date`, and `cells`, rows of stock kernels."""
+    facts: dict[str, Any] = json.loads(MEASURED.read_text())
+    return facts
+
+
+def record(matrices: Iterable[dict[str, Any]], known: dict[str, Any]) -> dict[str, Any]:
+    """`known` with what later runs measured. Rows of features and modules that are no more are dropped.
+
+    An INVALID row proves nothing and is not recorded. Where boards of one architecture differ, the first counts.
+    """
+    rows = {_key(row): row for row in known["cells"]}
+    facts = {name: known.get(name) for name in ("kernel", "date")} | {"compilers": dict(known["compilers"])}
+    for matrix in matrices:
+        stock = [row for row in matrix["cells"] if row["flavour"] == "stock" and row["verdict"] != Word.INVALID]
+        rows |= {_key(row): _kept(row) for row in reversed(stock)}
+        facts |= {"kernel": matrix["kernel"], "date": matrix["date"]}
+        facts["compilers"] |= matrix["compilers"]
+    places = [list(FEATURES), [str(model) for model in Preemption], [module.name for module in shipped()]]
+
+    def order(row: dict[str, Any]) -> tuple[int, int, str, int]:
+        feature, model, module = (
+            names.index(row[column]) for names, column in zip(places, ("feature", "preemption", "module"), strict=True)
+        )
+        return model, feature, row["arch"], module
+
+    current = [row for row in rows.values() if row["feature"] in places[0] and row["module"] in places[2]]
+    return facts | {"cells": sorted(current, key=order)}
+
+
+def write(facts: dict[str, Any], path: Path = MEASURED) -> None:
+    """Write the file, one row a line, so that a change is easy to see."""
+    head = {name: value for name, value in facts.items() if name != "cells"}
+    rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in facts["cells"])
+    path.write_text(json.dumps(head, ensure_ascii=False)[:-1] + f',\n"cells": [\n{rows}\n]}}\n')
+
+
+def _kept(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in _KEPT} | {"because": next(iter(row["because"]), "")}
+
+
+def _key(row: dict[str, Any]) -> _Key:
+    return tuple(row[name] for name in ("arch", "feature", "preemption", "module"))
 
 
 @functools.cache
-def _table() -> dict[tuple[str, str, str, str], Word]:
-    entries = tomllib.loads(MEASURED.read_text())["breakage"]
-    return {
-        (entry["module"], entry["flavour"], entry["feature"], arch): Word(entry["verdict"])
-        for entry in entries
-        for arch in entry["arch"]
-    }
+def _table() -> dict[_Key, dict[str, Any]]:
+    return {_key(row): row for row in load()["cells"]}

@@ -72,6 +72,16 @@ def run(
         )
 
 
+def attached(command: Sequence[str | Path], *, cwd: Path) -> int:
+    """Run a program on our terminal and give its exit status. A Ctrl-C is its to handle; it ends when we do."""
+    # A handler, not SIG_IGN: the program would inherit that.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.call([*DIES_WITH_US, *map(str, command)], cwd=cwd)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def end_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a process started in a session of its own, and everything it started."""
     with contextlib.suppress(ProcessLookupError):

@@ -70,6 +70,18 @@ class Difference:
             found[self.chain(name)[-1]].append(name)
         return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
+    def names(self, cause: str) -> list[str]:
+        """A cause and the structures that are nothing but a wrapper of it, by their titles."""
+        change = self.changes[cause]
+        sizes = (change.before.size, change.after.size)
+        wrappers = [
+            victim
+            for victim in self.causes[cause]
+            if (self.changes[victim].before.size, self.changes[victim].after.size) == sizes
+            and self.chain(victim)[1] == cause
+        ]
+        return [self.changes[name].title for name in (cause, *wrappers)]
+
     def chain(self, name: str) -> list[str]:
         """From a changed structure to its cause, through what it embeds: [name, ..., cause]."""
         chain = [name]
@@ -125,10 +137,13 @@ def render(difference: Difference, *, only: str = "") -> str:
             lines += ["", chain, *_details(difference.changes[name])]
         return "\n".join(lines if wanted else [*lines, "", f"{only} did not change, or is not among them"])
     for cause, victims in difference.causes.items():
-        lines += ["", f"cause: {difference.changes[cause].title}", *_details(difference.changes[cause])]
-        if victims:
-            lines.append(f"  changes {len(victims)} more, which embed it:")
-        for name in victims:
+        title, *wrappers = difference.names(cause)
+        lines += ["", f"cause: {title}", *(f"   and: {wrapper}, which wraps it" for wrapper in wrappers)]
+        lines += _details(difference.changes[cause])
+        shown = [name for name in victims if difference.changes[name].title not in wrappers]
+        if shown:
+            lines.append(f"  changes {len(shown)} more, which embed it:")
+        for name in shown:
             via = difference.chain(name)[1]
             lines.append(f"    {difference.changes[name].title}" + (f", through {via}" if via != cause else ""))
             lines += [f"    {line}" for line in _details(difference.changes[name])] if name == "struct module" else []

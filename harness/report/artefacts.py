@@ -6,7 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from harness.architectures import ARCHITECTURES
 from harness.errors import ModcompatError
+from harness.kernel.toolchain import toolchain
 from harness.lab import CellResult
 
 LATEST = "latest"
@@ -57,9 +59,17 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
 
 
 def write_matrix(rows: list[dict[str, Any]], run: Path) -> Path:
-    """Write matrix.json: a list of cells in the order they ran."""
+    """Write matrix.json: when it ran, on which kernel and with which compilers, and the cells as they ran."""
+    arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]
+    facts = {
+        "schema": 1,
+        "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
+        "kernel": ", ".join(sorted({row["kernel"] for row in rows})),
+        "compilers": {arch.name: toolchain(arch)["compiler"] for arch in arches},
+        "cells": rows,
+    }
     path = run / "matrix.json"
-    path.write_text(json.dumps(rows, indent=1))
+    path.write_text(json.dumps(facts, indent=1))
     return path
 
 

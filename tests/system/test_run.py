@@ -52,7 +52,7 @@ def finish(run: subprocess.Popen[bytes]) -> tuple[int, str]:
 
 
 def matrix(folder: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
-    cells = json.loads((folder / "matrix.json").read_text())
+    cells = json.loads((folder / "matrix.json").read_text())["cells"]
     return {(cell["arch"], cell["module"], cell["flavour"]): cell for cell in cells}
 
 

@@ -1,0 +1,71 @@
+"""docs/compatibility.md: the measured matrix as tables for people."""
+
+import re
+from collections import Counter
+from itertools import groupby
+from typing import Any
+
+import jinja2
+
+from harness.paths import PROJECT
+
+PAGE = PROJECT / "docs/compatibility.md"
+_ARCHES = ("x86_64", "arm", "arm64")
+_TITLES = {"none": "PREEMPT_NONE", "preempt": "PREEMPT"}
+_LONGEST = 220  # characters of evidence in a cell of a table
+
+
+def compatibility_page(measured: dict[str, Any]) -> str:
+    """The page for what harness.measured.load() gives."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness", "report"), undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
+        autoescape=False,
+    )  # fmt: skip
+    environment.filters["cell"] = _cell
+    models = {
+        model: [_feature(name, list(rows)) for name, rows in groupby(cells, key=lambda row: str(row["feature"]))]
+        for model in _TITLES
+        if (cells := [row for row in measured["cells"] if row["preemption"] == model])
+    }
+    suffixes = {"none": "", "preempt": ", PREEMPT"}
+    text = environment.get_template("compatibility.md.j2").render(
+        **measured, models=models, arches=_ARCHES, titles=_TITLES, suffixes=suffixes
+    )
+    return text.rstrip("\n") + "\n"
+
+
+def _feature(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    broken = [row for row in rows if row["verdict"] != "CLEAN"]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for row in broken:
+        key = (row["arch"], row["verdict"], _evidence(row), row["because"])
+        groups.setdefault(key, []).append(row["module"])
+    return {
+        "name": name,
+        "summary": {arch: _summary([row for row in rows if row["arch"] == arch]) for arch in _ARCHES},
+        "broken": [
+            dict(zip(("arch", "verdict", "evidence", "field"), key, strict=True)) | {"modules": modules}
+            for key, modules in sorted(groups.items(), key=lambda item: _ARCHES.index(item[0][0]))
+        ],
+    }
+
+
+def _summary(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "-"
+    words = Counter(str(row["verdict"]) for row in rows)
+    if set(words) == {"CLEAN"}:
+        always = all(row["reason"].startswith("always on") for row in rows)
+        return "always on: nothing to break" if always else f"all {len(rows)} CLEAN"
+    return ", ".join(f"{count} {word}" for word, count in words.most_common())
+
+
+def _evidence(row: dict[str, Any]) -> str:
+    """What was seen first, without what differs between modules that break alike."""
+    first = re.split(r"; then (?:INERT|REFUSED|SPLAT|CORRUPTED|HUNG|DIED): ", row["reason"])[0]
+    return re.sub(rf"\b{row['module']}\b", "MODULE", first)
+
+
+def _cell(text: str) -> str:
+    short = text if len(text) <= _LONGEST else text[:_LONGEST].rsplit(" ", 1)[0] + " ..."
+    return " ".join(short.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
