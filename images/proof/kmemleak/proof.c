@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Proof that kmemleak is live: this module allocates objects and forgets them.
+ * The kernel must report them in a scan (see `after`). There are several, because
+ * one may have left its address on a stack, and zeroed, because kmemleak looks
+ * twice at what has changed since it was allocated.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+
+static int __init proof_init(void)
+{
+	int i;
+
+	for (i = 0; i < 16; i++)
+		barrier_data(kzalloc(64, GFP_KERNEL));
+	return 0;
+}
+
+static void __exit proof_exit(void)
+{
+}
+
+module_init(proof_init);
+module_exit(proof_exit);
+
+MODULE_DESCRIPTION("Forgets memory that it allocated");
+MODULE_LICENSE("GPL");
