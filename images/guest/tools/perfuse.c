@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * perfuse: use perf events on every CPU until SIGTERM.
+ * Samples the CPUs by a software clock, with call chains, through ring buffers, and counts software events.
+ * Prints "ready" when all of them run; at the end a line for each: live NAME ok NUMBER WHAT, or live NAME FAILED ...
+ */
+#define _GNU_SOURCE
+#include <linux/perf_event.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define MOST_CPUS	64
+#define RING		(64 << 10)	/* bytes for samples; a power of two pages */
+#define COUNTERS	3
+
+static const struct {
+	const char *name, *what;
+	unsigned long event;
+} counters[COUNTERS] = {
+	{ "perf-switches", "context switches", PERF_COUNT_SW_CONTEXT_SWITCHES },
+	{ "perf-faults", "page faults", PERF_COUNT_SW_PAGE_FAULTS },
+	{ "perf-clock", "ns of task clock", PERF_COUNT_SW_TASK_CLOCK },
+};
+
+static struct perf_event_mmap_page *rings[MOST_CPUS];
+static struct pollfd sampled[MOST_CPUS];
+static int counted[MOST_CPUS][COUNTERS];
+static unsigned long long samples, frames;
+
+/* All that the signal does is to end a wait. */
+static void wake(int signal)
+{
+}
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static int open_event(struct perf_event_attr *attr, unsigned long event, int cpu)
+{
+	int fd;
+
+	attr->type = PERF_TYPE_SOFTWARE;
+	attr->size = sizeof(*attr);
+	attr->config = event;
+	fd = syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		die("perf_event_open");
+	return fd;
+}
+
+static void open_cpu(int cpu)
+{
+	struct perf_event_attr sampling = {
+		.sample_period = 4000000, /* ns */
+		.sample_type = PERF_SAMPLE_CALLCHAIN,
+		.watermark = 1,
+		.wakeup_watermark = RING / 2,
+	};
+	struct perf_event_attr counting = {};
+	unsigned int i;
+
+	sampled[cpu].fd = open_event(&sampling, PERF_COUNT_SW_CPU_CLOCK, cpu);
+	sampled[cpu].events = POLLIN;
+	rings[cpu] = mmap(NULL, getpagesize() + RING, PROT_READ | PROT_WRITE, MAP_SHARED, sampled[cpu].fd, 0);
+	if (rings[cpu] == MAP_FAILED)
+		die("mmap");
+	for (i = 0; i < COUNTERS; i++)
+		counted[cpu][i] = open_event(&counting, counters[i].event, cpu);
+}
+
+/* Take the records out of a ring; as all are multiples of 8 bytes, no header or number wraps around. */
+static void drain(struct perf_event_mmap_page *ring)
+{
+	const char *data = (const char *)ring + getpagesize();
+	__u64 head = __atomic_load_n(&ring->data_head, __ATOMIC_ACQUIRE), tail = ring->data_tail;
+	const struct perf_event_header *record;
+
+	for (; tail < head; tail += record->size) {
+		record = (const void *)(data + tail % RING);
+		if (record->type == PERF_RECORD_SAMPLE) {
+			samples++;
+			frames += *(const __u64 *)(data + (tail + sizeof(*record)) % RING);
+		}
+	}
+	__atomic_store_n(&ring->data_tail, tail, __ATOMIC_RELEASE);
+}
+
+static void tell(const char *name, unsigned long long number, const char *what)
+{
+	printf("live %s %s %llu %s\n", name, number ? "ok" : "FAILED", number, what);
+}
+
+int main(void)
+{
+	int cpus = sysconf(_SC_NPROCESSORS_ONLN), cpu;
+	sigset_t term, none;
+	bool woken;
+	unsigned int i;
+
+	if (cpus > MOST_CPUS)
+		cpus = MOST_CPUS;
+	/* SIGTERM only arrives in ppoll(), so that none is missed before it. */
+	sigemptyset(&none);
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, NULL);
+	signal(SIGTERM, wake);
+
+	for (cpu = 0; cpu < cpus; cpu++)
+		open_cpu(cpu);
+	puts("ready");
+	fflush(stdout);
+	do {
+		woken = ppoll(sampled, cpus, NULL, &none) < 0;
+		for (cpu = 0; cpu < cpus; cpu++)
+			drain(rings[cpu]);
+	} while (!woken);
+
+	tell("perf-samples", samples, "samples");
+	tell("perf-frames", frames, "frames in their call chains");
+	for (i = 0; i < COUNTERS; i++) {
+		unsigned long long sum = 0, count;
+
+		for (cpu = 0; cpu < cpus; cpu++)
+			if (read(counted[cpu][i], &count, sizeof(count)) == sizeof(count))
+				sum += count;
+		tell(counters[i].name, sum, counters[i].what);
+	}
+	return 0;
+}

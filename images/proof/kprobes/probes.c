@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Use of KPROBES: built for the debug kernel itself, this module probes the
+ * calls of one function and the returns from another. Busy functions of the
+ * kernel from the start; and vendor_run() of a module, which each of our vendor
+ * modules has, once that module's name is written to the parameter `vendor`.
+ * The other parameters are what the probes saw.
+ */
+#include <linux/kprobes.h>
+#include <linux/module.h>
+
+struct pair {
+	struct kprobe call;
+	struct kretprobe back;
+	atomic_t calls, returns;
+};
+
+static int on_call(struct kprobe *probe, struct pt_regs *regs)
+{
+	atomic_inc(&container_of(probe, struct pair, call)->calls);
+	return 0;
+}
+
+static int on_return(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	struct kretprobe *probe = get_kretprobe(instance);
+
+	if (probe)
+		atomic_inc(&container_of(probe, struct pair, back)->returns);
+	return 0;
+}
+
+#define PAIR(called, returning) {			\
+	.call.symbol_name = called,			\
+	.call.pre_handler = on_call,			\
+	.back.kp.symbol_name = returning,		\
+	.back.handler = on_return,			\
+}
+
+static char vendor_run[MODULE_NAME_LEN + sizeof(":vendor_run")]; /* "" while it is not probed */
+static struct pair kernel = PAIR("vfs_read", "vfs_write"), vendor = PAIR(vendor_run, vendor_run);
+
+static int register_pair(struct pair *pair)
+{
+	int error = register_kprobe(&pair->call);
+
+	if (error)
+		return error;
+	error = register_kretprobe(&pair->back);
+	if (error)
+		unregister_kprobe(&pair->call);
+	return error;
+}
+
+static void unregister_pair(struct pair *pair)
+{
+	unregister_kretprobe(&pair->back);
+	unregister_kprobe(&pair->call);
+}
+
+/* Takes the name of a module. That it has no vendor_run() is no error: there is nothing to probe then. */
+static int set_vendor(const char *value, const struct kernel_param *parameter)
+{
+	int error;
+
+	if (*vendor_run)
+		return -EBUSY;
+	snprintf(vendor_run, sizeof(vendor_run), "%s:vendor_run", value);
+	error = register_pair(&vendor);
+	if (error)
+		*vendor_run = '\0';
+	return error == -ENOENT ? 0 : error;
+}
+
+static int get_vendor(char *buffer, const struct kernel_param *parameter)
+{
+	return scnprintf(buffer, PAGE_SIZE, "%s\n", vendor_run);
+}
+
+static const struct kernel_param_ops vendor_ops = { .set = set_vendor, .get = get_vendor };
+
+module_param_cb(vendor, &vendor_ops, NULL, 0600);
+module_param_named(kernel_calls, kernel.calls.counter, int, 0400);
+module_param_named(kernel_returns, kernel.returns.counter, int, 0400);
+module_param_named(vendor_calls, vendor.calls.counter, int, 0400);
+module_param_named(vendor_returns, vendor.returns.counter, int, 0400);
+
+static int __init probes_init(void)
+{
+	return register_pair(&kernel);
+}
+
+static void __exit probes_exit(void)
+{
+	/* If the vendor module is gone by now, the kernel has disarmed these. */
+	if (*vendor_run)
+		unregister_pair(&vendor);
+	unregister_pair(&kernel);
+}
+
+module_init(probes_init);
+module_exit(probes_exit);
+
+MODULE_DESCRIPTION("Probes functions of the kernel and of a vendor module");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,27 @@
+# What the `live` scripts have in common; each sources this file.
+
+# fact NAME NUMBER WHAT: one line of evidence; a number of nothing is a failure
+fact() {
+	local verdict=ok
+	[ "${2:-0}" -gt 0 ] || verdict=FAILED
+	echo "live $1 $verdict ${2:-0} $3"
+}
+
+tracing=/sys/kernel/tracing
+instance=$tracing/instances/modcompat # buffers of our own beside the kernel's
+
+trace_start() {
+	[ -e $tracing/tracing_on ] || mount -t tracefs tracefs $tracing
+	mkdir $instance
+	echo 64 >$tracing/buffer_size_kb
+}
+
+trace_stop() {
+	echo 0 >$tracing/tracing_on
+	echo 0 >$instance/tracing_on
+}
+
+# entries FOLDER: how many were written to its buffers, the overwritten ones included
+entries() {
+	cat "$1"/per_cpu/*/stats | awk '/^(entries|overrun):/ { sum += $2 } END { print sum + 0 }'
+}
