@@ -94,7 +94,7 @@ class _Run:
             self._exercise()
             self._begin(Phase.UNLOAD)
             self._unload()
-        self.evidence.in_use = self._use.stop(self._guest, self.evidence.module)
+        self.evidence.in_use += self._use.stop(self._guest, self.evidence.module)
         self._begin(Phase.INTEGRITY)
         self._integrity()
         if self._guest.machine.shared_uart:
@@ -164,7 +164,7 @@ class _Run:
                 f"the load went well, and /proc/modules has no {evidence.module}, only {', '.join(listed) or 'nothing'}"
             )
         elif evidence.listed:
-            self._use.loaded(guest, evidence.module)
+            evidence.in_use += self._use.loaded(guest, evidence.module)
 
     def _exercise(self) -> None:
         exercise, evidence = self._subject.exercise, self.evidence

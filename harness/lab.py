@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from harness.abi.difference import Difference
 from harness.abi.module_file import read_module
 from harness.architectures import X86_64
 from harness.boards import Board, Channel
 from harness.cell import Subject, run_cell
-from harness.detect.evidence import Evidence
+from harness.detect.evidence import Evidence, Phase
 from harness.detect.verdict import Verdict, Word, judge
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
@@ -27,7 +28,7 @@ from harness.kernel.build import Kernel, build_kernel, find_kernel
 from harness.kernel.config import KernelSpec, distinct
 from harness.kernel.modules import build_modules
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is_known
-from harness.layouts import explain_breakage
+from harness.layouts import explain_breakage, layout_difference
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
 from harness.progress import say
@@ -91,7 +92,7 @@ class Lab:
         self._unbuildable: dict[str, ModcompatError] = {}
         self._places: dict[tuple[str, str], _Place] = {}
         self._proofs: dict[tuple[str, str], Proof] = {}
-        self._explanations: dict[str, list[str]] = {}
+        self._differences: dict[str, Difference] = {}
         self._controls: dict[tuple[str, str, str], CellResult] = {}
         self._ending = ExitStack()
         self._scratch = self._ending.enter_context(self.store.scratch())
@@ -156,7 +157,7 @@ class Lab:
                 reason = f"always on: nothing to break; {result.verdict.reason}"
                 return replace(result, verdict=replace(result.verdict, reason=reason))
         elif result.verdict.word is not Word.CLEAN:
-            result.evidence.explanation = self._explanation(cell)
+            result.evidence.explanation = self._explanation(result)
         return result
 
     def guest(self, board: Board, variant: Variant) -> Guest:
@@ -194,11 +195,14 @@ class Lab:
         evidence = Evidence(module=cell.module.name, obstacles=[obstacle])
         return CellResult(cell, judge(evidence), evidence, self.kernel(cell.board, cell.variant).release)
 
-    def _explanation(self, cell: Cell) -> list[str]:
+    def _explanation(self, result: CellResult) -> list[str]:
+        cell = result.cell
         spec = self._spec(cell.board, cell.variant)
-        if spec.label not in self._explanations:
-            self._explanations[spec.label] = explain_breakage(spec.production, spec, self.store)
-        return self._explanations[spec.label]
+        if spec.label not in self._differences:
+            self._differences[spec.label] = layout_difference(spec.production, spec, self.store)
+        touches = load_exercise(cell.module.exercise).touches if cell.module.exercise else ()
+        in_use = result.verdict.phase is Phase.EXERCISE
+        return explain_breakage(self._differences[spec.label], touches, in_use=in_use)
 
     def _spec(self, board: Board, variant: Variant) -> KernelSpec:
         """The kernel of a variant: production itself where the feature changes nothing."""

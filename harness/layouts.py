@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,21 +22,27 @@ _READER = 1  # raise when what is read of the probe changes
 
 
 # Where the loader reads what a module brought with it: kernel/module/main.c, do_init_module() and delete_module().
-_LOADER_READS = ("init", "exit")
+_LOADER_READS = ("struct module.init", "struct module.exit")
+_CAUSES = 8  # that an explanation lists
 
 
-def explain_breakage(production: KernelSpec, other: KernelSpec, store: Store) -> list[str]:
-    """What moved under a module that was built for production: struct module first, then each cause.
+def layout_difference(production: KernelSpec, other: KernelSpec, store: Store) -> Difference:
+    """What moved between two kernels, of everything that modules can see."""
+    return Difference(kernel_layouts(production, store), kernel_layouts(other, store))
 
-    Derived from the layouts of both kernels, a line each.
+
+def explain_breakage(difference: Difference, touches: Iterable[str], *, in_use: bool) -> list[str]:
+    """What moved under a module that was built for production, a line each; derived from the layouts.
+
+    touches: structures and members that the module is known to use. in_use: it broke when it was put to use,
+    so these come first; else what the loader reads does. The causes of everything that moved follow.
     """
-    difference = Difference(kernel_layouts(production, store), kernel_layouts(other, store))
-    moved = [difference.explain("struct module", member) for member in _LOADER_READS]
-    causes = [
-        f"{difference.changes[cause].title}, with {len(victims)} that embed it"
-        for cause, victims in difference.causes.items()
-    ]
-    return [line for line in (*moved, *causes) if line]
+    loader = [difference.explain_place(place) for place in _LOADER_READS]
+    touched = [difference.explain_place(place) for place in touches]
+    moved = [*touched, *loader] if in_use else [*loader, *touched]
+    causes = [difference.summary(cause) for cause in difference.causes]
+    more = [f"and {len(causes) - _CAUSES} more causes"] if len(causes) > _CAUSES else []
+    return list(dict.fromkeys(line for line in (*moved, *causes[:_CAUSES], *more) if line))
 
 
 def kernel_layouts(spec: KernelSpec, store: Store) -> dict[str, Layout]:

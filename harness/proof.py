@@ -14,15 +14,18 @@ from harness.detect.evidence import Check
 from harness.detect.scan import scan
 from harness.features import Feature
 from harness.guest.guest import Guest
+from harness.guest.shell import Output
 from harness.kernel.build import Kernel
 from harness.kernel.config import parse
 from harness.kernel.modules import build_modules
+from harness.paths import IMAGES
 from harness.store import Store
 
 FOLDER = "proof"  # in the guest
 _PATIENCE = 30.0  # seconds for a proof: kmemleak wants objects older than 5 seconds
 _LIVE = re.compile(r"^live (\S+) (ok|FAILED) ?(.*)$", re.MULTILINE)
 _SCRIPTS = ("live", "after")
+_SHARED = IMAGES / "proof/live.sh"  # what the scripts have in common
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Proof:
 
 def proof_files(feature: Feature, kernel: Kernel, store: Store) -> dict[str, Path]:
     """What a guest needs for the proof of a feature: path in the guest -> file."""
-    files: dict[str, Path] = {}
+    files = {f"{FOLDER}/{_SHARED.name}": _SHARED}
     for part in feature.proofs():
         if (part.proof / "Kbuild").is_file():
             built = build_modules(part.proof, kernel, store)
@@ -93,26 +96,28 @@ class InUse:
                 return f"{name} could not be put to use: {output.text.strip() or f'exit status {output.status}'}"
         return ""
 
-    def loaded(self, guest: Guest, module: str) -> None:
-        """Tell it that a module was loaded."""
-        for name in self.names:
-            guest.run(_command(name, "loaded", module), _PATIENCE)
+    def loaded(self, guest: Guest, module: str) -> list[Check]:
+        """Tell it that a module was loaded: what each part saw of that."""
+        return [check for name in self.names for check in _seen(guest.run(_command(name, "loaded", module), _PATIENCE))]
 
     def stop(self, guest: Guest, module: str) -> list[Check]:
         """End its use: what each part saw, at least one answer a part."""
         checks: list[Check] = []
         for name in self.names:
             output = guest.run(_command(name, "stop", module), _PATIENCE)
-            answers = [
-                Check(f"{name}: {what}", held == "ok", detail.strip())
-                for what, held, detail in _LIVE.findall(output.text.replace("\r", ""))
+            checks += _seen(output) or [
+                Check(name, held=False, detail=f"said nothing of use: {output.text.strip()[:200]}")
             ]
-            checks += answers or [Check(name, held=False, detail=f"said nothing of use: {output.text.strip()[:200]}")]
         return checks
 
 
 def _command(name: str, *words: str) -> str:
     return " ".join(["sh", f"/{FOLDER}/{name}/live", *words]).strip()
+
+
+def _seen(output: Output) -> list[Check]:
+    found = _LIVE.findall(output.text.replace("\r", ""))
+    return [Check(what, held == "ok", detail.strip()) for what, held, detail in found]
 
 
 def _used(guest: Guest, part: Feature) -> Proof:

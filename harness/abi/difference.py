@@ -89,6 +89,33 @@ class Difference:
             chain.append(next(inner for inner in self._embedded(chain[-1]) if inner not in chain))
         return chain
 
+    def find(self, name: str) -> Change | None:
+        """The change of a structure that a person may mean by a name."""
+        return self.changes.get(name) or next((it for it in self.changes.values() if it.is_called(name)), None)
+
+    def explain_place(self, place: str) -> str:
+        """Why a structure ("struct mutex") or a member ("struct module.init") changed; "" when it did not."""
+        name, _, member = place.partition(".")
+        change = self.find(name)
+        if change is None:
+            return ""
+        return self.explain(change.name, member) if member else f"{change.title}{self._because(change.name)}"
+
+    def summary(self, cause: str) -> str:
+        """A cause in one line: what it gained, what that moved, and how many structures embed it."""
+        change, victims = self.changes[cause], self.causes[cause]
+        text = change.title
+        for entries, verb in ((change.added, "came"), (change.removed, "went")):
+            if entries:
+                more = f" and {len(entries) - 3} more" if len(entries) > 3 else ""
+                text += f": {', '.join(entry.name for entry in entries[:3])}{more} {verb}"
+        if change.shifts:
+            first = change.shifts[0].first
+            text += f", {first.name} 0x{first.offset:x} → 0x{first.offset + change.shifts[0].by:x}"
+            count = sum(shift.count for shift in change.shifts)
+            text += f" and {count - 1} more members moved" if count > 1 else " moved"
+        return f"{text}; {len(victims)} more embed it" if victims else text
+
     def explain(self, name: str, member: str) -> str:
         """Why a member stands elsewhere, in one sentence; "" when it does not."""
         change = self.changes.get(name)

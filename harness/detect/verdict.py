@@ -5,7 +5,7 @@ one phase the guest's end says more than what the kernel reported before it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.detect.evidence import Check, Evidence, Loss, Phase
@@ -30,19 +30,22 @@ class Word(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
+    """phase: where it went wrong first, None where nothing did."""
+
     word: Word
     reason: str
+    phase: Phase | None = None
 
 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict that the evidence supports. CLEAN only when every proof is there."""
     if evidence.obstacles:
         return Verdict(Word.INVALID, "; ".join(evidence.obstacles))
-    found = [verdict for phase in Phase if (verdict := _phase(evidence, phase))]
+    found = [replace(verdict, phase=phase) for phase in Phase if (verdict := _phase(evidence, phase))]
     if found:
         first, *rest = found
         later = "".join(f"; then {other.word}: {other.reason}" for other in rest)
-        return Verdict(first.word, first.reason + later)
+        return replace(first, reason=first.reason + later)
     missing = _missing(evidence)
     if missing:
         return Verdict(Word.INVALID, "no proof that " + ", that ".join(missing))
@@ -139,7 +142,9 @@ def _missing(evidence: Evidence) -> list[str]:
 def _summary(evidence: Evidence) -> str:
     ran = [text for text, present in (("init", evidence.has_init), ("exit", evidence.has_exit)) if present]
     checks = f"{len(evidence.checks)} checks held" if evidence.checks else f"no checks ({evidence.exercise})"
-    return f"{' and '.join(ran) or 'nothing'} ran, {checks}, no report, {len(evidence.integrity)} memory checks clean"
+    used = f", {' and '.join(evidence.used)} in use" if evidence.used else ""
+    clean = f"no report, {len(evidence.integrity)} memory checks clean"
+    return f"{' and '.join(ran) or 'nothing'} ran, {checks}{used}, {clean}"
 
 
 def _unheld(word: Word, checks: list[Check]) -> Verdict | None:
