@@ -1,7 +1,8 @@
 """Exercises: the conversation that makes a module work, and the answers it must give.
 
 An exercise is a Python file with a function `exercise(bench)`. It may also define ANNOUNCES, the words that
-the module must print to the kernel log: {"init": "my_driver: probed", "exit": "my_driver: removed"}.
+the module must print to the kernel log: {"init": "my_driver: probed", "exit": "my_driver: removed"}, and
+PARAMETERS, what to load the module with when the user gives nothing: "debug=1 name=x".
 docs/exercises.md shows how to write one.
 """
 
@@ -99,11 +100,12 @@ def _answers(log: str) -> dict[str, tuple[bool, str]]:
 
 @dataclass(frozen=True)
 class Exercise:
-    """A loaded exercise. announces: phase ("init", "exit") -> words in the kernel log."""
+    """A loaded exercise. announces: phase ("init", "exit") -> words in the kernel log. parameters: for the load."""
 
     path: Path
     run: Callable[[Bench], None]
     announces: dict[str, str] = field(default_factory=dict)
+    parameters: str = ""
 
 
 def load_exercise(path: Path) -> Exercise:
@@ -120,11 +122,14 @@ def load_exercise(path: Path) -> Exercise:
         ) from error
     run = getattr(module, "exercise", None)
     announces = getattr(module, "ANNOUNCES", {})
+    parameters = getattr(module, "PARAMETERS", "")
     if not callable(run):
         raise ModcompatError(f"{path} has no function `exercise(bench)`", next_step="docs/exercises.md has examples")
     if not isinstance(announces, dict) or not set(announces) <= {"init", "exit"}:
         raise ModcompatError(f'{path}: ANNOUNCES must be a dictionary with "init", "exit" or both')
-    return Exercise(path, run, announces)
+    if not isinstance(parameters, str):
+        raise ModcompatError(f"{path}: PARAMETERS must be a text, as insmod takes it")
+    return Exercise(path, run, announces, parameters)
 
 
 def explain(error: BaseException, path: Path) -> str:

@@ -179,7 +179,8 @@ class Lab:
     def _judge(self, cell: Cell, place: _Place, proof: Proof, use: InUse) -> CellResult:
         file = place.files[cell.module.name]
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
-        subject = Subject(read_module(file), place.paths[cell.module.name], cell.module.parameters, exercise)
+        parameters = cell.module.parameters or (exercise.parameters if exercise else "")
+        subject = Subject(read_module(file), place.paths[cell.module.name], parameters, exercise)
         evidence = run_cell(place.guest, subject, use, title=cell.id, feature_proof=proof.text)
         guest = place.guest
         log = guest.console.read(guest.log_start)

@@ -17,6 +17,7 @@ from harness.guest.shell import Output
         ("import nowhere_to_be_found\n", "ModuleNotFoundError"),
         ("x = 1\n", "no function"),
         ("ANNOUNCES = ['init']\ndef exercise(bench): pass\n", "ANNOUNCES"),
+        ("PARAMETERS = {'a': 1}\ndef exercise(bench): pass\n", "PARAMETERS"),
         ("raise RuntimeError('at once')\n", "line 1"),
     ],
 )
