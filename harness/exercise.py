@@ -2,7 +2,8 @@
 
 An exercise is a Python file with a function `exercise(bench)`. It may also define ANNOUNCES, the words that
 the module must print to the kernel log: {"init": "my_driver: probed", "exit": "my_driver: removed"}, and
-PARAMETERS, what to load the module with when the user gives nothing: "debug=1 name=x".
+PARAMETERS, what to load the module with when the user gives nothing: "debug=1 name=x"; and TOUCHES, the structures
+and members that the module uses, which explain its breakage if they moved: ["struct mutex", "struct file.f_pos"].
 docs/exercises.md shows how to write one.
 """
 
@@ -100,12 +101,16 @@ def _answers(log: str) -> dict[str, tuple[bool, str]]:
 
 @dataclass(frozen=True)
 class Exercise:
-    """A loaded exercise. announces: phase ("init", "exit") -> words in the kernel log. parameters: for the load."""
+    """A loaded exercise. announces: phase ("init", "exit") -> words in the kernel log. parameters: for the load.
+
+    touches: structures ("struct mutex") and members ("struct file.f_pos") that the module uses.
+    """
 
     path: Path
     run: Callable[[Bench], None]
     announces: dict[str, str] = field(default_factory=dict)
     parameters: str = ""
+    touches: tuple[str, ...] = ()
 
 
 def load_exercise(path: Path) -> Exercise:
@@ -123,13 +128,16 @@ def load_exercise(path: Path) -> Exercise:
     run = getattr(module, "exercise", None)
     announces = getattr(module, "ANNOUNCES", {})
     parameters = getattr(module, "PARAMETERS", "")
+    touches = getattr(module, "TOUCHES", ())
     if not callable(run):
         raise ModcompatError(f"{path} has no function `exercise(bench)`", next_step="docs/exercises.md has examples")
     if not isinstance(announces, dict) or not set(announces) <= {"init", "exit"}:
         raise ModcompatError(f'{path}: ANNOUNCES must be a dictionary with "init", "exit" or both')
     if not isinstance(parameters, str):
         raise ModcompatError(f"{path}: PARAMETERS must be a text, as insmod takes it")
-    return Exercise(path, run, announces, parameters)
+    if isinstance(touches, str) or not all(isinstance(place, str) for place in touches):
+        raise ModcompatError(f'{path}: TOUCHES must be a list of texts like "struct file.f_pos"')
+    return Exercise(path, run, announces, parameters, tuple(touches))
 
 
 def explain(error: BaseException, path: Path) -> str:
