@@ -32,7 +32,7 @@ from harness.layouts import explain_breakage, layout_difference
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
 from harness.progress import say
-from harness.proof import InUse, Proof, proof_files, prove_absent, prove_live, settings_in
+from harness.proof import InUse, Proof, missing_in, proof_files, prove_absent, prove_live, settings_in
 from harness.store import Store
 from harness.variants import Variant
 
@@ -239,7 +239,7 @@ class Lab:
             files[module.name] = built[module.name]
             paths[module.name] = f"modules/{module.name}.ko"
             contents |= {f"modules/{name}.ko": file for name, file in built.items()}
-        if variant.feature:
+        if variant.feature and not missing_in(kernel.config, variant.feature):
             contents |= proof_files(variant.feature, kernel, self.store)
         contents |= {f"tools/{name}": file for name, file in build_tools(board.arch, self.store).items()}
         machine = Machine(

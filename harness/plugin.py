@@ -232,11 +232,14 @@ class _Matrix:
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         if not self._rows:
             return
-        path = write_matrix(self._rows, _run_folder(config))
+        plan: list[Cell] = config.stash[_CELLS]
+        planned = {cell.id: place for place, cell in enumerate(plan)}
+        rows = sorted(self._rows, key=lambda row: planned[row["id"]])
+        path = write_matrix(rows, _run_folder(config))
         terminalreporter.ensure_newline()
         terminalreporter.write_line("")
         width = shutil.get_terminal_size((160, 40)).columns
-        terminalreporter.write(render(self._rows, width=width, colours=bool(terminalreporter.hasmarkup)))
+        terminalreporter.write(render(rows, width=width, colours=bool(terminalreporter.hasmarkup)))
         terminalreporter.write_line(f"matrix: {path}")
 
 

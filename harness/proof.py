@@ -48,6 +48,11 @@ def proof_files(feature: Feature, kernel: Kernel, store: Store) -> dict[str, Pat
     return files
 
 
+def missing_in(config: dict[str, str], feature: Feature) -> list[str]:
+    """The feature's symbols that are off in a configuration."""
+    return [symbol for symbol in feature.symbols if config.get(symbol, "n") == "n"]
+
+
 def settings_in(guest: Guest) -> dict[str, str]:
     """The running kernel's own configuration."""
     return parse(guest.run("zcat /proc/config.gz").text)
@@ -55,8 +60,9 @@ def settings_in(guest: Guest) -> dict[str, str]:
 
 def prove_absent(config: dict[str, str], feature: Feature) -> Proof:
     """That a feature is off in production, whose configuration this is."""
-    on = [symbol for symbol in feature.symbols if config.get(symbol, "n") != "n"]
-    if len(on) == len(feature.symbols):
+    off = missing_in(config, feature)
+    on = [symbol for symbol in feature.symbols if symbol not in off]
+    if not off:
         return Proof(f"{', '.join(on)} on in production as well")
     bases = [symbol for symbol in on if symbol in _always_on(feature)]
     if set(on) - set(bases):
@@ -67,7 +73,7 @@ def prove_absent(config: dict[str, str], feature: Feature) -> Proof:
 
 def prove_live(guest: Guest, config: dict[str, str], feature: Feature) -> Proof:
     """Prove a feature, and each part of it, in a pristine guest that is thrown away. Raises GuestFailure."""
-    off = [symbol for symbol in feature.symbols if config.get(symbol, "n") == "n"]
+    off = missing_in(config, feature)
     if off:
         return Proof("", f"{feature.name} is not live: /proc/config.gz has {', '.join(off)} off")
     seen = []

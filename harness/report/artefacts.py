@@ -59,7 +59,7 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
 
 
 def write_matrix(rows: list[dict[str, Any]], run: Path) -> Path:
-    """Write matrix.json: when it ran, on which kernel and with which compilers, and the cells as they ran."""
+    """Write matrix.json: when it ran, on which kernel and with which compilers, and the cells."""
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]
     facts = {
         "schema": 1,
@@ -82,6 +82,7 @@ def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
         "feature": cell.feature.name,
         "flavour": str(cell.flavour),
         "preemption": str(cell.preemption),
+        "variant": cell.variant.name,
         "module": cell.module.name,
         "verdict": str(result.verdict.word),
         "reason": result.verdict.reason,

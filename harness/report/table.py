@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,19 +17,21 @@ _COLOURS = {
 
 
 def render(rows: Iterable[dict[str, Any]], *, width: int, colours: bool) -> str:
-    """The cells as a table, one line or more a cell."""
+    """The cells as a table, one line or more a cell; a production kernel is shown once, for all its features."""
+    shown = {(row["arch"], row["board"], row["variant"], row["module"]): row for row in rows}
     table = Table(title="module survival", title_justify="left", expand=False)
     for heading in ("board", "module", "kernel", "verdict", "s"):
         table.add_column(heading, no_wrap=True, justify="right" if heading == "s" else "left")
     table.add_column("reason", overflow="fold", ratio=1)
-    for row in rows:
-        kernel = row["flavour"] if row["flavour"] == "production" else f"{row['flavour']}-{row['feature']}"
+    for row in shown.values():
         verdict = Text(row["verdict"], style=_COLOURS.get(row["verdict"], ""))
-        cells = (f"{row['arch']} {row['board']}", row["module"], kernel, verdict, f"{row['seconds']:.1f}")
+        cells = (f"{row['arch']} {row['board']}", row["module"], row["variant"], verdict, f"{row['seconds']:.1f}")
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells), Text(row["reason"]))
     out = io.StringIO()
     console = Console(
         file=out, width=max(width, 100), force_terminal=colours, no_color=not colours or "NO_COLOR" in os.environ
     )
     console.print(table)
+    words = Counter(row["verdict"] for row in shown.values())
+    console.print(f"{len(shown)} cells: {', '.join(f'{count} {word}' for word, count in words.most_common())}")
     return out.getvalue()

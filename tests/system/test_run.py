@@ -14,13 +14,15 @@ from typing import Any
 import psutil
 import pytest
 
+import harness.features
+import harness.variants
 from harness.boards import BOARDS
 from harness.detect.verdict import Word
 from harness.features import FEATURES
 from harness.lab import Lab, Settings
 from harness.modules import shipped
-from harness.paths import MODULES, PROJECT, cache_root
-from harness.plan import Cell, Flavour
+from harness.paths import KCONFIG, MODULES, PROJECT, cache_root
+from harness.plan import Cell, Flavour, Selection
 from harness.variants import PRODUCTION, variant_of
 from tests.system.conftest import SCALE
 
@@ -226,6 +228,21 @@ def test_xdist_workers_share_the_run_folder(tmp_path: Path) -> None:
     status, text = finish(start("--board", "q35", "-n", "2", "--run-dir", tmp_path))
     assert status == 0, text
     assert len(matrix(tmp_path)) == 2 * len(shipped())
+
+
+@pytest.mark.parametrize("name", ["spinlock", "kprobes"])
+def test_a_feature_without_its_kconfig_line_is_not_judged(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kconfig = Path(shutil.copytree(KCONFIG, tmp_path / "kconfig"))
+    (kconfig / "feature" / f"{name}.config").write_text("# somebody has taken the line out\n")
+    for module in (harness.features, harness.variants):
+        monkeypatch.setattr(module, "KCONFIG", kconfig)
+    with Lab(Settings(), shipped()) as lab:
+        cells = Selection((BOARDS["x86_64-q35"],), (FEATURES[name],)).cells([Flavour.STOCK], shipped())
+        verdicts = [lab.run(cell).verdict for cell in cells]
+    assert {verdict.word for verdict in verdicts} == {Word.INVALID}
+    assert all(f"/proc/config.gz has {FEATURES[name].symbols[0]} off" in verdict.reason for verdict in verdicts)
 
 
 def test_no_cell_is_judged_whose_feature_is_not_live() -> None:

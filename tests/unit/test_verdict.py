@@ -58,6 +58,8 @@ def test_every_proof_together_is_clean() -> None:
         {"after": None},
         {"scanned": False},
         {"load": None},
+        {"used": ["ftrace"]},
+        {"used": ["ftrace"], "in_use": [Check("ftrace-graph", held=False)]},
     ],
     ids=lambda change: next(iter(change)),
 )
