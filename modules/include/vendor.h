@@ -94,6 +94,20 @@ static const struct kernel_param_ops vendor_run_ops = {				\
 module_param_cb(run, &vendor_run_ops, NULL, 0200);				\
 MODULE_PARM_DESC(run, "Run a group of checks")
 
+/* A parameter that shows what the function of its name returns. */
+#define VENDOR_SHOWS(name)	module_param_cb(name, &vendor_show_ops, name, 0400)
+
+static inline int vendor_show(char *buffer, const struct kernel_param *parameter)
+{
+	unsigned long (*function)(void) = parameter->arg;
+
+	return sysfs_emit(buffer, "%lu\n", function());
+}
+
+static const struct kernel_param_ops vendor_show_ops __maybe_unused = {
+	.get = vendor_show,
+};
+
 /* The module's init and exit, which announce themselves, around its own. */
 #define VENDOR_MODULE(set_up, tear_down)					\
 static int __init vendor_init(void)						\

@@ -1,0 +1,39 @@
+"""The exercise of the tasks module: task_struct by the module's offsets, by the kernel's, and from user space."""
+
+from harness.exercise import Bench
+
+ANNOUNCES = {"init": "tasks: init", "exit": "tasks: exit"}
+
+PARAMETERS_OF = "/sys/module/tasks/parameters"
+CURRENT = [
+    *(f"ids.{what}" for what in ("pid", "tgid", "struct_pid", "task_of_pid", "struct_tgid", "leader")),
+    *(f"comm.{what}" for what in ("same", "lock", "unlock")),
+    *(f"mm.{what}" for what in ("same", "active", "lock", "stack_area", "of_area", "start_stack", "unlock")),
+    *(f"cred.{what}" for what in ("same", "real", "uid", "egid", "group", "capable", "namespace")),
+    *("fs.umask", "fs.users", "signal.threads", "signal.pending", "signal.pid", "files.users"),
+    *(f"sched.{what}" for what in ("cpu", "mask", "nice", "state", "flags", "start_time", "stack")),
+]
+WALK = [f"walk.{what}" for what in ("self", "first", "alive", "threads", "parents")]
+KTHREAD = [
+    f"kthread.{what}"
+    for what in (
+        "current", "comm", "mm", "flags", "data", "pid", "parent", "cpu", "mask", "nice", "nice_from_outside",
+        "looked", "returned",
+    )
+]  # fmt: skip
+FEW = 3  # kernel threads that may come or go between two looks
+
+
+def exercise(bench: Bench) -> None:
+    bench.module_checks("run", "current", CURRENT)
+    bench.module_checks("run", "walk", WALK)
+    bench.module_checks("run", "kthread", KTHREAD)
+
+    # `ls` has a directory open where `cat` has the parameter.
+    bench.expect("files.open", f"ls /proc/self/fd | wc -l; cat {PARAMETERS_OF}/open_files | cat", "4\n4")
+    bench.expect("files.more", f"cat {PARAMETERS_OF}/open_files 6</dev/null 7</dev/null 9</dev/null | cat", "7")
+    bench.expect("limit.files", f"ulimit -n 77; cat {PARAMETERS_OF}/file_limit", "77")
+    bench.expect("ids.parent", f'sh -c \'[ "$(cat {PARAMETERS_OF}/parent)" = $$ ] && echo mine; true\'', "mine")
+    # The shell reads by itself, so that both look at the same processes.
+    looks = bench.run(f"set -- /proc/[0-9]*; read -r n <{PARAMETERS_OF}/processes; echo $# $n").text.split()
+    bench.check("walk.count", len(looks) == 2 and abs(int(looks[0]) - int(looks[1])) <= FEW, " ".join(looks))

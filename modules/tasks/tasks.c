@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * struct task_struct and what it points to: each member as this module reads
+ * it, by the offset of its headers, against what a function of the kernel says
+ * of the same task.
+ */
+#include "vendor.h"
+
+#include <linux/completion.h>
+#include <linux/cred.h>
+#include <linux/err.h>
+#include <linux/fdtable.h>
+#include <linux/fs_struct.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/magic.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
+#include <linux/ptrace.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/sched/task_stack.h>
+#include <linux/smp.h>
+#include <linux/uaccess.h>
+
+static void check_ids(void)
+{
+	struct pid_namespace *ns = task_active_pid_ns(current);
+	struct pid *pid;
+
+	answer(current->pid, task_pid_nr_ns(current, ns), "ids.pid");
+	answer(current->tgid, task_tgid_nr_ns(current, ns), "ids.tgid");
+	pid = get_task_pid(current, PIDTYPE_PID);
+	answer_pointer(task_pid(current), pid, "ids.struct_pid");
+	answer_pointer(get_pid_task(pid, PIDTYPE_PID), current, "ids.task_of_pid");
+	put_task_struct(current);
+	put_pid(pid);
+	pid = get_task_pid(current, PIDTYPE_TGID);
+	answer_pointer(task_tgid(current), pid, "ids.struct_tgid");
+	put_pid(pid);
+	answer(thread_group_leader(current), true, "ids.leader");
+}
+
+static void check_comm(void)
+{
+	char comm[TASK_COMM_LEN];
+
+	get_task_comm(comm, current);
+	answer(strncmp(current->comm, comm, sizeof(comm)), 0, "comm.same");
+	task_lock(current);
+	answer(spin_is_locked(&current->alloc_lock), true, "comm.lock");
+	task_unlock(current);
+	answer(spin_is_locked(&current->alloc_lock), false, "comm.unlock");
+}
+
+static void check_mm(void)
+{
+	struct mm_struct *mm = get_task_mm(current);
+	unsigned long here = user_stack_pointer(current_pt_regs());
+	struct vm_area_struct *vma;
+
+	answer_pointer(current->mm, mm, "mm.same");
+	answer_pointer(current->active_mm, mm, "mm.active");
+	if (!mm)
+		return;
+	mmap_read_lock(mm);
+	answer(rwsem_is_locked(&mm->mmap_lock), true, "mm.lock");
+	vma = find_vma(mm, here);
+	answer(vma && vma->vm_start <= here && here < vma->vm_end, true, "mm.stack_area");
+	answer_pointer(vma ? vma->vm_mm : NULL, mm, "mm.of_area");
+	answer(mm->start_stack >= here && mm->start_stack < mm->task_size, true, "mm.start_stack");
+	mmap_read_unlock(mm);
+	answer(rwsem_is_locked(&mm->mmap_lock), false, "mm.unlock");
+	mmput(mm);
+}
+
+static void check_cred(void)
+{
+	const struct cred *cred = get_task_cred(current);
+
+	answer_pointer(current_cred(), cred, "cred.same");
+	answer_pointer(current_real_cred(), cred, "cred.real");
+	put_cred(cred);
+	answer(__kuid_val(current_uid()), 0, "cred.uid");
+	answer(__kgid_val(current_egid()), 0, "cred.egid");
+	answer(in_egroup_p(current_fsgid()), true, "cred.group");
+	answer(capable(CAP_SYS_ADMIN) && cap_raised(current_cap(), CAP_SYS_ADMIN), true, "cred.capable");
+	answer_pointer(current_user_ns(), &init_user_ns, "cred.namespace");
+}
+
+static void check_sharing(void)
+{
+	answer(current->fs->umask, current_umask(), "fs.umask");
+	answer(current->fs->users, 1, "fs.users");
+	answer(get_nr_threads(current), 1, "signal.threads");
+	answer(signal_pending(current), false, "signal.pending");
+	answer_pointer(current->signal->pids[PIDTYPE_TGID], task_tgid(current), "signal.pid");
+	answer(atomic_read(&current->files->count), 1, "files.users");
+}
+
+static void check_scheduling(void)
+{
+	int cpu = get_cpu();
+
+	answer(task_cpu(current), cpu, "sched.cpu");
+	answer(cpumask_test_cpu(cpu, current->cpus_ptr), true, "sched.mask");
+	put_cpu();
+	answer(task_nice(current), 0, "sched.nice");
+	answer(READ_ONCE(current->__state), TASK_RUNNING, "sched.state");
+	answer(current->flags & (PF_KTHREAD | PF_EXITING | PF_WQ_WORKER), 0, "sched.flags");
+	answer(current->start_time > 0 && current->start_time <= ktime_get_ns(), true, "sched.start_time");
+	answer(*end_of_stack(current), STACK_END_MAGIC, "sched.stack");
+}
+
+static int run_current(void)
+{
+	check_ids();
+	check_comm();
+	check_mm();
+	check_cred();
+	check_sharing();
+	check_scheduling();
+	return 0;
+}
+
+/* From this process to its parents, and over all processes. */
+
+static int run_walk(void)
+{
+	struct task_struct *task;
+	unsigned int self = 0, first = 0, threads = 0, alive = 0, count = 0;
+
+	rcu_read_lock();
+	for_each_process(task) {
+		count++;
+		self += task == current;
+		first += task->pid == 1 && !strcmp(task->comm, "init");
+		alive += pid_task(task_pid(task), PIDTYPE_PID) == task;
+	}
+	for_each_thread(current, task)
+		threads++;
+	for (task = current; task->pid > 1; task = rcu_dereference(task->real_parent))
+		;
+	rcu_read_unlock();
+	answer(self, 1, "walk.self");
+	answer(first, 1, "walk.first");
+	answer(alive, count, "walk.alive");
+	answer(threads, 1, "walk.threads");
+	answer(task->pid, 1, "walk.parents");
+	return 0;
+}
+
+/* A kernel thread's view of itself. */
+
+struct view {
+	struct task_struct *created;
+	struct completion seen;
+};
+
+static int look(void *data)
+{
+	struct view *view = data;
+
+	answer_pointer(current, view->created, "kthread.current");
+	answer(strcmp(current->comm, KBUILD_MODNAME "/1"), 0, "kthread.comm");
+	answer_pointer(current->mm, NULL, "kthread.mm");
+	answer(!!(current->flags & PF_KTHREAD), true, "kthread.flags");
+	answer_pointer(kthread_data(current), data, "kthread.data");
+	answer(task_pid_nr(current), task_pid_vnr(current), "kthread.pid");
+	answer(task_ppid_nr(current), 2, "kthread.parent");
+	answer(raw_smp_processor_id(), 1, "kthread.cpu");
+	answer(cpumask_equal(current->cpus_ptr, cpumask_of(1)) && current->nr_cpus_allowed == 1, true, "kthread.mask");
+	answer(task_nice(current), 5, "kthread.nice");
+	complete(&view->seen);
+	set_current_state(TASK_INTERRUPTIBLE);
+	while (!kthread_should_stop()) {
+		schedule();
+		set_current_state(TASK_INTERRUPTIBLE);
+	}
+	__set_current_state(TASK_RUNNING);
+	return 42;
+}
+
+static int run_kthread(void)
+{
+	struct view view = { .seen = COMPLETION_INITIALIZER_ONSTACK(view.seen) };
+
+	view.created = kthread_create(look, &view, KBUILD_MODNAME "/1");
+	if (IS_ERR(view.created))
+		return PTR_ERR(view.created);
+	kthread_bind(view.created, 1);
+	set_user_nice(view.created, 5);
+	answer(task_nice(view.created), 5, "kthread.nice_from_outside");
+	wake_up_process(view.created);
+	answer(wait_for_completion_timeout(&view.seen, 5 * HZ) > 0, true, "kthread.looked");
+	answer(kthread_stop(view.created), 42, "kthread.returned");
+	return 0;
+}
+
+/* For comparison with what user space knows of the process that reads. */
+
+static int count_one(const void *count, struct file *file, unsigned int fd)
+{
+	++*(unsigned long *)count;
+	return 0;
+}
+
+static unsigned long open_files(void)
+{
+	unsigned long count = 0;
+
+	iterate_fd(current->files, 0, count_one, &count);
+	return count;
+}
+VENDOR_SHOWS(open_files);
+
+static unsigned long file_limit(void)
+{
+	return rlimit(RLIMIT_NOFILE);
+}
+VENDOR_SHOWS(file_limit);
+
+static unsigned long parent(void)
+{
+	return task_ppid_nr(current);
+}
+VENDOR_SHOWS(parent);
+
+static unsigned long processes(void)
+{
+	struct task_struct *task;
+	unsigned long count = 0;
+
+	rcu_read_lock();
+	for_each_process(task)
+		count++;
+	rcu_read_unlock();
+	return count;
+}
+VENDOR_SHOWS(processes);
+
+VENDOR_GROUPS(
+	{ "current", run_current },
+	{ "walk", run_walk },
+	{ "kthread", run_kthread },
+);
+
+VENDOR_MODULE(no_set_up, no_tear_down);
+MODULE_DESCRIPTION("Vendor module that looks at tasks");
