@@ -63,23 +63,23 @@ class Bench:
             name, held, "" if held else f"`{command}` -> {output.status}: {output.text[:120]!r}, not {wanted!r}"
         )
 
-    def parameter(self, name: str, value: str) -> Output:
-        """Write a parameter of the module through sysfs."""
-        return self.run(f"echo {value} >/sys/module/{self.module}/parameters/{name}")
+    def parameter(self, name: str, value: str, module: str = "") -> Output:
+        """Write a parameter of the module, or of another one, through sysfs."""
+        return self.run(f"echo {value} >/sys/module/{module or self.module}/parameters/{name}")
 
     def log(self) -> str:
         """The kernel log since the guest was pristine, as text."""
         return self._log()
 
-    def module_checks(self, parameter: str, group: str, names: Iterable[str]) -> None:
-        """Have the module run a group of its own checks, and require an answer for each name.
+    def module_checks(self, parameter: str, group: str, names: Iterable[str], module: str = "") -> None:
+        """Have the module, or another one, run a group of its own checks, and require an answer for each name.
 
         The module prints "check NAME ok" or "check NAME FAILED ..." to the kernel log. A check without an
         answer did not hold.
         """
         started, seen = len(self.log()), len(self._unread())
         try:
-            output = self.parameter(parameter, group)
+            output = self.parameter(parameter, group, module)
             answers = _answers(self.log()[started:])
         except BaseException:
             # The guest is lost or faulty: what was answered until then still counts.

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef HOLDERS_H
+#define HOLDERS_H
+
+int holders_square(int number);
+
+#endif
