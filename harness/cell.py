@@ -125,6 +125,8 @@ class _Run:
         for report in scan(log):
             phases = [phase for phase, begin in self._starts.items() if begin <= start + report.start]
             evidence.reports.setdefault(phases[-1] if phases else Phase.LOAD, []).append(report)
+        if self._subject.exercise and Phase.EXERCISE in self._starts:
+            evidence.set_apart(self._subject.exercise.awaits)
         evidence.scanned = self._end is not None
         evidence.initcall = find_initcall(log, evidence.module)
         if self._subject.exercise:

@@ -1,8 +1,9 @@
-"""Exercises: the conversation that makes a module work, and the answers it must give.
+r"""Exercises: the conversation that makes a module work, and the answers it must give.
 
 An exercise is a Python file with a function `exercise(bench)`. It may also define ANNOUNCES, the words that
 the module must print to the kernel log: {"init": "my_driver: probed", "exit": "my_driver: removed"}, and
-PARAMETERS, what to load the module with when the user gives nothing: "debug=1 name=x"; and TOUCHES, the structures
+PARAMETERS, what to load the module with when the user gives nothing: "debug=1 name=x". EXPECTS names warnings
+that the exercise provokes: [{"kind": "warning", "title": r"at my_driver\.c:\d+ my_probe"}]. TOUCHES names structures
 and members that the module uses, which explain its breakage if they moved: ["struct mutex", "struct file.f_pos"].
 docs/exercises.md shows how to write one.
 """
@@ -15,10 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.detect.evidence import Check
+from harness.detect.evidence import Awaited, Check
+from harness.detect.kinds import KINDS, Severity
 from harness.errors import ModcompatError
 from harness.guest.shell import Output
 
+_WARNINGS = {kind.name for kind in KINDS if kind.severity is Severity.WARNING}
 _ANSWER = re.compile(r"check (\S+) (ok|FAILED)(?: (.*))?$")
 
 
@@ -104,6 +107,7 @@ class Exercise:
     """A loaded exercise. announces: phase ("init", "exit") -> words in the kernel log. parameters: for the load.
 
     touches: structures ("struct mutex") and members ("struct file.f_pos") that the module uses.
+    awaits: warnings that it provokes.
     """
 
     path: Path
@@ -111,6 +115,7 @@ class Exercise:
     announces: dict[str, str] = field(default_factory=dict)
     parameters: str = ""
     touches: tuple[str, ...] = ()
+    awaits: tuple[Awaited, ...] = ()
 
 
 def load_exercise(path: Path) -> Exercise:
@@ -137,7 +142,26 @@ def load_exercise(path: Path) -> Exercise:
         raise ModcompatError(f"{path}: PARAMETERS must be a text, as insmod takes it")
     if isinstance(touches, str) or not all(isinstance(place, str) for place in touches):
         raise ModcompatError(f'{path}: TOUCHES must be a list of texts like "struct file.f_pos"')
-    return Exercise(path, run, announces, parameters, tuple(touches))
+    awaits = _awaited(path, getattr(module, "EXPECTS", []))
+    return Exercise(path, run, announces, parameters, tuple(touches), awaits)
+
+
+def _awaited(path: Path, expects: Any) -> tuple[Awaited, ...]:
+    try:
+        awaited = tuple(Awaited(**entry) for entry in expects)
+        for entry in awaited:
+            re.compile(entry.title)
+    except (TypeError, re.error) as error:
+        raise ModcompatError(
+            f'{path}: EXPECTS must be a list of {{"kind": ..., "title": a regular expression}}', details=str(error)
+        ) from error
+    strange = [entry.kind for entry in awaited if entry.kind not in _WARNINGS]
+    if strange:
+        raise ModcompatError(
+            f"{path}: EXPECTS has {', '.join(strange)}, and only warnings can be expected",
+            next_step=f"kinds of warnings: {', '.join(sorted(_WARNINGS))}",
+        )
+    return awaited
 
 
 def explain(error: BaseException, path: Path) -> str:

@@ -1,5 +1,7 @@
 """What a run left behind: everything a verdict may be derived from, and nothing else."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -30,6 +32,17 @@ class Check:
     name: str
     held: bool
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """A warning that the exercise provokes on purpose: a kind, and a pattern that is found in its title."""
+
+    kind: str
+    title: str
+
+    def is_seen_in(self, report: Report) -> bool:
+        return report.kind == self.kind and re.search(self.title, report.title) is not None
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,7 @@ class Evidence:
     before: Counters | None = None
     after: Counters | None = None
     reports: dict[Phase, list[Report]] = field(default_factory=dict)
+    awaited: list[Report] = field(default_factory=list)  # reports that the exercise provoked on purpose
     scanned: bool = False  # the whole log, from the first mark to the last, was read and scanned
     loss: GuestLoss | None = None
     commands: list[Command] = field(default_factory=list)
@@ -95,6 +109,17 @@ class Evidence:
     qmp_events: list[str] = field(default_factory=list)
     weak: list[str] = field(default_factory=list)  # what makes this evidence weaker than usual
     seconds: float = 0.0
+
+    def set_apart(self, awaits: Iterable[Awaited]) -> None:
+        """Take awaited reports out of those that tell of damage. That each appeared, once, is a check."""
+        reports = self.reports.get(Phase.EXERCISE, [])
+        for awaited in awaits:
+            found = [report for report in reports if awaited.is_seen_in(report)]
+            if found:
+                reports.remove(found[0])
+                self.awaited.append(found[0])
+            seen = "" if len(found) == 1 else f"{len(found)} reports like {awaited.title!r}"
+            self.checks.append(Check(f"awaited {awaited.kind}", len(found) == 1, seen))
 
     def all_reports(self) -> list[Report]:
         return [report for phase in Phase for report in self.reports.get(phase, [])]

@@ -12,7 +12,8 @@ from harness.detect.evidence import Check, Evidence, Loss, Phase
 from harness.detect.kinds import Severity
 from harness.detect.scan import Report
 
-_TAINT_DAMAGE = {1 << 5: "B (bad page or slab)", 1 << 7: "D (died)", 1 << 9: "W (warning)", 1 << 14: "L (soft lockup)"}
+_WARNED = 1 << 9
+_TAINT_DAMAGE = {1 << 5: "B (bad page or slab)", 1 << 7: "D (died)", _WARNED: "W (warning)", 1 << 14: "L (soft lockup)"}
 
 
 class Word(StrEnum):
@@ -99,14 +100,15 @@ def _unload(evidence: Evidence) -> Verdict | None:
 def _integrity(evidence: Evidence) -> Verdict | None:
     before, after = evidence.before, evidence.after
     if before and after:
-        rose = [text for bit, text in _TAINT_DAMAGE.items() if after.taint & ~before.taint & bit]
+        known = before.taint | (_WARNED if evidence.awaited else 0)
+        rose = [text for bit, text in _TAINT_DAMAGE.items() if after.taint & ~known & bit]
         rose += [
             f"{name} count {old} -> {new}"
-            for name, old, new in (
-                ("warn", before.warnings, after.warnings),
-                ("oops", before.oopses, after.oopses),
+            for name, old, new, awaited in (
+                ("warn", before.warnings, after.warnings, len(evidence.awaited)),
+                ("oops", before.oopses, after.oopses, 0),
             )
-            if old is not None and new is not None and new > old
+            if old is not None and new is not None and new > old + awaited
         ]
         if rose and not evidence.all_reports():
             return Verdict(Word.SPLAT, f"the kernel counted damage that no report was found for: {', '.join(rose)}")
@@ -143,7 +145,8 @@ def _summary(evidence: Evidence) -> str:
     ran = [text for text, present in (("init", evidence.has_init), ("exit", evidence.has_exit)) if present]
     checks = f"{len(evidence.checks)} checks held" if evidence.checks else f"no checks ({evidence.exercise})"
     used = f", {' and '.join(evidence.used)} in use" if evidence.used else ""
-    clean = f"no report, {len(evidence.integrity)} memory checks clean"
+    reports = "only the awaited report" if evidence.awaited else "no report"
+    clean = f"{reports}, {len(evidence.integrity)} memory checks clean"
     return f"{' and '.join(ran) or 'nothing'} ran, {checks}{used}, {clean}"
 
 

@@ -33,7 +33,7 @@ def exercise(bench: Bench) -> None:
     bench.expect("files.open", f"ls /proc/self/fd | wc -l; cat {PARAMETERS_OF}/open_files | cat", "4\n4")
     bench.expect("files.more", f"cat {PARAMETERS_OF}/open_files 6</dev/null 7</dev/null 9</dev/null | cat", "7")
     bench.expect("limit.files", f"ulimit -n 77; cat {PARAMETERS_OF}/file_limit", "77")
-    bench.expect("ids.parent", f'sh -c \'[ "$(cat {PARAMETERS_OF}/parent)" = $$ ] && echo mine; true\'', "mine")
+    bench.expect("ids.parent", f"sh -c '[ \"$(cat {PARAMETERS_OF}/parent)\" = $$ ] && echo mine; true'", "mine")
     # The shell reads by itself, so that both look at the same processes.
     looks = bench.run(f"set -- /proc/[0-9]*; read -r n <{PARAMETERS_OF}/processes; echo $# $n").text.split()
     bench.check("walk.count", len(looks) == 2 and abs(int(looks[0]) - int(looks[1])) <= FEW, " ".join(looks))

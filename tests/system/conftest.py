@@ -11,10 +11,12 @@ from harness.boards import BOARDS, Board
 from harness.guest.guest import Guest, Timing
 from harness.kernel.modules import build_modules
 from harness.lab import Lab, Settings
-from harness.modules import VendorModule, shipped
+from harness.modules import VendorModule
+from harness.paths import MODULES
 from harness.variants import PRODUCTION
 
 FAULTY = Path(__file__).parent / "faulty"
+LOCKS = MODULES / "locks"
 SCALE = float(os.environ.get("MODCOMPAT_TIMEOUT_SCALE", "1"))
 TIMING = Timing(command=8.0, late=2.0).scaled(SCALE)
 GUESTS = ("x86_64-q35", "arm-virt", "arm64-virt")
@@ -28,8 +30,7 @@ class Bench:
         with Lab(Settings(), []) as builder:
             production = builder.kernel(board, PRODUCTION)
             self.files = build_modules(FAULTY, production, builder.store)
-            source = next(module.source for module in shipped() if module.source)
-            self.files |= build_modules(source, production, builder.store)
+            self.files |= build_modules(LOCKS, production, builder.store)
         self.lab = Lab(Settings(timing=TIMING), [VendorModule(name, file=file) for name, file in self.files.items()])
         self.guest: Guest = self.lab.guest(board, PRODUCTION)
         self.folder = folder
@@ -63,8 +64,7 @@ def module_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str
         folder = tmp_path_factory.mktemp(board.arch.name)
         with Lab(Settings(), []) as lab:
             built = build_modules(FAULTY, lab.kernel(board, PRODUCTION), lab.store)
-            (source,) = [module.source for module in shipped() if module.source and module.name == "locks"]
-            built |= build_modules(source, lab.kernel(board, PRODUCTION), lab.store)
+            built |= build_modules(LOCKS, lab.kernel(board, PRODUCTION), lab.store)
             release = lab.kernel(board, PRODUCTION).release.encode()
         whole = built["locks"].read_bytes()
         made = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.detect.evidence import Check, Command, Counters, Evidence, GuestLoss, Loss, Phase
+from harness.detect.evidence import Awaited, Check, Command, Counters, Evidence, GuestLoss, Loss, Phase
 from harness.detect.initcalls import InitCall
 from harness.detect.kinds import Severity
 from harness.detect.scan import Report
@@ -102,6 +102,47 @@ def test_what_went_wrong_first_is_the_verdict_and_the_rest_is_told() -> None:
     verdict = judge(clean(initcall=None, reports={Phase.EXERCISE: [report()]}))
     assert verdict.word is Word.INERT
     assert "then SPLAT: BUG: it broke" in verdict.reason
+
+
+WARNED = report(Severity.WARNING, "warning", "WARNING: CPU: 0 PID: 1 at x.c:7 x_f+0x1/0x2 [x]")
+AWAITED = Awaited("warning", r"at x\.c:\d+ x_f\+")
+
+
+def with_warnings(*reports: Report, counted: int) -> Evidence:
+    evidence = clean(
+        checks=[Check("heap", held=True)],
+        reports={Phase.EXERCISE: list(reports)},
+        after=Counters(4096 | 1 << 9, counted, 0),
+    )
+    evidence.set_apart([AWAITED])
+    return evidence
+
+
+def test_an_awaited_warning_is_no_damage() -> None:
+    verdict = judge(with_warnings(WARNED, counted=1))
+    assert verdict.word is Word.CLEAN
+    assert "only the awaited report" in verdict.reason
+
+
+def test_an_awaited_warning_that_does_not_come_is_a_failed_check() -> None:
+    verdict = judge(replace(with_warnings(counted=0), after=Counters(4096, 0, 0)))
+    assert verdict.word is Word.CORRUPTED
+    assert "awaited warning" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "others",
+    [[WARNED], [report(Severity.WARNING, "warning", "WARNING: at y.c:7 y_f")], [report(title="BUG: x.c:7 x_f+")]],
+    ids=["again", "another", "fault"],
+)
+def test_only_one_report_is_awaited(others: list[Report]) -> None:
+    assert judge(with_warnings(WARNED, *others, counted=2)).word is Word.SPLAT
+
+
+def test_warnings_are_counted_beyond_the_awaited_one() -> None:
+    verdict = judge(with_warnings(WARNED, counted=2))
+    assert verdict.word is Word.SPLAT
+    assert "warn count 0 -> 2" in verdict.reason
 
 
 def test_a_panic_is_a_death_and_not_only_a_splat() -> None:

@@ -1,0 +1,15 @@
+"""The exercise of the warning module: one warning, on purpose, with the right file, line and function."""
+
+import re
+
+from harness.exercise import Bench
+
+ANNOUNCES = {"init": "warning: init", "exit": "warning: exit"}
+EXPECTS = [{"kind": "warning", "title": r"at \S*warning\.c:\d+ misbehave\+\S+ \[warning\]"}]
+
+
+def exercise(bench: Bench) -> None:
+    bench.module_checks("run", "warn", ["warn.first", "warn.second"])
+    told = re.findall(r"WARNING: .* at \S*warning\.c:(\d+) misbehave\+", bench.log())
+    bench.check("warn.once", len(told) == 1, f"told {len(told)} times")
+    bench.expect("warn.line", "cat /sys/module/warning/parameters/line", " ".join(told))

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The table of bugs: a warning is a trap, or a call, whose file and line the
+ * kernel finds in a section of the module. It is told once, and the module
+ * knows the line by itself.
+ */
+#include "vendor.h"
+
+#include <linux/bug.h>
+
+static unsigned int line = 1;
+module_param(line, uint, 0444);
+
+static noinline bool misbehave(void)
+{
+	line = __LINE__ + 1;
+	return WARN_ON_ONCE(true);
+}
+
+static int run_warn(void)
+{
+	answer(misbehave(), true, "warn.first");
+	answer(misbehave(), true, "warn.second");
+	return 0;
+}
+
+VENDOR_GROUPS(
+	{ "warn", run_warn },
+);
+
+VENDOR_MODULE(no_set_up, no_tear_down);
+MODULE_DESCRIPTION("Vendor module that warns, once");
