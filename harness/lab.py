@@ -13,6 +13,7 @@ from harness.architectures import X86_64
 from harness.boards import Board, Channel
 from harness.cell import Subject, run_cell
 from harness.detect.evidence import Evidence, Phase
+from harness.detect.scan import reports_fault
 from harness.detect.verdict import Verdict, Word, judge
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
@@ -256,6 +257,7 @@ class Lab:
         state = copy_state(snapshot.state, folder) if snapshot.state else empty_state(folder)
         guest = Guest(machine, folder=folder, console=folder / "console.log", state=state, timing=timing)
         guest.obstacle = snapshot.obstacle
+        guest.is_fault = reports_fault
         guest.symbols = read_symbols(kernel.symbols)
         guest.make_pristine()
         return _Place(guest, machine, snapshot, folder, settings_in(guest), paths, files)

@@ -50,6 +50,11 @@ class Report:
     text: str
 
 
+def reports_fault(log: bytes) -> bool:
+    """Whether a piece of a console log says that the kernel came to harm."""
+    return any(report.severity is Severity.FAULT for report in scan(log))
+
+
 def scan(log: bytes) -> list[Report]:
     """Every report of a log, in its order."""
     lines = list(split(log))

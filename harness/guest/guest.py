@@ -20,6 +20,7 @@ T = TypeVar("T")
 TAG = "pristine"
 _PANIC = b"Kernel panic - not syncing"
 _PANIC_GRACE = 3.0  # seconds that a panicked kernel may take to reset
+_FAULT_GRACE = 5.0  # seconds for an answer of a kernel that has reported a fault meanwhile
 _REASONS = {"guest-reset": Fate.RESET, "guest-shutdown": Fate.POWERED_OFF, "guest-panic": Fate.PANICKED}
 
 
@@ -44,6 +45,7 @@ class Guest:
 
     origin: how the present state came about ("booted", "restored"). log_start: where in the console log
     the present state begins. obstacle: why there is no snapshot to restore, "" where there is one.
+    is_fault: tells from console text whether the kernel reports a fault; then an answer is not awaited for long.
     """
 
     def __init__(self, machine: Machine, *, folder: Path, console: Path, state: Path, timing: Timing) -> None:
@@ -55,6 +57,7 @@ class Guest:
         self.origin = ""
         self.log_start = 0
         self.obstacle = ""
+        self.is_fault: Callable[[bytes], bool] = lambda _: False
         self._folder = folder
         self._state = state
         self._qemu: Qemu | None = None
@@ -175,7 +178,9 @@ class Guest:
         start = max(self.log_start, self._panic_scan - len(_PANIC))
         fresh = self.console.read(start)
         self._panic_scan = start + len(fresh)
-        return _PANIC_GRACE * self.timing.scale if _PANIC in fresh else None
+        if _PANIC in fresh:
+            return _PANIC_GRACE * self.timing.scale
+        return _FAULT_GRACE * self.timing.scale if self.is_fault(fresh) else None
 
     def _tell(self, error: Exception, command: str, waited: float) -> NoReturn:
         """Find out what became of the guest, and raise that."""

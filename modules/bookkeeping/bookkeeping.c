@@ -78,10 +78,12 @@ static int run_struct(void)
 
 static int run_refcount(void)
 {
+	int idle = module_refcount(THIS_MODULE);
+	int rounds = idle ? 1 : ROUNDS;		/* once is enough to see it damaged */
 	int taken, i;
 
-	answer(module_refcount(THIS_MODULE), 0, "refcount.idle");
-	for (taken = 0; taken < ROUNDS; taken++)
+	answer(idle, 0, "refcount.idle");
+	for (taken = 0; taken < rounds; taken++)
 		if (!try_module_get(THIS_MODULE))
 			break;
 	answer(taken, ROUNDS, "refcount.taken");
