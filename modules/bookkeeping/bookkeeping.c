@@ -14,6 +14,7 @@
 #define UNTOUCHED	0xa5
 #define NOT_YET		-1
 #define ROUNDS		1000
+#define DEEP		1000
 #define PER_CPU_START	100
 
 static u8 bss_canary[4096];
@@ -78,17 +79,22 @@ static int run_struct(void)
 
 static int run_refcount(void)
 {
-	int idle = module_refcount(THIS_MODULE);
-	int rounds = idle ? 1 : ROUNDS;		/* once is enough to see it damaged */
-	int taken, i;
+	int pairs, i;
 
-	answer(idle, 0, "refcount.idle");
-	for (taken = 0; taken < rounds; taken++)
-		if (!try_module_get(THIS_MODULE))
+	answer(module_refcount(THIS_MODULE), 0, "refcount.idle");
+	/* The first wrong count ends it: the kernel may warn at each, and once is enough. */
+	for (pairs = 0; pairs < ROUNDS; pairs++) {
+		if (!try_module_get(THIS_MODULE) || module_refcount(THIS_MODULE) != 1)
 			break;
-	answer(taken, ROUNDS, "refcount.taken");
-	answer(module_refcount(THIS_MODULE), taken, "refcount.held");
-	for (i = 0; i < taken; i++)
+		module_put(THIS_MODULE);
+	}
+	answer(pairs, ROUNDS, "refcount.pairs");
+	if (pairs < ROUNDS)
+		return -EIO;
+	for (i = 0; i < DEEP; i++)
+		__module_get(THIS_MODULE);
+	answer(module_refcount(THIS_MODULE), DEEP, "refcount.held");
+	for (i = 0; i < DEEP; i++)
 		module_put(THIS_MODULE);
 	answer(module_refcount(THIS_MODULE), 0, "refcount.back");
 	return 0;

@@ -13,7 +13,7 @@ STRUCT = [
         "percpu_size",
     )
 ]  # fmt: skip
-REFCOUNT = [f"refcount.{when}" for when in ("idle", "taken", "held", "back")]
+REFCOUNT = [f"refcount.{when}" for when in ("idle", "pairs", "held", "back")]
 LOADED = [f"loaded.{what}" for what in ("number", "flag", "text", "array_size", "array", "array_rest")]
 WRITTEN = [f"written.{what}" for what in ("number", "flag", "text", "array_size", "array")]
 FOLDER = "/sys/module/bookkeeping"
