@@ -14,6 +14,7 @@ trace_start() {
 	[ -e $tracing/tracing_on ] || mount -t tracefs tracefs $tracing
 	mkdir $instance
 	echo 64 >$tracing/buffer_size_kb
+	echo 1 >$tracing/tracing_on
 }
 
 trace_stop() {
