@@ -12,11 +12,12 @@ instance=$tracing/instances/modcompat # buffers of our own beside the kernel's
 
 trace_start() {
 	[ -e $tracing/tracing_on ] || mount -t tracefs tracefs $tracing
-	mkdir $instance
+	mkdir -p $instance
 	echo 64 >$tracing/buffer_size_kb
 	echo 1 >$tracing/tracing_on
 }
 
+# Tracers and events stay armed: what is traced ends with the guest.
 trace_stop() {
 	echo 0 >$tracing/tracing_on
 	echo 0 >$instance/tracing_on
