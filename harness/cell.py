@@ -18,8 +18,10 @@ from harness.proof import InUse
 
 CPUS = 2
 _LOST = {Fate.SILENT: Loss.HUNG, Fate.AGENT_DIED: Loss.HUNG}  # every other fate is death
+# Each command costs a guest some 20 ms, and each program that the shell starts as much again.
 _COUNTERS = (
-    "cat /proc/sys/kernel/tainted; for c in warn oops; do cat /sys/kernel/${c}_count 2>/dev/null || echo -; done"
+    "read t </proc/sys/kernel/tainted; w=-; o=-; [ -e /sys/kernel/oops_count ] && "
+    "read w </sys/kernel/warn_count && read o </sys/kernel/oops_count; echo $t $w $o"
 )
 _VALIDATE = "n=0; for v in /sys/kernel/slab/*/validate; do echo 1 >$v 2>/dev/null && n=$((n+1)); done; echo $n"
 _LATE = 0.3  # seconds of silence after which a faulty guest's log counts as complete
@@ -142,23 +144,24 @@ class _Run:
         guest, evidence = self._guest, self.evidence
         guest.make_pristine()
         evidence.origin = guest.origin
-        cpus = guest.run("nproc").text
+        cpus, *counters = guest.run(f"nproc; {_COUNTERS}").text.split()
         if cpus != str(CPUS):
             evidence.obstacles.append(f"the guest has {cpus} CPUs, not {CPUS}")
-        evidence.before = self._counters()
+        evidence.before = self._counters(counters)
         guest.mark(f"begin of {title}")
 
     def _begin(self, phase: Phase) -> None:
+        """With all that was printed before in the log, so that it belongs to the phase that ends."""
+        position = self._guest.mark(phase)
         self._stop_on_fault()
         self._phase = phase
-        self._starts[phase] = self._looked = self._guest.mark(phase)
+        self._starts[phase] = self._looked = position
 
     def _load(self) -> None:
         subject, evidence = self._subject, self.evidence
         guest = self._guest
         guest.symbols = guest.symbols.expecting(evidence.module, guest.machine.board.arch)
         evidence.load = self._run(f"insmod {subject.path} {subject.parameters}".strip())
-        guest.mark("load done")
         listed = self._modules()
         evidence.listed = evidence.module in listed
         if evidence.load.status == 0 and not evidence.listed:
@@ -185,7 +188,6 @@ class _Run:
     def _unload(self) -> None:
         evidence = self.evidence
         evidence.unload = self._run(f"rmmod {evidence.module}")
-        self._guest.mark("unload done")
         evidence.gone = evidence.module not in self._modules()
 
     def _integrity(self) -> None:
@@ -196,9 +198,10 @@ class _Run:
             checks.append(Check(f"{caches} slab caches validated", held=True))
         else:
             evidence.weak.append("no slab cache could be validated: SLUB debugging is off in this kernel")
-        alive = self._run("echo alive >/tmp/alive && cat /tmp/alive && rm /tmp/alive; nproc")
-        checks.append(Check("fork, file and both CPUs", alive.output.split() == ["alive", str(CPUS)], alive.output))
-        evidence.after = self._counters()
+        alive = self._run(f"echo alive >/tmp/alive && cat /tmp/alive && rm /tmp/alive; nproc; {_COUNTERS}").output
+        well, counters = alive.split()[:2], alive.split()[2:]
+        checks.append(Check("fork, file and both CPUs", well == ["alive", str(CPUS)], alive))
+        evidence.after = self._counters(counters)
         self._stop_on_fault()
 
     def _run(self, command: str) -> Command:
@@ -238,8 +241,8 @@ class _Run:
         self._guest.symbols = self._guest.symbols.with_modules(text)
         return [line.split(" ", 1)[0] for line in text.splitlines()]
 
-    def _counters(self) -> Counters | None:
-        words = self._guest.run(_COUNTERS).text.split()
+    def _counters(self, words: list[str]) -> Counters | None:
+        """What _COUNTERS printed."""
         numbers = [int(word) if word.isdigit() else None for word in words]
         if len(numbers) != 3 or numbers[0] is None:
             self.evidence.weak.append("the kernel's taint flags cannot be read")
