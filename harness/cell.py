@@ -162,6 +162,7 @@ class _Run:
         guest = self._guest
         guest.symbols = guest.symbols.expecting(evidence.module, guest.machine.board.arch)
         evidence.load = self._run(f"insmod {subject.path} {subject.parameters}".strip())
+        self._stop_on_fault()
         listed = self._modules()
         evidence.listed = evidence.module in listed
         if evidence.load.status == 0 and not evidence.listed:
@@ -188,6 +189,7 @@ class _Run:
     def _unload(self) -> None:
         evidence = self.evidence
         evidence.unload = self._run(f"rmmod {evidence.module}")
+        self._stop_on_fault()
         evidence.gone = evidence.module not in self._modules()
 
     def _integrity(self) -> None:
@@ -237,7 +239,9 @@ class _Run:
 
     def _modules(self) -> list[str]:
         """The loaded modules; keeps their addresses for backtraces."""
-        text = self._guest.run("cat /proc/modules").text
+        output = self._guest.run("cat /proc/modules")
+        self._stop_on_fault()  # reading the list walks through every struct module
+        text = output.text
         self._guest.symbols = self._guest.symbols.with_modules(text)
         return [line.split(" ", 1)[0] for line in text.splitlines()]
 

@@ -3,6 +3,7 @@
 from harness.exercise import Bench
 
 ANNOUNCES = {"init": "bookkeeping: init", "exit": "bookkeeping: exit"}
+TOUCHES = ["struct module.core_layout", "struct module.refcnt", "struct module.percpu"]
 PARAMETERS = "number=42 flag=0 text=words numbers=1,2,3"
 
 BSS = [f"bss.{when}" for when in ("at_init", "since_init", "filled")]

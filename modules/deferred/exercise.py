@@ -3,6 +3,7 @@
 from harness.exercise import Bench
 
 ANNOUNCES = {"init": "deferred: init", "exit": "deferred: exit"}
+TOUCHES = ["struct completion", "struct timer_list", "struct work_struct", "struct kthread_worker"]
 
 GROUPS = {
     "timer": ("idle", "tick0", "tick1", "tick2", "pending", "deleted", "runs", "canary"),

@@ -3,6 +3,14 @@
 from harness.exercise import Bench
 
 ANNOUNCES = {"init": "embedded: init", "exit": "embedded: exit"}
+TOUCHES = [
+    "struct mutex",
+    "struct rw_semaphore",
+    "struct completion",
+    "wait_queue_head_t",
+    "struct semaphore",
+    "struct xarray",
+]
 
 KINDS = (
     "mutex", "wait_queue", "completion", "semaphore", "rwsem", "ratelimit", "xarray", "ida", "idr", "atomic_notifier",

@@ -3,6 +3,13 @@
 from harness.exercise import Bench
 
 ANNOUNCES = {"init": "files: init", "exit": "files: exit"}
+TOUCHES = [
+    "struct file.f_flags",
+    "struct file.f_pos",
+    "struct file.private_data",
+    "struct seq_file.private",
+    "struct inode.i_private",
+]
 
 NAME = "modcompat_files"
 DEVICE = f"/dev/{NAME}"

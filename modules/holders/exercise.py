@@ -3,6 +3,7 @@
 from harness.exercise import Bench
 
 ANNOUNCES = {"init": "holders: init", "exit": "holders: exit"}
+TOUCHES = ["struct module.source_list", "struct module.target_list"]
 
 USER = "holders_user"
 IDLE = [f"idle.{what}" for what in ("refcount", "users", "used")]

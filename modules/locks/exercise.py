@@ -3,6 +3,7 @@
 from harness.exercise import Bench
 
 ANNOUNCES = {"init": "locks: init", "exit": "locks: exit"}
+TOUCHES = ["spinlock_t", "rwlock_t"]
 
 SPIN = ("plain", "irq", "irqsave", "bh", "trylock")
 RW = ("read", "write", "read_irq", "write_irq", "read_irqsave", "write_irqsave", "read_bh", "write_bh", "trylock")

@@ -3,6 +3,7 @@
 from harness.exercise import Bench
 
 ANNOUNCES = {"init": "slab: init", "exit": "slab: exit"}
+TOUCHES = ["mempool_t"]
 
 CACHES = [
     *(f"cache.{what}" for what in ("create", "size", "constructed", "survives", "aligned", "shrink")),

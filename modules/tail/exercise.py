@@ -3,6 +3,7 @@
 from harness.exercise import Bench
 
 ANNOUNCES = {"init": "tail: init", "exit": "tail: exit"}
+TOUCHES = ["struct task_struct.pagefault_disabled", "struct task_struct.timer_slack_ns"]
 
 DEVICE = "/dev/modcompat_tail"
 # Request of the ioctl -> how many of 64 bytes it must leave.

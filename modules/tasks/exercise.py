@@ -3,6 +3,13 @@
 from harness.exercise import Bench
 
 ANNOUNCES = {"init": "tasks: init", "exit": "tasks: exit"}
+TOUCHES = [
+    "struct task_struct.comm",
+    "struct task_struct.pid",
+    "struct task_struct.cred",
+    "struct task_struct.mm",
+    "struct task_struct.files",
+]
 
 PARAMETERS_OF = "/sys/module/tasks/parameters"
 CURRENT = [

@@ -8,6 +8,12 @@ from typing import Any
 import pytest
 
 from harness.architectures import ARCHITECTURES
+from harness.exercise import load_exercise
+from harness.kernel.config import KernelSpec
+from harness.kernel.source import DEFAULT_PACKAGE, find_source
+from harness.layouts import kernel_layouts
+from harness.modules import shipped
+from harness.store import Store
 
 LOCK = {"x86_64": (4, 24), "arm": (4, 16), "arm64": (4, 24)}
 
@@ -32,3 +38,14 @@ def test_debug_locks_grow_and_move_the_init_of_modules(arch: str) -> None:
 def test_a_kernel_does_not_differ_from_itself() -> None:
     status, facts = difference("x86_64", "production", "production")
     assert (status, facts["changes"]) == (0, {})
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_what_modules_say_they_touch_exists(arch: str) -> None:
+    store = Store()
+    layouts = kernel_layouts(KernelSpec(ARCHITECTURES[arch], find_source(DEFAULT_PACKAGE, store)), store)
+    known = {name for layout in layouts.values() for name in (layout.name, layout.alias)}
+    known |= {f"{layout.name}.{member.name}" for layout in layouts.values() for member in layout.members}
+    touched = {place for module in shipped() if module.exercise for place in load_exercise(module.exercise).touches}
+    assert touched
+    assert not touched - known
