@@ -230,7 +230,7 @@ def test_xdist_workers_share_the_run_folder(tmp_path: Path) -> None:
     assert len(matrix(tmp_path)) == 2 * len(shipped())
 
 
-@pytest.mark.parametrize("name", ["spinlock", "kprobes"])
+@pytest.mark.parametrize("name", ["spinlock", "kprobes"], ids=["locks", "probes"])
 def test_a_feature_without_its_kconfig_line_is_not_judged(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

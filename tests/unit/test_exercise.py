@@ -19,7 +19,7 @@ from harness.guest.shell import Output
         ("ANNOUNCES = ['init']\ndef exercise(bench): pass\n", "ANNOUNCES"),
         ("EXPECTS = ['warning']\ndef exercise(bench): pass\n", "EXPECTS"),
         ("EXPECTS = [{'kind': 'warning', 'title': '('}]\ndef exercise(bench): pass\n", "EXPECTS"),
-        ("EXPECTS = [{'kind': 'slub', 'title': 'x'}]\ndef exercise(bench): pass\n", "only warnings"),
+        ("EXPECTS = [{'kind': 'access', 'title': 'x'}]\ndef exercise(bench): pass\n", "only warnings"),
         ("PARAMETERS = {'a': 1}\ndef exercise(bench): pass\n", "PARAMETERS"),
         ("raise RuntimeError('at once')\n", "line 1"),
     ],

@@ -62,6 +62,7 @@ def test_a_feature_that_cannot_be_put_to_use_says_why() -> None:
         ("all", {"PERF_EVENTS": "y", "KPROBES": "y"}, "KPROBES"),
         ("ftrace", {"FTRACE": "y"}, "FTRACE"),
     ],
+    ids=range(6),
 )
 def test_a_feature_is_absent_in_production_unless_it_is_always_on(
     name: str, config: dict[str, str], obstacle: str
@@ -80,6 +81,7 @@ def test_a_feature_is_absent_in_production_unless_it_is_always_on(
         (variant_of(FEATURES["slub"]), "stock-slub"),
         (variant_of(FEATURES["atomic-sleep"], Preemption.FULL), "stock-atomic-sleep-preempt"),
     ],
+    ids=range(5),
 )
 def test_kernels_are_named(variant: Variant, name: str) -> None:
     assert variant.name == name
