@@ -1,9 +1,11 @@
 # Every target sets up what it needs first; with everything there that takes under a second.
-.PHONY: help setup spinlock test lint unit doctor bench
+.PHONY: help setup spinlock matrix nightly test lint unit doctor bench
 
 help:
-	@echo "make spinlock   set up, then judge the shipped module on DEBUG_SPINLOCK kernels (pytest -k spinlock)"
-	@echo "make test       set up, then lint, types and every test"
+	@echo "make spinlock   set up, then judge the vendor modules on DEBUG_SPINLOCK kernels (pytest -k spinlock)"
+	@echo "make matrix     set up, then the five features on a board of each architecture"
+	@echo "make nightly    set up, then everything: every feature, board and preemption model (hours at first)"
+	@echo "make test       set up, then lint, types and every test, and every feature on one architecture"
 	@echo "make unit       set up, then the tests that need no QEMU"
 	@echo "make bench      set up, then measure: restore against cold boot"
 	@echo "make doctor     set up, then say what is present and what a first run takes"
@@ -12,10 +14,17 @@ setup:
 	@scripts/setup.sh
 
 spinlock: setup
-	.venv/bin/pytest -k spinlock
+	.venv/bin/pytest -n 2 -k spinlock
+
+matrix: setup
+	.venv/bin/modcompat matrix default
+
+nightly: setup
+	.venv/bin/modcompat matrix nightly
 
 test: lint
-	.venv/bin/pytest
+	.venv/bin/pytest tests/unit tests/system
+	.venv/bin/modcompat matrix ci
 
 lint: setup
 	.venv/bin/ruff check

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Architecture:
     """One architecture, with its name in every naming scheme that the harness meets.
 
-    kernel: ARCH of the kernel's Makefile. triplet: GNU triplet, the prefix of its compiler.
+    kernel: ARCH of the kernel's Makefile. config: its symbol. triplet: GNU triplet, the prefix of its compiler.
     image: make target and file of the boot image below arch/<kernel>/boot.
     device_trees: make also builds dtbs. elf: (e_machine, class in bits) as pyelftools names them.
     steps: lines that a build of our configuration prints, for the progress bar's estimate.
@@ -16,6 +16,7 @@ class Architecture:
 
     name: str
     kernel: str
+    config: str
     debian: str
     triplet: str
     qemu: str
@@ -33,6 +34,7 @@ class Architecture:
 X86_64 = Architecture(
     name="x86_64",
     kernel="x86",
+    config="X86_64",
     debian="amd64",
     triplet="x86_64-linux-gnu",
     qemu="qemu-system-x86_64",
@@ -44,6 +46,7 @@ X86_64 = Architecture(
 ARM = Architecture(
     name="arm",
     kernel="arm",
+    config="ARM",
     debian="armhf",
     triplet="arm-linux-gnueabihf",
     qemu="qemu-system-arm",
@@ -56,6 +59,7 @@ ARM = Architecture(
 ARM64 = Architecture(
     name="arm64",
     kernel="arm64",
+    config="ARM64",
     debian="arm64",
     triplet="aarch64-linux-gnu",
     qemu="qemu-system-aarch64",

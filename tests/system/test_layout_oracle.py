@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from harness.architectures import ARCHITECTURES
 from harness.exercise import load_exercise
 from harness.kernel.config import KernelSpec
+from harness.kernel.prepare import build_tree
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.layouts import kernel_layouts
 from harness.modules import shipped
@@ -31,8 +33,24 @@ def test_debug_locks_grow_and_move_the_init_of_modules(arch: str) -> None:
     assert status == 1
     assert (lock["before"]["size"], lock["after"]["size"]) == LOCK[arch]
     assert module["because"] == ["struct module", "struct mutex", "struct raw_spinlock"]
+    assert facts["causes"]["struct raw_spinlock"][1].startswith("spinlock_t (struct spinlock) 4 → ")
     assert facts["compared"] > 6000
     assert facts["missing"] == []
+
+
+def test_a_build_tree_is_compared_like_a_kernel_by_name(tmp_path: Path) -> None:
+    store = Store()
+    spec = KernelSpec(ARCHITECTURES["arm"], find_source(DEFAULT_PACKAGE, store))
+    status, facts = difference("arm", str(build_tree(spec, store)), "production")
+    assert (status, facts["changes"]) == (0, {})
+    assert facts["compared"] > 6000
+
+
+def test_a_folder_that_is_no_build_tree_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness.cli", "layout", "diff", str(tmp_path), "production"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "make modules_prepare" in done.stderr
 
 
 def test_a_kernel_does_not_differ_from_itself() -> None:
