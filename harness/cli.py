@@ -18,15 +18,17 @@ from harness.architectures import ARCHITECTURES
 from harness.detect.scan import scan as scan_log
 from harness.doctor import examine
 from harness.errors import ModcompatError
+from harness.features import features_named
 from harness.kernel.config import KernelSpec
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
+from harness.lab import Lab, Settings
 from harness.layouts import architecture_of, kernel_layouts, tree_layouts
 from harness.paths import PROJECT, cache_root
-from harness.plan import MATRICES
+from harness.plan import MATRICES, choose_boards, kernels, narrow
 from harness.report.artefacts import new_run_folder
 from harness.report.compatibility import PAGE, compatibility_page
 from harness.store import Entry, Store
-from harness.variants import variant_named
+from harness.variants import Preemption, variant_named
 
 DAY = 86_400.0  # seconds
 
@@ -100,18 +102,44 @@ def scan(*, logs: tuple[str, ...], as_json: bool) -> None:
 
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("which", type=click.Choice(list(MATRICES)), default="default")
+@click.option("--feature", "features", multiple=True, metavar="NAME", help="Only these features (repeatable).")
+@click.option("--board", "boards", multiple=True, metavar="NAME", help="Only these boards (repeatable).")
+@click.option("--arch", "arches", multiple=True, metavar="ARCH", help="Only these architectures (repeatable).")
+@click.option("--preemption", "models", multiple=True, type=click.Choice([str(model) for model in Preemption]))
 @click.option("-n", "workers", default="2", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON here as well.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def matrix(*, which: str, workers: str, output: Path | None, options: tuple[str, ...]) -> None:
+def matrix(
+    *,
+    which: str,
+    features: tuple[str, ...],
+    boards: tuple[str, ...],
+    arches: tuple[str, ...],
+    models: tuple[str, ...],
+    workers: str,
+    output: Path | None,
+    options: tuple[str, ...],
+) -> None:
     """Run a whole set of cells and write it as JSON.
 
     default: the five features on a board of each architecture, production and stock, every module. ci: every
-    feature on one architecture. nightly: everything there is, both preemption models. Further OPTIONS go to
-    pytest (`--feature`, `--board`, `-x` ...). Exit status 0 when every verdict is what it has to be.
+    feature on one architecture. nightly: everything there is, both preemption models. The kernels are built first.
+    Further OPTIONS go to pytest (`-x`, `--module FILE.ko` ...). Exit status 0 when every verdict is what it has to
+    be, 1 when one is not.
     """
+    chosen = narrow(
+        MATRICES[which],
+        boards=choose_boards(boards, arches),
+        features=features_named(features),
+        preemptions=[Preemption(model) for model in models],
+    )
+    with Lab(Settings(), []) as lab:
+        for board, variant in kernels(chosen):
+            lab.kernel(board, variant)
     run = new_run_folder(None, PROJECT)
     command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--matrix", which, "--run-dir", str(run)]
+    for option, values in (("--feature", features), ("--board", boards), ("--arch", arches), ("--preemption", models)):
+        command += [word for value in values for word in (option, value)]
     status = process.attached([*command, *options, "tests/compat"], cwd=PROJECT)
     result = run / "matrix.json"
     if not result.is_file():

@@ -10,11 +10,13 @@ from pathlib import Path
 from harness.architectures import ARCHITECTURES
 from harness.boards import BOARDS
 from harness.errors import ModcompatError
+from harness.features import features_named
 from harness.guest.accelerator import probe_firmware
 from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine
 from harness.lab import Lab, Settings
 from harness.paths import cache_root
+from harness.plan import EVERY_BOARD, MATRICES, Selection, kernels
 from harness.process import output
 from harness.store import Store
 from harness.variants import PRODUCTION
@@ -22,7 +24,6 @@ from harness.variants import PRODUCTION
 # Measured on two cores of 2.x GHz: see docs/figures.md
 _FIRST_RUN_DISK_GB = 3.0
 _MINUTES_PER_KERNEL_AND_CORE = 4.0
-_KERNELS = 6
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,16 @@ def _disk() -> Finding:
     free = shutil.disk_usage(existing).free / 1e9
     enough = free >= _FIRST_RUN_DISK_GB
     cores = len(os.sched_getaffinity(0))
+    everywhere = [Selection(EVERY_BOARD, features_named(["spinlock"]))]
+    first_runs = {"make spinlock": kernels(everywhere)} | {
+        f"matrix {name}": kernels(selections) for name, selections in MATRICES.items()
+    }
     return Finding(
         "first run", enough,
-        f"takes about {_FIRST_RUN_DISK_GB:.0f} GB in {root} ({free:.0f} GB free) and "
-        f"{_MINUTES_PER_KERNEL_AND_CORE * _KERNELS / cores:.0f} minutes for {_KERNELS} kernels",
+        f"takes about {_FIRST_RUN_DISK_GB:.0f} GB in {root} ({free:.0f} GB free); kernels: " + "; ".join(
+            f"{what} {len(needed)}, {_MINUTES_PER_KERNEL_AND_CORE * len(needed) / cores:.0f} minutes"
+            for what, needed in first_runs.items()
+        ),
         "" if enough else "free some space, or set MODCOMPAT_CACHE to a folder on another disk",
     )  # fmt: skip
 

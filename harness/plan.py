@@ -79,6 +79,42 @@ MATRICES = {
 }
 
 
+def narrow(
+    selections: Iterable[Selection],
+    *,
+    boards: Sequence[Board],
+    features: Sequence[Feature],
+    preemptions: Sequence[Preemption],
+) -> list[Selection]:
+    """What of the selections is on these boards and of these features (none: all), with these models (none: its own).
+
+    Raises ModcompatError when nothing is left.
+    """
+    narrowed = [
+        Selection(
+            tuple(board for board in selection.boards if board in boards),
+            tuple(feature for feature in selection.features if not features or feature in features),
+            tuple(preemptions) or selection.preemptions,
+        )
+        for selection in selections
+    ]
+    if not any(selection.boards and selection.features for selection in narrowed):
+        raise ModcompatError("the matrix has nothing of what is asked for", next_step="`--matrix nightly` has all")
+    return narrowed
+
+
+def kernels(selections: Iterable[Selection]) -> list[tuple[Board, Variant]]:
+    """The kernels that the selections need, each once, with a board that it runs on."""
+    needed = {
+        (cell.board.arch.name, variant.name): (cell.board, variant)
+        for selection in selections
+        for cell in selection.cells([Flavour.STOCK], [VendorModule("any")])
+        for variant in (cell.variant.production, cell.variant)
+        if variant.feature is None or cell.board.arch.name not in variant.feature.always_on
+    }
+    return list(needed.values())
+
+
 def choose_boards(names: Iterable[str], arches: Iterable[str]) -> tuple[Board, ...]:
     """Boards by name (`virt`, or `arm-virt` for one of several) and architecture; all when nothing is asked.
 

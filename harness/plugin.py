@@ -20,7 +20,7 @@ from harness.lab import Lab, Settings
 from harness.measured import measured_verdict
 from harness.modules import VendorModule, shipped, users_module
 from harness.paths import PROJECT
-from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Selection, choose_boards
+from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Selection, choose_boards, narrow
 from harness.report.artefacts import new_run_folder, write_matrix
 from harness.report.table import render
 from harness.variants import Preemption
@@ -285,17 +285,7 @@ def _choose_cells(config: pytest.Config, arches: set[str]) -> list[Selection]:
     else:
         selections = list(MATRICES["default"])
     boards = choose_boards(names, wanted or (sorted(arches) if not names else []))
-    narrowed = [
-        Selection(
-            tuple(board for board in selection.boards if board in boards),
-            tuple(feature for feature in selection.features if not features or feature in features),
-            preemptions or selection.preemptions,
-        )
-        for selection in selections
-    ]
-    if not any(selection.boards and selection.features for selection in narrowed):
-        raise ModcompatError(f"the {matrix or 'default'} matrix has nothing of what is asked for")
-    return narrowed
+    return narrow(selections, boards=boards, features=features, preemptions=preemptions)
 
 
 def _settings(config: pytest.Config) -> Settings:
