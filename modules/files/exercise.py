@@ -25,6 +25,7 @@ OPEN = [
 
 
 def exercise(bench: Bench) -> None:
+    bench.module_checks("run", "appear", ["files.since_init"])
     bench.expect("device.read", f"cat {DEVICE}", "nothing")
     bench.expect("device.write", f"echo words >{DEVICE} && cat {DEVICE}", "words")
     bench.expect("device.append", f"echo more >>{DEVICE} && cat {DEVICE}", "words\nmore")
@@ -40,3 +41,7 @@ def exercise(bench: Bench) -> None:
     bench.expect("proc.count", f"wc -l </proc/{NAME}", str(RECORDS + 1))
     bench.expect("debugfs.single", f"cat /sys/kernel/debug/{NAME}", "private file op")
     bench.module_checks("run", "open", OPEN)
+
+    bench.parameter("run", "vanish")
+    gone = f"[ ! -e {DEVICE} ] && [ ! -e /proc/{NAME} ] && [ ! -e /sys/kernel/debug/{NAME} ] && echo gone"
+    bench.expect("files.gone", gone, "gone")

@@ -302,11 +302,13 @@ static int run_open(void)
 	return 0;
 }
 
-VENDOR_GROUPS(
-	{ "open", run_open },
-);
+/*
+ * The files appear at init, or later where init was never called; and they
+ * vanish before exit, which may not be called either.
+ */
+static bool absent = true;
 
-static int __init set_up(void)
+static int set_up(void)
 {
 	struct proc_dir_entry *entry = proc_create_data(NAME, 0400, NULL, &proc_operations, &anchor);
 	int error;
@@ -315,19 +317,42 @@ static int __init set_up(void)
 		return -ENOMEM;
 	proc_set_size(entry, PROC_SIZE);
 	error = misc_register(&device);
-	if (error)
+	if (error) {
 		remove_proc_entry(NAME, NULL);
-	else
-		debugfs_create_file(NAME, 0400, NULL, &anchor, &record_fops);
-	return error;
+		return error;
+	}
+	debugfs_create_file(NAME, 0400, NULL, &anchor, &record_fops);
+	absent = false;
+	return 0;
 }
 
 static void tear_down(void)
 {
+	if (absent)
+		return;
 	debugfs_lookup_and_remove(NAME, NULL);
 	misc_deregister(&device);
 	remove_proc_entry(NAME, NULL);
+	absent = true;
 }
+
+static int run_appear(void)
+{
+	answer(absent, false, "files.since_init");
+	return absent ? set_up() : 0;
+}
+
+static int run_vanish(void)
+{
+	tear_down();
+	return 0;
+}
+
+VENDOR_GROUPS(
+	{ "appear", run_appear },
+	{ "open", run_open },
+	{ "vanish", run_vanish },
+);
 
 VENDOR_MODULE(set_up, tear_down);
 MODULE_DESCRIPTION("Vendor module with a device, and files in /proc and debugfs");

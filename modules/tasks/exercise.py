@@ -12,14 +12,17 @@ TOUCHES = [
 ]
 
 PARAMETERS_OF = "/sys/module/tasks/parameters"
-CURRENT = [
-    *(f"ids.{what}" for what in ("pid", "tgid", "struct_pid", "task_of_pid", "struct_tgid", "leader")),
-    *(f"comm.{what}" for what in ("same", "lock", "unlock")),
-    *(f"mm.{what}" for what in ("same", "active", "lock", "stack_area", "of_area", "start_stack", "unlock")),
-    *(f"cred.{what}" for what in ("same", "real", "uid", "egid", "group", "capable", "namespace")),
-    *("fs.umask", "fs.users", "signal.threads", "signal.pending", "signal.pid", "files.users"),
-    *(f"sched.{what}" for what in ("cpu", "mask", "nice", "state", "flags", "start_time", "stack")),
-]
+MEMBERS = [
+    f"members.{what}"
+    for what in (
+        "comm", "pid", "tgid", "struct_pid", "mm", "active_mm", "cred", "real_cred", "leader", "state", "flags", "nice",
+        "start_time", "cpu",
+    )
+]  # fmt: skip
+CRED = [f"cred.{what}" for what in ("uid", "egid", "group", "capable", "namespace")]
+MM = [f"mm.{what}" for what in ("lock", "stack_area", "of_area", "start_stack", "unlock")]
+SHARED = ["fs.umask", "fs.users", "files.users", "signal.pid", "signal.threads", "signal.pending"]
+SHARED += ["sched.mask", "sched.stack", "task.lock", "task.unlock"]
 WALK = [f"walk.{what}" for what in ("self", "first", "alive", "threads", "parents")]
 KTHREAD = [
     f"kthread.{what}"
@@ -32,7 +35,10 @@ FEW = 3  # kernel threads that may come or go between two looks
 
 
 def exercise(bench: Bench) -> None:
-    bench.module_checks("run", "current", CURRENT)
+    bench.module_checks("run", "members", MEMBERS)
+    bench.module_checks("run", "cred", CRED)
+    bench.module_checks("run", "mm", MM)
+    bench.module_checks("run", "shared", SHARED)
     bench.module_checks("run", "walk", WALK)
     bench.module_checks("run", "kthread", KTHREAD)
 

@@ -26,46 +26,59 @@
 #include <linux/smp.h>
 #include <linux/uaccess.h>
 
-static void check_ids(void)
+/* Members that can be compared without following a pointer, right or wrong. */
+static int run_members(void)
 {
 	struct pid_namespace *ns = task_active_pid_ns(current);
-	struct pid *pid;
-
-	answer(current->pid, task_pid_nr_ns(current, ns), "ids.pid");
-	answer(current->tgid, task_tgid_nr_ns(current, ns), "ids.tgid");
-	pid = get_task_pid(current, PIDTYPE_PID);
-	answer_pointer(task_pid(current), pid, "ids.struct_pid");
-	answer_pointer(get_pid_task(pid, PIDTYPE_PID), current, "ids.task_of_pid");
-	put_task_struct(current);
-	put_pid(pid);
-	pid = get_task_pid(current, PIDTYPE_TGID);
-	answer_pointer(task_tgid(current), pid, "ids.struct_tgid");
-	put_pid(pid);
-	answer(thread_group_leader(current), true, "ids.leader");
-}
-
-static void check_comm(void)
-{
+	struct pid *pid = get_task_pid(current, PIDTYPE_PID);
+	const struct cred *cred = get_task_cred(current);
+	struct mm_struct *mm = get_task_mm(current);
 	char comm[TASK_COMM_LEN];
+	int cpu;
 
 	get_task_comm(comm, current);
-	answer(strncmp(current->comm, comm, sizeof(comm)), 0, "comm.same");
-	task_lock(current);
-	answer(spin_is_locked(&current->alloc_lock), true, "comm.lock");
-	task_unlock(current);
-	answer(spin_is_locked(&current->alloc_lock), false, "comm.unlock");
+	answer(strncmp(current->comm, comm, sizeof(comm)), 0, "members.comm");
+	answer(current->pid, task_pid_nr_ns(current, ns), "members.pid");
+	answer(current->tgid, task_tgid_nr_ns(current, ns), "members.tgid");
+	answer_pointer(task_pid(current), pid, "members.struct_pid");
+	answer_pointer(current->mm, mm, "members.mm");
+	answer_pointer(current->active_mm, mm, "members.active_mm");
+	answer_pointer(current_cred(), cred, "members.cred");
+	answer_pointer(current_real_cred(), cred, "members.real_cred");
+	answer_pointer(current->group_leader, current, "members.leader");
+	answer(READ_ONCE(current->__state), TASK_RUNNING, "members.state");
+	answer(current->flags & (PF_KTHREAD | PF_EXITING | PF_WQ_WORKER), 0, "members.flags");
+	answer(task_nice(current), 0, "members.nice");
+	answer(current->start_time > 0 && current->start_time <= ktime_get_ns(), true, "members.start_time");
+	cpu = get_cpu();
+	answer(task_cpu(current), cpu, "members.cpu");
+	put_cpu();
+
+	put_cred(cred);
+	put_pid(pid);
+	if (mm)
+		mmput(mm);
+	return 0;
 }
 
-static void check_mm(void)
+/* What the members lead to. */
+
+static int run_cred(void)
 {
-	struct mm_struct *mm = get_task_mm(current);
-	unsigned long here = user_stack_pointer(current_pt_regs());
+	answer(__kuid_val(current_uid()), 0, "cred.uid");
+	answer(__kgid_val(current_egid()), 0, "cred.egid");
+	answer(in_egroup_p(current_fsgid()), true, "cred.group");
+	answer(capable(CAP_SYS_ADMIN) && cap_raised(current_cap(), CAP_SYS_ADMIN), true, "cred.capable");
+	answer_pointer(current_user_ns(), &init_user_ns, "cred.namespace");
+	return 0;
+}
+
+static int run_mm(void)
+{
+	unsigned long here = user_stack_pointer(task_pt_regs(current));
+	struct mm_struct *mm = current->mm;
 	struct vm_area_struct *vma;
 
-	answer_pointer(current->mm, mm, "mm.same");
-	answer_pointer(current->active_mm, mm, "mm.active");
-	if (!mm)
-		return;
 	mmap_read_lock(mm);
 	answer(rwsem_is_locked(&mm->mmap_lock), true, "mm.lock");
 	vma = find_vma(mm, here);
@@ -74,55 +87,26 @@ static void check_mm(void)
 	answer(mm->start_stack >= here && mm->start_stack < mm->task_size, true, "mm.start_stack");
 	mmap_read_unlock(mm);
 	answer(rwsem_is_locked(&mm->mmap_lock), false, "mm.unlock");
-	mmput(mm);
+	return 0;
 }
 
-static void check_cred(void)
+static int run_shared(void)
 {
-	const struct cred *cred = get_task_cred(current);
+	struct pid *pid = get_task_pid(current, PIDTYPE_TGID);
 
-	answer_pointer(current_cred(), cred, "cred.same");
-	answer_pointer(current_real_cred(), cred, "cred.real");
-	put_cred(cred);
-	answer(__kuid_val(current_uid()), 0, "cred.uid");
-	answer(__kgid_val(current_egid()), 0, "cred.egid");
-	answer(in_egroup_p(current_fsgid()), true, "cred.group");
-	answer(capable(CAP_SYS_ADMIN) && cap_raised(current_cap(), CAP_SYS_ADMIN), true, "cred.capable");
-	answer_pointer(current_user_ns(), &init_user_ns, "cred.namespace");
-}
-
-static void check_sharing(void)
-{
 	answer(current->fs->umask, current_umask(), "fs.umask");
 	answer(current->fs->users, 1, "fs.users");
+	answer(atomic_read(&current->files->count), 1, "files.users");
+	answer_pointer(task_tgid(current), pid, "signal.pid");
 	answer(get_nr_threads(current), 1, "signal.threads");
 	answer(signal_pending(current), false, "signal.pending");
-	answer_pointer(current->signal->pids[PIDTYPE_TGID], task_tgid(current), "signal.pid");
-	answer(atomic_read(&current->files->count), 1, "files.users");
-}
-
-static void check_scheduling(void)
-{
-	int cpu = get_cpu();
-
-	answer(task_cpu(current), cpu, "sched.cpu");
-	answer(cpumask_test_cpu(cpu, current->cpus_ptr), true, "sched.mask");
-	put_cpu();
-	answer(task_nice(current), 0, "sched.nice");
-	answer(READ_ONCE(current->__state), TASK_RUNNING, "sched.state");
-	answer(current->flags & (PF_KTHREAD | PF_EXITING | PF_WQ_WORKER), 0, "sched.flags");
-	answer(current->start_time > 0 && current->start_time <= ktime_get_ns(), true, "sched.start_time");
+	answer(cpumask_test_cpu(raw_smp_processor_id(), current->cpus_ptr), true, "sched.mask");
 	answer(*end_of_stack(current), STACK_END_MAGIC, "sched.stack");
-}
-
-static int run_current(void)
-{
-	check_ids();
-	check_comm();
-	check_mm();
-	check_cred();
-	check_sharing();
-	check_scheduling();
+	task_lock(current);
+	answer(spin_is_locked(&current->alloc_lock), true, "task.lock");
+	task_unlock(current);
+	answer(spin_is_locked(&current->alloc_lock), false, "task.unlock");
+	put_pid(pid);
 	return 0;
 }
 
@@ -243,7 +227,10 @@ static unsigned long processes(void)
 VENDOR_SHOWS(processes);
 
 VENDOR_GROUPS(
-	{ "current", run_current },
+	{ "members", run_members },
+	{ "cred", run_cred },
+	{ "mm", run_mm },
+	{ "shared", run_shared },
 	{ "walk", run_walk },
 	{ "kthread", run_kthread },
 );
