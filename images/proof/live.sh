@@ -14,7 +14,10 @@ trace_start() {
 	[ -e $tracing/tracing_on ] || mount -t tracefs tracefs $tracing
 	mkdir -p $instance
 	echo 64 >$tracing/buffer_size_kb
-	echo 1 >$tracing/tracing_on
+	for folder in $tracing $instance; do
+		: >$folder/trace
+		echo 1 >$folder/tracing_on
+	done
 }
 
 # Tracers and events stay armed: what is traced ends with the guest.
