@@ -94,7 +94,7 @@ KINDS = (
           r"\S+: no symbol version for .*", r"\S+: Unknown symbol .*", r"\S+: exports duplicate symbol .*",
           r"Invalid (?:ELF|architecture in ELF|\d+-bit data relocation|length) .*", r"empty section name table",
           r"ELF Spec violation: .*", r"\S+: (?:No module found in object|module has no symbols).*",
-          r"x86/modules: Skipping invalid relocation target.*", r"overflow in relocation type .*",
+          r"(?:module: )?x86/modules: Skipping invalid relocation target.*", r"overflow in relocation type .*",
           r"module \S+: (?:unsupported RELA|overflow in) relocation.*", r"\S+: [Uu]nknown (?:rela )?relocation.*",
           r"\S+: section \d+ reloc \d+ .*", r"Module \S+ is blacklisted", r"Loading of .* is rejected.*"),
     _kind("module-init", _W, r"\S+: '.*'->init suspiciously returned .*"),
