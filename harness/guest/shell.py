@@ -62,6 +62,7 @@ class Shell:
         self._spawn = SocketSpawn(channel, maxread=_READ, use_poll=True)
         self._watch = watch
         self._shared = shared
+        self._token = "none"  # of the command before
 
     def wait_ready(self, seconds: float) -> None:
         """Wait for the agent's announcement after boot."""
@@ -87,7 +88,11 @@ class Shell:
         if match[1] is None:
             raise AgentRestartedError
         before: Any = self._spawn.before
-        return Output(command, int(match[1]), bytes(before or b""), time.monotonic() - started)
+        # An "again" that was answered late has left the closing mark of the command before.
+        stray = rb"\x1e(?:none|" + self._token.encode() + rb") \d+\x1e"
+        printed = re.sub(stray, b"", bytes(before or b""))
+        self._token = token
+        return Output(command, int(match[1]), printed, time.monotonic() - started)
 
     def _send(self, request: bytes) -> None:
         try:

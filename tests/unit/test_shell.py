@@ -59,6 +59,13 @@ def test_a_forged_closing_mark_does_not_end_a_reply(agent: Agent) -> None:
     assert output.raw.endswith(b"behind\n")
 
 
+def test_an_answer_to_an_earlier_question_is_not_output(agent: Agent) -> None:
+    """The line is slow, "again" was asked twice, and both answers come in front of the next reply."""
+    for command in ("echo one", "echo two"):
+        agent.line.send(b"again\nagain\n")
+        assert agent.run(command).text == command.split()[1]
+
+
 def test_any_byte_comes_through(agent: Agent) -> None:
     everything = "".join(f"\\{value:03o}" for value in range(1, 256) if value != 0o36)
     output = agent.run(f"printf '{everything}'")

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ioctl PATH REQUEST [ARG | fresh] [nonblock] [append]
+ * ioctl PATH REQUEST [ARG] [nonblock] [append]
  * Open a file, issue one ioctl, print what it returned; exit status 1 when a call fails.
- * fresh: the argument is the address of a page of memory that was never touched.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 int main(int argc, char **argv)
 {
@@ -18,7 +16,7 @@ int main(int argc, char **argv)
 	unsigned long arg = 0;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: ioctl PATH REQUEST [ARG | fresh] [nonblock] [append]\n");
+		fprintf(stderr, "usage: ioctl PATH REQUEST [ARG] [nonblock] [append]\n");
 		return 2;
 	}
 	for (i = 3; i < argc; i++) {
@@ -26,8 +24,6 @@ int main(int argc, char **argv)
 			flags |= O_NONBLOCK;
 		else if (!strcmp(argv[i], "append"))
 			flags |= O_APPEND;
-		else if (!strcmp(argv[i], "fresh"))
-			arg = (unsigned long)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		else
 			arg = strtoul(argv[i], NULL, 0);
 	}
