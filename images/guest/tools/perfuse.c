@@ -5,6 +5,10 @@
  * Prints "ready" when all of them run; at the end a line for each: live NAME ok NUMBER WHAT, or live NAME FAILED ...
  */
 #define _GNU_SOURCE
+/* System calls that every kernel has: those with 32 bits of time are an option on arm. */
+#define _FILE_OFFSET_BITS 64
+#define _TIME_BITS 64
+#include <errno.h>
 #include <linux/perf_event.h>
 #include <poll.h>
 #include <signal.h>
@@ -122,6 +126,8 @@ int main(void)
 	fflush(stdout);
 	do {
 		woken = ppoll(sampled, cpus, NULL, &none) < 0;
+		if (woken && errno != EINTR)
+			die("ppoll");
 		for (cpu = 0; cpu < cpus; cpu++)
 			drain(rings[cpu]);
 	} while (!woken);
