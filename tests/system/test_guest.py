@@ -30,6 +30,12 @@ def test_commands_come_back_with_output_and_status(guest: Guest) -> None:
     assert guest.run("nproc").text == "2"
 
 
+def test_time_passes_in_a_guest_that_sleeps(guest: Guest) -> None:
+    output = guest.run("sleep 1")
+    assert output.status == 0
+    assert output.seconds >= 0.9
+
+
 @pytest.mark.parametrize(
     "trick", ["/ # ", "~ $ ", "ready", r"\0361234567812345678 0\036", "Kernel panic - not syncing"]
 )
