@@ -165,7 +165,8 @@ def _describe(reports: list[Report]) -> str:
     blamed = next((report for report in reports if report.module), None)
     if blamed:
         return f"{text}; blamed on {blamed.module}, {blamed.culprit}() ({blamed.rule})"
-    return text
+    function = reports[0].function
+    return f"{text}; in {function}()" if function and function not in text else text
 
 
 def _after(reports: list[Report]) -> str:

@@ -12,6 +12,13 @@ from harness.paths import PROJECT
 PAGE = PROJECT / "docs/compatibility.md"
 _ARCHES = ("x86_64", "arm", "arm64")
 _TITLES = {"none": "PREEMPT_NONE", "preempt": "PREEMPT"}
+# What differs from module to module and from run to run.
+_ACCIDENTAL = (
+    (r"\b(?:0x)?[0-9a-f]{8,16}\b", "ADDRESS"),
+    (r"\bPID: \d+", "PID: N"),
+    (r"\bCPU(: |#)\d", r"CPU\1N"),
+    (r"\b(sh|insmod|rmmod|cat)/\d+", r"\1/N"),
+)
 _LONGEST = 220  # characters of evidence in a cell of a table
 
 
@@ -62,8 +69,10 @@ def _summary(rows: list[dict[str, Any]]) -> str:
 
 def _evidence(row: dict[str, Any]) -> str:
     """What was seen first, without what differs between modules that break alike."""
-    first = re.split(r"; then (?:INERT|REFUSED|SPLAT|CORRUPTED|HUNG|DIED): ", row["reason"])[0]
-    return re.sub(rf"\b{row['module']}\b", "MODULE", first)
+    text = re.split(r"; then (?:INERT|REFUSED|SPLAT|CORRUPTED|HUNG|DIED): ", row["reason"])[0]
+    for pattern, word in ((rf"\b{row['module']}\b", "MODULE"), *_ACCIDENTAL):
+        text = re.sub(pattern, word, text)
+    return text
 
 
 def _cell(text: str) -> str:
