@@ -1,4 +1,4 @@
-"""Kernel configurations: fragments merged by the kernel's own scripts, then checked.
+"""Kernel configurations: fragments merged by the kernel's own Kconfig, then checked.
 
 Two checks, because Kconfig drops and adds options without a word: every requested symbol must have got its
 value, and a feature's kernel may differ from production in nothing but the feature and its allow list.
@@ -105,16 +105,18 @@ def _merge(spec: KernelSpec, store: Store) -> str:
     }
 
     def build(folder: Path) -> None:
-        tree = spec.source.tree()
+        requested = _requested(spec.fragments)
+        # As scripts/kconfig/merge_config.sh -n does it, which writes into the source tree, though.
+        merged = folder / "requested.config"
+        merged.write_text("".join(_line(*entry) for entry in requested.items()))
         process.run(
-            ["scripts/kconfig/merge_config.sh", "-n", "-O", folder, *spec.fragments],
-            cwd=tree,
+            ["make", "-C", spec.source.tree(), f"O={folder}", f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"],
             env={"ARCH": spec.arch.kernel, "CROSS_COMPILE": spec.arch.cross_compile},
             log=folder / "merge.log",
             what=f"merging the configuration of the {spec.title}",
         )
         got = parse((folder / ".config").read_text())
-        missed = unmet(_requested(spec.fragments), got)
+        missed = unmet(requested, got)
         if missed:
             raise ModcompatError(
                 f"Kconfig dropped or changed what was requested for the {spec.title}: {', '.join(missed)}",
@@ -133,6 +135,10 @@ def _requested(fragments: Iterable[Path]) -> dict[str, str]:
     for fragment in fragments:
         requested |= parse(fragment.read_text())
     return requested
+
+
+def _line(name: str, value: str) -> str:
+    return f"# CONFIG_{name} is not set\n" if value == "n" else f"CONFIG_{name}={value}\n"
 
 
 def _table(rows: Mapping[str, tuple[str, str]], left: str, right: str) -> str:

@@ -90,7 +90,7 @@ def _debian_source(package: str, store: Store) -> KernelSource:
 
 def _folder_source(folder: Path, store: Store) -> KernelSource:
     folder = folder.absolute()
-    if not (folder / "Kbuild").is_file() or not (folder / "scripts/kconfig/merge_config.sh").is_file():
+    if not (folder / "Kbuild").is_file() or not (folder / "scripts/kconfig/Makefile").is_file():
         raise ModcompatError(
             f"{folder} is not a kernel source tree",
             next_step="give --kernel-source the top folder of one, or a name like linux-source-6.1",
