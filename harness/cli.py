@@ -19,7 +19,7 @@ from harness.detect.scan import scan as scan_log
 from harness.doctor import examine
 from harness.errors import ModcompatError
 from harness.features import features_named
-from harness.kernel.config import KernelSpec
+from harness.kernel.isolation import kernel_spec
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.lab import Lab, Settings
 from harness.layouts import architecture_of, kernel_layouts, tree_layouts
@@ -198,7 +198,7 @@ def layout_diff(*, before: str, after: str, arch: str | None, only: str, source:
     def layouts(name: str) -> dict[str, Layout]:
         if name in trees:
             return tree_layouts(trees[name], store)
-        return kernel_layouts(KernelSpec(chosen, find_source(source, store), variant_named(name)), store)
+        return kernel_layouts(kernel_spec(chosen, find_source(source, store), variant_named(name), store), store)
 
     difference = Difference(layouts(before), layouts(after))
     if as_json:

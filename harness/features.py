@@ -17,7 +17,8 @@ class Feature:
     violation: kind and title (regular expression) of the report of the proof module's violation, None for a
     feature that is proven by using it. parts: features that this one is made of, each with its own proof.
     boot: further kernel parameters. is_detector: production has it on, so its cells start from the bare
-    baseline, without it. always_on: architecture -> why it cannot be switched off there.
+    baseline, without it. is_isolable: the isolation series keeps the module ABI with it. always_on: architecture
+    -> why it cannot be switched off there.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Feature:
     parts: tuple[str, ...] = ()
     boot: str = ""
     is_detector: bool = False
+    is_isolable: bool = False
     always_on: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -27,6 +27,7 @@ from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
 from harness.kernel.build import Kernel, build_kernel, find_kernel
 from harness.kernel.config import KernelSpec, distinct
+from harness.kernel.isolation import kernel_spec
 from harness.kernel.modules import build_modules
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is_known
 from harness.layouts import explain_breakage, layout_difference
@@ -212,7 +213,7 @@ class Lab:
             self._source = find_source(self.settings.source, self.store)
         key = (board.arch.name, variant.name)
         if key not in self._specs:
-            self._specs[key] = distinct(KernelSpec(board.arch, self._source, variant), self.store)
+            self._specs[key] = distinct(kernel_spec(board.arch, self._source, variant, self.store), self.store)
         return self._specs[key]
 
     def _place(self, board: Board, variant: Variant) -> _Place:

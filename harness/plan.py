@@ -8,12 +8,13 @@ from harness.boards import BOARDS, Board
 from harness.errors import ModcompatError
 from harness.features import FEATURES, THE_FIVE, Feature, features_named
 from harness.modules import VendorModule
-from harness.variants import Preemption, Variant
+from harness.variants import Preemption, Variant, variant_of
 
 
 class Flavour(StrEnum):
     PRODUCTION = "production"
     STOCK = "stock"
+    ISOLATED = "isolated"
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Cell:
     @property
     def variant(self) -> Variant:
         """The cell's kernel."""
-        feature = None if self.flavour is Flavour.PRODUCTION else self.feature
-        return Variant(feature, self.preemption, bare=self.feature.is_detector)
+        variant = variant_of(self.feature, self.preemption, isolated=self.flavour is Flavour.ISOLATED)
+        return variant.production if self.flavour is Flavour.PRODUCTION else variant
 
     @property
     def id(self) -> str:
@@ -55,6 +56,8 @@ class Selection:
             for preemption in self.preemptions:
                 for feature in self.features:
                     for flavour in flavours:
+                        if flavour is Flavour.ISOLATED and not feature.is_isolable:
+                            continue
                         for module in modules:
                             yield Cell(board, feature, flavour, module, preemption)
 
@@ -108,9 +111,9 @@ def kernels(selections: Iterable[Selection]) -> list[tuple[Board, Variant]]:
     needed = {
         (cell.board.arch.name, variant.name): (cell.board, variant)
         for selection in selections
-        for cell in selection.cells([Flavour.STOCK], [VendorModule("any")])
+        for cell in selection.cells(list(Flavour), [VendorModule("any")])
         for variant in (cell.variant.production, cell.variant)
-        if variant.feature is None or cell.board.arch.name not in variant.feature.always_on
+        if variant.feature is None or variant.isolated or cell.board.arch.name not in variant.feature.always_on
     }
     return list(needed.values())
 

@@ -21,17 +21,19 @@ class Preemption(StrEnum):
 class Variant:
     """A production kernel, or one with a feature on top of it.
 
-    bare: without the detectors that production has on, for features that are such a detector.
+    bare: without the detectors that production has on, for features that are such a detector. isolated: with
+    the isolation series applied and switched on.
     """
 
     feature: Feature | None = None
     preemption: Preemption = Preemption.NONE
     bare: bool = False
+    isolated: bool = False
 
     @property
     def name(self) -> str:
         """As the command line takes it: production, production-bare, stock-ftrace, stock-ftrace-preempt."""
-        words = ["stock", self.feature.name] if self.feature else ["production"]
+        words = ["isolated" if self.isolated else "stock", self.feature.name] if self.feature else ["production"]
         words += ["bare"] if self.bare and not self.feature else []
         words += [str(self.preemption)] if self.preemption is not Preemption.NONE else []
         return "-".join(words)
@@ -39,7 +41,7 @@ class Variant:
     @property
     def production(self) -> "Variant":
         """The kernel that it is compared with, and that its modules are built for."""
-        return replace(self, feature=None)
+        return replace(self, feature=None, isolated=False)
 
     def fragments(self, arch: Architecture) -> tuple[Path, ...]:
         """Kconfig fragments, the later ones override."""
@@ -49,15 +51,17 @@ class Variant:
             *([KCONFIG / "preempt.config"] if self.preemption is Preemption.FULL else []),
             *([KCONFIG / "bare.config"] if self.bare else []),
             *([self.feature.fragment] if self.feature else []),
+            *([KCONFIG / "isolation.config"] if self.isolated else []),
         )
 
 
 PRODUCTION = Variant()
+ISOLATION = "MODULE_ABI_ISOLATION"  # the symbol of the isolation series
 
 
-def variant_of(feature: Feature, preemption: Preemption = Preemption.NONE) -> Variant:
-    """The stock kernel of a feature."""
-    return Variant(feature, preemption, bare=feature.is_detector)
+def variant_of(feature: Feature, preemption: Preemption = Preemption.NONE, *, isolated: bool = False) -> Variant:
+    """The stock kernel of a feature, or the isolated one."""
+    return Variant(feature, preemption, bare=feature.is_detector, isolated=isolated)
 
 
 def variant_named(name: str) -> Variant:
@@ -79,5 +83,6 @@ def _every() -> list[Variant]:
             Variant(preemption=preemption),
             Variant(preemption=preemption, bare=True),
             *(variant_of(feature, preemption) for feature in FEATURES.values()),
+            *(variant_of(feature, preemption, isolated=True) for feature in FEATURES.values() if feature.is_isolable),
         )
     ]

@@ -12,11 +12,10 @@ from pathlib import Path
 from harness import process
 from harness.architectures import Architecture
 from harness.errors import ModcompatError
-from harness.features import Feature
 from harness.kernel.source import KernelSource
 from harness.kernel.toolchain import toolchain
 from harness.store import Store
-from harness.variants import PRODUCTION, Variant
+from harness.variants import ISOLATION, PRODUCTION, Variant
 
 _SET = re.compile(r"^CONFIG_(\w+)=(.*)$")
 _UNSET = re.compile(r"^# CONFIG_(\w+) is not set$")
@@ -41,7 +40,7 @@ class KernelSpec:
     @property
     def production(self) -> "KernelSpec":
         """The kernel that it is compared with."""
-        return replace(self, variant=self.variant.production)
+        return replace(self, source=self.source.original or self.source, variant=self.variant.production)
 
     @property
     def fragments(self) -> tuple[Path, ...]:
@@ -69,9 +68,12 @@ def differences(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, t
     return unmet({name: one.get(name, "n") for name in sorted({*one, *other})}, other)
 
 
-def gate(production: Mapping[str, str], featured: Mapping[str, str], feature: Feature) -> None:
+def gate(production: Mapping[str, str], featured: Mapping[str, str], variant: Variant) -> None:
     """Raise ModcompatError when a feature's kernel differs in more than the feature explains."""
-    allowed = {*feature.symbols, *feature.follows}
+    feature = variant.feature
+    if feature is None:
+        return
+    allowed = {*feature.symbols, *feature.follows, *({ISOLATION} if variant.isolated else ())}
     stray = {name: values for name, values in differences(production, featured).items() if name not in allowed}
     if stray:
         raise ModcompatError(
@@ -85,8 +87,8 @@ def gate(production: Mapping[str, str], featured: Mapping[str, str], feature: Fe
 def resolve(spec: KernelSpec, store: Store) -> str:
     """The .config of a kernel, checked. Cached. Raises ModcompatError that names the symbols at fault."""
     config = _merge(spec, store)
-    if spec.variant.feature:
-        gate(parse(_merge(spec.production, store)), parse(config), spec.variant.feature)
+    if spec.variant != spec.variant.production:
+        gate(parse(_merge(spec.production, store)), parse(config), spec.variant)
     return config
 
 

@@ -18,11 +18,13 @@ class KernelSource:
     """A kernel source tree. identity: what makes it this source and no other, for cache keys.
 
     tree: gives the folder, fetching it first where that is needed; nothing that is cached calls it.
+    original: for a patched source, what it was made from.
     """
 
     label: str
     identity: dict[str, str]
     tree: Callable[[], Path]
+    original: "KernelSource | None" = None
 
 
 def find_source(wanted: str, store: Store) -> KernelSource:

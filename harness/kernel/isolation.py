@@ -1,0 +1,80 @@
+"""The isolation series: kernel patches that make debug features leave the module ABI unchanged.
+
+images/isolation/<version>/ holds a series per kernel version, in the form that git-format-patch(1) writes.
+"""
+
+import re
+from pathlib import Path
+
+from harness import digest, process
+from harness.architectures import Architecture
+from harness.errors import ModcompatError
+from harness.kernel.config import KernelSpec
+from harness.kernel.source import KernelSource
+from harness.paths import IMAGES
+from harness.progress import say
+from harness.store import MANIFEST, Store
+from harness.variants import Variant
+
+SERIES = IMAGES / "isolation"
+_NUMBER = re.compile(r"^(VERSION|PATCHLEVEL) = (\d+)$", re.MULTILINE)
+
+
+def kernel_spec(arch: Architecture, source: KernelSource, variant: Variant, store: Store) -> KernelSpec:
+    """A kernel to be had, from the source as it is or with the isolation series."""
+    return KernelSpec(arch, isolated(source, store) if variant.isolated else source, variant)
+
+
+def isolated(source: KernelSource, store: Store) -> KernelSource:
+    """The source with the series of its version applied. Raises ModcompatError when there is none for it."""
+    patches = series_for(source)
+    identity = {
+        **source.identity,
+        "isolation": digest.of_value({patch.name: digest.of_file(patch) for patch in patches}),
+    }
+
+    def tree() -> Path:
+        def build(folder: Path) -> None:
+            say(f"applying the isolation series ({len(patches)} patches) to {source.label}")
+            # Links where the file system has them: patch(1) replaces a file, it does not write into it.
+            process.output(["cp", "-a", "--link", f"{source.tree()}/.", folder])
+            (folder / MANIFEST).unlink(missing_ok=True)
+            for patch in patches:
+                apply(patch, folder)
+
+        return store.get_or_build("source", f"{source.label}-isolated", identity, build)
+
+    return KernelSource(f"{source.label} with isolation", identity, tree, source)
+
+
+def series_for(source: KernelSource) -> list[Path]:
+    """The patches for a source, in their order. Raises ModcompatError with the versions that have some."""
+    version = _version(source)
+    patches = sorted((SERIES / version).glob("*.patch"))
+    if not patches:
+        known = ", ".join(sorted(folder.name for folder in SERIES.iterdir() if folder.is_dir()))
+        raise ModcompatError(
+            f"there is no isolation series for Linux {version} ({source.label})",
+            next_step=f"there are some for {known}; docs/isolation.md says how to bring one to another version",
+        )
+    return patches
+
+
+def apply(patch: Path, tree: Path) -> None:
+    """Apply a patch to a source tree. Raises ModcompatError that says which part does not fit."""
+    try:
+        process.output(["patch", "-p1", "-d", tree, "--batch", "--forward", "--no-backup-if-mismatch", "-i", patch])
+    except ModcompatError as error:
+        raise ModcompatError(
+            f"{patch.name} does not apply to {tree}", details=error.details,
+            next_step="the tree differs from the version that the series was made for",
+        ) from None  # fmt: skip
+
+
+def _version(source: KernelSource) -> str:
+    """The series' name of a kernel version: `6.1`."""
+    text = source.identity.get("version", "")
+    if found := re.match(r"\d+\.\d+", text):
+        return found[0]
+    numbers = dict(_NUMBER.findall((source.tree() / "Makefile").read_text()))
+    return f"{numbers.get('VERSION', '?')}.{numbers.get('PATCHLEVEL', '?')}"
