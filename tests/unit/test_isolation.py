@@ -1,0 +1,66 @@
+"""Patched sources: the series is applied to a copy, and what does not fit is said."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ModcompatError
+from harness.features import FEATURES
+from harness.kernel import isolation
+from harness.kernel.isolation import isolated
+from harness.kernel.source import KernelSource
+from harness.store import Store
+from harness.variants import variant_named, variant_of
+
+PATCH = """\
+Subject: [PATCH] one line
+
+--- a/lib/file.c
++++ b/lib/file.c
+@@ -1,2 +1,2 @@
+ first
+-second
++changed
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KernelSource:
+    tree = tmp_path / "tree"
+    (tree / "lib").mkdir(parents=True)
+    (tree / "lib/file.c").write_text("first\nsecond\n")
+    (tree / "Makefile").write_text("VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 9\n")
+    (tmp_path / "series/6.1").mkdir(parents=True)
+    (tmp_path / "series/6.1/0001-one.patch").write_text(PATCH)
+    monkeypatch.setattr(isolation, "SERIES", tmp_path / "series")
+    return KernelSource("6.1.9", {"folder": "x"}, lambda: tree)
+
+
+def test_the_series_is_applied_to_a_copy(source: KernelSource, tmp_path: Path) -> None:
+    patched = isolated(source, Store(tmp_path / "cache"))
+    assert (patched.tree() / "lib/file.c").read_text() == "first\nchanged\n"
+    assert (source.tree() / "lib/file.c").read_text() == "first\nsecond\n"
+    assert (patched.tree() / "Makefile").samefile(source.tree() / "Makefile")
+    assert patched.original is source
+    assert patched.identity != source.identity
+
+
+def test_a_patch_that_does_not_fit_is_named(source: KernelSource, tmp_path: Path) -> None:
+    (source.tree() / "lib/file.c").write_text("quite\nanother\n")
+    with pytest.raises(ModcompatError, match=r"0001-one\.patch does not apply"):
+        isolated(source, Store(tmp_path / "cache")).tree()
+    assert not list((tmp_path / "cache/source").glob("[!.]*"))
+
+
+def test_a_version_without_a_series_says_which_have_one(source: KernelSource, tmp_path: Path) -> None:
+    (source.tree() / "Makefile").write_text("VERSION = 7\nPATCHLEVEL = 2\n")
+    with pytest.raises(ModcompatError) as caught:
+        isolated(source, Store(tmp_path / "cache"))
+    assert "Linux 7.2" in caught.value.problem
+    assert "6.1" in caught.value.next_step
+
+
+def test_an_isolated_kernel_is_compared_with_production_as_it_is() -> None:
+    variant = variant_of(FEATURES["spinlock"], isolated=True)
+    assert variant.name == "isolated-spinlock"
+    assert variant.production == variant_named("production")
