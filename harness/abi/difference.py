@@ -4,7 +4,7 @@ A structure is a cause when members came, went, or changed by themselves; it is 
 follows from a structure that it embeds. Explanations are chains of such embeddings, derived, never written.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -107,8 +107,7 @@ class Difference:
         text = change.title
         for entries, verb in ((change.added, "came"), (change.removed, "went")):
             if entries:
-                more = f" and {len(entries) - 3} more" if len(entries) > 3 else ""
-                text += f": {', '.join(entry.name for entry in entries[:3])}{more} {verb}"
+                text += f": {_names(entries)} {verb}"
         if change.shifts:
             first = change.shifts[0].first
             text += f", {first.name} 0x{first.offset:x} → 0x{first.offset + change.shifts[0].by:x}"
@@ -126,7 +125,8 @@ class Difference:
         if old is None or new is None or old.offset == new.offset:
             return ""
         text = f"{name}.{member} 0x{old.offset:x} → 0x{new.offset:x}"
-        why = [f"{entry.name} came" for entry in change.added if entry.offset < new.offset]
+        came = [entry for entry in change.added if entry.offset < new.offset]
+        why = [f"{_names(came)} came"] if came else []
         for was, now in change.resized:
             if was.offset < old.offset and was.size != now.size:
                 inner = now.embeds
@@ -175,6 +175,11 @@ def render(difference: Difference, *, only: str = "") -> str:
             lines.append(f"    {difference.changes[name].title}" + (f", through {via}" if via != cause else ""))
             lines += [f"    {line}" for line in _details(difference.changes[name])] if name == "struct module" else []
     return "\n".join(lines)
+
+
+def _names(members: Sequence[Member]) -> str:
+    more = f" and {len(members) - 3} more" if len(members) > 3 else ""
+    return ", ".join(member.name for member in members[:3]) + more
 
 
 def _details(change: Change) -> list[str]:
