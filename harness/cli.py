@@ -19,7 +19,7 @@ from harness.detect.scan import scan as scan_log
 from harness.doctor import examine
 from harness.errors import ModcompatError
 from harness.features import features_named
-from harness.kernel.isolation import kernel_spec
+from harness.kernel.isolation import apply_series, kernel_spec
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.lab import Lab, Settings
 from harness.layouts import architecture_of, kernel_layouts, tree_layouts
@@ -165,6 +165,23 @@ def record(*, runs: tuple[Path, ...]) -> None:
     measured.write(facts)
     PAGE.write_text(compatibility_page(measured.load()))
     click.echo(f"recorded; look at the difference, then commit {measured.MEASURED} and {PAGE}")
+
+
+@main.group()
+def isolate() -> None:
+    """Kernel patches that make debug features leave the module ABI unchanged."""
+
+
+@isolate.command("apply")
+@click.option("--source", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR")
+def isolate_apply(*, source: Path) -> None:
+    """Apply the series for its version to a kernel source tree: all of it, or, if one patch does not fit, nothing.
+
+    Then switch on CONFIG_MODULE_ABI_ISOLATION with the debug features.
+    """
+    patches = apply_series(source.absolute(), Store())
+    for patch in patches:
+        click.echo(f"applied {patch.name}")
 
 
 @main.group()

@@ -4,6 +4,7 @@ images/isolation/<version>/ holds a series per kernel version, in the form that 
 """
 
 import re
+import shutil
 from pathlib import Path
 
 from harness import digest, process
@@ -17,6 +18,7 @@ from harness.store import MANIFEST, Store
 from harness.variants import Variant
 
 SERIES = IMAGES / "isolation"
+_TOUCHED = re.compile(r"^\+\+\+ [ab]/(\S+)", re.MULTILINE)
 _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL) = (\d+)$", re.MULTILINE)
 
 
@@ -47,6 +49,25 @@ def isolated(source: KernelSource, store: Store) -> KernelSource:
     return KernelSource(f"{source.label} with isolation", identity, tree, source)
 
 
+def apply_series(tree: Path, store: Store) -> list[Path]:
+    """Apply the series of its version to a user's source tree: all of it, or nothing. Returns the patches.
+
+    Raises ModcompatError with the first patch that does not fit.
+    """
+    patches = series_for(KernelSource(tree.name, {}, lambda: tree))
+    touched = sorted({name for patch in patches for name in _TOUCHED.findall(patch.read_text()) if name != "dev/null"})
+    with store.scratch() as trial:
+        for name in touched:
+            if (tree / name).is_file():
+                (trial / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(tree / name, trial / name)
+        for patch in patches:
+            apply(patch, trial)
+    for patch in patches:
+        apply(patch, tree)
+    return patches
+
+
 def series_for(source: KernelSource) -> list[Path]:
     """The patches for a source, in their order. Raises ModcompatError with the versions that have some."""
     version = _version(source)
@@ -66,7 +87,7 @@ def apply(patch: Path, tree: Path) -> None:
         process.output(["patch", "-p1", "-d", tree, "--batch", "--forward", "--no-backup-if-mismatch", "-i", patch])
     except ModcompatError as error:
         raise ModcompatError(
-            f"{patch.name} does not apply to {tree}", details=error.details,
+            f"{patch.name} does not apply", details=error.details,
             next_step="the tree differs from the version that the series was made for",
         ) from None  # fmt: skip
 

@@ -7,7 +7,7 @@ import pytest
 from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.kernel import isolation
-from harness.kernel.isolation import isolated
+from harness.kernel.isolation import apply_series, isolated
 from harness.kernel.source import KernelSource
 from harness.store import Store
 from harness.variants import variant_named, variant_of
@@ -50,6 +50,17 @@ def test_a_patch_that_does_not_fit_is_named(source: KernelSource, tmp_path: Path
     with pytest.raises(ModcompatError, match=r"0001-one\.patch does not apply"):
         isolated(source, Store(tmp_path / "cache")).tree()
     assert not list((tmp_path / "cache/source").glob("[!.]*"))
+
+
+def test_a_users_tree_gets_the_whole_series_or_nothing(source: KernelSource, tmp_path: Path) -> None:
+    store, tree = Store(tmp_path / "cache"), source.tree()
+    (tmp_path / "series/6.1/0002-two.patch").write_text(PATCH)  # fits only before the first
+    with pytest.raises(ModcompatError, match=r"0002-two\.patch does not apply"):
+        apply_series(tree, store)
+    assert (tree / "lib/file.c").read_text() == "first\nsecond\n"
+    (tmp_path / "series/6.1/0002-two.patch").unlink()
+    assert [patch.name for patch in apply_series(tree, store)] == ["0001-one.patch"]
+    assert (tree / "lib/file.c").read_text() == "first\nchanged\n"
 
 
 def test_a_version_without_a_series_says_which_have_one(source: KernelSource, tmp_path: Path) -> None:
