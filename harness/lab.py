@@ -38,7 +38,7 @@ from harness.proof import InUse, Proof, missing_in, proof_files, prove_absent, p
 from harness.store import Store
 from harness.variants import Variant
 
-_KEPT = 40  # snapshots in the cache, 15 to 50 MB each
+_KEPT = 120  # snapshots in the cache, 15 to 50 MB each
 _RUNNING = 4  # guests that are kept running, 150 to 250 MB each
 _IN_USE = 3600.0  # seconds in which another run may still want what it has just looked up
 
@@ -260,8 +260,17 @@ class Lab:
         guest.obstacle = snapshot.obstacle
         guest.is_fault = reports_fault
         guest.symbols = read_symbols(kernel.symbols)
-        guest.make_pristine()
-        return _Place(guest, machine, snapshot, folder, settings_in(guest), paths, files)
+        try:
+            guest.make_pristine()
+            config = settings_in(guest)
+        except GuestFailure as failure:
+            guest.close()
+            raise ModcompatError(
+                f"{board.id} booted with the {variant.name} kernel, and then did not answer: {failure.headline}",
+                details=failure.console_tail,
+                next_step="a slow machine wants --timeout-scale; by hand: " + machine.by_hand(),
+            ) from failure
+        return _Place(guest, machine, snapshot, folder, config, paths, files)
 
     def _accelerator(self, machine: Machine) -> str:
         """What runs the guest: KVM for x86_64 where it was asked for, or where a boot proves that it works."""
