@@ -1,5 +1,6 @@
 """The kernels that can be had from one source tree and architecture."""
 
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -56,7 +57,9 @@ class Variant:
 
 
 PRODUCTION = Variant()
-ISOLATION = "MODULE_ABI_ISOLATION"  # the symbol of the isolation series
+
+# The symbols of the isolation series: its own, and what they make of each feature.
+ISOLATION = re.compile(r"MODULE_ABI_\w+|(?:MODULES_TREE_NODES|DEBUG_SPINLOCK|DEBUG_MUTEXES|DEBUG_RWSEMS)_OUTSIDE")
 
 
 def variant_of(feature: Feature, preemption: Preemption = Preemption.NONE, *, isolated: bool = False) -> Variant:

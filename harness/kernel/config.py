@@ -73,8 +73,12 @@ def gate(production: Mapping[str, str], featured: Mapping[str, str], variant: Va
     feature = variant.feature
     if feature is None:
         return
-    allowed = {*feature.symbols, *feature.follows, *({ISOLATION} if variant.isolated else ())}
-    stray = {name: values for name, values in differences(production, featured).items() if name not in allowed}
+    allowed = {*feature.symbols, *feature.follows}
+    stray = {
+        name: values
+        for name, values in differences(production, featured).items()
+        if name not in allowed and not (variant.isolated and ISOLATION.fullmatch(name))
+    }
     if stray:
         raise ModcompatError(
             f"feature {feature.name} changes more than itself: {', '.join(stray)}",
