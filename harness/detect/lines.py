@@ -1,33 +1,68 @@
-"""Kernel log lines: the message apart from what printk and the line put around it."""
+"""Console lines: kernel messages apart from what printk, the line and other programs put around them."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-# <6>[    1.234567][  T123] message, each part optional; kernel/printk/printk.c, print_prefix()
-_PREFIX = re.compile(r"^(?:<\d+>)?(?:\[ *(\d+\.\d+)\] ?)?(?:\[ *([TC]\d+)\] ?)?")
+LONGEST_LINE = 8192  # bytes of a line that are looked at; printk's own limit is 1024 (LOG_LINE_MAX)
+
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+# kernel/printk/printk.c, print_prefix(): <level>[    1.234567][  T123] message
+_STAMP = re.compile(r"\[ *\d+\.\d+\](?:\[ *(?P<caller>[TC]\d+)\])? ?")
+# Every other form that a kernel message comes in, each part optional
+_PREFIX = re.compile(
+    r"(?:\*\* \d+ printk messages dropped \*\* ?)?"
+    r"(?:<\d+>)?"
+    r"(?:kern +:\w+ *: ?)?"  # dmesg -x
+    r"(?:\d+,\d+,\d+,[^;,]*(?:,caller=(?P<record>[TC]\d+))?[^;]*;"  # /dev/kmsg, netconsole
+    r"|(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?) \S+ kernel: ?"  # syslog
+    r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] ?"  # dmesg -T
+    r"|\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[,.]\d+)?(?:Z|[+-]\d\d:?\d\d)? "  # dmesg --time-format iso, test logs
+    r")?"
+    r"(?:\[ *\d+\.\d+\] ?|\d*\.\d{6}\] ?)?"  # perhaps torn
+    r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?"
+)
+# Where the kernel broke into a line that another program, or another CPU, was writing
+_BREAK = re.compile(r"\[ *\d{1,6}\.\d{6}\](?:\[ *[TC]\d+\])? |(?<= login: )")
+STAMPED_LINE = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d+\]", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line. start, end: bytes in the log. time: seconds since boot. caller: T<pid> or C<cpu>."""
+class Message(NamedTuple):
+    """One message. number, start: line and byte in the log. caller: T<pid> or C<cpu>, "" where not told.
+
+    stamped: it bears a mark of the kernel's log. broken: it stands behind something else in its line.
+    """
 
     number: int
     start: int
-    end: int
-    time: float | None
     caller: str
+    stamped: bool
+    broken: bool
     text: str
 
 
-def split(log: bytes) -> Iterator[Line]:
-    """The lines of a log, undecodable bytes as \\xNN, control sequences and prefixes taken off."""
-    position = 0
-    for number, raw in enumerate(log.split(b"\n"), 1):
-        decoded = _ANSI.sub("", raw.decode(errors="backslashreplace")).strip("\r")
-        prefix = _PREFIX.match(decoded)
-        assert prefix is not None  # every part is optional
-        time = float(prefix[1]) if prefix[1] else None
-        yield Line(number, position, position + len(raw), time, prefix[2] or "", decoded[prefix.end() :])
-        position += len(raw) + 1
+def messages(number: int, start: int, raw: bytes) -> list[Message]:
+    """The messages in a line: one as a rule. Undecodable bytes as \\xNN; control sequences are taken off."""
+    text = raw[:LONGEST_LINE].decode(errors="backslashreplace")
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
+    text = text.strip("\r\0")
+    pieces = text.split("\r") if "\r" in text else (text,)
+    found: list[Message] = []
+    for piece in pieces:
+        rest, broken = piece, False
+        while True:
+            prefix = _STAMP.match(rest)
+            if prefix:
+                caller = prefix["caller"] or ""
+            else:
+                prefix = _PREFIX.match(rest)
+                assert prefix is not None  # every part is optional
+                caller = prefix["caller"] or prefix["record"] or ""
+            end = prefix.end()
+            inner = _BREAK.search(rest, end)
+            stop = inner.start() if inner and (inner.start() > end or inner.group()) else len(rest)
+            found.append(Message(number, start, caller, end > 0, broken, rest[end:stop]))
+            if stop == len(rest):
+                break
+            rest, broken = rest[stop:], True
+    return found

@@ -1,53 +1,41 @@
-"""Finding the kernel's reports in a console log, and blaming them on a module."""
+"""Finding the kernel's reports in a console log, as it comes or whole."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
-from harness.detect.kinds import KINDS, Kind, Severity
-from harness.detect.lines import Line, split
+from harness.detect.kinds import KINDS, OPENING, TRIGGER, WORDS, Severity, Weight
+from harness.detect.lines import LONGEST_LINE, STAMPED_LINE, Message, messages
+from harness.detect.report import Head, Report, Span, read_report
 
-# Our own marks, written from the guest's user space.
-_OURS = "modcompat: "
+_OURS = "modcompat: "  # our own marks, written from the guest's user space
 # A line of a report's body: registers, dumps, traces and their headings.
 _BODY = re.compile(
-    r"^(?:\s|CPU: |#PF: |PGD |Oops: |Hardware name: |Workqueue: |RIP: |RSP: |[A-Z0-9_]{2,8}: |Code: "
-    r"|Call [Tt]race|Backtrace|Modules linked in|---\[|PC is at|LR is at|[a-z][a-z0-9]+ *: |Flags: |Control: "
-    r"|Register |Process |Stack: |Exception stack|pstate: |Mem abort|\[[0-9a-f]+\] \*?pgd=|8<--- cut here"
-    r"|Internal error|Object |Redzone |Padding |Bytes |Slab |FIX |=====|-----|Freed in |Allocated in |[a-z0-9_]+: )"
+    r"\s|CPU: |CPU#|#PF: |PGD |P4D |Oops|Hardware name: |Workqueue: |[A-Z][A-Z0-9_]{1,7}: |Code: |Call [Tt]race|Backtrace"
+    r"|Modules linked in|---\[|PC is at|LR is at|pgd = |[a-z][a-z0-9]{0,4} *: |Flags: |Control: |Register |Process |Stack:|Exception stack"
+    r"|pstate: |Mem abort|Data abort|\[[0-9a-f]+\] |\[<|\(\[<|8<---|-+$|-+\[|=====|\*\*\*|Internal error|INFO: (?:Freed|Alloc|Slab|Object|0x)"
+    r"|Object |Redzone|Padding |Bytes? |Slab |FIX |Freed |Allocated |Disabling lock|Tainted: |page[: _]|raw: |flags: |head:|memcg:"
+    r"|Read |Write |The buggy |Memory state|Last |Second to |Pointer tag|kfence-|Corrupted |Invalid |Out-of-|Use-after|Uninit |Local "
+    r"|Kernel Offset|SMP|Sending NMI|NMI backtrace|rcu|irq event|hardirqs|softirqs|stack backtrace|other info|which lock|but |the existing"
+    r"|-> |and this|is trying|locks? held|\d+ locks? held|no locks|\d+ lock|Possible|existing|stack|other|inconsistent|the (?:shortest|first"
+    r"|second|dependencies)|\{|.* (?:is trying to|takes:|just changed|is freeing|is exiting|is leaving|at: |Not tainted|Tainted: )"
+    r"|turning off|you did not|the code is|maybe you|\.?/?\S+\.[ch]:\d+|rcu_|task:|task |Kernel panic|Rebooting|Dumping ftrace|value|shift"
+    r"|signed|index|load of|member|Insufficient|Task stack|IRQ stack|Overflow stack|ESR|FAR|NIP|LR \[|GPR|unreferenced|comm |hex dump"
+    r"|backtrace|pgtable|user |swapper|Unloaded|note: |BUG: |\(detected|All QSes|Showing|Mapped at|handlers|Kernel memory|CFI|usercopy|\"echo"
+    r"|preempt_count|Preemption|last function|workqueue|pending|in-flight|pwq|pool|Trap|EC|Tasks blocked|read to|write to|Reported by|\$|>|#"
 )
-_GAP = 3  # lines of something else that a report may contain
-_LONGEST = 400  # lines of one report
-_FUNCTION = r"(?P<function>[\w.$]+)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[(?P<module>[\w-]+)\])?"
-_SITES = (
-    ("faulting instruction", re.compile(rf"^(?:RIP: \d+:|PC is at |pc : ){_FUNCTION}")),
-    ("site of the warning", re.compile(rf"^WARNING: .* (?:at \S+:\d+ )?{_FUNCTION}")),
-)
-# " function+0x1/0x2 [module]"; arm has " function [module] from caller+0x1/0x2 [module]". One space: what
-# arm tells of the objects that registers point to stands further in.
-_FRAME = re.compile(
-    rf"^ (?:\[<[0-9a-f]+>\] )?(?P<guess>\? )?(?:(?P<callee>[\w.$]+)(?: \[(?P<owner>[\w-]+)\])? from )?{_FUNCTION}"
-)
-_END = re.compile(r"^---\[ end (?:trace|Kernel panic)")
-
-
-@dataclass(frozen=True)
-class Report:
-    """One report. first_line, last_line: from 1. start: byte of its first line in the log.
-
-    function: where the fault was. module: the one that is blamed, for its function `culprit`, by a rule.
-    """
-
-    kind: str
-    severity: Severity
-    title: str
-    function: str
-    module: str
-    culprit: str
-    rule: str
-    first_line: int
-    last_line: int
-    start: int
-    text: str
+_GAP = 5  # lines of something else that a report may contain
+_NEAR = 4  # messages within which lines announce one report together
+_LONGEST = 1500  # messages of one report
+_FAR = 512  # lines of others after which nothing more is expected
+_PIECE = 1 << 16  # bytes that are searched at a time
+_END = re.compile(r"---\[ end (?:trace|Kernel panic)")
+_FORM = re.compile(r"WARNING: (?:CPU: |at |\[|\S+\.[chS]:)|[kK]ernel BUG |(?:Oops: )?invalid opcode")
+_DETAIL = re.compile(r"CPU: \d+ |Modules linked in|Call [Tt]race|Hardware name|\s?RIP: ")
+_SENDS = re.compile(r"Sending NMI|NMI backtrace")
+_ORDERLY = re.compile(rb"reboot: |Rebooting in |sysrq: Resetting")
+_ANY = re.compile(TRIGGER.pattern + b"|" + b"|".join(re.escape(word) for word in WORDS))
+_TIME = re.compile(rb"(?:<\d+>)?\[ *(\d+)\.\d+\]")
+_DROPPED = "printk messages dropped"
 
 
 def reports_fault(log: bytes) -> bool:
@@ -57,86 +45,301 @@ def reports_fault(log: bytes) -> bool:
 
 def scan(log: bytes) -> list[Report]:
     """Every report of a log, in its order."""
-    lines = list(split(log))
-    heads = [(place, kind) for place, line in enumerate(lines) if (kind := _kind_of(line))]
-    reports: list[Report] = []
-    covered = -1  # a bare trace, or the oops line that follows a fault, belongs to the report around it
-    for number, (place, kind) in enumerate(heads):
-        if place <= covered and (kind.name == "stack-trace" or _continues(lines[place].text)):
-            continue
-        # What follows belongs to this report until another one begins.
-        limit = next(
-            (other for other, later in heads[number + 1 :]
-             if later.name != "stack-trace" and not _continues(lines[other].text)),
-            len(lines),
-        )  # fmt: skip
-        last = _end_of(lines, place, limit)
-        covered = last
-        reports.append(_report(kind, lines[place : last + 1]))
-    return reports
+    return list(scan_stream([log]))
 
 
-def _kind_of(line: Line) -> Kind | None:
-    if line.text.startswith(_OURS):
+def scan_stream(chunks: Iterable[bytes]) -> Iterator[Report]:
+    """Every report of a log that comes in pieces, each as soon as it is complete."""
+    scanner = Scanner()
+    for chunk in chunks:
+        yield from scanner.feed(chunk)
+    yield from scanner.finish()
+
+
+def identify(text: str) -> Head | None:
+    """The kind and the wording of a line that announces a report."""
+    for kind in KINDS:
+        for wording in kind.wordings:
+            if found := wording.pattern.match(text):
+                return Head(kind, wording, found)
+    return None
+
+
+class _Open:
+    """A report whose end has not been seen."""
+
+    def __init__(self, first: Message) -> None:
+        self.messages = [first]
+        self.heads: list[Head] = []
+        self.last = 0  # which message is the last that certainly belongs to it
+        self.near = 0  # messages since a line announced it
+        self.panic = 0  # which message announces a panic
+        self.detailed = False
+        self.ended = False
+        self.closed = False
+        self.adopts = False
+        self.damage = ""
+
+    @property
+    def best(self) -> Head | None:
+        return max(self.heads, key=lambda head: head.wording.weight.value, default=None)
+
+    def add(self, message: Message, head: Head | None = None) -> None:
+        """A message that belongs to it."""
+        self.messages.append(message)
+        self.last = len(self.messages) - 1
+        if head:
+            self.heads.append(head)
+            self.near = 0
+
+
+class Scanner:
+    """Finds reports in a log that is fed in pieces, however it is cut. Holds open reports and one line, no more."""
+
+    def __init__(self) -> None:
+        self._carry = b""  # the beginning of a line whose end has not come
+        self._lost = 0  # bytes of that line that are not looked at
+        self._number = 1
+        self._offset = 0
+        self._open: dict[str, _Open] = {}  # by caller
+        self._waiting: list[_Open] = []  # in the order of the log
+        self._stamped_from: int | None = None  # where the first line with the kernel's stamp is
+        self._time = 0  # of the last line before this piece
+        self._orderly = False  # the kernel said that it goes down
+        self._booted = -_FAR  # line of the last banner
+
+    def feed(self, chunk: bytes) -> list[Report]:
+        """Reports that became complete."""
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            self._keep(self._carry + chunk)
+            return []
+        if self._lost:  # the line that was cut short is handled by itself: bytes of it are missing
+            first = chunk.find(b"\n") + 1
+            lost, self._lost = self._lost, 0
+            self._pieces((self._carry + chunk[: first - 1])[:LONGEST_LINE] + b"\n")
+            self._offset += lost + max(0, len(self._carry) + first - 1 - LONGEST_LINE)
+            self._carry = b""
+            if first < end:
+                self._pieces(chunk[first:end])
+        else:
+            self._pieces(self._carry + chunk[:end])
+        self._carry = b""
+        self._keep(chunk[end:])
+        return self._complete()
+
+    def finish(self) -> list[Report]:
+        """Reports that the end of the log completes."""
+        if self._carry:
+            self._pieces(self._carry)
+            self._carry = b""
+        for report in self._waiting:
+            self._close(report)
+        return self._complete()
+
+    def _keep(self, rest: bytes) -> None:
+        self._carry = rest[:LONGEST_LINE]
+        self._lost += len(rest) - len(self._carry)
+
+    def _complete(self) -> list[Report]:
+        found: list[Report] = []
+        while self._waiting and self._waiting[0].closed:
+            if report := _read(self._waiting.pop(0)):
+                found.append(report)
+        return found
+
+    def _pieces(self, data: bytes) -> None:
+        """Whole lines. Pieces without a trigger, while no report is open, are passed over as they are."""
+        position = 0
+        while position < len(data):
+            end = data.find(b"\n", position + _PIECE) + 1 or len(data)
+            self._piece(data[position:end] if position or end < len(data) else data)
+            position = end
+
+    def _piece(self, piece: bytes) -> None:
+        base, position = self._offset, 0
+        if self._stamped_from is None and (stamp := STAMPED_LINE.search(piece)):
+            self._stamped_from = base + stamp.start()
+        if self._open or TRIGGER.search(piece) or any(word in piece for word in WORDS):
+            while position < len(piece):
+                if not self._open:
+                    trigger = _ANY.search(piece, position)
+                    if not trigger:
+                        break
+                    start = piece.rfind(b"\n", position, trigger.start()) + 1 or position
+                    self._number += piece.count(b"\n", position, start)
+                    position = start
+                end = piece.find(b"\n", position)
+                end = end if end >= 0 else len(piece)
+                self._offset = base + position
+                self._line(piece, position, end)
+                self._number += 1
+                position = end + 1
+        self._number += piece.count(b"\n", position) if position < len(piece) else 0
+        self._offset = base + len(piece)
+        self._time = _last_time(piece, len(piece), self._time)
+
+    def _line(self, piece: bytes, start: int, end: int) -> None:
+        raw = piece[start : min(end, start + LONGEST_LINE)]
+        may_announce = _ANY.search(raw) is not None
+        if _ORDERLY.search(raw):
+            self._orderly = True
+        for message in messages(self._number, self._offset, raw):
+            head = identify(message.text) if may_announce else None
+            if head and head.kind.name == "reboot" and not self._is_reboot(message, _last_time(piece, start, self._time)):
+                head = None
+            self._message(message, head)
+        if self._open and self._number % 64 == 0:
+            for report in list(self._open.values()):
+                if self._number - report.messages[-1].number > _FAR:
+                    self._close(report)
+
+    def _is_reboot(self, message: Message, time: int) -> bool:
+        if time < 1 or self._number - self._booted < _FAR:
+            return False
+        self._booted = self._number
+        orderly, self._orderly = self._orderly, False
+        return not orderly and not any(report.panic for report in self._open.values())
+
+    def _is_echo(self, message: Message, head: Head | None) -> bool:
+        """A line of another program, in a log in which the kernel stamps its lines; or our own mark."""
+        if message.text.startswith(_OURS):
+            return True
+        if message.stamped or (head and head.kind.is_plain):
+            return False
+        return self._stamped_from is not None and self._stamped_from < message.start
+
+    def _message(self, message: Message, head: Head | None) -> None:
+        opening = OPENING.search(message.text) is not None
+        report = self._open.get(message.caller)
+        if report is None and message.caller.startswith("C"):
+            report = next((other for other in self._open.values() if other.adopts), None)
+        if self._is_echo(message, head):
+            if report and message.text.startswith(_OURS):
+                self._close(report)
+            return
+        if report and not message.stamped and report.messages[0].stamped and not (head and head.kind.is_plain):
+            return
+        if report and self._belongs(report, message, head, opening=opening):
+            return
+        if head or opening:
+            if report:
+                if not report.ended and not report.detailed and head:
+                    report.damage = report.damage or "another report begins inside it"
+                self._close(report)
+            new = _Open(message)
+            if head:
+                new.heads.append(head)
+            self._open[message.caller] = new
+            self._waiting.append(new)
+
+    def _belongs(self, report: _Open, message: Message, head: Head | None, *, opening: bool) -> bool:
+        """Add a message to an open report if it is part of it; close the report where it ends."""
+        text = message.text
+        report.near += 1
+        if len(report.messages) > _LONGEST:
+            self._close(report)
+            return False
+        if head and not _joins(report, head):
+            return False
+        if opening and not (report.heads and not report.detailed and report.near <= _NEAR and _form_free(report)):
+            return False
+        if head and head.kind.severity is Severity.FOLLOW_UP:
+            report.panic = report.panic or len(report.messages)
+            report.ended = False
+            report.add(message, None if report.heads else head)
+        elif head:
+            report.add(message, head if _counts(report, head) else None)
+        elif report.ended:
+            if len(report.messages) - 1 - report.last >= _GAP:
+                self._close(report)
+                return False
+            report.messages.append(message)
+            return True
+        elif opening or _BODY.match(text) or not text:
+            if text:
+                report.add(message)
+            else:
+                report.messages.append(message)
+        elif len(report.messages) - 1 - report.last >= _GAP + (_NEAR if report.near < 20 else 0):
+            self._close(report)
+            return False
+        else:
+            report.messages.append(message)
+        if _DETAIL.match(text):
+            report.detailed = True
+        if _SENDS.search(text):
+            report.adopts = True
+        if message.broken and not head:
+            report.damage = report.damage or "a line of it is broken"
+        if _END.match(text):
+            report.ended = True
+        return True
+
+    def _close(self, report: _Open) -> None:
+        report.closed = True
+        for caller in [caller for caller, other in self._open.items() if other is report]:
+            del self._open[caller]
+
+
+def _form_free(report: _Open) -> bool:
+    return not any(_FORM.match(head.text) for head in report.heads)
+
+
+def _joins(report: _Open, head: Head) -> bool:
+    """Whether a line that could announce a report is part of the open one."""
+    best = report.best
+    if best is None:
+        return True  # only "cut here" came before
+    kind, weight = head.kind, head.wording.weight
+    if kind.severity is Severity.FOLLOW_UP or kind.name == "unclaimed":
+        return True
+    if report.ended:
+        return False
+    if kind.continues:
+        return report.near <= 12 or best.kind.severity is Severity.FAULT
+    near = report.near <= _NEAR and not report.detailed
+    if weight is Weight.HINT:
+        return best.wording.weight is not Weight.FORM or near
+    if best.kind.severity is Severity.REFUSAL or best.kind.is_plain:
+        return False
+    if not near:
+        return False
+    if best.wording.weight is Weight.HINT:
+        return True
+    if _FORM.match(head.text):
+        return _form_free(report) and best.kind.name not in ("lock", "lockdep")
+    return best.wording.weight is Weight.FORM and _FORM.match(best.text) is not None and weight is Weight.NAME
+
+
+def _counts(report: _Open, head: Head) -> bool:
+    """Whether a line of a report is one that announces it."""
+    return head.kind.name != "unclaimed" and (report.near <= 12 or not report.detailed)
+
+
+def _last_time(piece: bytes, end: int, otherwise: int) -> int:
+    """Seconds in the last stamp before a place."""
+    while end > 0:
+        start = piece.rfind(b"\n", 0, end - 1) + 1
+        if stamp := _TIME.match(piece, start):
+            return int(stamp[1])
+        end = start
+    return otherwise
+
+
+def _read(found: _Open) -> Report | None:
+    if not found.heads or found.heads[0].kind.is_silent:
         return None
-    return next((kind for kind in KINDS if kind.pattern.match(line.text)), None)
+    lines = found.messages[: found.last + 1]
+    damage = found.damage
+    if not damage and lines[0].broken and False:
+        damage = "its first line is broken"
+    texts = [line.text for line in lines]
+    children: list[Report] = []
+    if 0 < found.panic <= found.last and (head := identify(texts[found.panic])):
+        children = [read_report([head], texts[found.panic :], _span(lines[found.panic :]), damage="", children=[])]
+    return read_report(found.heads, texts, _span(lines), damage=damage, children=children)
 
 
-def _continues(text: str) -> bool:
-    """A second headline of the fault that was announced just before it."""
-    return text.startswith(("Oops: ", "Internal error: "))
-
-
-def _end_of(lines: list[Line], first: int, limit: int) -> int:
-    caller = lines[first].caller
-    last, gap = first, 0
-    for place in range(first + 1, min(limit, first + _LONGEST)):
-        line = lines[place]
-        if line.caller != caller:
-            continue  # another CPU speaks in between
-        if _END.match(line.text):
-            return place
-        if _BODY.match(line.text) and not line.text.startswith(_OURS):
-            last, gap = place, 0
-        elif (gap := gap + 1) > _GAP or line.text.startswith(_OURS):
-            break
-    return last
-
-
-def _report(kind: Kind, lines: list[Line]) -> Report:
-    texts = [line.text for line in lines if line.caller == lines[0].caller]
-    function, module, culprit, rule = _blame(texts)
-    return Report(
-        kind=kind.name,
-        severity=kind.severity,
-        title=texts[0].strip(),
-        function=function,
-        module=module,
-        culprit=culprit,
-        rule=rule,
-        first_line=lines[0].number,
-        last_line=lines[-1].number,
-        start=lines[0].start,
-        text="\n".join(texts),
-    )
-
-
-def _blame(texts: list[str]) -> tuple[str, str, str, str]:
-    """(where the fault was, blamed module, its function, rule): the site's module, else the first frame's."""
-    where = ""
-    for rule, pattern in _SITES:
-        for text in texts:
-            if found := pattern.match(text):
-                where = where or found["function"]
-                if found["module"]:
-                    return where, found["module"], found["function"], rule
-    rule = "first frame with a module"
-    for text in texts[1:]:
-        found = _FRAME.match(text)
-        if not found or found["guess"]:
-            continue
-        if found["owner"]:
-            return where or found["callee"], found["owner"], found["callee"], rule
-        if found["module"]:
-            return where or found["function"], found["module"], found["function"], rule
-    return where, "", "", ""
+def _span(lines: list[Message]) -> Span:
+    return Span(lines[0].number, lines[-1].number, lines[0].start, lines[0].caller)

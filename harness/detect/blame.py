@@ -1,0 +1,110 @@
+"""Which module a report is blamed on, and by which rule: the order of the rules is the order of belief."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from harness.detect.naming import plain
+from harness.detect.stacks import ALLOCATED, FREED, HELD, INTERRUPT, MAIN, OTHER, Frame, Trace
+
+
+class Culprit(NamedTuple):
+    """module, and its function; "" where no rule found one."""
+
+    module: str = ""
+    function: str = ""
+    rule: str = ""
+
+
+class _Head(Protocol):
+    @property
+    def text(self) -> str: ...
+
+
+class _Facts(NamedTuple):
+    heads: Sequence[_Head]
+    texts: list[str]
+    site: Frame | None
+    traces: list[Trace]
+
+
+_FUNCTION = r"(?P<function>[\w.$]+)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)? \[(?P<module>[\w-]+)\]"
+_AT_HEAD = re.compile(rf"(?:\bat|in|target:|hint:|from) (?:\S+:\d+ )?(?:at )?{_FUNCTION}|\.c:\d+ {_FUNCTION.replace('P<', 'P<x')}")
+# mm/slub.c names a cache, kernel/locking/lockdep.c a lock class: a module's own often begin with its name
+_CACHE = re.compile(r"^(?:BUG (?P<cache>\S+) \(|kmem_cache_destroy (?P<destroyed>\S+):| which belongs to the cache (?P<owner>\S+) )")
+_CLASS = re.compile(r"\((?:&+)?(?P<name>[\w.>-]+)[^)]*\)\{")
+_LISTED = re.compile(r"^Modules linked in:(?P<names>.*)")
+# kernel/module/main.c: load_module() and delete_module() call a module's init and exit
+_WINDOW = re.compile(r"do_one_initcall|do_init_module|__do_sys_delete_module|__(?:se|x64|arm64|ia32)_sys_delete_module")
+_LOADING = re.compile(r"Modules linked in:.*?(?P<module>[\w-]+)\([A-Z]*[+-]\)")
+
+
+def blame(kind: str, heads: Sequence[_Head], texts: list[str], site: Frame | None, traces: list[Trace]) -> Culprit:
+    """The first rule that finds a module, of those in the table below."""
+    facts = _Facts(heads, texts, site, traces)
+    for name, rule in _RULES:
+        if found := rule(facts):
+            return Culprit(found.module, plain(found.function), name)
+    return Culprit()
+
+
+def _instruction(facts: _Facts) -> Frame | None:
+    return facts.site if facts.site and facts.site.module else None
+
+
+def _announced(facts: _Facts) -> Frame | None:
+    for head in facts.heads:
+        if found := _AT_HEAD.search(head.text):
+            return Frame(found["function"] or found["xfunction"], -1, -1, found["module"] or found["xmodule"], reliable=True)
+    return None
+
+
+def _frame(facts: _Facts) -> Frame | None:
+    return _first(facts.traces, MAIN, INTERRUPT) or _first(facts.traces, OTHER, "created at", "stored at")
+
+
+def _memory(facts: _Facts) -> Frame | None:
+    return _first(facts.traces, ALLOCATED, FREED, "queued by")
+
+
+def _lock_taken(facts: _Facts) -> Frame | None:
+    return _first(facts.traces, HELD, "registered at")
+
+
+def _owner(facts: _Facts) -> Frame | None:
+    """A loaded module whose name begins the name of the slab cache or lock class."""
+    loaded = [re.sub(r"\(.*", "", name) for text in facts.texts if (line := _LISTED.match(text)) for name in line["names"].split()]
+    for text in facts.texts:
+        for pattern in (_CACHE, _CLASS):
+            if found := pattern.search(text):
+                owned = next((group for group in found.groups() if group), "")
+                for module in loaded:
+                    if owned.startswith(module):
+                        return Frame(owned, -1, -1, module, reliable=True)
+    return None
+
+
+def _window(facts: _Facts) -> Frame | None:
+    """The module that was being loaded or unloaded: the list of modules marks it with + or -."""
+    if not any(_WINDOW.search(frame.function) for trace in facts.traces for frame in trace.frames):
+        return None
+    found = next((found for text in facts.texts if (found := _LOADING.match(text))), None)
+    return Frame("", -1, -1, found["module"], reliable=True) if found else None
+
+
+_RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
+    ("faulting instruction", _instruction),
+    ("site of the warning", _announced),
+    ("first frame with a module", _frame),
+    ("where the memory was allocated or freed", _memory),
+    ("where the lock was taken", _lock_taken),
+    ("owner of the cache or lock", _owner),
+    ("load or unload window", _window),
+)
+
+
+def _first(traces: list[Trace], *roles: str) -> Frame | None:
+    """The first reliable frame with a module, in traces of these roles."""
+    return next(
+        (frame for trace in traces if trace.role in roles for frame in trace.frames if frame.reliable and frame.module), None
+    )

@@ -1,0 +1,233 @@
+"""What a person would call a report: its title, and the function in it."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from harness.detect.kinds import Where, Wording
+from harness.detect.stacks import HELD, INTERRUPT, MAIN, OTHER, Frame, Trace
+
+UNKNOWN = "corrupted"  # stands for a function that a torn report does not tell
+
+
+def _any(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+
+
+# Functions that only serve the one that called them: it is the caller that people look for.
+_HELPER = _any(
+    # what reports: lib/dump_stack.c, kernel/panic.c, lib/bug.c, mm/kasan, mm/kmsan, kernel/kcsan, mm/kfence, lib/ubsan.c
+    r"^(?:__)?dump_stack|^show_(?:stack|regs|trace)|^dump_backtrace|unwind|^walk_stackframe|^_*panic|^nmi_panic",
+    r"^_*warn_slowpath|^__warn|^warn_alloc|^warn_bogus|^report_bug|^fixup_bug|^debug_object|^__debug_object|^debug_print",
+    r"kasan|^__asan|^__hwasan|^kmsan|^__msan|^kcsan|^__tsan|^__kcsan|^kfence|^__kfence|ubsan|^__sanitizer|^check_memory_region",
+    r"^print_|^hex_dump|^end_report|^check_region|^object_err|^slab_err|^print_trailer|^check_poison|^bad_page",
+    r"^stack_trace_|^save_(?:stack|trace)|^__save_stack|^arch_stack_walk|^stack_depot|^read_word_at_a_time|^kcov",
+    # what enters the kernel on a fault: arch/*/mm/fault.c, traps.c, entry*.S
+    r"^(?:asm_)?exc_|^do_(?:error|trap|invalid|int3|general|page_fault|translation|mem_abort|tag_check|undefinstr|bad_area|"
+    r"DataAbort|PrefetchAbort|sp_pc_abort|debug_exception|report_stack)|^__do_(?:kernel_fault|page_fault|user_fault)|^die$|^__die",
+    r"^(?:async_)?page_fault$|^invalid_op$|^(?:handle_)?bug$|^handle_invalid_op|^error_entry|^error_code|_trap$|^trap_|^el[01]t?h?_",
+    r"^arm64_notify_die|^bug_handler|^call_break_hook|^brk_handler|^die_kernel_fault|^arm_notify_die|^__(?:und|dabt|pabt)_svc",
+    r"^program_check|^oops_|^crash_|^no_context|^bad_area|^handle_bad_stack|^__bad_stack|^mutex_optimistic",
+    # lib/string.c, lib/vsprintf.c, lib/hexdump.c, lib/crc*.c, arch/*/lib
+    r"^_*mem(?:cpy|cmp|set|chr|move|dup|scan|zero)|^_*mem_?(?:cpy|set|move)|^_*str(?:n|l|r|s|p|c|case)?\w*(?:cmp|cpy|len|chr|str|cat|dup|sep)",
+    r"^(?:hex_)?string(?:_nocheck)?$|^v?s[cn]*printf|^k?v?asprintf|^_*v?printk|^_dev_|^dev_(?:v?printk|info|warn|err|notice|dbg)",
+    r"^pointer$|^number$|^format_decode|^va_format|^device_string|^crc\d+|^_find_|^find_(?:next|first)_|^sort(?:_r)?$|^siphash",
+    # kernel/locking, include/linux/{spinlock,mutex,rwsem,seqlock,refcount,kref,list,rculist}.h
+    r"^_?_?lock_(?:acquire|release|class|map|is_held|pin|contended|acquired|downgrade)|lockdep|^register_lock_class|^__lock_|^mark_|"
+    r"^validate_chain|^check_(?:prev|noncircular|wait_context|usage|deadlock|irq_usage)|^look_up_lock|^reacquire_held|^valid_state|"
+    r"^static_obj|^is_bpf_text|^assign_lock_key|^find_held_lock|^match_held_lock|^hlock_class|^lookup_chain",
+    r"(?:spin|raw_(?:read|write)|read|write)_(?:try)?(?:un)?lock|^queued_|^native_queued|^do_raw_|^__pv_queued|^pv_|^osq_|^spin_",
+    r"mutex_(?:try)?(?:un)?lock|^mutex_(?:remove|add|is)|^(?:__)?(?:down|up)(?:_read|_write|_timeout|_interruptible|_killable|_trylock|"
+    r"grade_\w+|_common)*$|^rwsem_|^__?(?:down|up)_|^rt_mutex|^rtmutex|^ww_mutex|^percpu_(?:down|up)|^call_rwsem|^seqcount",
+    r"^refcount_|^__refcount|^kref_|^atomic\w*_(?:inc|dec|add|sub|read|set)|^instrument_|^arch_atomic|^raw_atomic",
+    r"^_*list_(?:add|del|replace|move|splice|empty|cut|rotate)|^_*hlist_|^llist_|^__rb_|^rb_(?:erase|insert|next|first)|^lock_sock|"
+    r"^release_sock|^_*wake_up|^autoremove_wake|^finish_wait|^prepare_to_wait|^add_wait_queue|^remove_wait_queue|^__init_wait",
+    # include/linux/uaccess.h
+    r"copy_(?:to|from)_user|^_*(?:get|put)_user|^_*might_(?:sleep|fault|resched)|^___might|^copy_user_|^raw_copy|^copyin|^copyout",
+    # timers, work, kobjects and devices that are taken away: kernel/time/timer.c, kernel/workqueue.c, drivers/base
+    r"^_*(?:try_to_)?del_timer|^timer_(?:delete|is_static)|^_*timer_delete|^lock_timer_base|^try_to_grab|^work_is_static|"
+    r"^_*(?:flush|cancel|drain|destroy)_(?:delayed_)?work\w*|^__cancel_work|^__flush|^start_flush|^kthread_stop|^debug_check_no",
+    r"^kobject_(?:del|put|add|uevent|get|cleanup|release|init)|^add_uevent_var|^device_(?:add|del|unregister|register|destroy|create|"
+    r"for_each_child|remove_file|release_driver)|^get_device_parent|^sysfs_(?:remove|create|add)|^unregister_netdev|^rollback_registered",
+    r"^kfree_skb|^consume_skb$|^skb_release|^_?_?kfree_skb|^__x86_indirect|^__x86_return|_indirect_thunk|^perf_trace|^trace_event_|"
+    r"^__bpf_trace|^__traceiter|^__this_module|^usb_(?:hcd_submit|kill_(?:anchored_)?urb|control_msg|submit_urb)|^dummy_urb|^rcu_read_",
+)
+# Functions that call through a pointer: what stands above one of them is what was called. Entry code, work
+# queues, timers, soft interrupts, file and socket operations, faults.
+_DISPATCHER = _any(
+    r"^process_one_work|^worker_thread|^kthread$|^kthread_worker|^ret_from_fork|^smpboot_thread|^run_ksoftirqd|^start_secondary|^cpu_startup",
+    r"^do_syscall_|^do_fast_syscall|^__do_fast_syscall|^do_int80|^entry_|^sysenter|^system_call|^ia32_sys|^tracesys|^int_ret_from|^x64_sys_call",
+    r"^ret_fast_syscall|^el0_svc|^do_el0_svc|^invoke_syscall|^__sys_trace|^syscall_common|^ret_to_user|^syscall_(?:return|exit|trace)",
+    r"^_*netif_receive_skb|^_*do_softirq|^handle_softirqs|^call_timer_fn|^_*expire_timers|^_*run_timer|^_*run_hrtimer|^_*hrtimer_run|^tasklet_action",
+    r"^irq_exit|^do_idle|^default_idle|^rest_init|^start_kernel|^task_work_run|^exit_to_user|^_*prepare_exit_to|^_*fput|^get_signal",
+    r"^vfs_(?:read|write|ioctl|open|iter|fsync|mknod|fallocate)|^do_vfs_ioctl|^_*blkdev_(?:driver_)?ioctl|^call_(?:read|write)_iter|^call_mmap|^do_iter_|"
+    r"^_*mmap_region|^do_mmap|^do_dentry_open|^new_sync_|^_*do_loop_readv|^compat_(?:SyS|SYSC)_ioctl|^_*(?:se|do|x64|ia32|arm64)_?(?:compat_)?sys_ioctl",
+    r"^SyS_ioctl|^SYSC_ioctl|^_*sock_(?:sendmsg|recvmsg|release|mmap|do_ioctl|ioctl|common_setsockopt)|^compat_sock_ioctl|^__sys_(?:setsockopt|listen|accept|"
+    r"connect|bind|socketpair|getsockopt)|^kernel_(?:setsockopt|listen|accept)|^sk_common_release|^nfnetlink_rcv_msg|^genl_(?:family_)?rcv_msg|"
+    r"^(?:SYSC|SyS)_(?:connect|bind|socketpair|accept)",
+    r"^_*do_fault|^handle_mm_fault|^(?:asm_exc_)?page_fault$|^do_page_fault|^exc_page_fault|^do_user_addr_fault|^do_DataAbort",
+)
+# The timer interrupt, in which stalls are noticed
+_INTERRUPT = _any(
+    r"apic_timer_interrupt", r"^__irq_(?:svc|usr)", r"^el[01]t?h?(?:_64)?_irq", r"^(?:asm_)?sysvec_", r"^handle_arch_irq", r"^ret_from_except",
+    r"^asm_common_interrupt", r"^hyperv_", r"^(?:call_)?on_irq_stack$", r"^timer_interrupt$", r"^asm_call_",
+)  # fmt: skip
+# What a task sleeps in: kernel/sched, kernel/locking, kernel/rcu, block
+_WAITS = _any(
+    "sched", "_lock", "_slowlock", r"^_*down", "rwsem", "completion", "wait", "synchronize", "context_switch", "__switch_to",
+    r"^kthread", "cancel_(?:delayed_)?work", r"^_*flush_(?:work|delayed)", r"^folio_", "^dump_stack", "preempt",
+)  # fmt: skip
+# Waits that are known by themselves, whoever waits: net/core/rtnetlink.c, kernel/rcu
+_WAIT_NAMES = ((re.compile(r"rtnl_lock"), ""), (re.compile(r"synchronize_(?:s?rcu|net|sched)"), "synchronize_rcu"))
+_STALL_NAMES = ((re.compile(r"smp_call_function"), "smp_call_function"),)
+_ENTRY = re.compile(r"^(?:__(?:x64|ia32|arm64|riscv|s390x?)_(?=(?:compat_)?sys_)|__(?:se|do)_(?=(?:compat_)?sys_)|(?:compat_)?(?:SYSC|SyS)_)")
+_SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)(?:\.\d+)*|\.cold|\.\d+$")
+_LOCK_LINE = re.compile(r".*\bat:? (?:\[<(?:0x)?[0-9a-f]+>\] )?(?P<at>[A-Za-z_][\w.$]*)(?:\+0x|$)")
+_RELEASED = re.compile(r"\s*\[<(?:0x)?[0-9a-f]+>\] (?P<at>[A-Za-z_][\w.$]*)\+0x")
+_WORK = re.compile(r"\s+last function: (?P<at>[\w.$]+)")
+
+
+def plain(function: str) -> str:
+    """A function without what the compiler added to its name."""
+    return _SUFFIX.sub("", function)
+
+
+def normal(text: str) -> str:
+    """A piece of a headline without what differs from one time to the next."""
+    text = re.sub(r"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[[\w-]+\])?", "", text)
+    text = re.sub(r"\b(?:0x)?[0-9a-f]{8,}\b", "ADDR", text)
+    return re.sub(r"\b(?:0x[0-9a-f]+|\d+)\b", "NUM", text).strip(" !.:")
+
+
+def title(wording: Wording, found: re.Match[str], access: str, function: str) -> str:
+    """The title. function: "" where the report does not tell it."""
+    groups = {name: normal(value or "") for name, value in found.groupdict().items()}
+    form = wording.title
+    if "{access}" in form and not access:
+        # Without the line that tells the access, the report is torn: its first line is all there is
+        return re.sub(r"^BUG: ", "", normal(found.string.strip()))
+    groups["form"] = "WARNING" if groups.get("form") == "WARNING" else "BUG"
+    words = groups | {"access": access, "function": function or UNKNOWN, "line": normal(found.string)}
+    return " ".join(form.format_map(words).split())
+
+
+def function(
+    wording: Wording, found: re.Match[str], texts: list[str], site: Frame | None, traces: list[Trace]
+) -> str:
+    """The function that a report is about, or ""."""
+    return plain(_FINDERS[wording.where](_Facts(wording, found, texts, site, traces)))
+
+
+class _Facts:
+    def __init__(
+        self, wording: Wording, found: re.Match[str], texts: list[str], site: Frame | None, traces: list[Trace]
+    ) -> None:
+        self.head: str = found.groupdict().get("at") or ""
+        self.skip = wording.skip
+        self.texts = texts
+        self.site = site.function if site else ""
+        self.traces = traces
+
+    def serves(self, name: str) -> bool:
+        return _HELPER.search(name) is not None or (self.skip is not None and self.skip.search(name) is not None)
+
+    def frames(self, *roles: str) -> Iterator[str]:
+        return (frame.function for trace in self.traces if trace.role in roles for frame in trace.frames if frame.reliable)
+
+    def first(self, names: Iterable[str]) -> str:
+        return next((name for name in names if name and not self.serves(name)), "")
+
+    def line(self, pattern: re.Pattern[str]) -> str:
+        return next((match["at"] for text in self.texts[1:] if (match := pattern.match(text))), "")
+
+
+def _headline(facts: _Facts) -> str:
+    return facts.first([facts.head, *facts.frames(MAIN, INTERRUPT)]) or ("" if facts.serves(facts.head) else facts.head)
+
+
+def _site(facts: _Facts) -> str:
+    return facts.first([facts.site, *facts.frames(MAIN, INTERRUPT), facts.head])
+
+
+def _trace(facts: _Facts) -> str:
+    return facts.first([*facts.frames(MAIN, INTERRUPT), facts.site])
+
+
+def _lock(facts: _Facts) -> str:
+    taken = facts.line(_LOCK_LINE) or facts.line(_RELEASED)
+    if taken and not (_HELPER.search(taken) and taken.startswith("_")):
+        return taken
+    return _trace(facts) or taken
+
+
+def _held(facts: _Facts) -> str:
+    return next(iter(facts.frames(HELD)), "") or facts.line(_LOCK_LINE) or _trace(facts)
+
+
+def _stall(facts: _Facts) -> str:
+    for trace in _joined(facts.traces):
+        names = [frame.function for frame in trace if frame.reliable]
+        entries = [place for place, name in enumerate(names) if _INTERRUPT.search(name)]
+        if entries and (called := _called(names[entries[-1] + 1 :])):
+            return called
+    return ""
+
+
+def _loop(facts: _Facts) -> str:
+    if called := _stall(facts):
+        return called
+    names = [facts.site, *facts.frames(MAIN, INTERRUPT)]
+    return _called([name for name in names if name and not facts.serves(name)])
+
+
+def _hung(facts: _Facts) -> str:
+    names = list(facts.frames(MAIN))
+    for name in names:
+        for pattern, known in _WAIT_NAMES:
+            if pattern.match(name):
+                return known or name
+    return next((name for name in names if not _WAITS.search(name)), "")
+
+
+def _work(facts: _Facts) -> str:
+    return facts.line(_WORK) or _trace(facts)
+
+
+def _joined(traces: list[Trace]) -> Iterator[list[Frame]]:
+    """Traces with what they interrupted, one list each."""
+    frames: list[Frame] = []
+    for trace in traces:
+        if trace.role not in (MAIN, INTERRUPT, OTHER):
+            continue
+        if trace.starts and frames:
+            yield frames
+            frames = []
+        frames = frames + trace.frames
+    if frames:
+        yield frames
+
+
+def _called(names: list[str]) -> str:
+    """What a dispatcher called: the function before the first of them."""
+    before = ""
+    for name in names:
+        for pattern, known in _STALL_NAMES:
+            if pattern.match(name):
+                return known
+        if _DISPATCHER.search(name) and before:
+            return _ENTRY.sub("", before)
+        before = name
+    return ""
+
+
+_FINDERS = {
+    Where.NOWHERE: lambda facts: facts.head or facts.site,
+    Where.HEADLINE: _headline,
+    Where.SITE: _site,
+    Where.TRACE: _trace,
+    Where.LOCK: _lock,
+    Where.HELD: _held,
+    Where.STALL: _stall,
+    Where.LOOP: _loop,
+    Where.HUNG: _hung,
+    Where.WORK: _work,
+}

@@ -1,0 +1,219 @@
+"""A report: what was found in a log, and everything that its lines tell."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from harness.detect import naming
+from harness.detect.blame import blame
+from harness.detect.kinds import Kind, Severity, Where, Wording
+from harness.detect.stacks import Frame, Trace, site, traces
+
+
+@dataclass(frozen=True)
+class Access:
+    """A bad access. what: Read, Write, Execute or "". size: -1 where not told. address: as printed."""
+
+    what: str = ""
+    size: int = -1
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report. first_line, last_line: from 1. start: byte of its first line in the log.
+
+    title: what a person would call it. headline: the line of the kernel that says most. heads: every line that
+    announces it. function, offset: where the fault was. module: the one that is blamed, for its function
+    `culprit`, by a rule. caller: what printed it, T<pid> or C<cpu>. taint_after: flags, those included that the
+    kernel sets when it is done with the report. torn_because: why it is not whole. children: what followed from
+    it, a panic for one.
+    """
+
+    kind: str
+    severity: Severity
+    title: str
+    function: str
+    module: str
+    culprit: str
+    rule: str
+    first_line: int
+    last_line: int
+    start: int
+    text: str
+    headline: str = ""
+    heads: tuple[str, ...] = ()
+    offset: int = -1
+    access: Access = Access()
+    comm: str = ""
+    pid: int = -1
+    cpu: int = -1
+    caller: str = ""
+    arch: str = ""
+    registers: dict[str, str] = field(default_factory=dict)
+    traces: list[Trace] = field(default_factory=list)
+    modules: list[str] = field(default_factory=list)
+    taint_before: str = ""
+    taint_after: str = ""
+    torn: bool = False
+    torn_because: str = ""
+    children: "list[Report]" = field(default_factory=list)
+
+    @property
+    def words(self) -> str:
+        """The kernel's own words for it."""
+        return self.headline or self.title
+
+    def says(self, pattern: str) -> bool:
+        """Whether a line that announces it, or its title, has the pattern in it."""
+        return any(re.search(pattern, line) for line in (*self.heads, self.title))
+
+
+@dataclass(frozen=True)
+class Head:
+    """A line that announces a report, and the wording that matched it."""
+
+    kind: Kind
+    wording: Wording
+    found: re.Match[str]
+
+    @property
+    def text(self) -> str:
+        return self.found.string.strip()
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where in the log: lines from 1, start in bytes."""
+
+    first_line: int
+    last_line: int
+    start: int
+    caller: str
+
+
+# lib/dump_stack.c, dump_stack_print_info(); "UID: " since 6.10
+_TASK = re.compile(
+    r"^CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) (?:Not tainted|Tainted: (?P<taint>[A-Z ]+)) ?",
+    re.MULTILINE,
+)
+_TASK_IN_HEAD = re.compile(
+    r"(?:CPU#(?P<cpu>\d+)[,:] (?:\w+: )?|INFO: task |by task |code: |atomic: |sh: )(?P<comm>[^\s,]+?)[/:](?P<pid>\d+)\b"
+)
+_STUCK = re.compile(r"CPU#(?P<cpu>\d+) stuck for \d+s! \[(?P<comm>.*):(?P<pid>\d+)\]")
+# kernel/module/main.c, print_modules()
+_MODULES = re.compile(r"^Modules linked in:(?P<names>.*?)(?: \[last unloaded: .*)?$", re.MULTILINE)
+_REGISTER = re.compile(
+    r"(?<![\w.])(?P<name>E?R[A-Z0-9]{1,2}|E[A-Z]{2}|R\d\d|CR\d|EFLAGS|ORIG_RAX|[rx]\d{1,2}|sp|ip|fp|pc|lr|psr|pstate|GPR\d\d|NIP|LR"
+    r"|ra|gp|tp|[ast]\d{1,2}|epc) ?: ?(?:00(?:10|18|33|2b):)?\[?<?(?P<value>[0-9a-f]{8,16})\b"
+)
+_ACCESS = (
+    re.compile(r"(?P<what>Read|Write) of size (?P<size>\d+) at addr (?P<address>\S+)"),
+    re.compile(r"(?P<what>Read|Write) at addr (?P<address>\S+)"),  # mm/kasan/report_hw_tags.c
+    re.compile(r"(?:Out-of-bounds|Use-after-free|Invalid) (?P<what>read|write) at 0x(?P<address>[0-9a-f]+)"),
+    re.compile(r"Bytes? \d+-\d+ of (?P<size>\d+) are uninitialized"),
+)
+_ADDRESS = re.compile(r"(?:virtual address|address:?|request at|dereference at|access at|non-canonical address| at) (?P<address>(?:0x)?[0-9a-f]{8,16})\b")
+_PAGE_FAULT = re.compile(r"^#PF: \w+ (?P<what>read|write|instruction fetch)", re.MULTILINE)
+_WNR = re.compile(r"WnR = (?P<bit>[01])")
+_ARCHES = (
+    ("x86_64", re.compile(r"^RIP: |^RAX: |^Call Trace:$[\s\S]*?entry_SYSCALL_64", re.MULTILINE)),
+    ("i386", re.compile(r"^EIP: |^EAX: ", re.MULTILINE)),
+    ("arm64", re.compile(r"^pstate: |^x29: |pstate: |el0_svc|el0t_64|^Call trace:$", re.MULTILINE)),
+    ("arm", re.compile(r"psr: |ISA ARM|unwind_backtrace|ret_fast_syscall| from \[<[0-9a-f]{8}>\]|^8<---", re.MULTILINE)),
+    ("riscv", re.compile(r"^epc : |ret_from_exception\+", re.MULTILINE)),
+    ("powerpc", re.compile(r"^NIP ", re.MULTILINE)),
+)  # fmt: skip
+_NAMED = re.compile(r"\{function\}")
+
+
+def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: str, children: list[Report]) -> Report:
+    """What the lines of a report tell. damage: how they came to harm on their way, or "". heads: at least one."""
+    best = max(heads, key=lambda head: head.wording.weight.value)
+    text = "\n".join(texts)
+    at, stacks = _site(texts), traces(texts)
+    named = best.found.groupdict().get("at")
+    wording = best.wording
+    function = naming.function(wording, best.found, texts, at, stacks)
+    access = _access(text, best.text)
+    kind = best.kind
+    if not damage and wording.where is not Where.NOWHERE and not function:
+        damage = "its stack trace is missing" if not stacks else "no frame of its stack trace tells where it was"
+    if not damage and "{access}" in wording.title and not access.what:
+        damage = "the line that tells the access is missing"
+    place = at.function if at else named or next((frame.function for frame in _main(stacks)), "")
+    function = function or naming.plain(place)
+    culprit = blame(kind.name, heads, texts, at, stacks)
+    task = _TASK.search(text)
+    doer = (_STUCK.search(best.text) or _TASK_IN_HEAD.search(best.text) or _TASK_IN_HEAD.search(text)) if not task else task
+    if kind.name == "hung-task":
+        doer = _TASK_IN_HEAD.search(best.text) or doer
+    who = doer.groupdict() if doer else {}
+    before = "".join((task["taint"] or "").split()) if task else ""
+    return Report(
+        kind=kind.name,
+        severity=kind.severity,
+        title=naming.title(wording, best.found, access.what, naming.function(wording, best.found, texts, at, stacks)),
+        function=function,
+        module=culprit.module,
+        culprit=culprit.function,
+        rule=culprit.rule,
+        first_line=span.first_line,
+        last_line=span.last_line,
+        start=span.start,
+        text=text,
+        headline=best.text,
+        heads=tuple(head.text for head in heads),
+        offset=_offset(function, at, stacks),
+        access=access,
+        comm=who.get("comm") or "",
+        pid=int(who.get("pid") or -1),
+        cpu=int(who["cpu"]) if who.get("cpu") else _cpu(span.caller),
+        caller=span.caller,
+        arch=next((name for name, pattern in _ARCHES if pattern.search(text)), ""),
+        registers={found["name"]: found["value"] for found in _REGISTER.finditer(text)},
+        traces=stacks,
+        modules=[name for found in _MODULES.finditer(text) for name in re.sub(r"\([A-Z+-]*\)", "", found["names"]).split()],
+        taint_before=before,
+        taint_after="".join(sorted(set(before) | set(kind.taint))) if severity_taints(kind) else before,
+        torn=bool(damage),
+        torn_because=damage,
+        children=children,
+    )
+
+
+def severity_taints(kind: Kind) -> bool:
+    return bool(kind.taint)
+
+
+def _main(stacks: list[Trace]) -> list[Frame]:
+    return next((trace.frames for trace in stacks if trace.role in ("main", "interrupt")), [])
+
+
+def _site(texts: list[str]) -> Frame | None:
+    return next((found for text in texts if (found := site(text))), None)
+
+
+def _offset(function: str, at: Frame | None, stacks: list[Trace]) -> int:
+    frames = [*([at] if at else []), *(frame for trace in stacks for frame in trace.frames)]
+    return next((frame.offset for frame in frames if naming.plain(frame.function) == function), -1)
+
+
+def _cpu(caller: str) -> int:
+    return int(caller[1:]) if caller.startswith("C") else -1
+
+
+def _access(text: str, headline: str) -> Access:
+    for pattern in _ACCESS:
+        if found := pattern.search(text):
+            told = found.groupdict()
+            return Access((told.get("what") or "").capitalize(), int(told.get("size") or -1), told.get("address") or "")
+    address = _ADDRESS.search(headline)
+    if not address:
+        return Access()
+    what = ""
+    if fault := _PAGE_FAULT.search(text):
+        what = {"read": "Read", "write": "Write"}.get(fault["what"], "Execute")
+    elif bit := _WNR.search(text):
+        what = "Write" if bit["bit"] == "1" else "Read"
+    return Access(what, -1, address["address"])

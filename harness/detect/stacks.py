@@ -1,0 +1,159 @@
+"""Stack traces in the text of a report, on every architecture that the kernel prints them."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+MAIN, INTERRUPT, OTHER = "main", "interrupt", "other"
+ALLOCATED, FREED, HELD = "allocated by", "freed by", "held locks"
+
+_NAME = r"[A-Za-z_$][\w.$]*"
+_AT = r"\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>[\w-]+)(?: [0-9a-f]+)?\])?"
+# " func+0x1/0x2 [module]", "[<ffffffff81000000>] ? func+0x1/0x2", "[c000..] [c000..] func+0x1/0x2 (unreliable)";
+# a name with a place instead of an offset is an inlined function: scripts/decode_stacktrace.sh and others
+_FRAME = re.compile(
+    r"(?:\s+|(?=\[))(?:<(?P<mark>/?[A-Z#]\w*)>\s*)?(?:\[<?\s*(?:0x)?(?:[0-9a-f]+|inline)\s*>?\]\s*){0,2}(?:\([0-9a-f]+\) )?"
+    rf"(?P<guess>\? )?(?P<name>{_NAME})(?:{_AT}|(?= (?:\S+:\d+ \[inline\]|(?:\./)?[\w/.-]+\.[chS]:\d+)))(?P<rest>.*)"
+)
+# arch/arm/kernel/traps.c, dump_backtrace_entry(): "[<80..>] (callee) from [<80..>] (caller+0x1/0x2)", and
+# " callee from caller+0x1/0x2" without CONFIG_KALLSYMS addresses
+_ARM = re.compile(
+    rf"\s*(?:\[<[0-9a-f]+>\] )?\(?(?P<callee>{_NAME})(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[(?P<owner>[\w-]+)\])?\)? from "
+    rf"(?:\[<[0-9a-f]+>\] )?\(?(?P<name>{_NAME}){_AT}\)?"
+)
+_MARK = re.compile(r"\s*<(?P<mark>/?(?:IRQ|TASK|EOI|NMI|SOFTIRQ|[A-Z#]\w*))>\s*$")
+# The interrupted place in the middle of an x86 trace: arch/x86/kernel/dumpstack.c, __show_regs()
+SITE = re.compile(
+    rf"(?:RIP|EIP|IP|PC|pc|epc|NIP|Faulting instruction)(?: is at| *: *| (?=\[))(?:[0-9a-f]{{4}}:)?"
+    rf"(?:\[<?[0-9a-f]+>?\] *){{0,2}}(?P<name>{_NAME})(?:{_AT}|(?= \S+:\d+ \[inline\]))"
+)
+_HEADINGS: tuple[tuple[str, str], ...] = (
+    (MAIN, r"\s*(?:Call [Tt]race:|Backtrace:|[Ss]tack backtrace:| *backtrace(?: \(crc [0-9a-f]+\))?:)"),
+    (ALLOCATED, r"(?:INFO: )?Allocated(?: by task \d+.*| in .*)?:?$|(?:INFO: )?Allocated in |.*allocated by task \d+"),
+    (FREED, r"(?:INFO: )?Freed(?: by task \d+.*| in .*)?:?$|(?:INFO: )?Freed in |freed by task \d+"),
+    ("queued by", r"(?:Second to last|Last) (?:potentially related work creation|call_rcu\(\)|stack).*:$"),
+    ("stored at", r"Uninit was stored to memory at:"),
+    ("created at", r"Uninit was created at:|Local variable .* created at:"),
+    ("registered at", r"\{[\w-]+\} state was registered at:|-> #\d+ |.*-(?:READ-)?W? at:|the shortest dependencies"),
+    (HELD, r"\d+ locks? held by |Showing all locks held"),
+    (OTHER, r"NMI backtrace for cpu \d+|Exception stack|CPU#\d+: |Mapped at:|handlers:|INFO: task "),
+)  # fmt: skip
+_HEADING = re.compile("|".join(f"(?P<h{number}>{pattern})" for number, (_, pattern) in enumerate(_HEADINGS)))
+_HEAD_FUNCTION = re.compile(rf"(?:INFO: )?(?:Allocated|Freed) in (?P<name>{_NAME}){_AT}")
+_HELD = re.compile(rf"\s*#\d+:.*\bat: (?:\[<[0-9a-fx]+>\] )?(?P<name>{_NAME}){_AT}")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame. reliable: the kernel's unwinder vouches for it (no "?"). offset, size: -1 where not told."""
+
+    function: str
+    offset: int
+    size: int
+    module: str
+    reliable: bool
+
+
+@dataclass
+class Trace:
+    """One stack trace. role: main, interrupt (what ran on top of main), allocated by, freed by, held locks ..."""
+
+    role: str
+    frames: list[Frame] = field(default_factory=list)
+    starts: bool = True  # False: it continues the trace before it, which is what interrupted it
+
+
+def site(text: str) -> Frame | None:
+    """The instruction where it happened, from its register line."""
+    found = SITE.match(text)
+    return _frame(found, found["name"]) if found else None
+
+
+def traces(texts: Iterable[str]) -> list[Trace]:
+    """Every stack trace in the lines of a report, in their order."""
+    return _Collector().collect(texts)
+
+
+class _Collector:
+    def __init__(self) -> None:
+        self._found: list[Trace] = []
+        self._now: Trace | None = None  # frames that come belong to this trace
+        self._outer = MAIN  # what <IRQ> interrupted
+
+    def collect(self, texts: Iterable[str]) -> list[Trace]:
+        for text in texts:
+            first = text[:1]
+            if first in (" ", "\t", "["):
+                self._indented(text)
+            if first not in (" ", "") or text[1:2] == " " or text.startswith(" backtrace"):
+                self._heading(text)
+        return [trace for trace in self._found if trace.frames]
+
+    def _indented(self, text: str) -> None:
+        frame = _FRAME.match(text)
+        if frame:
+            self._mark(frame["mark"])
+            # What stands behind <EOI> was interrupted: the unwinder only could not prove it
+            reliable = not frame["guess"] or frame["mark"] == "EOI"
+            if "(unreliable)" in frame["rest"]:
+                reliable = False
+            self._add(_frame(frame, frame["name"], reliable=reliable))
+        elif found := _ARM.match(text):
+            if self._now is None:
+                self._begin(MAIN)
+            assert self._now is not None
+            if not self._now.frames or self._now.frames[-1].function != found["callee"]:
+                self._add(Frame(found["callee"], -1, -1, found["owner"] or "", reliable=True))
+            self._add(_frame(found, found["name"]))
+        elif marked := _MARK.match(text):
+            self._mark(marked["mark"])
+        elif held := _HELD.match(text):
+            if self._now is None or self._now.role != HELD:
+                self._begin(HELD)
+            self._add(_frame(held, held["name"]))
+
+    def _heading(self, text: str) -> None:
+        found = _HEADING.match(text)
+        if found:
+            role = next(role for number, (role, _) in enumerate(_HEADINGS) if found[f"h{number}"] is not None)
+            if role == MAIN and self._now is not None and self._now.role == OTHER and not self._now.frames:
+                return  # "Call Trace:" under a heading that says whose it is
+            if role == MAIN and any(trace.role in (MAIN, INTERRUPT) and trace.frames for trace in self._found):
+                role = OTHER
+            self._begin(role)
+            if named := _HEAD_FUNCTION.match(text):
+                self._add(_frame(named, named["name"]))
+        elif self._now is not None and (interrupted := site(text)) and self._now.frames:
+            self._add(interrupted)
+
+    def _mark(self, mark: str | None) -> None:
+        if mark is None or self._now is None:
+            return
+        if mark == "IRQ" and self._now.role in (MAIN, OTHER):
+            self._outer = self._now.role
+            empty = not self._now.frames
+            self._begin(INTERRUPT if self._outer == MAIN else OTHER, starts=empty)
+        elif mark in ("/IRQ", "EOI", "TASK") and self._now.role == INTERRUPT:
+            self._begin(self._outer, starts=False)
+
+    def _begin(self, role: str, *, starts: bool = True) -> None:
+        self._now = Trace(role, starts=starts)
+        self._found.append(self._now)
+
+    def _add(self, frame: Frame) -> None:
+        if self._now is None:
+            self._begin(MAIN)
+        assert self._now is not None
+        self._now.frames.append(frame)
+
+
+def _frame(found: re.Match[str], name: str, *, reliable: bool = True) -> Frame:
+    groups = found.groupdict()
+    offset, size = groups.get("offset"), groups.get("size")
+    return Frame(
+        name,
+        int(offset, 16) if offset else -1,
+        int(size, 16) if size else -1,
+        groups.get("module") or "",
+        reliable,
+    )
