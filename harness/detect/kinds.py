@@ -92,6 +92,7 @@ def _warning(place: str) -> str:
 
 
 _ALLOCATION = r"kmalloc|kcalloc|kzalloc|krealloc|kvmalloc|vmalloc|slab|kmem_|kmemdup|alloc_pages|__alloc_frozen"
+_KEEPS = r"kmemleak|mmap|create_object|idr_|list_lru|asprintf|pcpu_|dup|alloc|" + _ALLOCATION
 _FREE = r"kmem_|slab_|kfree|kvfree|vfree|vunmap|__free_"
 _USB = r"usb_submit_urb|usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg|usb_control_msg|usb_internal_control_msg"
 _DEADLOCK = "possible deadlock in {function}"
@@ -126,7 +127,7 @@ KINDS = (
         _say(r"\s?BUG: KMSAN: (?P<what>[\w-]+) in {f}", "KMSAN: {what} in {function}",
              "BUG: KMSAN: uninit-value in strstr+0xb8/0x2f0",
              "BUG: KMSAN: kernel-infoleak in _copy_to_iter+0x376/0x1c60",
-             where=Where.HEADLINE, skip=_USB + r"|instrument_|_?copy_(?:to|from|page)|simple_copy|csum_|crypto_|aes|gf128"),
+             where=Where.HEADLINE, skip=_USB + r"|instrument_|_?copy_(?:to|from|page)|simple_copy|csum_|crypto_|cipher_|^aes|gf128"),
         _say(r"\s?BUG: KMSAN: (?P<rest>.*)", "KMSAN: {rest}", "BUG: KMSAN: uninit-value"),
     ), taint="B"),
     Kind("kcsan", _W, (  # kernel/kcsan/report.c
@@ -177,8 +178,9 @@ KINDS = (
              "kmem_cache_destroy: Slab cache still has objects",
              "kmem_cache_destroy vendor: Slab cache still has objects when called from vendor_exit+0x10/0x20 [vendor]"),
         _say(r"cache_from_obj: (?:Wrong slab cache|.* is wrong cache)|virt_to_cache: Object is not a Slab page",
-             "cache_from_obj: Wrong slab cache",
-             "cache_from_obj: Wrong slab cache. kmalloc-64 but object is from kmalloc-96"),
+             "WARNING in {function}",
+             "cache_from_obj: Wrong slab cache. kmalloc-64 but object is from kmalloc-96",
+             where=_SITE),
         _say(r"(?P<what>pagealloc: (?:memory corruption|single bit error))", "{what} in {function}",
              "pagealloc: memory corruption", "pagealloc: single bit error", where=_TRACE, skip=r"alloc|free_|page"),
         _say(r"BUG: mempool element poison mismatch", "BUG: mempool element poison mismatch",
@@ -254,7 +256,7 @@ KINDS = (
              "BUG: assuming atomic context at drivers/x.c:5", where=_TRACE),
         _say(r"BUG: using (?P<what>\w+)\(\) in preemptible", "BUG: using {what}() in preemptible code in {function}",
              "BUG: using smp_processor_id() in preemptible [00000000] code: dhcpcd/4088",
-             "BUG: using __this_cpu_read() in preemptible [00000000] code: sh/53", where=_TRACE, skip=r"preempt"),
+             "BUG: using __this_cpu_read() in preemptible [00000000] code: sh/53", where=_TRACE, skip=r"preempt|^debug_smp_processor_id"),
         _say(r"BUG: workqueue leaked (?P<what>lock or atomic|atomic, lock or RCU)",
              "BUG: workqueue leaked {what} in {function}",
              "BUG: workqueue leaked lock or atomic: kworker/0:1/0x00000000/353", where=Where.WORK),
@@ -392,10 +394,11 @@ KINDS = (
              "kernel tried to execute NX-protected page - exploit attempt? (uid: 0)", where=_SITE, weight=Weight.HINT),
     ), taint="D"),
     Kind("fortify", _F, (  # lib/string_helpers.c, mm/usercopy.c, include/linux/fortify-string.h, kernel/cfi.c
-        _say(r"detected buffer overflow in |\w+: detected buffer overflow: \d+ byte", "fortify: buffer overflow in {function}",
-             "detected buffer overflow in strnlen", "memcpy: detected buffer overflow: 9 byte write of buffer size 8",
+        _say(r"detected buffer overflow in ", "kernel BUG in {function}", "detected buffer overflow in strnlen",
              where=_TRACE, skip="fortify"),
-        _say(r"mem\w+: detected field-spanning write", "fortify: field-spanning write in {function}",
+        _say(r"\w+: detected buffer overflow: \d+ byte", "WARNING in {function}",
+             "memcpy: detected buffer overflow: 9 byte write of buffer size 8", where=_SITE, skip="fortify"),
+        _say(r"mem\w+: detected field-spanning write", "WARNING in {function}",
              'memcpy: detected field-spanning write (size 16) of single field "&a->b" at drivers/x.c:5 (size 8)',
              where=_SITE),
         _say(r"usercopy: (?:BUG: )?[kK]ernel memory (?:exposure|overwrite) attempt", "BUG: bad usercopy in {function}",
@@ -454,9 +457,10 @@ KINDS = (
     Kind("kmemleak", _W, (  # mm/kmemleak.c; /sys/kernel/debug/kmemleak, as it is read
         _say(r"kmemleak: (?P<n>\d+) new suspected memory leaks?", "memory leak",
              "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)"),
-        _say(r"(?:kmemleak: )?unreferenced object 0x[0-9a-f]+ \(size \d+\)|BUG: memory leak", "memory leak in {function}",
-             "unreferenced object 0xffff888012345678 (size 64):", "BUG: memory leak", where=_TRACE,
-             skip=r"kmemleak|mmap|create_object|idr_|list_lru|asprintf|pcpu_|dup|alloc|" + _ALLOCATION),
+        _say(r"(?:kmemleak: )?unreferenced object 0x[0-9a-f]+ \(size \d+\)", "memory leak in {function}",
+             "unreferenced object 0xffff888012345678 (size 64):", where=_TRACE, skip=_KEEPS),
+        _say(r"BUG: memory leak", "memory leak in {function}", "BUG: memory leak", where=_TRACE, skip=_KEEPS,
+             weight=Weight.HINT),
         _say(r"kmemleak: (?:Freeing unknown object|Trying to color|Cannot insert|Object already exists|"
              r"Freeing unknown|Partially freeing unknown|Found object by alias)", "kmemleak: {line}",
              "kmemleak: Cannot insert 0xffff888 into the object search tree (overlaps existing)"),
@@ -511,13 +515,13 @@ KINDS = (
              where=_SITE, weight=Weight.FORM),
         _say(r"[kK]ernel BUG at (?P<place>\S+?)!?(?:\s|$)", "kernel BUG in {function}",
              "kernel BUG at kernel/module/main.c:656!", where=_SITE, weight=Weight.FORM),
-        _say(rf"(?:Oops: |traps: )?invalid opcode{_DIE}", "invalid opcode in {function}", "invalid opcode: 0000 [#1] SMP",
-             where=_SITE, weight=Weight.FORM),
         _say(r"BUG: (?P<rest>(?!no syscalls|arch topology|not (?:creating|updating) mapping|map for|mapping for|"
              r".*unexpected failures|integer encode|recode)\S.*)", "BUG: {rest}", "BUG: something new went wrong",
              weight=Weight.HINT),
     ), taint="D"),
     Kind("oops", _F, (  # what announces registers, on every architecture
+        _say(rf"(?:Oops: |traps: )?invalid opcode{_DIE}", "invalid opcode in {function}", "invalid opcode: 0000 [#1] SMP",
+             where=_SITE, weight=Weight.FORM),
         _say(r"Internal error: |Oops(?: -|:) ", "Internal error in {function}", "Internal error: Oops: 17 [#1] SMP ARM",
              "Internal error: Oops - BUG: 00000000f2000800 [#1] SMP", "Oops: 0002 [#1] PREEMPT SMP",
              "Oops - undefined instruction: 0 [#1] ARM", where=_SITE, weight=Weight.FORM),
@@ -545,9 +549,9 @@ KINDS = (
              "WARNING: stack recursion on stack type 2", weight=Weight.HINT),
     ), taint="W"),
     Kind("panic", Severity.FOLLOW_UP, (  # kernel/panic.c
-        _say(r"Kernel panic - not syncing: (?:\w+: )*(?P<what>Fatal exception|Attempted to kill init!|"
-             r"panic_on_warn set)", "kernel panic: {what}",
-             "Kernel panic - not syncing: Fatal exception in interrupt",
+        _say(r"Kernel panic - not syncing: (?:\w+: )*(?P<what>Fatal exception|panic_on_warn set|hung_task: blocked tasks)",
+             "kernel panic: {what}", "Kernel panic - not syncing: Fatal exception in interrupt"),
+        _say(r"Kernel panic - not syncing: Attempted to kill init!", "kernel panic: Attempted to kill init!",
              "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b"),
         _say(r"Kernel panic - not syncing:? ?(?P<rest>.*)", "kernel panic: {rest}",
              "Kernel panic - not syncing: this is the end"),
@@ -567,7 +571,7 @@ KINDS = (
     ), is_plain=True),
     # Traces that were asked for: lib/fault-inject.c, drivers/tty/sysrq.c, kernel/panic.c panic_print
     Kind("asked-for", _W, (
-        _say(r"FAULT_INJECTION: forcing a failure|sysrq: (?:Show|HELP)|vmalloc(?: error)?: .*allocation failure|"
+        _say(r"FAULT_INJECTION: forcing a failure|sysrq: (?:Show|HELP)|(?:.*: )?vmalloc(?: error)?: .*allocation failure|"
              r"FAULT_FLAG_ALLOW_RETRY missing", "", "FAULT_INJECTION: forcing a failure.",
              "sysrq: Show Blocked State"),
     ), is_silent=True),
@@ -584,7 +588,7 @@ OPENING = re.compile(r"-{8,}\[ cut here \]-|8<--- cut here ---")
 # Every line that a wording matches has one of these in it: what a log is searched for, before lines are looked at.
 # Words apart from the expression are those for which a plain search is faster.
 TRIGGER = re.compile(
-    rb"BUG|WARNING: |INFO: |UBSAN: |Unable to|Unhandled |Internal error|Oops|Kernel panic|Kernel memory|PANIC|SError|"
+    rb"BUG|WARNING:|INFO:|UBSAN: |Unable to|Unhandled |Internal error|Oops|Kernel panic|Kernel memory|PANIC|SError|"
     rb"Insufficient stack|Invalid |Unknown |CFI failure|Missing ENDBR|Call [Tt]race:|Backtrace:|VFS: Busy|Bad mode in|"
     rb"Alignment trap|Out of memory|Memory cgroup out|Linux version |Booting |Loading of|ODEBUG: |DMA-API: |DEBUG_LOCKS|"
     rb"DEBUG_RWSEMS|LOCKUP|FAULT_|ELF Spec|No module found|Could not allocate|Module "

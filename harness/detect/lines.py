@@ -14,9 +14,9 @@ _PREFIX = re.compile(
     r"(?:<\d+>)?"
     r"(?:kern +:\w+ *: ?)?"  # dmesg -x
     r"(?:\d+,\d+,\d+,[^;,]*(?:,caller=(?P<record>[TC]\d+))?[^;]*;"  # /dev/kmsg, netconsole
-    r"|(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?) \S+ kernel: ?"  # syslog
+    r"|(?P<relay>(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?) \S+ kernel: ?"  # syslog
+    r"|\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[,.]\d+)?(?:Z|[+-]\d\d:?\d\d)? )"  # dmesg --time-format iso, test logs
     r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] ?"  # dmesg -T
-    r"|\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[,.]\d+)?(?:Z|[+-]\d\d:?\d\d)? "  # dmesg --time-format iso, test logs
     r")?"
     r"(?:\[ *\d+\.\d+\] ?|\d*\.\d{6}\] ?)?"  # perhaps torn
     r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?"
@@ -29,7 +29,7 @@ STAMPED_LINE = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d+\]", re.MULTILINE)
 class Message(NamedTuple):
     """One message. number, start: line and byte in the log. caller: T<pid> or C<cpu>, "" where not told.
 
-    stamped: it bears a mark of the kernel's log. broken: it stands behind something else in its line.
+    stamped: it bears the kernel's own mark, not that of a program that passes logs on. broken: it stands behind something else in its line.
     """
 
     number: int
@@ -53,15 +53,16 @@ def messages(number: int, start: int, raw: bytes) -> list[Message]:
         while True:
             prefix = _STAMP.match(rest)
             if prefix:
-                caller = prefix["caller"] or ""
+                caller, stamped = prefix["caller"] or "", True
             else:
                 prefix = _PREFIX.match(rest)
                 assert prefix is not None  # every part is optional
                 caller = prefix["caller"] or prefix["record"] or ""
+                stamped = prefix.end() > 0 and not prefix["relay"]
             end = prefix.end()
             inner = _BREAK.search(rest, end)
             stop = inner.start() if inner and (inner.start() > end or inner.group()) else len(rest)
-            found.append(Message(number, start, caller, end > 0, broken, rest[end:stop]))
+            found.append(Message(number, start, caller, stamped, broken, rest[end:stop]))
             if stop == len(rest):
                 break
             rest, broken = rest[stop:], True

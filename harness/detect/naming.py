@@ -16,7 +16,7 @@ def _any(*patterns: str) -> re.Pattern[str]:
 # Functions that only serve the one that called them: it is the caller that people look for.
 _HELPER = _any(
     # what reports: lib/dump_stack.c, kernel/panic.c, lib/bug.c, mm/kasan, mm/kmsan, kernel/kcsan, mm/kfence, lib/ubsan.c
-    r"^(?:__)?dump_stack|^show_(?:stack|regs|trace)|^dump_backtrace|unwind|^walk_stackframe|^_*panic|^nmi_panic",
+    r"^(?:__)?dump_stack|^show_(?:stack|regs|trace)|^dump_backtrace|^unwind_(?!start)|^walk_stackframe|^_*panic|^nmi_panic",
     r"^_*warn_slowpath|^__warn|^warn_alloc|^warn_bogus|^report_bug|^fixup_bug|^debug_object|^__debug_object|^debug_print",
     r"kasan|^__asan|^__hwasan|^kmsan|^__msan|^kcsan|^__tsan|^__kcsan|^kfence|^__kfence|ubsan|^__sanitizer|^check_memory_region",
     r"^print_|^hex_dump|^end_report|^check_region|^object_err|^slab_err|^print_trailer|^check_poison|^bad_page",
@@ -29,7 +29,7 @@ _HELPER = _any(
     r"^program_check|^oops_|^crash_|^no_context|^bad_area|^handle_bad_stack|^__bad_stack|^mutex_optimistic",
     # lib/string.c, lib/vsprintf.c, lib/hexdump.c, lib/crc*.c, arch/*/lib
     r"^_*mem(?:cpy|cmp|set|chr|move|dup|scan|zero)|^_*mem_?(?:cpy|set|move)|^_*str(?:n|l|r|s|p|c|case)?\w*(?:cmp|cpy|len|chr|str|cat|dup|sep)",
-    r"^(?:hex_)?string(?:_nocheck)?$|^v?s[cn]*printf|^k?v?asprintf|^_*v?printk|^_dev_|^dev_(?:v?printk|info|warn|err|notice|dbg)",
+    r"^(?:hex_)?string(?:_nocheck)?$|^v?s[cn]*printf|^k?v?asprintf|^_*v?printk|^_*dev_(?:v?printk|info|warn|err|notice|dbg)",
     r"^pointer$|^number$|^format_decode|^va_format|^device_string|^crc\d+|^_find_|^find_(?:next|first)_|^sort(?:_r)?$|^siphash",
     # kernel/locking, include/linux/{spinlock,mutex,rwsem,seqlock,refcount,kref,list,rculist}.h
     r"^_?_?lock_(?:acquire|release|class|map|is_held|pin|contended|acquired|downgrade)|lockdep|^register_lock_class|^__lock_|^mark_|"
@@ -41,6 +41,12 @@ _HELPER = _any(
     r"^refcount_|^__refcount|^kref_|^atomic\w*_(?:inc|dec|add|sub|read|set)|^instrument_|^arch_atomic|^raw_atomic",
     r"^_*list_(?:add|del|replace|move|splice|empty|cut|rotate)|^_*hlist_|^llist_|^__rb_|^rb_(?:erase|insert|next|first)|^lock_sock|"
     r"^release_sock|^_*wake_up|^autoremove_wake|^finish_wait|^prepare_to_wait|^add_wait_queue|^remove_wait_queue|^__init_wait",
+    # what gives and takes memory and numbers: mm/slab*, mm/page_alloc.c, mm/vmalloc.c, lib/idr.c, lib/xarray.c
+    r"^_*k[mzc]alloc|^_*kv?[mz]?free|^_*krealloc|^_*kmem_cache_|^_*(?:slab|slub)_|^_*vmalloc|^_*alloc_pages?|^_*get_free_page|^_*alloc_frozen|"
+    r"^kmemdup|^cache_(?:from_obj|alloc|free)|^_*ida_|^_*idr_|^_*xas?_|^radix_tree|^_*devres_|^release_nodes|^get_page_from|^_*cache_free|^qlink|"
+    r"^virt_to_|^new_slab|^allocate_slab|^_atomic_dec_and|^_*(?:wait_for_)?complet(?:e|ion)(?:_\w+)?$|^_*queue_(?:delayed_)?work|^insert_work|"
+    r"^mod_delayed|^swake_up|^check_panic_on_warn|^__kmalloc|^device_release$|^_?_?folio_(?:un)?lock|^(?:un)?lock_page|"
+    r"^skb_(?:pull|push|put|panic|over_panic|under_panic)$|^[id]put$|^put_device$",
     # include/linux/uaccess.h
     r"copy_(?:to|from)_user|^_*(?:get|put)_user|^_*might_(?:sleep|fault|resched)|^___might|^copy_user_|^raw_copy|^copyin|^copyout",
     # timers, work, kobjects and devices that are taken away: kernel/time/timer.c, kernel/workqueue.c, drivers/base
@@ -57,9 +63,9 @@ _DISPATCHER = _any(
     r"^process_one_work|^worker_thread|^kthread$|^kthread_worker|^ret_from_fork|^smpboot_thread|^run_ksoftirqd|^start_secondary|^cpu_startup",
     r"^do_syscall_|^do_fast_syscall|^__do_fast_syscall|^do_int80|^entry_|^sysenter|^system_call|^ia32_sys|^tracesys|^int_ret_from|^x64_sys_call",
     r"^ret_fast_syscall|^el0_svc|^do_el0_svc|^invoke_syscall|^__sys_trace|^syscall_common|^ret_to_user|^syscall_(?:return|exit|trace)",
-    r"^_*netif_receive_skb|^_*do_softirq|^handle_softirqs|^call_timer_fn|^_*expire_timers|^_*run_timer|^_*run_hrtimer|^_*hrtimer_run|^tasklet_action",
+    r"^rtnetlink_rcv_msg|^_*netlink_dump|^_*netif_receive_skb|^_*do_softirq|^handle_softirqs|^call_timer_fn|^_*expire_timers|^_*run_timer|^_*run_hrtimer|^_*hrtimer_run|^tasklet_action",
     r"^irq_exit|^do_idle|^default_idle|^rest_init|^start_kernel|^task_work_run|^exit_to_user|^_*prepare_exit_to|^_*fput|^get_signal",
-    r"^vfs_(?:read|write|ioctl|open|iter|fsync|mknod|fallocate)|^do_vfs_ioctl|^_*blkdev_(?:driver_)?ioctl|^call_(?:read|write)_iter|^call_mmap|^do_iter_|"
+    r"^_*vfs_(?:read|write|ioctl|open|iter|fsync|mknod|fallocate)|^do_vfs_ioctl|^ksys_ioctl|^file_ioctl|^_*blkdev_(?:driver_)?ioctl|^call_(?:read|write)_iter|^call_mmap|^do_iter_|"
     r"^_*mmap_region|^do_mmap|^do_dentry_open|^new_sync_|^_*do_loop_readv|^compat_(?:SyS|SYSC)_ioctl|^_*(?:se|do|x64|ia32|arm64)_?(?:compat_)?sys_ioctl",
     r"^SyS_ioctl|^SYSC_ioctl|^_*sock_(?:sendmsg|recvmsg|release|mmap|do_ioctl|ioctl|common_setsockopt)|^compat_sock_ioctl|^__sys_(?:setsockopt|listen|accept|"
     r"connect|bind|socketpair|getsockopt)|^kernel_(?:setsockopt|listen|accept)|^sk_common_release|^nfnetlink_rcv_msg|^genl_(?:family_)?rcv_msg|"
@@ -69,19 +75,20 @@ _DISPATCHER = _any(
 # The timer interrupt, in which stalls are noticed
 _INTERRUPT = _any(
     r"apic_timer_interrupt", r"^__irq_(?:svc|usr)", r"^el[01]t?h?(?:_64)?_irq", r"^(?:asm_)?sysvec_", r"^handle_arch_irq", r"^ret_from_except",
-    r"^asm_common_interrupt", r"^hyperv_", r"^(?:call_)?on_irq_stack$", r"^timer_interrupt$", r"^asm_call_",
+    r"^asm_common_interrupt", r"^hyperv_", r"^timer_interrupt$",
 )  # fmt: skip
 # What a task sleeps in: kernel/sched, kernel/locking, kernel/rcu, block
 _WAITS = _any(
     "sched", "_lock", "_slowlock", r"^_*down", "rwsem", "completion", "wait", "synchronize", "context_switch", "__switch_to",
     r"^kthread", "cancel_(?:delayed_)?work", r"^_*flush_(?:work|delayed)", r"^folio_", "^dump_stack", "preempt",
+    r"^usb_\w*msg$",
 )  # fmt: skip
 # Waits that are known by themselves, whoever waits: net/core/rtnetlink.c, kernel/rcu
 _WAIT_NAMES = ((re.compile(r"rtnl_lock"), ""), (re.compile(r"synchronize_(?:s?rcu|net|sched)"), "synchronize_rcu"))
 _STALL_NAMES = ((re.compile(r"smp_call_function"), "smp_call_function"),)
 _ENTRY = re.compile(r"^(?:__(?:x64|ia32|arm64|riscv|s390x?)_(?=(?:compat_)?sys_)|__(?:se|do)_(?=(?:compat_)?sys_)|(?:compat_)?(?:SYSC|SyS)_)")
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)(?:\.\d+)*|\.cold|\.\d+$")
-_LOCK_LINE = re.compile(r".*\bat:? (?:\[<(?:0x)?[0-9a-f]+>\] )?(?P<at>[A-Za-z_][\w.$]*)(?:\+0x|$)")
+_LOCK_LINE = re.compile(r".*\bat:?\s+(?:\[<(?:0x)?[0-9a-f]+>\]\s+)?(?P<at>[A-Za-z_][\w.$]*)(?:\+0x|$)")
 _RELEASED = re.compile(r"\s*\[<(?:0x)?[0-9a-f]+>\] (?P<at>[A-Za-z_][\w.$]*)\+0x")
 _WORK = re.compile(r"\s+last function: (?P<at>[\w.$]+)")
 
@@ -154,7 +161,7 @@ def _trace(facts: _Facts) -> str:
 
 def _lock(facts: _Facts) -> str:
     taken = facts.line(_LOCK_LINE) or facts.line(_RELEASED)
-    if taken and not (_HELPER.search(taken) and taken.startswith("_")):
+    if taken and not facts.serves(taken):
         return taken
     return _trace(facts) or taken
 
@@ -166,17 +173,24 @@ def _held(facts: _Facts) -> str:
 def _stall(facts: _Facts) -> str:
     for trace in _joined(facts.traces):
         names = [frame.function for frame in trace if frame.reliable]
-        entries = [place for place, name in enumerate(names) if _INTERRUPT.search(name)]
-        if entries and (called := _called(names[entries[-1] + 1 :])):
+        below = _below_interrupt(names)
+        if below and (called := _called(below)):
             return called
     return ""
 
 
+def _below_interrupt(names: list[str]) -> list[str]:
+    """What the interrupt stands on in which the stall was noticed: of nested interrupts, the innermost."""
+    place = next((place for place, name in enumerate(names) if _INTERRUPT.search(name)), len(names))
+    while place < len(names) and _INTERRUPT.search(names[place]):
+        place += 1
+    return names[place:]
+
+
 def _loop(facts: _Facts) -> str:
-    if called := _stall(facts):
-        return called
     names = [facts.site, *facts.frames(MAIN, INTERRUPT)]
-    return _called([name for name in names if name and not facts.serves(name)])
+    names = [name for name in names if name and not facts.serves(name)]
+    return _called(_below_interrupt(names)) or _called(names)
 
 
 def _hung(facts: _Facts) -> str:

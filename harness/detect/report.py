@@ -108,7 +108,7 @@ _REGISTER = re.compile(
     r"|ra|gp|tp|[ast]\d{1,2}|epc) ?: ?(?:00(?:10|18|33|2b):)?\[?<?(?P<value>[0-9a-f]{8,16})\b"
 )
 _ACCESS = (
-    re.compile(r"(?P<what>Read|Write) of size (?P<size>\d+) at addr (?P<address>\S+)"),
+    re.compile(r"(?P<what>Read|Write) of size (?P<size>\d+)(?: at addr (?P<address>\S+))?"),
     re.compile(r"(?P<what>Read|Write) at addr (?P<address>\S+)"),  # mm/kasan/report_hw_tags.c
     re.compile(r"(?:Out-of-bounds|Use-after-free|Invalid) (?P<what>read|write) at 0x(?P<address>[0-9a-f]+)"),
     re.compile(r"Bytes? \d+-\d+ of (?P<size>\d+) are uninitialized"),

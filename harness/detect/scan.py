@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from harness.detect.kinds import KINDS, OPENING, TRIGGER, WORDS, Severity, Weight
+from harness.detect.kinds import KINDS, OPENING, TRIGGER, WORDS, Severity, Weight, Where
 from harness.detect.lines import LONGEST_LINE, STAMPED_LINE, Message, messages
 from harness.detect.report import Head, Report, Span, read_report
 
@@ -21,9 +21,10 @@ _BODY = re.compile(
     r"|turning off|you did not|the code is|maybe you|\.?/?\S+\.[ch]:\d+|rcu_|task:|task |Kernel panic|Rebooting|Dumping ftrace|value|shift"
     r"|signed|index|load of|member|Insufficient|Task stack|IRQ stack|Overflow stack|ESR|FAR|NIP|LR \[|GPR|unreferenced|comm |hex dump"
     r"|backtrace|pgtable|user |swapper|Unloaded|note: |BUG: |\(detected|All QSes|Showing|Mapped at|handlers|Kernel memory|CFI|usercopy|\"echo"
-    r"|preempt_count|Preemption|last function|workqueue|pending|in-flight|pwq|pool|Trap|EC|Tasks blocked|read to|write to|Reported by|\$|>|#"
+    r"|preempt_count|Preemption|last function|workqueue|pending|in-flight|pwq|pool|Trap|EC|\\x|[0-9a-f]{4}[ :]|Tasks blocked|read to|write to|Reported by|\$|>|#"
 )
 _GAP = 5  # lines of something else that a report may contain
+_PATIENCE = 20  # the same, while its stack trace is still to come
 _NEAR = 4  # messages within which lines announce one report together
 _LONGEST = 1500  # messages of one report
 _FAR = 512  # lines of others after which nothing more is expected
@@ -83,6 +84,11 @@ class _Open:
     @property
     def best(self) -> Head | None:
         return max(self.heads, key=lambda head: head.wording.weight.value, default=None)
+
+    @property
+    def expects(self) -> bool:
+        """Whether its stack trace is still to come."""
+        return not self.detailed and any(head.wording.where is not Where.NOWHERE for head in self.heads)
 
     def add(self, message: Message, head: Head | None = None) -> None:
         """A message that belongs to it."""
@@ -261,7 +267,7 @@ class Scanner:
                 report.add(message)
             else:
                 report.messages.append(message)
-        elif len(report.messages) - 1 - report.last >= _GAP + (_NEAR if report.near < 20 else 0):
+        elif len(report.messages) - 1 - report.last >= (_PATIENCE if report.expects else _GAP):
             self._close(report)
             return False
         else:
@@ -292,6 +298,8 @@ def _joins(report: _Open, head: Head) -> bool:
     if best is None:
         return True  # only "cut here" came before
     kind, weight = head.kind, head.wording.weight
+    if best.kind.is_silent or kind.is_silent:
+        return kind.name == "unclaimed"
     if kind.severity is Severity.FOLLOW_UP or kind.name == "unclaimed":
         return True
     if report.ended:
@@ -301,12 +309,12 @@ def _joins(report: _Open, head: Head) -> bool:
     near = report.near <= _NEAR and not report.detailed
     if weight is Weight.HINT:
         return best.wording.weight is not Weight.FORM or near
-    if best.kind.severity is Severity.REFUSAL or best.kind.is_plain:
-        return False
-    if not near:
+    if not near or best.kind.severity is Severity.REFUSAL:
         return False
     if best.wording.weight is Weight.HINT:
         return True
+    if best.kind.is_plain and kind.is_plain:
+        return False
     if _FORM.match(head.text):
         return _form_free(report) and best.kind.name not in ("lock", "lockdep")
     return best.wording.weight is Weight.FORM and _FORM.match(best.text) is not None and weight is Weight.NAME
@@ -332,8 +340,6 @@ def _read(found: _Open) -> Report | None:
         return None
     lines = found.messages[: found.last + 1]
     damage = found.damage
-    if not damage and lines[0].broken and False:
-        damage = "its first line is broken"
     texts = [line.text for line in lines]
     children: list[Report] = []
     if 0 < found.panic <= found.last and (head := identify(texts[found.panic])):

@@ -24,7 +24,7 @@ _ARM = re.compile(
 _MARK = re.compile(r"\s*<(?P<mark>/?(?:IRQ|TASK|EOI|NMI|SOFTIRQ|[A-Z#]\w*))>\s*$")
 # The interrupted place in the middle of an x86 trace: arch/x86/kernel/dumpstack.c, __show_regs()
 SITE = re.compile(
-    rf"(?:RIP|EIP|IP|PC|pc|epc|NIP|Faulting instruction)(?: is at| *: *| (?=\[))(?:[0-9a-f]{{4}}:)?"
+    rf"(?:RIP|EIP|IP|PC|pc|epc|NIP|Faulting instruction)(?: is at +| *: *| (?=\[))(?:[0-9a-f]{{4}}:)?"
     rf"(?:\[<?[0-9a-f]+>?\] *){{0,2}}(?P<name>{_NAME})(?:{_AT}|(?= \S+:\d+ \[inline\]))"
 )
 _HEADINGS: tuple[tuple[str, str], ...] = (
@@ -36,7 +36,7 @@ _HEADINGS: tuple[tuple[str, str], ...] = (
     ("created at", r"Uninit was created at:|Local variable .* created at:"),
     ("registered at", r"\{[\w-]+\} state was registered at:|-> #\d+ |.*-(?:READ-)?W? at:|the shortest dependencies"),
     (HELD, r"\d+ locks? held by |Showing all locks held"),
-    (OTHER, r"NMI backtrace for cpu \d+|Exception stack|CPU#\d+: |Mapped at:|handlers:|INFO: task "),
+    (OTHER, r"NMI backtrace for cpu \d+|Exception stack|CPU#\d+: |Mapped at:|handlers:"),
 )  # fmt: skip
 _HEADING = re.compile("|".join(f"(?P<h{number}>{pattern})" for number, (_, pattern) in enumerate(_HEADINGS)))
 _HEAD_FUNCTION = re.compile(rf"(?:INFO: )?(?:Allocated|Freed) in (?P<name>{_NAME}){_AT}")
