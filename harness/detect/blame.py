@@ -73,8 +73,8 @@ def _lock_taken(facts: _Facts) -> Frame | None:
 
 def _owner(facts: _Facts) -> Frame | None:
     """A loaded module whose name begins the name of the slab cache or lock class."""
-    loaded = [re.sub(r"\(.*", "", name) for text in facts.texts if (line := _LISTED.match(text)) for name in line["names"].split()]
-    for text in facts.texts:
+    loaded = [re.sub(r"\(.*", "", name) for text in facts.texts if (line := _LISTED.match(text)) for name in line["names"].split() if name[0] != "["]
+    for text in facts.texts if loaded else ():
         for pattern in (_CACHE, _CLASS):
             if found := pattern.search(text):
                 owned = next((group for group in found.groups() if group), "")
@@ -86,10 +86,10 @@ def _owner(facts: _Facts) -> Frame | None:
 
 def _window(facts: _Facts) -> Frame | None:
     """The module that was being loaded or unloaded: the list of modules marks it with + or -."""
-    if not any(_WINDOW.search(frame.function) for trace in facts.traces for frame in trace.frames):
-        return None
     found = next((found for text in facts.texts if (found := _LOADING.match(text))), None)
-    return Frame("", -1, -1, found["module"], reliable=True) if found else None
+    if not found or not any(_WINDOW.search(frame.function) for trace in facts.traces for frame in trace.frames):
+        return None
+    return Frame("", -1, -1, found["module"], reliable=True)
 
 
 _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (

@@ -450,8 +450,7 @@ KINDS = (
     Kind("irq", _W, (  # kernel/irq/spurious.c, arch/*/kernel/irq.c, kernel/irq/manage.c
         _say(r"irq \d+: nobody cared", "irq: nobody cared",
              "irq 17: nobody cared (try booting with the \"irqpoll\" option)"),
-        _say(r"unexpected IRQ trap|Trying to free already-free IRQ|irq event \d+: bogus return value|"
-             r"WARN: irq\d+ .* enabled interrupts", "irq: {line}", "unexpected IRQ trap at vector 55",
+        _say(r"unexpected IRQ trap|Trying to free already-free IRQ|irq event \d+: bogus return value", "irq: {line}", "unexpected IRQ trap at vector 55",
              "Trying to free already-free IRQ 17", "irq event 17: bogus return value 7"),
     )),
     Kind("kmemleak", _W, (  # mm/kmemleak.c; /sys/kernel/debug/kmemleak, as it is read
@@ -591,13 +590,13 @@ TRIGGER = re.compile(
     rb"BUG|WARNING:|INFO:|UBSAN: |Unable to|Unhandled |Internal error|Oops|Kernel panic|Kernel memory|PANIC|SError|"
     rb"Insufficient stack|Invalid |Unknown |CFI failure|Missing ENDBR|Call [Tt]race:|Backtrace:|VFS: Busy|Bad mode in|"
     rb"Alignment trap|Out of memory|Memory cgroup out|Linux version |Booting |Loading of|ODEBUG: |DMA-API: |DEBUG_LOCKS|"
-    rb"DEBUG_RWSEMS|LOCKUP|FAULT_|ELF Spec|No module found|Could not allocate|Module "
+    rb"DEBUG_RWSEMS|LOCKUP|FAULT_|Rebooting |Lockdown|ELF Spec|No module found|Could not allocate|Module "
 )
 WORDS = (
     b" cut here ]", b"8<--- cut", b" [#", b"corrupt", b"refcount_t", b"double add", b"buffer overflow", b"field-spanning",
-    b"still has", b"unable to", b"relocation", b"version magic", b"version of symbol", b"symbol version", b"nknown symbol",
-    b"duplicate ", b"suspiciously", b"nobody cared", b"kmemleak: ", b"unreferenced object", b"kobject", b"sysrq: ",
-    b"oom-killer", b"allocation failure", b"preempt", b"initcall", b"already", b"ic_key", b"general protection",
-    b"kthread", b"deadlock detected", b"lab ", b"pagealloc: ", b"empty section", b"module ", b"unregister_netdevice", b"tried to execute",
-    b"IRQ", b"irq", b"reloc", b"Lockdown", b"invalid WRITE", b"per-cpu", b"dumped because",
+    b"lab cache", b"reloc", b"version magic", b" symbol", b"duplicate filename", b"suspiciously", b"nobody cared",
+    b"kmemleak: ", b"unreferenced object", b"kobject", b"sysrq: ", b"oom-killer", b"allocation failure", b"preempt",
+    b"disabled interrupts", b"already", b"protection fault", b"starved for", b"timer wakeup", b"deadlock detected",
+    b"empty section", b"waiting for ", b"tried to execute", b"IRQ trap", b"bogus return", b"invalid WRITE", b"dumped because",
+    b"pagealloc: ", b"Slab page", b"overran stack", b"stack overflow", b"reboot: ", b"per-cpu alignment",
 )  # fmt: skip

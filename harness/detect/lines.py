@@ -1,6 +1,7 @@
 """Console lines: kernel messages apart from what printk, the line and other programs put around them."""
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 LONGEST_LINE = 8192  # bytes of a line that are looked at; printk's own limit is 1024 (LOG_LINE_MAX)
@@ -22,7 +23,8 @@ _PREFIX = re.compile(
     r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?"
 )
 # Where the kernel broke into a line that another program, or another CPU, was writing
-_BREAK = re.compile(r"\[ *\d{1,6}\.\d{6}\](?:\[ *[TC]\d+\])? |(?<= login: )")
+_BREAK = re.compile(r"\[ *\d{1,6}\.\d{6}\](?:\[ *[TC]\d+\])? ")
+_LOGIN = " login: "
 STAMPED_LINE = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d+\]", re.MULTILINE)
 
 
@@ -42,28 +44,33 @@ class Message(NamedTuple):
 
 def messages(number: int, start: int, raw: bytes) -> list[Message]:
     """The messages in a line: one as a rule. Undecodable bytes as \\xNN; control sequences are taken off."""
-    text = raw[:LONGEST_LINE].decode(errors="backslashreplace")
-    if "\x1b" in text:
-        text = _ANSI.sub("", text)
-    text = text.strip("\r\0")
-    pieces = text.split("\r") if "\r" in text else (text,)
-    found: list[Message] = []
-    for piece in pieces:
-        rest, broken = piece, False
-        while True:
-            prefix = _STAMP.match(rest)
-            if prefix:
-                caller, stamped = prefix["caller"] or "", True
-            else:
-                prefix = _PREFIX.match(rest)
-                assert prefix is not None  # every part is optional
-                caller = prefix["caller"] or prefix["record"] or ""
-                stamped = prefix.end() > 0 and not prefix["relay"]
-            end = prefix.end()
-            inner = _BREAK.search(rest, end)
-            stop = inner.start() if inner and (inner.start() > end or inner.group()) else len(rest)
-            found.append(Message(number, start, caller, stamped, broken, rest[end:stop]))
-            if stop == len(rest):
-                break
-            rest, broken = rest[stop:], True
-    return found
+    text = raw[:LONGEST_LINE].decode(errors="backslashreplace").strip("\r\0")
+    stamp = _STAMP.match(text)
+    if stamp and "\x1b" not in text and "\r" not in text:
+        end = stamp.end()
+        if not _BREAK.search(text, end):
+            return [Message(number, start, stamp[1] or "", True, False, text[end:])]
+    text = _ANSI.sub("", text)
+    return [message for piece in text.split("\r") for message in _pieces(number, start, piece)]
+
+
+def _pieces(number: int, start: int, line: str) -> Iterator[Message]:
+    """The messages in a line that the kernel may have broken into."""
+    rest, broken = line, False
+    while True:
+        if prefix := _STAMP.match(rest):
+            caller, stamped = prefix["caller"] or "", True
+        else:
+            prefix = _PREFIX.match(rest)
+            assert prefix is not None  # every part is optional
+            caller = prefix["caller"] or prefix["record"] or ""
+            stamped = prefix.end() > 0 and not prefix["relay"]
+        end = prefix.end()
+        stop = inner.start() if (inner := _BREAK.search(rest, end)) else len(rest)
+        login = rest.find(_LOGIN, end, stop)
+        if login >= 0 and login + len(_LOGIN) < len(rest):
+            stop = login + len(_LOGIN)
+        yield Message(number, start, caller, stamped, broken, rest[end:stop])
+        if stop == len(rest):
+            return
+        rest, broken = rest[stop:], True

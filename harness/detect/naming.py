@@ -1,7 +1,8 @@
 """What a person would call a report: its title, and the function in it."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from harness.detect.kinds import Where, Wording
 from harness.detect.stacks import HELD, INTERRUPT, MAIN, OTHER, Frame, Trace
@@ -124,6 +125,16 @@ def function(
     return plain(_FINDERS[wording.where](_Facts(wording, found, texts, site, traces)))
 
 
+@lru_cache(maxsize=4096)
+def _serves(name: str) -> bool:
+    return _HELPER.search(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def _dispatches(name: str) -> bool:
+    return _DISPATCHER.search(name) is not None
+
+
 class _Facts:
     def __init__(
         self, wording: Wording, found: re.Match[str], texts: list[str], site: Frame | None, traces: list[Trace]
@@ -135,7 +146,7 @@ class _Facts:
         self.traces = traces
 
     def serves(self, name: str) -> bool:
-        return _HELPER.search(name) is not None or (self.skip is not None and self.skip.search(name) is not None)
+        return _serves(name) or (self.skip is not None and self.skip.search(name) is not None)
 
     def frames(self, *roles: str) -> Iterator[str]:
         return (frame.function for trace in self.traces if trace.role in roles for frame in trace.frames if frame.reliable)
@@ -227,7 +238,7 @@ def _called(names: list[str]) -> str:
         for pattern, known in _STALL_NAMES:
             if pattern.match(name):
                 return known
-        if _DISPATCHER.search(name) and before:
+        if before and _dispatches(name):
             return _ENTRY.sub("", before)
         before = name
     return ""

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from harness.detect import naming
 from harness.detect.blame import blame
-from harness.detect.kinds import Kind, Severity, Where, Wording
+from harness.detect.kinds import KINDS, Kind, Severity, Where, Wording
 from harness.detect.stacks import Frame, Trace, site, traces
 
 
@@ -20,14 +21,22 @@ class Access:
 
 
 @dataclass(frozen=True)
+class Task:
+    """comm "", pid and cpu -1 where not told."""
+
+    comm: str = ""
+    pid: int = -1
+    cpu: int = -1
+
+
+@dataclass(frozen=True)
 class Report:
     """One report. first_line, last_line: from 1. start: byte of its first line in the log.
 
     title: what a person would call it. headline: the line of the kernel that says most. heads: every line that
     announces it. function, offset: where the fault was. module: the one that is blamed, for its function
-    `culprit`, by a rule. caller: what printed it, T<pid> or C<cpu>. taint_after: flags, those included that the
-    kernel sets when it is done with the report. torn_because: why it is not whole. children: what followed from
-    it, a panic for one.
+    `culprit`, by a rule. caller: what printed it, T<pid> or C<cpu>. torn_because: why it is not whole. children:
+    what followed from it, a panic for one. What is not a field is read from the text when it is asked for.
     """
 
     kind: str
@@ -45,19 +54,41 @@ class Report:
     heads: tuple[str, ...] = ()
     offset: int = -1
     access: Access = Access()
-    comm: str = ""
-    pid: int = -1
-    cpu: int = -1
     caller: str = ""
-    arch: str = ""
-    registers: dict[str, str] = field(default_factory=dict)
     traces: list[Trace] = field(default_factory=list)
-    modules: list[str] = field(default_factory=list)
-    taint_before: str = ""
-    taint_after: str = ""
     torn: bool = False
     torn_because: str = ""
     children: "list[Report]" = field(default_factory=list)
+
+    @cached_property
+    def task(self) -> Task:
+        """Who it happened to."""
+        return _task(self)
+
+    @cached_property
+    def arch(self) -> str:
+        return next((name for name, pattern in _ARCHES if pattern.search(self.text)), "")
+
+    @cached_property
+    def registers(self) -> dict[str, str]:
+        return {found["name"]: found["value"] for found in _REGISTER.finditer(self.text)}
+
+    @cached_property
+    def modules(self) -> list[str]:
+        """What was loaded."""
+        names = " ".join(found["names"] for found in _MODULES.finditer(self.text))
+        return re.sub(r"\([A-Z+-]*\)", "", names).split()
+
+    @cached_property
+    def taint_before(self) -> str:
+        found = _TASK.search(self.text)
+        return "".join((found["taint"] or "").split()) if found else ""
+
+    @cached_property
+    def taint_after(self) -> str:
+        """Flags, with those that the kernel sets when it is done with the report."""
+        kind = next((kind for kind in KINDS if kind.name == self.kind), None)
+        return "".join(sorted({*self.taint_before, *(kind.taint if kind else "")}))
 
     @property
     def words(self) -> str:
@@ -124,17 +155,16 @@ _ARCHES = (
     ("riscv", re.compile(r"^epc : |ret_from_exception\+", re.MULTILINE)),
     ("powerpc", re.compile(r"^NIP ", re.MULTILINE)),
 )  # fmt: skip
-_NAMED = re.compile(r"\{function\}")
 
 
 def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: str, children: list[Report]) -> Report:
     """What the lines of a report tell. damage: how they came to harm on their way, or "". heads: at least one."""
     best = max(heads, key=lambda head: head.wording.weight.value)
     text = "\n".join(texts)
-    at, stacks = _site(texts), traces(texts)
+    at, stacks = site(text), traces(texts)
     named = best.found.groupdict().get("at")
     wording = best.wording
-    function = naming.function(wording, best.found, texts, at, stacks)
+    told = function = naming.function(wording, best.found, texts, at, stacks)
     access = _access(text, best.text)
     kind = best.kind
     if not damage and wording.where is not Where.NOWHERE and not function:
@@ -144,16 +174,10 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     place = at.function if at else named or next((frame.function for frame in _main(stacks)), "")
     function = function or naming.plain(place)
     culprit = blame(kind.name, heads, texts, at, stacks)
-    task = _TASK.search(text)
-    doer = (_STUCK.search(best.text) or _TASK_IN_HEAD.search(best.text) or _TASK_IN_HEAD.search(text)) if not task else task
-    if kind.name == "hung-task":
-        doer = _TASK_IN_HEAD.search(best.text) or doer
-    who = doer.groupdict() if doer else {}
-    before = "".join((task["taint"] or "").split()) if task else ""
     return Report(
         kind=kind.name,
         severity=kind.severity,
-        title=naming.title(wording, best.found, access.what, naming.function(wording, best.found, texts, at, stacks)),
+        title=naming.title(wording, best.found, access.what, told),
         function=function,
         module=culprit.module,
         culprit=culprit.function,
@@ -166,32 +190,23 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
         heads=tuple(head.text for head in heads),
         offset=_offset(function, at, stacks),
         access=access,
-        comm=who.get("comm") or "",
-        pid=int(who.get("pid") or -1),
-        cpu=int(who["cpu"]) if who.get("cpu") else _cpu(span.caller),
         caller=span.caller,
-        arch=next((name for name, pattern in _ARCHES if pattern.search(text)), ""),
-        registers={found["name"]: found["value"] for found in _REGISTER.finditer(text)},
         traces=stacks,
-        modules=[name for found in _MODULES.finditer(text) for name in re.sub(r"\([A-Z+-]*\)", "", found["names"]).split()],
-        taint_before=before,
-        taint_after="".join(sorted(set(before) | set(kind.taint))) if severity_taints(kind) else before,
         torn=bool(damage),
         torn_because=damage,
         children=children,
     )
 
 
-def severity_taints(kind: Kind) -> bool:
-    return bool(kind.taint)
+def _task(report: Report) -> Task:
+    found = _TASK.search(report.text) if report.kind != "hung-task" else None
+    found = found or _STUCK.search(report.headline) or _TASK_IN_HEAD.search(report.headline) or _TASK_IN_HEAD.search(report.text)
+    told = found.groupdict() if found else {}
+    return Task(told.get("comm") or "", int(told.get("pid") or -1), int(told.get("cpu") or _cpu(report.caller)))
 
 
 def _main(stacks: list[Trace]) -> list[Frame]:
     return next((trace.frames for trace in stacks if trace.role in ("main", "interrupt")), [])
-
-
-def _site(texts: list[str]) -> Frame | None:
-    return next((found for text in texts if (found := site(text))), None)
 
 
 def _offset(function: str, at: Frame | None, stacks: list[Trace]) -> int:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from harness.detect.kinds import KINDS, OPENING, TRIGGER, WORDS, Severity, Weight, Where
 from harness.detect.lines import LONGEST_LINE, STAMPED_LINE, Message, messages
@@ -34,7 +35,10 @@ _FORM = re.compile(r"WARNING: (?:CPU: |at |\[|\S+\.[chS]:)|[kK]ernel BUG |(?:Oop
 _DETAIL = re.compile(r"CPU: \d+ |Modules linked in|Call [Tt]race|Hardware name|\s?RIP: ")
 _SENDS = re.compile(r"Sending NMI|NMI backtrace")
 _ORDERLY = re.compile(rb"reboot: |Rebooting in |sysrq: Resetting")
-_ANY = re.compile(TRIGGER.pattern + b"|" + b"|".join(re.escape(word) for word in WORDS))
+# All patterns at once, to refuse a line quickly; without names, which would be taken twice
+_HEADLINE = re.compile(
+    "|".join(re.sub(r"\(\?P<\w+>", "(?:", wording.pattern.pattern) for kind in KINDS for wording in kind.wordings)
+)
 _TIME = re.compile(rb"(?:<\d+>)?\[ *(\d+)\.\d+\]")
 _DROPPED = "printk messages dropped"
 
@@ -57,8 +61,11 @@ def scan_stream(chunks: Iterable[bytes]) -> Iterator[Report]:
     yield from scanner.finish()
 
 
+@lru_cache(maxsize=1024)
 def identify(text: str) -> Head | None:
     """The kind and the wording of a line that announces a report."""
+    if not _HEADLINE.match(text):
+        return None
     for kind in KINDS:
         for wording in kind.wordings:
             if found := wording.pattern.match(text):
@@ -166,35 +173,39 @@ class Scanner:
         base, position = self._offset, 0
         if self._stamped_from is None and (stamp := STAMPED_LINE.search(piece)):
             self._stamped_from = base + stamp.start()
-        if self._open or TRIGGER.search(piece) or any(word in piece for word in WORDS):
+        triggers = _triggers(piece)
+        if self._open or triggers:
+            triggers.append(len(piece))
+            place = 0
             while position < len(piece):
+                while triggers[place] < position:
+                    place += 1
+                trigger = triggers[place]
                 if not self._open:
-                    trigger = _ANY.search(piece, position)
-                    if not trigger:
+                    if trigger == len(piece):
                         break
-                    start = piece.rfind(b"\n", position, trigger.start()) + 1 or position
+                    start = piece.rfind(b"\n", position, trigger) + 1 or position
                     self._number += piece.count(b"\n", position, start)
                     position = start
                 end = piece.find(b"\n", position)
                 end = end if end >= 0 else len(piece)
                 self._offset = base + position
-                self._line(piece, position, end)
+                self._line(piece, position, end, may_announce=trigger < end)
                 self._number += 1
                 position = end + 1
         self._number += piece.count(b"\n", position) if position < len(piece) else 0
         self._offset = base + len(piece)
         self._time = _last_time(piece, len(piece), self._time)
 
-    def _line(self, piece: bytes, start: int, end: int) -> None:
+    def _line(self, piece: bytes, start: int, end: int, *, may_announce: bool) -> None:
         raw = piece[start : min(end, start + LONGEST_LINE)]
-        may_announce = _ANY.search(raw) is not None
-        if _ORDERLY.search(raw):
+        if may_announce and _ORDERLY.search(raw):
             self._orderly = True
         for message in messages(self._number, self._offset, raw):
             head = identify(message.text) if may_announce else None
             if head and head.kind.name == "reboot" and not self._is_reboot(message, _last_time(piece, start, self._time)):
                 head = None
-            self._message(message, head)
+            self._message(message, head, opening=may_announce and OPENING.search(message.text) is not None)
         if self._open and self._number % 64 == 0:
             for report in list(self._open.values()):
                 if self._number - report.messages[-1].number > _FAR:
@@ -215,8 +226,7 @@ class Scanner:
             return False
         return self._stamped_from is not None and self._stamped_from < message.start
 
-    def _message(self, message: Message, head: Head | None) -> None:
-        opening = OPENING.search(message.text) is not None
+    def _message(self, message: Message, head: Head | None, *, opening: bool) -> None:
         report = self._open.get(message.caller)
         if report is None and message.caller.startswith("C"):
             report = next((other for other in self._open.values() if other.adopts), None)
@@ -274,7 +284,7 @@ class Scanner:
             report.messages.append(message)
         if _DETAIL.match(text):
             report.detailed = True
-        if _SENDS.search(text):
+        if "NMI" in text and _SENDS.search(text):
             report.adopts = True
         if message.broken and not head:
             report.damage = report.damage or "a line of it is broken"
@@ -323,6 +333,18 @@ def _joins(report: _Open, head: Head) -> bool:
 def _counts(report: _Open, head: Head) -> bool:
     """Whether a line of a report is one that announces it."""
     return head.kind.name != "unclaimed" and (report.near <= 12 or not report.detailed)
+
+
+def _triggers(piece: bytes) -> list[int]:
+    """Where a line may announce a report. A plain search for each word is faster than one expression for all."""
+    found = [trigger.start() for trigger in TRIGGER.finditer(piece)]
+    for word in WORDS:
+        place = piece.find(word)
+        while place >= 0:
+            found.append(place)
+            place = piece.find(word, place + len(word))
+    found.sort()
+    return found
 
 
 def _last_time(piece: bytes, end: int, otherwise: int) -> int:

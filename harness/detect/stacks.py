@@ -24,8 +24,9 @@ _ARM = re.compile(
 _MARK = re.compile(r"\s*<(?P<mark>/?(?:IRQ|TASK|EOI|NMI|SOFTIRQ|[A-Z#]\w*))>\s*$")
 # The interrupted place in the middle of an x86 trace: arch/x86/kernel/dumpstack.c, __show_regs()
 SITE = re.compile(
-    rf"(?:RIP|EIP|IP|PC|pc|epc|NIP|Faulting instruction)(?: is at +| *: *| (?=\[))(?:[0-9a-f]{{4}}:)?"
-    rf"(?:\[<?[0-9a-f]+>?\] *){{0,2}}(?P<name>{_NAME})(?:{_AT}|(?= \S+:\d+ \[inline\]))"
+    rf"^(?:RIP|EIP|IP|PC|pc|epc|NIP|Faulting instruction)(?: is at +| *: *| (?=\[))(?:[0-9a-f]{{4}}:)?"
+    rf"(?:\[<?[0-9a-f]+>?\] *){{0,2}}(?P<name>{_NAME})(?:{_AT}|(?= \S+:\d+ \[inline\]))",
+    re.MULTILINE,
 )
 _HEADINGS: tuple[tuple[str, str], ...] = (
     (MAIN, r"\s*(?:Call [Tt]race:|Backtrace:|[Ss]tack backtrace:| *backtrace(?: \(crc [0-9a-f]+\))?:)"),
@@ -64,8 +65,8 @@ class Trace:
 
 
 def site(text: str) -> Frame | None:
-    """The instruction where it happened, from its register line."""
-    found = SITE.match(text)
+    """The instruction where it happened, from the first line of registers that tells it."""
+    found = SITE.search(text)
     return _frame(found, found["name"]) if found else None
 
 
@@ -123,7 +124,7 @@ class _Collector:
             self._begin(role)
             if named := _HEAD_FUNCTION.match(text):
                 self._add(_frame(named, named["name"]))
-        elif self._now is not None and (interrupted := site(text)) and self._now.frames:
+        elif self._now is not None and self._now.frames and (interrupted := site(text)):
             self._add(interrupted)
 
     def _mark(self, mark: str | None) -> None:
