@@ -53,14 +53,18 @@ TYPES: dict[str, set[str]] = {
 }
 _SIZE = 64_000_000  # bytes of a log for throughput
 _BOOT = b"".join(
-    b"[%5d.%06d][ T%4d] usb 1-%d: new high-speed USB device number %d using xhci_hcd\n" % (n // 50, n * 19973 % 10**6, n % 5000, n % 9, n % 99)
+    b"[%5d.%06d][ T%4d] usb 1-%d: new high-speed USB device number %d using xhci_hcd\n"
+    % (n // 50, n * 19973 % 10**6, n % 5000, n % 9, n % 99)
     for n in range(20_000)
 )
 
 
 def agrees(kind: str, label: str) -> bool:
     """Whether a kind of ours is what a label calls it."""
-    return any(label == kind_of or (kind_of.endswith("*") and label.startswith(kind_of[:-1])) for kind_of in TYPES.get(kind, ()))
+    return any(
+        label == kind_of or (kind_of.endswith("*") and label.startswith(kind_of[:-1]))
+        for kind_of in TYPES.get(kind, ())
+    )
 
 
 def measure(folder: Path) -> None:

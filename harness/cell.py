@@ -262,7 +262,7 @@ class _Run:
             (report for report in scan(self._guest.console.read(start)) if report.severity is Severity.FAULT), None
         )
         if fault:
-            raise _Stop(f"stopped in the {self._phase}, after: {fault.title}")
+            raise _Stop(f"stopped in the {self._phase}, after: {fault.words}")
 
 
 def _running_module(backtraces: list[str], module: str) -> str:

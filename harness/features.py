@@ -14,7 +14,7 @@ class Feature:
 
     symbols: what the fragment switches on, and what must be on in the running guest. follows: further symbols
     that Kconfig changes because of them, the allow list of the config gate: each says why it may differ.
-    violation: kind and title (regular expression) of the report of the proof module's violation, None for a
+    violation: kind, and words (regular expression), of the report of the proof module's violation, None for a
     feature that is proven by using it. parts: features that this one is made of, each with its own proof.
     boot: further kernel parameters. is_detector: production has it on, so its cells start from the bare
     baseline, without it. is_isolable: the isolation series keeps the module ABI with it. always_on: architecture
@@ -145,8 +145,8 @@ FEATURES = {
         ),
         # What is switched on in the same breath
         Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING),
-        Feature(name="mutexes", symbols=("DEBUG_MUTEXES",), violation=("warning", "WARNING: .*mutex")),
-        Feature(name="rwsems", symbols=("DEBUG_RWSEMS",), violation=("warning", "WARNING: .*rwsem")),
+        Feature(name="mutexes", symbols=("DEBUG_MUTEXES",), violation=("lock", "WARNING: .*mutex")),
+        Feature(name="rwsems", symbols=("DEBUG_RWSEMS",), violation=("lock", "WARNING: .*rwsem")),
         Feature(name="list", symbols=("DEBUG_LIST",), violation=("list", "list_add corruption"), is_detector=True),
         Feature(
             name="pagealloc",

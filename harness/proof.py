@@ -151,8 +151,8 @@ def _provoked(guest: Guest, part: Feature) -> Proof:
         guest.run(f"sh {folder}/after", _PATIENCE)
     guest.mark("proof done")
     for report in scan(guest.console.read(guest.log_start)):
-        if re.fullmatch(kind, report.kind) and re.search(title, report.title):
-            return Proof(f"provoked and reported: {report.title}")
+        if re.fullmatch(kind, report.kind) and report.says(title):
+            return Proof(f"provoked and reported: {report.words}")
     return Proof("", f"{part.name} is not live: its proof module's violation was not reported")
 
 

@@ -29,9 +29,13 @@ class _Facts(NamedTuple):
 
 
 _FUNCTION = r"(?P<function>[\w.$]+)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)? \[(?P<module>[\w-]+)\]"
-_AT_HEAD = re.compile(rf"(?:\bat|in|target:|hint:|from) (?:\S+:\d+ )?(?:at )?{_FUNCTION}|\.c:\d+ {_FUNCTION.replace('P<', 'P<x')}")
+_AT_HEAD = re.compile(
+    rf"(?:\bat|in|target:|hint:|from) (?:\S+:\d+ )?(?:at )?{_FUNCTION}|\.c:\d+ {_FUNCTION.replace('P<', 'P<x')}"
+)
 # mm/slub.c names a cache, kernel/locking/lockdep.c a lock class: a module's own often begin with its name
-_CACHE = re.compile(r"^(?:BUG (?P<cache>\S+) \(|kmem_cache_destroy (?P<destroyed>\S+):| which belongs to the cache (?P<owner>\S+) )")
+_CACHE = re.compile(
+    r"^(?:BUG (?P<cache>\S+) \(|kmem_cache_destroy (?P<destroyed>\S+):| which belongs to the cache (?P<owner>\S+) )"
+)
 _CLASS = re.compile(r"\((?:&+)?(?P<name>[\w.>-]+)[^)]*\)\{")
 _LISTED = re.compile(r"^Modules linked in:(?P<names>.*)")
 # kernel/module/main.c: load_module() and delete_module() call a module's init and exit
@@ -55,7 +59,9 @@ def _instruction(facts: _Facts) -> Frame | None:
 def _announced(facts: _Facts) -> Frame | None:
     for head in facts.heads:
         if found := _AT_HEAD.search(head.text):
-            return Frame(found["function"] or found["xfunction"], -1, -1, found["module"] or found["xmodule"], reliable=True)
+            return Frame(
+                found["function"] or found["xfunction"], -1, -1, found["module"] or found["xmodule"], reliable=True
+            )
     return None
 
 
@@ -73,7 +79,13 @@ def _lock_taken(facts: _Facts) -> Frame | None:
 
 def _owner(facts: _Facts) -> Frame | None:
     """A loaded module whose name begins the name of the slab cache or lock class."""
-    loaded = [re.sub(r"\(.*", "", name) for text in facts.texts if (line := _LISTED.match(text)) for name in line["names"].split() if name[0] != "["]
+    loaded = [
+        re.sub(r"\(.*", "", name)
+        for text in facts.texts
+        if (line := _LISTED.match(text))
+        for name in line["names"].split()
+        if name[0] != "["
+    ]
     for text in facts.texts if loaded else ():
         for pattern in (_CACHE, _CLASS):
             if found := pattern.search(text):
@@ -106,5 +118,6 @@ _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
 def _first(traces: list[Trace], *roles: str) -> Frame | None:
     """The first reliable frame with a module, in traces of these roles."""
     return next(
-        (frame for trace in traces if trace.role in roles for frame in trace.frames if frame.reliable and frame.module), None
+        (frame for trace in traces if trace.role in roles for frame in trace.frames if frame.reliable and frame.module),
+        None,
     )

@@ -1,12 +1,11 @@
 """What a run left behind: everything a verdict may be derived from, and nothing else."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from harness.detect.initcalls import InitCall
-from harness.detect.scan import Report
+from harness.detect.report import Report
 
 
 class Phase(StrEnum):
@@ -36,13 +35,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Awaited:
-    """A warning that the exercise provokes on purpose: a kind, and a pattern that is found in its title."""
+    """A warning that the exercise provokes on purpose: a kind, and a pattern found in its title or a line that announces it."""
 
     kind: str
     title: str
 
     def is_seen_in(self, report: Report) -> bool:
-        return report.kind == self.kind and re.search(self.title, report.title) is not None
+        return report.kind == self.kind and report.says(self.title)
 
 
 @dataclass(frozen=True)

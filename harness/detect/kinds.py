@@ -577,7 +577,7 @@ KINDS = (
     Kind("unclaimed", _W, (
         _say(r"Call [Tt]race:|Backtrace: ?$", "unclaimed call trace in {function}", "Call Trace:", "Call trace:", "Backtrace: ",
              where=_TRACE, weight=Weight.FORM),
-        _say(r"(?P<rest>(?:BUG|WARNING|INFO):) *$", "{rest} corrupted", "BUG:", "WARNING: ", weight=Weight.HINT),
+        _say(r"(?P<rest>BUG|WARNING|INFO): *$", "{rest}: corrupted", "BUG:", "WARNING: ", weight=Weight.HINT),
     )),
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 from harness.detect.kinds import Where, Wording
 from harness.detect.stacks import HELD, INTERRUPT, MAIN, OTHER, Frame, Trace
@@ -87,10 +88,12 @@ _WAITS = _any(
 # Waits that are known by themselves, whoever waits: net/core/rtnetlink.c, kernel/rcu
 _WAIT_NAMES = ((re.compile(r"rtnl_lock"), ""), (re.compile(r"synchronize_(?:s?rcu|net|sched)"), "synchronize_rcu"))
 _STALL_NAMES = ((re.compile(r"smp_call_function"), "smp_call_function"),)
-_ENTRY = re.compile(r"^(?:__(?:x64|ia32|arm64|riscv|s390x?)_(?=(?:compat_)?sys_)|__(?:se|do)_(?=(?:compat_)?sys_)|(?:compat_)?(?:SYSC|SyS)_)")
+_ENTRY = re.compile(
+    r"^(?:__(?:x64|ia32|arm64|riscv|s390x?)_(?=(?:compat_)?sys_)|__(?:se|do)_(?=(?:compat_)?sys_)|(?:compat_)?(?:SYSC|SyS)_)"
+)
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)(?:\.\d+)*|\.cold|\.\d+$")
 _LOCK_LINE = re.compile(r".*\bat:?\s+(?:\[<(?:0x)?[0-9a-f]+>\]\s+)?(?P<at>[A-Za-z_][\w.$]*)(?:\+0x|$)")
-_RELEASED = re.compile(r"\s*\[<(?:0x)?[0-9a-f]+>\] (?P<at>[A-Za-z_][\w.$]*)\+0x")
+_RELEASED = re.compile(r"\s*(?:\[<(?:0x)?[0-9a-f]+>\] )?(?P<at>[A-Za-z_][\w.$]*)\+0x")
 _WORK = re.compile(r"\s+last function: (?P<at>[\w.$]+)")
 
 
@@ -118,16 +121,14 @@ def title(wording: Wording, found: re.Match[str], access: str, function: str) ->
     return " ".join(form.format_map(words).split())
 
 
-def function(
-    wording: Wording, found: re.Match[str], texts: list[str], site: Frame | None, traces: list[Trace]
-) -> str:
+def function(wording: Wording, found: re.Match[str], texts: list[str], site: Frame | None, traces: list[Trace]) -> str:
     """The function that a report is about, or ""."""
     return plain(_FINDERS[wording.where](_Facts(wording, found, texts, site, traces)))
 
 
 @lru_cache(maxsize=4096)
 def _serves(name: str) -> bool:
-    return _HELPER.search(name) is not None
+    return _HELPER.search(plain(name)) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -139,27 +140,33 @@ class _Facts:
     def __init__(
         self, wording: Wording, found: re.Match[str], texts: list[str], site: Frame | None, traces: list[Trace]
     ) -> None:
-        self.head: str = found.groupdict().get("at") or ""
+        head: str = found.groupdict().get("at") or ""
+        owned = re.search(rf"{re.escape(head)}\S* \[([\w-]+)\]", found.string) if head else None
+        self.head = Frame(head, -1, -1, owned[1] if owned else "", reliable=True)
         self.skip = wording.skip
         self.texts = texts
-        self.site = site.function if site else ""
+        self.site = site or Frame("", -1, -1, "", reliable=True)
         self.traces = traces
 
-    def serves(self, name: str) -> bool:
+    def serves(self, frame: Frame) -> bool:
+        """Whether it only serves its caller. What a module has is its own, whatever its name."""
+        name = frame.function
+        if frame.module:
+            return False
         return _serves(name) or (self.skip is not None and self.skip.search(name) is not None)
 
-    def frames(self, *roles: str) -> Iterator[str]:
-        return (frame.function for trace in self.traces if trace.role in roles for frame in trace.frames if frame.reliable)
+    def frames(self, *roles: str) -> Iterator[Frame]:
+        return (frame for trace in self.traces if trace.role in roles for frame in trace.frames if frame.reliable)
 
-    def first(self, names: Iterable[str]) -> str:
-        return next((name for name in names if name and not self.serves(name)), "")
+    def first(self, frames: Iterable[Frame]) -> str:
+        return next((frame.function for frame in frames if frame.function and not self.serves(frame)), "")
 
     def line(self, pattern: re.Pattern[str]) -> str:
         return next((match["at"] for text in self.texts[1:] if (match := pattern.match(text))), "")
 
 
 def _headline(facts: _Facts) -> str:
-    return facts.first([facts.head, *facts.frames(MAIN, INTERRUPT)]) or ("" if facts.serves(facts.head) else facts.head)
+    return facts.first([facts.head, *facts.frames(MAIN, INTERRUPT)])
 
 
 def _site(facts: _Facts) -> str:
@@ -171,14 +178,22 @@ def _trace(facts: _Facts) -> str:
 
 
 def _lock(facts: _Facts) -> str:
-    taken = facts.line(_LOCK_LINE) or facts.line(_RELEASED)
-    if taken and not facts.serves(taken):
+    taken = _released(facts.texts) or facts.line(_LOCK_LINE)
+    if taken and not facts.serves(Frame(taken, -1, -1, "", reliable=True)):
         return taken
     return _trace(facts) or taken
 
 
+def _released(texts: list[str]) -> str:
+    """print_unlock_imbalance_bug() ends a line with "at:", and the place is on the next."""
+    for text, following in pairwise(texts):
+        if text.endswith(" at:") and (found := _RELEASED.match(following)):
+            return found["at"]
+    return ""
+
+
 def _held(facts: _Facts) -> str:
-    return next(iter(facts.frames(HELD)), "") or facts.line(_LOCK_LINE) or _trace(facts)
+    return next((frame.function for frame in facts.frames(HELD)), "") or facts.line(_LOCK_LINE) or _trace(facts)
 
 
 def _stall(facts: _Facts) -> str:
@@ -199,13 +214,13 @@ def _below_interrupt(names: list[str]) -> list[str]:
 
 
 def _loop(facts: _Facts) -> str:
-    names = [facts.site, *facts.frames(MAIN, INTERRUPT)]
-    names = [name for name in names if name and not facts.serves(name)]
+    frames = [facts.site, *facts.frames(MAIN, INTERRUPT)]
+    names = [frame.function for frame in frames if frame.function and not facts.serves(frame)]
     return _called(_below_interrupt(names)) or _called(names)
 
 
 def _hung(facts: _Facts) -> str:
-    names = list(facts.frames(MAIN))
+    names = [frame.function for frame in facts.frames(MAIN)]
     for name in names:
         for pattern, known in _WAIT_NAMES:
             if pattern.match(name):
@@ -245,7 +260,7 @@ def _called(names: list[str]) -> str:
 
 
 _FINDERS = {
-    Where.NOWHERE: lambda facts: facts.head or facts.site,
+    Where.NOWHERE: _site,
     Where.HEADLINE: _headline,
     Where.SITE: _site,
     Where.TRACE: _trace,

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any
 
 from harness.detect import naming
 from harness.detect.blame import blame
@@ -100,6 +101,25 @@ class Report:
         return any(re.search(pattern, line) for line in (*self.heads, self.title))
 
 
+def as_json_object(report: Report) -> dict[str, Any]:
+    """Everything about a report, in plain types."""
+    facts = {name: value for name, value in vars(report).items() if name in Report.__dataclass_fields__}
+    return facts | {
+        "severity": report.severity.value,
+        "access": asdict(report.access),
+        **asdict(report.task),
+        "arch": report.arch,
+        "registers": report.registers,
+        "traces": [
+            {"role": trace.role, "frames": [asdict(frame) for frame in trace.frames]} for trace in report.traces
+        ],
+        "modules": report.modules,
+        "taint_before": report.taint_before,
+        "taint_after": report.taint_after,
+        "children": [as_json_object(child) for child in report.children],
+    }
+
+
 @dataclass(frozen=True)
 class Head:
     """A line that announces a report, and the wording that matched it."""
@@ -144,7 +164,9 @@ _ACCESS = (
     re.compile(r"(?:Out-of-bounds|Use-after-free|Invalid) (?P<what>read|write) at 0x(?P<address>[0-9a-f]+)"),
     re.compile(r"Bytes? \d+-\d+ of (?P<size>\d+) are uninitialized"),
 )
-_ADDRESS = re.compile(r"(?:virtual address|address:?|request at|dereference at|access at|non-canonical address| at) (?P<address>(?:0x)?[0-9a-f]{8,16})\b")
+_ADDRESS = re.compile(
+    r"(?:virtual address|address:?|request at|dereference at|access at|non-canonical address| at) (?P<address>(?:0x)?[0-9a-f]{8,16})\b"
+)
 _PAGE_FAULT = re.compile(r"^#PF: \w+ (?P<what>read|write|instruction fetch)", re.MULTILINE)
 _WNR = re.compile(r"WnR = (?P<bit>[01])")
 _ARCHES = (
@@ -171,8 +193,8 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
         damage = "its stack trace is missing" if not stacks else "no frame of its stack trace tells where it was"
     if not damage and "{access}" in wording.title and not access.what:
         damage = "the line that tells the access is missing"
-    place = at.function if at else named or next((frame.function for frame in _main(stacks)), "")
-    function = function or naming.plain(place)
+    if not function and (at or named):
+        function = naming.plain(at.function if at else named or "")
     culprit = blame(kind.name, heads, texts, at, stacks)
     return Report(
         kind=kind.name,
@@ -200,13 +222,14 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
 
 def _task(report: Report) -> Task:
     found = _TASK.search(report.text) if report.kind != "hung-task" else None
-    found = found or _STUCK.search(report.headline) or _TASK_IN_HEAD.search(report.headline) or _TASK_IN_HEAD.search(report.text)
+    found = (
+        found
+        or _STUCK.search(report.headline)
+        or _TASK_IN_HEAD.search(report.headline)
+        or _TASK_IN_HEAD.search(report.text)
+    )
     told = found.groupdict() if found else {}
     return Task(told.get("comm") or "", int(told.get("pid") or -1), int(told.get("cpu") or _cpu(report.caller)))
-
-
-def _main(stacks: list[Trace]) -> list[Frame]:
-    return next((trace.frames for trace in stacks if trace.role in ("main", "interrupt")), [])
 
 
 def _offset(function: str, at: Frame | None, stacks: list[Trace]) -> int:

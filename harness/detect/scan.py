@@ -203,7 +203,11 @@ class Scanner:
             self._orderly = True
         for message in messages(self._number, self._offset, raw):
             head = identify(message.text) if may_announce else None
-            if head and head.kind.name == "reboot" and not self._is_reboot(message, _last_time(piece, start, self._time)):
+            if (
+                head
+                and head.kind.name == "reboot"
+                and not self._is_reboot(message, _last_time(piece, start, self._time))
+            ):
                 head = None
             self._message(message, head, opening=may_announce and OPENING.search(message.text) is not None)
         if self._open and self._number % 64 == 0:
@@ -240,7 +244,7 @@ class Scanner:
             return
         if head or opening:
             if report:
-                if not report.ended and not report.detailed and head:
+                if report.expects and head:
                     report.damage = report.damage or "another report begins inside it"
                 self._close(report)
             new = _Open(message)
@@ -327,7 +331,8 @@ def _joins(report: _Open, head: Head) -> bool:
         return False
     if _FORM.match(head.text):
         return _form_free(report) and best.kind.name not in ("lock", "lockdep")
-    return best.wording.weight is Weight.FORM and _FORM.match(best.text) is not None and weight is Weight.NAME
+    # arm prints the text of a warning behind its headline
+    return report.near <= 2 and not _form_free(report) and weight is Weight.NAME
 
 
 def _counts(report: _Open, head: Head) -> bool:

@@ -37,6 +37,9 @@ _HEADINGS: tuple[tuple[str, str], ...] = (
     ("created at", r"Uninit was created at:|Local variable .* created at:"),
     ("registered at", r"\{[\w-]+\} state was registered at:|-> #\d+ |.*-(?:READ-)?W? at:|the shortest dependencies"),
     (HELD, r"\d+ locks? held by |Showing all locks held"),
+    # arch/arm/kernel/traps.c, __show_regs_alloc_free(): who has the objects that registers point to
+    ("pointed to", r"Register \w+ information:"),
+    (MAIN, r"Stack: \("),
     (OTHER, r"NMI backtrace for cpu \d+|Exception stack|CPU#\d+: |Mapped at:|handlers:"),
 )  # fmt: skip
 _HEADING = re.compile("|".join(f"(?P<h{number}>{pattern})" for number, (_, pattern) in enumerate(_HEADINGS)))

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from harness.detect.evidence import Check, Evidence, Loss, Phase
 from harness.detect.kinds import Severity
-from harness.detect.scan import Report
+from harness.detect.report import Report
 
 _WARNED = 1 << 9
 _TAINT_DAMAGE = {1 << 5: "B (bad page or slab)", 1 << 7: "D (died)", _WARNED: "W (warning)", 1 << 14: "L (soft lockup)"}
@@ -74,7 +74,7 @@ def _load(evidence: Evidence) -> Verdict | None:
     if load.status:
         if call and call.returned is not None:
             return Verdict(Word.REFUSED, f"its own init, {call.function}, returned {call.returned} ({load.output})")
-        words = [report.title for report in evidence.reports.get(Phase.LOAD, [])]
+        words = [report.words for report in evidence.reports.get(Phase.LOAD, [])]
         said = [*words, load.output, evidence.file_problem]
         return Verdict(Word.REFUSED, "; ".join(dict.fromkeys(word for word in said if word)))
     if evidence.has_init and call is None:
@@ -161,7 +161,7 @@ def _unheld(word: Word, checks: list[Check]) -> Verdict | None:
 
 def _describe(reports: list[Report]) -> str:
     """The first report, with the blame of the first that has one."""
-    text = reports[0].title
+    text = reports[0].words
     blamed = next((report for report in reports if report.module), None)
     if blamed:
         return f"{text}; blamed on {blamed.module}, {blamed.culprit}() ({blamed.rule})"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.architectures import ARCHITECTURES
+from harness.detect.report import as_json_object
 from harness.errors import ModcompatError
 from harness.kernel.toolchain import toolchain
 from harness.lab import CellResult
@@ -50,7 +51,7 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
     row = matrix_row(result, str(folder.relative_to(run)))
     evidence = asdict(result.evidence)
     evidence["reports"] = {
-        phase: [asdict(report) for report in reports] for phase, reports in result.evidence.reports.items()
+        phase: [as_json_object(report) for report in reports] for phase, reports in result.evidence.reports.items()
     }
     (folder / "evidence.json").write_text(
         json.dumps({"cell": row, "evidence": evidence}, indent=1, default=_plain, sort_keys=False)

@@ -8,7 +8,7 @@ import pytest
 from harness.detect.evidence import Awaited, Check, Command, Counters, Evidence, GuestLoss, Loss, Phase
 from harness.detect.initcalls import InitCall
 from harness.detect.kinds import Severity
-from harness.detect.scan import Report
+from harness.detect.report import Report
 from harness.detect.verdict import Word, judge
 
 WELL = Command("insmod x.ko", 0, "", 0.1)
