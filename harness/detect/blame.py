@@ -43,7 +43,7 @@ _WINDOW = re.compile(r"do_one_initcall|do_init_module|__do_sys_delete_module|__(
 _LOADING = re.compile(r"Modules linked in:.*?(?P<module>[\w-]+)\([A-Z]*[+-]\)")
 
 
-def blame(kind: str, heads: Sequence[_Head], texts: list[str], site: Frame | None, traces: list[Trace]) -> Culprit:
+def blame(heads: Sequence[_Head], texts: list[str], site: Frame | None, traces: list[Trace]) -> Culprit:
     """The first rule that finds a module, of those in the table below."""
     facts = _Facts(heads, texts, site, traces)
     for name, rule in _RULES:

@@ -35,7 +35,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Awaited:
-    """A warning that the exercise provokes on purpose: a kind, and a pattern found in its title or a line that announces it."""
+    """A warning that the exercise provokes: a kind, and a pattern found in its title or a line that announces it."""
 
     kind: str
     title: str

@@ -127,7 +127,8 @@ KINDS = (
         _say(r"\s?BUG: KMSAN: (?P<what>[\w-]+) in {f}", "KMSAN: {what} in {function}",
              "BUG: KMSAN: uninit-value in strstr+0xb8/0x2f0",
              "BUG: KMSAN: kernel-infoleak in _copy_to_iter+0x376/0x1c60",
-             where=Where.HEADLINE, skip=_USB + r"|instrument_|_?copy_(?:to|from|page)|simple_copy|csum_|crypto_|cipher_|^aes|gf128"),
+             where=Where.HEADLINE,
+             skip=_USB + r"|instrument_|_?copy_(?:to|from|page)|simple_copy|csum_|crypto_|cipher_|^aes|gf128"),
         _say(r"\s?BUG: KMSAN: (?P<rest>.*)", "KMSAN: {rest}", "BUG: KMSAN: uninit-value"),
     ), taint="B"),
     Kind("kcsan", _W, (  # kernel/kcsan/report.c
@@ -146,7 +147,8 @@ KINDS = (
     )),
     Kind("lock", _F, (
         # kernel/locking/spinlock_debug.c: spin_dump(), rwlock_bug(), __spin_lock_debug()
-        _say(r"BUG: (?P<what>(?:spinlock|rwlock)(?: cpu)? (?:bad magic|already unlocked|recursion|wrong owner|wrong CPU|"
+        _say(r"BUG: (?P<what>(?:spinlock|rwlock)(?: cpu)? (?:bad magic|already unlocked|recursion|wrong owner|"
+             r"wrong CPU|"
              r"trylock failure on UP|lockup suspected|lockup|uninitialized|recursion on UP))",
              "BUG: {what} in {function}",
              "BUG: spinlock bad magic on CPU#1, sh/53", "BUG: spinlock already unlocked on CPU#0, insmod/47",
@@ -154,7 +156,8 @@ KINDS = (
              "BUG: rwlock bad magic on CPU#1, sh/53, ffffffffc0003000",
              "BUG: spinlock lockup suspected on CPU#0, sh/53", where=_TRACE, skip=r"spin_|_lock|rwlock"),
         # kernel/locking/mutex.c, mutex-debug.c, rwsem.c, rtmutex.c, ww_mutex.h; semaphores have no checks
-        _say(_warning(r"\S*kernel/locking/(?:mutex|rwsem|rtmutex|rwbase|ww_mutex|semaphore|osq|qspinlock|percpu-rwsem)[^ ]*"
+        _say(_warning(r"\S*kernel/locking/(?:mutex|rwsem|rtmutex|rwbase|ww_mutex|semaphore|osq|qspinlock|"
+             r"percpu-rwsem)[^ ]*"
                       r" (?:at )?{f}"), "WARNING: locking bug in {function}",
              "WARNING: CPU: 0 PID: 54 at kernel/locking/mutex.c:579 __mutex_lock+0x5d2/0x9e0",
              "WARNING: CPU: 1 PID: 53 at kernel/locking/rwsem.c:1364 up_write+0xa4/0xb0",
@@ -173,7 +176,7 @@ KINDS = (
              "BUG kmalloc-32 (Not tainted): Poison overwritten", "BUG kmalloc-32 (Not tainted): Object already free",
              "BUG modcompat_cache (Tainted: G    B): Objects remaining in modcompat_cache on __kmem_cache_shutdown()",
              "BUG kmalloc-8 (Not tainted): Freepointer corrupt", "BUG x (Not tainted): Freechain corrupt"),
-        # mm/slab_common.c, kmem_cache_destroy(); mm/slab.h and mm/slub.c, cache_from_obj()
+        # kmem_cache_destroy() of mm/slab_common.c, cache_from_obj() of mm/slab.h
         _say(r"kmem_cache_destroy \S.*[Ss]till has objects|kmem_cache_destroy .*: Slab cache still has objects",
              "kmem_cache_destroy: Slab cache still has objects",
              "kmem_cache_destroy vendor: Slab cache still has objects when called from vendor_exit+0x10/0x20 [vendor]"),
@@ -256,7 +259,8 @@ KINDS = (
              "BUG: assuming atomic context at drivers/x.c:5", where=_TRACE),
         _say(r"BUG: using (?P<what>\w+)\(\) in preemptible", "BUG: using {what}() in preemptible code in {function}",
              "BUG: using smp_processor_id() in preemptible [00000000] code: dhcpcd/4088",
-             "BUG: using __this_cpu_read() in preemptible [00000000] code: sh/53", where=_TRACE, skip=r"preempt|^debug_smp_processor_id"),
+             "BUG: using __this_cpu_read() in preemptible [00000000] code: sh/53", where=_TRACE,
+             skip=r"preempt|^debug_smp_processor_id"),
         _say(r"BUG: workqueue leaked (?P<what>lock or atomic|atomic, lock or RCU)",
              "BUG: workqueue leaked {what} in {function}",
              "BUG: workqueue leaked lock or atomic: kworker/0:1/0x00000000/353", where=Where.WORK),
@@ -286,7 +290,8 @@ KINDS = (
              "[ INFO: SOFTIRQ-safe -> SOFTIRQ-unsafe lock order detected ]", where=_LOCK),
         _say(r"(?:\[ INFO|WARNING): inconsistent lock state", "inconsistent lock state in {function}",
              "WARNING: inconsistent lock state", where=_LOCK),
-        _say(r"(?P<form>\[ BUG|WARNING): bad (?P<what>unlock balance|contention) detected", "{form}: bad {what} in {function}",
+        _say(r"(?P<form>\[ BUG|WARNING): bad (?P<what>unlock balance|contention) detected",
+             "{form}: bad {what} in {function}",
              "WARNING: bad unlock balance detected!", "[ BUG: bad unlock balance detected! ]", where=_LOCK),
         _say(r"(?P<form>\[ BUG|WARNING): held lock freed", "{form}: held lock freed in {function}",
              "WARNING: held lock freed!", "[ BUG: held lock freed! ]", where=_LOCK),
@@ -295,13 +300,15 @@ KINDS = (
         _say(r"(?P<form>\[ BUG|WARNING): lock held when returning to user space",
              "{form}: lock held when returning to user space in {function}",
              "WARNING: lock held when returning to user space!", where=Where.HELD),
-        _say(r"(?P<form>\[ BUG|WARNING): [Nn]ested lock was not taken", "WARNING: nested lock was not taken in {function}",
+        _say(r"(?P<form>\[ BUG|WARNING): [Nn]ested lock was not taken",
+             "WARNING: nested lock was not taken in {function}",
              "WARNING: Nested lock was not taken", where=_LOCK),
         _say(r"\[ BUG: Invalid wait context", "BUG: invalid wait context in {function}",
              "[ BUG: Invalid wait context ]", where=_LOCK),
         _say(r"INFO: trying to register non-static key", "INFO: trying to register non-static key in {function}",
              "INFO: trying to register non-static key.", where=_TRACE, skip=r"stack|lock|IRQ|wait"),
-        _say(r"WARNING: chain_key collision|BUG: (?:MAX_\w+ too low|key \S+ has not been registered|looking up invalid)",
+        _say(r"WARNING: chain_key collision|BUG: (?:MAX_\w+ too low|key \S+ has not been registered|"
+             r"looking up invalid)",
              "lockdep: {line}", "BUG: MAX_LOCKDEP_CHAINS too low!"),
         _say(_warning(r"\S*kernel/locking/lockdep\.c:\d+ (?:at )?{f}"), "WARNING: locking bug in {function}",
              "WARNING: CPU: 0 PID: 4073 at kernel/locking/lockdep.c:734 register_lock_class+0xe10/0x1860",
@@ -320,14 +327,16 @@ KINDS = (
              "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 32s!"),
     ), taint="L"),
     Kind("hung-task", _F, (  # kernel/hung_task.c; "can't die" is of linux-next
-        _say(r"INFO: task .*? blocked (?:in I/O wait )?for more than \d+ seconds|INFO: task \S*[^\x00-\x7f\\].*|INFO: task .*\\x.*",
+        _say(r"INFO: task .*? blocked (?:in I/O wait )?for more than \d+ seconds|INFO: task \S*[^\x00-\x7f\\].*|"
+             r"INFO: task .*\\x.*",
              "INFO: task hung in {function}", "INFO: task kworker/u4:6:10032 blocked for more than 143 seconds.",
              where=Where.HUNG),
         _say(r"INFO: task .* can't die for more than \d+ seconds", "INFO: task can't die in {function}",
              "INFO: task sh:21128 can't die for more than 143 seconds.", where=Where.HUNG),
     )),
     Kind("rcu-stall", _F, (  # kernel/rcu/tree_stall.h, tree_exp.h, tasks.h
-        _say(r"(?:rcu: )?INFO: \w+ (?:self-)?detected (?:expedited )?stalls?\b", "INFO: rcu detected stall in {function}",
+        _say(r"(?:rcu: )?INFO: \w+ (?:self-)?detected (?:expedited )?stalls?\b",
+             "INFO: rcu detected stall in {function}",
              "rcu: INFO: rcu_preempt self-detected stall on CPU",
              "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:",
              "rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 1-... } 3 jiffies s: 9 root: 0x2/.",
@@ -353,7 +362,8 @@ KINDS = (
              "BUG: Unable to handle kernel data access at 0x8000000041a25f20", where=_SITE),
         _say(r"(?:BUG: )?[uU]nable to handle kernel access to user memory",
              "BUG: unable to handle kernel access to user memory in {function}",
-             "Unable to handle kernel access to user memory outside uaccess routines at virtual address 0000000000001000",
+             "Unable to handle kernel access to user memory outside uaccess routines at virtual address "
+             "0000000000001000",
              where=_SITE),
         _say(r"(?:BUG: )?[uU]nable to (?:handle kernel|execute)(?P<rest>.*)", "BUG: unable to handle kernel",
              "BUG: unable to handle kernel "),
@@ -375,7 +385,8 @@ KINDS = (
         _say(rf"(?:Oops: |traps: )?(?P<what>alignment check|invalid TSS|segment not present|bounds|coprocessor [\w ]+|"
              rf"simd exception|spurious interrupt bug|control protection|iret exception|debug|nmi|overflow){_DIE}",
              "{what} in {function}", "alignment check: 0000 [#1] SMP", where=_SITE),
-        _say(r"traps: Missing ENDBR: {f}", "CFI failure in {function}", "traps: Missing ENDBR: vendor_run+0x0/0x20 [vendor]",
+        _say(r"traps: Missing ENDBR: {f}", "CFI failure in {function}",
+             "traps: Missing ENDBR: vendor_run+0x0/0x20 [vendor]",
              where=Where.HEADLINE),
         # arch/arm/mm/fault.c do_DataAbort(), do_PrefetchAbort(); arch/arm/mm/alignment.c; arch/arm64/kernel/traps.c
         _say(r"Unhandled fault", "Unhandled fault in {function}",
@@ -383,7 +394,8 @@ KINDS = (
         _say(r"Unhandled prefetch abort", "Unhandled prefetch abort in {function}",
              "Unhandled prefetch abort: breakpoint debug exception (0x002) at 0x00000000", where=_SITE),
         _say(r"Unhandled (?P<what>\d+-bit .* exception|exception|trap)", "Unhandled exception in {function}",
-             "Unhandled 64-bit el1h sync exception on CPU0, ESR 0x0000000002000000 -- Unknown/Uncategorized", where=_SITE),
+             "Unhandled 64-bit el1h sync exception on CPU0, ESR 0x0000000002000000 -- Unknown/Uncategorized",
+             where=_SITE),
         _say(r"Alignment trap: not handling", "alignment trap in {function}",
              "Alignment trap: not handling instruction e1b3e000 at [<c0008000>]", where=_SITE),
         _say(r"Bad mode in ", "bad mode in {function}", "Bad mode in data abort handler detected", where=_SITE),
@@ -404,7 +416,8 @@ KINDS = (
         _say(r"usercopy: (?:BUG: )?[kK]ernel memory (?:exposure|overwrite) attempt", "BUG: bad usercopy in {function}",
              "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size 65)!",
              where=_TRACE, skip=r"usercopy|__check"),
-        _say(r"[kK]ernel BUG at \S*mm/usercopy\.c", "BUG: bad usercopy in {function}", "kernel BUG at mm/usercopy.c:101!",
+        _say(r"[kK]ernel BUG at \S*mm/usercopy\.c", "BUG: bad usercopy in {function}",
+             "kernel BUG at mm/usercopy.c:101!",
              where=_TRACE, skip=r"usercopy|__check"),
         _say(r"CFI failure (?:at {f}|\(target)", "CFI failure in {function}",
              "CFI failure at vendor_run+0x10/0x20 [vendor] (target: x+0x0/0x10; expected type: 0x12345678)",
@@ -424,7 +437,8 @@ KINDS = (
              "WARNING: CPU: 0 PID: 53 at lib/kobject.c:718 kobject_put+0x1d4/0x240", where=_SITE, skip="kobject_"),
         _say(r"(?:kobject: )?(?:kobject[:_ ].*(?:failed for|tried to (?:init|add) an|is not initialized|something is)|"
              r"'[^']*' \([^)]*\): is not initialized)", "WARNING: kobject bug in {function}",
-             "kobject_add_internal failed for x with -EEXIST, don't try to register things with the same name in the same "
+             "kobject_add_internal failed for x with -EEXIST, don't try to register things with the same name in "
+             "the same "
              "directory.", "kobject: kobject_add_internal failed for x (error: -12 parent: y)",
              "kobject: '(null)' (ffff8880): is not initialized, yet kobject_put() is being called.",
              "kobject (ffff8880): tried to init an initialized object, something is seriously wrong.",
@@ -441,7 +455,8 @@ KINDS = (
     Kind("dma-api", _W, (  # kernel/dma/debug.c err_printk()
         _say(r"DMA-API: (?P<rest>.*(?:driver |device |cacheline tracking EEXIST|exceeded \d+ overlapping).*)",
              "DMA-API: {rest}",
-             "DMA-API: e1000 0000:00:03.0: device driver tries to free DMA memory it has not allocated [device address=0x0]",
+             "DMA-API: e1000 0000:00:03.0: device driver tries to free DMA memory it has not allocated [device "
+             "address=0x0]",
              "DMA-API: exceeded 7 overlapping mappings of cacheline 0x0000000000052b1c"),
         _say(_warning(r"\S*kernel/dma/debug\.c:\d+ (?:at )?{f}"), "DMA-API: {function}",
              "WARNING: CPU: 0 PID: 1 at kernel/dma/debug.c:1012 check_unmap+0x4a2/0x8e0", where=Where.HEADLINE,
@@ -449,8 +464,9 @@ KINDS = (
     )),
     Kind("irq", _W, (  # kernel/irq/spurious.c, arch/*/kernel/irq.c, kernel/irq/manage.c
         _say(r"irq \d+: nobody cared", "irq: nobody cared",
-             "irq 17: nobody cared (try booting with the \"irqpoll\" option)"),
-        _say(r"unexpected IRQ trap|Trying to free already-free IRQ|irq event \d+: bogus return value", "irq: {line}", "unexpected IRQ trap at vector 55",
+             'irq 17: nobody cared (try booting with the "irqpoll" option)'),
+        _say(r"unexpected IRQ trap|Trying to free already-free IRQ|irq event \d+: bogus return value", "irq: {line}",
+             "unexpected IRQ trap at vector 55",
              "Trying to free already-free IRQ 17", "irq event 17: bogus return value 7"),
     )),
     Kind("kmemleak", _W, (  # mm/kmemleak.c; /sys/kernel/debug/kmemleak, as it is read
@@ -470,13 +486,16 @@ KINDS = (
              "spinlock: version magic '6.1.191 SMP mod_unload ' should be '6.1.192 SMP mod_unload '"),
         _say(r"\S+: (?:disagrees about version of symbol|no symbol version for) \S+", "module: symbol version",
              "vendor: disagrees about version of symbol module_layout", "vendor: no symbol version for module_layout"),
-        _say(r"\S+: Unknown symbol \S+ \(err ", "module: unknown symbol", "vendor: Unknown symbol vendor_call (err -2)"),
+        _say(r"\S+: Unknown symbol \S+ \(err ", "module: unknown symbol",
+             "vendor: Unknown symbol vendor_call (err -2)"),
         _say(r"\S+: exports duplicate symbol|\S+: Symbol \S+ has an invalid section index|"
              r"\S+: module uses symbol \(.*\) from namespace|\S+: module using GPL-only symbols uses symbols",
              "module: symbol", "vendor: exports duplicate symbol vendor_call (owned by other)"),
-        _say(r"Invalid (?:ELF (?:header|section|sh_)|architecture in ELF|\d+-bit data relocation|length \(\d+\) for data)|"
+        _say(r"Invalid (?:ELF (?:header|section|sh_)|architecture in ELF|\d+-bit data relocation|"
+             r"length \(\d+\) for data)|"
              r"empty section name table|ELF Spec violation: |"
-             r"\S+: (?:No module found in object|module has no symbols|has both \.ctors|please compile with -fno-common)|"
+             r"\S+: (?:No module found in object|module has no symbols|has both \.ctors|"
+             r"please compile with -fno-common)|"
              r"\S+: section \S+ \(index \d+\) has invalid WRITE\|EXEC", "module: exec format",
              "Invalid ELF section header overflow", "ELF Spec violation: section name table isn't null terminated",
              "vendor: No module found in object"),
@@ -519,7 +538,8 @@ KINDS = (
              weight=Weight.HINT),
     ), taint="D"),
     Kind("oops", _F, (  # what announces registers, on every architecture
-        _say(rf"(?:Oops: |traps: )?invalid opcode{_DIE}", "invalid opcode in {function}", "invalid opcode: 0000 [#1] SMP",
+        _say(rf"(?:Oops: |traps: )?invalid opcode{_DIE}", "invalid opcode in {function}",
+             "invalid opcode: 0000 [#1] SMP",
              where=_SITE, weight=Weight.FORM),
         _say(r"Internal error: |Oops(?: -|:) ", "Internal error in {function}", "Internal error: Oops: 17 [#1] SMP ARM",
              "Internal error: Oops - BUG: 00000000f2000800 [#1] SMP", "Oops: 0002 [#1] PREEMPT SMP",
@@ -527,18 +547,23 @@ KINDS = (
     ), taint="D", continues=True),
     Kind("warning", _W, (  # kernel/panic.c __warn()
         _say(_warning(r"\S*mm/\S+\.c:\d+ (?:at )?(?:k.?)?.?malloc\S*"), "WARNING: kmalloc bug in {function}",
-             "WARNING: CPU: 1 PID: 27333 at mm/slab_common.c:1012 kmalloc_slab+0x5d/0x70", where=_SITE, skip=_ALLOCATION,
+             "WARNING: CPU: 1 PID: 27333 at mm/slab_common.c:1012 kmalloc_slab+0x5d/0x70", where=_SITE,
+             skip=_ALLOCATION,
              weight=Weight.FORM),
         _say(_warning(r"\S+ (?:at )?usb_submit_urb\S*"), "WARNING in {function}/usb_submit_urb",
-             "WARNING: CPU: 1 PID: 53 at drivers/usb/core/urb.c:478 usb_submit_urb+0x1188/0x13b0", where=_SITE, skip=_USB,
+             "WARNING: CPU: 1 PID: 53 at drivers/usb/core/urb.c:478 usb_submit_urb+0x1188/0x13b0", where=_SITE,
+             skip=_USB,
              weight=Weight.FORM),
         _say(_warning(r"\S*mm/usercopy\.c:\d+ (?:at )?usercopy_warn\S*"), "WARNING: bad usercopy in {function}",
-             "WARNING: CPU: 0 PID: 3 at mm/usercopy.c:81 usercopy_warn+0xd7/0x100", where=_SITE, skip=r"usercopy|__check",
+             "WARNING: CPU: 0 PID: 3 at mm/usercopy.c:81 usercopy_warn+0xd7/0x100", where=_SITE,
+             skip=r"usercopy|__check",
              weight=Weight.FORM),
-        _say(r"WARNING: (?:CPU: \d+ (?:UID: \d+ )?PID: |(?:\[.*\] )?(?:\./)?[\w/.-]+\.[chS]:\d+ at |at |\S+\.[chS]:\d+)",
+        _say(r"WARNING: (?:CPU: \d+ (?:UID: \d+ )?PID: |(?:\[.*\] )?(?:\./)?[\w/.-]+\.[chS]:\d+ at |at |"
+             r"\S+\.[chS]:\d+)",
              "WARNING in {function}",
              "WARNING: CPU: 1 PID: 2 at drivers/b.c:6 second_function+0x1/0x2 [two]",
-             "WARNING: drivers/b.c:6 at second_function+0x1/0x2 [two], CPU#1: sh/53", "WARNING: at kernel/a.c:5 x+0x1/0x2()",
+             "WARNING: drivers/b.c:6 at second_function+0x1/0x2 [two], CPU#1: sh/53",
+             "WARNING: at kernel/a.c:5 x+0x1/0x2()",
              where=_SITE, weight=Weight.FORM),
         # arch/x86/kernel/unwind_frame.c
         _say(r"WARNING: kernel stack (?:regs|frame pointer) at \S+ in \S+ has bad (?:'(?P<what>\w+)' )?value",
@@ -548,7 +573,8 @@ KINDS = (
              "WARNING: stack recursion on stack type 2", weight=Weight.HINT),
     ), taint="W"),
     Kind("panic", Severity.FOLLOW_UP, (  # kernel/panic.c
-        _say(r"Kernel panic - not syncing: (?:\w+: )*(?P<what>Fatal exception|panic_on_warn set|hung_task: blocked tasks)",
+        _say(r"Kernel panic - not syncing: (?:\w+: )*(?P<what>Fatal exception|panic_on_warn set|"
+             r"hung_task: blocked tasks)",
              "kernel panic: {what}", "Kernel panic - not syncing: Fatal exception in interrupt"),
         _say(r"Kernel panic - not syncing: Attempted to kill init!", "kernel panic: Attempted to kill init!",
              "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b"),
@@ -564,18 +590,22 @@ KINDS = (
              skip=_ALLOCATION + "|alloc"),
     )),
     Kind("reboot", _F, (  # init/version.c: the banner of a kernel, behind the lines of another one
-        _say(r"Linux version \d+\.\d+", "unexpected kernel reboot", "Linux version 6.1.192 (user@host) (gcc ...) #1 SMP"),
-        _say(r"(?:Decompressing Linux\.\.\..*)?Booting (?:the kernel\.$|Linux on physical CPU)", "unexpected kernel reboot",
+        _say(r"Linux version \d+\.\d+", "unexpected kernel reboot",
+             "Linux version 6.1.192 (user@host) (gcc ...) #1 SMP"),
+        _say(r"(?:Decompressing Linux\.\.\..*)?Booting (?:the kernel\.$|Linux on physical CPU)",
+             "unexpected kernel reboot",
              "Booting the kernel.", "Booting Linux on physical CPU 0x0"),
     ), is_plain=True),
     # Traces that were asked for: lib/fault-inject.c, drivers/tty/sysrq.c, kernel/panic.c panic_print
     Kind("asked-for", _W, (
-        _say(r"FAULT_INJECTION: forcing a failure|sysrq: (?:Show|HELP)|(?:.*: )?vmalloc(?: error)?: .*allocation failure|"
+        _say(r"FAULT_INJECTION: forcing a failure|sysrq: (?:Show|HELP)|"
+             r"(?:.*: )?vmalloc(?: error)?: .*allocation failure|"
              r"FAULT_FLAG_ALLOW_RETRY missing", "", "FAULT_INJECTION: forcing a failure.",
              "sysrq: Show Blocked State"),
     ), is_silent=True),
     Kind("unclaimed", _W, (
-        _say(r"Call [Tt]race:|Backtrace: ?$", "unclaimed call trace in {function}", "Call Trace:", "Call trace:", "Backtrace: ",
+        _say(r"Call [Tt]race:|Backtrace: ?$", "unclaimed call trace in {function}", "Call Trace:", "Call trace:",
+             "Backtrace: ",
              where=_TRACE, weight=Weight.FORM),
         _say(r"(?P<rest>BUG|WARNING|INFO): *$", "{rest}: corrupted", "BUG:", "WARNING: ", weight=Weight.HINT),
     )),
@@ -589,14 +619,17 @@ OPENING = re.compile(r"-{8,}\[ cut here \]-|8<--- cut here ---")
 TRIGGER = re.compile(
     rb"BUG|WARNING:|INFO:|UBSAN: |Unable to|Unhandled |Internal error|Oops|Kernel panic|Kernel memory|PANIC|SError|"
     rb"Insufficient stack|Invalid |Unknown |CFI failure|Missing ENDBR|Call [Tt]race:|Backtrace:|VFS: Busy|Bad mode in|"
-    rb"Alignment trap|Out of memory|Memory cgroup out|Linux version |Booting |Loading of|ODEBUG: |DMA-API: |DEBUG_LOCKS|"
+    rb"Alignment trap|Out of memory|Memory cgroup out|Linux version |Booting |Loading of|ODEBUG: |DMA-API: |"
+    rb"DEBUG_LOCKS|"
     rb"DEBUG_RWSEMS|LOCKUP|FAULT_|Rebooting |Lockdown|ELF Spec|No module found|Could not allocate|Module "
 )
 WORDS = (
-    b" cut here ]", b"8<--- cut", b" [#", b"corrupt", b"refcount_t", b"double add", b"buffer overflow", b"field-spanning",
+    b" cut here ]", b"8<--- cut", b" [#", b"corrupt", b"refcount_t", b"double add", b"buffer overflow",
+    b"field-spanning",
     b"lab cache", b"reloc", b"version magic", b" symbol", b"duplicate filename", b"suspiciously", b"nobody cared",
     b"kmemleak: ", b"unreferenced object", b"kobject", b"sysrq: ", b"oom-killer", b"allocation failure", b"preempt",
     b"disabled interrupts", b"already", b"protection fault", b"starved for", b"timer wakeup", b"deadlock detected",
-    b"empty section", b"waiting for ", b"tried to execute", b"IRQ trap", b"bogus return", b"invalid WRITE", b"dumped because",
+    b"empty section", b"waiting for ", b"tried to execute", b"IRQ trap", b"bogus return", b"invalid WRITE",
+    b"dumped because",
     b"pagealloc: ", b"Slab page", b"overran stack", b"stack overflow", b"reboot: ", b"per-cpu alignment",
 )  # fmt: skip

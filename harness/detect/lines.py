@@ -15,8 +15,9 @@ _PREFIX = re.compile(
     r"(?:<\d+>)?"
     r"(?:kern +:\w+ *: ?)?"  # dmesg -x
     r"(?:\d+,\d+,\d+,[^;,]*(?:,caller=(?P<record>[TC]\d+))?[^;]*;"  # /dev/kmsg, netconsole
-    r"|(?P<relay>(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?) \S+ kernel: ?"  # syslog
-    r"|\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[,.]\d+)?(?:Z|[+-]\d\d:?\d\d)? )"  # dmesg --time-format iso, test logs
+    r"|(?P<relay>(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)"
+    r" \S+ kernel: ?"  # syslog
+    r"|\d{4}[-/]\d\d[-/]\d\d[T ][\d:]{8}(?:[,.]\d+)?(?:Z|[+-]\d\d:?\d\d)? )"  # dmesg --time-format iso
     r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] ?"  # dmesg -T
     r")?"
     r"(?:\[ *\d+\.\d+\] ?|\d*\.\d{6}\] ?)?"  # perhaps torn
@@ -31,7 +32,8 @@ STAMPED_LINE = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d+\]", re.MULTILINE)
 class Message(NamedTuple):
     """One message. number, start: line and byte in the log. caller: T<pid> or C<cpu>, "" where not told.
 
-    stamped: it bears the kernel's own mark, not that of a program that passes logs on. broken: it stands behind something else in its line.
+    stamped: it bears the kernel's own mark, not that of a program that passes logs on. broken: it stands behind
+    something else in its line.
     """
 
     number: int
@@ -49,7 +51,7 @@ def messages(number: int, start: int, raw: bytes) -> list[Message]:
     if stamp and "\x1b" not in text and "\r" not in text:
         end = stamp.end()
         if not _BREAK.search(text, end):
-            return [Message(number, start, stamp[1] or "", True, False, text[end:])]
+            return [Message(number, start, stamp[1] or "", stamped=True, broken=False, text=text[end:])]
     text = _ANSI.sub("", text)
     return [message for piece in text.split("\r") for message in _pieces(number, start, piece)]
 

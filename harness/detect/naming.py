@@ -11,80 +11,109 @@ from harness.detect.stacks import HELD, INTERRUPT, MAIN, OTHER, Frame, Trace
 UNKNOWN = "corrupted"  # stands for a function that a torn report does not tell
 
 
-def _any(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
-
-
 # Functions that only serve the one that called them: it is the caller that people look for.
-_HELPER = _any(
-    # what reports: lib/dump_stack.c, kernel/panic.c, lib/bug.c, mm/kasan, mm/kmsan, kernel/kcsan, mm/kfence, lib/ubsan.c
-    r"^(?:__)?dump_stack|^show_(?:stack|regs|trace)|^dump_backtrace|^unwind_(?!start)|^walk_stackframe|^_*panic|^nmi_panic",
-    r"^_*warn_slowpath|^__warn|^warn_alloc|^warn_bogus|^report_bug|^fixup_bug|^debug_object|^__debug_object|^debug_print",
-    r"kasan|^__asan|^__hwasan|^kmsan|^__msan|^kcsan|^__tsan|^__kcsan|^kfence|^__kfence|ubsan|^__sanitizer|^check_memory_region",
-    r"^print_|^hex_dump|^end_report|^check_region|^object_err|^slab_err|^print_trailer|^check_poison|^bad_page",
-    r"^stack_trace_|^save_(?:stack|trace)|^__save_stack|^arch_stack_walk|^stack_depot|^read_word_at_a_time|^kcov",
+_HELPER = re.compile(
+    r"""
+    # what reports: lib/dump_stack.c, lib/bug.c, mm/kasan, mm/kmsan, kernel/kcsan, mm/kfence, lib/ubsan.c
+    ^(?:__)?dump_stack | ^show_(?:stack|regs|trace) | ^dump_backtrace | ^unwind_(?!start) | ^walk_stackframe
+    | ^_*panic | ^nmi_panic | ^_*warn_slowpath | ^__warn | ^warn_alloc | ^warn_bogus | ^report_bug | ^fixup_bug
+    | ^debug_object | ^__debug_object | ^debug_print | kasan | ^__asan | ^__hwasan | ^kmsan | ^__msan | ^kcsan
+    | ^__tsan | ^__kcsan | ^kfence | ^__kfence | ubsan | ^__sanitizer | ^check_memory_region | ^print_ | ^hex_dump
+    | ^end_report | ^check_region | ^object_err | ^slab_err | ^print_trailer | ^check_poison | ^bad_page
+    | ^stack_trace_ | ^save_(?:stack|trace) | ^__save_stack | ^arch_stack_walk | ^stack_depot | ^read_word_at_a_time
+    | ^kcov
     # what enters the kernel on a fault: arch/*/mm/fault.c, traps.c, entry*.S
-    r"^(?:asm_)?exc_|^do_(?:error|trap|invalid|int3|general|page_fault|translation|mem_abort|tag_check|undefinstr|bad_area|"
-    r"DataAbort|PrefetchAbort|sp_pc_abort|debug_exception|report_stack)|^__do_(?:kernel_fault|page_fault|user_fault)|^die$|^__die",
-    r"^(?:async_)?page_fault$|^invalid_op$|^(?:handle_)?bug$|^handle_invalid_op|^error_entry|^error_code|_trap$|^trap_|^el[01]t?h?_",
-    r"^arm64_notify_die|^bug_handler|^call_break_hook|^brk_handler|^die_kernel_fault|^arm_notify_die|^__(?:und|dabt|pabt)_svc",
-    r"^program_check|^oops_|^crash_|^no_context|^bad_area|^handle_bad_stack|^__bad_stack|^mutex_optimistic",
+    | ^(?:asm_)?exc_
+    | ^do_(?:error|trap|invalid|int3|general|page_fault|translation|mem_abort|tag_check|undefinstr|bad_area)
+    | ^do_(?:DataAbort|PrefetchAbort|sp_pc_abort|debug_exception|report_stack)
+    | ^__do_(?:kernel_fault|page_fault|user_fault) | ^die$ | ^__die | ^(?:async_)?page_fault$ | ^invalid_op$
+    | ^(?:handle_)?bug$ | ^handle_invalid_op | ^error_entry | ^error_code | _trap$ | ^trap_ | ^el[01]t?h?_
+    | ^arm64_notify_die | ^bug_handler | ^call_break_hook | ^brk_handler | ^die_kernel_fault | ^arm_notify_die
+    | ^__(?:und|dabt|pabt)_svc | ^program_check | ^oops_ | ^crash_ | ^no_context | ^bad_area | ^handle_bad_stack
+    | ^__bad_stack | ^mutex_optimistic
     # lib/string.c, lib/vsprintf.c, lib/hexdump.c, lib/crc*.c, arch/*/lib
-    r"^_*mem(?:cpy|cmp|set|chr|move|dup|scan|zero)|^_*mem_?(?:cpy|set|move)|^_*str(?:n|l|r|s|p|c|case)?\w*(?:cmp|cpy|len|chr|str|cat|dup|sep)",
-    r"^(?:hex_)?string(?:_nocheck)?$|^v?s[cn]*printf|^k?v?asprintf|^_*v?printk|^_*dev_(?:v?printk|info|warn|err|notice|dbg)",
-    r"^pointer$|^number$|^format_decode|^va_format|^device_string|^crc\d+|^_find_|^find_(?:next|first)_|^sort(?:_r)?$|^siphash",
+    | ^_*mem(?:cpy|cmp|set|chr|move|dup|scan|zero) | ^_*mem_?(?:cpy|set|move)
+    | ^_*str(?:n|l|r|s|p|c|case)?\w*(?:cmp|cpy|len|chr|str|cat|dup|sep) | ^(?:hex_)?string(?:_nocheck)?$
+    | ^v?s[cn]*printf | ^k?v?asprintf | ^_*v?printk | ^_*dev_(?:v?printk|info|warn|err|notice|dbg) | ^pointer$
+    | ^number$ | ^format_decode | ^va_format | ^device_string | ^crc\d+ | ^_find_ | ^find_(?:next|first)_
+    | ^sort(?:_r)?$ | ^siphash
     # kernel/locking, include/linux/{spinlock,mutex,rwsem,seqlock,refcount,kref,list,rculist}.h
-    r"^_?_?lock_(?:acquire|release|class|map|is_held|pin|contended|acquired|downgrade)|lockdep|^register_lock_class|^__lock_|^mark_|"
-    r"^validate_chain|^check_(?:prev|noncircular|wait_context|usage|deadlock|irq_usage)|^look_up_lock|^reacquire_held|^valid_state|"
-    r"^static_obj|^is_bpf_text|^assign_lock_key|^find_held_lock|^match_held_lock|^hlock_class|^lookup_chain",
-    r"(?:spin|raw_(?:read|write)|read|write)_(?:try)?(?:un)?lock|^queued_|^native_queued|^do_raw_|^__pv_queued|^pv_|^osq_|^spin_",
-    r"mutex_(?:try)?(?:un)?lock|^mutex_(?:remove|add|is)|^(?:__)?(?:down|up)(?:_read|_write|_timeout|_interruptible|_killable|_trylock|"
-    r"grade_\w+|_common)*$|^rwsem_|^__?(?:down|up)_|^rt_mutex|^rtmutex|^ww_mutex|^percpu_(?:down|up)|^call_rwsem|^seqcount",
-    r"^refcount_|^__refcount|^kref_|^atomic\w*_(?:inc|dec|add|sub|read|set)|^instrument_|^arch_atomic|^raw_atomic",
-    r"^_*list_(?:add|del|replace|move|splice|empty|cut|rotate)|^_*hlist_|^llist_|^__rb_|^rb_(?:erase|insert|next|first)|^lock_sock|"
-    r"^release_sock|^_*wake_up|^autoremove_wake|^finish_wait|^prepare_to_wait|^add_wait_queue|^remove_wait_queue|^__init_wait",
+    | ^_?_?lock_(?:acquire|release|class|map|is_held|pin|contended|acquired|downgrade) | lockdep
+    | ^register_lock_class | ^__lock_ | ^mark_ | ^validate_chain
+    | ^check_(?:prev|noncircular|wait_context|usage|deadlock|irq_usage) | ^look_up_lock | ^reacquire_held
+    | ^valid_state | ^static_obj | ^is_bpf_text | ^assign_lock_key | ^find_held_lock | ^match_held_lock | ^hlock_class
+    | ^lookup_chain | (?:spin|raw_(?:read|write)|read|write)_(?:try)?(?:un)?lock | ^queued_ | ^native_queued
+    | ^do_raw_ | ^__pv_queued | ^pv_ | ^osq_ | ^spin_ | mutex_(?:try)?(?:un)?lock | ^mutex_(?:remove|add|is)
+    | ^(?:__)?(?:down|up)(?:_read|_write|_timeout|_interruptible|_killable|_trylock|grade_\w+|_common)*$ | ^rwsem_
+    | ^__?(?:down|up)_ | ^rt_mutex | ^rtmutex | ^ww_mutex | ^percpu_(?:down|up) | ^call_rwsem | ^seqcount | ^refcount_
+    | ^__refcount | ^kref_ | ^atomic\w*_(?:inc|dec|add|sub|read|set) | ^instrument_ | ^arch_atomic | ^raw_atomic
+    | ^_*list_(?:add|del|replace|move|splice|empty|cut|rotate) | ^_*hlist_ | ^llist_ | ^__rb_
+    | ^rb_(?:erase|insert|next|first) | ^lock_sock | ^release_sock | ^_*wake_up | ^autoremove_wake | ^finish_wait
+    | ^prepare_to_wait | ^add_wait_queue | ^remove_wait_queue | ^__init_wait
     # what gives and takes memory and numbers: mm/slab*, mm/page_alloc.c, mm/vmalloc.c, lib/idr.c, lib/xarray.c
-    r"^_*k[mzc]alloc|^_*kv?[mz]?free|^_*krealloc|^_*kmem_cache_|^_*(?:slab|slub)_|^_*vmalloc|^_*alloc_pages?|^_*get_free_page|^_*alloc_frozen|"
-    r"^kmemdup|^cache_(?:from_obj|alloc|free)|^_*ida_|^_*idr_|^_*xas?_|^radix_tree|^_*devres_|^release_nodes|^get_page_from|^_*cache_free|^qlink|"
-    r"^virt_to_|^new_slab|^allocate_slab|^_atomic_dec_and|^_*(?:wait_for_)?complet(?:e|ion)(?:_\w+)?$|^_*queue_(?:delayed_)?work|^insert_work|"
-    r"^mod_delayed|^swake_up|^check_panic_on_warn|^__kmalloc|^device_release$|^_?_?folio_(?:un)?lock|^(?:un)?lock_page|"
-    r"^skb_(?:pull|push|put|panic|over_panic|under_panic)$|^[id]put$|^put_device$",
+    | ^_*k[mzc]alloc | ^_*kv?[mz]?free | ^_*krealloc | ^_*kmem_cache_ | ^_*(?:slab|slub)_ | ^_*vmalloc
+    | ^_*alloc_pages? | ^_*get_free_page | ^_*alloc_frozen | ^kmemdup | ^cache_(?:from_obj|alloc|free) | ^_*ida_
+    | ^_*idr_ | ^_*xas?_ | ^radix_tree | ^_*devres_ | ^release_nodes | ^get_page_from | ^_*cache_free | ^qlink
+    | ^virt_to_ | ^new_slab | ^allocate_slab | ^_atomic_dec_and | ^_*(?:wait_for_)?complet(?:e|ion)(?:_\w+)?$
+    | ^_*queue_(?:delayed_)?work | ^insert_work | ^mod_delayed | ^swake_up | ^check_panic_on_warn | ^__kmalloc
+    | ^device_release$ | ^_?_?folio_(?:un)?lock | ^(?:un)?lock_page
+    | ^skb_(?:pull|push|put|panic|over_panic|under_panic)$ | ^[id]put$ | ^put_device$
     # include/linux/uaccess.h
-    r"copy_(?:to|from)_user|^_*(?:get|put)_user|^_*might_(?:sleep|fault|resched)|^___might|^copy_user_|^raw_copy|^copyin|^copyout",
+    | copy_(?:to|from)_user | ^_*(?:get|put)_user | ^_*might_(?:sleep|fault|resched) | ^___might | ^copy_user_
+    | ^raw_copy | ^copyin | ^copyout
     # timers, work, kobjects and devices that are taken away: kernel/time/timer.c, kernel/workqueue.c, drivers/base
-    r"^_*(?:try_to_)?del_timer|^timer_(?:delete|is_static)|^_*timer_delete|^lock_timer_base|^try_to_grab|^work_is_static|"
-    r"^_*(?:flush|cancel|drain|destroy)_(?:delayed_)?work\w*|^__cancel_work|^__flush|^start_flush|^kthread_stop|^debug_check_no",
-    r"^kobject_(?:del|put|add|uevent|get|cleanup|release|init)|^add_uevent_var|^device_(?:add|del|unregister|register|destroy|create|"
-    r"for_each_child|remove_file|release_driver)|^get_device_parent|^sysfs_(?:remove|create|add)|^unregister_netdev|^rollback_registered",
-    r"^kfree_skb|^consume_skb$|^skb_release|^_?_?kfree_skb|^__x86_indirect|^__x86_return|_indirect_thunk|^perf_trace|^trace_event_|"
-    r"^__bpf_trace|^__traceiter|^__this_module|^usb_(?:hcd_submit|kill_(?:anchored_)?urb|control_msg|submit_urb)|^dummy_urb|^rcu_read_",
+    | ^_*(?:try_to_)?del_timer | ^timer_(?:delete|is_static) | ^_*timer_delete | ^lock_timer_base | ^try_to_grab
+    | ^work_is_static | ^_*(?:flush|cancel|drain|destroy)_(?:delayed_)?work\w* | ^__cancel_work | ^__flush
+    | ^start_flush | ^kthread_stop | ^debug_check_no | ^kobject_(?:del|put|add|uevent|get|cleanup|release|init)
+    | ^add_uevent_var
+    | ^device_(?:add|del|unregister|register|destroy|create|for_each_child|remove_file|release_driver)
+    | ^get_device_parent | ^sysfs_(?:remove|create|add) | ^unregister_netdev | ^rollback_registered | ^kfree_skb
+    | ^consume_skb$ | ^skb_release | ^_?_?kfree_skb | ^__x86_indirect | ^__x86_return | _indirect_thunk | ^perf_trace
+    | ^trace_event_ | ^__bpf_trace | ^__traceiter | ^__this_module
+    | ^usb_(?:hcd_submit|kill_(?:anchored_)?urb|control_msg|submit_urb) | ^dummy_urb | ^rcu_read_
+    """,
+    re.VERBOSE,
 )
 # Functions that call through a pointer: what stands above one of them is what was called. Entry code, work
 # queues, timers, soft interrupts, file and socket operations, faults.
-_DISPATCHER = _any(
-    r"^process_one_work|^worker_thread|^kthread$|^kthread_worker|^ret_from_fork|^smpboot_thread|^run_ksoftirqd|^start_secondary|^cpu_startup",
-    r"^do_syscall_|^do_fast_syscall|^__do_fast_syscall|^do_int80|^entry_|^sysenter|^system_call|^ia32_sys|^tracesys|^int_ret_from|^x64_sys_call",
-    r"^ret_fast_syscall|^el0_svc|^do_el0_svc|^invoke_syscall|^__sys_trace|^syscall_common|^ret_to_user|^syscall_(?:return|exit|trace)",
-    r"^rtnetlink_rcv_msg|^_*netlink_dump|^_*netif_receive_skb|^_*do_softirq|^handle_softirqs|^call_timer_fn|^_*expire_timers|^_*run_timer|^_*run_hrtimer|^_*hrtimer_run|^tasklet_action",
-    r"^irq_exit|^do_idle|^default_idle|^rest_init|^start_kernel|^task_work_run|^exit_to_user|^_*prepare_exit_to|^_*fput|^get_signal",
-    r"^_*vfs_(?:read|write|ioctl|open|iter|fsync|mknod|fallocate)|^do_vfs_ioctl|^ksys_ioctl|^file_ioctl|^_*blkdev_(?:driver_)?ioctl|^call_(?:read|write)_iter|^call_mmap|^do_iter_|"
-    r"^_*mmap_region|^do_mmap|^do_dentry_open|^new_sync_|^_*do_loop_readv|^compat_(?:SyS|SYSC)_ioctl|^_*(?:se|do|x64|ia32|arm64)_?(?:compat_)?sys_ioctl",
-    r"^SyS_ioctl|^SYSC_ioctl|^_*sock_(?:sendmsg|recvmsg|release|mmap|do_ioctl|ioctl|common_setsockopt)|^compat_sock_ioctl|^__sys_(?:setsockopt|listen|accept|"
-    r"connect|bind|socketpair|getsockopt)|^kernel_(?:setsockopt|listen|accept)|^sk_common_release|^nfnetlink_rcv_msg|^genl_(?:family_)?rcv_msg|"
-    r"^(?:SYSC|SyS)_(?:connect|bind|socketpair|accept)",
-    r"^_*do_fault|^handle_mm_fault|^(?:asm_exc_)?page_fault$|^do_page_fault|^exc_page_fault|^do_user_addr_fault|^do_DataAbort",
+_DISPATCHER = re.compile(
+    r"""
+    ^process_one_work | ^worker_thread | ^kthread$ | ^kthread_worker | ^ret_from_fork | ^smpboot_thread
+    | ^run_ksoftirqd | ^start_secondary | ^cpu_startup | ^do_syscall_ | ^do_fast_syscall | ^__do_fast_syscall
+    | ^do_int80 | ^entry_ | ^sysenter | ^system_call | ^ia32_sys | ^tracesys | ^int_ret_from | ^x64_sys_call
+    | ^ret_fast_syscall | ^el0_svc | ^do_el0_svc | ^invoke_syscall | ^__sys_trace | ^syscall_common | ^ret_to_user
+    | ^syscall_(?:return|exit|trace) | ^rtnetlink_rcv_msg | ^_*netlink_dump | ^_*netif_receive_skb | ^_*do_softirq
+    | ^handle_softirqs | ^call_timer_fn | ^_*expire_timers | ^_*run_timer | ^_*run_hrtimer | ^_*hrtimer_run
+    | ^tasklet_action | ^irq_exit | ^do_idle | ^default_idle | ^rest_init | ^start_kernel | ^task_work_run
+    | ^exit_to_user | ^_*prepare_exit_to | ^_*fput | ^get_signal
+    | ^_*vfs_(?:read|write|ioctl|open|iter|fsync|mknod|fallocate) | ^do_vfs_ioctl | ^ksys_ioctl | ^file_ioctl
+    | ^_*blkdev_(?:driver_)?ioctl | ^call_(?:read|write)_iter | ^call_mmap | ^do_iter_ | ^_*mmap_region | ^do_mmap
+    | ^do_dentry_open | ^new_sync_ | ^_*do_loop_readv | ^compat_(?:SyS|SYSC)_ioctl
+    | ^_*(?:se|do|x64|ia32|arm64)_?(?:compat_)?sys_ioctl | ^SyS_ioctl | ^SYSC_ioctl
+    | ^_*sock_(?:sendmsg|recvmsg|release|mmap|do_ioctl|ioctl|common_setsockopt) | ^compat_sock_ioctl
+    | ^__sys_(?:setsockopt|listen|accept|connect|bind|socketpair|getsockopt) | ^kernel_(?:setsockopt|listen|accept)
+    | ^sk_common_release | ^nfnetlink_rcv_msg | ^genl_(?:family_)?rcv_msg
+    | ^(?:SYSC|SyS)_(?:connect|bind|socketpair|accept) | ^_*do_fault | ^handle_mm_fault | ^(?:asm_exc_)?page_fault$
+    | ^do_page_fault | ^exc_page_fault | ^do_user_addr_fault | ^do_DataAbort
+    """,
+    re.VERBOSE,
 )
 # The timer interrupt, in which stalls are noticed
-_INTERRUPT = _any(
-    r"apic_timer_interrupt", r"^__irq_(?:svc|usr)", r"^el[01]t?h?(?:_64)?_irq", r"^(?:asm_)?sysvec_", r"^handle_arch_irq", r"^ret_from_except",
-    r"^asm_common_interrupt", r"^hyperv_", r"^timer_interrupt$",
-)  # fmt: skip
+_INTERRUPT = re.compile(
+    r"""
+    apic_timer_interrupt | ^__irq_(?:svc|usr) | ^el[01]t?h?(?:_64)?_irq | ^(?:asm_)?sysvec_ | ^handle_arch_irq
+    | ^ret_from_except | ^asm_common_interrupt | ^hyperv_ | ^timer_interrupt$
+    """,
+    re.VERBOSE,
+)
 # What a task sleeps in: kernel/sched, kernel/locking, kernel/rcu, block
-_WAITS = _any(
-    "sched", "_lock", "_slowlock", r"^_*down", "rwsem", "completion", "wait", "synchronize", "context_switch", "__switch_to",
-    r"^kthread", "cancel_(?:delayed_)?work", r"^_*flush_(?:work|delayed)", r"^folio_", "^dump_stack", "preempt",
-    r"^usb_\w*msg$",
-)  # fmt: skip
+_WAITS = re.compile(
+    r"""
+    sched | _lock | _slowlock | ^_*down | rwsem | completion | wait | synchronize | context_switch | __switch_to
+    | ^kthread | cancel_(?:delayed_)?work | ^_*flush_(?:work|delayed) | ^folio_ | ^dump_stack | preempt | ^usb_\w*msg$
+    """,
+    re.VERBOSE,
+)
 # Waits that are known by themselves, whoever waits: net/core/rtnetlink.c, kernel/rcu
 _WAIT_NAMES = ((re.compile(r"rtnl_lock"), ""), (re.compile(r"synchronize_(?:s?rcu|net|sched)"), "synchronize_rcu"))
 _STALL_NAMES = ((re.compile(r"smp_call_function"), "smp_call_function"),)

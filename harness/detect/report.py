@@ -145,18 +145,19 @@ class Span:
 
 # lib/dump_stack.c, dump_stack_print_info(); "UID: " since 6.10
 _TASK = re.compile(
-    r"^CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) (?:Not tainted|Tainted: (?P<taint>[A-Z ]+)) ?",
+    r"^CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) "
+    r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]+)) ?",
     re.MULTILINE,
 )
 _TASK_IN_HEAD = re.compile(
     r"(?:CPU#(?P<cpu>\d+)[,:] (?:\w+: )?|INFO: task |by task |code: |atomic: |sh: )(?P<comm>[^\s,]+?)[/:](?P<pid>\d+)\b"
 )
 _STUCK = re.compile(r"CPU#(?P<cpu>\d+) stuck for \d+s! \[(?P<comm>.*):(?P<pid>\d+)\]")
-# kernel/module/main.c, print_modules()
+# print_modules() of kernel/module/main.c
 _MODULES = re.compile(r"^Modules linked in:(?P<names>.*?)(?: \[last unloaded: .*)?$", re.MULTILINE)
 _REGISTER = re.compile(
-    r"(?<![\w.])(?P<name>E?R[A-Z0-9]{1,2}|E[A-Z]{2}|R\d\d|CR\d|EFLAGS|ORIG_RAX|[rx]\d{1,2}|sp|ip|fp|pc|lr|psr|pstate|GPR\d\d|NIP|LR"
-    r"|ra|gp|tp|[ast]\d{1,2}|epc) ?: ?(?:00(?:10|18|33|2b):)?\[?<?(?P<value>[0-9a-f]{8,16})\b"
+    r"(?<![\w.])(?P<name>E?R[A-Z0-9]{1,2}|E[A-Z]{2}|R\d\d|CR\d|EFLAGS|ORIG_RAX|[rx]\d{1,2}|sp|ip|fp|pc|lr|psr"
+    r"|pstate|GPR\d\d|NIP|LR|ra|gp|tp|[ast]\d{1,2}|epc) ?: ?(?:00(?:10|18|33|2b):)?\[?<?(?P<value>[0-9a-f]{8,16})\b"
 )
 _ACCESS = (
     re.compile(r"(?P<what>Read|Write) of size (?P<size>\d+)(?: at addr (?P<address>\S+))?"),
@@ -164,16 +165,14 @@ _ACCESS = (
     re.compile(r"(?:Out-of-bounds|Use-after-free|Invalid) (?P<what>read|write) at 0x(?P<address>[0-9a-f]+)"),
     re.compile(r"Bytes? \d+-\d+ of (?P<size>\d+) are uninitialized"),
 )
-_ADDRESS = re.compile(
-    r"(?:virtual address|address:?|request at|dereference at|access at|non-canonical address| at) (?P<address>(?:0x)?[0-9a-f]{8,16})\b"
-)
+_ADDRESS = re.compile(r"(?:address:?| at) (?P<address>(?:0x)?[0-9a-f]{8,16})\b")
 _PAGE_FAULT = re.compile(r"^#PF: \w+ (?P<what>read|write|instruction fetch)", re.MULTILINE)
 _WNR = re.compile(r"WnR = (?P<bit>[01])")
 _ARCHES = (
     ("x86_64", re.compile(r"^RIP: |^RAX: |^Call Trace:$[\s\S]*?entry_SYSCALL_64", re.MULTILINE)),
     ("i386", re.compile(r"^EIP: |^EAX: ", re.MULTILINE)),
     ("arm64", re.compile(r"^pstate: |^x29: |pstate: |el0_svc|el0t_64|^Call trace:$", re.MULTILINE)),
-    ("arm", re.compile(r"psr: |ISA ARM|unwind_backtrace|ret_fast_syscall| from \[<[0-9a-f]{8}>\]|^8<---", re.MULTILINE)),
+    ("arm", re.compile(r"psr: |ISA ARM|unwind_backtrace|ret_fast_syscall|^8<---", re.MULTILINE)),
     ("riscv", re.compile(r"^epc : |ret_from_exception\+", re.MULTILINE)),
     ("powerpc", re.compile(r"^NIP ", re.MULTILINE)),
 )  # fmt: skip
@@ -195,7 +194,7 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
         damage = "the line that tells the access is missing"
     if not function and (at or named):
         function = naming.plain(at.function if at else named or "")
-    culprit = blame(kind.name, heads, texts, at, stacks)
+    culprit = blame(heads, texts, at, stacks)
     return Report(
         kind=kind.name,
         severity=kind.severity,

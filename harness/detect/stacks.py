@@ -9,11 +9,12 @@ ALLOCATED, FREED, HELD = "allocated by", "freed by", "held locks"
 
 _NAME = r"[A-Za-z_$][\w.$]*"
 _AT = r"\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>[\w-]+)(?: [0-9a-f]+)?\])?"
-# " func+0x1/0x2 [module]", "[<ffffffff81000000>] ? func+0x1/0x2", "[c000..] [c000..] func+0x1/0x2 (unreliable)";
+# With or without addresses before it, or "? ", as arch/*/kernel/{dumpstack,traps,stacktrace,process}.c print it;
 # a name with a place instead of an offset is an inlined function: scripts/decode_stacktrace.sh and others
 _FRAME = re.compile(
-    r"(?:\s+|(?=\[))(?:<(?P<mark>/?[A-Z#]\w*)>\s*)?(?:\[<?\s*(?:0x)?(?:[0-9a-f]+|inline)\s*>?\]\s*){0,2}(?:\([0-9a-f]+\) )?"
-    rf"(?P<guess>\? )?(?P<name>{_NAME})(?:{_AT}|(?= (?:\S+:\d+ \[inline\]|(?:\./)?[\w/.-]+\.[chS]:\d+)))(?P<rest>.*)"
+    r"(?:\s+|(?=\[))(?:<(?P<mark>/?[A-Z#]\w*)>\s*)?(?:\[<?\s*(?:0x)?(?:[0-9a-f]+|inline)\s*>?\]\s*){0,2}"
+    rf"(?:\([0-9a-f]+\) )?(?P<guess>\? )?(?P<name>{_NAME})"
+    rf"(?:{_AT}|(?= (?:\S+:\d+ \[inline\]|(?:\./)?[\w/.-]+\.[chS]:\d+)))(?P<rest>.*)"
 )
 # arch/arm/kernel/traps.c, dump_backtrace_entry(): "[<80..>] (callee) from [<80..>] (caller+0x1/0x2)", and
 # " callee from caller+0x1/0x2" without CONFIG_KALLSYMS addresses
