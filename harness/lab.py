@@ -223,7 +223,9 @@ class Lab:
         else:
             while len(self._places) >= _RUNNING:
                 self._leave(next(iter(self._places)))
-            self._places[name] = self._furnish(board, variant, self._scratch / "-".join(name))
+            folder = self._scratch / "-".join(name)
+            shutil.rmtree(folder, ignore_errors=True)  # of an attempt that failed
+            self._places[name] = self._furnish(board, variant, folder)
         return self._places[name]
 
     def _leave(self, name: tuple[str, str]) -> None:
