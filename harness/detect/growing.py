@@ -39,8 +39,6 @@ _NEAR = 4  # messages within which lines announce one report together
 _EARLY = 12  # messages within which a line of it may still announce it
 _LONGEST = 1500  # messages of one report
 _END = re.compile(r"---\[ end (?:trace|Kernel panic)")
-# How the kernel says that something happened, whatever it was
-_FORM = re.compile(r"WARNING: (?:CPU: |at |\[|\S+\.[chS]:)|[kK]ernel BUG |(?:Oops: )?invalid opcode")
 _DETAIL = re.compile(r"CPU: \d+ |Modules linked in|Call [Tt]race|Hardware name|\s?RIP: ")
 _OTHER_CPUS = re.compile(r"Sending NMI|NMI backtrace")
 
@@ -115,11 +113,11 @@ class Growing:
         return True
 
     def _has_form(self) -> bool:
-        return any(_FORM.match(head.text) for head in self.heads)
+        return any(head.is_form for head in self.heads)
 
     def _is_joined_by(self, head: Head) -> bool:
         """Whether a line that could announce a report of its own is part of this one: the first rule that applies."""
-        best = max(self.heads, key=lambda head: head.wording.weight.value, default=None)
+        best = max(self.heads, key=lambda head: head.rank, default=None)
         if best is None:
             return True  # only "cut here" came before
         kind, weight, heaviest = head.kind, head.wording.weight, best.wording.weight
@@ -134,7 +132,7 @@ class Growing:
             (not near or best.kind.severity is Severity.REFUSAL, False),
             (heaviest is Weight.HINT, True),
             (best.kind.is_plain and kind.is_plain, False),
-            (_FORM.match(head.text), not self._has_form() and best.kind.name not in ("lock", "lockdep")),
+            (head.is_form, not self._has_form() and best.kind.name not in ("lock", "lockdep")),
             # arm prints the text of a warning behind its headline
             (True, self._near <= 2 and self._has_form() and weight is Weight.NAME),
         )

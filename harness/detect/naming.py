@@ -69,7 +69,7 @@ _HELPER = re.compile(
     | ^device_(?:add|del|unregister|register|destroy|create|for_each_child|remove_file|release_driver)
     | ^get_device_parent | ^sysfs_(?:remove|create|add) | ^unregister_netdev | ^rollback_registered | ^kfree_skb
     | ^consume_skb$ | ^skb_release | ^_?_?kfree_skb | ^__x86_indirect | ^__x86_return | _indirect_thunk | ^perf_trace
-    | ^trace_event_ | ^__bpf_trace | ^__traceiter | ^__this_module
+    | ^return_to_handler$ | ^ftrace_ | ^trace_event_ | ^__bpf_trace | ^__traceiter | ^__this_module
     | ^usb_(?:hcd_submit|kill_(?:anchored_)?urb|control_msg|submit_urb) | ^dummy_urb | ^rcu_read_
     """,
     re.VERBOSE,
@@ -231,7 +231,8 @@ def _stall(facts: _Facts) -> str:
         below = _below_interrupt(names)
         if below and (called := _called(below)):
             return called
-    return ""
+    # kernel/rcu/tree_stall.h, print_cpu_stall(), shows the registers and the stack of what was interrupted
+    return _loop(facts) if facts.site.function else ""
 
 
 def _below_interrupt(names: list[str]) -> list[str]:

@@ -132,6 +132,16 @@ class Head:
     def text(self) -> str:
         return self.found.string.strip()
 
+    @property
+    def is_form(self) -> bool:
+        """It says how the kernel tells that something happened, whatever that was."""
+        return _FORM.match(self.found.string) is not None
+
+    @property
+    def rank(self) -> tuple[int, bool]:
+        """Of the lines that announce a report, the one that ranks highest names it."""
+        return self.wording.weight.value, not self.is_form
+
 
 @dataclass(frozen=True)
 class Span:
@@ -143,6 +153,7 @@ class Span:
     caller: str
 
 
+_FORM = re.compile(r"WARNING: (?:CPU: |at |\[|\S+\.[chS]:)|[kK]ernel BUG |(?:Oops: )?invalid opcode")
 # lib/dump_stack.c, dump_stack_print_info(); "UID: " since 6.10
 _TASK = re.compile(
     r"^CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) "
@@ -180,7 +191,7 @@ _ARCHES = (
 
 def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: str, children: list[Report]) -> Report:
     """What the lines of a report tell. damage: how they came to harm on their way, or "". heads: at least one."""
-    best = max(heads, key=lambda head: head.wording.weight.value)
+    best = max(heads, key=lambda head: head.rank)
     text = "\n".join(texts)
     at, stacks = site(text), traces(texts)
     named = best.found.groupdict().get("at")

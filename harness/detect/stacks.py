@@ -41,7 +41,7 @@ _HEADINGS: tuple[tuple[str, str], ...] = (
     # arch/arm/kernel/traps.c, __show_regs_alloc_free(): who has the objects that registers point to
     ("pointed to", r"Register \w+ information:"),
     (MAIN, r"Stack: \("),
-    (OTHER, r"NMI backtrace for cpu \d+|Exception stack|CPU#\d+: |Mapped at:|handlers:"),
+    (OTHER, r"NMI backtrace for cpu \d+|CPU#\d+: |Mapped at:|handlers:"),
 )  # fmt: skip
 _HEADING = re.compile("|".join(f"(?P<h{number}>{pattern})" for number, (_, pattern) in enumerate(_HEADINGS)))
 _HEAD_FUNCTION = re.compile(rf"(?:INFO: )?(?:Allocated|Freed) in (?P<name>{_NAME}){_AT}")

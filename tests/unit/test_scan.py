@@ -222,9 +222,10 @@ def test_a_fault_is_told_from_a_warning() -> None:
 
 
 PIECES = [
-    *(example for _, example in EXAMPLES[::3]),
-    "Call Trace:", " f+0x1/0x2 [m]", " ? g+0x1/0x2", "---[ end trace 0 ]---",
-    "x", "", "RIP: 0010:f+0x1/0x2", CUT, "8<--- cut here ---", " <IRQ>", " </IRQ>", "NMI backtrace for cpu 1",
+    *(example for _, example in EXAMPLES[::3]), "Call Trace:", " f+0x1/0x2 [m]", " ? g+0x1/0x2",
+    "---[ end trace 0 ]---",
+    "x", "", "RIP: 0010:f+0x1/0x2",
+    CUT, "8<--- cut here ---", " <IRQ>", " </IRQ>", "NMI backtrace for cpu 1",
     "Freed by task 1:",
     "Kernel panic - not syncing: Fatal exception", "modcompat: mark",
     "CPU: 0 PID: 1 Comm: sh Not tainted 6.1 #1",
