@@ -23,7 +23,7 @@ class _Head(Protocol):
 
 class _Facts(NamedTuple):
     heads: Sequence[_Head]
-    texts: list[str]
+    text: str
     site: Frame | None
     traces: list[Trace]
 
@@ -34,18 +34,19 @@ _AT_HEAD = re.compile(
 )
 # mm/slub.c names a cache, kernel/locking/lockdep.c a lock class: a module's own often begin with its name
 _CACHE = re.compile(
-    r"^(?:BUG (?P<cache>\S+) \(|kmem_cache_destroy (?P<destroyed>\S+):| which belongs to the cache (?P<owner>\S+) )"
+    r"^(?:BUG (?P<cache>\S+) \(|kmem_cache_destroy (?P<destroyed>\S+):| which belongs to the cache (?P<owner>\S+) )",
+    re.MULTILINE,
 )
 _CLASS = re.compile(r"\((?:&+)?(?P<name>[\w.>-]+)[^)]*\)\{")
-_LISTED = re.compile(r"^Modules linked in:(?P<names>.*)")
+_LISTED = re.compile(r"^Modules linked in:(?P<names>.*)", re.MULTILINE)
 # kernel/module/main.c: load_module() and delete_module() call a module's init and exit
 _WINDOW = re.compile(r"do_one_initcall|do_init_module|__do_sys_delete_module|__(?:se|x64|arm64|ia32)_sys_delete_module")
-_LOADING = re.compile(r"Modules linked in:.*?(?P<module>[\w-]+)\([A-Z]*[+-]\)")
+_LOADING = re.compile(r"^Modules linked in:.*?(?P<module>[\w-]+)\([A-Z]*[+-]\)", re.MULTILINE)
 
 
-def blame(heads: Sequence[_Head], texts: list[str], site: Frame | None, traces: list[Trace]) -> Culprit:
+def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Trace]) -> Culprit:
     """The first rule that finds a module, of those in the table below."""
-    facts = _Facts(heads, texts, site, traces)
+    facts = _Facts(heads, text, site, traces)
     for name, rule in _RULES:
         if found := rule(facts):
             return Culprit(found.module, plain(found.function), name)
@@ -79,26 +80,20 @@ def _lock_taken(facts: _Facts) -> Frame | None:
 
 def _owner(facts: _Facts) -> Frame | None:
     """A loaded module whose name begins the name of the slab cache or lock class."""
-    loaded = [
-        re.sub(r"\(.*", "", name)
-        for text in facts.texts
-        if (line := _LISTED.match(text))
-        for name in line["names"].split()
-        if name[0] != "["
-    ]
-    for text in facts.texts if loaded else ():
-        for pattern in (_CACHE, _CLASS):
-            if found := pattern.search(text):
-                owned = next((group for group in found.groups() if group), "")
-                for module in loaded:
-                    if owned.startswith(module):
-                        return Frame(owned, -1, -1, module, reliable=True)
+    listed = _LISTED.search(facts.text)
+    loaded = [re.sub(r"\(.*", "", name) for name in listed["names"].split() if name[0] != "["] if listed else []
+    for pattern in (_CACHE, _CLASS) if loaded else ():
+        for found in pattern.finditer(facts.text):
+            owned = next((group for group in found.groups() if group), "")
+            for module in loaded:
+                if owned.startswith(module):
+                    return Frame(owned, -1, -1, module, reliable=True)
     return None
 
 
 def _window(facts: _Facts) -> Frame | None:
     """The module that was being loaded or unloaded: the list of modules marks it with + or -."""
-    found = next((found for text in facts.texts if (found := _LOADING.match(text))), None)
+    found = _LOADING.search(facts.text)
     if not found or not any(_WINDOW.search(frame.function) for trace in facts.traces for frame in trace.frames):
         return None
     return Frame("", -1, -1, found["module"], reliable=True)

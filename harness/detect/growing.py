@@ -75,7 +75,7 @@ class Growing:
         elif not self._continue(message, opening=opening):
             return False
         text = message.text
-        if _DETAIL.match(text):
+        if not self._detailed and _DETAIL.match(text):
             self._detailed = True
         if "NMI" in text and _OTHER_CPUS.search(text):
             self.adopts = True
@@ -102,7 +102,7 @@ class Growing:
             if not self.heads or self._detailed or self._near > _NEAR or self._has_form():
                 return False
             self._add(message)
-        elif not self._ended and _BODY.match(message.text):
+        elif not self._ended and (message.text.startswith(" ") or _BODY.match(message.text)):
             self._add(message)
             if message.broken:
                 self.damage = self.damage or "a line of it is broken"

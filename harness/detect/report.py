@@ -205,7 +205,7 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
         damage = "the line that tells the access is missing"
     if not function and (at or named):
         function = naming.plain(at.function if at else named or "")
-    culprit = blame(heads, texts, at, stacks)
+    culprit = blame(heads, text, at, stacks)
     return Report(
         kind=kind.name,
         severity=kind.severity,

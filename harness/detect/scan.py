@@ -142,7 +142,7 @@ class Scanner:
         self._time = _last_time(piece, len(piece), self._time)
 
     def _line(self, piece: bytes, start: int, end: int, *, may_announce: bool) -> None:
-        raw = piece[start : min(end, start + LONGEST_LINE)]
+        raw = piece[start:end] if end - start <= LONGEST_LINE else piece[start : start + LONGEST_LINE]
         if may_announce and _ORDERLY.search(raw):
             self._orderly = True
         for message in messages(self._number, self._offset, raw):
@@ -165,11 +165,12 @@ class Scanner:
         orderly, self._orderly = self._orderly, False
         return not orderly
 
-    def _is_echo(self, message: Message, head: Head | None) -> bool:
-        """A line of another program, in a log in which the kernel stamps its lines; or our own mark."""
-        if message.text.startswith(_OURS):
-            return True
-        if message.stamped or (head and head.kind.is_plain):
+    def _is_echo(self, message: Message, head: Head | None, report: Growing | None) -> bool:
+        """Whether a line without the kernel's stamp is another program's: where the kernel stamps its lines, it is.
+
+        But for what programs read from the kernel, and what stands in a report that has no stamp itself.
+        """
+        if (head and head.kind.is_plain) or (report and not report.messages[0].stamped):
             return False
         return self._stamped_from is not None and self._stamped_from < message.start
 
@@ -177,11 +178,11 @@ class Scanner:
         report = self._open.get(message.caller)
         if report is None and message.caller.startswith("C"):
             report = next((other for other in self._open.values() if other.adopts), None)
-        if self._is_echo(message, head):
-            if report and message.text.startswith(_OURS):
+        if message.text.startswith(_OURS):
+            if report:
                 self._close(report)
             return
-        if report and not message.stamped and report.messages[0].stamped and not (head and head.kind.is_plain):
+        if not message.stamped and self._is_echo(message, head, report):
             return
         if report:
             if report.take(message, head, opening=opening):

@@ -306,3 +306,10 @@ def test_an_init_that_was_called_is_told_by_the_kernel() -> None:
     assert find_initcall(log, "x") == InitCall("x_init", -19)
     assert find_initcall(log, "other") == InitCall("other_init", None)
     assert find_initcall(log, "absent") is None
+
+
+def test_leaks_are_read_from_a_file_among_stamped_lines() -> None:
+    leak = 'unreferenced object 0xffff888012345678 (size 64):\n  comm "insmod", pid 53, jiffies 42\n  backtrace:\n'
+    frames = "    [<ffffffff81000000>] kmalloc_trace+0x1/0x2\n    [<ffffffffa0000000>] vendor_init+0x1/0x2 [vendor]\n"
+    (report,) = scan(f"[    1.0][    T1] Run /init\n{leak}{frames}# next\n[    2.0][    T1] done\n".encode())
+    assert (report.kind, report.title, report.module) == ("kmemleak", "memory leak in vendor_init", "vendor")
