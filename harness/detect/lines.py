@@ -51,7 +51,7 @@ def messages(number: int, start: int, raw: bytes) -> list[Message]:
     if stamp and "\x1b" not in text and "\r" not in text:
         end = stamp.end()
         if not _BREAK.search(text, end):
-            return [Message(number, start, stamp[1] or "", stamped=True, broken=False, text=text[end:])]
+            return [Message(number, start, stamp[1] or "", True, False, text[end:])]  # noqa: FBT003 - keywords are slow
     text = _ANSI.sub("", text)
     return [message for piece in text.split("\r") for message in _pieces(number, start, piece)]
 

@@ -123,6 +123,7 @@ _ENTRY = re.compile(
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)(?:\.\d+)*|\.cold|\.\d+$")
 _LOCK_LINE = re.compile(r".*\bat:?\s+(?:\[<(?:0x)?[0-9a-f]+>\]\s+)?(?P<at>[A-Za-z_][\w.$]*)(?:\+0x|$)")
 _RELEASED = re.compile(r"\s*(?:\[<(?:0x)?[0-9a-f]+>\] )?(?P<at>[A-Za-z_][\w.$]*)\+0x")
+_OWNER = re.compile(r"\S* \[([\w-]+)\]")
 _WORK = re.compile(r"\s+last function: (?P<at>[\w.$]+)")
 
 
@@ -170,7 +171,7 @@ class _Facts:
         self, wording: Wording, found: re.Match[str], texts: list[str], site: Frame | None, traces: list[Trace]
     ) -> None:
         head: str = found.groupdict().get("at") or ""
-        owned = re.search(rf"{re.escape(head)}\S* \[([\w-]+)\]", found.string) if head else None
+        owned = _OWNER.match(found.string, found.end("at")) if head else None
         self.head = Frame(head, -1, -1, owned[1] if owned else "", reliable=True)
         self.skip = wording.skip
         self.texts = texts

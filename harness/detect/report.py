@@ -111,7 +111,7 @@ def as_json_object(report: Report) -> dict[str, Any]:
         "arch": report.arch,
         "registers": report.registers,
         "traces": [
-            {"role": trace.role, "frames": [asdict(frame) for frame in trace.frames]} for trace in report.traces
+            {"role": trace.role, "frames": [frame._asdict() for frame in trace.frames]} for trace in report.traces
         ],
         "modules": report.modules,
         "taint_before": report.taint_before,

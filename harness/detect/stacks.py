@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 MAIN, INTERRUPT, OTHER = "main", "interrupt", "other"
 ALLOCATED, FREED, HELD = "allocated by", "freed by", "held locks"
@@ -16,6 +17,7 @@ _FRAME = re.compile(
     rf"(?:\([0-9a-f]+\) )?(?P<guess>\? )?(?P<name>{_NAME})"
     rf"(?:{_AT}|(?= (?:\S+:\d+ \[inline\]|(?:\./)?[\w/.-]+\.[chS]:\d+)))(?P<rest>.*)"
 )
+_USUAL = re.compile(rf" (?P<guess>\? )?(?P<name>{_NAME}){_AT}$")  # most frames, and quicker
 # arch/arm/kernel/traps.c, dump_backtrace_entry(): "[<80..>] (callee) from [<80..>] (caller+0x1/0x2)", and
 # " callee from caller+0x1/0x2" without CONFIG_KALLSYMS addresses
 _ARM = re.compile(
@@ -48,8 +50,7 @@ _HEAD_FUNCTION = re.compile(rf"(?:INFO: )?(?:Allocated|Freed) in (?P<name>{_NAME
 _HELD = re.compile(rf"\s*#\d+:.*\bat: (?:\[<[0-9a-fx]+>\] )?(?P<name>{_NAME}){_AT}")
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame. reliable: the kernel's unwinder vouches for it (no "?"). offset, size: -1 where not told."""
 
     function: str
@@ -95,6 +96,9 @@ class _Collector:
         return [trace for trace in self._found if trace.frames]
 
     def _indented(self, text: str) -> None:
+        if self._now and (usual := _USUAL.match(text)):
+            self._now.frames.append(_frame(usual, usual["name"], reliable=not usual["guess"]))
+            return
         frame = _FRAME.match(text)
         if frame:
             self._mark(frame["mark"])
@@ -153,12 +157,5 @@ class _Collector:
 
 
 def _frame(found: re.Match[str], name: str, *, reliable: bool = True) -> Frame:
-    groups = found.groupdict()
-    offset, size = groups.get("offset"), groups.get("size")
-    return Frame(
-        name,
-        int(offset, 16) if offset else -1,
-        int(size, 16) if size else -1,
-        groups.get("module") or "",
-        reliable,
-    )
+    offset, size, module = found.group("offset", "size", "module")
+    return Frame(name, int(offset, 16) if offset else -1, int(size, 16) if size else -1, module or "", reliable)
