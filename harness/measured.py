@@ -22,12 +22,20 @@ _KEPT = ("arch", "feature", "preemption", "module", "verdict", "reason")  # of a
 _Key = tuple[str, ...]
 
 
-def measured_verdict(cell: Cell) -> Word | None:
-    """The verdict that a cell of ours is known to get, None where it has to be CLEAN."""
+def measured_verdicts(cell: Cell) -> tuple[Word, ...]:
+    """The verdicts that a cell of ours is known to get, empty where it has to be CLEAN.
+
+    More than one where the damage takes its course by chance: `also` in its row, by hand, after it was seen.
+    """
     if not cell.module.is_ours or cell.flavour is not Flavour.STOCK:
-        return None
+        return ()
     row = _table().get((cell.board.arch.name, cell.feature.name, str(cell.preemption), cell.module.name))
-    return Word(row["verdict"]) if row and row["verdict"] != Word.CLEAN else None
+    return tuple(Word(word) for word in words(row)) if row and row["verdict"] != Word.CLEAN else ()
+
+
+def words(row: dict[str, Any]) -> list[str]:
+    """The verdict of a row, and what else was seen."""
+    return [row["verdict"], *row.get("also", [])]
 
 
 def load() -> dict[str, Any]:
@@ -45,7 +53,9 @@ def record(matrices: Iterable[dict[str, Any]], known: dict[str, Any]) -> dict[st
     facts = {name: known.get(name) for name in ("kernel", "date")} | {"compilers": dict(known["compilers"])}
     for matrix in matrices:
         stock = [row for row in matrix["cells"] if row["flavour"] == "stock" and row["verdict"] != Word.INVALID]
-        rows |= {_key(row): _kept(row) for row in reversed(stock)}
+        for row in reversed(stock):
+            if row["verdict"] not in words(rows.get(_key(row), {"verdict": ""})):
+                rows[_key(row)] = _kept(row)
         facts |= {"kernel": matrix["kernel"], "date": matrix["date"]}
         facts["compilers"] |= matrix["compilers"]
     places = [list(FEATURES), [str(model) for model in Preemption], [module.name for module in shipped()]]

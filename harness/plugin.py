@@ -17,7 +17,7 @@ from harness.features import FEATURES, THE_FIVE, features_named
 from harness.guest.guest import Timing
 from harness.kernel.source import DEFAULT_PACKAGE
 from harness.lab import Lab, Settings
-from harness.measured import measured_verdict
+from harness.measured import measured_verdicts
 from harness.modules import VendorModule, shipped, users_module
 from harness.paths import PROJECT
 from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Selection, choose_boards, narrow
@@ -303,8 +303,8 @@ def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
     """A breakage that was measured is a strict expected failure; a user's module is judged plainly."""
     group = f"{cell.board.id}-{cell.preemption}-{cell.feature.name}"
     marks = [pytest.mark.xdist_group(group)]
-    if verdict := measured_verdict(cell):
-        reason = f"measured: {verdict}"
+    if verdicts := measured_verdicts(cell):
+        reason = f"measured: {' or '.join(verdicts)}"
         marks.append(pytest.mark.xfail(strict=True, raises=ExpectedBreakageError, reason=reason))
     return marks
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from harness.measured import words
 from harness.paths import PROJECT
 
 PAGE = PROJECT / "docs/compatibility.md"
@@ -45,7 +46,7 @@ def _feature(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     broken = [row for row in rows if row["verdict"] != "CLEAN"]
     groups: dict[tuple[str, ...], list[str]] = {}
     for row in broken:
-        key = (row["arch"], row["verdict"], _evidence(row), row["because"])
+        key = (row["arch"], " or ".join(words(row)), _evidence(row), row["because"])
         groups.setdefault(key, []).append(row["module"])
     return {
         "name": name,
@@ -60,11 +61,11 @@ def _feature(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _summary(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "-"
-    words = Counter(str(row["verdict"]) for row in rows)
-    if set(words) == {"CLEAN"}:
+    counts = Counter(" or ".join(words(row)) for row in rows)
+    if set(counts) == {"CLEAN"}:
         always = all(row["reason"].startswith("always on") for row in rows)
         return "always on: nothing to break" if always else f"all {len(rows)} CLEAN"
-    return ", ".join(f"{count} {word}" for word, count in words.most_common())
+    return ", ".join(f"{count} {word}" for word, count in counts.most_common())
 
 
 def _evidence(row: dict[str, Any]) -> str:

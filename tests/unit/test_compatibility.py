@@ -35,6 +35,14 @@ def test_what_was_measured_last_counts() -> None:
     assert second["compilers"] == {"arm": "gcc 12"}
 
 
+def test_what_was_seen_beside_the_verdict_stays_until_a_third_is_seen() -> None:
+    known = measured.record([run(row("SPLAT"))], NOTHING)
+    known["cells"][0]["also"] = ["HUNG"]
+    assert measured.record([run(row("HUNG"))], known)["cells"] == known["cells"]
+    assert "| ftrace | - | 1 SPLAT or HUNG | - |" in compatibility_page(known)
+    assert measured.words(measured.record([run(row("DIED"))], known)["cells"][0]) == ["DIED"]
+
+
 def test_what_proves_nothing_is_not_recorded() -> None:
     rows = [row("INVALID"), row("CLEAN", flavour="production"), row("SPLAT", module="gone"), row("SPLAT", feature="x")]
     assert measured.record([run(*rows)], NOTHING)["cells"] == []
