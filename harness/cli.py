@@ -172,6 +172,7 @@ def matrix(
     if not result.is_file():
         raise ModcompatError("the run gave no verdict", next_step="see what pytest said above")
     if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(result.read_bytes())
         click.echo(f"written: {output}")
     sys.exit(1 if status else 0)

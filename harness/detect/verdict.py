@@ -1,7 +1,8 @@
 """Evidence -> verdict. One rule: what went wrong first is the verdict, what followed is in the reason.
 
 A cause comes before its consequences, so the first thing that went wrong is also what reproduces. Within
-one phase the guest's end says more than what the kernel reported before it.
+one phase a death says more than the reports before it, and a report more than the silence behind it: whether
+a damaged kernel still answers is chance.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from harness.detect.evidence import Check, Evidence, Loss, Phase
 from harness.detect.kinds import Severity
 from harness.detect.report import Report
 
+# What the kernel reports of a CPU or a task that does not come on: the silence itself, not its cause.
+_OF_SILENCE = {"lockup", "hung-task", "rcu-stall"}
 _WARNED = 1 << 9
 _TAINT_DAMAGE = {1 << 5: "B (bad page or slab)", 1 << 7: "D (died)", _WARNED: "W (warning)", 1 << 14: "L (soft lockup)"}
 
@@ -57,13 +60,16 @@ def _phase(evidence: Evidence, phase: Phase) -> Verdict | None:
     """What went wrong in a phase."""
     loss = evidence.loss
     reports = [report for report in evidence.reports.get(phase, []) if report.severity is not Severity.REFUSAL]
-    if loss and loss.phase is phase:
-        word = Word.DIED if loss.loss is Loss.DIED else Word.HUNG
-        return Verdict(word, f"{loss.what}{_after(reports)}")
+    lost = loss if loss and loss.phase is phase else None
+    if lost and lost.loss is Loss.DIED:
+        return Verdict(Word.DIED, f"{lost.what}{_after(reports)}")
+    if lost and all(report.kind in _OF_SILENCE for report in reports):
+        return Verdict(Word.HUNG, f"{lost.what}{_after(reports)}")
     faults = [report for report in reports if report.severity is not Severity.FOLLOW_UP] or reports
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        return Verdict(Word.SPLAT, _describe(faults) + more)
+        silence = f"; then {Word.HUNG}: {lost.what}" if lost else ""
+        return Verdict(Word.SPLAT, _describe(faults) + more + silence)
     return _RULES[phase](evidence)
 
 
