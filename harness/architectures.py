@@ -12,6 +12,10 @@ class Architecture:
     device_trees: make also builds dtbs. elf: (e_machine, class in bits) as pyelftools names them.
     steps: lines that a build of our configuration prints, for the progress bar's estimate.
     module_area: where modules are loaded, from and to, relative to the kernel's first function.
+    cpu_threads: whether QEMU emulates each CPU in a thread of its own (multi) or all in one (single). x86 kernels
+    patch running code and rely on other CPUs seeing it; with several threads, QEMU 7.2 may translate code while
+    another CPU writes it, and keep the stale translation (seen: an int3 of text_poke_bp() that was long gone). Where
+    CPUs wait for each other without saying so, as on arm, one thread is many times slower.
     """
 
     name: str
@@ -25,6 +29,7 @@ class Architecture:
     steps: int
     module_area: tuple[int, int]
     device_trees: tuple[str, ...] = ()
+    cpu_threads: str = "multi"
 
     @property
     def cross_compile(self) -> str:
@@ -42,6 +47,7 @@ X86_64 = Architecture(
     elf=("EM_X86_64", 64),
     steps=1100,
     module_area=(0x1F000000, 0x7E000000),  # Documentation/x86/x86_64/mm.rst
+    cpu_threads="single",
 )
 ARM = Architecture(
     name="arm",

@@ -114,6 +114,7 @@ FEATURES = {
             symbols=("DEBUG_SPINLOCK",),
             follows=_SPINLOCK,
             violation=("lock", "spinlock already unlocked"),
+            is_isolable=True,
         ),
         Feature(
             name="slub",
@@ -121,14 +122,16 @@ FEATURES = {
             follows=_STACKS,
             violation=("slub", "Right Redzone overwritten"),
             is_detector=True,
+            is_isolable=True,
         ),
         Feature(
             name="ftrace",
             symbols=("FTRACE", "FUNCTION_TRACER", "DYNAMIC_FTRACE", "FUNCTION_GRAPH_TRACER"),
             follows=_FTRACE,
+            is_isolable=True,
         ),
-        Feature(name="kprobes", symbols=("KPROBES",), follows=_KPROBES),
-        Feature(name="perf", symbols=("PERF_EVENTS",), follows=_PERF, always_on=_PERF_ON_X86),
+        Feature(name="kprobes", symbols=("KPROBES",), follows=_KPROBES, is_isolable=True),
+        Feature(name="perf", symbols=("PERF_EVENTS",), follows=_PERF, is_isolable=True, always_on=_PERF_ON_X86),
         Feature(
             name="all",
             symbols=(
@@ -142,11 +145,12 @@ FEATURES = {
             },
             parts=("spinlock", "slub", "ftrace", "kprobes", "perf"),
             is_detector=True,
+            is_isolable=True,
         ),
         # What is switched on in the same breath
-        Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING),
-        Feature(name="mutexes", symbols=("DEBUG_MUTEXES",), violation=("lock", "WARNING: .*mutex")),
-        Feature(name="rwsems", symbols=("DEBUG_RWSEMS",), violation=("lock", "WARNING: .*rwsem")),
+        Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING, is_isolable=True),
+        Feature(name="mutexes", symbols=("DEBUG_MUTEXES",), violation=("lock", "WARNING: .*mutex"), is_isolable=True),
+        Feature(name="rwsems", symbols=("DEBUG_RWSEMS",), violation=("lock", "WARNING: .*rwsem"), is_isolable=True),
         Feature(name="list", symbols=("DEBUG_LIST",), violation=("list", "list_add corruption"), is_detector=True),
         Feature(
             name="pagealloc",

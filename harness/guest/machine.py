@@ -55,12 +55,12 @@ class Machine:
     def options(self) -> list[str]:
         """QEMU's program and options, without what carries the console and the channel."""
         board = self.board
-        multi = ",thread=multi" if self.accelerator == "tcg" else ""
+        threads = f",thread={board.arch.cpu_threads}" if self.accelerator == "tcg" else ""
         return [
             board.arch.qemu,
             "-M", board.machine,
             *(["-cpu", board.cpu] if board.cpu else []),
-            "-accel", f"{self.accelerator}{multi}",
+            "-accel", f"{self.accelerator}{threads}",
             "-m", str(board.memory),
             "-smp", board.topology,
             "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
