@@ -25,6 +25,10 @@ _READER = 1  # raise when what is read of the probe changes
 
 # gcc -aux-info: "/* file:line:NF */ static bool name (arguments); ...", F for a definition
 _DEFINED = re.compile(r"^/\* (?P<file>.+?):(?P<line>\d+):[NO]F \*/ static (?:[^(]*?\W)?(?P<name>\w+) \(", re.MULTILINE)
+# Found to be for constant arguments only. What is missing here is found again, at the price of an attempt.
+_CONSTANT_ONLY = (
+    "_static_cpu_has", "alternative_msr_write", "constant_test_bit_acquire", "rip_rel_ptr", "x86_this_cpu_variable_test_bit",
+)  # fmt: skip
 # What the compiler says of a function, and the assembler, which knows lines only
 _IN_FUNCTION = re.compile(r"In function [‘'](\w+)[’']")  # noqa: RUF001
 _AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:", re.MULTILINE)
@@ -72,7 +76,7 @@ def _until_it_compiles(
     process.run(command, env=env, log=log, what="reading the functions of the headers")
     yield 0
     defined = {(found["file"], int(found["line"])): found["name"] for found in _DEFINED.finditer((scratch / "functions.aux").read_text())}
-    names = dict.fromkeys(defined.values())
+    names = dict.fromkeys(name for name in defined.values() if name not in _CONSTANT_ONLY)
     for attempt in count(1):
         table.write_text(_uses(names))
         trial = log.with_name(f"attempt-{attempt}.log")

@@ -17,7 +17,9 @@ _STRINGS = 0x20  # SHF_STRINGS
 _EXECUTABLE = 0x4  # SHF_EXECINSTR
 _COUNTED = re.compile(r"\.\d+(?=\.|$)")  # what GCC appends to tell static variables of one name apart
 _ANY_LENGTH = re.compile(r"\.(?:text|rodata|data|bss)(?:\.unlikely)?\.")  # -ffunction-sections, -fdata-sections
-_FROM_NEXT = 4  # bytes from where x86 stores a distance to the place that it counts from
+# x86 counts a distance from behind the four bytes that hold it, and has two types of it: for what may be reached
+# through a procedure linkage table, and for what is not (System V ABI, AMD64 supplement, table 4.9).
+_DISTANCES = {"EM_X86_64": (2, 4)}
 
 
 @dataclass(frozen=True)
@@ -69,20 +71,23 @@ class _Object:
         for relocation in section.iter_relocations():
             addend = relocation["r_addend"] if relocation.is_RELA() else 0
             symbol = self._symbols[relocation["r_info_sym"]]
-            yield relocation["r_offset"], f"{relocation['r_info_type']} {self._spelled(symbol, addend)}"
+            kind = relocation["r_info_type"]
+            distances = _DISTANCES.get(self._elf["e_machine"], ())
+            if kind in distances:
+                kind, addend = distances[0], addend + 4
+            yield relocation["r_offset"], f"{kind} {self._spelled(symbol, addend)}"
 
     def _spelled(self, symbol: Any, addend: int) -> str:
         """What a symbol and an addend stand for: a string, a function, a variable."""
         index = symbol["st_shndx"]
         if not isinstance(index, int):
-            return f"{symbol.name}{addend:+}"
+            return f"{symbol.name}{addend:+}" if addend else str(symbol.name)
         section, offset = self._sections[index], symbol["st_value"] + addend
         if section["sh_flags"] & _STRINGS:
             return repr(self._content(index)[max(offset, 0) :].split(b"\0", 1)[0])
         if section["sh_flags"] & _EXECUTABLE:
-            for place in (offset, offset + _FROM_NEXT, symbol["st_value"]):
-                if (index, place) in self._named:
-                    return self._named[index, place]
+            if (index, offset & ~self._thumb(symbol)) in self._named:
+                return self._named[index, offset & ~self._thumb(symbol)]
         # A variable of its own: which one of several in a section does not matter to who is not its function.
         return _ANY_LENGTH.sub("", _COUNTED.sub("", section.name))
 
