@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -27,10 +27,11 @@ _READER = 1  # raise when what is read of the probe changes
 _DEFINED = re.compile(r"^/\* (?P<file>.+?):(?P<line>\d+):[NO]F \*/ static (?:[^(]*?\W)?(?P<name>\w+) \(", re.MULTILINE)
 # Found to be for constant arguments only. What is missing here is found again, at the price of an attempt.
 _CONSTANT_ONLY = (
-    "_static_cpu_has", "alternative_msr_write", "constant_test_bit_acquire", "rip_rel_ptr", "x86_this_cpu_variable_test_bit",
+    "_static_cpu_has", "alternative_msr_write", "constant_test_bit_acquire", "rip_rel_ptr",
+    "x86_this_cpu_variable_test_bit",
 )  # fmt: skip
 # What the compiler says of a function, and the assembler, which knows lines only
-_IN_FUNCTION = re.compile(r"In function [‘'](\w+)[’']")  # noqa: RUF001
+_IN_FUNCTION = re.compile(r"In function [‘'](\w+)[’']")
 _AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:", re.MULTILINE)
 
 
@@ -55,7 +56,7 @@ def kernel_inlines(spec: KernelSpec, store: Store) -> dict[str, Code]:
         shutil.copy(_HEADERS, scratch)
         command = [*make_command(spec.source.tree(), build_tree(spec, store)), f"M={scratch}", "CC_FLAGS_FTRACE="]
         with task(f"compiling the inlined functions of the {spec.title}", 4) as running:
-            for _ in _until_it_compiles(scratch, [*command, "inlines.o"], environment(spec.arch), folder / "inlines.log"):
+            for _ in _attempts(scratch, [*command, "inlines.o"], environment(spec.arch), folder / "inlines.log"):
                 running.step()
             functions = read_code(scratch / "inlines.o")
             running.step()
@@ -67,15 +68,14 @@ def kernel_inlines(spec: KernelSpec, store: Store) -> dict[str, Code]:
     return {name: Code(**{**code, "refers": tuple(code["refers"])}) for name, code in facts.items()}
 
 
-def _until_it_compiles(
-    scratch: Path, command: list[str | Path], env: Mapping[str, str], log: Path
-) -> Iterable[int]:
-    """Compile a use of all functions, then of all that can be compiled by themselves."""
+def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], log: Path) -> Iterator[int]:
+    """Read which functions there are, then compile them without those that cannot be, until all can."""
     table = scratch / "functions.h"
     table.write_text("")
     process.run(command, env=env, log=log, what="reading the functions of the headers")
     yield 0
-    defined = {(found["file"], int(found["line"])): found["name"] for found in _DEFINED.finditer((scratch / "functions.aux").read_text())}
+    listed = _DEFINED.finditer((scratch / "functions.aux").read_text())
+    defined = {(found["file"], int(found["line"])): found["name"] for found in listed}
     names = dict.fromkeys(name for name in defined.values() if name not in _CONSTANT_ONLY)
     for attempt in count(1):
         table.write_text(_uses(names))
@@ -100,7 +100,7 @@ def _uses(names: Iterable[str]) -> str:
     return plain + "void *const functions[] = {\n" + "".join(f"\t(void *){name},\n" for name in names) + "};\n"
 
 
-def _culprits(log: str, defined: Mapping[tuple[str, int], str]) -> Iterable[str]:
+def _culprits(log: str, defined: Mapping[tuple[str, int], str]) -> Iterator[str]:
     """The functions that a compiler or an assembler complains about."""
     yield from _IN_FUNCTION.findall(log)
     for found in _AT_LINE.finditer(log):

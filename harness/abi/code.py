@@ -19,7 +19,7 @@ _COUNTED = re.compile(r"\.\d+(?=\.|$)")  # what GCC appends to tell static varia
 _ANY_LENGTH = re.compile(r"\.(?:text|rodata|data|bss)(?:\.unlikely)?\.")  # -ffunction-sections, -fdata-sections
 # x86 counts a distance from behind the four bytes that hold it, and has two types of it: for what may be reached
 # through a procedure linkage table, and for what is not (System V ABI, AMD64 supplement, table 4.9).
-_DISTANCES = {"EM_X86_64": (2, 4)}
+_DISTANCES: dict[str, tuple[int, ...]] = {"EM_X86_64": (2, 4)}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class _Object:
         self._sections = list(elf.iter_sections())
         self._data: dict[int, bytes] = {}
         self._symbols = list(elf.get_section_by_name(".symtab").iter_symbols())
-        self._named = {
+        self._named: dict[tuple[int, int], str] = {
             (symbol["st_shndx"], symbol["st_value"] & ~self._thumb(symbol)): symbol.name
             for symbol in self._symbols
             if symbol["st_info"]["type"] == "STT_FUNC"
@@ -64,7 +64,8 @@ class _Object:
             end = start + symbol["st_size"]
             inside = [(at, text) for at, text in references.get(symbol["st_shndx"], []) if start <= at < end]
             code = self._content(symbol["st_shndx"])[start:end]
-            yield symbol.name, Code(digest.of_bytes(code), len(code), tuple(f"{at - start:x}: {text}" for at, text in inside))
+            refers = tuple(f"{at - start:x}: {text}" for at, text in inside)
+            yield symbol.name, Code(digest.of_bytes(code), len(code), refers)
 
     def _references(self, section: Any) -> Iterator[tuple[int, str]]:
         """(offset, what is there) of a section's relocations."""
@@ -89,7 +90,7 @@ class _Object:
             if (index, offset & ~self._thumb(symbol)) in self._named:
                 return self._named[index, offset & ~self._thumb(symbol)]
         # A variable of its own: which one of several in a section does not matter to who is not its function.
-        return _ANY_LENGTH.sub("", _COUNTED.sub("", section.name))
+        return _ANY_LENGTH.sub("", _COUNTED.sub("", str(section.name)))
 
     def _content(self, index: int) -> bytes:
         if index not in self._data:

@@ -146,7 +146,7 @@ def _not_behind(
         elif (new.size, new.type) != (old.size, old.type):
             alone = old.type == new.type and "[" not in old.type
             behind = inner and alone and _reason(inner.name, production, grown)
-            if not behind or any(_not_behind(inner, changes, production, grown)):
+            if inner is None or not behind or any(_not_behind(inner, changes, production, grown)):
                 yield f"{old.name} ({old.type}, {old.size} bytes) is {new.type}, {new.size} bytes"
     end = max((_end(member) for member in change.before.members), default=0)
     for member in change.added:
