@@ -23,7 +23,8 @@ from harness.doctor import examine
 from harness.errors import ModcompatError
 from harness.features import features_named
 from harness.isolation_check import check
-from harness.kernel.isolation import apply_series, kernel_spec
+from harness.kernel.config import KernelSpec
+from harness.kernel.isolation import apply_series, isolated, isolated_without, kernel_spec, patch_numbered
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.lab import Lab, Settings
 from harness.layouts import architecture_of, kernel_layouts, tree_layouts
@@ -220,9 +221,16 @@ def isolate_apply(*, source: Path) -> None:
     "--preemption", "models", multiple=True, default=["none"], type=click.Choice([str(it) for it in Preemption])
 )
 @click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR")
+@click.option("--without", "left_out", default="", metavar="N", help="Take a patch out of the series: what is it for?")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a kernel, one a line.")
 def isolate_check(
-    *, arches: tuple[str, ...], features: tuple[str, ...], models: tuple[str, ...], source: str, as_json: bool
+    *,
+    arches: tuple[str, ...],
+    features: tuple[str, ...],
+    models: tuple[str, ...],
+    source: str,
+    left_out: str,
+    as_json: bool,
 ) -> None:
     """Prove that isolated kernels have the module ABI of their production kernels.
 
@@ -233,12 +241,14 @@ def isolate_check(
     Exit status 0 when a module finds what it was compiled with, 1 when it does not, 2 when that is not known.
     """
     store = Store()
+    plain = find_source(source, store)
+    patched = isolated_without(plain, patch_numbered(left_out, plain), store) if left_out else isolated(plain, store)
     same = True
     for arch in arches or ARCHITECTURES:
         for feature in features_named(features):
             for model in models:
                 variant = variant_of(feature, Preemption(model), isolated=True)
-                checked = check(kernel_spec(ARCHITECTURES[arch], find_source(source, store), variant, store), store)
+                checked = check(KernelSpec(ARCHITECTURES[arch], patched, variant), store)
                 click.echo(json.dumps(checked.as_json_object()) if as_json else checked.for_people())
                 same &= checked.is_same
     sys.exit(0 if same else 1)

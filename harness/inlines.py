@@ -31,7 +31,7 @@ _CONSTANT_ONLY = (
     "x86_this_cpu_variable_test_bit",
 )  # fmt: skip
 # What the compiler says of a function, and the assembler, which knows lines only
-_IN_FUNCTION = re.compile(r"In function [‘'](\w+)[’']")
+_IN_FUNCTION = re.compile(r"In function \W(\w+)\W")
 _AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:", re.MULTILINE)
 
 

@@ -86,9 +86,9 @@ class _Object:
         section, offset = self._sections[index], symbol["st_value"] + addend
         if section["sh_flags"] & _STRINGS:
             return repr(self._content(index)[max(offset, 0) :].split(b"\0", 1)[0])
-        if section["sh_flags"] & _EXECUTABLE:
-            if (index, offset & ~self._thumb(symbol)) in self._named:
-                return self._named[index, offset & ~self._thumb(symbol)]
+        function = self._named.get((index, offset & ~self._thumb(symbol)))
+        if function and section["sh_flags"] & _EXECUTABLE:
+            return function
         # A variable of its own: which one of several in a section does not matter to who is not its function.
         return _ANY_LENGTH.sub("", _COUNTED.sub("", str(section.name)))
 

@@ -1,6 +1,5 @@
 """What a kernel exports, from its Module.symvers (Documentation/kbuild/modules.rst, "Symbols From the Kernel")."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
