@@ -247,7 +247,7 @@ def isolate_check(
     for arch in arches or ARCHITECTURES:
         for feature in features_named(features):
             for model in models:
-                variant = variant_of(feature, Preemption(model), isolated=True)
+                variant = variant_named(variant_of(feature, Preemption(model), isolated=True).name)
                 checked = check(KernelSpec(ARCHITECTURES[arch], patched, variant), store)
                 click.echo(json.dumps(checked.as_json_object()) if as_json else checked.for_people())
                 same &= checked.is_same
