@@ -20,10 +20,11 @@ matrix: setup
 	.venv/bin/modcompat matrix default
 
 nightly: setup
+	.venv/bin/pytest -m slow tests/isolation
 	.venv/bin/modcompat matrix nightly
 
 test: lint
-	.venv/bin/pytest tests/unit tests/system
+	.venv/bin/pytest tests/unit tests/system tests/isolation
 	.venv/bin/modcompat matrix ci
 
 lint: setup
