@@ -18,12 +18,14 @@ from harness.abi.exports import Export
 class Allowance:
     """Names (a regular expression for all of one) that may differ. reason: why no module sees a difference.
 
-    lacking: a Kconfig symbol; it holds only where production has it off. "" for always.
+    lacking: a Kconfig symbol; it holds only where production has it off. "" for always. uses: for functions, only
+    those that refer to this (a regular expression) on the other kernel, and not in production.
     """
 
     names: str
     reason: str
     lacking: str = ""
+    uses: str = ""
 
     def covers(self, name: str, production: Mapping[str, str]) -> bool:
         """production: its configuration, symbol -> value."""
@@ -97,10 +99,13 @@ def compare_functions(
     """
     explained, differences = {}, {}
     for name, code in before.items():
-        problem = _code_differs(code, after[name], same) if name in after else "is not inlined any more"
+        other = after.get(name)
+        problem = _code_differs(code, other, same) if other else "is not inlined any more"
         if not problem:
             continue
-        if reason := _reason(name, production, differing):
+        new = _symbols(other) - _symbols(code) if other else set()
+        possible = [entry for entry in differing if not entry.uses or any(re.fullmatch(entry.uses, it) for it in new)]
+        if reason := _reason(name, production, possible):
             explained[name] = reason
         else:
             differences[name] = f"{name}(): {problem}"
@@ -170,6 +175,10 @@ def _code_differs(before: Code, after: Code, same: Mapping[str, str]) -> str:
         further = more.refers[min(len(before.refers), len(after.refers))]
         return f"refers to {further.split(' ', 2)[-1]} in {where} only"
     return "" if before.digest == after.digest else f"other instructions ({before.size} → {after.size} bytes)"
+
+
+def _symbols(code: Code) -> set[str]:
+    return {re.split(r"[+-]\d+$", reference.split(" ", 2)[-1])[0] for reference in code.refers}
 
 
 def _plain(reference: str, same: Mapping[str, str]) -> str:
