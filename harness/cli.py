@@ -149,8 +149,9 @@ def matrix(
 ) -> None:
     """Run a whole set of cells and write it as JSON.
 
-    default: the five features on a board of each architecture, production and stock, every module. ci: every
-    feature on one architecture. nightly: everything there is, both preemption models. The kernels are built first.
+    default: the five features on a board of each architecture, production and stock, every module. isolated: the
+    same on kernels with the isolation series, each alone and all at once, in both preemption models. ci: every
+    feature on one architecture, and all at once isolated. nightly: everything there is. Kernels are built first.
     Further OPTIONS go to pytest (`-x`, `--module FILE.ko` ...). Exit status 0 when every verdict is what it has to
     be, 1 when one is not.
     """

@@ -148,7 +148,7 @@ FEATURES = {
             is_isolable=True,
         ),
         # What is switched on in the same breath
-        Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING, is_isolable=True),
+        Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING),
         Feature(name="mutexes", symbols=("DEBUG_MUTEXES",), violation=("lock", "WARNING: .*mutex"), is_isolable=True),
         Feature(name="rwsems", symbols=("DEBUG_RWSEMS",), violation=("lock", "WARNING: .*rwsem"), is_isolable=True),
         Feature(name="list", symbols=("DEBUG_LIST",), violation=("list", "list_add corruption"), is_detector=True),
