@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from harness.boards import BOARDS, Board
 from harness.errors import ModcompatError
-from harness.features import FEATURES, THE_FIVE, Feature, features_named
+from harness.features import FEATURES, THE_FIVE, Feature, Isolation, features_named
 from harness.modules import VendorModule
 from harness.variants import Preemption, Variant, variant_of
 
@@ -60,7 +60,7 @@ class Selection:
             for preemption in self.preemptions:
                 for feature in self.features:
                     for flavour in self.flavours:
-                        if flavour is Flavour.ISOLATED and not feature.is_isolable:
+                        if flavour is Flavour.ISOLATED and feature.isolation is not Isolation.KEPT:
                             continue
                         for module in modules:
                             yield Cell(board, feature, flavour, module, preemption)
