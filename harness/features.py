@@ -157,8 +157,18 @@ FEATURES = {
         ),
         # What is switched on in the same breath
         Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING),
-        Feature(name="mutexes", symbols=("DEBUG_MUTEXES",), violation=("lock", "WARNING: .*mutex"), isolation=Isolation.KEPT),
-        Feature(name="rwsems", symbols=("DEBUG_RWSEMS",), violation=("lock", "WARNING: .*rwsem"), isolation=Isolation.KEPT),
+        Feature(
+            name="mutexes",
+            symbols=("DEBUG_MUTEXES",),
+            violation=("lock", "WARNING: .*mutex"),
+            isolation=Isolation.KEPT,
+        ),
+        Feature(
+            name="rwsems",
+            symbols=("DEBUG_RWSEMS",),
+            violation=("lock", "WARNING: .*rwsem"),
+            isolation=Isolation.KEPT,
+        ),
         Feature(name="list", symbols=("DEBUG_LIST",), violation=("list", "list_add corruption"), is_detector=True),
         Feature(
             name="pagealloc",
