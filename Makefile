@@ -1,9 +1,10 @@
 # Every target sets up what it needs first; with everything there that takes under a second.
-.PHONY: help setup spinlock matrix nightly test lint unit doctor bench
+.PHONY: help setup spinlock matrix isolated nightly test lint unit doctor bench
 
 help:
 	@echo "make spinlock   set up, then judge the vendor modules on DEBUG_SPINLOCK kernels (pytest -k spinlock)"
 	@echo "make matrix     set up, then the five features on a board of each architecture"
+	@echo "make isolated   set up, then the isolation series: the five features alone and together, both models"
 	@echo "make nightly    set up, then everything: every feature, board and preemption model (hours at first)"
 	@echo "make test       set up, then lint, types and every test, and every feature on one architecture"
 	@echo "make unit       set up, then the tests that need no QEMU"
@@ -19,7 +20,11 @@ spinlock: setup
 matrix: setup
 	.venv/bin/modcompat matrix default
 
+isolated: setup
+	.venv/bin/modcompat matrix isolated
+
 nightly: setup
+	.venv/bin/pytest tests/nightly
 	.venv/bin/pytest -m slow tests/isolation
 	.venv/bin/modcompat matrix nightly
 

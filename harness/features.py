@@ -2,10 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from harness.errors import ModcompatError
 from harness.paths import IMAGES, KCONFIG
+
+
+class Isolation(StrEnum):
+    """What the isolation series does about a feature that changes the module ABI."""
+
+    KEPT = "kept"  # the module ABI stays what it is without the feature
+    REFUSED = "refused"  # it cannot: a module that was built without the feature is not loaded
 
 
 @dataclass(frozen=True)
@@ -17,8 +25,8 @@ class Feature:
     violation: kind, and words (regular expression), of the report of the proof module's violation, None for a
     feature that is proven by using it. parts: features that this one is made of, each with its own proof.
     boot: further kernel parameters. is_detector: production has it on, so its cells start from the bare
-    baseline, without it. is_isolable: the isolation series keeps the module ABI with it. always_on: architecture
-    -> why it cannot be switched off there.
+    baseline, without it. isolation: what the isolation series does about it, None where there is nothing to do.
+    always_on: architecture -> why it cannot be switched off there.
     """
 
     name: str
@@ -28,7 +36,7 @@ class Feature:
     parts: tuple[str, ...] = ()
     boot: str = ""
     is_detector: bool = False
-    is_isolable: bool = False
+    isolation: Isolation | None = None
     always_on: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -114,7 +122,7 @@ FEATURES = {
             symbols=("DEBUG_SPINLOCK",),
             follows=_SPINLOCK,
             violation=("lock", "spinlock already unlocked"),
-            is_isolable=True,
+            isolation=Isolation.KEPT,
         ),
         Feature(
             name="slub",
@@ -122,16 +130,16 @@ FEATURES = {
             follows=_STACKS,
             violation=("slub", "Right Redzone overwritten"),
             is_detector=True,
-            is_isolable=True,
+            isolation=Isolation.KEPT,
         ),
         Feature(
             name="ftrace",
             symbols=("FTRACE", "FUNCTION_TRACER", "DYNAMIC_FTRACE", "FUNCTION_GRAPH_TRACER"),
             follows=_FTRACE,
-            is_isolable=True,
+            isolation=Isolation.KEPT,
         ),
-        Feature(name="kprobes", symbols=("KPROBES",), follows=_KPROBES, is_isolable=True),
-        Feature(name="perf", symbols=("PERF_EVENTS",), follows=_PERF, is_isolable=True, always_on=_PERF_ON_X86),
+        Feature(name="kprobes", symbols=("KPROBES",), follows=_KPROBES, isolation=Isolation.KEPT),
+        Feature(name="perf", symbols=("PERF_EVENTS",), follows=_PERF, isolation=Isolation.KEPT, always_on=_PERF_ON_X86),
         Feature(
             name="all",
             symbols=(
@@ -145,12 +153,22 @@ FEATURES = {
             },
             parts=("spinlock", "slub", "ftrace", "kprobes", "perf"),
             is_detector=True,
-            is_isolable=True,
+            isolation=Isolation.KEPT,
         ),
         # What is switched on in the same breath
-        Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING, is_isolable=True),
-        Feature(name="mutexes", symbols=("DEBUG_MUTEXES",), violation=("lock", "WARNING: .*mutex"), is_isolable=True),
-        Feature(name="rwsems", symbols=("DEBUG_RWSEMS",), violation=("lock", "WARNING: .*rwsem"), is_isolable=True),
+        Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING),
+        Feature(
+            name="mutexes",
+            symbols=("DEBUG_MUTEXES",),
+            violation=("lock", "WARNING: .*mutex"),
+            isolation=Isolation.KEPT,
+        ),
+        Feature(
+            name="rwsems",
+            symbols=("DEBUG_RWSEMS",),
+            violation=("lock", "WARNING: .*rwsem"),
+            isolation=Isolation.KEPT,
+        ),
         Feature(name="list", symbols=("DEBUG_LIST",), violation=("list", "list_add corruption"), is_detector=True),
         Feature(
             name="pagealloc",
@@ -182,6 +200,7 @@ FEATURES = {
             symbols=("DEBUG_ATOMIC_SLEEP",),
             follows=_PREEMPT_COUNT,
             violation=("atomic-sleep", "sleeping function called from invalid context"),
+            isolation=Isolation.REFUSED,
         ),
         Feature(
             name="lockdep",
@@ -203,6 +222,7 @@ FEATURES = {
                 **_SPINLOCK, **_TRACING, **_PREEMPT_COUNT,
             },
             violation=("lockdep", "possible circular locking dependency"),
+            isolation=Isolation.REFUSED,
         ),
         Feature(
             name="kasan",
@@ -215,6 +235,7 @@ FEATURES = {
                 **_because("lib/Kconfig.debug: its default is higher with KASAN; only a warning", "FRAME_WARN"),
             },
             violation=("kasan", "slab-out-of-bounds"),
+            isolation=Isolation.REFUSED,
             boot="kasan_multi_shot",
         ),
     )

@@ -45,12 +45,16 @@ _IN_USE = 3600.0  # seconds in which another run may still want what it has just
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run may choose. source: as `--kernel-source` takes it. accelerator: auto, tcg or kvm."""
+    """What a run may choose. source: as `--kernel-source` takes it. accelerator: auto, tcg or kvm.
+
+    versions: every kernel has MODVERSIONS.
+    """
 
     source: str = DEFAULT_PACKAGE
     timing: Timing = field(default_factory=Timing)
     accelerator: str = "auto"
     shared_uart: bool = False
+    versions: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,8 @@ class Lab:
             self._source = find_source(self.settings.source, self.store)
         key = (board.arch.name, variant.name)
         if key not in self._specs:
-            self._specs[key] = distinct(kernel_spec(board.arch, self._source, variant, self.store), self.store)
+            spec = kernel_spec(board.arch, self._source, variant, self.store, versions=self.settings.versions)
+            self._specs[key] = distinct(spec, self.store)
         return self._specs[key]
 
     def _place(self, board: Board, variant: Variant) -> _Place:

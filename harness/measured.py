@@ -1,4 +1,4 @@
-"""What was measured on stock kernels: tests/compat/measured.json, the matrix that the project stands by.
+"""What was measured on debug kernels: tests/compat/measured.json, the matrix that the project stands by.
 
 A cell that broke when it was measured is a strict expected failure: any other verdict, CLEAN included, turns a
 run red. `modcompat record` writes the file from a run's matrix.json; docs/compatibility.md is made from it.
@@ -18,7 +18,8 @@ from harness.plan import Cell, Flavour
 from harness.variants import Preemption
 
 MEASURED = PROJECT / "tests/compat/measured.json"
-_KEPT = ("arch", "feature", "preemption", "module", "verdict", "reason")  # of a row of the matrix
+_PLACE = ("arch", "feature", "preemption", "flavour", "module")
+_KEPT = (*_PLACE, "verdict", "reason")  # of a row of the matrix
 _Key = tuple[str, ...]
 
 
@@ -29,7 +30,8 @@ def measured_verdicts(cell: Cell) -> tuple[Word, ...]:
     """
     if not cell.module.is_ours or cell.flavour is not Flavour.STOCK:
         return ()
-    row = _table().get((cell.board.arch.name, cell.feature.name, str(cell.preemption), cell.module.name))
+    place = (cell.board.arch.name, cell.feature.name, str(cell.preemption), str(cell.flavour), cell.module.name)
+    row = _table().get(place)
     return tuple(Word(word) for word in words(row)) if row and row["verdict"] != Word.CLEAN else ()
 
 
@@ -39,7 +41,7 @@ def words(row: dict[str, Any]) -> list[str]:
 
 
 def load() -> dict[str, Any]:
-    """The file: `kernel`, `compilers` by architecture, `date`, and `cells`, rows of stock kernels."""
+    """The file: `kernel`, `compilers` by architecture, `date`, and `cells`, rows of stock and isolated kernels."""
     facts: dict[str, Any] = json.loads(MEASURED.read_text())
     return facts
 
@@ -52,19 +54,21 @@ def record(matrices: Iterable[dict[str, Any]], known: dict[str, Any]) -> dict[st
     rows = {_key(row): row for row in known["cells"]}
     facts = {name: known.get(name) for name in ("kernel", "date")} | {"compilers": dict(known["compilers"])}
     for matrix in matrices:
-        stock = [row for row in matrix["cells"] if row["flavour"] == "stock" and row["verdict"] != Word.INVALID]
-        for row in reversed(stock):
+        debug = [
+            row for row in matrix["cells"] if row["flavour"] != Flavour.PRODUCTION and row["verdict"] != Word.INVALID
+        ]
+        for row in reversed(debug):
             if row["verdict"] not in words(rows.get(_key(row), {"verdict": ""})):
                 rows[_key(row)] = _kept(row)
         facts |= {"kernel": matrix["kernel"], "date": matrix["date"]}
         facts["compilers"] |= matrix["compilers"]
     places = [list(FEATURES), [str(model) for model in Preemption], [module.name for module in shipped()]]
 
-    def order(row: dict[str, Any]) -> tuple[int, int, str, int]:
+    def order(row: dict[str, Any]) -> tuple[int, int, bool, str, int]:
         feature, model, module = (
             names.index(row[column]) for names, column in zip(places, ("feature", "preemption", "module"), strict=True)
         )
-        return model, feature, row["arch"], module
+        return model, feature, row["flavour"] == Flavour.ISOLATED, row["arch"], module
 
     current = [row for row in rows.values() if row["feature"] in places[0] and row["module"] in places[2]]
     return facts | {"cells": sorted(current, key=order)}
@@ -82,7 +86,7 @@ def _kept(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _key(row: dict[str, Any]) -> _Key:
-    return tuple(row[name] for name in ("arch", "feature", "preemption", "module"))
+    return tuple(row[name] for name in _PLACE)
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from harness.boards import BOARDS, Board
 from harness.errors import ModcompatError
-from harness.features import FEATURES, THE_FIVE, Feature, features_named
+from harness.features import FEATURES, THE_FIVE, Feature, Isolation, features_named
 from harness.modules import VendorModule
 from harness.variants import Preemption, Variant, variant_of
 
@@ -42,21 +42,25 @@ class Cell:
         return f"{self.module.name}-module-on-{kernel}-on-{self.board.id}"
 
 
+_AS_IT_IS = (Flavour.PRODUCTION, Flavour.STOCK)
+
+
 @dataclass(frozen=True)
 class Selection:
-    """Boards and kernels; with modules and flavours they make cells."""
+    """Boards and kernels; with modules they make cells."""
 
     boards: tuple[Board, ...]
     features: tuple[Feature, ...]
     preemptions: tuple[Preemption, ...] = (Preemption.NONE,)
+    flavours: tuple[Flavour, ...] = _AS_IT_IS
 
-    def cells(self, flavours: Sequence[Flavour], modules: Sequence[VendorModule]) -> Iterator[Cell]:
+    def cells(self, modules: Sequence[VendorModule]) -> Iterator[Cell]:
         """Every cell, board by board and kernel by kernel, so that a guest is started once."""
         for board in self.boards:
             for preemption in self.preemptions:
                 for feature in self.features:
-                    for flavour in flavours:
-                        if flavour is Flavour.ISOLATED and not feature.is_isolable:
+                    for flavour in self.flavours:
+                        if flavour is Flavour.ISOLATED and feature.isolation is not Isolation.KEPT:
                             continue
                         for module in modules:
                             yield Cell(board, feature, flavour, module, preemption)
@@ -65,20 +69,26 @@ class Selection:
 EVERY_BOARD = tuple(BOARDS.values())
 ONE_BOARD_EACH = tuple(BOARDS[name] for name in ("x86_64-q35", "arm-virt", "arm64-virt"))  # architecture
 EVERY_FEATURE = tuple(FEATURES.values())
+ALL_AT_ONCE = features_named(["all"])
 
 # What a run is made of, by name.
 MATRICES = {
     # The five features on each architecture
     "default": (Selection(ONE_BOARD_EACH, features_named(THE_FIVE)),),
-    # Fits into an hour when nothing is cached: every feature on one architecture, spinlock on every board, and
-    # perf where it can be switched off
+    # The isolation series: each of the five alone and all at once, in both preemption models
+    "isolated": (
+        Selection(ONE_BOARD_EACH, features_named([*THE_FIVE, "all"]), tuple(Preemption), (Flavour.ISOLATED,)),
+    ),
+    # Fits into an hour when nothing is cached: every feature on one architecture, spinlock on every board, perf
+    # where it can be switched off, and all five at once isolated on each architecture
     "ci": (
         Selection((BOARDS["x86_64-q35"],), EVERY_FEATURE),
         Selection(tuple(board for board in EVERY_BOARD if board.name != "q35"), features_named(["spinlock"])),
         Selection((BOARDS["arm-virt"],), features_named(["perf"])),
+        Selection(ONE_BOARD_EACH, ALL_AT_ONCE, flavours=(Flavour.ISOLATED,)),
     ),
     # Everything there is
-    "nightly": (Selection(EVERY_BOARD, EVERY_FEATURE, tuple(Preemption)),),
+    "nightly": (Selection(EVERY_BOARD, EVERY_FEATURE, tuple(Preemption), tuple(Flavour)),),
 }
 
 
@@ -88,8 +98,9 @@ def narrow(
     boards: Sequence[Board],
     features: Sequence[Feature],
     preemptions: Sequence[Preemption],
+    flavours: Sequence[Flavour] = (),
 ) -> list[Selection]:
-    """What of the selections is on these boards and of these features (none: all), with these models (none: its own).
+    """What of the selections is on these boards, and of these features, models and flavours (none: its own).
 
     Raises ModcompatError when nothing is left.
     """
@@ -98,10 +109,11 @@ def narrow(
             tuple(board for board in selection.boards if board in boards),
             tuple(feature for feature in selection.features if not features or feature in features),
             tuple(preemptions) or selection.preemptions,
+            tuple(flavour for flavour in selection.flavours if not flavours or flavour in flavours),
         )
         for selection in selections
     ]
-    if not any(selection.boards and selection.features for selection in narrowed):
+    if not any(selection.boards and selection.features and selection.flavours for selection in narrowed):
         raise ModcompatError("the matrix has nothing of what is asked for", next_step="`--matrix nightly` has all")
     return narrowed
 
@@ -111,7 +123,7 @@ def kernels(selections: Iterable[Selection]) -> list[tuple[Board, Variant]]:
     needed = {
         (cell.board.arch.name, variant.name): (cell.board, variant)
         for selection in selections
-        for cell in selection.cells(list(Flavour), [VendorModule("any")])
+        for cell in selection.cells([VendorModule("any")])
         for variant in (cell.variant.production, cell.variant)
         if variant.feature is None or variant.isolated or cell.board.arch.name not in variant.feature.always_on
     }

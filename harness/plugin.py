@@ -66,15 +66,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         choices=[str(model) for model in Preemption],
-        help="preemption models of the kernels (default: none; repeatable)",
+        help="preemption models of the kernels (default: none; with `-k isolated` or `-k preempt` both; repeatable)",
     )
     group.addoption(
         "--matrix",
         default=None,
         choices=list(MATRICES),
-        help="a set of cells by name: the five features on a board of each architecture (default), what CI runs (ci), "
-        "or everything (nightly). The other options narrow it. Without this option, -k chooses among all features "
-        "on all boards",
+        help="a set of cells by name: the five features on a board of each architecture (default), the isolation "
+        "series (isolated), what CI runs (ci), or everything (nightly). The other options narrow it. Without this "
+        "option, -k chooses among all features on all boards",
     )
     group.addoption(
         "--kernel-source",
@@ -147,9 +147,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         modules, arches = _choose_modules(config)
         config.stash[_MODULES] = modules
-        flavours = [Flavour(name) for name in config.getoption("--flavour")] or list(Flavour)
         chosen = _choose_cells(config, arches)
-        config.stash[_CELLS] = [cell for selection in chosen for cell in selection.cells(flavours, modules)]
+        config.stash[_CELLS] = [cell for selection in chosen for cell in selection.cells(modules)]
     except ModcompatError as error:
         raise pytest.UsageError(str(error)) from None
     config.pluginmanager.register(_Matrix(), "modcompat-matrix")
@@ -276,16 +275,19 @@ def _choose_cells(config: pytest.Config, arches: set[str]) -> list[Selection]:
     names, wanted = config.getoption("--board"), config.getoption("--arch")
     features = features_named(config.getoption("--feature"))
     preemptions = tuple(Preemption(name) for name in config.getoption("--preemption"))
-    matrix = config.getoption("--matrix")
+    flavours = tuple(Flavour(name) for name in config.getoption("--flavour"))
+    matrix, keyword = config.getoption("--matrix"), config.getoption("keyword")
     if matrix:
         selections = list(MATRICES[matrix])
-    elif config.getoption("keyword") or names or wanted or features:
-        chosen = features or (EVERY_FEATURE if config.getoption("keyword") else features_named(THE_FIVE))
-        selections = [Selection(EVERY_BOARD, chosen)]
+    elif keyword or names or wanted or features or flavours:
+        chosen = features or (EVERY_FEATURE if keyword else features_named(THE_FIVE))
+        # The isolation series has to hold in both models; of other kernels the second one is asked for by its name.
+        both = any(word in keyword for word in (Flavour.ISOLATED, Preemption.FULL))
+        selections = [Selection(EVERY_BOARD, chosen, tuple(Preemption)[: 1 + both], tuple(Flavour))]
     else:
         selections = list(MATRICES["default"])
     boards = choose_boards(names, wanted or (sorted(arches) if not names else []))
-    return narrow(selections, boards=boards, features=features, preemptions=preemptions)
+    return narrow(selections, boards=boards, features=features, preemptions=preemptions, flavours=flavours)
 
 
 def _settings(config: pytest.Config) -> Settings:

@@ -86,6 +86,6 @@ def _every() -> list[Variant]:
             Variant(preemption=preemption),
             Variant(preemption=preemption, bare=True),
             *(variant_of(feature, preemption) for feature in FEATURES.values()),
-            *(variant_of(feature, preemption, isolated=True) for feature in FEATURES.values() if feature.is_isolable),
+            *(variant_of(feature, preemption, isolated=True) for feature in FEATURES.values() if feature.isolation),
         )
     ]

@@ -16,7 +16,15 @@ from harness.store import Store
 RECIPE = 1  # raise when what is kept of a build changes
 
 # What `make M=` reads of a build tree (Documentation/kbuild/modules.rst), sources apart.
-_MODULE_BUILD = ("Makefile", ".config", "Module.symvers", "include", "scripts", "tools/objtool/objtool")
+_MODULE_BUILD = (
+    "Makefile",
+    ".config",
+    "Module.symvers",
+    "production.symvers",
+    "include",
+    "scripts",
+    "tools/objtool/objtool",
+)
 
 
 @dataclass(frozen=True)
@@ -79,13 +87,16 @@ def build_kernel(spec: KernelSpec, store: Store) -> Kernel:
 
 def kernel_inputs(spec: KernelSpec, store: Store) -> dict[str, object]:
     """Everything that a kernel's key in the cache covers."""
-    return {
+    inputs: dict[str, object] = {
         "source": spec.source.identity,
         "config": resolve(spec, store),
         "patches": [],
         "toolchain": toolchain(spec.arch),
         "recipe": RECIPE,
     }
+    if spec.takes_versions:
+        inputs["versions of"] = kernel_inputs(spec.production, store)
+    return inputs
 
 
 def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None:
@@ -93,7 +104,9 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
     log = store.root / "logs" / f"{spec.label}.log"
     log.unlink(missing_ok=True)
     targets = [arch.image, "modules", *(["dtbs"] if arch.device_trees else [])]
-    output = make(spec, config, targets, folder=folder, log=log, what=f"building the {spec.title}", steps=arch.steps)
+    versions = build_kernel(spec.production, store).build_tree / "Module.symvers" if spec.takes_versions else None
+    what = f"building the {spec.title}"
+    output = make(spec, config, targets, folder=folder, log=log, what=what, steps=arch.steps, versions=versions)
     boot = output / "arch" / arch.kernel / "boot"
     shutil.copy(boot / arch.image, folder / "image")
     shutil.copy(output / "System.map", folder / "System.map")
@@ -105,15 +118,26 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
 
 
 def make(
-    spec: KernelSpec, config: object, targets: Sequence[str], *, folder: Path, log: Path, what: str, steps: int
+    spec: KernelSpec,
+    config: object,
+    targets: Sequence[str],
+    *,
+    folder: Path,
+    log: Path,
+    what: str,
+    steps: int,
+    versions: Path | None = None,
 ) -> Path:
     """Make targets of a kernel with a configuration; returns the output folder, below `folder`.
 
-    steps: lines that make prints, for the estimate. Raises ModcompatError with the last lines of a failed make.
+    steps: lines that make prints, for the estimate. versions: production's Module.symvers. Raises ModcompatError
+    with the last lines of a failed make.
     """
     output = folder / "output"
     output.mkdir()
     (output / ".config").write_text(str(config))
+    if versions:
+        shutil.copy(versions, output / "production.symvers")
     with task(what, steps) as running:
         process.run(
             [*make_command(spec.source.tree(), output), *targets],

@@ -14,6 +14,7 @@ from harness.architectures import Architecture
 from harness.errors import ModcompatError
 from harness.kernel.source import KernelSource
 from harness.kernel.toolchain import toolchain
+from harness.paths import KCONFIG
 from harness.store import Store
 from harness.variants import ISOLATION, PRODUCTION, Variant
 
@@ -23,19 +24,21 @@ _UNSET = re.compile(r"^# CONFIG_(\w+) is not set$")
 
 @dataclass(frozen=True)
 class KernelSpec:
-    """One kernel to be had."""
+    """One kernel to be had. versions: with MODVERSIONS, as its production kernel has it too."""
 
     arch: Architecture
     source: KernelSource
     variant: Variant = PRODUCTION
+    versions: bool = False
 
     @property
     def label(self) -> str:
-        return f"{self.arch.name}-{self.variant.name}"
+        return f"{self.arch.name}-{self.variant.name}{'-modversions' if self.versions else ''}"
 
     @property
     def title(self) -> str:
-        return f"{self.arch.name} {self.variant.name} kernel {self.source.label}"
+        versions = " with MODVERSIONS" if self.versions else ""
+        return f"{self.arch.name} {self.variant.name} kernel {self.source.label}{versions}"
 
     @property
     def production(self) -> "KernelSpec":
@@ -44,7 +47,16 @@ class KernelSpec:
 
     @property
     def fragments(self) -> tuple[Path, ...]:
-        return self.variant.fragments(self.arch)
+        return (
+            *self.variant.fragments(self.arch),
+            *([KCONFIG / "modversions.config"] if self.versions else []),
+            *([KCONFIG / "isolation-modversions.config"] if self.takes_versions else []),
+        )
+
+    @property
+    def takes_versions(self) -> bool:
+        """Whether its symbols get the versions that they have in production: of the isolation series."""
+        return self.versions and self.variant.isolated
 
 
 def parse(text: str) -> dict[str, str]:

@@ -23,9 +23,11 @@ _TOUCHED = re.compile(r"^\+\+\+ [ab]/(\S+)", re.MULTILINE)
 _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL) = (\d+)$", re.MULTILINE)
 
 
-def kernel_spec(arch: Architecture, source: KernelSource, variant: Variant, store: Store) -> KernelSpec:
-    """A kernel to be had, from the source as it is or with the isolation series."""
-    return KernelSpec(arch, isolated(source, store) if variant.isolated else source, variant)
+def kernel_spec(
+    arch: Architecture, source: KernelSource, variant: Variant, store: Store, *, versions: bool = False
+) -> KernelSpec:
+    """A kernel to be had, from the source as it is or with the isolation series. versions: with MODVERSIONS."""
+    return KernelSpec(arch, isolated(source, store) if variant.isolated else source, variant, versions)
 
 
 def isolated(source: KernelSource, store: Store) -> KernelSource:

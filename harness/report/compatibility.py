@@ -31,7 +31,7 @@ def compatibility_page(measured: dict[str, Any]) -> str:
     )  # fmt: skip
     environment.filters["cell"] = _cell
     models = {
-        model: [_feature(name, list(rows)) for name, rows in groupby(cells, key=lambda row: str(row["feature"]))]
+        model: [_feature(name, list(rows)) for name, rows in groupby(cells, key=_name)]
         for model in _TITLES
         if (cells := [row for row in measured["cells"] if row["preemption"] == model])
     }
@@ -40,6 +40,10 @@ def compatibility_page(measured: dict[str, Any]) -> str:
         **measured, models=models, arches=_ARCHES, titles=_TITLES, suffixes=suffixes
     )
     return text.rstrip("\n") + "\n"
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['feature']}{', isolated' if row['flavour'] == 'isolated' else ''}"
 
 
 def _feature(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

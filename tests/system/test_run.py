@@ -244,7 +244,7 @@ def test_a_feature_without_its_kconfig_line_is_not_judged(
     for module in (harness.features, harness.variants):
         monkeypatch.setattr(module, "KCONFIG", kconfig)
     with Lab(Settings(), shipped()) as lab:
-        cells = Selection((BOARDS["x86_64-q35"],), (FEATURES[name],)).cells([Flavour.STOCK], shipped())
+        cells = Selection((BOARDS["x86_64-q35"],), (FEATURES[name],), flavours=(Flavour.STOCK,)).cells(shipped())
         verdicts = [lab.run(cell).verdict for cell in cells]
     assert {verdict.word for verdict in verdicts} == {Word.INVALID}
     assert all(f"/proc/config.gz has {FEATURES[name].symbols[0]} off" in verdict.reason for verdict in verdicts)

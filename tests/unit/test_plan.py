@@ -19,7 +19,7 @@ MODULE = VendorModule("vendor")
 
 def test_a_cell_reads_as_a_sentence() -> None:
     board = BOARDS["arm-virt"]
-    production, stock = Selection((board,), EVERY_FEATURE[:1]).cells(list(Flavour), [MODULE])
+    production, stock = Selection((board,), EVERY_FEATURE[:1]).cells([MODULE])
     assert production.id.startswith("vendor-module-on-production-kernel-without-")
     assert stock.id.startswith("vendor-module-on-stock-kernel-with-")
     assert stock.id.endswith("-on-arm-virt")
@@ -27,14 +27,13 @@ def test_a_cell_reads_as_a_sentence() -> None:
 
 def test_a_preemption_model_is_part_of_the_sentence() -> None:
     selection = Selection((BOARDS["arm-virt"],), EVERY_FEATURE[:1], (Preemption.FULL,))
-    assert all("-and-preempt-on-arm-virt" in cell.id for cell in selection.cells(list(Flavour), [MODULE]))
+    assert all("-and-preempt-on-arm-virt" in cell.id for cell in selection.cells([MODULE]))
 
 
 def test_the_cells_of_a_feature_on_a_board_come_together() -> None:
-    flavours = [Flavour.PRODUCTION, Flavour.STOCK]
-    plan = list(Selection(EVERY_BOARD, EVERY_FEATURE).cells(flavours, [MODULE, VendorModule("other")]))
+    plan = list(Selection(EVERY_BOARD, EVERY_FEATURE).cells([MODULE, VendorModule("other")]))
     places = [(cell.board.id, cell.feature.name) for cell in plan]
-    assert len(plan) == len(EVERY_BOARD) * len(flavours) * len(EVERY_FEATURE) * 2
+    assert len(plan) == len(EVERY_BOARD) * len([Flavour.PRODUCTION, Flavour.STOCK]) * len(EVERY_FEATURE) * 2
     assert len(set(places)) == sum(one != other for one, other in zip(places, [None, *places], strict=False))
 
 
@@ -53,6 +52,8 @@ def test_what_ci_covers() -> None:
     assert {name for _, name in covered} == set(FEATURES)
     assert {board for board, name in covered if name == "spinlock"} == set(EVERY_BOARD)
     assert any(board.arch.name not in FEATURES["perf"].always_on for board, name in covered if name == "perf")
+    isolated = {board for part in MATRICES["ci"] if Flavour.ISOLATED in part.flavours for board in part.boards}
+    assert isolated == set(ONE_BOARD_EACH)
 
 
 def test_the_default_matrix_is_the_five_on_each_architecture() -> None:
@@ -90,5 +91,5 @@ def test_every_shipped_module_has_an_exercise() -> None:
 
 
 def test_a_users_module_is_never_expected_to_break() -> None:
-    plan = Selection(EVERY_BOARD, EVERY_FEATURE).cells(list(Flavour), [VendorModule("locks")])
+    plan = Selection(EVERY_BOARD, EVERY_FEATURE, flavours=tuple(Flavour)).cells([VendorModule("locks")])
     assert not [cell for cell in plan if measured_verdicts(cell)]

@@ -1,0 +1,87 @@
+"""modcompat cache."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.paths import cache_root
+from harness.store import Entry, Store
+
+DAY = 86_400.0  # seconds
+
+
+@click.group()
+def cache() -> None:
+    """Look at, trim, carry away and bring in what was built.
+
+    The cache is $MODCOMPAT_CACHE, or ~/.cache/modcompat.
+    """
+
+
+@cache.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_(*, as_json: bool) -> None:
+    """List the entries, the longest unused first."""
+    entries = list(Store().entries())
+    if as_json:
+        for entry in entries:
+            facts = {
+                "kind": entry.kind,
+                "name": entry.name,
+                "path": str(entry.path),
+                "size": entry.size,
+                "used": entry.used,
+            }
+            click.echo(json.dumps(facts))
+        return
+    table = Table("kind", "name", "MB", "last used")
+    table.columns[2].justify = "right"
+    for entry in entries:
+        used = datetime.fromtimestamp(entry.used).astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(entry.kind, Text(entry.name), f"{entry.size / 1e6:.1f}", used)
+    Console(soft_wrap=True).print(table)
+    click.echo(f"{_total(entries)} in {cache_root()}")
+
+
+@cache.command()
+@click.option("--older-than", type=float, default=14.0, show_default=True, metavar="DAYS", help="Unused for so long.")
+@click.option("--all", "everything", is_flag=True, help="However recently used.")
+@click.option("--kind", "kinds", multiple=True, help="Only entries of this kind (repeatable): see `cache list`.")
+def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> None:
+    """Remove entries that were not used for a while, and what killed builds left behind.
+
+    An entry that another run is making stays. Do not prune under a running suite.
+    """
+    removed = Store().prune(unused_for=-1 if everything else older_than * DAY, kinds=frozenset(kinds) or None)
+    for entry in removed:
+        click.echo(f"removed {entry.kind}/{entry.name}")
+    click.echo(f"removed {_total(removed)}")
+
+
+@cache.command()
+@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+def export(*, archive: Path) -> None:
+    """Write kernels, modules and tools into a tar file, for `cache import` on another machine.
+
+    Sources and snapshots stay: they are fetched and made anew.
+    """
+    click.echo(f"exported {_total(Store().export(archive))} to {archive}")
+
+
+@cache.command("import")
+@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+def import_(*, archive: Path) -> None:
+    """Add the entries of an exported tar file that are not here yet. Each is verified."""
+    added = Store().import_(archive)
+    for name in added:
+        click.echo(f"added {name}")
+    click.echo(f"added {len(added)} entries")
+
+
+def _total(entries: list[Entry]) -> str:
+    return f"{len(entries)} entries, {sum(entry.size for entry in entries) / 1e6:.0f} MB"

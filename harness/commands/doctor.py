@@ -1,0 +1,28 @@
+"""modcompat doctor."""
+
+import json
+import sys
+
+import click
+
+from harness.doctor import examine
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def doctor(*, as_json: bool) -> None:
+    """Say what is present and missing, which accelerator works, and what a first run takes.
+
+    Exit status 1 when something that is needed is missing.
+    """
+    missing = False
+    for finding in examine():
+        missing |= finding.ok is False
+        if as_json:
+            click.echo(json.dumps(vars(finding)))
+            continue
+        sign, colour = {True: ("ok", "green"), False: ("MISSING", "red"), None: ("note", "cyan")}[finding.ok]
+        click.echo(f"{click.style(f'{sign:8}', fg=colour)}{finding.what:28} {finding.fact}")
+        if finding.next_step:
+            click.echo(f"{'':8}{'':28} next: {finding.next_step}")
+    sys.exit(1 if missing else 0)

@@ -1,0 +1,66 @@
+"""modcompat layout."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from harness.abi.difference import Difference, render
+from harness.abi.dwarf import Layout
+from harness.architectures import ARCHITECTURES
+from harness.errors import ModcompatError
+from harness.kernel.isolation import kernel_spec
+from harness.kernel.source import DEFAULT_PACKAGE, find_source
+from harness.layouts import architecture_of, kernel_layouts, tree_layouts
+from harness.store import Store
+from harness.variants import variant_named
+
+
+@click.group()
+def layout() -> None:
+    """Compare the structures of two kernels, as modules see them."""
+
+
+@layout.command("diff")
+@click.argument("before")
+@click.argument("after")
+@click.option("--arch", type=click.Choice(list(ARCHITECTURES)), default=None, help="Of kernels by name [x86_64].")
+@click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, module, spinlock_t.")
+@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="The changes as one JSON object.")
+def layout_diff(*, before: str, after: str, arch: str | None, only: str, source: str, as_json: bool) -> None:
+    """Say which structures differ between two kernels, and because of what.
+
+    BEFORE and AFTER are kernels by name (production, stock-spinlock, production-preempt ...) or build trees of
+    yours (a folder with a .config, after `make modules_prepare`; it is not written to).
+
+    Each structure that changed by itself is shown once, with those that embed it under it. No kernel is built
+    for this, only prepared. Exit status 0 when nothing changed, 1 when something did.
+    """
+    store = Store()
+    trees = {name: Path(name) for name in (before, after) if "/" in name or Path(name).is_dir()}
+    arches = {architecture_of(tree.absolute()).name for tree in trees.values()} | ({arch} if arch else set())
+    if len(arches) > 1:
+        raise ModcompatError(f"these are for different architectures: {', '.join(sorted(arches))}")
+    chosen = ARCHITECTURES[next(iter(arches), "x86_64")]
+
+    def layouts(name: str) -> dict[str, Layout]:
+        if name in trees:
+            return tree_layouts(trees[name], store)
+        return kernel_layouts(kernel_spec(chosen, find_source(source, store), variant_named(name), store), store)
+
+    difference = Difference(layouts(before), layouts(after))
+    if as_json:
+        changes = {
+            name: asdict(change) | {"because": difference.chain(name)}
+            for name, change in difference.changes.items()
+            if not only or change.is_called(only)
+        }
+        causes = {name: difference.names(name) for name in difference.causes}
+        facts = {"compared": difference.compared, "missing": difference.missing, "causes": causes, "changes": changes}
+        click.echo(json.dumps(facts))
+    else:
+        click.echo(render(difference, only=only))
+    sys.exit(1 if difference.changes else 0)

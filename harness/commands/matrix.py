@@ -1,0 +1,86 @@
+"""modcompat matrix, record."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from harness import measured, process
+from harness.errors import ModcompatError
+from harness.features import features_named
+from harness.lab import Lab, Settings
+from harness.paths import PROJECT
+from harness.plan import MATRICES, choose_boards, kernels, narrow
+from harness.report.artefacts import new_run_folder
+from harness.report.compatibility import PAGE, compatibility_page
+from harness.variants import Preemption
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("which", type=click.Choice(list(MATRICES)), default="default")
+@click.option("--feature", "features", multiple=True, metavar="NAME", help="Only these features (repeatable).")
+@click.option("--board", "boards", multiple=True, metavar="NAME", help="Only these boards (repeatable).")
+@click.option("--arch", "arches", multiple=True, metavar="ARCH", help="Only these architectures (repeatable).")
+@click.option("--preemption", "models", multiple=True, type=click.Choice([str(model) for model in Preemption]))
+@click.option("-n", "workers", default="2", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON here as well.")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def matrix(
+    *,
+    which: str,
+    features: tuple[str, ...],
+    boards: tuple[str, ...],
+    arches: tuple[str, ...],
+    models: tuple[str, ...],
+    workers: str,
+    output: Path | None,
+    options: tuple[str, ...],
+) -> None:
+    """Run a whole set of cells and write it as JSON.
+
+    default: the five features on a board of each architecture, production and stock, every module. isolated: the
+    same on kernels with the isolation series, each alone and all at once, in both preemption models. ci: every
+    feature on one architecture, and all at once isolated. nightly: everything there is. Kernels are built first.
+    Further OPTIONS go to pytest (`-x`, `--module FILE.ko` ...). Exit status 0 when every verdict is what it has to
+    be, 1 when one is not.
+    """
+    chosen = narrow(
+        MATRICES[which],
+        boards=choose_boards(boards, arches),
+        features=features_named(features),
+        preemptions=[Preemption(model) for model in models],
+    )
+    with Lab(Settings(), []) as lab:
+        for board, variant in kernels(chosen):
+            lab.kernel(board, variant)
+    run = new_run_folder(None, PROJECT)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--matrix", which, "--run-dir", str(run)]
+    for option, values in (("--feature", features), ("--board", boards), ("--arch", arches), ("--preemption", models)):
+        command += [word for value in values for word in (option, value)]
+    status = process.attached([*command, *options, "tests/compat"], cwd=PROJECT)
+    result = run / "matrix.json"
+    if not result.is_file():
+        raise ModcompatError("the run gave no verdict", next_step="see what pytest said above")
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(result.read_bytes())
+        click.echo(f"written: {output}")
+    sys.exit(1 if status else 0)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def record(*, runs: tuple[Path, ...]) -> None:
+    """Stand by what was measured: take RUNS' matrix.json files into the measured verdicts.
+
+    Writes tests/compat/measured.json, from which the suite knows what breaks, and docs/compatibility.md.
+    """
+    try:
+        matrices = [json.loads(run.read_text()) for run in runs]
+        facts = measured.record(matrices, measured.load())
+    except (ValueError, LookupError, TypeError) as error:
+        raise ModcompatError(f"that is not the matrix.json of a run: {error}") from None
+    measured.write(facts)
+    PAGE.write_text(compatibility_page(measured.load()))
+    click.echo(f"recorded; look at the difference, then commit {measured.MEASURED} and {PAGE}")

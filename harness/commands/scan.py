@@ -1,0 +1,63 @@
+"""modcompat scan."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from harness.detect.report import Report, as_json_object
+from harness.detect.scan import scan_stream
+from harness.errors import ModcompatError
+
+_CHUNK = 1 << 20  # bytes of a log at a time
+
+
+@click.command()
+@click.argument("logs", nargs=-1, required=True, type=click.Path(exists=False, allow_dash=True))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a report, one a line.")
+def scan(*, logs: tuple[str, ...], as_json: bool) -> None:
+    """Find the kernel's reports in console logs (`-` for standard input).
+
+    Logs of any size, a report as soon as it is complete. Exit status 0 without a report, 1 with one, 2 when a log
+    could not be read.
+    """
+    found = 0
+    for name in logs:
+        for report in scan_stream(_chunks(name)):
+            found += 1
+            click.echo(json.dumps({"log": name, **as_json_object(report)}) if as_json else _for_people(name, report))
+    sys.exit(1 if found else 0)
+
+
+def _chunks(name: str) -> Iterator[bytes]:
+    try:
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as log:
+            read = getattr(log, "read1", log.read)  # what has come so far, not only when the buffer is full
+            while chunk := read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        raise ModcompatError(f"cannot read {name}: {error.strerror}") from None
+
+
+def _for_people(name: str, report: Report) -> str:
+    lines = [f"{name}:{report.first_line}-{report.last_line}: {report.severity.value}: {report.kind}: {report.title}"]
+    lines += [f"    {head}" for head in report.heads]
+    task = report.task
+    who = (
+        [f"CPU {task.cpu}"] * (task.cpu >= 0)
+        + [f"{task.comm}/{task.pid}"] * bool(task.comm)
+        + [report.arch] * bool(report.arch)
+    )
+    if who:
+        lines.append(f"    {', '.join(who)}")
+    if report.module:
+        lines.append(
+            f"    blamed on {report.module}{f', {report.culprit}()' if report.culprit else ''} ({report.rule})"
+        )
+    if report.torn:
+        lines.append(f"    torn: {report.torn_because}")
+    lines += [f"    then: {child.headline}" for child in report.children]
+    return "\n".join(lines)

@@ -1,0 +1,26 @@
+"""What cannot be isolated: the loader says which option it is, and the module does no harm."""
+
+import pytest
+
+from harness.boards import BOARDS
+from harness.detect.verdict import Word
+from harness.features import FEATURES, Isolation
+from harness.lab import Lab, Settings
+from harness.modules import shipped
+from harness.plan import Cell, Flavour
+
+# The first option that the kernel has on and a module built without it disagrees about (include/linux/module_abi.h)
+OPTIONS = {"lockdep": "DEBUG_LOCK_ALLOC", "atomic-sleep": "PREEMPT_COUNT", "kasan": "KASAN"}
+
+
+def test_every_such_feature_is_tried() -> None:
+    assert set(OPTIONS) == {name for name, feature in FEATURES.items() if feature.isolation is Isolation.REFUSED}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_refusal_names_the_option(name: str) -> None:
+    (module,) = (module for module in shipped() if module.name == "locks")
+    with Lab(Settings(), [module]) as lab:
+        result = lab.run(Cell(BOARDS["x86_64-q35"], FEATURES[name], Flavour.ISOLATED, module))
+    assert result.verdict.word is Word.REFUSED
+    assert f"was built without CONFIG_{OPTIONS[name]}, which this kernel has on" in result.verdict.reason

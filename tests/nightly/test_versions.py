@@ -1,0 +1,60 @@
+"""MODVERSIONS in both kernels: every symbol has production's version, and the check of versions stays."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.boards import BOARDS, Board
+from harness.detect.verdict import Word
+from harness.features import FEATURES
+from harness.kernel.modules import build_modules
+from harness.lab import Lab, Settings
+from harness.modules import VendorModule, shipped
+from harness.paths import MODULES
+from harness.plan import ONE_BOARD_EACH, Cell, Flavour
+from harness.variants import PRODUCTION, variant_of
+
+EVERYTHING = FEATURES["all"]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab(Settings(versions=True), shipped()) as lab:
+        yield lab
+
+
+def symbol_versions(build_tree: Path) -> dict[str, tuple[str, str]]:
+    """Exported symbol -> its CRC and what exports it, of what is built in: a module is its own affair."""
+    rows = (line.split("\t") for line in (build_tree / "Module.symvers").read_text().splitlines())
+    return {symbol: (version, origin) for version, symbol, origin, *_ in rows if origin == "vmlinux"}
+
+
+@pytest.mark.parametrize("board", ONE_BOARD_EACH, ids=lambda board: board.id)
+def test_every_symbol_has_its_version_of_production(board: Board, lab: Lab) -> None:
+    production = symbol_versions(lab.kernel(board, PRODUCTION).build_tree)
+    isolated = symbol_versions(lab.kernel(board, variant_of(EVERYTHING, isolated=True)).build_tree)
+    assert len(production) > 1000
+    assert {name: isolated.get(name) for name in production} == production
+
+
+@pytest.mark.parametrize("board", ONE_BOARD_EACH, ids=lambda board: board.id)
+@pytest.mark.parametrize("module", shipped(), ids=lambda module: module.name)
+def test_a_module_of_production_loads_and_works(board: Board, module: VendorModule, lab: Lab) -> None:
+    result = lab.run(Cell(board, EVERYTHING, Flavour.ISOLATED, module))
+    assert result.verdict.word is Word.CLEAN, result.verdict.reason
+
+
+def test_a_module_with_another_version_is_refused(lab: Lab, tmp_path: Path) -> None:
+    board, source = BOARDS["x86_64-q35"], MODULES / "warning"
+    production = lab.kernel(board, PRODUCTION)
+    built = build_modules(source, production, lab.store)["warning"].read_bytes()
+    version = struct.pack("<I", int(symbol_versions(production.build_tree)["_printk"][0], 16))
+    assert built.count(version) == 1
+    altered = tmp_path / "altered.ko"
+    altered.write_bytes(built.replace(version, b"\1\2\3\4"))
+    with Lab(Settings(versions=True), [VendorModule("altered", file=altered)]) as other:
+        guest = other.guest(board, variant_of(EVERYTHING, isolated=True))
+        assert guest.run("insmod modules/altered.ko").status
+        assert "disagrees about version of symbol _printk" in guest.run("dmesg").text
