@@ -97,6 +97,8 @@ CAUGHT: Mapping[str, Caught] = {
         elsewhere="where production has no ARM64_MODULE_PLTS and the isolated kernel has: its modules are refused"
     ),
     "x86-Kconfig.debug-Let-the-guess-unwinder-stay-with-M": Caught("x86_64", GUESS, symbol="UNWINDER_GUESS"),
+    "x86-unwind-Keep-the-rethook-iterator-out-of-struct-u": Caught(structure="struct unwind_state"),
+    "ARM-stacktrace-Keep-kretprobes-out-of-struct-stackfr": Caught("arm", structure="struct stackframe"),
     "modpost-Take-over-the-symbol-versions-of-the-product": Caught("x86_64", VERSIONS, symbol="MODULE_ABI_SYMVERS"),
 }
 
