@@ -51,18 +51,18 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
     The kernels are built first. Exit status 1 when a bug is not reported and not given up, or the other way round.
     """
     place, settings = _one(board), Settings()
-    wanted = {feature.name for feature in features_named(features)}
-    if record and wanted:
-        raise ModcompatError("only the whole catalogue is recorded", next_step="leave out --feature or --record")
-    rows = catalogue.run_catalogue(place, settings, [bug for bug in BUGS if not wanted or bug.feature in wanted])
-    mixed = catalogue.run_mixed(place, settings) if not wanted else []
+    wanted = {feature.name for feature in features_named(features)} or {bug.feature for bug in BUGS}
+    rows = catalogue.run_catalogue(place, settings, [bug for bug in BUGS if bug.feature in wanted])
+    mixed = catalogue.run_mixed(place, settings)
     for row in rows:
         click.echo(f"{row['bug']}: {row['what']}")
         for where in Where:
             click.echo(f"    {where}: {row[where] or 'not reported'}")
     for row in mixed:
         click.echo(f"{row['lender']} lends, {row['borrower']} borrows: {row['said']}; {row['reports'] or 'no report'}")
-    _keep("bugs", recorded.circumstances(place, settings) | {"bugs": rows, "mixed": mixed}, output, record=record)
+    known = recorded.load("bugs").get(place.arch.name, {"bugs": []})["bugs"]
+    facts = {"bugs": catalogue.merged(known, rows), "mixed": mixed}
+    _keep("bugs", recorded.circumstances(place, settings) | facts, output, record=record)
     wrong = catalogue.unexplained(rows) + [f"shared locks: {row}" for row in mixed if not catalogue.is_well(row)]
     for line in wrong:
         click.echo(f"not as the catalogue has it: {line}", err=True)

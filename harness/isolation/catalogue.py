@@ -122,6 +122,12 @@ def _shared(guest: Guest, lender: str, borrower: str) -> dict[str, Any]:
     return {"lender": lender, "borrower": borrower, "said": said[1].decode() if said else "", "reports": reports}
 
 
+def merged(known: Iterable[dict[str, Any]], rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that are known, with those that were measured later in their place; of bugs that there are, in order."""
+    found = {row["bug"]: row for row in (*known, *rows)}
+    return [found[bug.id] for bug in BUGS if bug.id in found]
+
+
 def unexplained(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """What of rows is not as the catalogue has it: not reported and not given up, or the other way round."""
     known = {bug.id: bug for bug in BUGS}
