@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import click
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -31,7 +32,7 @@ SIDES = {
     "isolated, module built for production": (variant_of(ALL, isolated=True), variant_of(ALL).production),
 }
 LOCKS = ("spin_lock", "spin_lock_irqsave", "read_lock", "write_lock")
-ROUNDS = 100_000  # of an operation of images/cost/cost.c
+ROUNDS = 300_000  # of an operation of images/cost/cost.c
 PROGRAMS = {  # operation -> what images/guest/tools/latency.c takes, and how many that makes
     "context switch": ("switch 1000", 2000),
     "fork and exit": ("fork 100", 100),
@@ -44,18 +45,30 @@ PATIENCE = 300.0  # seconds for an operation, however often it is done
 # QEMU: the guest's clock goes on by a nanosecond with each instruction, and does not wait where the guest sleeps.
 COUNTING = ("-icount", "shift=0,sleep=off")
 COUNTING_BOOT = {"x86_64": "nolapic_timer"}  # that timer never expires then (QEMU 7.2)
-MODES = {"instructions": COUNTING, "ns": ()}
+MODES = {"instructions": COUNTING, "host ns": ()}
 
 
-def operations(guest: Guest) -> dict[str, float]:
-    """What each operation takes in a pristine guest, in the unit of its clock."""
+def operations(guest: Guest, *, counting: bool) -> dict[str, float]:
+    """What each operation takes in a pristine guest: instructions, or the time of the host's CPU for emulating it."""
+
+    def taken(command: str) -> float:
+        started = _emulated(guest)
+        counted = _number(guest, command)
+        return counted if counting else _emulated(guest) - started
+
     guest.make_pristine()
     _number(guest, f"{QUIET}; echo 0")
-    taken = {name: _number(guest, f"latency {words}") / count for name, (words, count) in PROGRAMS.items()}
+    programs = {name: taken(f"latency {words}") / count for name, (words, count) in PROGRAMS.items()}
     _number(guest, "insmod /cost/cost.ko; echo 0")
     run = "cd /sys/module/cost/parameters; echo {} >run; cat ns"
-    idle = _number(guest, run.format("nothing"))
-    return {name: (_number(guest, run.format(name)) - idle) / ROUNDS for name in LOCKS} | taken
+    idle = taken(run.format("nothing"))
+    return {name: (taken(run.format(name)) - idle) / ROUNDS for name in LOCKS} | programs
+
+
+def _emulated(guest: Guest) -> float:
+    """The CPU time of the guest's QEMU so far, in ns."""
+    times = psutil.Process(guest.qemu.process.pid).cpu_times()
+    return float(times.user + times.system) * 1e9
 
 
 def _number(guest: Guest, command: str) -> int:
@@ -78,7 +91,7 @@ def measured(board: Board, settings: Settings, rounds: int) -> list[dict[str, An
             taken: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
             for _ in range(rounds):
                 for name, guest in guests.items():  # in turn, so that a busy host is no side's disadvantage
-                    taken[name].append(operations(guest))
+                    taken[name].append(operations(guest, counting=bool(options)))
                     running.step()
         rows += [
             _row(unit, name, {side: [found[name] for found in all_of] for side, all_of in taken.items()})
@@ -119,8 +132,8 @@ def _row(unit: str, operation: str, taken: dict[str, list[float]]) -> dict[str, 
 def main(*, board: str, rounds: int, record: bool) -> None:
     """Measure locks, context switches, forks and module loads on kernels with all features at once.
 
-    Twice: in instructions, which hardly differ from run to run, and in time. Without SLUB's checks (they would hide
-    the rest), and with nothing on the console.
+    Twice: in instructions, which hardly differ from run to run, and in time for emulating them. Without SLUB's
+    checks (they would hide the rest), and with nothing on the console.
     """
     (place,) = choose_boards([board], [])
     settings = Settings(accelerator="tcg")

@@ -1,8 +1,9 @@
 """The kernel's own tests of what the isolation series touches, on stock and on isolated kernels.
 
 Those that are modules run on the kernels with all features at once, built for the kernel and, on the isolated one,
-for production as well. Those that run at boot need kernels of their own (images/kconfig/selftest.config). What
-counts is that the isolated kernel says what the stock one says. Adding a test is adding an entry.
+for production as well. The others, most of which run at boot, need kernels of their own, with
+images/kconfig/selftest.config. What counts is that the isolated kernel says what the stock one says. Adding a test
+is adding an entry.
 """
 
 import re
@@ -54,21 +55,26 @@ class SelfTest:
     for_feature: bool = False
 
 
+def _torture(name: str, source: str, parameters: str) -> SelfTest:
+    """A torture test: loaded, left alone for a while, and removed."""
+    module = Path(source).stem
+    commands = ("insmod torture.ko", f"insmod {module}.ko {parameters}", f"sleep {_TORTURE}", f"rmmod {module}")
+    return SelfTest(name, source, "End of test: SUCCESS", "End of test: (?!SUCCESS)|!!!", commands)
+
+
 def _locktorture(kind: str) -> SelfTest:
     parameters = f"torture_type={kind} nwriters_stress=4 nreaders_stress=4 stat_interval=2"
-    return SelfTest(
-        f"locktorture, {kind}", "kernel/locking/locktorture.c", "End of test: SUCCESS", "End of test: (?!SUCCESS)|!!!",
-        ("insmod torture.ko", f"insmod locktorture.ko {parameters}", f"sleep {_TORTURE}", "rmmod locktorture"),
-    )  # fmt: skip
+    return _torture(f"locktorture, {kind}", "kernel/locking/locktorture.c", parameters)
 
 
 BOOT_TESTS = (
     SelfTest("locking API", "lib/locking-selftest.c", r" ok  \||testcases failed, as expected", r"FAILED\||unexpected"),
     SelfTest("tracers", "kernel/trace/trace_selftest.c", r"PASSED", r"Testing .*FAILED|\.\. filter failed"),
     SelfTest("trace events", "kernel/trace/trace_events.c", r"Testing (?:event|all events).*OK", "during self test"),
-    SelfTest("KUnit, kprobes", "lib/test_kprobes.c", r" ok \d+ - \S*k(?:ret)?probe", r"not ok \d+ - \S*k(?:ret)?probe"),
-    SelfTest("KUnit, slub", "lib/slub_kunit.c", r" ok \d+ - (?:test_(?:clobber|next|first)|slub)",
+    SelfTest("KUnit, kprobes", "lib/test_kprobes.c", r"(?<!not) ok \d+ - \S*k(?:ret)?probe", r"not ok \d+ - \S*k(?:ret)?probe"),
+    SelfTest("KUnit, slub", "lib/slub_kunit.c", r"(?<!not) ok \d+ - (?:test_(?:clobber|next|first)|slub)",
              r"not ok \d+ - (?:test_(?:clobber|next|first)|slub)"),
+    _torture("rcutorture", "kernel/rcu/rcutorture.c", "stat_interval=2 fwd_progress=0"),
 )  # fmt: skip
 MODULE_TESTS = (
     *(_locktorture(kind) for kind in ("spin_lock", "spin_lock_irq", "rw_lock", "rw_lock_irq", "mutex_lock",
@@ -124,12 +130,19 @@ def run_module_tests(
 def run_boot_tests(board: Board, settings: Settings) -> list[dict[str, Any]]:
     """Boot kernels that test themselves: a row a test, with the outcome by place. Raises ModcompatError."""
     patient = replace(settings, timing=replace(settings.timing, boot=_BOOT * settings.timing.scale))
-    logs = {}
+    found: dict[tuple[str, Where], dict[str, Any]] = {}
     for place in PLACES[:2]:
         variant = replace(variant_of(FEATURES["all"], isolated=place is not Where.STOCK), selftest=True)
-        with Lab(patient, []) as lab:
-            logs[place] = lab.guest(board, variant).run("dmesg", _PATIENCE).text
-    return [_row(test, {place: outcome(test, log) for place, log in logs.items()}) for test in BOOT_TESTS]
+        with Lab(settings, []) as builder:
+            modules = builder.kernel(board, variant).modules
+        with Lab(
+            patient, [], files={f"selftests/{place.name}/{name}.ko": file for name, file in modules.items()}
+        ) as lab:
+            guest = lab.guest(board, variant)
+            log = guest.run("dmesg", _PATIENCE).text
+            for test in BOOT_TESTS:
+                found[test.name, place] = _ran(guest, test, place) if test.commands else outcome(test, log)
+    return [_row(test, {place: found[test.name, place] for place in PLACES[:2]}) for test in BOOT_TESTS]
 
 
 def is_well(row: Mapping[str, Any]) -> bool:

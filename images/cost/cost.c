@@ -10,7 +10,7 @@
 #include <linux/spinlock.h>
 #include <linux/string.h>
 
-#define ROUNDS	100000
+#define ROUNDS	300000
 
 static DEFINE_SPINLOCK(spin);
 static DEFINE_RWLOCK(rw);
