@@ -59,6 +59,7 @@ _INLINED = {Where.VENDOR: "the unlock is compiled into the module: no code of th
 _ZERO = dict.fromkeys(
     ISOLATED, "a lock that is all zero is an unlocked lock; the magic number that it lacked is not there any more"
 )
+_NOT_DESTROYED = {Where.VENDOR: "mutex_destroy() is an empty inline function in the module"}
 _WATCHDOG = "echo 1 >/proc/sys/kernel/watchdog_thresh"
 
 
@@ -116,9 +117,8 @@ BUGS = (
     _mutex("wrong-owner", "unlock a mutex that another task holds", "owner.* != current"),
     _mutex("zeroed", "lock a mutex that is all zero", "magic"),
     _mutex("freed", "lock a mutex in memory that was freed", "magic"),
-    _mutex("destroyed-locked", "destroy a mutex that is locked", "mutex_is_locked",
-           {Where.VENDOR: "mutex_destroy() is an empty inline function in the module"}),
-    _mutex("destroyed", "lock a mutex that was destroyed", "magic"),
+    _mutex("destroyed-locked", "destroy a mutex that is locked", "mutex_is_locked", _NOT_DESTROYED),
+    _mutex("destroyed", "lock a mutex that was destroyed", "magic", _NOT_DESTROYED),
     _rwsem("not-read-locked", "release a rw-semaphore for reading that nobody holds", "reader_owned"),
     _rwsem("not-write-locked", "release a rw-semaphore for writing that nobody holds", "current"),
     _rwsem("wrong-writer", "release a rw-semaphore for writing that another task holds", "current"),
