@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -87,11 +88,19 @@ class _Place:
 class Lab:
     """Runs cells. Close it to end its guests."""
 
-    def __init__(self, settings: Settings, modules: list[VendorModule], store: Store | None = None) -> None:
-        """modules: those that are put into every guest."""
+    def __init__(
+        self,
+        settings: Settings,
+        modules: list[VendorModule],
+        store: Store | None = None,
+        *,
+        files: Mapping[str, Path] | None = None,
+    ) -> None:
+        """modules: those that are put into every guest. files: what else is (path in the guest -> file)."""
         self.store = store or Store()
         self.settings = settings
         self._modules = modules
+        self._files = dict(files or {})
         self._source: KernelSource | None = None
         self._specs: dict[tuple[str, str], KernelSpec] = {}
         self._kernels: dict[str, Kernel] = {}
@@ -242,7 +251,7 @@ class Lab:
         kernel, production = self.kernel(board, variant), self.kernel(board, variant.production)
         paths: dict[str, str] = {}
         files: dict[str, Path] = {}
-        contents: dict[str, Path] = {}
+        contents = dict(self._files)
         for module in self._modules:
             built = {module.name: module.file} if module.file else self._built(module, production)
             files[module.name] = built[module.name]
