@@ -92,7 +92,12 @@ _FTRACE = {
         "FTRACE_MCOUNT_RECORD", "FTRACE_MCOUNT_USE_CC", "FTRACE_MCOUNT_USE_RECORDMCOUNT",
         "FTRACE_MCOUNT_USE_PATCHABLE_FUNCTION_ENTRY", "BUILDTIME_MCOUNT_SORT", "DYNAMIC_FTRACE_WITH_REGS",
         "DYNAMIC_FTRACE_WITH_ARGS", "DYNAMIC_FTRACE_WITH_DIRECT_CALLS", "HAVE_FUNCTION_GRAPH_TRACER",
-        "HAVE_FUNCTION_GRAPH_FREGS",
+        "HAVE_FUNCTION_GRAPH_FREGS", "DYNAMIC_FTRACE_WITH_CALL_OPS", "HAVE_DYNAMIC_FTRACE_WITH_CALL_OPS",
+        "HAVE_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+    ),
+    **_because(
+        "arch/arm64/Kconfig: what DYNAMIC_FTRACE_WITH_CALL_OPS needs of the code", "FUNCTION_ALIGNMENT",
+        "FUNCTION_ALIGNMENT_8B",
     ),
 }  # fmt: skip
 _KPROBES = {
@@ -124,7 +129,7 @@ FEATURES = {
             name="slub",
             symbols=("SLUB_DEBUG",),
             follows=_STACKS,
-            violation=("slub", "Right Redzone overwritten"),
+            violation=("slub", "Right Redzone overwritten|Object corrupt"),  # the latter in Linux 6.12.y
             is_detector=True,
             is_isolable=True,
         ),
