@@ -121,7 +121,8 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
         shutil.copy(module, folder / "modules")
     for name in arch.device_trees:
         (folder / "dtb").mkdir(exist_ok=True)
-        shutil.copy(boot / "dts" / name, folder / "dtb" / name)
+        # Since Linux 6.5, arm has them in a folder per vendor.
+        shutil.copy(next((boot / "dts").rglob(name)), folder / "dtb" / name)
     keep_build_tree(output, folder / "build", arch)
 
 
