@@ -34,4 +34,8 @@ def _row(name: str, before: Member | None, after: Member | None) -> dict[str, An
 
 
 def _place(member: Member | None) -> list[int] | None:
-    return [member.offset, member.size] if member else None
+    """Offset and size; of a bit field, of the bytes that it has a part of."""
+    if member is None or member.bits is None:
+        return [member.offset, member.size] if member else None
+    first, count = member.bits
+    return [first // 8, (first + count + 7) // 8 - first // 8]

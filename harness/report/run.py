@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
-from harness.report.schema import load
+from harness.report.schema import filled, load, named
 
 MATRIX = "matrix.json"
 
@@ -21,14 +21,15 @@ class Cell:
     row: dict[str, Any]
     path: Path
 
+    @property
+    def has_evidence(self) -> bool:
+        return (self.path / "evidence.json").is_file()
+
     @cached_property
     def evidence(self) -> dict[str, Any]:
-        """What evidence.json says, empty where there is none. Raises ModcompatError when it is something else."""
-        file = self.path / "evidence.json"
-        if not file.is_file():
-            return {}
-        evidence: dict[str, Any] = load(file, "evidence")["evidence"]
-        return evidence
+        """What evidence.json says, with empty values for what it leaves out. Raises ModcompatError."""
+        known = load(self.path / "evidence.json", "evidence")["evidence"] if self.has_evidence else {}
+        return filled(known, named("evidence")["$defs"]["evidence"])
 
     @cached_property
     def log(self) -> bytes:
@@ -44,13 +45,14 @@ class Cell:
     @property
     def reports(self) -> list[dict[str, Any]]:
         """What the kernel reported, in the order of the log."""
-        found = [report for reports in self.evidence.get("reports", {}).values() for report in reports]
+        found = [report for reports in self.evidence["reports"].values() for report in reports]
         return sorted(found, key=lambda report: int(report["start"]))
 
     @property
     def prediction(self) -> dict[str, Any] | None:
-        """What was said of it before it ran."""
-        return self.row.get("prediction") or self.evidence.get("prediction")
+        """What was said of it before it ran: verdict, reason, and whether it agrees with what came."""
+        said = self.row["prediction"] or self.evidence["prediction"]
+        return {"agrees": said["verdict"] == self.verdict} | said if said else None
 
     @property
     def verdict(self) -> Word:
@@ -59,7 +61,7 @@ class Cell:
     @property
     def is_expected(self) -> bool:
         """Whether the verdict is no news: CLEAN where nothing else was measured, or what was."""
-        return self.row["verdict"] in (self.row.get("expected") or [Word.CLEAN])
+        return self.verdict in (self.row["expected"] or [Word.CLEAN])
 
     @property
     def place(self) -> str:
@@ -93,7 +95,9 @@ def read_run(path: Path) -> Run:
     for row in facts["cells"]:
         if ".." in row["folder"].split("/"):
             raise ModcompatError(f"{file} is not the {MATRIX} of a run: {row['folder']!r} leads out of it")
-    return Run(folder, facts, [Cell(row, folder / row["folder"]) for row in facts["cells"]])
+    schema = named("matrix")
+    rows = [filled(row, schema["$defs"]["cell"]) for row in facts["cells"]]
+    return Run(folder, filled(facts, schema), [Cell(row, folder / row["folder"]) for row in rows])
 
 
 def totals(cells: Iterable[Cell]) -> list[tuple[Word, int]]:

@@ -47,6 +47,11 @@ def named(schema: str) -> dict[str, Any]:
     return facts
 
 
+def filled(facts: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The facts with an empty value for every property of the schema that they leave out."""
+    return {name: _empty(rule) for name, rule in schema["properties"].items()} | facts
+
+
 def problems(value: Any, root: dict[str, Any]) -> Iterator[str]:
     """What of a value does not fit a schema, a line each, with the place as in `cells[3].verdict`."""
     yield from _problems(value, root, root, "")
@@ -83,6 +88,11 @@ def _problems(value: Any, schema: dict[str, Any], root: dict[str, Any], place: s
         if "items" in schema:
             for number, inner in enumerate(value):
                 yield from _problems(inner, schema["items"], root, f"{place}[{number}]")
+
+
+def _empty(rule: dict[str, Any]) -> Any:
+    kind = rule.get("type", "null")
+    return {"array": [], "object": {}, "string": "", "boolean": False}.get(kind) if isinstance(kind, str) else None
 
 
 def _is(value: Any, kind: str) -> bool:
