@@ -23,6 +23,7 @@ from harness.modules import VendorModule, shipped, users_module
 from harness.paths import PROJECT
 from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Selection, choose_boards, narrow
 from harness.report.artefacts import new_run_folder, write_matrix
+from harness.report.formats import write_reports
 from harness.report.table import render
 from harness.variants import Preemption
 
@@ -245,7 +246,9 @@ class _Matrix:
         terminalreporter.write_line("")
         width = shutil.get_terminal_size((160, 40)).columns
         terminalreporter.write(render(rows, width=width, colours=bool(terminalreporter.hasmarkup)))
+        page, *_ = write_reports(path.parent)
         terminalreporter.write_line(f"matrix: {path}")
+        terminalreporter.write_line(f"report: {page}")
 
 
 def _command(config: pytest.Config) -> str:

@@ -6,7 +6,6 @@ and the page's Content-Security-Policy allows its own style sheet, by its hash, 
 
 import base64
 import hashlib
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -61,8 +60,8 @@ def html(run: Run) -> str:
 def _boards(cells: list[Cell]) -> list[dict[str, Any]]:
     """The matrix: for each board its kernels, modules, and the cell of each pair that there is."""
     boards = []
-    for place, group in groupby(sorted(cells, key=lambda cell: cell.place), key=lambda cell: cell.place):
-        here = list(group)
+    for place in dict.fromkeys(cell.place for cell in cells):
+        here = [cell for cell in cells if cell.place == place]
         pairs = {(cell.row["module"], cell.row["variant"]): cell for cell in here}
         boards.append(
             {

@@ -11,10 +11,10 @@ from typing import Any
 from harness.report.visible import one_line
 
 # Measures of the drawing, in its own units (pixels where it is shown at full size).
-WIDTH, EDGE, COLUMN = 500, 46, 160  # of all, of the offsets on both sides, of a column of boxes
+WIDTH, EDGE, COLUMN = 452, 44, 142  # of all, of the offsets on both sides, of a column of boxes
 _TOP, _LEAST, _MOST, _FOLDED = 34.0, 20.0, 130.0, 34.0  # heights: of the headings, of boxes
 _SCALE = ((64, 4.0), (256, 2.5), (1 << 32, 1.5))  # units a byte for structures up to so many bytes
-_LETTERS = 22  # that fit into a box
+_LETTERS, _MARK = 18, 5  # that fit into a box; that a mark at its end takes away
 _KEPT = 10  # changed members drawn by themselves, beside those that are asked about
 _LEFT, _RIGHT = 0, 1
 
@@ -191,7 +191,8 @@ def _box(part: _Part, side: int, top: float, scale: float) -> Box:
     told += "" if part.folded else f"{part.types[0]}, offset 0x{span[0]:x}, {span[1] - span[0]} bytes"
     size = span[1] - span[0]
     height = _FOLDED if part.folded else min(max(size * scale, _LEAST), _MOST)
-    short = label if len(label) <= _LETTERS else f"{label[: _LETTERS - 1]}…"
+    room = _LETTERS if part.kind in ("same", "moved") else _LETTERS - _MARK
+    short = label if len(label) <= room else f"{label[: room - 1]}…"
     return Box(one_line(short), one_line(told), part.kind, part.focus, part.folded, span[0], size, top, height)
 
 
