@@ -11,7 +11,7 @@ from harness.report.run import read_run
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default=None, help="Only this one, to -o.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, metavar="FILE", help="Where to [stdout].")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="Where to [stdout].")
 def report(*, run: Path, form: str | None, output: Path | None) -> None:
     """Make the reports of RUN again, a run folder or its matrix.json, from what is in the folder.
 
@@ -29,4 +29,4 @@ def report(*, run: Path, form: str | None, output: Path | None) -> None:
     if output and str(output) != "-":
         click.echo(write(output, text))
     else:
-        click.get_text_stream("stdout", encoding="utf-8").write(text)
+        click.echo(text, nl=False)

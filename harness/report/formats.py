@@ -27,7 +27,7 @@ class Format:
     file: str = ""
 
 
-FORMATS = {
+FORMATS: dict[str, Format] = {
     "html": Format(html, "report.html"),
     "junit": Format(junit, "junit.xml"),
     "ktap": Format(ktap, "results.ktap"),

@@ -21,8 +21,7 @@ def markdown(run: Run) -> str:
     lines = [
         "### Modules on debug kernels",
         "",
-        f"{len(shown)} cells: {counts or 'none'}; {verdict}. "
-        f"Linux {inline(run.facts['kernel'])}, {inline(run.facts['date'])}.",
+        f"{len(shown)} cells: {counts or 'none'}; {verdict}. {_about(run)}",
     ]
     if news:
         lines += ["", "| module | kernel | board | verdict | reason |", "|---|---|---|---|---|"]
@@ -41,6 +40,10 @@ def inline(text: str) -> str:
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _LINKING.sub("\\1\u200b", _SPECIAL.sub(r"\\\1", text))
+
+
+def _about(run: Run) -> str:
+    return f"Linux {inline(run.facts['kernel'])}, {inline(run.facts['date'])}."
 
 
 def _row(cell: Cell) -> str:

@@ -149,9 +149,7 @@ def _kept(parts: list[_Part]) -> list[tuple[_Part, bool]]:
     """Each part, and whether it is drawn by itself: what is asked about, and the largest changes before it."""
     asked = [number for number, part in enumerate(parts) if part.focus]
     end = asked[-1] if asked else len(parts)
-    changed = [
-        number for number, part in enumerate(parts) if number < end and part.kind in ("came", "went", "resized")
-    ]
+    changed = [number for number, part in enumerate(parts) if number < end and part.kind in ("came", "went", "resized")]
     changed.sort(key=lambda number: -abs(parts[number].size(_RIGHT) - parts[number].size(_LEFT)))
     alone = {*asked, *changed[:_KEPT]}
     return [(part, number in alone or len(parts) <= _KEPT) for number, part in enumerate(parts)]

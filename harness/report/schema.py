@@ -58,36 +58,38 @@ def problems(value: Any, root: dict[str, Any]) -> Iterator[str]:
 
 
 def _problems(value: Any, schema: dict[str, Any], root: dict[str, Any], place: str) -> Iterator[str]:
-    at = place or "the file"
     if "$ref" in schema:
         yield from _problems(value, root["$defs"][schema["$ref"].rpartition("/")[2]], root, place)
+    if wrong := _wrong(value, schema):
+        yield f"{place or 'the file'} is {_shown(value)}, {wrong}"
+    elif isinstance(value, dict):
+        yield from (f"{place or 'the file'} has no {name}" for name in schema.get("required", []) if name not in value)
+        for name, inner in value.items():
+            if rule := schema.get("properties", {}).get(name, schema.get("additionalProperties")):
+                yield from _problems(inner, rule, root, f"{place}.{name}" if place else name)
+    elif isinstance(value, list) and "items" in schema:
+        for number, inner in enumerate(value):
+            yield from _problems(inner, schema["items"], root, f"{place}[{number}]")
+
+
+def _wrong(value: Any, schema: dict[str, Any]) -> str:
+    """What is wrong with a value by itself, whatever is in it; "" for nothing."""
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
-    if kinds and not any(_is(value, kind) for kind in kinds):
-        yield f"{at} is {_shown(value)}, not {' or '.join(kinds)}"
-        return
-    if "const" in schema and (value != schema["const"] or isinstance(value, bool)):
-        yield f"{at} is {_shown(value)}, not {schema['const']}"
-    if "enum" in schema and value not in schema["enum"]:
-        yield f"{at} is {_shown(value)}, not one of {', '.join(schema['enum'])}"
-    if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
-        yield f"{at} is {_shown(value)}, which does not match {schema['pattern']}"
-    if _is(value, "number") and not schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf):
-        yield f"{at} is {_shown(value)}, which is out of range"
-    if isinstance(value, dict):
-        known = schema.get("properties", {})
-        for name in schema.get("required", []):
-            if name not in value:
-                yield f"{at} has no {name}"
-        for name, inner in value.items():
-            if rule := known.get(name, schema.get("additionalProperties")):
-                yield from _problems(inner, rule, root, f"{place}.{name}" if place else name)
-    if isinstance(value, list):
-        if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
-            yield f"{at} has {len(value)} items"
-        if "items" in schema:
-            for number, inner in enumerate(value):
-                yield from _problems(inner, schema["items"], root, f"{place}[{number}]")
+    rules = (
+        (not kinds or any(_is(value, kind) for kind in kinds), f"not {' or '.join(kinds)}"),
+        ("const" not in schema or json.dumps(value) == json.dumps(schema["const"]), f"not {schema.get('const')}"),
+        ("enum" not in schema or value in schema["enum"], f"not one of {', '.join(schema.get('enum', []))}"),
+        (not isinstance(value, str) or re.search(schema.get("pattern", ""), value), "which is no such text"),
+        (not _is(value, "number") or _within(value, schema, "imum"), "which is out of range"),
+        (not isinstance(value, list) or _within(len(value), schema, "Items"), "which has another length"),
+    )
+    return next((words for holds, words in rules if not holds), "")
+
+
+def _within(number: float, schema: dict[str, Any], what: str) -> bool:
+    """what: "imum" or "Items", the ends of the keywords."""
+    return bool(schema.get(f"min{what}", -math.inf) <= number <= schema.get(f"max{what}", math.inf))
 
 
 def _empty(rule: dict[str, Any]) -> Any:
