@@ -5,6 +5,7 @@ and the page's Content-Security-Policy allows its own style sheet, by its hash, 
 """
 
 import base64
+import functools
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from harness.report import picture
 from harness.report.excerpt import excerpt
 from harness.report.run import Cell, Run, totals
 from harness.report.visible import visible
+from harness.report.words import again
 
 _STYLE = Path(__file__).with_name("report.css")
 _SIGNS = {
@@ -38,24 +40,34 @@ _MEANINGS = {
 def html(run: Run) -> str:
     """The page of a run."""
     style = _STYLE.read_text()
+    numbers = {cell.row["id"]: f"cell-{number}" for number, cell in enumerate(run.shown, 1)}
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            cells=run.shown,
+            numbers=numbers,
+            boards=_boards(run.shown),
+            totals=totals(run.shown),
+            signs=_SIGNS,
+            meanings=_MEANINGS,
+            style=Markup(style),
+            hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        )
+    )
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """StrictUndefined: a name that the template misspells is an error, not an empty place."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness", "report"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     environment.filters |= {"address": _address, "draw": picture.draw}
-    environment.globals |= {"excerpt": excerpt, "sheet": picture}
-    numbers = {cell.row["id"]: f"cell-{number}" for number, cell in enumerate(run.shown, 1)}
-    return environment.get_template("report.html.j2").render(
-        run=run,
-        cells=run.shown,
-        numbers=numbers,
-        boards=_boards(run.shown),
-        totals=totals(run.shown),
-        signs=_SIGNS,
-        meanings=_MEANINGS,
-        style=Markup(style),
-        hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-    )
+    environment.globals |= {"excerpt": excerpt, "again": again, "sheet": picture}
+    return environment
 
 
 def _boards(cells: list[Cell]) -> list[dict[str, Any]]:

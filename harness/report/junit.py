@@ -18,7 +18,9 @@ def junit(run: Run) -> str:
     top = ET.Element("testsuites", name="modcompat")
     for place, group in groupby(sorted(run.cells, key=_suite), key=_suite):
         cells = list(group)
-        suite = ET.SubElement(top, "testsuite", name=place, hostname=place, timestamp=f"{run.facts['date']}T00:00:00")
+        suite = ET.SubElement(
+            top, "testsuite", name=place, hostname=place, timestamp=one_line(f"{run.facts['date']}T00:00:00")
+        )
         _properties(suite, {"kernel": run.facts["kernel"], "date": run.facts["date"], "command": run.facts["command"]})
         for cell in cells:
             _case(suite, cell, run.facts["command"])
