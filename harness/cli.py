@@ -5,10 +5,12 @@ import sys
 import click
 
 from harness.commands.cache import cache
+from harness.commands.diff import diff
 from harness.commands.doctor import doctor
 from harness.commands.isolate import isolate
 from harness.commands.layout import layout
 from harness.commands.matrix import matrix, record
+from harness.commands.report import report
 from harness.commands.scan import scan
 from harness.errors import ModcompatError
 
@@ -35,7 +37,7 @@ def main() -> None:
     """
 
 
-for command in (doctor, scan, matrix, record, layout, isolate, cache):
+for command in (doctor, scan, matrix, record, report, diff, layout, isolate, cache):
     main.add_command(command)
 
 
