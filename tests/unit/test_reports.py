@@ -293,6 +293,14 @@ def test_a_run_without_cells_has_reports_too(tmp_path: Path) -> None:
     assert parse_ktap(ktap(run)) == []
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_of_two_controls_the_broken_one_is_shown(tmp_path: Path, number: int) -> None:
+    run = changed_run(tmp_path / "run", verdict="INVALID", id="x")
+    twin = Cell(golden().cells[0].row, tmp_path)
+    cells = [run.cells[0], twin] if number else [twin, run.cells[0]]
+    assert [cell.verdict for cell in Run(tmp_path, run.facts, cells).shown] == [Word.INVALID]
+
+
 def test_production_is_shown_once() -> None:
     run = golden()
     assert len(run.shown) == len(run.cells) - 1, "it is the control of two features"
