@@ -246,9 +246,12 @@ class _Matrix:
         terminalreporter.write_line("")
         width = shutil.get_terminal_size((160, 40)).columns
         terminalreporter.write(render(rows, width=width, colours=bool(terminalreporter.hasmarkup)))
-        page, *_ = write_reports(path.parent)
         terminalreporter.write_line(f"matrix: {path}")
-        terminalreporter.write_line(f"report: {page}")
+        try:
+            page, *_ = write_reports(path.parent)
+            terminalreporter.write_line(f"report: {page}")
+        except ModcompatError as error:
+            terminalreporter.write_line(f"no report: {error}")
 
 
 def _command(config: pytest.Config) -> str:

@@ -79,8 +79,12 @@ class Run:
 
     @property
     def shown(self) -> list[Cell]:
-        """Each module on each kernel once: production is the control of several features."""
-        seen = {(cell.place, cell.row["variant"], cell.row["module"]): cell for cell in self.cells}
+        """Each module on each kernel once: production is the control of several features. What broke is kept."""
+        seen: dict[tuple[str, ...], Cell] = {}
+        for cell in self.cells:
+            key = (cell.place, cell.row["variant"], cell.row["module"])
+            if key not in seen or seen[key].verdict is Word.CLEAN:
+                seen[key] = cell
         return list(seen.values())
 
 
