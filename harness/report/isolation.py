@@ -12,6 +12,7 @@ from harness.isolation.selftests import PLACES
 from harness.paths import PROJECT
 
 PAGE = PROJECT / "docs/isolation.md"
+_BUILDS = {"rebuilt": "rebuilt", "production": "built for production"}
 _BEGIN, _END = "<!-- made of tests/isolation/{name}.json; do not edit -->", "<!-- end of {name} -->"
 
 
@@ -37,7 +38,9 @@ def bugs_section(measured: Mapping[str, Any]) -> str:
         reason = known[row["bug"]].given_up.get(where)
         return f"no ({reasons.index(reason) + 1})" if reason else "NO"
 
-    return _rendered("isolation_bugs.md.j2", measured=measured, isolated=ISOLATED, shown=shown, reasons=reasons)
+    return _rendered(
+        "isolation_bugs.md.j2", measured=measured, isolated=ISOLATED, shown=shown, reasons=reasons, builds=_BUILDS
+    )
 
 
 def selftests_section(measured: Mapping[str, Any]) -> str:
@@ -66,8 +69,13 @@ def _rendered(template: str, **facts: object) -> str:
         loader=jinja2.PackageLoader("harness", "report"), undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, autoescape=False,
     )  # fmt: skip
-    environment.filters["cell"] = _cell
+    environment.filters |= {"cell": _cell, "brief": _brief}
     return environment.get_template(template).render(**facts)
+
+
+def _brief(words: str) -> str:
+    """The kernel's words for a bug, without where and in what state it was."""
+    return re.sub(r" on CPU#N.*| - CPU#N.*| \(Tainted[^)]*\)| ADDRESS$", "", words)
 
 
 def _cell(text: str) -> str:
