@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -25,19 +26,22 @@ from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine, qemu_version
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
+from harness.kernel import needs, users_config
 from harness.kernel.build import Kernel, build_kernel, find_kernel
 from harness.kernel.config import KernelSpec, distinct
-from harness.kernel.isolation import kernel_spec
+from harness.kernel.isolation import kernel_spec, patched
 from harness.kernel.modules import build_modules
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is_known
+from harness.kernel.users_config import UsersConfig
 from harness.layouts import explain_breakage, layout_difference
-from harness.modules import VendorModule
+from harness.modules import VendorModule, in_order
 from harness.plan import Cell, Flavour
 from harness.progress import say
-from harness.proof import InUse, Proof, missing_in, proof_files, prove_absent, prove_live, settings_in
+from harness.proof import PROC, InUse, Proof, missing_in, proof_files, prove_absent, prove_live, settings_in
 from harness.store import Store
-from harness.variants import Variant
+from harness.variants import PRODUCTION, Variant
 
+_USERS_MEMORY = 512  # MiB for a kernel of the user's, which may be large
 _KEPT = 120  # snapshots in the cache, 15 to 50 MB each
 _RUNNING = 4  # guests that are kept running, 150 to 250 MB each
 _IN_USE = 3600.0  # seconds in which another run may still want what it has just looked up
@@ -47,7 +51,8 @@ _IN_USE = 3600.0  # seconds in which another run may still want what it has just
 class Settings:
     """What a run may choose. source: as `--kernel-source` takes it. accelerator: auto, tcg or kvm.
 
-    versions: every kernel has MODVERSIONS.
+    versions: every kernel has MODVERSIONS. configs: architecture -> production configuration of the user's, in place
+    of ours. patches: for the source, before anything else. memory: MiB of a guest, 0 for the board's.
     """
 
     source: str = DEFAULT_PACKAGE
@@ -55,6 +60,9 @@ class Settings:
     accelerator: str = "auto"
     shared_uart: bool = False
     versions: bool = False
+    configs: Mapping[str, UsersConfig] = field(default_factory=dict)
+    patches: tuple[Path, ...] = ()
+    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,8 +88,11 @@ class _Place:
     snapshot: Snapshot
     folder: Path
     config: dict[str, str]  # the running kernel's
+    config_from: str  # where it was read
     paths: dict[str, str]  # module name -> path in the guest
     files: dict[str, Path]  # module name -> file on the host
+    before: dict[str, tuple[str, ...]]  # module name -> paths of what is loaded before it
+    weak: tuple[str, ...]  # what makes the evidence weaker than usual
 
 
 class Lab:
@@ -173,7 +184,7 @@ class Lab:
     def _control(self, cell: Cell) -> CellResult:
         """The module on production: run once, whatever feature it is the control of."""
         place = self._place(cell.board, cell.variant)
-        proof = prove_absent(place.config, cell.feature)
+        proof = prove_absent(place.config, cell.feature, where=place.config_from, partly=cell.own_config)
         if proof.obstacle:
             return self._without_run(cell, proof.obstacle)
         key = (cell.board.id, cell.variant.name, cell.module.name)
@@ -186,8 +197,11 @@ class Lab:
         file = place.files[cell.module.name]
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
         parameters = cell.module.parameters or (exercise.parameters if exercise else "")
-        subject = Subject(read_module(file), place.paths[cell.module.name], parameters, exercise)
+        subject = Subject(
+            read_module(file), place.paths[cell.module.name], parameters, exercise, place.before[cell.module.name]
+        )
         evidence = run_cell(place.guest, subject, use, title=cell.id, feature_proof=proof.text)
+        evidence.weak += place.weak
         guest = place.guest
         log = guest.console.read(guest.log_start)
         evidence.qmp_events = [str(event) for event in guest.qemu.events() if event["event"] != "JOB_STATUS_CHANGE"]
@@ -214,10 +228,13 @@ class Lab:
     def _spec(self, board: Board, variant: Variant) -> KernelSpec:
         """The kernel of a variant: production itself where the feature changes nothing."""
         if self._source is None:
-            self._source = find_source(self.settings.source, self.store)
+            self._source = patched(find_source(self.settings.source, self.store), self.settings.patches, self.store)
         key = (board.arch.name, variant.name)
         if key not in self._specs:
-            spec = kernel_spec(board.arch, self._source, variant, self.store, versions=self.settings.versions)
+            spec = kernel_spec(
+                board.arch, self._source, variant, self.store,
+                versions=self.settings.versions, users=self.settings.configs.get(board.arch.name),
+            )  # fmt: skip
             self._specs[key] = distinct(spec, self.store)
         return self._specs[key]
 
@@ -243,16 +260,20 @@ class Lab:
         paths: dict[str, str] = {}
         files: dict[str, Path] = {}
         contents: dict[str, Path] = {}
-        for module in self._modules:
+        modules = [module for module in self._modules if module.is_for(board.arch)]
+        for module in modules:
             built = {module.name: module.file} if module.file else self._built(module, production)
             files[module.name] = built[module.name]
             paths[module.name] = f"modules/{module.name}.ko"
             contents |= {f"modules/{name}.ko": file for name, file in built.items()}
+            contents |= {f"lib/firmware/{name}": file for name, file in module.firmware}
+        before, needed = in_order(modules, files, kernel.own_modules)
+        contents |= needed
         if variant.feature and not missing_in(kernel.config, variant.feature):
             contents |= proof_files(variant.feature, kernel, self.store)
         contents |= {f"tools/{name}": file for name, file in build_tools(board.arch, self.store).items()}
         machine = Machine(
-            board=replace(board, channel=Channel.SHARED) if self.settings.shared_uart else board,
+            board=self._fitted(board, kernel),
             kernel=kernel.image,
             initramfs=build_initramfs(board.arch, contents, self.store),
             device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
@@ -269,7 +290,7 @@ class Lab:
         guest.symbols = read_symbols(kernel.symbols)
         try:
             guest.make_pristine()
-            config = settings_in(guest)
+            told = settings_in(guest)
         except GuestFailure as failure:
             guest.close()
             raise ModcompatError(
@@ -277,7 +298,30 @@ class Lab:
                 details=failure.console_tail,
                 next_step="a slow machine wants --timeout-scale; by hand: " + machine.by_hand(),
             ) from failure
-        return _Place(guest, machine, snapshot, folder, config, paths, files)
+        config, where = (told, PROC) if told else (kernel.config, "the .config of its build")
+        weak = self._weaknesses(board)
+        return _Place(guest, machine, snapshot, folder, config, where, paths, files, before, weak)
+
+    def _fitted(self, board: Board, kernel: Kernel) -> Board:
+        """The board as this kernel can use it. Raises ModcompatError where it cannot."""
+        users = self.settings.configs.get(board.arch.name)
+        if missing := needs.missing_for(kernel.config, board):
+            raise ModcompatError(
+                f"the configuration lacks what {board.id} needs", details=needs.listed(missing),
+                next_step="set it in the configuration, or choose another board with --board",
+            )  # fmt: skip
+        memory = self.settings.memory or (max(board.memory, _USERS_MEMORY) if users else board.memory)
+        shared = self.settings.shared_uart or needs.lacks_channel(kernel.config, board)
+        return replace(board, memory=memory, channel=Channel.SHARED if shared else board.channel)
+
+    def _weaknesses(self, board: Board) -> tuple[str, ...]:
+        users = self.settings.configs.get(board.arch.name)
+        if not users or not users.may_add:
+            return ()
+        added = users_config.added(users, self._spec(board, PRODUCTION).source, self.store)
+        if not added:
+            return ()
+        return (f"{', '.join(added)}: not as in {users.path.name}, for the harness to work; the ABI may differ by it",)
 
     def _accelerator(self, machine: Machine) -> str:
         """What runs the guest: KVM for x86_64 where it was asked for, or where a boot proves that it works."""
@@ -316,7 +360,7 @@ class Lab:
         key = (cell.board.id, cell.variant.name)
         if key not in self._proofs:
             try:
-                self._proofs[key] = prove_live(place.guest, place.config, cell.feature)
+                self._proofs[key] = prove_live(place.guest, place.config, cell.feature, where=place.config_from)
             except GuestFailure as failure:
                 lost = f"the guest was lost while {cell.feature.name} was to be proven: {failure.headline}"
                 self._proofs[key] = Proof("", lost)

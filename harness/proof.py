@@ -22,6 +22,7 @@ from harness.paths import IMAGES
 from harness.store import Store
 
 FOLDER = "proof"  # in the guest
+PROC = "/proc/config.gz"
 _PATIENCE = 30.0  # seconds for a proof: kmemleak wants objects older than 5 seconds
 _LIVE = re.compile(r"^live (\S+) (ok|FAILED) ?(.*)$", re.MULTILINE)
 _SCRIPTS = ("live", "after")
@@ -54,28 +55,33 @@ def missing_in(config: dict[str, str], feature: Feature) -> list[str]:
 
 
 def settings_in(guest: Guest) -> dict[str, str]:
-    """The running kernel's own configuration."""
+    """The running kernel's own configuration, empty where it does not tell (IKCONFIG_PROC)."""
     return parse(guest.run("zcat /proc/config.gz").text)
 
 
-def prove_absent(config: dict[str, str], feature: Feature) -> Proof:
-    """That a feature is off in production, whose configuration this is."""
+def prove_absent(config: dict[str, str], feature: Feature, *, where: str = PROC, partly: bool = False) -> Proof:
+    """That a feature is off in production, whose configuration this is.
+
+    where: where the configuration was read. partly: a production of the user's may have a part of it on.
+    """
     off = missing_in(config, feature)
     on = [symbol for symbol in feature.symbols if symbol not in off]
     if not off:
         return Proof(f"{', '.join(on)} on in production as well")
     bases = [symbol for symbol in on if symbol in _always_on(feature)]
-    if set(on) - set(bases):
-        stray = ", ".join(sorted(set(on) - set(bases)))
+    stray = ", ".join(sorted(set(on) - set(bases)))
+    if stray and partly:
+        return Proof(f"{where}: {', '.join(off)} off, {stray} on in production as well")
+    if stray:
         return Proof("", f"the production kernel has {stray} switched on: nothing to compare {feature.name} with")
-    return Proof(f"/proc/config.gz: {', '.join(symbol for symbol in feature.symbols if symbol not in bases)} off")
+    return Proof(f"{where}: {', '.join(symbol for symbol in feature.symbols if symbol not in bases)} off")
 
 
-def prove_live(guest: Guest, config: dict[str, str], feature: Feature) -> Proof:
+def prove_live(guest: Guest, config: dict[str, str], feature: Feature, *, where: str = PROC) -> Proof:
     """Prove a feature, and each part of it, in a pristine guest that is thrown away. Raises GuestFailure."""
     off = missing_in(config, feature)
     if off:
-        return Proof("", f"{feature.name} is not live: /proc/config.gz has {', '.join(off)} off")
+        return Proof("", f"{feature.name} is not live: {where} has {', '.join(off)} off")
     seen = []
     for part in feature.proofs():
         guest.make_pristine()
@@ -83,7 +89,7 @@ def prove_live(guest: Guest, config: dict[str, str], feature: Feature) -> Proof:
         if proof.obstacle:
             return proof
         seen.append(proof.text)
-    return Proof(f"/proc/config.gz: {', '.join(feature.symbols)} on; {'; '.join(seen)}")
+    return Proof(f"{where}: {', '.join(feature.symbols)} on; {'; '.join(seen)}")
 
 
 class InUse:

@@ -65,6 +65,11 @@ class Kernel:
     def device_tree(self, name: str) -> Path:
         return self.folder / "dtb" / name
 
+    @property
+    def own_modules(self) -> dict[str, Path]:
+        """The modules that were built with the kernel, of a user's configuration: the kernel's name -> .ko."""
+        return {path.stem.replace("-", "_"): path for path in sorted((self.folder / "modules").glob("*.ko"))}
+
 
 def make_command(tree: Path, output: Path) -> list[str | Path]:
     return ["make", "-C", tree, f"O={output}", f"-j{_jobs()}"]
@@ -103,7 +108,7 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
     arch = spec.arch
     log = store.root / "logs" / f"{spec.label}.log"
     log.unlink(missing_ok=True)
-    targets = [arch.image, "modules", *(["dtbs"] if arch.device_trees else [])]
+    targets = [arch.image, "modules", *_device_trees(spec, str(config))]
     versions = build_kernel(spec.production, store).build_tree / "Module.symvers" if spec.takes_versions else None
     what = f"building the {spec.title}"
     output = make(spec, config, targets, folder=folder, log=log, what=what, steps=arch.steps, versions=versions)
@@ -112,8 +117,11 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
     shutil.copy(output / "System.map", folder / "System.map")
     shutil.copy(log, folder / "build.log")
     for name in arch.device_trees:
-        (folder / "dtb").mkdir(exist_ok=True)
-        shutil.copy(boot / "dts" / name, folder / "dtb" / name)
+        if (boot / "dts" / name).is_file():
+            (folder / "dtb").mkdir(exist_ok=True)
+            shutil.copy(boot / "dts" / name, folder / "dtb" / name)
+    if spec.users:
+        _keep_modules(output, folder / "modules", arch)
     keep_build_tree(output, folder / "build", arch)
 
 
@@ -155,6 +163,20 @@ def keep_build_tree(output: Path, kept: Path, arch: Architecture) -> None:
         if (output / name).exists():
             _copy(output / name, kept / name)
     shutil.rmtree(output)
+
+
+def _device_trees(spec: KernelSpec, config: str) -> list[str]:
+    """Make targets for the boards' device trees: of a user's configuration only what the boards want."""
+    if not spec.users or not spec.arch.device_trees:
+        return ["dtbs"] if spec.arch.device_trees else []
+    return list(spec.arch.device_trees) if parse(config).get("ARCH_VEXPRESS") == "y" else []
+
+
+def _keep_modules(output: Path, kept: Path, arch: Architecture) -> None:
+    """Keep the modules that were built with the kernel, without what only a debugger reads."""
+    for module in sorted(output.rglob("*.ko")):
+        kept.mkdir(exist_ok=True)
+        process.output([f"{arch.cross_compile}strip", "--strip-debug", "-o", kept / module.name, module])
 
 
 def _copy(source: Path, target: Path) -> None:
