@@ -5,7 +5,9 @@ import sys
 import click
 
 from harness.commands.cache import cache
+from harness.commands.check import check
 from harness.commands.doctor import doctor
+from harness.commands.init import init
 from harness.commands.isolate import isolate
 from harness.commands.layout import layout
 from harness.commands.matrix import matrix, record
@@ -35,7 +37,7 @@ def main() -> None:
     """
 
 
-for command in (doctor, scan, matrix, record, layout, isolate, cache):
+for command in (doctor, init, check, scan, matrix, record, layout, isolate, cache):
     main.add_command(command)
 
 

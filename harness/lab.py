@@ -65,6 +65,11 @@ class Settings:
     memory: int = 0
 
 
+def find_users_source(settings: Settings, store: Store) -> KernelSource:
+    """The source that a run's kernels are built from, the user's patches applied."""
+    return patched(find_source(settings.source, store), settings.patches, store)
+
+
 @dataclass(frozen=True)
 class CellResult:
     """A judged cell. log: the kernel log of the cell. machine: what the guest was started from."""
@@ -228,7 +233,7 @@ class Lab:
     def _spec(self, board: Board, variant: Variant) -> KernelSpec:
         """The kernel of a variant: production itself where the feature changes nothing."""
         if self._source is None:
-            self._source = patched(find_source(self.settings.source, self.store), self.settings.patches, self.store)
+            self._source = find_users_source(self.settings, self.store)
         key = (board.arch.name, variant.name)
         if key not in self._specs:
             spec = kernel_spec(

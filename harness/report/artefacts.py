@@ -1,6 +1,7 @@
 """The run folder: everything about each cell, as files."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -59,7 +60,7 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
     return row
 
 
-def write_matrix(rows: list[dict[str, Any]], run: Path) -> Path:
+def write_matrix(rows: list[dict[str, Any]], run: Path, assumptions: Sequence[str] = ()) -> Path:
     """Write matrix.json: when it ran, on which kernel and with which compilers, and the cells."""
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]
     facts = {
@@ -67,6 +68,7 @@ def write_matrix(rows: list[dict[str, Any]], run: Path) -> Path:
         "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
         "kernel": ", ".join(sorted({row["kernel"] for row in rows})),
         "compilers": {arch.name: toolchain(arch)["compiler"] for arch in arches},
+        "assumptions": list(assumptions),
         "cells": rows,
     }
     path = run / "matrix.json"
