@@ -94,7 +94,7 @@ _FTRACE = {
     **_TRACING,
     **_BOTH,
     **_because("kernel/trace/Kconfig: selected by FUNCTION_TRACER", "GENERIC_TRACER"),
-    **_because("kernel/trace/Kconfig: depends on !GENERIC_TRACER, whose tracers stand for it", "ENABLE_DEFAULT_TRACERS"),
+    **_because("kernel/trace/Kconfig: depends on !GENERIC_TRACER", "ENABLE_DEFAULT_TRACERS"),
     **_because(
         "kernel/trace/Kconfig: how DYNAMIC_FTRACE finds and patches the calls on this architecture",
         "FTRACE_MCOUNT_RECORD", "FTRACE_MCOUNT_USE_CC", "FTRACE_MCOUNT_USE_RECORDMCOUNT",
