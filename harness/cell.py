@@ -181,7 +181,10 @@ class _Run:
     def _exercise(self) -> None:
         exercise, evidence = self._subject.exercise, self.evidence
         if exercise:
-            bench = Bench(evidence.module, self._exercise_command, self._log, self._console, evidence.checks.append)
+            bench = Bench(
+                evidence.module, self._exercise_command, self._log, self._console, evidence.checks.append,
+                folder=exercise.path.parent,
+            )  # fmt: skip
             try:
                 exercise.run(bench)
             except AssertionError as error:

@@ -129,8 +129,9 @@ _SLOW = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 _KEYS = st.sampled_from(
     ["kernel", "config", "run", "module", "allow", "file", "source", "x86_64", "expires", "boards", "firmware", "x y"]
 )
+_TEXTS = st.text("ab*[\0 ~/é", max_size=8)
 _VALUES = st.recursive(
-    st.one_of(st.booleans(), st.integers(-9, 9), st.floats(allow_nan=False), st.text("ab*[\0 ~/é", max_size=8), st.dates()),
+    st.one_of(st.booleans(), st.integers(-9, 9), st.floats(allow_nan=False), _TEXTS, st.dates()),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_KEYS, inner, max_size=3)),
     max_leaves=8,
 )
