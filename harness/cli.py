@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from harness.commands.build import build
 from harness.commands.cache import cache
 from harness.commands.check import check
 from harness.commands.doctor import doctor
@@ -12,6 +13,7 @@ from harness.commands.isolate import isolate
 from harness.commands.layout import layout
 from harness.commands.matrix import matrix, record
 from harness.commands.scan import scan
+from harness.commands.shell import shell
 from harness.errors import ModcompatError
 
 
@@ -37,7 +39,7 @@ def main() -> None:
     """
 
 
-for command in (doctor, init, check, scan, matrix, record, layout, isolate, cache):
+for command in (doctor, init, check, shell, build, scan, matrix, record, layout, isolate, cache):
     main.add_command(command)
 
 

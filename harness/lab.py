@@ -24,6 +24,7 @@ from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, Timing, copy_state
 from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine, qemu_version
+from harness.guest.qmp import QmpLostError, QmpRefusedError
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
 from harness.kernel import needs, users_config
@@ -53,6 +54,7 @@ class Settings:
 
     versions: every kernel has MODVERSIONS. configs: architecture -> production configuration of the user's, in place
     of ours. patches: for the source, before anything else. memory: MiB of a guest, 0 for the board's.
+    core_dump: of each guest whose cell is not CLEAN.
     """
 
     source: str = DEFAULT_PACKAGE
@@ -63,6 +65,7 @@ class Settings:
     configs: Mapping[str, UsersConfig] = field(default_factory=dict)
     patches: tuple[Path, ...] = ()
     memory: int = 0
+    core_dump: bool = False
 
 
 def find_users_source(settings: Settings, store: Store) -> KernelSource:
@@ -72,7 +75,10 @@ def find_users_source(settings: Settings, store: Store) -> KernelSource:
 
 @dataclass(frozen=True)
 class CellResult:
-    """A judged cell. log: the kernel log of the cell. machine: what the guest was started from."""
+    """A judged cell. log: the kernel log of the cell. machine: what the guest was started from.
+
+    core: the guest's memory, a file to be taken away.
+    """
 
     cell: Cell
     verdict: Verdict
@@ -82,6 +88,21 @@ class CellResult:
     boot_log: Path | None = None
     machine: Machine | None = None
     module_file: Path | None = None
+    core: Path | None = None
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What a guest is started from. paths: module name -> path in the guest. files: the same on the host.
+
+    before: module name -> paths of what is loaded before it.
+    """
+
+    kernel: Kernel
+    machine: Machine
+    paths: dict[str, str]
+    files: dict[str, Path]
+    before: dict[str, tuple[str, ...]]
 
 
 @dataclass
@@ -210,12 +231,25 @@ class Lab:
         guest = place.guest
         log = guest.console.read(guest.log_start)
         evidence.qmp_events = [str(event) for event in guest.qemu.events() if event["event"] != "JOB_STATUS_CHANGE"]
+        verdict = judge(evidence)
+        core = None
+        if self.settings.core_dump and verdict.word is not Word.CLEAN:
+            core = self._dump(guest, place.folder / "core", evidence)
         if not guest.is_idle:
             guest.close()
         return CellResult(
-            cell, judge(evidence), evidence, self.kernel(cell.board, cell.variant).release,
-            log, place.snapshot.boot_log, place.machine, file,
+            cell, verdict, evidence, self.kernel(cell.board, cell.variant).release,
+            log, place.snapshot.boot_log, place.machine, file, core,
         )  # fmt: skip
+
+    @staticmethod
+    def _dump(guest: Guest, core: Path, evidence: Evidence) -> Path | None:
+        try:
+            guest.qemu.dump_memory(core)
+        except (QmpRefusedError, QmpLostError) as error:
+            evidence.weak.append(f"no core dump: {error}")
+            return None
+        return core
 
     def _without_run(self, cell: Cell, obstacle: str) -> CellResult:
         evidence = Evidence(module=cell.module.name, obstacles=[obstacle])
@@ -260,11 +294,12 @@ class Lab:
         place.guest.close()
         shutil.rmtree(place.folder)
 
-    def _furnish(self, board: Board, variant: Variant, folder: Path) -> _Place:
+    def equip(self, board: Board, variant: Variant, more: Mapping[str, Path] | None = None) -> "Equipment":
+        """What a guest is started from, with every module of the lab in it. more: path in the guest -> file."""
         kernel, production = self.kernel(board, variant), self.kernel(board, variant.production)
         paths: dict[str, str] = {}
         files: dict[str, Path] = {}
-        contents: dict[str, Path] = {}
+        contents: dict[str, Path] = dict(more or {})
         modules = [module for module in self._modules if module.is_for(board.arch)]
         for module in modules:
             built = {module.name: module.file} if module.file else self._built(module, production)
@@ -285,6 +320,11 @@ class Lab:
             boot=variant.feature.boot if variant.feature else "",
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
+        return Equipment(kernel, machine, paths, files, before)
+
+    def _furnish(self, board: Board, variant: Variant, folder: Path) -> _Place:
+        equipment = self.equip(board, variant)
+        kernel, machine = equipment.kernel, equipment.machine
         timing = self.settings.timing
         snapshot = find_snapshot(machine, self.store, timing)
         folder.mkdir(parents=True)
@@ -305,7 +345,9 @@ class Lab:
             ) from failure
         config, where = (told, PROC) if told else (kernel.config, "the .config of its build")
         weak = self._weaknesses(board)
-        return _Place(guest, machine, snapshot, folder, config, where, paths, files, before, weak)
+        return _Place(
+            guest, machine, snapshot, folder, config, where, equipment.paths, equipment.files, equipment.before, weak
+        )
 
     def _fitted(self, board: Board, kernel: Kernel) -> Board:
         """The board as this kernel can use it. Raises ModcompatError where it cannot."""

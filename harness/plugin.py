@@ -162,6 +162,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="kernel log and commands on one UART: weaker evidence, for kernels that have nothing else",
     )
+    group.addoption(
+        "--core-dump",
+        action="store_true",
+        help="keep the memory of each guest whose cell is not CLEAN, as a core file for crash(8): 128 MB each or more",
+    )
     group.addoption("--accelerator", default="auto", choices=["auto", "tcg", "kvm"],
                     help="auto takes KVM where a boot proves that it works (default: %(default)s)")  # fmt: skip
 
@@ -397,6 +402,7 @@ def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
         configs=_configs(config, manifest),
         patches=manifest.patches,
         memory=config.getoption("--guest-memory") or manifest.memory,
+        core_dump=config.getoption("--core-dump"),
     )
 
 

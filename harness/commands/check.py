@@ -42,6 +42,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--run-dir", type=_FILE, help="Folder for logs and evidence [runs/<time>].")
 @click.option("--shared-uart", is_flag=True, help="Kernel log and commands on one serial port.")
 @click.option("--timeout-scale", type=float, metavar="X", help="Multiplies every timeout.")
+@click.option("--core-dump", is_flag=True, help="Keep the memory of guests whose cell is not CLEAN, for crash(8).")
 @click.option("-n", "workers", default="0", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
 def check(
     *, modules: tuple[Path, ...], named: Path | None, flavours: tuple[str, ...], run_dir: Path | None, **given: Any
@@ -111,6 +112,7 @@ def _options(given: dict[str, Any], manifest: Manifest, facts: Iterable[ModuleFa
     flags = {
         "--allow-config-additions": given["allow_config_additions"],
         "--shared-uart": given["shared_uart"],
+        "--core-dump": given["core_dump"],
     }
     return [*command, *(option for option, value in flags.items() if value)]
 

@@ -62,6 +62,12 @@ class Kernel:
     def release(self) -> str:
         return (self.build_tree / "include/config/kernel.release").read_text().strip()
 
+    @property
+    def vmlinux(self) -> Path | None:
+        """For a debugger: kept of kernels on a user's configuration."""
+        file = self.folder / "vmlinux"
+        return file if file.is_file() else None
+
     def device_tree(self, name: str) -> Path:
         return self.folder / "dtb" / name
 
@@ -122,6 +128,7 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
             shutil.copy(boot / "dts" / name, folder / "dtb" / name)
     if spec.users:
         _keep_modules(output, folder / "modules", arch)
+        shutil.copy(output / "vmlinux", folder / "vmlinux")
     keep_build_tree(output, folder / "build", arch)
 
 

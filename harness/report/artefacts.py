@@ -1,6 +1,7 @@
 """The run folder: everything about each cell, as files."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -49,6 +50,8 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
         )
     if result.module_file:
         (folder / f"{result.cell.module.name}.ko").write_bytes(result.module_file.read_bytes())
+    if result.core:
+        shutil.move(result.core, folder / "core")
     row = matrix_row(result, str(folder.relative_to(run)))
     evidence = asdict(result.evidence)
     evidence["reports"] = {
