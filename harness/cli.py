@@ -36,6 +36,8 @@ def main() -> None:
     """Will a binary kernel module survive a debug kernel?
 
     The suite itself runs under pytest: `pytest -k spinlock`, `pytest --help` for its options.
+
+    Exit status: 0 all is well, 1 something was found, 2 the command could not do its work.
     """
 
 
