@@ -7,6 +7,7 @@ from pathlib import Path
 from harness.architectures import ARCHITECTURES, X86_64, Architecture
 from harness.errors import ModcompatError
 from harness.kernel import needs
+from harness.kernel.image import config_of, looks_like_image
 from harness.kernel.kconfig import all_no, differences, keep_config, parse, require, unmet, with_defaults
 from harness.kernel.source import KernelSource
 from harness.kernel.toolchain import toolchain
@@ -46,14 +47,17 @@ class UsersConfig:
 
 
 def read_config(path: Path, *, may_add: bool = False, tolerated: frozenset[str] = frozenset()) -> UsersConfig:
-    """A configuration file. Raises ModcompatError when it is none, or for no architecture that there is."""
+    """A configuration file, or the configuration in a kernel image.
+
+    Raises ModcompatError when it is none, or for no architecture that there is.
+    """
     path = path.expanduser().absolute()
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ModcompatError(f"{path} is too large for a kernel configuration", next_step=_NEXT)
-        text = path.read_bytes().decode(errors="backslashreplace")
+        with path.open("rb") as file:
+            content = file.read(_LARGEST)
     except OSError as error:
         raise ModcompatError(f"cannot read the configuration {path}: {error.strerror}", next_step=_NEXT) from None
+    text = config_of(path) if looks_like_image(content) else content.decode(errors="backslashreplace")
     settings = parse(text)
     if not settings:
         raise ModcompatError(f"{path} is not a kernel configuration: it sets no CONFIG_ symbol", next_step=_NEXT)
