@@ -19,7 +19,7 @@ from harness.detect.verdict import Verdict, Word, judge
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.guest.accelerator import Probe, boot_id, probe_firmware, probe_kernel
-from harness.guest.backtrace import read_symbols
+from harness.guest.backtrace import Symbols, read_symbols
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, Timing, copy_state
 from harness.guest.initramfs import build_initramfs
@@ -32,6 +32,7 @@ from harness.kernel.build import Kernel, build_kernel, find_kernel
 from harness.kernel.config import KernelSpec, distinct
 from harness.kernel.isolation import kernel_spec, patched
 from harness.kernel.modules import build_modules
+from harness.kernel.prebuilt import Prebuilt, kernel_of, spec_of
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is_known
 from harness.kernel.users_config import UsersConfig
 from harness.layouts import explain_breakage, layout_difference
@@ -54,7 +55,7 @@ class Settings:
 
     versions: every kernel has MODVERSIONS. configs: architecture -> production configuration of the user's, in place
     of ours. patches: for the source, before anything else. memory: MiB of a guest, 0 for the board's.
-    core_dump: of each guest whose cell is not CLEAN.
+    core_dump: of each guest whose cell is not CLEAN. prebuilt: kernels of the user's, by architecture and name.
     """
 
     source: str = DEFAULT_PACKAGE
@@ -66,6 +67,7 @@ class Settings:
     patches: tuple[Path, ...] = ()
     memory: int = 0
     core_dump: bool = False
+    prebuilt: Mapping[tuple[str, str], Prebuilt] = field(default_factory=dict)
 
 
 def find_users_source(settings: Settings, store: Store) -> KernelSource:
@@ -119,6 +121,7 @@ class _Place:
     files: dict[str, Path]  # module name -> file on the host
     before: dict[str, tuple[str, ...]]  # module name -> paths of what is loaded before it
     weak: tuple[str, ...]  # what makes the evidence weaker than usual
+    takes_modules: bool  # whether modules could be built for its kernel
 
 
 class Lab:
@@ -158,6 +161,8 @@ class Lab:
 
     def kernel(self, board: Board, variant: Variant) -> Kernel:
         """A kernel for a board, built when it is not cached."""
+        if prebuilt := self._prebuilt(board, variant):
+            return kernel_of(prebuilt, self.store)
         spec = self._spec(board, variant)
         if spec.label in self._unbuildable:
             raise self._unbuildable[spec.label]
@@ -171,6 +176,8 @@ class Lab:
 
     def is_ready(self, board: Board, variant: Variant) -> bool:
         """Whether a kernel can be had without building or fetching anything."""
+        if self._prebuilt(board, variant):
+            return True
         return self.has_source() and self.cached_kernel(board, variant) is not None
 
     def has_source(self) -> bool:
@@ -192,14 +199,14 @@ class Lab:
         proof = self._proof(place, cell)
         if proof.obstacle:
             return self._without_run(cell, proof.obstacle)
-        result = self._judge(cell, place, proof, InUse(cell.feature))
+        result = self._judge(cell, place, proof, InUse(cell.feature, modules=place.takes_modules))
         if self._spec(cell.board, cell.variant).variant.feature is None:
             why = cell.feature.always_on.get(cell.board.arch.name, "production has it on as well")
             result.evidence.explanation = [why]
             if result.verdict.word is Word.CLEAN:
                 reason = f"always on: nothing to break; {result.verdict.reason}"
                 return replace(result, verdict=replace(result.verdict, reason=reason))
-        elif result.verdict.word is not Word.CLEAN:
+        elif result.verdict.word is not Word.CLEAN and not self._prebuilt(cell.board, cell.variant):
             result.evidence.explanation = self._explanation(result)
         return result
 
@@ -264,8 +271,13 @@ class Lab:
         in_use = result.verdict.phase is Phase.EXERCISE
         return explain_breakage(self._differences[spec.label], touches, in_use=in_use)
 
+    def _prebuilt(self, board: Board, variant: Variant) -> Prebuilt | None:
+        return self.settings.prebuilt.get((board.arch.name, variant.name))
+
     def _spec(self, board: Board, variant: Variant) -> KernelSpec:
         """The kernel of a variant: production itself where the feature changes nothing."""
+        if prebuilt := self._prebuilt(board, variant):
+            return spec_of(prebuilt)
         if self._source is None:
             self._source = find_users_source(self.settings, self.store)
         key = (board.arch.name, variant.name)
@@ -313,7 +325,7 @@ class Lab:
             contents |= proof_files(variant.feature, kernel, self.store)
         contents |= {f"tools/{name}": file for name, file in build_tools(board.arch, self.store).items()}
         machine = Machine(
-            board=self._fitted(board, kernel),
+            board=self._fitted(board, kernel, self._prebuilt(board, variant)),
             kernel=kernel.image,
             initramfs=build_initramfs(board.arch, contents, self.store),
             device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
@@ -332,7 +344,7 @@ class Lab:
         guest = Guest(machine, folder=folder, console=folder / "console.log", state=state, timing=timing)
         guest.obstacle = snapshot.obstacle
         guest.is_fault = reports_fault
-        guest.symbols = read_symbols(kernel.symbols)
+        guest.symbols = read_symbols(kernel.symbols) if kernel.symbols.is_file() else Symbols((), 0)
         try:
             guest.make_pristine()
             told = settings_in(guest)
@@ -345,12 +357,20 @@ class Lab:
             ) from failure
         config, where = (told, PROC) if told else (kernel.config, "the .config of its build")
         weak = self._weaknesses(board)
+        if not kernel.takes_modules:
+            weak += ("the kernel came without its build tree: its features are not provoked",)
         return _Place(
-            guest, machine, snapshot, folder, config, where, equipment.paths, equipment.files, equipment.before, weak
-        )
+            guest, machine, snapshot, folder, config, where, equipment.paths, equipment.files, equipment.before, weak,
+            kernel.takes_modules,
+        )  # fmt: skip
 
-    def _fitted(self, board: Board, kernel: Kernel) -> Board:
+    def _fitted(self, board: Board, kernel: Kernel, prebuilt: Prebuilt | None) -> Board:
         """The board as this kernel can use it. Raises ModcompatError where it cannot."""
+        if prebuilt and (lacking := needs.missing(kernel.config, board.arch)):
+            raise ModcompatError(
+                f"{prebuilt.image} was built without what the harness needs", details=needs.listed(lacking),
+                next_step="switch these on in its configuration, and build it again",
+            )  # fmt: skip
         users = self.settings.configs.get(board.arch.name)
         if missing := needs.missing_for(kernel.config, board):
             raise ModcompatError(
@@ -358,12 +378,15 @@ class Lab:
                 next_step="set it in the configuration, or choose another board with --board",
             )  # fmt: skip
         memory = self.settings.memory or (max(board.memory, _USERS_MEMORY) if users else board.memory)
-        shared = self.settings.shared_uart or needs.lacks_channel(kernel.config, board)
+        shared = self.settings.shared_uart or bool(needs.lacks_channel(kernel.config, board))
+        if prebuilt:
+            shared |= prebuilt.shared_uart
+            board = replace(board, console=prebuilt.console or board.console)
         return replace(board, memory=memory, channel=Channel.SHARED if shared else board.channel)
 
     def _weaknesses(self, board: Board) -> tuple[str, ...]:
         users = self.settings.configs.get(board.arch.name)
-        if not users or not users.may_add:
+        if not users or not users.may_add or self._prebuilt(board, PRODUCTION):
             return ()
         added = users_config.added(users, self._spec(board, PRODUCTION).source, self.store)
         if not added:
@@ -407,7 +430,9 @@ class Lab:
         key = (cell.board.id, cell.variant.name)
         if key not in self._proofs:
             try:
-                self._proofs[key] = prove_live(place.guest, place.config, cell.feature, where=place.config_from)
+                self._proofs[key] = prove_live(
+                    place.guest, place.config, cell.feature, where=place.config_from, modules=place.takes_modules
+                )
             except GuestFailure as failure:
                 lost = f"the guest was lost while {cell.feature.name} was to be proven: {failure.headline}"
                 self._proofs[key] = Proof("", lost)

@@ -7,7 +7,7 @@ Everything has a default. Paths are relative to the manifest's folder. Mistakes 
 import difflib
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from functools import partial
@@ -20,11 +20,13 @@ from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import features_named
+from harness.kernel.prebuilt import Prebuilt, find_prebuilt
 from harness.kernel.users_config import read_config
 from harness.modules import VendorModule
 from harness.paths import HARNESS
 from harness.plan import Cell, Flavour, choose_boards
 from harness.toml_places import Place, key_lines, line_of
+from harness.variants import variant_named
 
 T = TypeVar("T")
 
@@ -78,6 +80,7 @@ class Manifest:
     shared_uart: bool = False
     memory: int = 0
     timeout_scale: float = 0.0
+    prebuilt: tuple[Prebuilt, ...] = ()
     modules: tuple[VendorModule, ...] = ()
     allowed: tuple[Allowance, ...] = field(default_factory=tuple)
 
@@ -120,6 +123,7 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
         shared_uart=run.flag("shared_uart"),
         memory=int(run.number("memory")),
         timeout_scale=run.number("timeout_scale"),
+        prebuilt=tuple(_prebuilt(entry) for entry in top.tables("prebuilt")),
         modules=tuple(module for entry in top.tables("module") for module in _modules(entry)),
         allowed=tuple(_allowance(entry, today or datetime.now().astimezone().date()) for entry in top.tables("allow")),
     )
@@ -142,6 +146,29 @@ def _configs(table: "_Table") -> tuple[Path, ...]:
             paths.append(path)
     table.close()
     return tuple(paths)
+
+
+def _prebuilt(table: "_Table") -> Prebuilt:
+    """A kernel of the user's in the place of one that would be built."""
+    image = table.file("image")
+    if image is None:
+        table.fail("image", "a prebuilt kernel needs its image")
+    variant = table.checked("kernel", lambda: variant_named(table.text("kernel") or "production"))
+    prebuilt = table.checked(
+        "image",
+        lambda: find_prebuilt(
+            replace(variant, bare=False),
+            image,
+            config=table.file("config"),
+            build_tree=table.folder("build_tree"),
+            symbols=table.file("system_map"),
+            device_tree=table.file("device_tree"),
+            console=table.text("console"),
+            shared_uart=table.flag("shared_uart"),
+        ),
+    )
+    table.close()
+    return prebuilt
 
 
 def _modules(table: "_Table") -> list[VendorModule]:
@@ -294,6 +321,13 @@ class _Table:
     def file(self, key: str) -> Path | None:
         text = self.text(key)
         return self._existing(key, text) if text else None
+
+    def folder(self, key: str) -> Path | None:
+        text = self.text(key)
+        path = self._absolute(key, text) if text else None
+        if path and not path.is_dir():
+            self.fail(key, f"there is no folder {path}")
+        return path
 
     def files(self, key: str) -> tuple[Path, ...]:
         """Paths and patterns; each has to stand for some file."""

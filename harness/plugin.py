@@ -29,7 +29,7 @@ from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Se
 from harness.report.artefacts import new_run_folder, write_matrix
 from harness.report.table import render
 from harness.store import Store
-from harness.variants import Preemption
+from harness.variants import PRODUCTION, Preemption
 
 _RUN = pytest.StashKey[Path]()
 _CELLS = pytest.StashKey[list[Cell]]()
@@ -403,6 +403,7 @@ def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
         patches=manifest.patches,
         memory=config.getoption("--guest-memory") or manifest.memory,
         core_dump=config.getoption("--core-dump"),
+        prebuilt={(kernel.config.arch.name, kernel.variant.name): kernel for kernel in manifest.prebuilt},
     )
 
 
@@ -418,6 +419,9 @@ def _configs(config: pytest.Config, manifest: Manifest) -> dict[str, UsersConfig
         if users.arch.name in configs:
             raise ModcompatError(f"two configurations are for {users.arch.name}: {path} is the second")
         configs[users.arch.name] = users
+    for kernel in manifest.prebuilt:
+        if kernel.variant == PRODUCTION:
+            configs.setdefault(kernel.config.arch.name, replace(kernel.config, may_add=may_add, tolerated=tolerated))
     return configs
 
 

@@ -41,7 +41,7 @@ def proof_files(feature: Feature, kernel: Kernel, store: Store) -> dict[str, Pat
     """What a guest needs for the proof of a feature: path in the guest -> file."""
     files = {f"{FOLDER}/{_SHARED.name}": _SHARED}
     for part in feature.proofs():
-        if (part.proof / "Kbuild").is_file():
+        if kernel.takes_modules and (part.proof / "Kbuild").is_file():
             built = build_modules(part.proof, kernel, store)
             files |= {f"{FOLDER}/{part.name}/{name}.ko": file for name, file in built.items()}
         scripts = [part.proof / name for name in _SCRIPTS if (part.proof / name).is_file()]
@@ -77,13 +77,21 @@ def prove_absent(config: dict[str, str], feature: Feature, *, where: str = PROC,
     return Proof(f"{where}: {', '.join(symbol for symbol in feature.symbols if symbol not in bases)} off")
 
 
-def prove_live(guest: Guest, config: dict[str, str], feature: Feature, *, where: str = PROC) -> Proof:
-    """Prove a feature, and each part of it, in a pristine guest that is thrown away. Raises GuestFailure."""
+def prove_live(
+    guest: Guest, config: dict[str, str], feature: Feature, *, where: str = PROC, modules: bool = True
+) -> Proof:
+    """Prove a feature, and each part of it, in a pristine guest that is thrown away. Raises GuestFailure.
+
+    modules: whether proof modules could be built; without them a feature's configuration has to do.
+    """
     off = missing_in(config, feature)
     if off:
         return Proof("", f"{feature.name} is not live: {where} has {', '.join(off)} off")
     seen = []
     for part in feature.proofs():
+        if not modules and (part.proof / "Kbuild").is_file():
+            seen.append(f"{part.name} not provoked: there is no build tree to build its proof for")
+            continue
         guest.make_pristine()
         proof = _used(guest, part) if (part.proof / "live").is_file() else _provoked(guest, part)
         if proof.obstacle:
@@ -95,10 +103,11 @@ def prove_live(guest: Guest, config: dict[str, str], feature: Feature, *, where:
 class InUse:
     """The feature in use during a cell, by the scripts of its parts."""
 
-    def __init__(self, feature: Feature | None) -> None:
-        """feature: None in production, where nothing is."""
+    def __init__(self, feature: Feature | None, *, modules: bool = True) -> None:
+        """feature: None in production, where nothing is. modules: whether proof modules could be built."""
         parts = feature.proofs() if feature else []
-        self.names = [part.name for part in parts if (part.proof / "live").is_file()]
+        able = [part for part in parts if modules or not (part.proof / "Kbuild").is_file()]
+        self.names = [part.name for part in able if (part.proof / "live").is_file()]
 
     def start(self, guest: Guest) -> str:
         """Put it to use; returns why that failed, or ""."""

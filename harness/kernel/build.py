@@ -29,10 +29,19 @@ _MODULE_BUILD = (
 
 @dataclass(frozen=True)
 class Kernel:
-    """A built kernel. key: its name in the cache, which stands for everything that went into it."""
+    """A built kernel. key: its name in the cache, which stands for everything that went into it.
+
+    users_tree: of a kernel that the user built: its build tree, an empty path where there is none.
+    """
 
     spec: KernelSpec
     folder: Path
+    users_tree: Path | None = None
+
+    @property
+    def takes_modules(self) -> bool:
+        """Whether modules can be built for it."""
+        return self.users_tree != Path()
 
     @property
     def key(self) -> str:
