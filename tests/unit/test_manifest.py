@@ -1,5 +1,6 @@
 """The manifest: everything has a default, and a mistake is told with file, line and key."""
 
+import gzip
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -49,6 +50,11 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     keys = [line for line in lines if line.startswith("[") or " = " in line.split("#")[0]]
     files = {f"configs/{arch.name}.config": f"CONFIG_{arch.config}=y\n" for arch in ARCHITECTURES.values()}
     files |= dict.fromkeys(("patches/one.patch", "build/vendor.ko", "build/vendor_bus.ko", "firmware/fw.bin"), "")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "images").mkdir()
+    image = b"\0Linux version 6.1.9 (x) IKCFG_ST" + gzip.compress(b"CONFIG_X86_64=y\n")
+    (tmp_path / "images/bzImage").write_bytes(image)
+    files |= {"build/System.map": "", "build/.config": "CONFIG_X86_64=y\n"}
     files["exercises/vendor.py"] = "def exercise(bench): ...\n"
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -60,6 +66,8 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     assert module.firmware == (("vendor/fw.bin", tmp_path / "firmware/fw.bin"),)
     assert [path.stem for path in manifest.configs] == list(ARCHITECTURES)
     assert manifest.allowed[0].kernel == "stock-spinlock"
+    (prebuilt,) = manifest.prebuilt
+    assert (prebuilt.release, prebuilt.config.arch, prebuilt.variant.name) == ("6.1.9", X86_64, "production")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +93,8 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
             "[[allow]]\nreason = 'x'\nexpires = 2027-01-01\nverdicts = ['BAD']\n",
             "4: allow[0].verdicts: there is no BAD",
         ),
+        ("[[prebuilt]]\n", "1: prebuilt[0].image: a prebuilt kernel needs its image"),
+        ("[[prebuilt]]\nimage = 'modcompat.toml'\n", "2: prebuilt[0].image: "),
         ("a = [\n", " Invalid value"),
     ],
 )
