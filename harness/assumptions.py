@@ -23,6 +23,7 @@ def at_a_glance(settings: Settings, cells: Sequence[Cell]) -> list[str]:
     boards: dict[str, Board] = {cell.board.id: cell.board for cell in cells}
     modules = {(cell.module.name, cell.board.arch.name): cell.module for cell in cells}
     lines = [f"kernels are built from {settings.source}{_patches(settings)}"]
+    lines += [f"{arch}: {name} is {kernel.image}, prebuilt" for (arch, name), kernel in settings.prebuilt.items()]
     for arch in dict.fromkeys(board.arch.name for board in boards.values()):
         users = settings.configs.get(arch)
         lines.append(
@@ -38,10 +39,15 @@ def at_a_glance(settings: Settings, cells: Sequence[Cell]) -> list[str]:
     return lines
 
 
-def of_configurations(settings: Settings, store: Store) -> list[str]:
+def of_configurations(settings: Settings, cells: Sequence[Cell], store: Store) -> list[str]:
     """What became of the user's configurations. Takes up to a minute where options were added, the first time."""
+    built = {cell.board.arch.name for cell in cells for variant in (cell.variant, cell.variant.production)
+             if (cell.board.arch.name, variant.name) not in settings.prebuilt}  # fmt: skip
+    configs = [users for arch, users in settings.configs.items() if arch in built]
+    if not configs:
+        return []
     source = find_users_source(settings, store)
-    return [line for users in settings.configs.values() for line in _of_configuration(users, source, store)]
+    return [line for users in configs for line in _of_configuration(users, source, store)]
 
 
 def series_obstacle(settings: Settings, store: Store) -> str:

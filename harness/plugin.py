@@ -311,7 +311,7 @@ def _assumed(config: pytest.Config) -> list[str]:
         return []
     lines = at_a_glance(settings, cells)
     try:
-        return [*lines, *of_configurations(settings, Store())]
+        return [*lines, *of_configurations(settings, cells, Store())]
     except ModcompatError as error:
         return [*lines, error.problem]
 
