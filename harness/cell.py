@@ -29,12 +29,13 @@ _LATE = 0.3  # seconds of silence after which a faulty guest's log counts as com
 
 @dataclass(frozen=True)
 class Subject:
-    """The module of a cell. path: in the guest. parameters: for insmod."""
+    """The module of a cell. path: in the guest. parameters: for insmod. before: paths of what it needs loaded."""
 
     facts: ModuleFacts
     path: str
     parameters: str
     exercise: Exercise | None
+    before: tuple[str, ...] = ()
 
 
 class _Stop(Exception):  # noqa: N818 - not an error
@@ -89,6 +90,11 @@ class _Run:
         if problem := self._use.start(self._guest):
             self.evidence.obstacles.append(problem)
             return
+        for path in self._subject.before:
+            loaded = self._run(f"insmod {path}")
+            if loaded.status:
+                self.evidence.obstacles.append(f"{path}, which it needs, did not load: {loaded.output.strip()[:200]}")
+                return
         self._begin(Phase.LOAD)
         self._load()
         if self.evidence.load and self.evidence.load.status == 0:
@@ -175,7 +181,10 @@ class _Run:
     def _exercise(self) -> None:
         exercise, evidence = self._subject.exercise, self.evidence
         if exercise:
-            bench = Bench(evidence.module, self._exercise_command, self._log, self._console, evidence.checks.append)
+            bench = Bench(
+                evidence.module, self._exercise_command, self._log, self._console, evidence.checks.append,
+                folder=exercise.path.parent,
+            )  # fmt: skip
             try:
                 exercise.run(bench)
             except AssertionError as error:

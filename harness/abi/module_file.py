@@ -41,6 +41,15 @@ def read_module(path: Path) -> ModuleFacts:
         return ModuleFacts(guess, problem=f"not a whole ELF file: {error or type(error).__name__}")
 
 
+def dependencies(path: Path) -> list[str]:
+    """The modules that a module's file says it depends on, by the kernel's names; none where it cannot be read."""
+    try:
+        info = _modinfo(ELFFile(io.BytesIO(path.read_bytes()))) or {}
+    except _DAMAGE:
+        return []
+    return [name.replace("-", "_") for name in info.get("depends", "").split(",") if name]
+
+
 def _read(content: bytes, guess: str) -> ModuleFacts:
     elf: Any = ELFFile(io.BytesIO(content))
     identity = (elf["e_machine"], elf.elfclass)
