@@ -13,7 +13,7 @@ from rich.table import Table
 from harness.boards import Board
 from harness.errors import ModcompatError
 from harness.features import FEATURES
-from harness.guest.guest import Guest
+from harness.guest.guest import Guest, Timing
 from harness.isolation import recorded
 from harness.kernel.modules import build_modules
 from harness.lab import Lab, Settings
@@ -128,15 +128,16 @@ def _row(unit: str, operation: str, taken: dict[str, list[float]]) -> dict[str, 
 @click.command()
 @click.option("--board", default="x86_64-q35", show_default=True, help="Where to measure.")
 @click.option("--rounds", default=5, show_default=True, help="Measurements on each kernel, in turn.")
+@click.option("--timeout-scale", "scale", default=1.0, show_default=True, help="For a slow machine.")
 @click.option("--record", is_flag=True, help="Stand by it: into tests/isolation, and docs/isolation.md.")
-def main(*, board: str, rounds: int, record: bool) -> None:
+def main(*, board: str, rounds: int, scale: float, record: bool) -> None:
     """Measure locks, context switches, forks and module loads on kernels with all features at once.
 
     Twice: in instructions, which hardly differ from run to run, and in time for emulating them. Without SLUB's
     checks (they would hide the rest), and with nothing on the console.
     """
     (place,) = choose_boards([board], [])
-    settings = Settings(accelerator="tcg")
+    settings = Settings(timing=Timing().scaled(scale), accelerator="tcg")
     rows = measured(place, settings, rounds)
     table = Table("operation", "unit", *SIDES, "isolated / stock", "spread", title=f"median of {rounds}")
     for row in rows:
