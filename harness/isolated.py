@@ -27,6 +27,7 @@ UNREACHABLE = (
         "register_kprobe() and the like are stubs that fail: include/linux/kprobes.h",
         lacking="KPROBES",
     ),
+    Allowance("struct fprobe", "register_fprobe() is a stub that fails: include/linux/fprobe.h", lacking="FPROBE"),
     Allowance(
         "struct trace_event_(call|class)",
         "no module has a trace event, nor can it come by one: include/trace/trace_events.h makes them",
