@@ -51,7 +51,10 @@ _HELD = re.compile(rf"\s*#\d+:.*\bat: (?:\[<[0-9a-fx]+>\] )?(?P<name>{_NAME}){_A
 
 
 class Frame(NamedTuple):
-    """One frame. reliable: the kernel's unwinder vouches for it (no "?"). offset, size: -1 where not told."""
+    """One frame. reliable: the kernel's unwinder vouches for it (no "?"). offset, size: -1 where not told.
+
+    function: "" for an address that is no function's.
+    """
 
     function: str
     offset: int
@@ -67,6 +70,10 @@ class Trace:
     role: str
     frames: list[Frame] = field(default_factory=list)
     starts: bool = True  # False: it continues the trace before it, which is what interrupted it
+
+    def believed(self) -> list[Frame]:
+        """The reliable frames; where the unwinder vouches for none, its guesses are all there is."""
+        return [frame for frame in self.frames if frame.reliable] or self.frames
 
 
 def site(text: str) -> Frame | None:
@@ -158,4 +165,8 @@ class _Collector:
 
 def _frame(found: re.Match[str], name: str, *, reliable: bool = True) -> Frame:
     offset, size, module = found.group("offset", "size", "module")
-    return Frame(name, int(offset, 16) if offset else -1, int(size, 16) if size else -1, module or "", reliable)
+    if offset is None:
+        return Frame(name, -1, -1, module or "", reliable)
+    # kernel/kallsyms.c: an address that is no function's gets the name of the one before it
+    strays = int(offset, 16) > int(size, 16)
+    return Frame("" if strays else name, int(offset, 16), int(size, 16), module or "", reliable)
