@@ -8,6 +8,7 @@ from harness.commands.cache import cache
 from harness.commands.doctor import doctor
 from harness.commands.isolate import isolate
 from harness.commands.layout import layout
+from harness.commands.lkdtm import lkdtm
 from harness.commands.matrix import matrix, record
 from harness.commands.scan import scan
 from harness.errors import ModcompatError
@@ -35,7 +36,7 @@ def main() -> None:
     """
 
 
-for command in (doctor, scan, matrix, record, layout, isolate, cache):
+for command in (doctor, scan, matrix, record, layout, isolate, lkdtm, cache):
     main.add_command(command)
 
 

@@ -6,11 +6,11 @@ its points are too; it is built as a module of its own, and no kernel is configu
 
 import re
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from harness.detect.evidence import Loss
+from harness.crashpoints import TIMES, Outcome
 from harness.detect.report import Report
 from harness.detect.scan import scan
 from harness.guest.failure import Fate, GuestFailure
@@ -28,22 +28,55 @@ _DIRECT = "/sys/kernel/debug/provoke-crash/DIRECT"
 _KBUILD = f"CONFIG_LKDTM := m\nccflags-y += -fmacro-prefix-map=$(src)/={_FOLDER}/\n"
 _UNEXPORTED = {"native_write_cr4"}
 _HUNG = {Fate.SILENT, Fate.AGENT_DIED}
-_SAID = re.compile(r"lkdtm: (.*(?:FAIL|probably expected|Unexpected|ok:|OK:|not detected|poisoned|initialized).*)")
+_CALL = b"lkdtm: Performing direct entry"
+_STAMP = re.compile(rb"\[ *(\d+\.\d+)\]")
+_SAID = re.compile(r"lkdtm: (.*(?:FAIL|probably expected|Unexpected|ok:|OK:|not detected|poisoned|initialized|was not).*)")
 
 
 @dataclass(frozen=True)
 class Provoked:
-    """What a crash point did. loss: how the guest was lost, None: it lives. said: what LKDTM said of it itself.
+    """What a crash point did. fate: alive, hung or died. said: what LKDTM said of it itself. log: from the call on.
 
-    seconds: until the last report was there, or the point was over. log: from the call on.
+    seconds: of the guest's clock until the first report began, -1 without one.
     """
 
     point: str
     reports: list[Report]
-    loss: Loss | None
+    fate: str
     said: list[str]
     seconds: float
     log: bytes
+
+    @property
+    def kind(self) -> str:
+        """Of the first report, "" without one."""
+        return self.reports[0].kind if self.reports else ""
+
+    def objections(self, wanted: Outcome) -> list[str]:
+        """What is not as it must be."""
+        found = []
+        if not re.fullmatch(wanted.kind, self.kind):
+            found.append(f"reported as {self.kind or 'nothing'}, not {wanted.kind or 'nothing'}")
+        if self.fate != wanted.fate:
+            found.append(f"the guest is {self.fate}, not {wanted.fate}")
+        if self.seconds > wanted.within:
+            found.append(f"reported after {self.seconds:.1f} s, not within {wanted.within:.0f} s")
+        return found
+
+    def row(self, arch: str) -> dict[str, Any]:
+        """What the record has of it."""
+        first = self.reports[0] if self.reports else None
+        return {
+            "arch": arch,
+            "point": self.point,
+            "kind": self.kind,
+            "title": first.title if first else "",
+            "blamed": first.module if first else "",
+            "rule": first.rule if first else "",
+            "fate": self.fate,
+            "seconds": round(self.seconds, 2) if first else None,
+            "said": self.said[-1] if self.said and not first else "",
+        }
 
 
 def build(kernel: Kernel, store: Store) -> VendorModule:
@@ -74,29 +107,36 @@ def points(guest: Guest) -> list[str]:
     return guest.run(f"cat {_DIRECT}").text.splitlines()[1:]
 
 
-def provoke(guest: Guest, point: str, *, times: int = 1, seconds: float) -> Provoked:
-    """Make a pristine guest crash in one way. times: calls, each by a process of its own. seconds: longest wait.
+def provoke(guest: Guest, point: str, *, seconds: float) -> Provoked:
+    """Make a pristine guest crash in one way. seconds: longest wait for an answer.
 
     Raises GuestFailure when the guest does not even get that far.
     """
     guest.make_pristine()
     _load(guest)
     start = guest.mark(f"provoke {point}")
-    started = time.monotonic()
-    loss = None
+    fate = "alive"
     try:
-        for _ in range(times):
+        for _ in range(TIMES.get(point, 1)):
             guest.run(f"sh -c 'echo {point} >{_DIRECT}'", seconds)
         guest.run(VALIDATE, seconds)
         if not is_healthy(guest.run(PROBE, seconds).text):
-            loss = Loss.HUNG
+            fate = "hung"
         guest.mark("provoked")
     except GuestFailure as failure:
-        loss = Loss.HUNG if failure.fate in _HUNG else Loss.DIED
+        fate = "hung" if failure.fate in _HUNG else "died"
         guest.console.settle(quiet=0.5, longest=5.0)
-    ended = time.monotonic() - started
     log = guest.console.read(start)
-    return Provoked(point, scan(log), loss, _SAID.findall(log.decode(errors="backslashreplace")), ended, log)
+    text = log.decode(errors="backslashreplace").replace("\r", "")
+    reports = scan(log)
+    seconds = _clock(log, reports[0].start) - _clock(log, log.find(_CALL)) if reports else -1.0
+    return Provoked(point, reports, fate, _SAID.findall(text), seconds, log)
+
+
+def _clock(log: bytes, place: int) -> float:
+    """The stamp of the line at a place, or of the first one after it."""
+    found = _STAMP.search(log, log.rfind(b"\n", 0, place) + 1)
+    return float(found[1]) if found else 0.0
 
 
 def _load(guest: Guest) -> None:

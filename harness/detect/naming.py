@@ -74,6 +74,8 @@ _HELPER = re.compile(
     """,
     re.VERBOSE,
 )
+# Inline functions of include/linux/refcount.h that the compiler may leave out of line
+_INLINE = re.compile(r"_*refcount_(?:add|sub|inc|dec)(?:_not_zero|_and_test)?\b")
 # Functions that call through a pointer: what stands above one of them is what was called. Entry code, work
 # queues, timers, soft interrupts, file and socket operations, debugfs, faults.
 _DISPATCHER = re.compile(
@@ -180,10 +182,13 @@ class _Facts:
         self.traces = traces
 
     def serves(self, frame: Frame) -> bool:
-        """Whether it only serves its caller. What a module has is its own, whatever its name."""
+        """Whether it only serves its caller. What a module has is its own, whatever its name, but for what it
+
+        has out of the kernel's headers.
+        """
         name = frame.function
         if frame.module:
-            return False
+            return _INLINE.match(name) is not None
         return _serves(name) or (self.skip is not None and self.skip.search(name) is not None)
 
     def frames(self, *roles: str) -> Iterator[Frame]:

@@ -9,7 +9,7 @@ from typing import Any
 from harness.detect import naming
 from harness.detect.blame import blame
 from harness.detect.kinds import KINDS, Kind, Severity, Where, Wording
-from harness.detect.stacks import Frame, Trace, site, traces
+from harness.detect.stacks import Frame, Trace, site, traces, add_caller
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,7 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     best = max(heads, key=lambda head: head.rank)
     text = "\n".join(texts)
     at, stacks = site(text), traces(texts)
+    add_caller(text, at, stacks)
     named = best.found.groupdict().get("at")
     wording = best.wording
     told = function = naming.function(wording, best.found, texts, at, stacks)

@@ -31,6 +31,9 @@ SITE = re.compile(
     rf"(?:\[<?[0-9a-f]+>?\] *){{0,2}}(?P<name>{_NAME})(?:{_AT}|(?= \S+:\d+ \[inline\]))",
     re.MULTILINE,
 )
+_LINK = re.compile(rf"^lr : (?P<name>{_NAME}){_AT}", re.MULTILINE)
+# arch/arm64/lib: assembly that keeps no frame, so that the unwinder passes over who called it
+_FRAMELESS = re.compile(r"_*(?:pi_)?(?:mem(?:cpy|set|move|chr|cmp)|str\w+|clear_page|copy_page|arch_(?:copy|clear)_\w+user)$")
 _HEADINGS: tuple[tuple[str, str], ...] = (
     (MAIN, r"\s*(?:Call [Tt]race:|Backtrace:|[Ss]tack backtrace:| *backtrace(?: \(crc [0-9a-f]+\))?:)"),
     (ALLOCATED, r"(?:INFO: )?Allocated(?: by task \d+.*| in .*)?:?$|(?:INFO: )?Allocated in |.*allocated by task \d+"),
@@ -85,6 +88,16 @@ def site(text: str) -> Frame | None:
 def traces(texts: Iterable[str]) -> list[Trace]:
     """Every stack trace in the lines of a report, in their order."""
     return _Collector().collect(texts)
+
+
+def add_caller(text: str, site: Frame | None, stacks: list[Trace]) -> None:
+    """Put who called a function without a frame into the trace: the link register has the place."""
+    if not site or not _FRAMELESS.match(site.function) or not (link := _LINK.search(text)):
+        return
+    for trace in stacks[:1]:
+        names = [frame.function for frame in trace.frames]
+        if names[0] == site.function and link["name"] not in names:
+            trace.frames.insert(1, _frame(link, link["name"]))
 
 
 class _Collector:
