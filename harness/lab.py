@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from harness.abi.difference import Difference
+from harness.abi.lines import ModuleLines
 from harness.abi.module_file import read_module
 from harness.architectures import X86_64
 from harness.boards import Board, Channel
@@ -32,6 +33,7 @@ from harness.kernel.modules import build_modules
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is_known
 from harness.layouts import explain_breakage, layout_difference
 from harness.modules import VendorModule
+from harness.places import add_places
 from harness.plan import Cell, Flavour
 from harness.progress import say
 from harness.proof import InUse, Proof, missing_in, proof_files, prove_absent, prove_live, settings_in
@@ -188,6 +190,7 @@ class Lab:
         parameters = cell.module.parameters or (exercise.parameters if exercise else "")
         subject = Subject(read_module(file), place.paths[cell.module.name], parameters, exercise)
         evidence = run_cell(place.guest, subject, use, title=cell.id, feature_proof=proof.text)
+        add_places(evidence.all_reports(), {subject.facts.name: ModuleLines(file)})
         guest = place.guest
         log = guest.console.read(guest.log_start)
         evidence.qmp_events = [str(event) for event in guest.qemu.events() if event["event"] != "JOB_STATUS_CHANGE"]

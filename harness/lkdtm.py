@@ -30,7 +30,9 @@ _UNEXPORTED = {"native_write_cr4"}
 _HUNG = {Fate.SILENT, Fate.AGENT_DIED}
 _CALL = b"lkdtm: Performing direct entry"
 _STAMP = re.compile(rb"\[ *(\d+\.\d+)\]")
-_SAID = re.compile(r"lkdtm: (.*(?:FAIL|probably expected|Unexpected|ok:|OK:|not detected|poisoned|initialized|was not).*)")
+_SAID = re.compile(
+    r"lkdtm: (.*(?:FAIL|probably expected|Unexpected|ok:|OK:|not detected|poisoned|initialized|was not).*)"
+)
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,9 @@ def build(kernel: Kernel, store: Store) -> VendorModule:
 
 
 def _addresses(kernel: Kernel) -> str:
-    """Linker flags for what the kernel exports only when it is configured with the driver (arch/x86/kernel/cpu/common.c).
+    """Linker flags for what the kernel exports only when it is configured with the driver.
 
-    Guests run without KASLR, so the address is that of System.map.
+    That is native_write_cr4() of arch/x86/kernel/cpu/common.c. Guests run without KASLR, so the address is that of System.map.
     """
     symbols = (line.split() for line in kernel.symbols.read_text().splitlines())
     found = [f"--defsym={name}=0x{address}" for address, _, name in symbols if name in _UNEXPORTED]

@@ -11,7 +11,7 @@ from elftools.elf.elffile import ELFFile
 from harness.architectures import ARCHITECTURES, Architecture
 
 # What pyelftools lets through on damaged input, beside its own errors.
-_DAMAGE = (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, OSError, MemoryError)
+DAMAGE = (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, OSError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def read_module(path: Path) -> ModuleFacts:
         return ModuleFacts(guess, problem="the file is empty")
     try:
         return _read(content, guess)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         return ModuleFacts(guess, problem=f"not a whole ELF file: {error or type(error).__name__}")
 
 

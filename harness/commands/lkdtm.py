@@ -1,6 +1,6 @@
 """modcompat lkdtm."""
 
-import datetime
+import datetime as dt
 import sys
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
                     _keep(logs, board.id, point, seen.log)
         total += len(rows)
         if keep:
-            record(rows, kernel.release, datetime.datetime.now(tz=datetime.UTC).date().isoformat())
+            record(rows, kernel.release, dt.datetime.now(tz=dt.UTC).date().isoformat())
             PAGE.write_text(lkdtm_page(load()))
     click.echo(f"{total} crash points, {failed} not as they have to be")
     sys.exit(1 if failed else 0)

@@ -9,11 +9,12 @@ from harness.detect.stacks import ALLOCATED, FREED, HELD, INTERRUPT, MAIN, OTHER
 
 
 class Culprit(NamedTuple):
-    """module, and its function; "" where no rule found one."""
+    """module, and its function; "" where no rule found one. offset: in the function, -1 where not told."""
 
     module: str = ""
     function: str = ""
     rule: str = ""
+    offset: int = -1
 
 
 class _Head(Protocol):
@@ -56,7 +57,7 @@ def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Tr
     facts = _Facts(heads, text, site, traces)
     for name, rule in _RULES:
         if found := rule(facts):
-            return Culprit(found.module, plain(found.function), name)
+            return Culprit(found.module, plain(found.function), name, found.offset)
     return Culprit()
 
 

@@ -33,7 +33,9 @@ SITE = re.compile(
 )
 _LINK = re.compile(rf"^lr : (?P<name>{_NAME}){_AT}", re.MULTILINE)
 # arch/arm64/lib: assembly that keeps no frame, so that the unwinder passes over who called it
-_FRAMELESS = re.compile(r"_*(?:pi_)?(?:mem(?:cpy|set|move|chr|cmp)|str\w+|clear_page|copy_page|arch_(?:copy|clear)_\w+user)$")
+_FRAMELESS = re.compile(
+    r"_*(?:pi_)?(?:mem(?:cpy|set|move|chr|cmp)|str\w+|clear_page|copy_page|arch_(?:copy|clear)_\w+user)$"
+)
 _HEADINGS: tuple[tuple[str, str], ...] = (
     (MAIN, r"\s*(?:Call [Tt]race:|Backtrace:|[Ss]tack backtrace:| *backtrace(?: \(crc [0-9a-f]+\))?:)"),
     (ALLOCATED, r"(?:INFO: )?Allocated(?: by task \d+.*| in .*)?:?$|(?:INFO: )?Allocated in |.*allocated by task \d+"),

@@ -4,10 +4,12 @@
 #include <linux/mutex.h>
 
 static DEFINE_MUTEX(lost_lock);
+static int lost_count;
 
 static noinline void lost_unlock_run(void)
 {
 	mutex_lock(&lost_lock);
+	WRITE_ONCE(lost_count, 1);
 }
 
 static int __init lost_unlock_init(void)
