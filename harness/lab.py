@@ -189,7 +189,8 @@ class Lab:
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
         parameters = cell.module.parameters or (exercise.parameters if exercise else "")
         subject = Subject(read_module(file), place.paths[cell.module.name], parameters, exercise)
-        evidence = run_cell(place.guest, subject, use, title=cell.id, feature_proof=proof.text)
+        patched = "jump labels" if place.config.get("JUMP_LABEL", "n") == "y" else ""
+        evidence = run_cell(place.guest, subject, use, title=cell.id, feature_proof=proof.text, patched=patched)
         add_places(evidence.all_reports(), {subject.facts.name: ModuleLines(file)})
         guest = place.guest
         log = guest.console.read(guest.log_start)

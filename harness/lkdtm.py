@@ -15,7 +15,7 @@ from harness.detect.report import Report
 from harness.detect.scan import scan
 from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Guest
-from harness.health import PROBE, VALIDATE, is_healthy
+from harness.integrity import PROBE, VALIDATE, WELL
 from harness.kernel.build import Kernel
 from harness.kernel.modules import build_modules
 from harness.modules import VendorModule
@@ -95,7 +95,8 @@ def build(kernel: Kernel, store: Store) -> VendorModule:
 def _addresses(kernel: Kernel) -> str:
     """Linker flags for what the kernel exports only when it is configured with the driver.
 
-    That is native_write_cr4() of arch/x86/kernel/cpu/common.c. Guests run without KASLR, so the address is that of System.map.
+    That is native_write_cr4() of arch/x86/kernel/cpu/common.c. Guests run without KASLR, so the address is that of
+    System.map.
     """
     symbols = (line.split() for line in kernel.symbols.read_text().splitlines())
     found = [f"--defsym={name}=0x{address}" for address, _, name in symbols if name in _UNEXPORTED]
@@ -122,7 +123,7 @@ def provoke(guest: Guest, point: str, *, seconds: float) -> Provoked:
         for _ in range(TIMES.get(point, 1)):
             guest.run(f"sh -c 'echo {point} >{_DIRECT}'", seconds)
         guest.run(VALIDATE, seconds)
-        if not is_healthy(guest.run(PROBE, seconds).text):
+        if guest.run(PROBE, seconds).text.split() != WELL:
             fate = "hung"
         guest.mark("provoked")
     except GuestFailure as failure:

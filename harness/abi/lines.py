@@ -75,7 +75,7 @@ def _spread(data: bytearray) -> dict[str, int]:
                 continue
             address = section * _APART + symbol["st_value"]
             start = table["sh_offset"] + number * table["sh_entsize"] + value_at
-            data[start : start + width] = address.to_bytes(width, order)  # type: ignore[arg-type]
+            data[start : start + width] = address.to_bytes(width, order)
             if symbol["st_info"]["type"] == "STT_FUNC":
                 functions[symbol.name] = address & ~1 if elf["e_machine"] == "EM_ARM" else address  # bit 0: Thumb
     return functions
