@@ -98,7 +98,9 @@ ON: dict[tuple[str, str], Outcome] = {
     ("x86_64", "UNSET_SMEP"): Outcome("", why="the emulated processor has no SMEP"),
     ("x86_64", "EXEC_USERSPACE"): Outcome("", why="the emulated processor has no SMEP"),
     ("arm64", "CORRUPT_PAC"): Outcome("", why="ARM64_PTR_AUTH_KERNEL is off"),
-    ("arm64", "USERCOPY_VMALLOC"): Outcome("access"),  # the copy itself runs into the unmapped page
+    # The copy itself runs into the unmapped page
+    ("arm", "USERCOPY_VMALLOC"): Outcome("access"),
+    ("arm64", "USERCOPY_VMALLOC"): Outcome("access"),
 }
 TIMES = {"SPINLOCKUP": 2, "REPORT_STACK_CANARY": 2}  # calls that it takes
 
