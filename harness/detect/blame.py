@@ -31,7 +31,7 @@ class _Facts(NamedTuple):
 
 _FUNCTION = r"(?P<function>[\w.$]+)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)? \[(?P<module>[\w-]+)\]"
 _AT_HEAD = re.compile(
-    rf"(?:\bat|in|target:|hint:|from) (?:\S+:\d+ )?(?:at )?{_FUNCTION}|\.c:\d+ {_FUNCTION.replace('P<', 'P<x')}"
+    rf"(?:\bat|in:?|target:|hint:|from) (?:\S+:\d+ )?(?:at )?{_FUNCTION}|\.c:\d+ {_FUNCTION.replace('P<', 'P<x')}"
 )
 # mm/slub.c names a cache, kernel/locking/lockdep.c a lock class: a module's own often begin with its name
 _CACHE = re.compile(
