@@ -39,7 +39,8 @@ def trim(log: bytes) -> bytes:
     wanted: set[int] = set()
     for report in reports:
         wanted |= set(range(report.first_line - 1 - _BEFORE, report.last_line + _AFTER))
-    kept, dumped = [], 0
+    kept: list[bytes] = []
+    dumped = 0
     for number, line in enumerate(lines):
         dumped = dumped + 1 if _DUMP.search(line) else 0
         if number in wanted and dumped <= _DUMPED and len(kept) < _LONGEST:
@@ -51,7 +52,7 @@ def capture(name: str, log: bytes, seen: Counter[tuple[str, str, str]], most: in
     """Make a case of a log, unless what it has is there often enough. `seen` counts (architecture, kind, title)."""
     log = trim(log)
     reports = scan(log)
-    arch = name.split("-")[0]
+    arch = name.split("-", maxsplit=1)[0]
     form = re.sub(r" in \S+$", "", reports[0].title) if reports else ""
     key = (arch, reports[0].kind, form) if reports else (arch, "", "")
     if not reports or seen[key] >= most or (CASES / name).exists():

@@ -89,7 +89,8 @@ class Watch:
         head = self._guest.symbols.marks.get("modules")
         if head is None:
             return []
-        node, found = head, []
+        node = head
+        found: list[int] = []
         code = "<QQ" if self._guest.machine.board.arch.elf[1] == 64 else "<II"
         while len(found) < _MOST:
             pair = self._read(node, struct.calcsize(code))

@@ -39,7 +39,7 @@ _NEAR = 4  # messages within which lines announce one report together
 _EARLY = 12  # messages within which a line of it may still announce it
 _LONGEST = 1500  # messages of one report
 _END = re.compile(r"---\[ end (?:trace|Kernel panic)")
-_DETAIL = re.compile(r"CPU: \d+ |Modules linked in|Call [Tt]race|Hardware name|\s?RIP: ")
+_DETAIL = re.compile(r"CPU: \d+ |Modules linked in|Call [Tt]race|Hardware name|\s?RIP: |\s*[bB]acktrace\b")
 _OTHER_CPUS = re.compile(r"Sending NMI|NMI backtrace")
 
 
