@@ -14,7 +14,7 @@ from harness.exercise import Bench, Exercise, explain
 from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.shell import Output
-from harness.integrity import LEAKS, PROBE, VALIDATE, WELL, Watch
+from harness.integrity import PROBE, VALIDATE, WELL, Watch
 from harness.proof import InUse
 
 CPUS = 2
@@ -205,7 +205,7 @@ class _Run:
         checks += self._watch.end()
         if self._watch.obstacle:
             evidence.weak.append(self._watch.obstacle)
-        caches = self._run(f"{VALIDATE}; {LEAKS}").output
+        caches = self._run(VALIDATE).output
         if caches.isdigit() and int(caches):
             checks.append(Check(f"{caches} slab caches validated", held=True))
         else:

@@ -25,13 +25,6 @@ PROBE = (
     "rm /tmp/probe && usleep 1000; nproc"
 )
 WELL = ["well", "well", "2"]
-# mm/kmemleak.c passes over objects younger than 5 s (MSECS_MIN_AGE). What it finds goes into the kernel log. It scans
-# all that time instead of sleeping: on arm, sleep needs a kernel with COMPAT_32BIT_TIME.
-LEAKS = (
-    "k=/sys/kernel/debug/kmemleak; if [ -e $k ]; then read -r u x </proc/uptime; e=$((${u%%.*} + 7)); "
-    "while read -r u x </proc/uptime; [ ${u%%.*} -lt $e ]; do echo scan >$k; done; "
-    'while IFS= read -r l; do echo "$l" >/dev/kmsg; done <$k; fi'
-)
 
 
 class Watch:
