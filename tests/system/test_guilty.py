@@ -1,5 +1,6 @@
 """Modules that do what must not be done: each is found by the kernel that can see it, and blamed."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ ON_PRODUCTION = [
     ("use_after_free", "slub", "use_after_free"),
     ("overflow", "slub", "overflow"),
     ("double_free", "slub", "double_free"),
-    ("recursion", "rcu-stall", "recursion"),
+    ("recursion", "rcu-stall|lockup", "recursion"),
     ("timer_armed", "access", "timer_armed"),
     ("stack_overflow", "stack", "stack_overflow"),
     ("wild_write", "list", "victim"),
@@ -61,7 +62,7 @@ class Court:
             with Lab(Settings(), []) as builder:
                 files = build_modules(GUILTY, builder.kernel(board, variant), builder.store)
             modules = [VendorModule(name, file=file) for name, file in files.items()]
-            self._labs[key] = Lab(Settings(timing=Timing(command=25.0).scaled(SCALE)), modules), files
+            self._labs[key] = Lab(Settings(timing=Timing(command=40.0).scaled(SCALE)), modules), files
         lab, files = self._labs[key]
         guest = lab.guest(board, variant)
         guest.make_pristine()
@@ -94,7 +95,8 @@ def court() -> Iterator[Court]:
 @pytest.mark.parametrize(("case", "kind", "culprit"), ON_PRODUCTION, ids=[case for case, *_ in ON_PRODUCTION])
 def test_production_itself_finds_the_guilty(board: str, case: str, kind: str, culprit: str, court: Court) -> None:
     first = court.hear(board, PRODUCTION, case)[0]
-    assert (first.kind, first.module) == (kind, culprit)
+    assert re.fullmatch(kind, first.kind)
+    assert first.module == culprit
 
 
 def names(row: tuple[str, str, str, str]) -> str:

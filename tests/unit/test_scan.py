@@ -30,8 +30,8 @@ FIELDS = (
 )
 # What can be provoked with the kernels that we have
 _PROVOKED = {
-    "access", "atomic-sleep", "bug", "hung-task", "kasan", "kfence", "kmemleak", "list", "lock", "lockdep", "lockup", "module-load", "panic",
-    "rcu-stall", "refcount", "slub", "stack", "warning",
+    "access", "atomic-sleep", "bug", "hung-task", "kasan", "kfence", "kmemleak", "list", "lock", "lockdep", "lockup",
+    "module-load", "panic", "rcu-stall", "refcount", "slub", "stack", "warning",
 }  # fmt: skip
 LOGS = [(case / "console.log").read_bytes() for case in sorted(CASES.iterdir())]
 
