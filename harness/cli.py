@@ -12,6 +12,7 @@ from harness.commands.doctor import doctor
 from harness.commands.init import init
 from harness.commands.isolate import isolate
 from harness.commands.layout import layout
+from harness.commands.lkdtm import lkdtm
 from harness.commands.matrix import matrix, record
 from harness.commands.report import report
 from harness.commands.scan import scan
@@ -43,7 +44,9 @@ def main() -> None:
     """
 
 
-for command in (doctor, init, check, shell, build, scan, matrix, record, report, diff, layout, isolate, cache):
+for command in (
+    doctor, init, check, shell, build, scan, matrix, record, report, diff, layout, isolate, lkdtm, cache
+):  # fmt: skip
     main.add_command(command)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from harness.abi.difference import Difference
+from harness.abi.lines import ModuleLines
 from harness.abi.module_file import read_module
 from harness.architectures import X86_64
 from harness.boards import Board, Channel
@@ -37,6 +38,7 @@ from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is
 from harness.kernel.users_config import UsersConfig
 from harness.layouts import explain_breakage, explaining_layouts, layout_difference
 from harness.modules import VendorModule, in_order
+from harness.places import add_places
 from harness.plan import Cell, Flavour
 from harness.progress import say
 from harness.proof import PROC, InUse, Proof, missing_in, proof_files, prove_absent, prove_live, settings_in
@@ -241,8 +243,10 @@ class Lab:
         subject = Subject(
             read_module(file), place.paths[cell.module.name], parameters, exercise, place.before[cell.module.name]
         )
-        evidence = run_cell(place.guest, subject, use, title=cell.id, feature_proof=proof.text)
+        patched = "jump labels" if place.config.get("JUMP_LABEL", "n") == "y" else ""
+        evidence = run_cell(place.guest, subject, use, title=cell.id, feature_proof=proof.text, patched=patched)
         evidence.weak += place.weak
+        add_places(evidence.all_reports(), {subject.facts.name: ModuleLines(file)})
         guest = place.guest
         log = guest.console.read(guest.log_start)
         evidence.qmp_events = [str(event) for event in guest.qemu.events() if event["event"] != "JOB_STATUS_CHANGE"]
