@@ -24,7 +24,9 @@ _PROBE = IMAGES / "inlines"
 _READER = 1  # raise when what is read of the probe changes
 
 # gcc -aux-info: "/* file:line:NF */ static bool name (arguments); ...", F for a definition
-_DEFINED = re.compile(r"^/\* (?P<file>.+?):(?P<line>\d+):[NO]F \*/ static (?:.*?[ *(])?(?P<name>\w+) \((?!\*)", re.MULTILINE)
+_DEFINED = re.compile(
+    r"^/\* (?P<file>.+?):(?P<line>\d+):[NO]F \*/ static (?:.*?[ *(])?(?P<name>\w+) \((?!\*)", re.MULTILINE
+)
 # Found to be for constant arguments only. What is missing here is found again, at the price of an attempt.
 _CONSTANT_ONLY = (
     "_static_cpu_has", "alternative_msr_write", "constant_test_bit_acquire", "rip_rel_ptr",
