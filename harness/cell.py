@@ -211,6 +211,7 @@ class _Run:
     def _integrity(self) -> None:
         evidence = self.evidence
         checks = evidence.integrity
+        self._modules()  # what the use of a feature had loaded is gone by now
         checks += self._watch.end()
         if self._watch.obstacle:
             evidence.weak.append(self._watch.obstacle)
