@@ -1,5 +1,5 @@
 # Every target sets up what it needs first; with everything there that takes under a second.
-.PHONY: help setup spinlock matrix isolated nightly test lint unit doctor bench
+.PHONY: help setup spinlock matrix isolated nightly test lint unit browser doctor bench fuzz
 
 help:
 	@echo "make spinlock   set up, then judge the vendor modules on DEBUG_SPINLOCK kernels (pytest -k spinlock)"
@@ -8,7 +8,9 @@ help:
 	@echo "make nightly    set up, then everything: every feature, board and preemption model (hours at first)"
 	@echo "make test       set up, then lint, types and every test, and every feature on one architecture"
 	@echo "make unit       set up, then the tests that need no QEMU"
+	@echo "make browser    set up, install Chromium, then look at report.html in it"
 	@echo "make bench      set up, then measure: restore against cold boot"
+	@echo "make fuzz       set up, then fuzz the report detector for ten minutes (FUZZ_SECONDS=3600 for an hour)"
 	@echo "make doctor     set up, then say what is present and what a first run takes"
 
 setup:
@@ -40,8 +42,21 @@ lint: setup
 unit: setup
 	.venv/bin/pytest tests/unit
 
+browser: setup
+	scripts/browser.sh
+	.venv/bin/pytest tests/system/test_report_in_browser.py
+
 bench: setup
 	.venv/bin/python benchmarks/restore.py
+
+FUZZ_SECONDS ?= 600
+fuzz: setup
+	test -x .venv-fuzz/bin/python || python3 -m venv .venv-fuzz
+	.venv-fuzz/bin/python -c "import atheris" 2>/dev/null || .venv-fuzz/bin/pip install -q atheris
+	mkdir -p runs/fuzz && for case in tests/unit/golden/console/*; do \
+		head -c 6000 $$case/console.log >runs/fuzz/$$(basename $$case); done
+	PYTHONPATH=. .venv-fuzz/bin/python tests/fuzz/scan_logs.py -max_total_time=$(FUZZ_SECONDS) -max_len=8000 \
+		-timeout=60 -artifact_prefix=runs/ runs/fuzz
 
 doctor: setup
 	.venv/bin/modcompat doctor

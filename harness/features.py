@@ -71,10 +71,13 @@ _SPINLOCK = {
         ),
     ),
 }  # fmt: skip
-_STACKS = _because("mm/Kconfig.debug: SLUB_DEBUG selects the stack depot", "STACKDEPOT", "STACKTRACE")
+_STACKS = {
+    **_because("mm/Kconfig.debug: SLUB_DEBUG selects the stack depot", "STACKDEPOT", "STACKTRACE"),
+    **_because("lib/Kconfig: a setting of STACKDEPOT", "STACKDEPOT_MAX_FRAMES"),
+}
 _TASKS_RCU = _because(
     "kernel/trace/Kconfig, arch/Kconfig: tracing and kprobes wait for preempted tasks",
-    "TASKS_RCU", "TASKS_RCU_GENERIC", "TASKS_RUDE_RCU",
+    "TASKS_RCU", "TASKS_RCU_GENERIC", "TASKS_RUDE_RCU", "NEED_TASKS_RCU",
 )  # fmt: skip
 _MODULE_TREE = _because(
     "kernel/module/Kconfig: default y if PERF_EVENTS || TRACING; x86 always has it", "MODULES_TREE_LOOKUP"
@@ -89,14 +92,23 @@ _TRACING = {
     **_MODULE_TREE,
     **_TASKS_RCU,
 }  # fmt: skip
+_BOTH = _because("arch/Kconfig: def_bool y where kprobes and the function tracer are both on", "KPROBES_ON_FTRACE")
 _FTRACE = {
     **_TRACING,
+    **_BOTH,
     **_because("kernel/trace/Kconfig: selected by FUNCTION_TRACER", "GENERIC_TRACER"),
+    **_because("kernel/trace/Kconfig: depends on !GENERIC_TRACER", "ENABLE_DEFAULT_TRACERS"),
     **_because(
         "kernel/trace/Kconfig: how DYNAMIC_FTRACE finds and patches the calls on this architecture",
         "FTRACE_MCOUNT_RECORD", "FTRACE_MCOUNT_USE_CC", "FTRACE_MCOUNT_USE_RECORDMCOUNT",
         "FTRACE_MCOUNT_USE_PATCHABLE_FUNCTION_ENTRY", "BUILDTIME_MCOUNT_SORT", "DYNAMIC_FTRACE_WITH_REGS",
         "DYNAMIC_FTRACE_WITH_ARGS", "DYNAMIC_FTRACE_WITH_DIRECT_CALLS", "HAVE_FUNCTION_GRAPH_TRACER",
+        "HAVE_FUNCTION_GRAPH_FREGS", "DYNAMIC_FTRACE_WITH_CALL_OPS", "HAVE_DYNAMIC_FTRACE_WITH_CALL_OPS",
+        "HAVE_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+    ),
+    **_because(
+        "arch/arm64/Kconfig: what DYNAMIC_FTRACE_WITH_CALL_OPS needs of the code", "FUNCTION_ALIGNMENT",
+        "FUNCTION_ALIGNMENT_8B",
     ),
 }  # fmt: skip
 _KPROBES = {
@@ -104,6 +116,7 @@ _KPROBES = {
         "arch/Kconfig: what KPROBES is made of on this architecture",
         "KRETPROBES", "KRETPROBE_ON_RETHOOK", "RETHOOK", "OPTPROBES",
     ),
+    **_BOTH,
     **_TASKS_RCU,
 }  # fmt: skip
 _PERF = {
@@ -128,7 +141,7 @@ FEATURES = {
             name="slub",
             symbols=("SLUB_DEBUG",),
             follows=_STACKS,
-            violation=("slub", "Right Redzone overwritten"),
+            violation=("slub", "Right Redzone overwritten|Object corrupt"),  # the latter in Linux 6.12.y
             is_detector=True,
             isolation=Isolation.KEPT,
         ),
@@ -149,7 +162,7 @@ FEATURES = {
             follows={
                 **_SPINLOCK, **_STACKS, **_FTRACE, **_KPROBES, **_PERF,
                 **_because("kernel/trace/Kconfig: selected by KPROBE_EVENTS", "PROBE_EVENTS", "DYNAMIC_EVENTS"),
-                **_because("arch/Kconfig: def_bool y where both are on", "KPROBES_ON_FTRACE"),
+                **_because("kernel/trace/Kconfig: default y; kprobe and perf events with BPF_SYSCALL", "BPF_EVENTS"),
             },
             parts=("spinlock", "slub", "ftrace", "kprobes", "perf"),
             is_detector=True,
@@ -169,7 +182,13 @@ FEATURES = {
             violation=("lock", "WARNING: .*rwsem"),
             isolation=Isolation.KEPT,
         ),
-        Feature(name="list", symbols=("DEBUG_LIST",), violation=("list", "list_add corruption"), is_detector=True),
+        Feature(
+            name="list",
+            symbols=("DEBUG_LIST",),
+            follows=_because("lib/Kconfig.debug: selected by DEBUG_LIST (Linux 6.6)", "LIST_HARDENED"),
+            violation=("list", "list_add corruption"),
+            is_detector=True,
+        ),
         Feature(
             name="pagealloc",
             symbols=("DEBUG_PAGEALLOC",),
@@ -229,9 +248,11 @@ FEATURES = {
             symbols=("KASAN", "KASAN_GENERIC", "KASAN_VMALLOC"),
             follows={
                 **_because("lib/Kconfig.kasan: selected by KASAN, or a setting of it",
-                           "CONSTRUCTORS", "STACKDEPOT_ALWAYS_INIT", "KASAN_OUTLINE", "KASAN_SHADOW_OFFSET",
-                           "KASAN_STACK"),
+                           "CONSTRUCTORS", "STACKDEPOT_ALWAYS_INIT", "KASAN_OUTLINE", "KASAN_INLINE",
+                           "KASAN_SHADOW_OFFSET", "KASAN_STACK"),
                 **_because("arch/x86/Kconfig: def_bool y if KASAN", "GENERIC_CSUM"),
+                **_because("arch/x86/Kconfig: not with KASAN, unless the compiler is new enough (Linux 6.10)",
+                           "USE_X86_SEG_SUPPORT", "CC_HAS_NAMED_AS_FIXED_SANITIZERS"),
                 **_because("lib/Kconfig.debug: its default is higher with KASAN; only a warning", "FRAME_WARN"),
             },
             violation=("kasan", "slab-out-of-bounds"),

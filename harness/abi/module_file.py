@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from elftools.common.exceptions import ELFError
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
 from harness.architectures import ARCHITECTURES, Architecture
 
 # What pyelftools lets through on damaged input, beside its own errors.
-_DAMAGE = (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, OSError, MemoryError)
+DAMAGE = (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, OSError, MemoryError)
 
 
 @dataclass(frozen=True)
 class ModuleFacts:
     """What a .ko says of itself. problem: why it could not be read (then the rest is a guess).
 
-    name: the kernel's name for it. has_init, has_exit: whether struct module points to an init and an exit.
+    code, constants: bytes of it that stay loaded and are not written to. name: the kernel's name for it.
+    has_init, has_exit: whether struct module points to an init and an exit.
     """
 
     name: str
@@ -27,6 +29,8 @@ class ModuleFacts:
     has_init: bool = True
     has_exit: bool = True
     problem: str = ""
+    code: int = 0
+    constants: int = 0
 
 
 def read_module(path: Path) -> ModuleFacts:
@@ -37,8 +41,17 @@ def read_module(path: Path) -> ModuleFacts:
         return ModuleFacts(guess, problem="the file is empty")
     try:
         return _read(content, guess)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         return ModuleFacts(guess, problem=f"not a whole ELF file: {error or type(error).__name__}")
+
+
+def dependencies(path: Path) -> list[str]:
+    """The modules that a module's file says it depends on, by the kernel's names; none where it cannot be read."""
+    try:
+        info = _modinfo(ELFFile(io.BytesIO(path.read_bytes()))) or {}
+    except DAMAGE:
+        return []
+    return [name.replace("-", "_") for name in info.get("depends", "").split(",") if name]
 
 
 def _read(content: bytes, guess: str) -> ModuleFacts:
@@ -50,7 +63,10 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
         return ModuleFacts(guess, arch, problem="it has no .modinfo section: not a kernel module")
     table: Any = elf.get_section_by_name(".symtab")
     symbols = {symbol.name for symbol in table.iter_symbols()} if table else set()
+    loaded = [section for section in elf.iter_sections() if _stays_loaded(section)]
     return ModuleFacts(
+        code=sum(section["sh_size"] for section in loaded if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR),
+        constants=sum(section["sh_size"] for section in loaded if not section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR),
         name=info.get("name", guess),
         arch=arch,
         vermagic=info.get("vermagic", ""),
@@ -58,6 +74,14 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
         has_init="init_module" in symbols,
         has_exit="cleanup_module" in symbols,
     )
+
+
+def _stays_loaded(section: Any) -> bool:
+    """Read-only memory of a module after its init: layout_sections() of kernel/module/main.c."""
+    flags, name = section["sh_flags"], section.name
+    if not flags & SH_FLAGS.SHF_ALLOC or flags & SH_FLAGS.SHF_WRITE:
+        return False
+    return name not in (".modinfo", "__versions") and not name.startswith((".init", ".ARM.exidx.init"))
 
 
 def _modinfo(elf: Any) -> dict[str, str] | None:

@@ -1,6 +1,8 @@
 """The run folder: everything about each cell, as files."""
 
 import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -9,8 +11,10 @@ from typing import Any
 from harness.architectures import ARCHITECTURES
 from harness.detect.report import as_json_object
 from harness.errors import ModcompatError
+from harness.guest.machine import qemu_version
 from harness.kernel.toolchain import toolchain
 from harness.lab import CellResult
+from harness.measured import measured_verdicts
 
 LATEST = "latest"
 
@@ -48,6 +52,8 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
         )
     if result.module_file:
         (folder / f"{result.cell.module.name}.ko").write_bytes(result.module_file.read_bytes())
+    if result.core:
+        shutil.move(result.core, folder / "core")
     row = matrix_row(result, str(folder.relative_to(run)))
     evidence = asdict(result.evidence)
     evidence["reports"] = {
@@ -59,14 +65,23 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
     return row
 
 
-def write_matrix(rows: list[dict[str, Any]], run: Path) -> Path:
-    """Write matrix.json: when it ran, on which kernel and with which compilers, and the cells."""
+def write_matrix(
+    rows: list[dict[str, Any]], run: Path, command: str = "pytest", assumptions: Sequence[str] = ()
+) -> Path:
+    """Write matrix.json, as matrix.schema.json has it: when it ran, on what and with which tools, and the cells.
+
+    command: of pytest, with the options that every cell depends on; with `-k ID` it runs one of them again.
+    assumptions: what the run took for granted.
+    """
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]
     facts = {
         "schema": 1,
         "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
         "kernel": ", ".join(sorted({row["kernel"] for row in rows})),
         "compilers": {arch.name: toolchain(arch)["compiler"] for arch in arches},
+        "qemu": {arch.name: qemu_version(arch.qemu) for arch in arches},
+        "command": command,
+        "assumptions": list(assumptions),
         "cells": rows,
     }
     path = run / "matrix.json"
@@ -87,6 +102,7 @@ def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
         "module": cell.module.name,
         "verdict": str(result.verdict.word),
         "reason": result.verdict.reason,
+        "expected": [str(word) for word in measured_verdicts(cell)],
         "because": result.evidence.explanation,
         "seconds": round(result.evidence.seconds, 2),
         "kernel": result.release,
