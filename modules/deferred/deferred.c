@@ -25,18 +25,18 @@
 /* What all of them do when their time has come. */
 struct job {
 	struct completion done;
-	unsigned int runs;
+	atomic_t runs;
 };
 
 static void prepare(struct job *job)
 {
 	init_completion(&job->done);
-	job->runs = 0;
+	atomic_set(&job->runs, 0);
 }
 
 static void finish(struct job *job)
 {
-	job->runs++;
+	atomic_inc(&job->runs);
 	complete(&job->done);
 }
 
@@ -62,7 +62,7 @@ static bool is_awaited(struct job *job)
 /* The end of each: everything ran as often as it should, nobody wrote behind the object. */
 #define CHECK_AND_FREE(o, wanted, name)						\
 do {										\
-	answer((o)->job.runs, wanted, name ".runs");				\
+	answer(atomic_read(&(o)->job.runs), wanted, name ".runs");				\
 	answer(dead((o)->canary), 0, name ".canary");				\
 	kfree(o);								\
 } while (0)
@@ -76,7 +76,7 @@ static void on_timer(struct timer_list *timer)
 {
 	struct deferred_timer *o = from_timer(o, timer, it);
 
-	if (o->job.runs + 1 < TICKS)
+	if (atomic_read(&o->job.runs) + 1 < TICKS)
 		mod_timer(timer, jiffies + 1);
 	finish(&o->job);
 }
@@ -105,7 +105,7 @@ static enum hrtimer_restart on_hrtimer(struct hrtimer *timer)
 	struct deferred_hrtimer *o = container_of(timer, struct deferred_hrtimer, it);
 
 	finish(&o->job);
-	if (o->job.runs == TICKS)
+	if (atomic_read(&o->job.runs) == TICKS)
 		return HRTIMER_NORESTART;
 	hrtimer_forward_now(timer, ms_to_ktime(1));
 	return HRTIMER_RESTART;
@@ -247,7 +247,7 @@ static int run_tasklet(void)
 	answer(is_awaited(&o->job), true, "tasklet.awaited");
 	tasklet_disable(&o->it);
 	tasklet_hi_schedule(&o->it);
-	answer(o->job.runs, 1, "tasklet.disabled");
+	answer(atomic_read(&o->job.runs), 1, "tasklet.disabled");
 	tasklet_enable(&o->it);
 	answer(is_awaited(&o->job), true, "tasklet.enabled");
 	tasklet_kill(&o->it);
@@ -268,7 +268,7 @@ static int run_cross(void)
 	prepare(&job);
 	answer(smp_call_function_single(1, on_call, &job, true), 0, "cross.single");
 	on_each_cpu_mask(cpu_online_mask, on_call, &job, true);
-	answer(job.runs, 1 + num_online_cpus(), "cross.runs");
+	answer(atomic_read(&job.runs), 1 + num_online_cpus(), "cross.runs");
 	return 0;
 }
 
@@ -317,7 +317,7 @@ static int run_thread(void)
 	answer(is_awaited(&crew->started), true, "thread.started");
 	answer(kthread_park(thread), 0, "thread.park");
 	answer(is_awaited(&crew->parked), true, "thread.parked");
-	answer(crew->unparked.runs, 0, "thread.stays");
+	answer(atomic_read(&crew->unparked.runs), 0, "thread.stays");
 	kthread_unpark(thread);
 	answer(is_awaited(&crew->unparked), true, "thread.unparked");
 	answer(kthread_stop(thread), 7, "thread.stopped");
@@ -371,7 +371,7 @@ static int run_srcu(void)
 	answer(init_srcu_struct(&guarded->it), 0, "srcu.init");
 	place = srcu_read_lock(&guarded->it);
 	call_srcu(&guarded->it, &o->it, on_grace);
-	answer(o->job.runs, 0, "srcu.waits");
+	answer(atomic_read(&o->job.runs), 0, "srcu.waits");
 	srcu_read_unlock(&guarded->it, place);
 	srcu_barrier(&guarded->it);
 	answer(is_awaited(&o->job), true, "srcu.awaited");
