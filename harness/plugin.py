@@ -238,9 +238,11 @@ def run_folder(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
+def lab(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Kernels and guests for the cells of this run."""
-    with Lab(pytestconfig.stash[_SETTINGS], pytestconfig.stash[_MODULES]) as lab:
+    is_worker = hasattr(pytestconfig, "workerinput")  # of pytest-xdist, where the parent folder is the run's
+    shared = tmp_path_factory.getbasetemp().parent / "controls" if is_worker else None
+    with Lab(pytestconfig.stash[_SETTINGS], pytestconfig.stash[_MODULES], shared=shared) as lab:
         yield lab
 
 

@@ -1,5 +1,6 @@
 """Facts of a module file, read with pyelftools. The file may be anything: damaged, foreign, empty."""
 
+import functools
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ def dependencies(path: Path) -> list[str]:
     return [name.replace("-", "_") for name in info.get("depends", "").split(",") if name]
 
 
+@functools.lru_cache(64)
 def _read(content: bytes, guess: str) -> ModuleFacts:
     elf: Any = ELFFile(io.BytesIO(content))
     identity = (elf["e_machine"], elf.elfclass)

@@ -20,7 +20,7 @@ T = TypeVar("T")
 TAG = "pristine"
 _PANIC = b"Kernel panic - not syncing"
 _PANIC_GRACE = 3.0  # seconds that a panicked kernel may take to reset
-_FAULT_GRACE = 5.0  # seconds for an answer of a kernel that has reported a fault meanwhile
+_FAULT_GRACE = 2.5  # seconds for an answer of a kernel that has reported a fault meanwhile
 _REASONS = {"guest-reset": Fate.RESET, "guest-shutdown": Fate.POWERED_OFF, "guest-panic": Fate.PANICKED}
 
 
@@ -210,6 +210,7 @@ class Guest:
             fate = Fate.AGENT_DIED
         else:
             fate = Fate.SILENT
+            detail = f"its command channel is closed: {error}" if isinstance(error, ChannelClosedError) else ""
             # Faults arrive late: watchdogs take seconds to speak up.
             self.console.settle(quiet=1.5 * self.timing.scale, longest=self.timing.late)
             traces = self._backtraces()

@@ -109,6 +109,8 @@ class Shell:
             try:
                 # The window slides over each read in full; before it only the length of a mark counts.
                 found = self._spawn.expect_list(wanted, timeout=_SLICE, searchwindowsize=_READ + _MARK)
+            except BlockingIOError:  # pexpect asked for no wait at all: its time was up to the last digit
+                found = 1
             except OSError as error:
                 raise ChannelClosedError(str(error)) from None
             if found == 0:
