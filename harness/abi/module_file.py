@@ -59,7 +59,8 @@ class ModuleFacts:
 
     name: the kernel's name for it. has_init, has_exit: whether struct module points to an init and an exit.
     struct_size: bytes of its struct module; init, exit: where in it the relocations for init and exit are, bytes, None
-    without. info: every key of .modinfo with its values. bss: bytes of .bss. versions: it has a table of CRCs.
+    without. info: every key of .modinfo with its values. bss: bytes of .bss. versions: it has a table of
+    CRCs; other_versions: those that are of no symbol it imports, module_layout above all.
     """
 
     name: str
@@ -77,6 +78,7 @@ class ModuleFacts:
     imports: tuple[Import, ...] = ()
     exports: tuple[str, ...] = ()
     versions: bool = False
+    other_versions: dict[str, int] = field(default_factory=dict)
     sections: tuple[Section, ...] = ()
     compiler: str = ""
     signature: Signature | None = None
@@ -166,6 +168,7 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
         # include/linux/export.h: an exported symbol has an entry of that name
         exports=tuple(sorted(name.removeprefix("__ksymtab_") for name in names if name.startswith("__ksymtab_"))),
         versions=elf.get_section_by_name("__versions") is not None,
+        other_versions={name: crc for name, crc in versions.items() if name not in names},
         sections=tuple(
             Section(section.name, section["sh_size"], _flags(section["sh_flags"]))
             for section in sections
