@@ -1,0 +1,134 @@
+"""Predictions for kernels by name: what a prediction needs of a kernel is read once, and cached as little files."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, replace
+from functools import cache, cached_property
+from pathlib import Path
+
+from harness import digest
+from harness.abi.difference import Difference
+from harness.abi.dwarf import Layout, Member
+from harness.abi.loader import MODULE, Export, KernelFacts
+from harness.abi.module_file import ModuleFacts
+from harness.abi.prediction import Prediction, predict
+from harness.abi.surface import Surface
+from harness.kernel.build import kernel_inputs
+from harness.kernel.config import KernelSpec, parse, resolve
+from harness.kernel.prepare import build_tree
+from harness.layouts import kernel_layouts
+from harness.paths import IMAGES
+from harness.prototypes import kernel_surface
+from harness.store import Store
+from harness.variants import PRODUCTION
+
+_FORMAT = 1  # raise when what is kept changes
+
+
+class Predictor:
+    """Predicts for modules of any architecture and kernels of any kind; remembers what it has read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._changes: dict[str, _Change] = {}
+        self._surfaces: dict[str, Surface] = {}
+
+    def predict(self, module: ModuleFacts, spec: KernelSpec) -> Prediction:
+        """What will become of a module that was built for a kernel's production on that kernel.
+
+        Raises ModcompatError when the kernel cannot be prepared.
+        """
+        change = self._change(spec)
+        return predict(module, change.production, change.kernel, change.difference, self.surface(spec))
+
+    def surface(self, spec: KernelSpec) -> Surface:
+        """What the headers say of exports: the plain production kernel's, of which every other has the types."""
+        plain = replace(spec.production, variant=PRODUCTION, versions=False)
+        if plain.label not in self._surfaces:
+            self._surfaces[plain.label] = kernel_surface(plain, self._store)
+        return self._surfaces[plain.label]
+
+    def _change(self, spec: KernelSpec) -> "_Change":
+        key = digest.of_value(kernel_inputs(spec, self._store))
+        if key not in self._changes:
+            self._changes[key] = _Change(spec, self._store)
+        return self._changes[key]
+
+
+class _Change:
+    """From production to a kernel: layouts of structures that changed, or that the loader looks at; both configs."""
+
+    def __init__(self, spec: KernelSpec, store: Store) -> None:
+        self._spec = spec
+        self._store = store
+        self._layouts = _changed_layouts(spec, store)
+
+    @cached_property
+    def difference(self) -> Difference:
+        return Difference(*self._layouts)
+
+    @cached_property
+    def production(self) -> KernelFacts:
+        return self._facts(self._spec.production, self._layouts[0])
+
+    @cached_property
+    def kernel(self) -> KernelFacts:
+        return self._facts(self._spec, self._layouts[1])
+
+    def _facts(self, spec: KernelSpec, layouts: Mapping[str, Layout]) -> KernelFacts:
+        tree = build_tree(spec, self._store)
+        release = (tree / "include/config/kernel.release").read_text().strip()
+        return KernelFacts(
+            spec.arch, release, parse(resolve(spec, self._store)), layouts, _exports(tree / "Module.symvers")
+        )
+
+
+def _changed_layouts(spec: KernelSpec, store: Store) -> tuple[dict[str, Layout], dict[str, Layout]]:
+    inputs = {
+        "production": kernel_inputs(spec.production, store),
+        "kernel": kernel_inputs(spec, store),
+        "probe": digest.of_tree(IMAGES / "probe"),
+        "format": _FORMAT,
+    }
+
+    def build(folder: Path) -> None:
+        before, after = kernel_layouts(spec.production, store), kernel_layouts(spec, store)
+        names = Difference(before, after).changes.keys() | _embedded(MODULE, before) | _embedded(MODULE, after)
+        kept = [[astuple(layouts[name]) for name in sorted(names) if name in layouts] for layouts in (before, after)]
+        (folder / "layouts.json").write_text(json.dumps(kept))
+
+    found = store.get_or_build("change", spec.label, inputs, build)
+    before, after = json.loads((found / "layouts.json").read_text())
+    return {layout[0]: _layout(*layout) for layout in before}, {layout[0]: _layout(*layout) for layout in after}
+
+
+def _embedded(name: str, layouts: Mapping[str, Layout]) -> set[str]:
+    """A structure and all that it embeds."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name in layouts and name not in found:
+            found.add(name)
+            waiting += [member.embeds for member in layouts[name].members if member.embeds]
+    return found
+
+
+def _layout(name: str, size: int, members: Iterable[list[object]], alias: str) -> Layout:
+    return Layout(name, size, tuple(_member(*member) for member in members), alias)  # type: ignore[arg-type]
+
+
+def _member(name: str, offset: int, size: int, kind: str, embeds: str, bits: list[int] | None) -> Member:
+    return Member(name, offset, size, kind, embeds, (bits[0], bits[1]) if bits else None)
+
+
+@cache
+def _exports(symvers: Path) -> dict[str, Export] | None:
+    """Module.symvers (Documentation/kbuild/modules.rst): crc, symbol, module, kind of export, namespace."""
+    if not symvers.is_file():
+        return None
+    exports = {}
+    for line in symvers.read_text().splitlines():
+        crc, name, _, kind, *_ = line.split("\t")
+        exports[name] = Export(int(crc, 16), kind.endswith("_GPL"))
+    return exports or None
