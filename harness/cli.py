@@ -9,6 +9,7 @@ from harness.commands.doctor import doctor
 from harness.commands.isolate import isolate
 from harness.commands.layout import layout
 from harness.commands.matrix import matrix, record
+from harness.commands.predict import predict
 from harness.commands.scan import scan
 from harness.errors import ModcompatError
 
@@ -35,7 +36,7 @@ def main() -> None:
     """
 
 
-for command in (doctor, scan, matrix, record, layout, isolate, cache):
+for command in (doctor, scan, matrix, record, predict, layout, isolate, cache):
     main.add_command(command)
 
 

@@ -9,6 +9,7 @@ from typing import Self
 
 from harness.abi.difference import Difference
 from harness.abi.module_file import read_module
+from harness.abi.prediction import Prediction
 from harness.architectures import X86_64
 from harness.boards import Board, Channel
 from harness.cell import Subject, run_cell
@@ -33,6 +34,7 @@ from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is
 from harness.layouts import explain_breakage, layout_difference
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
+from harness.predictions import Predictor
 from harness.progress import say
 from harness.proof import InUse, Proof, missing_in, proof_files, prove_absent, prove_live, settings_in
 from harness.store import Store
@@ -69,6 +71,7 @@ class CellResult:
     boot_log: Path | None = None
     machine: Machine | None = None
     module_file: Path | None = None
+    prediction: Prediction | None = None  # made from the file, without the run
 
 
 @dataclass
@@ -100,6 +103,7 @@ class Lab:
         self._proofs: dict[tuple[str, str], Proof] = {}
         self._differences: dict[str, Difference] = {}
         self._controls: dict[tuple[str, str, str], CellResult] = {}
+        self._predictor = Predictor(self.store)
         self._ending = ExitStack()
         self._scratch = self._ending.enter_context(self.store.scratch())
 
@@ -144,7 +148,15 @@ class Lab:
         return find_kernel(self._spec(board, variant), self.store)
 
     def run(self, cell: Cell) -> CellResult:
-        """The verdict of a cell. Before anything is said of a debug kernel, the module runs on production."""
+        """The verdict of a cell, beside what was predicted of it."""
+        result = self._run(cell)
+        if result.module_file is None:
+            return result
+        spec = self._spec(cell.board, cell.variant)
+        return replace(result, prediction=self._predictor.try_to_predict(result.module_file, spec))
+
+    def _run(self, cell: Cell) -> CellResult:
+        """The verdict. Before anything is said of a debug kernel, the module runs on production."""
         if cell.flavour is Flavour.PRODUCTION:
             return self._control(cell)
         control = self._control(replace(cell, flavour=Flavour.PRODUCTION))

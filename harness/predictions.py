@@ -10,7 +10,7 @@ from harness import digest
 from harness.abi.difference import Difference
 from harness.abi.dwarf import Layout, Member
 from harness.abi.loader import MODULE, Export, KernelFacts
-from harness.abi.module_file import ModuleFacts
+from harness.abi.module_file import ModuleFacts, read_module
 from harness.abi.prediction import Prediction, predict
 from harness.abi.surface import Surface
 from harness.kernel.build import kernel_inputs
@@ -18,6 +18,7 @@ from harness.kernel.config import KernelSpec, parse, resolve
 from harness.kernel.prepare import build_tree
 from harness.layouts import kernel_layouts
 from harness.paths import IMAGES
+from harness.progress import say
 from harness.prototypes import kernel_surface
 from harness.store import Store
 from harness.variants import PRODUCTION
@@ -40,6 +41,15 @@ class Predictor:
         """
         change = self._change(spec)
         return predict(module, change.production, change.kernel, change.difference, self.surface(spec))
+
+    def try_to_predict(self, file: Path, spec: KernelSpec) -> Prediction | None:
+        """The same for a file of any content, None where nothing can be said. Never raises."""
+        try:
+            module = read_module(file)
+            return None if module.problem else self.predict(module, spec)
+        except Exception as error:  # noqa: BLE001 - a run is worth more than its prediction
+            say(f"no prediction for {file.name} on {spec.label}: {error}")
+            return None
 
     def surface(self, spec: KernelSpec) -> Surface:
         """What the headers say of exports: the plain production kernel's, of which every other has the types."""

@@ -44,6 +44,7 @@ def predict(
     kernel: KernelFacts,
     difference: Difference,
     surface: Surface,
+    *,
     accesses: tuple[Access, ...] = (),
 ) -> Prediction:
     """What will become of a module that was built for `production` on `kernel`.

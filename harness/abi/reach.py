@@ -58,9 +58,7 @@ def reached(imports: Iterable[str], surface: Surface, changes: Mapping[str, Chan
                         # What a callback of a directly known structure is given is as near as the structure.
                         near = depth if depth == 0 and isinstance(entry.type, tuple) else depth + 1
                         vias.setdefault(inner, (via, near))
-    found = [
-        Reached(change, *vias[name], name in owned) for name, change in changes.items() if name in vias
-    ]
+    found = [Reached(change, *vias[name], name in owned) for name, change in changes.items() if name in vias]
     return sorted(found, key=lambda it: (not (it.owned and it.grew), it.depth, it.change.name))
 
 

@@ -1,4 +1,7 @@
-"""The signature at the end of a module file: include/linux/module_signature.h, Documentation/admin-guide/module-signing.rst."""
+"""The signature at the end of a module file.
+
+From include/linux/module_signature.h and Documentation/admin-guide/module-signing.rst.
+"""
 
 import struct
 from dataclasses import dataclass

@@ -71,20 +71,21 @@ class _Reader:
 
     def type(self, entry: Any, depth: int) -> Type:
         kind = self._unit.plain(entry)
-        if kind is None:
-            return ""
-        if kind.tag in AGGREGATES:
+        tag = kind.tag if kind is not None else ""
+        if tag in AGGREGATES:
             return self._unit.spelled(kind)
-        if kind.tag == "DW_TAG_array_type":
-            return self.type(self._unit.type_of(kind), depth)
-        if kind.tag == "DW_TAG_subroutine_type":
+        if tag == "DW_TAG_subroutine_type":
             return self._function(kind, depth)
-        if kind.tag != "DW_TAG_pointer_type":
-            return ""
-        target = self._unit.plain(self._unit.type_of(kind))
-        if target is not None and target.tag == "DW_TAG_subroutine_type":
+        if tag == "DW_TAG_array_type":
+            return self.type(self._unit.type_of(kind), depth)
+        return self._behind(self._unit.plain(self._unit.type_of(kind)), depth) if tag == "DW_TAG_pointer_type" else ""
+
+    def _behind(self, target: Any, depth: int) -> Type:
+        """The type of a pointer to a type."""
+        tag = target.tag if target is not None else ""
+        if tag == "DW_TAG_subroutine_type":
             return self._function(target, depth)
-        inner = self.type(target, depth) if target is not None and target.tag in AGGREGATES else ""
+        inner = self._unit.spelled(target) if tag in AGGREGATES else ""
         return f"*{inner}" if inner else ""
 
     def fields(self, entry: Any, base: int, prefix: str) -> list[Field]:
