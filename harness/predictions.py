@@ -1,10 +1,11 @@
 """Predictions for kernels by name: what a prediction needs of a kernel is read once, and cached as little files."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from harness import digest
 from harness.abi.difference import Difference
@@ -124,12 +125,13 @@ def _embedded(name: str, layouts: Mapping[str, Layout]) -> set[str]:
     return found
 
 
-def _layout(name: str, size: int, members: Iterable[list[object]], alias: str) -> Layout:
-    return Layout(name, size, tuple(_member(*member) for member in members), alias)  # type: ignore[arg-type]
+def _layout(name: str, size: int, members: list[list[Any]], alias: str) -> Layout:
+    return Layout(name, size, tuple(_member(member) for member in members), alias)
 
 
-def _member(name: str, offset: int, size: int, kind: str, embeds: str, bits: list[int] | None) -> Member:
-    return Member(name, offset, size, kind, embeds, (bits[0], bits[1]) if bits else None)
+def _member(facts: list[Any]) -> Member:
+    *plain, bits = facts
+    return Member(*plain, (bits[0], bits[1]) if bits else None)
 
 
 @cache

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,15 @@ def kernel_surface(spec: KernelSpec, store: Store) -> Surface:
         shutil.copytree(_PROBE, scratch)
         what = f"reading what {spec.label} exports"
         with task(what, 3) as running:
-            _make(spec, store, scratch, "probe.i", folder / "preprocess.log", what)
+            make = [*make_command(spec.source.tree(), build_tree(spec, store)), f"M={scratch}"]
+
+            def run(target: str, log: str) -> None:
+                process.run([*make, target], env=environment(spec.arch), log=folder / log, what=what)
+
+            run("probe.i", "preprocess.log")
             declared = set(_WORD.findall((scratch / "probe.i").read_text(errors="replace")))
             running.step()
-            _compile(spec, store, scratch, sorted(declared & _exported(spec.source, store)), folder, what)
+            _compile(scratch / "probe.c", sorted(declared & _exported(spec.source, store)), folder, run)
             running.step()
             surface = read_surface(scratch / "probe.o")
             running.step()
@@ -64,28 +70,21 @@ def kernel_surface(spec: KernelSpec, store: Store) -> Surface:
     return Surface({name: _type(kind) for name, kind in facts["symbols"].items()}, fields)
 
 
-def _compile(spec: KernelSpec, store: Store, scratch: Path, names: list[str], folder: Path, what: str) -> None:
+def _compile(source: Path, names: list[str], logs: Path, run: Callable[[str, str], None]) -> None:
     """Compile the probe with a pointer to each symbol; those that turn out to be something else are left out."""
-    source = scratch / "probe.c"
     headers = source.read_text()
     first = headers.count("\n") + 1  # the line of the first name
     for attempt in range(3):
-        pointers = "".join(f"__typeof__(&{name}) {PREFIX}{name};\n" for name in names)
-        source.write_text(headers + pointers)
-        log = folder / f"probe{attempt}.log"
+        source.write_text(headers + "".join(f"__typeof__(&{name}) {PREFIX}{name};\n" for name in names))
+        log = f"probe{attempt}.log"
         try:
-            return _make(spec, store, scratch, "probe.o", log, what)
+            return run("probe.o", log)
         except ModcompatError:
-            wrong = {int(number) - first for number in _AT_FAULT.findall(log.read_text(errors="replace"))}
+            wrong = {int(number) - first for number in _AT_FAULT.findall((logs / log).read_text(errors="replace"))}
             if attempt == 2 or not wrong or min(wrong) < 0:
                 raise
             names = [name for index, name in enumerate(names) if index not in wrong]
     return None
-
-
-def _make(spec: KernelSpec, store: Store, scratch: Path, target: str, log: Path, what: str) -> None:
-    command = [*make_command(spec.source.tree(), build_tree(spec, store)), f"M={scratch}", target]
-    process.run(command, env=environment(spec.arch), log=log, what=what)
 
 
 def _exported(source: KernelSource, store: Store) -> set[str]:

@@ -51,8 +51,8 @@ def reached(imports: Iterable[str], surface: Surface, changes: Mapping[str, Chan
             vias.setdefault(struct, (name, 0))
         owned |= dict.fromkeys(_initialised(name, surface.symbols[name]), name)
     for depth in range(DEPTH):
-        for struct, (via, found) in list(vias.items()):
-            if found == depth:
+        for struct, (via, near_by) in list(vias.items()):
+            if near_by == depth:
                 for entry in surface.fields.get(struct, ()):
                     for inner in structures(entry.type):
                         # What a callback of a directly known structure is given is as near as the structure.

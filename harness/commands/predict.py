@@ -25,6 +25,7 @@ from harness.report.table import COLOURS
 from harness.store import Store
 from harness.variants import Preemption, Variant, variant_named, variant_of
 
+_INFO = ("version", "srcversion", "retpoline", "intree", "staging", "abi")
 _SHOWN = 6  # structures that differ, and names of a long list
 _TOLD = (
     "__mcount_loc", "__patchable_function_entries", "__tracepoints", "__jump_table", "__ex_table", "__bug_table",
@@ -118,9 +119,7 @@ def _facts(module: ModuleFacts) -> Iterable[tuple[str, str]]:
         "versions": "of each import (MODVERSIONS)" if module.versions else "none",
         "exports": _some(list(module.exports)),
         "also has": ", ".join(name for name in _TOLD if module.has_section(name)),
-        "modinfo": ", ".join(
-            f"{key}={','.join(module.info[key])}" for key in ("retpoline", "intree") if key in module.info
-        ),
+        "modinfo": ", ".join(f"{key}={module.info[key][0]}" for key in _INFO if key in module.info),
     }
     return ((name, value) for name, value in facts.items() if value)
 
