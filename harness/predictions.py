@@ -131,7 +131,7 @@ def _layout(name: str, size: int, members: list[list[Any]], alias: str) -> Layou
 
 def _member(facts: list[Any]) -> Member:
     *plain, bits = facts
-    return Member(*plain, (bits[0], bits[1]) if bits else None)
+    return Member(*plain, bits=(bits[0], bits[1]) if bits else None)
 
 
 @cache
