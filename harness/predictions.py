@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from harness import digest
+from harness.abi.code import Access, accesses
 from harness.abi.difference import Difference
 from harness.abi.dwarf import Layout, Member
 from harness.abi.loader import MODULE, Export, KernelFacts
 from harness.abi.module_file import ModuleFacts, read_module
 from harness.abi.prediction import Prediction, predict
 from harness.abi.surface import Surface
+from harness.disassembly import read_program
 from harness.kernel.build import kernel_inputs
 from harness.kernel.config import KernelSpec, parse, resolve
 from harness.kernel.prepare import build_tree
@@ -24,7 +26,8 @@ from harness.prototypes import kernel_surface
 from harness.store import Store
 from harness.variants import PRODUCTION
 
-_FORMAT = 1  # raise when what is kept changes
+_FORMAT = 1  # raise when what is kept of two kernels changes
+_READER = 1  # raise when what is read of code changes
 
 
 class Predictor:
@@ -34,27 +37,52 @@ class Predictor:
         self._store = store
         self._changes: dict[str, _Change] = {}
         self._surfaces: dict[str, Surface] = {}
+        self._touched: dict[str, tuple[Access, ...]] = {}
 
-    def predict(self, module: ModuleFacts, spec: KernelSpec) -> Prediction:
-        """What will become of a module that was built for a kernel's production on that kernel.
+    def predict(self, file: Path, module: ModuleFacts, spec: KernelSpec) -> Prediction:
+        """What will become of a module file that was built for a kernel's production on that kernel.
 
         Raises ModcompatError when the kernel cannot be prepared.
         """
         change = self._change(spec)
-        return predict(module, change.production, change.kernel, change.difference, self.surface(spec))
+        surface = self.surface(spec)
+        return predict(
+            module, change.production, change.kernel, change.difference, surface,
+            accesses=self._accesses(file, module, spec, surface),
+        )  # fmt: skip
+
+    def _accesses(self, file: Path, module: ModuleFacts, spec: KernelSpec, surface: Surface) -> tuple[Access, ...]:
+        """What the module's code touches, at the offsets of its production kernel. Cached."""
+        if module.arch is not spec.arch:
+            return ()
+        inputs = {"file": digest.of_file(file), "headers": self._headers(spec), "reader": _READER}
+        key = digest.of_value(inputs)
+        if key not in self._touched:
+
+            def build(folder: Path) -> None:
+                found = accesses(read_program(file, spec.arch), surface)
+                (folder / "accesses.json").write_text(json.dumps([astuple(access) for access in found]))
+
+            made = self._store.get_or_build("code", module.name, inputs, build)
+            rows = json.loads((made / "accesses.json").read_text())
+            self._touched[key] = tuple(Access(*row) for row in rows)
+        return self._touched[key]
+
+    def _headers(self, spec: KernelSpec) -> str:
+        return digest.of_value(kernel_inputs(_plain(spec), self._store))
 
     def try_to_predict(self, file: Path, spec: KernelSpec) -> Prediction | None:
         """The same for a file of any content, None where nothing can be said. Never raises."""
         try:
             module = read_module(file)
-            return None if module.problem else self.predict(module, spec)
+            return None if module.problem else self.predict(file, module, spec)
         except Exception as error:  # noqa: BLE001 - a run is worth more than its prediction
             say(f"no prediction for {file.name} on {spec.label}: {error}")
             return None
 
     def surface(self, spec: KernelSpec) -> Surface:
         """What the headers say of exports: the plain production kernel's, of which every other has the types."""
-        plain = replace(spec.production, variant=PRODUCTION, versions=False)
+        plain = _plain(spec)
         if plain.label not in self._surfaces:
             self._surfaces[plain.label] = kernel_surface(plain, self._store)
         return self._surfaces[plain.label]
@@ -64,6 +92,10 @@ class Predictor:
         if key not in self._changes:
             self._changes[key] = _Change(spec, self._store)
         return self._changes[key]
+
+
+def _plain(spec: KernelSpec) -> KernelSpec:
+    return replace(spec.production, variant=PRODUCTION, versions=False)
 
 
 class _Change:

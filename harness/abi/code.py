@@ -111,34 +111,34 @@ class _Reader:
                 state = None
 
     def _execute(self, function: Function, step: Instruction, state: dict[str, Value]) -> None:
-        abi = self._program.abi
-        if step.verb is Verb.CALL:
-            self._call(function, step, state)
-            return
+        slot = f"{step.base}{step.offset}" if self._program.abi.is_stack(step.base) else ""
         value: Value | None = None
-        if step.verb is Verb.CURRENT:
-            value = Pointer("struct task_struct")
-        elif step.verb is Verb.ADDRESS:
-            value = self._address(step.symbol, step.offset)
-        elif step.verb is Verb.MOVE:
-            value = _moved(state.get(step.base), step.offset)
-        elif step.verb in (Verb.LOAD, Verb.STORE):
-            if abi.is_stack(step.base):
-                slot = f"{step.base}{step.offset}"
-                if step.verb is Verb.LOAD:
-                    value = state.get(slot)
-                else:
-                    _set(state, slot, state.get(step.target))
-            elif step.symbol:
+        match step.verb:
+            case Verb.CALL:
+                self._call(function, step, state)
+            case Verb.CURRENT:
+                value = Pointer("struct task_struct")
+            case Verb.ADDRESS:
+                value = self._address(step.symbol, step.offset)
+            case Verb.MOVE:
+                value = _moved(state.get(step.base), step.offset)
+            case Verb.STORE if slot:
+                _set(state, slot, state.get(step.target))
+            case Verb.LOAD if slot:
+                value = state.get(slot)
+            case Verb.LOAD if step.symbol:
                 value = self._variable(step.symbol)
-            elif isinstance(base := state.get(step.base), Pointer):
-                offset = base.offset + step.offset
-                if offset >= 0:
-                    self.found.add(Access(base.struct, offset, function.name))
-                    value = _value(self._leads(base.struct, offset))
-        if step.verb is not Verb.STORE:
-            for register in step.writes:
-                _set(state, register, value if register == step.target else None)
+            case Verb.LOAD | Verb.STORE:
+                value = self._touch(function, state.get(step.base), step.offset)
+        for register in step.writes:
+            _set(state, register, value if register == step.target else None)
+
+    def _touch(self, function: Function, base: Value | None, offset: int) -> Value | None:
+        """Code goes through a pointer; the value is what it finds there."""
+        if not isinstance(base, Pointer) or base.offset + offset < 0:
+            return None
+        self.found.add(Access(base.struct, base.offset + offset, function.name))
+        return _value(self._leads(base.struct, base.offset + offset))
 
     def _call(self, function: Function, step: Instruction, state: dict[str, Value]) -> None:
         abi = self._program.abi

@@ -208,10 +208,8 @@ def _arm_value(text: Text, memory: tuple[str, int] | None) -> tuple[Verb, str, i
     if text.symbol and name in ("movw", "adrp", "add"):
         inside = int(operands[1][1:], 0) if name == "movw" else text.addend  # arm keeps addends in the instruction
         return Verb.ADDRESS, "", inside, text.symbol
-    if text.symbol and name.startswith("ld"):
-        return Verb.LOAD, "", 0, text.symbol
-    if memory and _ARM_LOAD.match(name):
-        return Verb.LOAD, *memory, ""
+    if _ARM_LOAD.match(name) and (text.symbol or memory):
+        return Verb.LOAD, *(("", 0) if text.symbol else memory or ("", 0)), text.symbol
     if name == "mov" and len(operands) == 2 and _arm_register(operands[1]):
         return Verb.MOVE, _arm_register(operands[1]), 0, ""
     if name in ("add", "sub") and len(operands) == 3 and re.fullmatch(r"#-?\w+", operands[2]):

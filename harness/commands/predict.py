@@ -58,7 +58,7 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], source: str, a
         results[file] = {}
         for variant in [variant_named(name) for name in kernels] or _usual(module):
             spec = distinct(kernel_spec(module.arch, origin, variant, store), store)
-            results[file][variant.name] = predictor.predict(module, spec)
+            results[file][variant.name] = predictor.predict(file, module, spec)
     if as_json:
         rows = [_as_json(file, modules[file], result) for file, result in results.items()]
         click.echo(json.dumps({"schema": 1, "modules": rows}, indent=1))
