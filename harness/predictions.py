@@ -27,7 +27,7 @@ from harness.store import Store
 from harness.variants import PRODUCTION
 
 _FORMAT = 1  # raise when what is kept of two kernels changes
-_READER = 1  # raise when what is read of code changes
+_READER = 2  # raise when what is read of code changes
 
 
 class Predictor:
@@ -162,8 +162,8 @@ def _layout(name: str, size: int, members: list[list[Any]], alias: str) -> Layou
 
 
 def _member(facts: list[Any]) -> Member:
-    *plain, bits = facts
-    return Member(*plain, bits=(bits[0], bits[1]) if bits else None)
+    name, offset, size, kind, embeds, bits = facts
+    return Member(name, offset, size, kind, embeds, (bits[0], bits[1]) if bits else None)
 
 
 @cache

@@ -73,10 +73,7 @@ def accesses(program: Program, surface: Surface) -> tuple[Access, ...]:
     """What a program touches of the structures that a surface knows."""
     reader = _Reader(program, surface)
     for _ in range(_ROUNDS):
-        known = reader.knowledge
-        for function in program.functions.values():
-            reader.read(function)
-        if reader.knowledge == known:
+        if not reader.read_all():
             break
     return tuple(sorted(reader.found))
 
@@ -88,15 +85,29 @@ class _Reader:
         self.found: set[Access] = set()
         self._given: dict[Place, dict[str, Value]] = {}  # what functions get in registers
         self._objects: set[tuple[Place, str]] = set()  # the module's own objects, with their structures
+        self._arriving: dict[Place, dict[str, Value]] = {}  # with jumps from other sections, in the round before
+        self._leaving: dict[Place, dict[str, Value]] = {}  # the same of this round
 
-    @property
-    def knowledge(self) -> tuple[int, int]:
+    def read_all(self) -> bool:
+        """Read every function once; whether that brought anything that another round could use."""
+        before = self._knowledge()
+        for function in self._program.functions.values():
+            self._read(function)
+        news = self._leaving != self._arriving
+        self._arriving, self._leaving = self._leaving, {}
+        return news or self._knowledge() != before
+
+    def _knowledge(self) -> tuple[int, int]:
         return sum(map(len, self._given.values())), len(self._objects)
 
-    def read(self, function: Function) -> None:
+    def _read(self, function: Function) -> None:
         """Read a function with what is known of its arguments."""
-        state: dict[str, Value] | None = dict(self._given.get(function.place, {}))
-        jumps: dict[int, dict[str, Value]] = {}
+        # The compiler's parts of functions, kept apart, are only jumped to.
+        state = None if function.name.endswith(".cold") else dict(self._given.get(function.place, {}))
+        section = function.place.section
+        jumps: dict[int, dict[str, Value]] = {
+            place.offset: known for place, known in self._arriving.items() if place.section == section
+        }
         for step in function.body:
             arriving = jumps.pop(step.address, None)
             if arriving is not None:
@@ -111,27 +122,38 @@ class _Reader:
                 state = None
 
     def _execute(self, function: Function, step: Instruction, state: dict[str, Value]) -> None:
-        slot = f"{step.base}{step.offset}" if self._program.abi.is_stack(step.base) else ""
         value: Value | None = None
         match step.verb:
             case Verb.CALL:
                 self._call(function, step, state)
+            case Verb.JUMP:
+                self._leave(step, state)
             case Verb.CURRENT:
                 value = Pointer("struct task_struct")
             case Verb.ADDRESS:
                 value = self._address(step.symbol, step.offset)
             case Verb.MOVE:
                 value = _moved(state.get(step.base), step.offset)
-            case Verb.STORE if slot:
-                _set(state, slot, state.get(step.target))
-            case Verb.LOAD if slot:
-                value = state.get(slot)
-            case Verb.LOAD if step.symbol:
-                value = self._variable(step.symbol)
             case Verb.LOAD | Verb.STORE:
-                value = self._touch(function, state.get(step.base), step.offset)
+                value = self._memory(function, step, state)
         for register in step.writes:
             _set(state, register, value if register == step.target else None)
+
+    def _memory(self, function: Function, step: Instruction, state: dict[str, Value]) -> Value | None:
+        """A load or a store: what it gives."""
+        if step.symbol:
+            return self._variable(step.symbol)
+        if not self._program.abi.is_stack(step.base):
+            return self._touch(function, state.get(step.base), step.offset)
+        slot = f"{step.base}{step.offset}"
+        if step.verb is Verb.STORE:
+            _set(state, slot, state.get(step.target))
+        return state.get(slot)
+
+    def _leave(self, step: Instruction, state: dict[str, Value]) -> None:
+        if isinstance(place := self._address(step.symbol, step.offset), Place):
+            known = self._leaving.get(place)
+            self._leaving[place] = dict(state) if known is None else _common(known, state)
 
     def _touch(self, function: Function, base: Value | None, offset: int) -> Value | None:
         """Code goes through a pointer; the value is what it finds there."""

@@ -17,6 +17,7 @@ _TARGET = re.compile(r"\b([0-9a-f]+) <")
 class Verb(StrEnum):
     """LOAD: target = [base + offset], or the variable `symbol`. STORE: the other way round; TOUCH is a STORE of
     something unknown. MOVE: target = base + offset. ADDRESS: target = &symbol + offset. CURRENT: target = current.
+    JUMP: to symbol + offset, in another section: the compiler keeps unlikely parts of functions apart.
     OTHER: all that matters is which registers it writes."""
 
     LOAD = "load"
@@ -25,6 +26,7 @@ class Verb(StrEnum):
     ADDRESS = "address"
     CURRENT = "current"
     CALL = "call"
+    JUMP = "jump"
     OTHER = "other"
 
 
@@ -89,6 +91,12 @@ def _text(address: int, line: str) -> Text:
     return Text(address, name, tuple(_operands(operands)), symbol, addend, int(target[1], 16) if target else None)
 
 
+def _jump(text: Text, addend: int, *, ends: bool) -> Instruction:
+    if text.symbol:
+        return Instruction(text.address, Verb.JUMP, symbol=text.symbol, offset=addend, ends=ends)
+    return Instruction(text.address, jumps_to=text.goes_to, ends=ends)
+
+
 def _operands(text: str) -> Iterator[str]:
     """Operands at the top level: commas in brackets do not count."""
     depth = start = 0
@@ -122,8 +130,7 @@ def _x86(text: Text) -> Instruction:
         offset = text.addend + 4 if text.symbol else text.goes_to or 0
         return Instruction(text.address, Verb.CALL, symbol=text.symbol, offset=offset)
     if name.startswith("j"):
-        to = None if text.symbol else text.goes_to
-        return Instruction(text.address, jumps_to=to, ends=name.startswith("jmp"))
+        return _jump(text, text.addend + 4, ends=name.startswith("jmp"))
     if name.startswith(("ret", "ud2")):
         return Instruction(text.address, ends=True)
     if not operands:
@@ -184,8 +191,7 @@ def _arm(text: Text) -> Instruction:
             text.address, Verb.CALL, symbol=text.symbol, offset=text.addend if text.symbol else text.goes_to or 0
         )
     if _ARM_JUMP.match(name):
-        to = None if text.symbol else text.goes_to
-        return Instruction(text.address, jumps_to=to, ends=name == "b")
+        return _jump(text, text.addend, ends=name == "b")
     if name in ("ret", "bx", "br", "udf", "brk") or (name == "pop" and "pc" in (operands or ("",))[-1]):
         return Instruction(text.address, ends=True)
     if not operands or name == "movt":  # the upper half of what movw began
