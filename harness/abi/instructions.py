@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.architectures import ARM, ARM64, X86_64
@@ -185,6 +185,8 @@ _ARM_READS = re.compile(r"^(cmp|cmn|tst|teq|ccmp|dmb|dsb|isb|nop|pld|prf|push|ms
 
 
 def _arm(text: Text) -> Instruction:
+    if text.name == "mrc":  # its target is behind the coprocessor and an opcode
+        text = replace(text, operands=text.operands[2:])
     name, operands = text.name, text.operands
     if name in ("bl", "blr", "blx"):
         return Instruction(
@@ -209,7 +211,7 @@ def _arm(text: Text) -> Instruction:
 def _arm_value(text: Text, memory: tuple[str, int] | None) -> tuple[Verb, str, int, str]:
     """What the first operand becomes: verb, base, offset, symbol."""
     name, operands = text.name, text.operands
-    if (name == "mrc" and operands[3:4] == ("cr13",)) or (name == "mrs" and operands[-1] == "sp_el0"):
+    if (name == "mrc" and operands[1:] == ("cr13", "cr0", "{3}")) or (name == "mrs" and operands[-1] == "sp_el0"):
         return Verb.CURRENT, "", 0, ""
     if text.symbol and name in ("movw", "adrp", "add"):
         inside = int(operands[1][1:], 0) if name == "movw" else text.addend  # arm keeps addends in the instruction

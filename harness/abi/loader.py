@@ -147,7 +147,8 @@ _WALKED = {
     "num_gpl_syms": "verify_exported_symbols() walks a table that is not there",
     "num_kp": "parse_args() walks a table that is not there",
     "source_list.next": "whoever lists the modules walks through code as if it were a list",
-    "list.": "the list of modules is broken",
+    "list.next": "the list of modules is broken",
+    "init": "it calls the module's exit when it loads it",
 }
 _TABLES = ("kp", "syms", "gpl_syms", "extable", "jump_entries", "static_call_sites", "ftrace_callsites", "percpu")
 # What the kernel keeps in struct module while the module lives: not the module's to write.
@@ -275,7 +276,7 @@ def _relocations(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
             if place == what:
                 continue
             text = f"struct module.{what} 0x{offset:x} is where the kernel has {place}"
-            walked = next((why for entry, why in _WALKED.items() if place.startswith(entry)), "")
+            walked = _WALKED.get(place, "")
             if walked:
                 yield Finding(When.LOAD, Outcome.BREAKS, f"{text}: {walked}")
             elif place in _TABLES and any(map(module.has_section, _OF_SECTIONS[place])):
