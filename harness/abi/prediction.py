@@ -107,3 +107,4 @@ def _members_at(struct: str, offset: int, difference: Difference) -> Iterator[tu
         if member.offset <= offset < member.offset + max(member.size, 1) and not member.bits:
             yield struct, member.name
             yield from _members_at(member.embeds, offset - member.offset, difference)
+            return  # of a union, the first member speaks for all

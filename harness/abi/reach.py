@@ -36,8 +36,10 @@ class Reached:
     def severity(self) -> str:
         if self.owned and self.grew:
             return "in the module's own memory, and grew: the kernel writes behind it"
-        if self.depth == 0 and (self.change.shifts or self.change.resized):
+        if self.depth == 0 and self.change.shifts:
             return "handed to or given by the kernel: broken where the module reads a member that moved"
+        if self.depth == 0 and self.grew:
+            return "handed to the kernel, and grew: broken where the module's own memory holds one"
         return "behind pointers only: broken where inlined code follows them"
 
 

@@ -43,7 +43,8 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], source: str, a
 
     Kernels are named as everywhere: production, stock-spinlock, isolated-all, stock-ftrace-preempt ... Without
     --kernel: production, and the five features, stock and isolated, in the preemption model of the module. No kernel
-    is built for this, only prepared, once. docs/prediction.md says what this can see.
+    is built for this, only prepared, once. With one --kernel, every finding and every structure in reach that
+    differs is shown. docs/prediction.md says what this can see.
 
     Exit status 0 when all is predicted to be clean, 1 when something is predicted to break, 2 on an error.
     """
@@ -93,6 +94,25 @@ def _print(console: Console, file: Path, module: ModuleFacts, result: dict[str, 
     for kernel, found in result.items():
         table.add_row(Text(kernel), Text(found.outcome, style=COLOURS.get(found.outcome, "red")), Text(_reason(found)))
     console.print(table)
+    if len(result) == 1:
+        _print_findings(console, *result.values())
+
+
+def _print_findings(console: Console, found: Prediction) -> None:
+    """All that is known of one kernel: what goes wrong and when, and the structures in reach that differ."""
+    for finding in found.findings:
+        console.print(Text(f"{finding.when.name.lower()}: {finding.outcome}: {finding.reason}"))
+    table = Table(title="structures in reach that differ", title_justify="left")
+    for heading in ("structure", "bytes", "moved", "through", "severity"):
+        table.add_column(heading, overflow="fold")
+    for reached in found.differing:
+        change = reached.change
+        runs = [f"{it.first.name} 0x{it.first.offset:x} → 0x{it.first.offset + it.by:x}" for it in change.shifts]
+        more = f" and {len(runs) - 2} more runs" if len(runs) > 2 else ""
+        size = f"{change.before.size} → {change.after.size}" if reached.grew else str(change.before.size)
+        table.add_row(*map(Text, (change.name, size, ", ".join(runs[:2]) + more, reached.via, reached.severity)))
+    if found.differing:
+        console.print(table)
 
 
 def _reason(found: Prediction) -> str:
