@@ -8,7 +8,7 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from harness import process
-from harness.abi.code import Function, Place, Program
+from harness.abi.accesses import Function, Place, Program
 from harness.abi.instructions import ABIS, instructions
 from harness.architectures import Architecture
 

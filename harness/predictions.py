@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import digest
-from harness.abi.code import Access, accesses
+from harness.abi.accesses import Access, accesses
 from harness.abi.difference import Difference
 from harness.abi.dwarf import Layout, Member
 from harness.abi.loader import MODULE, Export, KernelFacts

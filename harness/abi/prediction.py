@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.abi.code import Access
+from harness.abi.accesses import Access
 from harness.abi.difference import Difference
 from harness.abi.loader import Finding, KernelFacts, Outcome, When, simulate
 from harness.abi.module_file import ModuleFacts

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.abi.code import Access, Function, Place, Program, accesses
+from harness.abi.accesses import Access, Function, Place, Program, accesses
 from harness.abi.instructions import ABIS, instructions
 from harness.abi.surface import Field, Surface, Type
 
