@@ -1,5 +1,5 @@
 # Every target sets up what it needs first; with everything there that takes under a second.
-.PHONY: help setup spinlock matrix isolated nightly test lint unit doctor bench
+.PHONY: help setup spinlock matrix isolated nightly test lint unit browser doctor bench
 
 help:
 	@echo "make spinlock   set up, then judge the vendor modules on DEBUG_SPINLOCK kernels (pytest -k spinlock)"
@@ -8,6 +8,7 @@ help:
 	@echo "make nightly    set up, then everything: every feature, board and preemption model (hours at first)"
 	@echo "make test       set up, then lint, types and every test, and every feature on one architecture"
 	@echo "make unit       set up, then the tests that need no QEMU"
+	@echo "make browser    set up, install Chromium, then look at report.html in it"
 	@echo "make bench      set up, then measure: restore against cold boot"
 	@echo "make doctor     set up, then say what is present and what a first run takes"
 
@@ -25,10 +26,11 @@ isolated: setup
 
 nightly: setup
 	.venv/bin/pytest tests/nightly
+	.venv/bin/pytest -m slow tests/isolation
 	.venv/bin/modcompat matrix nightly
 
 test: lint
-	.venv/bin/pytest tests/unit tests/system
+	.venv/bin/pytest tests/unit tests/system tests/isolation
 	.venv/bin/modcompat matrix ci
 
 lint: setup
@@ -38,6 +40,10 @@ lint: setup
 
 unit: setup
 	.venv/bin/pytest tests/unit
+
+browser: setup
+	scripts/browser.sh
+	.venv/bin/pytest tests/system/test_report_in_browser.py
 
 bench: setup
 	.venv/bin/python benchmarks/restore.py

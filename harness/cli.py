@@ -5,11 +5,13 @@ import sys
 import click
 
 from harness.commands.cache import cache
+from harness.commands.diff import diff
 from harness.commands.doctor import doctor
 from harness.commands.isolate import isolate
 from harness.commands.layout import layout
 from harness.commands.matrix import matrix, record
 from harness.commands.predict import predict
+from harness.commands.report import report
 from harness.commands.scan import scan
 from harness.errors import ModcompatError
 
@@ -36,7 +38,7 @@ def main() -> None:
     """
 
 
-for command in (doctor, scan, matrix, record, predict, layout, isolate, cache):
+for command in (doctor, scan, matrix, record, predict, report, diff, layout, isolate, cache):
     main.add_command(command)
 
 

@@ -71,10 +71,13 @@ _SPINLOCK = {
         ),
     ),
 }  # fmt: skip
-_STACKS = _because("mm/Kconfig.debug: SLUB_DEBUG selects the stack depot", "STACKDEPOT", "STACKTRACE")
+_STACKS = {
+    **_because("mm/Kconfig.debug: SLUB_DEBUG selects the stack depot", "STACKDEPOT", "STACKTRACE"),
+    **_because("lib/Kconfig: a setting of STACKDEPOT", "STACKDEPOT_MAX_FRAMES"),
+}
 _TASKS_RCU = _because(
     "kernel/trace/Kconfig, arch/Kconfig: tracing and kprobes wait for preempted tasks",
-    "TASKS_RCU", "TASKS_RCU_GENERIC", "TASKS_RUDE_RCU",
+    "TASKS_RCU", "TASKS_RCU_GENERIC", "TASKS_RUDE_RCU", "NEED_TASKS_RCU",
 )  # fmt: skip
 _MODULE_TREE = _because(
     "kernel/module/Kconfig: default y if PERF_EVENTS || TRACING; x86 always has it", "MODULES_TREE_LOOKUP"
@@ -97,6 +100,12 @@ _FTRACE = {
         "FTRACE_MCOUNT_RECORD", "FTRACE_MCOUNT_USE_CC", "FTRACE_MCOUNT_USE_RECORDMCOUNT",
         "FTRACE_MCOUNT_USE_PATCHABLE_FUNCTION_ENTRY", "BUILDTIME_MCOUNT_SORT", "DYNAMIC_FTRACE_WITH_REGS",
         "DYNAMIC_FTRACE_WITH_ARGS", "DYNAMIC_FTRACE_WITH_DIRECT_CALLS", "HAVE_FUNCTION_GRAPH_TRACER",
+        "HAVE_FUNCTION_GRAPH_FREGS", "DYNAMIC_FTRACE_WITH_CALL_OPS", "HAVE_DYNAMIC_FTRACE_WITH_CALL_OPS",
+        "HAVE_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+    ),
+    **_because(
+        "arch/arm64/Kconfig: what DYNAMIC_FTRACE_WITH_CALL_OPS needs of the code", "FUNCTION_ALIGNMENT",
+        "FUNCTION_ALIGNMENT_8B",
     ),
 }  # fmt: skip
 _KPROBES = {
@@ -128,7 +137,7 @@ FEATURES = {
             name="slub",
             symbols=("SLUB_DEBUG",),
             follows=_STACKS,
-            violation=("slub", "Right Redzone overwritten"),
+            violation=("slub", "Right Redzone overwritten|Object corrupt"),  # the latter in Linux 6.12.y
             is_detector=True,
             isolation=Isolation.KEPT,
         ),
@@ -169,7 +178,13 @@ FEATURES = {
             violation=("lock", "WARNING: .*rwsem"),
             isolation=Isolation.KEPT,
         ),
-        Feature(name="list", symbols=("DEBUG_LIST",), violation=("list", "list_add corruption"), is_detector=True),
+        Feature(
+            name="list",
+            symbols=("DEBUG_LIST",),
+            follows=_because("lib/Kconfig.debug: selected by DEBUG_LIST (Linux 6.6)", "LIST_HARDENED"),
+            violation=("list", "list_add corruption"),
+            is_detector=True,
+        ),
         Feature(
             name="pagealloc",
             symbols=("DEBUG_PAGEALLOC",),
@@ -229,9 +244,11 @@ FEATURES = {
             symbols=("KASAN", "KASAN_GENERIC", "KASAN_VMALLOC"),
             follows={
                 **_because("lib/Kconfig.kasan: selected by KASAN, or a setting of it",
-                           "CONSTRUCTORS", "STACKDEPOT_ALWAYS_INIT", "KASAN_OUTLINE", "KASAN_SHADOW_OFFSET",
-                           "KASAN_STACK"),
+                           "CONSTRUCTORS", "STACKDEPOT_ALWAYS_INIT", "KASAN_OUTLINE", "KASAN_INLINE",
+                           "KASAN_SHADOW_OFFSET", "KASAN_STACK"),
                 **_because("arch/x86/Kconfig: def_bool y if KASAN", "GENERIC_CSUM"),
+                **_because("arch/x86/Kconfig: not with KASAN, unless the compiler is new enough (Linux 6.10)",
+                           "USE_X86_SEG_SUPPORT", "CC_HAS_NAMED_AS_FIXED_SANITIZERS"),
                 **_because("lib/Kconfig.debug: its default is higher with KASAN; only a warning", "FRAME_WARN"),
             },
             violation=("kasan", "slab-out-of-bounds"),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from harness.kernel.config import KernelSpec, distinct
 from harness.kernel.isolation import kernel_spec
 from harness.kernel.modules import build_modules
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is_known
-from harness.layouts import explain_breakage, layout_difference
+from harness.layouts import explain_breakage, explaining_layouts, layout_difference
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
 from harness.predictions import Predictor
@@ -90,11 +91,19 @@ class _Place:
 class Lab:
     """Runs cells. Close it to end its guests."""
 
-    def __init__(self, settings: Settings, modules: list[VendorModule], store: Store | None = None) -> None:
-        """modules: those that are put into every guest."""
+    def __init__(
+        self,
+        settings: Settings,
+        modules: list[VendorModule],
+        store: Store | None = None,
+        *,
+        files: Mapping[str, Path] | None = None,
+    ) -> None:
+        """modules: those that are put into every guest. files: what else is (path in the guest -> file)."""
         self.store = store or Store()
         self.settings = settings
         self._modules = modules
+        self._files = dict(files or {})
         self._source: KernelSource | None = None
         self._specs: dict[tuple[str, str], KernelSpec] = {}
         self._kernels: dict[str, Kernel] = {}
@@ -175,7 +184,7 @@ class Lab:
                 reason = f"always on: nothing to break; {result.verdict.reason}"
                 return replace(result, verdict=replace(result.verdict, reason=reason))
         elif result.verdict.word is not Word.CLEAN:
-            result.evidence.explanation = self._explanation(result)
+            self._explain(result)
         return result
 
     def guest(self, board: Board, variant: Variant) -> Guest:
@@ -214,14 +223,17 @@ class Lab:
         evidence = Evidence(module=cell.module.name, obstacles=[obstacle])
         return CellResult(cell, judge(evidence), evidence, self.kernel(cell.board, cell.variant).release)
 
-    def _explanation(self, result: CellResult) -> list[str]:
+    def _explain(self, result: CellResult) -> None:
+        """Put into the evidence what the layouts of both kernels say about a breakage."""
         cell = result.cell
         spec = self._spec(cell.board, cell.variant)
         if spec.label not in self._differences:
             self._differences[spec.label] = layout_difference(spec.production, spec, self.store)
         touches = load_exercise(cell.module.exercise).touches if cell.module.exercise else ()
         in_use = result.verdict.phase is Phase.EXERCISE
-        return explain_breakage(self._differences[spec.label], touches, in_use=in_use)
+        difference, evidence = self._differences[spec.label], result.evidence
+        evidence.explanation = explain_breakage(difference, touches, in_use=in_use)
+        evidence.layouts = explaining_layouts(difference, touches, in_use=in_use)
 
     def _spec(self, board: Board, variant: Variant) -> KernelSpec:
         """The kernel of a variant: production itself where the feature changes nothing."""
@@ -254,7 +266,7 @@ class Lab:
         kernel, production = self.kernel(board, variant), self.kernel(board, variant.production)
         paths: dict[str, str] = {}
         files: dict[str, Path] = {}
-        contents: dict[str, Path] = {}
+        contents = dict(self._files)
         for module in self._modules:
             built = {module.name: module.file} if module.file else self._built(module, production)
             files[module.name] = built[module.name]

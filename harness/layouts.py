@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from harness import digest, process
 from harness.abi.difference import Difference
 from harness.abi.dwarf import Layout, Member, read_layouts
+from harness.abi.side_by_side import side_by_side
 from harness.architectures import ARCHITECTURES, Architecture
 from harness.errors import ModcompatError
 from harness.kernel.build import kernel_inputs, make_command
@@ -45,6 +47,20 @@ def explain_breakage(difference: Difference, touches: Iterable[str], *, in_use: 
     causes = [difference.summary(cause) for cause in difference.causes]
     more = [f"and {len(causes) - _CAUSES} more causes"] if len(causes) > _CAUSES else []
     return list(dict.fromkeys(line for line in (*moved, *causes[:_CAUSES], *more) if line))
+
+
+def explaining_layouts(difference: Difference, touches: Iterable[str], *, in_use: bool) -> list[dict[str, Any]]:
+    """The structure that explains a breakage first, and what changed it, in both kernels, member by member.
+
+    Of what explain_breakage() says, which takes the same arguments, this is the part that a picture can show.
+    """
+    places = [*touches, *_LOADER_READS] if in_use else [*_LOADER_READS, *touches]
+    moved = [place.partition(".") for place in places if difference.explain_place(place)]
+    found = difference.find(moved[0][0]) if moved else None
+    cause = next(iter(difference.causes), "")
+    chain = difference.chain(found.name) if found else [cause] if cause else []
+    focus = [member for name, _, member in moved if found and found.is_called(name) and member]
+    return [side_by_side(difference.changes[name], focus) for name in dict.fromkeys((*chain[:1], *chain[-1:]))]
 
 
 def kernel_layouts(spec: KernelSpec, store: Store) -> dict[str, Layout]:

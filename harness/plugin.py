@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -22,12 +23,18 @@ from harness.modules import VendorModule, shipped, users_module
 from harness.paths import PROJECT
 from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Selection, choose_boards, narrow
 from harness.report.artefacts import new_run_folder, write_matrix
+from harness.report.formats import write_reports
 from harness.report.table import render
 from harness.variants import Preemption
 
 _RUN = pytest.StashKey[Path]()
 _CELLS = pytest.StashKey[list[Cell]]()
 _MODULES = pytest.StashKey[list[VendorModule]]()
+# Options without which a cell cannot be run again as it was, and what they are when nobody gives them.
+_DEPENDED_ON = {
+    "--kernel-source": DEFAULT_PACKAGE, "--module": None, "--module-params": "", "--exercise": None,
+    "--shared-uart": False, "--accelerator": "auto",
+}  # fmt: skip
 ROW = "modcompat_cell"  # name of the user property that carries a row of the matrix
 
 
@@ -234,12 +241,27 @@ class _Matrix:
         plan: list[Cell] = config.stash[_CELLS]
         planned = {cell.id: place for place, cell in enumerate(plan)}
         rows = sorted(self._rows, key=lambda row: planned[row["id"]])
-        path = write_matrix(rows, _run_folder(config))
+        path = write_matrix(rows, _run_folder(config), _command(config))
         terminalreporter.ensure_newline()
         terminalreporter.write_line("")
         width = shutil.get_terminal_size((160, 40)).columns
         terminalreporter.write(render(rows, width=width, colours=bool(terminalreporter.hasmarkup)))
         terminalreporter.write_line(f"matrix: {path}")
+        try:
+            page, *_ = write_reports(path.parent)
+            terminalreporter.write_line(f"report: {page}")
+        except ModcompatError as error:
+            terminalreporter.write_line(f"no report: {error}")
+
+
+def _command(config: pytest.Config) -> str:
+    """pytest with those options of this run that every cell depends on."""
+    words = ["pytest"]
+    for option, default in _DEPENDED_ON.items():
+        value = config.getoption(option)
+        for each in value if isinstance(value, list) else [value]:
+            words += [] if each == default else [option] if each is True else [option, str(each)]
+    return shlex.join(words)
 
 
 def _run_folder(config: pytest.Config) -> Path:

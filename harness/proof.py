@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.detect.evidence import Check
+from harness.detect.report import Report
 from harness.detect.scan import scan
 from harness.features import Feature
 from harness.guest.guest import Guest
@@ -104,14 +105,16 @@ class InUse:
 
     def loaded(self, guest: Guest, module: str) -> list[Check]:
         """Tell it that a module was loaded: what each part saw of that."""
-        return [check for name in self.names for check in _seen(guest.run(_command(name, "loaded", module), _PATIENCE))]
+        return [
+            check for name in self.names for check in sights(guest.run(_command(name, "loaded", module), _PATIENCE))
+        ]
 
     def stop(self, guest: Guest, module: str) -> list[Check]:
         """End its use: what each part saw, at least one answer a part."""
         checks: list[Check] = []
         for name in self.names:
             output = guest.run(_command(name, "stop", module), _PATIENCE)
-            checks += _seen(output) or [
+            checks += sights(output) or [
                 Check(name, held=False, detail=f"said nothing of use: {output.text.strip()[:200]}")
             ]
         return checks
@@ -121,7 +124,8 @@ def _command(name: str, *words: str) -> str:
     return " ".join(["sh", f"/{FOLDER}/{name}/live", *words]).strip()
 
 
-def _seen(output: Output) -> list[Check]:
+def sights(output: Output) -> list[Check]:
+    """The lines "live NAME ok|FAILED ..." of a script's output."""
     found = _LIVE.findall(output.text.replace("\r", ""))
     return [Check(what, held == "ok", detail.strip()) for what, held, detail in found]
 
@@ -143,17 +147,23 @@ def _provoked(guest: Guest, part: Feature) -> Proof:
     """Commit the violation that the feature must report."""
     if part.violation is None:
         raise ValueError(f"feature {part.name} has neither a violation nor a script that uses it")
-    kind, title = part.violation
     folder = f"/{FOLDER}/{part.name}"
     guest.mark(f"proof of {part.name}")
     guest.run(f"insmod {folder}/proof.ko", _PATIENCE)
     if (part.proof / "after").is_file():
         guest.run(f"sh {folder}/after", _PATIENCE)
     guest.mark("proof done")
-    for report in scan(guest.console.read(guest.log_start)):
-        if re.fullmatch(kind, report.kind) and report.says(title):
-            return Proof(f"provoked and reported: {report.words}")
+    report = find_report(guest, part.violation)
+    if report:
+        return Proof(f"provoked and reported: {report.words}")
     return Proof("", f"{part.name} is not live: its proof module's violation was not reported")
+
+
+def find_report(guest: Guest, violation: tuple[str, str]) -> Report | None:
+    """The report of a violation (kind and words, regular expressions) since the guest was pristine."""
+    kind, words = violation
+    reports = scan(guest.console.read(guest.log_start))
+    return next((report for report in reports if re.fullmatch(kind, report.kind) and report.says(words)), None)
 
 
 def _always_on(feature: Feature) -> set[str]:

@@ -23,13 +23,14 @@ class Variant:
     """A production kernel, or one with a feature on top of it.
 
     bare: without the detectors that production has on, for features that are such a detector. isolated: with
-    the isolation series applied and switched on.
+    the isolation series applied and switched on. selftest: with the kernel's own tests, which are no feature.
     """
 
     feature: Feature | None = None
     preemption: Preemption = Preemption.NONE
     bare: bool = False
     isolated: bool = False
+    selftest: bool = False
 
     @property
     def name(self) -> str:
@@ -37,12 +38,13 @@ class Variant:
         words = ["isolated" if self.isolated else "stock", self.feature.name] if self.feature else ["production"]
         words += ["bare"] if self.bare and not self.feature else []
         words += [str(self.preemption)] if self.preemption is not Preemption.NONE else []
+        words += ["selftest"] if self.selftest else []
         return "-".join(words)
 
     @property
     def production(self) -> "Variant":
         """The kernel that it is compared with, and that its modules are built for."""
-        return replace(self, feature=None, isolated=False)
+        return replace(self, feature=None, isolated=False, selftest=False)
 
     def fragments(self, arch: Architecture) -> tuple[Path, ...]:
         """Kconfig fragments, the later ones override."""
@@ -53,6 +55,7 @@ class Variant:
             *([KCONFIG / "bare.config"] if self.bare else []),
             *([self.feature.fragment] if self.feature else []),
             *([KCONFIG / "isolation.config"] if self.isolated else []),
+            *([KCONFIG / "selftest.config"] if self.selftest else []),
         )
 
 

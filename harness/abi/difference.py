@@ -41,10 +41,14 @@ class Change:
         return name in (self.name, self.name.split(" ")[-1], self.after.alias)
 
     @property
+    def spelling(self) -> str:
+        """The name as C code uses it."""
+        return f"{self.after.alias} ({self.name})" if self.after.alias not in ("", self.name) else self.name
+
+    @property
     def title(self) -> str:
         """The name as C code uses it, and the size."""
-        known = f"{self.after.alias} ({self.name})" if self.after.alias not in ("", self.name) else self.name
-        return f"{known} {self.before.size} → {self.after.size}"
+        return f"{self.spelling} {self.before.size} → {self.after.size}"
 
 
 class Difference:

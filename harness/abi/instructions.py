@@ -1,4 +1,4 @@
-"""What instructions do to registers, read from what objdump(1) of GNU binutils prints: no more than accesses.py asks."""
+"""What instructions do to registers, read from what objdump(1) prints: no more than accesses.py asks."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -1,11 +1,31 @@
 """modcompat isolate."""
 
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from harness.kernel.isolation import apply_series
+from harness.architectures import ARCHITECTURES
+from harness.boards import Board
+from harness.errors import ModcompatError
+from harness.features import features_named
+from harness.isolation import catalogue, recorded, selftests
+from harness.isolation.bugs import BUGS, Where
+from harness.isolation_check import check
+from harness.kernel.config import KernelSpec
+from harness.kernel.isolation import apply_series, isolated, isolated_without, patch_numbered
+from harness.kernel.source import DEFAULT_PACKAGE, find_source
+from harness.lab import Settings
+from harness.plan import choose_boards
+from harness.report.isolation import PAGE, isolation_page
 from harness.store import Store
+from harness.variants import Preemption, variant_named, variant_of
+
+_board = click.option("--board", default="x86_64-q35", show_default=True, metavar="NAME", help="Where to run it.")
+_output = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON here.")
+_record = click.option("--record", is_flag=True, help="Stand by it: into tests/isolation, and docs/isolation.md.")
 
 
 @click.group()
@@ -23,3 +43,110 @@ def isolate_apply(*, source: Path) -> None:
     patches = apply_series(source.absolute(), Store())
     for patch in patches:
         click.echo(f"applied {patch.name}")
+
+
+@isolate.command("check")
+@click.option("--arch", "arches", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="[every one]")
+@click.option("--feature", "features", multiple=True, default=["all"], metavar="NAME", help="[all: the five together]")
+@click.option(
+    "--preemption", "models", multiple=True, default=["none"], type=click.Choice([str(it) for it in Preemption])
+)
+@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR")
+@click.option("--without", "left_out", default="", metavar="N", help="Take a patch out of the series: what is it for?")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a kernel, one a line.")
+def isolate_check(
+    *,
+    arches: tuple[str, ...],
+    features: tuple[str, ...],
+    models: tuple[str, ...],
+    source: str,
+    left_out: str,
+    as_json: bool,
+) -> None:
+    """Prove that isolated kernels have the module ABI of their production kernels.
+
+    Compared are all structures that the headers for modules define, the code of all functions that these have
+    modules compile in, and, of kernels that are built, the exported symbols. No kernel is built for it: the first
+    time takes about two minutes for each, later ones a few seconds. The options can be given several times.
+
+    Exit status 0 when a module finds what it was compiled with, 1 when it does not, 2 when that is not known.
+    """
+    store = Store()
+    plain = find_source(source, store)
+    patched = isolated_without(plain, patch_numbered(left_out, plain), store) if left_out else isolated(plain, store)
+    same = True
+    for arch in arches or ARCHITECTURES:
+        for feature in features_named(features):
+            for model in models:
+                variant = variant_named(variant_of(feature, Preemption(model), isolated=True).name)
+                checked = check(KernelSpec(ARCHITECTURES[arch], patched, variant), store)
+                click.echo(json.dumps(checked.as_json_object()) if as_json else checked.for_people())
+                same &= checked.is_same
+    sys.exit(0 if same else 1)
+
+
+@isolate.command("bugs")
+@_board
+@click.option("--feature", "features", multiple=True, metavar="NAME", help="Only bugs of these features (repeatable).")
+@_output
+@_record
+def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, record: bool) -> None:
+    """Commit every deliberate bug on stock and on isolated kernels, and say who reports it.
+
+    The kernels are built first. Exit status 1 when a bug is not reported and not given up, or the other way round.
+    """
+    place, settings = _one(board), Settings()
+    wanted = {feature.name for feature in features_named(features)} or {bug.feature for bug in BUGS}
+    rows = catalogue.run_catalogue(place, settings, [bug for bug in BUGS if bug.feature in wanted])
+    mixed = catalogue.run_mixed(place, settings)
+    for row in rows:
+        click.echo(f"{row['bug']}: {row['what']}")
+        for where in Where:
+            click.echo(f"    {where}: {row[where] or 'not reported'}")
+    for row in mixed:
+        click.echo(f"{row['lender']} lends, {row['borrower']} borrows: {row['said']}; {row['reports'] or 'no report'}")
+    known = recorded.load("bugs").get(place.arch.name, {"bugs": []})["bugs"]
+    facts = {"bugs": catalogue.merged(known, rows), "mixed": mixed}
+    _keep("bugs", recorded.circumstances(place, settings) | facts, output, record=record)
+    wrong = catalogue.unexplained(rows) + [f"shared locks: {row}" for row in mixed if not catalogue.is_well(row)]
+    for line in wrong:
+        click.echo(f"not as the catalogue has it: {line}", err=True)
+    sys.exit(1 if wrong else 0)
+
+
+@isolate.command("selftest")
+@_board
+@click.option("--boot/--no-boot", default=True, help="Also the tests that run at boot, on two kernels of their own.")
+@_output
+@_record
+def isolate_selftest(*, board: str, boot: bool, output: Path | None, record: bool) -> None:
+    """Run the kernel's own tests of what the series touches, on the stock and on the isolated kernel.
+
+    The kernels are built first. Exit status 1 when a test fails, or says other things than on the stock kernel.
+    """
+    place, settings = _one(board), Settings()
+    rows = selftests.run_module_tests(place, settings) + (selftests.run_boot_tests(place, settings) if boot else [])
+    for row in rows:
+        click.echo(f"{'as on stock' if selftests.is_well(row) else 'NOT AS ON STOCK'}: {row['test']}")
+        for where in selftests.PLACES:
+            click.echo(f"    {where}: {row.get(where, 'not run')}")
+    _keep("selftests", recorded.circumstances(place, settings) | {"selftests": rows}, output, record=record)
+    sys.exit(0 if all(selftests.is_well(row) for row in rows) else 1)
+
+
+def _one(board: str) -> Board:
+    found = choose_boards([board], [])
+    if len(found) != 1:
+        raise ModcompatError(f"{board} is not one board", next_step=f"one of {', '.join(one.id for one in found)}")
+    return found[0]
+
+
+def _keep(what: str, measured: dict[str, Any], output: Path | None, *, record: bool) -> None:
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+        click.echo(f"written: {output}")
+    if record:
+        path = recorded.record(what, measured)
+        PAGE.write_text(isolation_page(PAGE.read_text()))
+        click.echo(f"recorded; look at the difference, then commit {path} and {PAGE}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from harness.detect.initcalls import InitCall
 from harness.detect.report import Report
@@ -105,6 +106,7 @@ class Evidence:
     loss: GuestLoss | None = None
     commands: list[Command] = field(default_factory=list)
     explanation: list[str] = field(default_factory=list)  # which fields moved, and why; derived from the layouts
+    layouts: list[dict[str, Any]] = field(default_factory=list)  # the structures that explain it: abi.side_by_side
     qmp_events: list[str] = field(default_factory=list)
     weak: list[str] = field(default_factory=list)  # what makes this evidence weaker than usual
     seconds: float = 0.0

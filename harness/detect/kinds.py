@@ -175,6 +175,7 @@ KINDS = (
              "BUG kmalloc-64 (Tainted: G           O      ): Right Redzone overwritten",
              "BUG kmalloc-32 (Not tainted): Poison overwritten", "BUG kmalloc-32 (Not tainted): Object already free",
              "BUG modcompat_cache (Tainted: G    B): Objects remaining in modcompat_cache on __kmem_cache_shutdown()",
+             "BUG kmalloc-128 (Tainted: G           O      ): Object corrupt",
              "BUG kmalloc-8 (Not tainted): Freepointer corrupt", "BUG x (Not tainted): Freechain corrupt"),
         # kmem_cache_destroy() of mm/slab_common.c, cache_from_obj() of mm/slab.h
         _say(r"kmem_cache_destroy \S.*[Ss]till has objects|kmem_cache_destroy .*: Slab cache still has objects",

@@ -55,6 +55,11 @@ class Kernel:
         return self.folder / "build"
 
     @property
+    def modules(self) -> dict[str, Path]:
+        """The modules that were built with it: name -> file."""
+        return {path.stem: path for path in sorted((self.folder / "modules").glob("*.ko"))}
+
+    @property
     def config(self) -> dict[str, str]:
         return parse((self.build_tree / ".config").read_text())
 
@@ -111,9 +116,13 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
     shutil.copy(boot / arch.image, folder / "image")
     shutil.copy(output / "System.map", folder / "System.map")
     shutil.copy(log, folder / "build.log")
+    for module in sorted(output.rglob("*.ko")):
+        (folder / "modules").mkdir(exist_ok=True)
+        shutil.copy(module, folder / "modules")
     for name in arch.device_trees:
         (folder / "dtb").mkdir(exist_ok=True)
-        shutil.copy(boot / "dts" / name, folder / "dtb" / name)
+        # Since Linux 6.5, arm has them in a folder per vendor.
+        shutil.copy(next((boot / "dts").rglob(name)), folder / "dtb" / name)
     keep_build_tree(output, folder / "build", arch)
 
 

@@ -5,6 +5,7 @@ images/isolation/<version>/ holds a series per kernel version, in the form that 
 
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness import digest, process
@@ -51,20 +52,63 @@ def isolated(source: KernelSource, store: Store) -> KernelSource:
     return KernelSource(f"{source.label} with isolation", identity, tree, source)
 
 
+def isolated_without(source: KernelSource, left_out: Path, store: Store) -> KernelSource:
+    """The source with the series applied and one patch of it taken out again, to see what the patch is for.
+
+    Where later patches changed the same lines, these are as before the patch as well: git-merge-file(1), --theirs.
+    """
+    whole = isolated(source, store)
+    identity = {**whole.identity, "without": digest.of_file(left_out)}
+    files = _touched([left_out])
+
+    def tree() -> Path:
+        def build(folder: Path) -> None:
+            say(f"taking {left_out.name} out of the isolation series")
+            process.output(["cp", "-a", "--link", f"{whole.tree()}/.", folder])
+            (folder / MANIFEST).unlink(missing_ok=True)
+            with store.scratch() as scratch:
+                before, behind = scratch / "before", scratch / "behind"
+                patches = series_for(source)
+                place = patches.index(left_out)
+                _part_of(source.tree(), files, patches[:place], before)
+                _part_of(source.tree(), files, patches[: place + 1], behind)
+                for name in files:
+                    merged = ""
+                    if (before / name).is_file():
+                        command = ["git", "merge-file", "-p", "-q", "--theirs"]
+                        merged = process.output([*command, folder / name, behind / name, before / name])
+                    (folder / name).unlink()  # a link
+                    if merged:
+                        (folder / name).write_text(merged)
+
+        return store.get_or_build("source", f"{source.label}-without-{left_out.name[:4]}", identity, build)
+
+    return KernelSource(f"{source.label} with isolation, without {left_out.stem}", identity, tree, source)
+
+
+def _part_of(tree: Path, files: Iterable[str], patches: Iterable[Path], folder: Path) -> None:
+    """Some files of a source tree, with what patches make of them."""
+    patches = list(patches)
+    for name in {*files, *_touched(patches)}:
+        if (tree / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(tree / name, folder / name)
+    for patch in patches:
+        apply(patch, folder)
+
+
+def _touched(patches: Iterable[Path]) -> list[str]:
+    return sorted({name for patch in patches for name in _TOUCHED.findall(patch.read_text()) if name != "dev/null"})
+
+
 def apply_series(tree: Path, store: Store) -> list[Path]:
     """Apply the series of its version to a user's source tree: all of it, or nothing. Returns the patches.
 
     Raises ModcompatError with the first patch that does not fit.
     """
     patches = series_for(KernelSource(tree.name, {}, lambda: tree))
-    touched = sorted({name for patch in patches for name in _TOUCHED.findall(patch.read_text()) if name != "dev/null"})
     with store.scratch() as trial:
-        for name in touched:
-            if (tree / name).is_file():
-                (trial / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(tree / name, trial / name)
-        for patch in patches:
-            apply(patch, trial)
+        _part_of(tree, (), patches, trial)
     for patch in patches:
         apply(patch, tree)
     return patches
@@ -81,6 +125,14 @@ def series_for(source: KernelSource) -> list[Path]:
             next_step=f"there are some for {known}; docs/isolation.md says how to bring one to another version",
         )
     return patches
+
+
+def patch_numbered(number: str, source: KernelSource) -> Path:
+    """A patch of the series for a source, by its number: `7` or `0007`. Raises ModcompatError."""
+    patches = {patch.name[:4]: patch for patch in series_for(source)}
+    if number.zfill(4) not in patches:
+        raise ModcompatError(f"the series has no patch {number}", next_step=f"one of 1 to {len(patches)}")
+    return patches[number.zfill(4)]
 
 
 def apply(patch: Path, tree: Path) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 from harness.architectures import ARCHITECTURES
 from harness.detect.report import as_json_object
 from harness.errors import ModcompatError
+from harness.guest.machine import qemu_version
 from harness.kernel.toolchain import toolchain
 from harness.lab import CellResult
+from harness.measured import measured_verdicts
 
 LATEST = "latest"
 
@@ -59,14 +61,19 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
     return row
 
 
-def write_matrix(rows: list[dict[str, Any]], run: Path) -> Path:
-    """Write matrix.json: when it ran, on which kernel and with which compilers, and the cells."""
+def write_matrix(rows: list[dict[str, Any]], run: Path, command: str = "pytest") -> Path:
+    """Write matrix.json, as matrix.schema.json has it: when it ran, on what and with which tools, and the cells.
+
+    command: of pytest, with the options that every cell depends on; with `-k ID` it runs one of them again.
+    """
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]
     facts = {
         "schema": 1,
         "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
         "kernel": ", ".join(sorted({row["kernel"] for row in rows})),
         "compilers": {arch.name: toolchain(arch)["compiler"] for arch in arches},
+        "qemu": {arch.name: qemu_version(arch.qemu) for arch in arches},
+        "command": command,
         "cells": rows,
     }
     path = run / "matrix.json"
@@ -87,6 +94,7 @@ def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
         "module": cell.module.name,
         "verdict": str(result.verdict.word),
         "reason": result.verdict.reason,
+        "expected": [str(word) for word in measured_verdicts(cell)],
         "because": result.evidence.explanation,
         "prediction": _prediction(result),
         "seconds": round(result.evidence.seconds, 2),

@@ -429,6 +429,9 @@
 #if __has_include(<linux/fpga/fpga-mgr.h>)
 #include <linux/fpga/fpga-mgr.h>
 #endif
+#if __has_include(<linux/fprobe.h>)
+#include <linux/fprobe.h>
+#endif
 #if __has_include(<linux/freezer.h>)
 #include <linux/freezer.h>
 #endif
@@ -515,6 +518,9 @@
 #endif
 #if __has_include(<linux/hugetlb.h>)
 #include <linux/hugetlb.h>
+#endif
+#if __has_include(<linux/hw_breakpoint.h>)
+#include <linux/hw_breakpoint.h>
 #endif
 #if __has_include(<linux/hw_random.h>)
 #include <linux/hw_random.h>
@@ -792,6 +798,9 @@
 #if __has_include(<linux/list_sort.h>)
 #include <linux/list_sort.h>
 #endif
+#if __has_include(<linux/livepatch.h>)
+#include <linux/livepatch.h>
+#endif
 #if __has_include(<linux/llist.h>)
 #include <linux/llist.h>
 #endif
@@ -980,6 +989,9 @@
 #endif
 #if __has_include(<linux/namei.h>)
 #include <linux/namei.h>
+#endif
+#if __has_include(<linux/nd.h>)
+#include <linux/nd.h>
 #endif
 #if __has_include(<linux/net.h>)
 #include <linux/net.h>
@@ -1641,8 +1653,14 @@
 #if __has_include(<linux/topology.h>)
 #include <linux/topology.h>
 #endif
+#if __has_include(<linux/trace.h>)
+#include <linux/trace.h>
+#endif
 #if __has_include(<linux/trace_seq.h>)
 #include <linux/trace_seq.h>
+#endif
+#if __has_include(<linux/tracefs.h>)
+#include <linux/tracefs.h>
 #endif
 #if __has_include(<linux/tracepoint.h>)
 #include <linux/tracepoint.h>
@@ -1814,4 +1832,45 @@
 #endif
 #if __has_include(<linux/zstd.h>)
 #include <linux/zstd.h>
+#endif
+
+/* Of the architecture, what has something of a debug feature in it. */
+#if __has_include(<asm/debug-monitors.h>)
+#include <asm/debug-monitors.h>
+#endif
+#if __has_include(<asm/ftrace.h>)
+#include <asm/ftrace.h>
+#endif
+#if __has_include(<asm/hw_breakpoint.h>)
+#include <asm/hw_breakpoint.h>
+#endif
+#if __has_include(<asm/intel_pt.h>)
+#include <asm/intel_pt.h>
+#endif
+#if __has_include(<asm/kprobes.h>)
+#include <asm/kprobes.h>
+#endif
+#if __has_include(<asm/mmu_context.h>)
+#include <asm/mmu_context.h>
+#endif
+#if __has_include(<asm/module.h>)
+#include <asm/module.h>
+#endif
+#if __has_include(<asm/perf_event.h>)
+#include <asm/perf_event.h>
+#endif
+#if __has_include(<asm/probes.h>)
+#include <asm/probes.h>
+#endif
+#if __has_include(<asm/processor.h>)
+#include <asm/processor.h>
+#endif
+#if __has_include(<asm/stacktrace.h>)
+#include <asm/stacktrace.h>
+#endif
+#if __has_include(<asm/traps.h>)
+#include <asm/traps.h>
+#endif
+#if __has_include(<asm/unwind.h>)
+#include <asm/unwind.h>
 #endif

@@ -10,6 +10,7 @@
 
 #include <linux/percpu.h>
 #include <linux/smp.h>
+#include <linux/version.h>
 
 #define UNTOUCHED	0xa5
 #define NOT_YET		-1
@@ -59,6 +60,16 @@ static int run_bss_again(void)
 	return 0;
 }
 
+/* What is left of the memory that only init needed. */
+static unsigned int init_size(const struct module *mod)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+	return mod->init_layout.size;
+#else
+	return mod->mem[MOD_INIT_TEXT].size + mod->mem[MOD_INIT_DATA].size + mod->mem[MOD_INIT_RODATA].size;
+#endif
+}
+
 static int run_struct(void)
 {
 	struct module *mod = THIS_MODULE;
@@ -67,7 +78,7 @@ static int run_struct(void)
 	answer(strcmp(mod->name, KBUILD_MODNAME), 0, "struct.name");
 	answer(mod->state, MODULE_STATE_LIVE, "struct.state");
 	answer(within_module_core((unsigned long)run_struct, mod), true, "struct.core");
-	answer(mod->init_layout.size, 0, "struct.init_freed");
+	answer(init_size(mod), 0, "struct.init_freed");
 	/* Parsing has cut it up: the first name remains. */
 	answer(mod->args && !strcmp(mod->args, "number"), true, "struct.args");
 	answer(strcmp(kobject_name(&mod->mkobj.kobj), KBUILD_MODNAME), 0, "struct.kobject");

@@ -3,6 +3,7 @@
  * perfuse: use perf events on every CPU until SIGTERM.
  * Samples the CPUs by a software clock, with call chains, through ring buffers, and counts software events.
  * Prints "ready" when all of them run; at the end a line for each: live NAME ok NUMBER WHAT, or live NAME FAILED ...
+ * perfuse FROM TO: also counts the samples with a frame between these addresses.
  */
 #define _GNU_SOURCE
 #include <linux/perf_event.h>
@@ -31,7 +32,8 @@ static const struct {
 static struct perf_event_mmap_page *rings[MOST_CPUS];
 static struct pollfd sampled[MOST_CPUS];
 static int counted[MOST_CPUS][COUNTERS];
-static unsigned long long samples, frames;
+static unsigned long long samples, frames, within;
+static unsigned long from, to;
 
 static void die(const char *what)
 {
@@ -72,18 +74,34 @@ static void open_cpu(int cpu)
 		counted[cpu][i] = open_event(&counting, counters[i].event, cpu);
 }
 
+static int is_within(const char *data, __u64 at, __u64 count)
+{
+	__u64 i, frame;
+
+	for (i = 0; i < count; i++) {
+		frame = *(const __u64 *)(data + (at + i * sizeof(frame)) % RING);
+		if (frame >= from && frame < to)
+			return 1;
+	}
+	return 0;
+}
+
 /* Take the records out of a ring; as all are multiples of 8 bytes, no header or number wraps around. */
 static void drain(struct perf_event_mmap_page *ring)
 {
 	const char *data = (const char *)ring + getpagesize();
 	__u64 head = __atomic_load_n(&ring->data_head, __ATOMIC_ACQUIRE), tail = ring->data_tail;
 	const struct perf_event_header *record;
+	__u64 chain, count;
 
 	for (; tail < head; tail += record->size) {
 		record = (const void *)(data + tail % RING);
 		if (record->type == PERF_RECORD_SAMPLE) {
+			chain = tail + sizeof(*record);
+			count = *(const __u64 *)(data + chain % RING);
 			samples++;
-			frames += *(const __u64 *)(data + (tail + sizeof(*record)) % RING);
+			frames += count;
+			within += is_within(data, chain + sizeof(count), count);
 		}
 	}
 	__atomic_store_n(&ring->data_tail, tail, __ATOMIC_RELEASE);
@@ -94,12 +112,16 @@ static void tell(const char *name, unsigned long long number, const char *what)
 	printf("live %s %s %llu %s\n", name, number ? "ok" : "FAILED", number, what);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	int cpus = sysconf(_SC_NPROCESSORS_ONLN), cpu;
 	sigset_t signals;
 	unsigned int i;
 
+	if (argc == 3) {
+		from = strtoul(argv[1], NULL, 0);
+		to = strtoul(argv[2], NULL, 0);
+	}
 	if (cpus > MOST_CPUS)
 		cpus = MOST_CPUS;
 	/* Looked for, not caught. (ppoll() could wait for it, but is an option of the kernel on arm.) */
@@ -120,6 +142,8 @@ int main(void)
 
 	tell("perf-samples", samples, "samples");
 	tell("perf-frames", frames, "frames in their call chains");
+	if (to)
+		tell("perf-within", within, "samples between the addresses");
 	for (i = 0; i < COUNTERS; i++) {
 		unsigned long long sum = 0, count;
 

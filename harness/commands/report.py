@@ -1,0 +1,32 @@
+"""modcompat report."""
+
+from pathlib import Path
+
+import click
+
+from harness.report.formats import FORMATS, write, write_reports
+from harness.report.run import read_run
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default=None, help="Only this one, to -o.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="Where to [stdout].")
+def report(*, run: Path, form: str | None, output: Path | None) -> None:
+    """Make the reports of RUN again, a run folder or its matrix.json, from what is in the folder.
+
+    Every run of the suite does this at its end. Without --format all are written into the folder: report.html,
+    junit.xml, results.ktap and summary.md. `--format json` is matrix.json with the evidence of every cell in it.
+    Exit status 0 when they were made, 2 when RUN is no run folder or nothing could be written.
+    """
+    if form is None:
+        if output:
+            raise click.UsageError("-o goes with --format")
+        for path in write_reports(run):
+            click.echo(path)
+        return
+    text = FORMATS[form].make(read_run(run))
+    if output and str(output) != "-":
+        click.echo(write(output, text))
+    else:
+        click.echo(text, nl=False)

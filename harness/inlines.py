@@ -1,0 +1,109 @@
+"""The functions that module-visible headers define, and that modules compile in, for any kernel, in seconds."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+
+from harness import digest, process
+from harness.abi.code import Code, read_code
+from harness.errors import ModcompatError
+from harness.kernel.build import kernel_inputs, make_command
+from harness.kernel.config import KernelSpec
+from harness.kernel.prepare import build_tree
+from harness.kernel.toolchain import environment
+from harness.paths import IMAGES
+from harness.progress import task
+from harness.store import Store
+
+_HEADERS = IMAGES / "probe/probe.c"
+_PROBE = IMAGES / "inlines"
+_READER = 1  # raise when what is read of the probe changes
+
+# gcc -aux-info: "/* file:line:NF */ static bool name (arguments); ...", F for a definition
+_DEFINED = re.compile(r"^/\* (?P<file>.+?):(?P<line>\d+):[NO]F \*/ static (?:[^(]*?\W)?(?P<name>\w+) \(", re.MULTILINE)
+# Found to be for constant arguments only. What is missing here is found again, at the price of an attempt.
+_CONSTANT_ONLY = (
+    "_static_cpu_has", "alternative_msr_write", "constant_test_bit_acquire", "rip_rel_ptr",
+    "x86_this_cpu_variable_test_bit",
+)  # fmt: skip
+# What the compiler says of a function, and the assembler, which knows lines only
+_IN_FUNCTION = re.compile(r"In function \W(\w+)\W")
+_AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:", re.MULTILINE)
+
+
+def kernel_inlines(spec: KernelSpec, store: Store) -> dict[str, Code]:
+    """The code of each function that a kernel's headers define, by name. Cached.
+
+    Each is compiled as a function of its own, in which calls of others stay calls. Those that only exist inlined
+    with constant arguments (an immediate operand of an instruction is made of one) are left out: they are part of
+    who calls them. Function tracing's call sites are left out everywhere. Needs `make modules_prepare`, no kernel
+    build. Raises ModcompatError when the probe does not compile.
+    """
+    inputs = {
+        **kernel_inputs(spec, store),
+        "headers": digest.of_file(_HEADERS),
+        "probe": digest.of_tree(_PROBE),
+        "reader": _READER,
+    }
+
+    def build(folder: Path) -> None:
+        scratch = folder / "scratch"
+        shutil.copytree(_PROBE, scratch)
+        shutil.copy(_HEADERS, scratch)
+        command = [*make_command(spec.source.tree(), build_tree(spec, store)), f"M={scratch}", "CC_FLAGS_FTRACE="]
+        with task(f"compiling the inlined functions of the {spec.title}", 4) as running:
+            for _ in _attempts(scratch, [*command, "inlines.o"], environment(spec.arch), folder / "inlines.log"):
+                running.step()
+            functions = read_code(scratch / "inlines.o")
+            running.step()
+        (folder / "functions.json").write_text(json.dumps({name: asdict(code) for name, code in functions.items()}))
+        shutil.rmtree(scratch)
+
+    found = store.get_or_build("inlines", spec.label, inputs, build)
+    facts = json.loads((found / "functions.json").read_text())
+    return {name: Code(**{**code, "refers": tuple(code["refers"])}) for name, code in facts.items()}
+
+
+def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], log: Path) -> Iterator[int]:
+    """Read which functions there are, then compile them without those that cannot be, until all can."""
+    table = scratch / "functions.h"
+    table.write_text("")
+    process.run(command, env=env, log=log, what="reading the functions of the headers")
+    yield 0
+    listed = _DEFINED.finditer((scratch / "functions.aux").read_text())
+    defined = {(found["file"], int(found["line"])): found["name"] for found in listed}
+    names = dict.fromkeys(name for name in defined.values() if name not in _CONSTANT_ONLY)
+    for attempt in count(1):
+        table.write_text(_uses(names))
+        trial = log.with_name(f"attempt-{attempt}.log")
+        try:
+            process.run(command, env=env, log=trial, what="compiling the functions of the headers")
+        except ModcompatError:
+            culprits = set(_culprits(trial.read_text(errors="replace"), defined)) & names.keys()
+            if not culprits:
+                raise
+            for name in culprits:
+                del names[name]
+        else:
+            return
+        yield attempt
+
+
+def _uses(names: Iterable[str]) -> str:
+    """A use of each function by its address: the compiler then has to make a function of it."""
+    names = list(names)
+    plain = "".join(f"#undef {name}\n" for name in names)  # macros of the same name
+    return plain + "void *const functions[] = {\n" + "".join(f"\t(void *){name},\n" for name in names) + "};\n"
+
+
+def _culprits(log: str, defined: Mapping[tuple[str, int], str]) -> Iterator[str]:
+    """The functions that a compiler or an assembler complains about."""
+    yield from _IN_FUNCTION.findall(log)
+    for found in _AT_LINE.finditer(log):
+        before = [place for place in defined if place[0] == found["file"] and place[1] <= int(found["line"])]
+        if before:
+            yield defined[max(before)]

@@ -1,0 +1,96 @@
+"""What may differ between a production kernel and an isolated one, and why no module sees it.
+
+`modcompat isolate check` and its test let nothing through that is not here. What a reason rests on is in the
+kernel's source; `lacking` names the option without which it holds.
+"""
+
+from harness.abi.sameness import Allowance
+
+# Structures that only the kernel allocates: they may grow behind all that production has.
+GROWN = (
+    Allowance("struct module", "the loader gives each module a full one: kernel/module/abi.c, module_fit_struct()"),
+    Allowance("struct task_struct", "tasks are allocated in kernel/fork.c, and init_task is the kernel's"),
+    Allowance("struct thread_struct", "it is in task_struct, and there in front of members of isolated features only"),
+    Allowance("union thread_union", "it is the kernel's first stack, and its size is that of the stack"),
+    Allowance("struct user_struct", "kernel/user.c, alloc_uid() allocates it"),
+    Allowance("struct perf_event", "kernel/events/core.c, perf_event_alloc() allocates it"),
+    Allowance(
+        "struct rpc_task", "the number is in what was padding, and net/sunrpc/sched.c, rpc_init_task() clears it"
+    ),
+    Allowance("struct mod_tree_node", "it is the loader's, at the end of struct module"),
+)
+
+# Structures that no module of a production kernel without the option can hand to the kernel, or get from it.
+UNREACHABLE = (
+    Allowance(
+        "struct (kprobe|kretprobe|kretprobe_instance|kretprobe_holder|freelist_(node|head)|arch_specific_insn)",
+        "register_kprobe() and the like are stubs that fail: include/linux/kprobes.h",
+        lacking="KPROBES",
+    ),
+    Allowance(
+        "struct trace_event_(call|class)",
+        "no module has a trace event, nor can it come by one: include/trace/trace_events.h makes them",
+        lacking="EVENT_TRACING",
+    ),
+)
+
+# Functions that do what another one does: what is inlined in production, and what the kernel has in its place.
+SAME_FUNCTIONS = {
+    r"__raw_((?:spin|read|write)_(?:try)?(?:un)?lock\w*)": r"_raw_\1",  # kernel/locking/spinlock.c exports them
+    r"(__compiletime_assert)_\d+": r"\1",  # numbered within a compilation, and never there in what is linked
+}
+
+_TRACER = "in production it does nothing, and the tracers can do without a module"
+
+# Inlined functions that may differ, or be no inlined functions any more.
+DIFFERING = (
+    Allowance(
+        r"\w*",
+        "the module does not trace it: the tracepoint, which the kernel has, is never reached from there",
+        lacking="TRACEPOINTS",
+        uses=r"__tracepoint_\w+|__SC[KT]__tp_func_\w+|__traceiter_\w+|do_trace_\w+",
+    ),
+    Allowance(
+        r"\w*",
+        "the module has the lock initialised in place, to what spinlock_track.c takes for an unlocked lock",
+        lacking="DEBUG_SPINLOCK",
+        uses="__raw_spin_lock_init|__rwlock_init",
+    ),
+    Allowance(
+        r"_?_raw_(spin|read|write)_\w+|do_raw_(spin|read|write)_\w+|(__)?bit_spin_unlock",
+        "the module locks and unlocks the same word without the checks; spinlock_track.c expects that of modules",
+        lacking="DEBUG_SPINLOCK",
+    ),
+    Allowance(
+        r"(register|unregister|modify)_ftrace_\w+|(set_|is_|early_|__)?f?trac(e|ing|er)_\w+|(un)?pause_graph_tracing"
+        r"|skip_trace|disable_trace_on_warning|(syscall_)?tracepoint_\w+|do_trace_\w+|is_ftrace_trampoline",
+        _TRACER,
+        lacking="TRACING",
+    ),
+    Allowance(
+        r"\w*(kprobe|kretprobe|rethook)\w*",
+        "in production it fails or says no, since there are no probes, and the module goes on without",
+        lacking="KPROBES",
+    ),
+    Allowance(
+        r"\w*(perf|uprobe|hw_breakpoint)\w*",
+        "in production it does nothing or fails, and counting events can do without a module",
+        lacking="PERF_EVENTS",
+    ),
+    Allowance(
+        r"consume_skb",
+        "in production it is kfree_skb(), which does the same but for what a tracepoint is told",
+        lacking="TRACEPOINTS",
+    ),
+    Allowance(
+        r"rcu_init_tasks_generic|exit_tasks_rcu_\w+|rcu_tasks_\w+",
+        "it is for the kernel's own start and for tasks that exit: kernel/rcu/tasks.h does not export it",
+        lacking="TASKS_RCU_GENERIC",
+    ),
+    Allowance(
+        r"stack_depot_\w+|stack_trace_\w+",
+        "in production it does nothing or fails, and the kernel keeps its stack traces without a module",
+        lacking="STACKDEPOT",
+    ),
+    Allowance("cond_resched_rcu", "it hands on its line number in the header, which only a message would print"),
+)

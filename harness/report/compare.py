@@ -1,0 +1,66 @@
+"""What changed from one run to another, cell by cell."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from harness.report.run import Cell, Run
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A cell with another verdict."""
+
+    before: Cell
+    after: Cell
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Cells by what became of them. same: how many have the verdict they had."""
+
+    changed: list[Changed]
+    new: list[Cell]
+    gone: list[Cell]
+    same: int
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.changed or self.new or self.gone)
+
+
+def compare(before: Run, after: Run) -> Comparison:
+    """Cells are the same when module, feature, flavour, preemption model and board are: their id says all of it.
+
+    Only verdicts are compared: a reason quotes addresses and process numbers, which differ from run to run.
+    """
+    old = {cell.row["id"]: cell for cell in before.cells}
+    new = {cell.row["id"]: cell for cell in after.cells}
+    both = [(old[name], cell) for name, cell in new.items() if name in old]
+    changed = [Changed(was, now) for was, now in both if was.verdict is not now.verdict]
+    came = [cell for name, cell in new.items() if name not in old]
+    went = [cell for name, cell in old.items() if name not in new]
+    return Comparison(changed, came, went, len(both) - len(changed))
+
+
+def as_json_object(comparison: Comparison, before: Run, after: Run) -> dict[str, Any]:
+    """The comparison in plain types; docs/reports.md describes it."""
+    return {
+        "schema": 1,
+        "before": _run(before),
+        "after": _run(after),
+        "changed": [
+            {"id": pair.after.row["id"], "before": _verdict(pair.before), "after": _verdict(pair.after)}
+            for pair in comparison.changed
+        ],
+        "new": [{"id": cell.row["id"], **_verdict(cell)} for cell in comparison.new],
+        "gone": [{"id": cell.row["id"], **_verdict(cell)} for cell in comparison.gone],
+        "same": comparison.same,
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {name: run.facts[name] for name in ("date", "kernel")} | {"cells": len(run.cells)}
+
+
+def _verdict(cell: Cell) -> dict[str, str]:
+    return {name: cell.row[name] for name in ("verdict", "reason")}

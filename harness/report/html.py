@@ -1,0 +1,96 @@
+"""report.html: one file for people, without scripts and without anything from elsewhere.
+
+Console text, module names and reasons are foreign input. Whatever the template prints is made visible and escaped,
+and the page's Content-Security-Policy allows its own style sheet, by its hash, and nothing else.
+"""
+
+import base64
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from harness.report import picture
+from harness.report.excerpt import excerpt
+from harness.report.run import Cell, Run, totals
+from harness.report.visible import visible
+from harness.report.words import again
+
+_STYLE = Path(__file__).with_name("report.css")
+_SIGNS = {
+    "CLEAN": "✓", "INERT": "○", "REFUSED": "⊘", "SPLAT": "✱", "CORRUPTED": "≠", "HUNG": "…",
+    "DIED": "†", "INVALID": "?",
+}  # fmt: skip
+_MEANINGS = {
+    "CLEAN": "everything ran, every check held, nothing was reported",
+    "INERT": "it loaded, and its init or exit never ran",
+    "REFUSED": "the kernel would not load it",
+    "SPLAT": "the kernel reported a fault",
+    "CORRUPTED": "no report, but wrong answers or damaged memory",
+    "HUNG": "the guest stopped answering",
+    "DIED": "panic, reset, or QEMU gone",
+    "INVALID": "the run proves nothing",
+}
+
+
+def html(run: Run) -> str:
+    """The page of a run."""
+    style = _STYLE.read_text()
+    numbers = {cell.row["id"]: f"cell-{number}" for number, cell in enumerate(run.shown, 1)}
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            cells=run.shown,
+            numbers=numbers,
+            boards=_boards(run.shown),
+            totals=totals(run.shown),
+            signs=_SIGNS,
+            meanings=_MEANINGS,
+            style=Markup(style),
+            hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        )
+    )
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """StrictUndefined: a name that the template misspells is an error, not an empty place."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness", "report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, finalize=_shown,
+    )  # fmt: skip
+    environment.filters |= {"address": _address, "draw": picture.draw}
+    environment.globals |= {"excerpt": excerpt, "again": again, "sheet": picture}
+    return environment
+
+
+def _boards(cells: list[Cell]) -> list[dict[str, Any]]:
+    """The matrix: for each board its kernels, modules, and the cell of each pair that there is."""
+    boards = []
+    for place in dict.fromkeys(cell.place for cell in cells):
+        here = [cell for cell in cells if cell.place == place]
+        pairs = {(cell.row["module"], cell.row["variant"]): cell for cell in here}
+        boards.append(
+            {
+                "place": place,
+                "kernels": list(dict.fromkeys(cell.row["variant"] for cell in here)),
+                "modules": list(dict.fromkeys(cell.row["module"] for cell in here)),
+                "pairs": pairs,
+            }
+        )
+    return boards
+
+
+def _address(cell: Cell, name: str) -> str:
+    """Where a file of the cell is, relative to the page."""
+    return f"./{quote(cell.row['folder'].encode(errors='replace'))}/{quote(name)}"
+
+
+def _shown(value: object) -> object:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,89 @@
+"""Tables of docs/isolation.md that are made of what was measured; the rest of the page is written by hand."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jinja2
+
+from harness.isolation import recorded
+from harness.isolation.bugs import BUGS, ISOLATED, Where
+from harness.isolation.selftests import PLACES
+from harness.paths import PROJECT
+
+PAGE = PROJECT / "docs/isolation.md"
+_BUILDS = {"rebuilt": "rebuilt", "production": "built for production"}
+_BEGIN, _END = "<!-- made of tests/isolation/{name}.json; do not edit -->", "<!-- end of {name} -->"
+
+
+def isolation_page(page: str) -> str:
+    """The page with its tables as what was measured makes them. Raises ValueError when it has no place for one."""
+    for name, made in SECTIONS.items():
+        begin, end = _BEGIN.format(name=name), _END.format(name=name)
+        if begin not in page or end not in page:
+            raise ValueError(f"{PAGE.name} lacks {begin} ... {end}")
+        before, rest = page.split(begin, 1)
+        page = f"{before}{begin}\n\n{made(recorded.load(name)).strip()}\n\n{end}{rest.split(end, 1)[1]}"
+    return page
+
+
+def bugs_section(measured: Mapping[str, Any]) -> str:
+    """The catalogue: what is reported where, an architecture a table."""
+    known = {bug.id: bug for bug in BUGS}
+    reasons = list(dict.fromkeys(reason for bug in BUGS for reason in bug.given_up.values()))
+
+    def shown(row: Mapping[str, Any], where: Where) -> str:
+        if row[where]:
+            return "yes"
+        reason = known[row["bug"]].given_up.get(where)
+        return f"no ({reasons.index(reason) + 1})" if reason else "NO"
+
+    return _rendered(
+        "isolation_bugs.md.j2", measured=measured, isolated=ISOLATED, shown=shown, reasons=reasons, builds=_BUILDS
+    )
+
+
+def selftests_section(measured: Mapping[str, Any]) -> str:
+    """The kernel's own tests: what they say on the stock kernel, and whether the isolated one says the same."""
+
+    def said(found: Mapping[str, Any]) -> str:
+        reports = f", {'; '.join(found['reports'])}" if found["reports"] else ""
+        return f"{found['passed']} passed, {found['failed']} failed{reports}"
+
+    def shown(row: Mapping[str, Any], where: Where) -> str:
+        if where not in row:
+            return "-"
+        return "the same" if row[where] == row[Where.STOCK] else said(row[where])
+
+    places = PLACES[1:]
+    return _rendered("isolation_selftests.md.j2", measured=measured, places=places, shown=shown, said=said)
+
+
+def costs_section(measured: Mapping[str, Any]) -> str:
+    """What operations take on each kernel, an architecture a table."""
+    return _rendered("isolation_costs.md.j2", measured=measured)
+
+
+def _rendered(template: str, **facts: object) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness", "report"), undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, autoescape=False,
+    )  # fmt: skip
+    environment.filters |= {"cell": _cell, "brief": _brief}
+    return environment.get_template(template).render(**facts)
+
+
+def _brief(words: str) -> str:
+    """The kernel's words for a bug, without where and in what state it was."""
+    return re.sub(r" on CPU#N.*| - CPU#N.*| \(Tainted[^)]*\)| ADDRESS$", "", words)
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"([|*<\\])", r"\\\1", " ".join(text.split()))
+
+
+SECTIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "bugs": bugs_section,
+    "selftests": selftests_section,
+    "costs": costs_section,
+}

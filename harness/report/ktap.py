@@ -1,0 +1,62 @@
+"""results.ktap: the run for kernel people, as Documentation/dev-tools/ktap.rst of the kernel has it.
+
+Boards have kernels as subtests, and these have modules. A breakage that was measured before is `ok ... # XFAIL`,
+as the kernel's kselftest says it; a cell that proves nothing is an ERROR, a guest that hung a TIMEOUT.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from harness.detect.verdict import Word
+from harness.report.run import Cell, Run
+from harness.report.visible import one_line
+from harness.report.words import told
+
+_LEVELS: Sequence[Callable[[Cell], str]] = (
+    lambda cell: cell.place,
+    lambda cell: f"{cell.row['feature']} {cell.row['variant']}",
+)
+_DIRECTIVES = {Word.INVALID: "ERROR ", Word.HUNG: "TIMEOUT "}
+
+
+def ktap(run: Run) -> str:
+    """The document of a run."""
+    return "\n".join(_tests(run.cells, _LEVELS)) + "\n"
+
+
+def _tests(cells: Sequence[Cell], levels: Sequence[Callable[[Cell], str]]) -> Iterator[str]:
+    yield "KTAP version 1"
+    if not levels:
+        yield f"1..{len(cells)}"
+        for number, cell in enumerate(cells, 1):
+            yield from _result(number, cell)
+        return
+    groups = [(name, list(group)) for name, group in groupby(sorted(cells, key=levels[0]), key=levels[0])]
+    yield f"1..{len(groups)}"
+    for number, (name, inner) in enumerate(groups, 1):
+        first, *lines = _tests(inner, levels[1:])
+        yield from (f"  {line}" for line in (first, f"# Subtest: {_name(name)}", *lines))
+        yield f"{_status(inner)} {number} {_name(name)}"
+
+
+def _result(number: int, cell: Cell) -> Iterator[str]:
+    """The result line, after diagnostics when it did not pass."""
+    row = cell.row
+    line = f"{_status([cell])} {number} {_name(row['module'])}"
+    reason = one_line(f"{row['verdict']}: {row['reason']}")
+    if not cell.is_expected:
+        yield from (f"# {line}".rstrip() for line in told(cell).split("\n"))
+        yield f"{line} # {_DIRECTIVES.get(cell.verdict, '')}{reason}"
+    elif cell.verdict is Word.CLEAN:
+        yield line
+    else:
+        yield f"{line} # XFAIL {reason}"
+
+
+def _status(cells: Sequence[Cell]) -> str:
+    return "ok" if all(cell.is_expected for cell in cells) else "not ok"
+
+
+def _name(text: str) -> str:
+    """A description: any words, but no hash sign."""
+    return one_line(text).replace("#", "_")

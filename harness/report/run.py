@@ -1,0 +1,119 @@
+"""A run folder, read back: all that a report is made of."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.detect.verdict import Word
+from harness.errors import ModcompatError
+from harness.report.schema import filled, load, named
+
+MATRIX = "matrix.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a run. row: of matrix.json. path: its folder, which need not be there."""
+
+    row: dict[str, Any]
+    path: Path
+
+    @property
+    def has_evidence(self) -> bool:
+        return (self.path / "evidence.json").is_file()
+
+    @cached_property
+    def evidence(self) -> dict[str, Any]:
+        """What evidence.json says, with empty values for what it leaves out. Raises ModcompatError."""
+        known = load(self.path / "evidence.json", "evidence")["evidence"] if self.has_evidence else {}
+        return filled(known, named("evidence")["$defs"]["evidence"])
+
+    @cached_property
+    def log(self) -> bytes:
+        """The kernel log of the cell."""
+        return _read(self.path / "console.log")
+
+    @property
+    def files(self) -> list[str]:
+        """Names of its files that people look at."""
+        known = ("console.log", "boot.log", "transcript.txt", "evidence.json", "qemu.sh")
+        return [name for name in known if (self.path / name).is_file()]
+
+    @property
+    def reports(self) -> list[dict[str, Any]]:
+        """What the kernel reported, in the order of the log."""
+        found = [report for reports in self.evidence["reports"].values() for report in reports]
+        return sorted(found, key=lambda report: int(report["start"]))
+
+    @property
+    def prediction(self) -> dict[str, Any] | None:
+        """What was said of it before it ran: verdict, reason, and whether it agrees with what came."""
+        said = self.row["prediction"] or self.evidence["prediction"]
+        return {"agrees": said["verdict"] == self.verdict} | said if said else None
+
+    @property
+    def verdict(self) -> Word:
+        return Word(self.row["verdict"])
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether the verdict is no news: CLEAN where nothing else was measured, or what was."""
+        return self.verdict in (self.row["expected"] or [Word.CLEAN])
+
+    @property
+    def place(self) -> str:
+        """Its board."""
+        return f"{self.row['arch']} {self.row['board']}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run. facts: matrix.json."""
+
+    folder: Path
+    facts: dict[str, Any]
+    cells: list[Cell]
+
+    @property
+    def shown(self) -> list[Cell]:
+        """Each module on each kernel once: production is the control of several features. What broke is kept."""
+        seen: dict[tuple[str, ...], Cell] = {}
+        for cell in self.cells:
+            key = (cell.place, cell.row["variant"], cell.row["module"])
+            if key not in seen or seen[key].verdict is Word.CLEAN:
+                seen[key] = cell
+        return list(seen.values())
+
+
+def read_run(path: Path) -> Run:
+    """Read a run folder, or its matrix.json. Raises ModcompatError for what is neither."""
+    file = path / MATRIX if path.is_dir() else path
+    facts = load(file, "matrix")
+    folder = file.parent
+    ids = Counter(row["id"] for row in facts["cells"])
+    if twice := [name for name, count in ids.items() if count > 1]:
+        raise ModcompatError(f"{file} is not the {MATRIX} of a run: it has two cells {twice[0]!r}")
+    for row in facts["cells"]:
+        if ".." in row["folder"].split("/"):
+            raise ModcompatError(f"{file} is not the {MATRIX} of a run: {row['folder']!r} leads out of it")
+    schema = named("matrix")
+    rows = [filled(row, schema["$defs"]["cell"]) for row in facts["cells"]]
+    return Run(folder, filled(facts, schema), [Cell(row, folder / row["folder"]) for row in rows])
+
+
+def totals(cells: Iterable[Cell]) -> list[tuple[Word, int]]:
+    """How many cells have each verdict, in the order of the words."""
+    counts = Counter(cell.verdict for cell in cells)
+    return [(word, counts[word]) for word in Word if counts[word]]
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise ModcompatError(f"cannot read {file}: {error.strerror}") from None

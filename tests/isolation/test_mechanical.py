@@ -1,0 +1,177 @@
+"""Isolated kernels have the module ABI of production, each patch of the series is needed for it, and off means off."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness.architectures import ARCHITECTURES
+from harness.errors import ModcompatError
+from harness.features import FEATURES, Feature
+from harness.inlines import kernel_inlines
+from harness.isolation_check import check, layout_comparison
+from harness.kernel.config import KernelSpec, resolve
+from harness.kernel.isolation import isolated, isolated_without, series_for
+from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
+from harness.layouts import kernel_layouts
+from harness.store import Store
+from harness.variants import Preemption, Variant, variant_of
+
+STORE = Store()
+
+
+@dataclass(frozen=True)
+class Trial(Feature):
+    """Options that show what a patch is for, and that are no feature of the matrix; its fragment is beside this."""
+
+    @property
+    def fragment(self) -> Path:
+        return Path(__file__).with_name(f"{self.name}.config")
+
+
+UPROBES = Trial(
+    name="uprobes",
+    symbols=("FTRACE", "PERF_EVENTS", "UPROBE_EVENTS", "UPROBES"),
+    follows={
+        **FEATURES["tracing"].follows,
+        **FEATURES["perf"].follows,
+        **dict.fromkeys(("PROBE_EVENTS", "DYNAMIC_EVENTS"), "kernel/trace/Kconfig: selected by UPROBE_EVENTS"),
+    },
+)
+GUESS = Trial(
+    name="guess",
+    symbols=("UNWINDER_GUESS", "UNWINDER_ORC", "SLUB_DEBUG"),
+    follows={
+        **FEATURES["slub"].follows,
+        **dict.fromkeys(("ARCH_STACKWALK", "HAVE_RELIABLE_STACKTRACE"), "arch/x86/Kconfig: not without ORC"),
+    },
+    is_detector=True,
+)
+VERSIONS = Trial(
+    name="versions",
+    symbols=("MODVERSIONS", "MODULE_ABI_SYMVERS"),
+    follows=dict.fromkeys(("ASM_MODVERSIONS", "MODULE_REL_CRCS"), "kernel/module/Kconfig: how MODVERSIONS does it"),
+)
+
+
+@dataclass(frozen=True)
+class Caught:
+    """What notices that a patch is missing.
+
+    structure: what the mechanical comparison then names, on a kernel of `arch` with `feature`. symbol: what cannot
+    be switched on then. elsewhere: for what neither headers nor options show, who looks at it.
+    """
+
+    arch: str = "x86_64"
+    feature: Feature = field(default_factory=lambda: FEATURES["all"])
+    structure: str = ""
+    symbol: str = ""
+    elsewhere: str = ""
+
+
+# By the patch's name without its number.
+CAUGHT: Mapping[str, Caught] = {
+    "module-Add-a-symbol-for-a-module-ABI-without-debug-f": Caught(symbol="MODULE_ABI_ISOLATION"),
+    "module-Move-members-of-isolated-features-to-the-end-": Caught(structure="struct module"),
+    "module-Load-modules-that-have-a-smaller-struct-modul": Caught(
+        elsewhere="every cell: a module's variables are overwritten by what the kernel keeps behind its struct module"
+    ),
+    "module-Keep-the-lookup-tree-s-nodes-out-of-struct-mo": Caught("arm", structure="struct module_layout"),
+    "sched-Move-members-of-isolated-features-to-the-end-o": Caught(structure="struct task_struct"),
+    "uprobes-Keep-the-XOL-area-s-pointer-out-of-mm_struct": Caught("arm", UPROBES, "struct mm_struct"),
+    "user-Move-perf_mlock-to-the-end-of-user_struct": Caught("arm", structure="struct user_struct"),
+    "perf-Move-members-of-isolated-features-to-the-end-of": Caught(structure="struct perf_event"),
+    "arm64-Move-the-breakpoints-to-the-end-of-thread_stru": Caught("arm64", structure="struct thread_struct"),
+    "module-Refuse-modules-that-disagree-about-unisolated": Caught(
+        elsewhere="a module that was built without lockdep is loaded into a kernel with it, in place of a refusal"
+    ),
+    "locking-spinlock-Debug-spinlocks-without-enlarging-t": Caught(structure="struct raw_spinlock"),
+    "locking-mutex-Debug-mutexes-without-enlarging-them": Caught("x86_64", FEATURES["mutexes"], "struct mutex"),
+    "locking-rwsem-Debug-rw-semaphores-without-enlarging-": Caught("x86_64", FEATURES["rwsems"], "struct rw_semaphore"),
+    "SUNRPC-Keep-what-tracing-wants-out-of-rpc_task-and-r": Caught(structure="struct rpc_wait_queue"),
+    "tracing-kprobes-Allow-events-in-modules-without-ftra": Caught(
+        elsewhere="a kprobe event in a module of production is refused"
+    ),
+    "arm64-module-Load-modules-without-ftrace-s-trampolin": Caught(
+        elsewhere="where production has no ARM64_MODULE_PLTS and the isolated kernel has: its modules are refused"
+    ),
+    "x86-Kconfig.debug-Let-the-guess-unwinder-stay-with-M": Caught("x86_64", GUESS, symbol="UNWINDER_GUESS"),
+    "x86-unwind-Keep-the-rethook-iterator-out-of-struct-u": Caught(structure="struct unwind_state"),
+    "ARM-stacktrace-Keep-kretprobes-out-of-struct-stackfr": Caught("arm", structure="struct stackframe"),
+    "modpost-Take-over-the-symbol-versions-of-the-product": Caught("x86_64", VERSIONS, symbol="MODULE_ABI_SYMVERS"),
+}
+
+
+def subject(patch: Path) -> str:
+    return patch.stem[len("0000-") :]
+
+
+@pytest.fixture(scope="module")
+def source() -> KernelSource:
+    return find_source(DEFAULT_PACKAGE, STORE)
+
+
+def everything(arch: str, source: KernelSource, preemption: Preemption = Preemption.NONE) -> KernelSpec:
+    variant = variant_of(FEATURES["all"], preemption, isolated=True)
+    return KernelSpec(ARCHITECTURES[arch], isolated(source, STORE), variant)
+
+
+@pytest.mark.parametrize("preemption", list(Preemption))
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_module_finds_what_it_was_compiled_with(arch: str, preemption: Preemption, source: KernelSource) -> None:
+    checked = check(everything(arch, source, preemption), STORE)
+    assert checked.is_same, checked.for_people()
+    structures, functions, *_ = checked.comparisons
+    assert structures.compared > 6000
+    assert functions.compared > 10000
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_switched_off_nothing_moves(arch: str, source: KernelSource) -> None:
+    patched, plain = (KernelSpec(ARCHITECTURES[arch], tree) for tree in (isolated(source, STORE), source))
+    assert kernel_layouts(patched, STORE) == kernel_layouts(plain, STORE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_switched_off_inlined_functions_are_as_ever(arch: str, source: KernelSource) -> None:
+    patched, plain = (KernelSpec(ARCHITECTURES[arch], tree) for tree in (isolated(source, STORE), source))
+    assert kernel_inlines(patched, STORE) == kernel_inlines(plain, STORE)
+
+
+def test_every_patch_of_the_series_has_something_that_misses_it(source: KernelSource) -> None:
+    assert {subject(patch) for patch in series_for(source)} == set(CAUGHT)
+    assert all(bool(it.structure) + bool(it.symbol) + bool(it.elsewhere) == 1 for it in CAUGHT.values())
+
+
+def without(subject_: str, source: KernelSource) -> KernelSpec:
+    """The kernel that shows what a patch is for, from a source that lacks it."""
+    (patch,) = (patch for patch in series_for(source) if subject(patch) == subject_)
+    caught = CAUGHT[subject_]
+    variant = Variant(caught.feature, bare=caught.feature.is_detector, isolated=True)
+    return KernelSpec(ARCHITECTURES[caught.arch], isolated_without(source, patch, STORE), variant)
+
+
+def numbered(kind: str) -> list[object]:
+    """Patches that are caught in a way, with their places in the table as ids."""
+    places = enumerate(CAUGHT.items(), 1)
+    return [pytest.param(name, id=f"patch-{place}") for place, (name, caught) in places if getattr(caught, kind)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", numbered("structure"))
+def test_without_a_patch_a_structure_differs(name: str, source: KernelSource) -> None:
+    spec = without(name, source)
+    whole = KernelSpec(spec.arch, isolated(source, STORE), spec.variant)
+    assert layout_comparison(whole, STORE).differences == {}
+    assert CAUGHT[name].structure in layout_comparison(spec, STORE).differences
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", numbered("symbol"))
+def test_without_a_patch_an_option_cannot_be_had(name: str, source: KernelSource) -> None:
+    spec = without(name, source)
+    resolve(KernelSpec(spec.arch, isolated(source, STORE), spec.variant), STORE)
+    with pytest.raises(ModcompatError, match=rf"Kconfig dropped or changed .*\b{CAUGHT[name].symbol}\b"):
+        resolve(spec, STORE)

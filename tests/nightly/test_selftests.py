@@ -1,0 +1,24 @@
+"""Nothing else broke: the kernel's own tests say on the isolated kernel what they say on the stock one."""
+
+from typing import Any
+
+import pytest
+
+from harness.boards import BOARDS
+from harness.isolation.selftests import is_well, run_boot_tests, run_module_tests
+from harness.lab import Settings
+
+BOARD = BOARDS["x86_64-q35"]
+
+
+def not_as_on_stock(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if not is_well(row)]
+
+
+def test_those_that_are_modules_rebuilt_and_built_for_production() -> None:
+    assert not_as_on_stock(run_module_tests(BOARD, Settings())) == []
+
+
+@pytest.mark.parametrize("board", [BOARD.id])
+def test_those_that_run_at_boot(board: str) -> None:
+    assert not_as_on_stock(run_boot_tests(BOARDS[board], Settings())) == []

@@ -1,0 +1,31 @@
+"""The debugging still debugs: deliberate bugs on stock and on isolated kernels, of all features at once."""
+
+from harness.boards import BOARDS
+from harness.features import FEATURES
+from harness.guest.guest import Timing
+from harness.isolation import recorded
+from harness.isolation.bugs import BUGS, Where
+from harness.isolation.catalogue import is_well, run_catalogue, run_mixed
+from harness.lab import Settings
+from tests.system.conftest import SCALE
+
+BOARD = BOARDS["x86_64-q35"]
+SETTINGS = Settings(timing=Timing().scaled(SCALE))
+
+
+def test_every_bug_is_reported_where_it_was_when_it_was_recorded() -> None:
+    together = [bug for bug in BUGS if bug.kernel is FEATURES["all"]]
+    measured = {row["bug"]: row for row in recorded.load("bugs")[BOARD.arch.name]["bugs"]}
+    rows = run_catalogue(BOARD, SETTINGS, together)
+    assert [row["bug"] for row in rows] == [bug.id for bug in together]
+    for row in rows:
+        said = {where: (row[where], measured[row["bug"]][where]) for where in Where}
+        assert {where for where, (now, _) in said.items() if now} == {
+            where for where, (_, then) in said.items() if then
+        }, said
+
+
+def test_modules_of_both_builds_share_locks_in_one_kernel() -> None:
+    rows = run_mixed(BOARD, SETTINGS)
+    assert [row for row in rows if not is_well(row)] == []
+    assert len(rows) == 4

@@ -1,0 +1,111 @@
+"""report.html in a real browser, from a file, as a user opens it. `make browser` installs what this needs."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.report.html import html
+from harness.report.run import read_run
+
+selenium = pytest.importorskip("selenium.webdriver", reason="no selenium; `make browser` installs it and Chromium")
+
+GOLDEN = Path(__file__).parents[1] / "unit/golden/run"
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --hide-scrollbars"
+)
+ATTACK = (
+    b"</pre><script>window.name='ran';document.title='ran'</script><img src=x onerror=\"window.name='ran'\">\x1b[2J"
+)
+TITLE = "modcompat: 8 cells, Linux 6.1.192, 2026-11-23"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium, without a profile and without the network."""
+    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if not all(programs):
+        pytest.skip("no chromium or no chromedriver; `make browser` installs them")
+    options = selenium.ChromeOptions()
+    options.binary_location = programs[0]
+    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = selenium.Chrome(options=options, service=selenium.ChromeService(programs[1]))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of the golden run, with a hostile line on a console and in a reason."""
+    run = Path(shutil.copytree(GOLDEN, tmp_path_factory.mktemp("run") / "run"))
+    matrix = run / "matrix.json"
+    matrix.write_text(matrix.read_text().replace("its exit never ran", "<img src=x onerror=window.name=1> \\u202e"))
+    for log in run.glob("cells/*/console.log"):
+        log.write_bytes(log.read_bytes() + ATTACK + b"\n")
+    (run / "report.html").write_text(html(read_run(run)))
+    return (run / "report.html").as_uri()
+
+
+def resize(browser: Any, width: int, height: int) -> None:
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def test_the_matrix_is_the_first_thing_seen(browser: Any, page: str) -> None:
+    resize(browser, 1280, 900)
+    browser.get(page)
+    links = browser.find_elements("css selector", "table.matrix a.v")
+    assert len(links) == 8
+    assert all(link.is_displayed() and link.rect["y"] < 900 for link in links)
+    assert not any(cell.is_displayed() for cell in browser.find_elements("css selector", "article.cell"))
+
+
+def test_a_cell_opens_with_its_picture_and_its_report(browser: Any, page: str) -> None:
+    resize(browser, 1280, 900)
+    browser.get(page)
+    links = browser.find_elements("css selector", "table.matrix a.INERT")
+    next(link for link in links if "spinlock bad magic" in link.get_attribute("title")).click()
+    shown = [cell for cell in browser.find_elements("css selector", "article.cell") if cell.is_displayed()]
+    assert len(shown) == 1
+    boxes = shown[0].find_elements("css selector", "svg.layout .box.focus rect")
+    assert len(boxes) == 4, "init and exit, before and after"
+    assert all(box.rect["width"] > 80 and box.rect["height"] > 10 for box in boxes)
+    marked = shown[0].find_elements("css selector", ".log .hit")
+    assert "BUG: spinlock bad magic" in marked[0].text
+    colour = "return getComputedStyle(arguments[0]).backgroundColor"
+    assert browser.execute_script(colour, marked[0]) != "rgba(0, 0, 0, 0)"
+
+
+def test_nothing_of_a_console_runs(browser: Any, page: str) -> None:
+    browser.get("about:blank")
+    browser.execute_script("window.name = 'before'")
+    browser.get(f"{page}#every")
+    assert ATTACK[:20].decode() in browser.find_element("tag name", "body").text
+    assert browser.execute_script("return document.scripts.length + document.images.length") == 0
+    assert browser.execute_script("return window.name") in ("before", "")
+    assert browser.title == TITLE
+    errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert not errors, "nothing that the page's policy would have had to stop"
+
+
+def test_the_policy_would_stop_what_got_through(browser: Any, page: str) -> None:
+    browser.get(page)
+    browser.execute_script("document.body.insertAdjacentHTML('beforeend', arguments[0])", ATTACK.decode())
+    policy = "const it = document.createElement('script'); it.text = 'window.name=\"ran\"'; document.body.append(it)"
+    browser.execute_script(policy)
+    assert browser.execute_script("return window.name") != "ran"
+    assert browser.title == TITLE
+
+
+@pytest.mark.parametrize("place", ["", "#every"], ids=["matrix", "every-cell"])
+def test_a_phone_never_scrolls_the_page_sideways(browser: Any, page: str, place: str) -> None:
+    resize(browser, 360, 740)
+    browser.get("about:blank")
+    browser.get(page + place)
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 360
+    assert browser.find_element("css selector", "table.matrix").rect["y"] < 740
