@@ -111,7 +111,9 @@ def _is_one_line(file: Path, content: bytes) -> None:
         assert "\n" not in str(caught.value)
 
 
-PROPERTY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+PROPERTY = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=200
+)
 
 
 @PROPERTY
