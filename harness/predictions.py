@@ -69,7 +69,7 @@ class Predictor:
         return self._touched[key]
 
     def _headers(self, spec: KernelSpec) -> str:
-        return digest.of_value(kernel_inputs(_plain(spec), self._store))
+        return digest.of_value(kernel_inputs(spec.production, self._store))
 
     def try_to_predict(self, file: Path, spec: KernelSpec) -> Prediction | None:
         """The same for a file of any content, None where nothing can be said. Never raises."""
@@ -81,11 +81,16 @@ class Predictor:
             return None
 
     def surface(self, spec: KernelSpec) -> Surface:
-        """What the headers say of exports: the plain production kernel's, of which every other has the types."""
-        plain = _plain(spec)
-        if plain.label not in self._surfaces:
-            self._surfaces[plain.label] = kernel_surface(plain, self._store)
-        return self._surfaces[plain.label]
+        """What a kernel's production says of exports: the types of the plain one, at its own offsets."""
+        production = spec.production
+        key = self._headers(production)
+        if key not in self._surfaces:
+            plain = replace(production, variant=PRODUCTION, versions=False)
+            found = kernel_surface(plain, self._store)
+            if production != plain:
+                found = found.laid_out(_changed_layouts(plain, production, self._store)[1])
+            self._surfaces[key] = found
+        return self._surfaces[key]
 
     def _change(self, spec: KernelSpec) -> "_Change":
         key = digest.of_value(kernel_inputs(spec, self._store))
@@ -94,17 +99,13 @@ class Predictor:
         return self._changes[key]
 
 
-def _plain(spec: KernelSpec) -> KernelSpec:
-    return replace(spec.production, variant=PRODUCTION, versions=False)
-
-
 class _Change:
     """From production to a kernel: layouts of structures that changed, or that the loader looks at; both configs."""
 
     def __init__(self, spec: KernelSpec, store: Store) -> None:
         self._spec = spec
         self._store = store
-        self._layouts = _changed_layouts(spec, store)
+        self._layouts = _changed_layouts(spec.production, spec, store)
 
     @cached_property
     def difference(self) -> Difference:
@@ -126,21 +127,22 @@ class _Change:
         )
 
 
-def _changed_layouts(spec: KernelSpec, store: Store) -> tuple[dict[str, Layout], dict[str, Layout]]:
+def _changed_layouts(one: KernelSpec, other: KernelSpec, store: Store) -> tuple[dict[str, Layout], dict[str, Layout]]:
+    """The structures that differ between two kernels, and struct module with all that it embeds, of both."""
     inputs = {
-        "production": kernel_inputs(spec.production, store),
-        "kernel": kernel_inputs(spec, store),
+        "production": kernel_inputs(one, store),
+        "kernel": kernel_inputs(other, store),
         "probe": digest.of_tree(IMAGES / "probe"),
         "format": _FORMAT,
     }
 
     def build(folder: Path) -> None:
-        before, after = kernel_layouts(spec.production, store), kernel_layouts(spec, store)
+        before, after = kernel_layouts(one, store), kernel_layouts(other, store)
         names = Difference(before, after).changes.keys() | _embedded(MODULE, before) | _embedded(MODULE, after)
         kept = [[astuple(layouts[name]) for name in sorted(names) if name in layouts] for layouts in (before, after)]
         (folder / "layouts.json").write_text(json.dumps(kept))
 
-    found = store.get_or_build("change", spec.label, inputs, build)
+    found = store.get_or_build("change", other.label, inputs, build)
     before, after = json.loads((found / "layouts.json").read_text())
     return {layout[0]: _layout(*layout) for layout in before}, {layout[0]: _layout(*layout) for layout in after}
 

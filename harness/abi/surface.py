@@ -3,11 +3,12 @@
 Read from the DWARF of a file that declares, for each exported symbol, a pointer to it (harness/prototypes.py).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.abi.dwarf import AGGREGATES, Unit, name_of, read_units
+from harness.abi.dwarf import AGGREGATES, Layout, Unit, name_of, read_units
 
 PREFIX = "modcompat_"  # of the pointer's name, before the symbol's
 _DEEP = 3  # how far function pointers among the parameters of function pointers are followed
@@ -33,8 +34,10 @@ class Surface:
     symbols: dict[str, Type] = field(default_factory=dict)
     fields: dict[str, tuple[Field, ...]] = field(default_factory=dict)
 
-    def field_at(self, struct: str, offset: int) -> Field | None:
-        return next((entry for entry in self.fields.get(struct, ()) if entry.offset == offset), None)
+    def laid_out(self, layouts: Mapping[str, Layout]) -> "Surface":
+        """The same types where some structures are laid out otherwise."""
+        moved = {name: tuple(_placed(fields, layouts[name])) for name, fields in self.fields.items() if name in layouts}
+        return Surface(self.symbols, self.fields | moved)
 
 
 def read_surface(file: Path) -> Surface:
@@ -63,6 +66,11 @@ def structures(kind: Type) -> set[str]:
     if isinstance(kind, str):
         return {kind.removeprefix("*")} - {""}
     return set().union(*(structures(part) for part in kind))
+
+
+def _placed(fields: Iterable[Field], layout: Layout) -> Iterator[Field]:
+    offsets = {member.name: member.offset for member in layout.members}
+    return (replace(entry, offset=offsets[entry.name]) for entry in fields if entry.name in offsets)
 
 
 class _Reader:

@@ -3,6 +3,7 @@
 import pytest
 
 from harness.abi.accesses import Access, Function, Place, Program, accesses
+from harness.abi.dwarf import Layout, Member
 from harness.abi.instructions import ABIS, instructions
 from harness.abi.surface import Field, Surface, Type
 
@@ -93,6 +94,12 @@ def test_what_an_imported_function_returns_is_known_and_what_it_spoils_is_not() 
   12:	ret
 """
     assert touched("x86_64", ("run", Place(".text", 0), text)) == {(MM, 0x18)}
+
+
+def test_types_are_found_where_another_layout_has_them() -> None:
+    moved = SURFACE.laid_out({TASK: Layout(TASK, 2000, (Member("mm", 776, 8, f"{MM} *"),))})
+    assert moved.fields[TASK] == (Field(776, "mm", f"*{MM}"),)
+    assert moved.fields["struct entity"] == SURFACE.fields["struct entity"]
 
 
 def test_embedded_structures_are_looked_into() -> None:
