@@ -35,6 +35,7 @@ class Predictor:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._keys: dict[tuple[str, str], str] = {}
         self._changes: dict[str, _Change] = {}
         self._surfaces: dict[str, Surface] = {}
         self._touched: dict[str, tuple[Access, ...]] = {}
@@ -55,7 +56,7 @@ class Predictor:
         """What the module's code touches, at the offsets of its production kernel. Cached."""
         if module.arch is not spec.arch:
             return ()
-        inputs = {"file": digest.of_file(file), "headers": self._headers(spec), "reader": _READER}
+        inputs = {"file": digest.of_file(file), "headers": self._key(spec.production), "reader": _READER}
         key = digest.of_value(inputs)
         if key not in self._touched:
 
@@ -68,8 +69,12 @@ class Predictor:
             self._touched[key] = tuple(Access(*row) for row in rows)
         return self._touched[key]
 
-    def _headers(self, spec: KernelSpec) -> str:
-        return digest.of_value(kernel_inputs(spec.production, self._store))
+    def _key(self, spec: KernelSpec) -> str:
+        """What stands for a kernel and all that goes into it; worked out once, as it takes as long as a prediction."""
+        name = (spec.label, digest.of_value(spec.source.identity))
+        if name not in self._keys:
+            self._keys[name] = digest.of_value(kernel_inputs(spec, self._store))
+        return self._keys[name]
 
     def try_to_predict(self, file: Path, spec: KernelSpec) -> Prediction | None:
         """The same for a file of any content, None where nothing can be said. Never raises."""
@@ -83,7 +88,7 @@ class Predictor:
     def surface(self, spec: KernelSpec) -> Surface:
         """What a kernel's production says of exports: the types of the plain one, at its own offsets."""
         production = spec.production
-        key = self._headers(production)
+        key = self._key(production)
         if key not in self._surfaces:
             plain = replace(production, variant=PRODUCTION, versions=False)
             found = kernel_surface(plain, self._store)
@@ -93,7 +98,7 @@ class Predictor:
         return self._surfaces[key]
 
     def _change(self, spec: KernelSpec) -> "_Change":
-        key = digest.of_value(kernel_inputs(spec, self._store))
+        key = self._key(spec)
         if key not in self._changes:
             self._changes[key] = _Change(spec, self._store)
         return self._changes[key]
