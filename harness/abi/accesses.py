@@ -142,7 +142,8 @@ class _Reader:
     def _memory(self, function: Function, step: Instruction, state: dict[str, Value]) -> Value | None:
         """A load or a store: what it gives."""
         if step.symbol:
-            return self._variable(step.symbol)
+            base = self._address(step.symbol, step.offset)
+            return self._touch(function, base, 0) if isinstance(base, Pointer) else self._variable(step.symbol)
         if not self._program.abi.is_stack(step.base):
             return self._touch(function, state.get(step.base), step.offset)
         slot = f"{step.base}{step.offset}"

@@ -176,7 +176,7 @@ def _x86_memory(operand: str) -> tuple[str, int] | None:
 
 # arm and arm64: the target is the first operand
 
-_ARM_MEMORY = re.compile(r"^\[(\w+)(?:, #(-?\w+))?\]$")
+_ARM_MEMORY = re.compile(r"^\[(\w+)(?:, #(-?\w+))?\]!?$")
 _ARM_CONDITION = r"(?:eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?"
 _ARM_JUMP = re.compile(rf"^b{_ARM_CONDITION}$|^b\.\w+$|^cbn?z$|^tbn?z$")
 _ARM_LOAD = re.compile(r"^(ld(?!m)|pld|prf)")
@@ -200,10 +200,13 @@ def _arm(text: Text) -> Instruction:
         return Instruction(text.address)
     memory = next((place for operand in operands if (place := _arm_memory(operand))), None)
     if memory and _ARM_STORE.match(name):
-        return Instruction(text.address, Verb.STORE, _arm_register(operands[0]), *memory)
+        moves = (memory[0],) if not operands[-1].endswith("]") else ()
+        return Instruction(text.address, Verb.STORE, _arm_register(operands[0]), *memory, writes=moves)
     targets = operands[: 2 if name in ("ldp", "ldrd") else 1]
     written = tuple(register for operand in targets for register in _registers(operand))
     writes = () if _ARM_READS.match(name) else written
+    if memory and not operands[-1].endswith("]"):  # the base moves on as well
+        writes = (*writes, memory[0])
     verb, base, offset, symbol = _arm_value(text, memory)
     return Instruction(text.address, verb, _arm_register(operands[0]), base, offset, symbol, writes)
 
