@@ -147,14 +147,18 @@ def test_a_part_that_the_compiler_kept_apart_is_read_with_what_jumps_to_it() -> 
         ("x86_64", "   0:\tmov    0x0(%rip),%rax        # 7 <run+0x7>\t3: R_X86_64_PC32\t__this_module+0x2a4\n"),
         (
             "arm",
-            "   0:\tmovw\tr7, #0\t0: R_ARM_MOVW_ABS_NC\t__this_module\n"
-            "   4:\tmovt\tr7, #0\t4: R_ARM_MOVT_ABS\t__this_module\n   8:\tldr\tr4, [r7, #680]!\t@ 0x2a8\n",
+            (
+                "   0:\tmovw\tr7, #0\t0: R_ARM_MOVW_ABS_NC\t__this_module\n"
+                "   4:\tmovt\tr7, #0\t4: R_ARM_MOVT_ABS\t__this_module\n   8:\tldr\tr4, [r7, #680]!\t@ 0x2a8\n"
+            ),
         ),
         (
             "arm64",
-            "   0:\tadrp\tx0, 0 <__this_module>\t0: R_AARCH64_ADR_PREL_PG_HI21\t__this_module+0x100\n"
-            "   4:\tadd\tx0, x0, #0x0\t4: R_AARCH64_ADD_ABS_LO12_NC\t__this_module+0x100\n"
-            "   8:\tldr\tx1, [x0, #424]\n",
+            (
+                "   0:\tadrp\tx0, 0 <__this_module>\t0: R_AARCH64_ADR_PREL_PG_HI21\t__this_module+0x100\n"
+                "   4:\tadd\tx0, x0, #0x0\t4: R_AARCH64_ADD_ABS_LO12_NC\t__this_module+0x100\n"
+                "   8:\tldr\tx1, [x0, #424]\n"
+            ),
         ),
     ],
     ids=["x86_64", "arm", "arm64"],
