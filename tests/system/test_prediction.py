@@ -26,9 +26,6 @@ from harness.variants import Preemption, Variant, variant_of
 
 # Cells whose prediction is known to be wrong: (module, features, architectures) -> what statics cannot see.
 CAUSES = {
-    ("holders", ("ftrace", "tracing", "perf"), ("x86_64", "arm")): (
-        "its companion holders_user.ko walks struct module.source_list; only holders.ko is looked at"
-    ),
     ("tasks", ("kasan",), ("x86_64",)): (
         "KASAN doubles THREAD_SIZE, a constant in the module's code that belongs to no structure"
     ),
