@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 from harness.abi.dwarf import Layout
 from harness.abi.module_file import ModuleFacts
@@ -46,8 +47,7 @@ class Finding:
     reason: str
 
 
-@dataclass(frozen=True)
-class Export:
+class Export(NamedTuple):
     """A line of Module.symvers. crc: 0 without MODVERSIONS."""
 
     crc: int

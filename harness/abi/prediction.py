@@ -69,7 +69,8 @@ def _clean(differing: list[Reached]) -> str:
         return "the loader finds init and exit, and nothing differs that its imports lead to"
     names = ", ".join(found.change.name for found in differing[:3])
     more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
-    return f"the loader finds init and exit; {names}{more} differ, and its code was not seen to use what moved"
+    differ = "differs" if len(differing) == 1 else "differ"
+    return f"the loader finds init and exit; {names}{more} {differ}, and its code was not seen to use what moved"
 
 
 def _counting(module: ModuleFacts, production: KernelFacts, kernel: KernelFacts) -> Iterator[Finding]:
