@@ -1,8 +1,9 @@
 """What the isolation series costs: operations on an isolated kernel against the stock debug kernel, in one run."""
 
 import statistics
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from rich.table import Table
 from harness.boards import Board
 from harness.errors import ModcompatError
 from harness.features import FEATURES
-from harness.guest.guest import Guest
+from harness.guest.guest import Guest, Timing
 from harness.isolation import recorded
 from harness.kernel.modules import build_modules
 from harness.lab import Lab, Settings
@@ -32,37 +33,69 @@ SIDES = {
     "isolated, module built for production": (variant_of(ALL, isolated=True), variant_of(ALL).production),
 }
 LOCKS = ("spin_lock", "spin_lock_irqsave", "read_lock", "write_lock")
-ROUNDS = 300_000  # of an operation of images/cost/cost.c
-PROGRAMS = {  # operation -> what images/guest/tools/latency.c takes, and how many that makes
-    "context switch": ("switch 1000", 2000),
-    "fork and exit": ("fork 100", 100),
-    "module load and removal": ("module 30 /cost/cost.ko cost", 30),
+PROGRAMS = {  # operation -> what images/guest/tools/latency.c takes, and how many operations one round is
+    "context switch": ("switch {}", 2),
+    "fork and exit": ("fork {}", 1),
+    "module load and removal": ("module {} /cost/cost.ko cost", 1),
 }
 # What the kernel says on the console takes longer than what is measured, and the checks of SLUB hide the rest.
 QUIET = "for p in kernel/parameters/initcall_debug printk/parameters/ignore_loglevel; do echo N >/sys/module/$p; done"
 BOOT = "slub_debug=-"
 PATIENCE = 300.0  # seconds for an operation, however often it is done
-# QEMU: the guest's clock goes on by a nanosecond with each instruction, and does not wait where the guest sleeps.
-COUNTING = ("-icount", "shift=0,sleep=off")
-COUNTING_BOOT = {"x86_64": "nolapic_timer"}  # that timer never expires then (QEMU 7.2)
-MODES = {"instructions": COUNTING, "host ns": ()}
 
 
-def operations(guest: Guest, *, counting: bool) -> dict[str, float]:
+@dataclass(frozen=True)
+class Mode:
+    """A way to measure. options: QEMU's. boot: kernel parameters, by architecture. locks, programs: rounds of each."""
+
+    unit: str
+    locks: int
+    programs: Mapping[str, int]
+    options: tuple[str, ...] = ()
+    boot: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether the guest's clock counts instructions."""
+        return bool(self.options)
+
+
+MODES = (
+    # QEMU: the guest's clock goes on by a nanosecond with each instruction, and does not wait where the guest sleeps.
+    Mode(
+        "instructions",
+        locks=100_000,
+        programs={"context switch": 1000, "fork and exit": 100, "module load and removal": 30},
+        options=("-icount", "shift=0,sleep=off"),
+        boot={"x86_64": "nolapic_timer"},  # that timer never expires then (QEMU 7.2)
+    ),
+    # The host tells the time of a process in hundredths of a second.
+    Mode(
+        "host ns",
+        locks=3_000_000,
+        programs={"context switch": 10_000, "fork and exit": 1000, "module load and removal": 300},
+    ),
+)
+
+
+def operations(guest: Guest, mode: Mode) -> dict[str, float]:
     """What each operation takes in a pristine guest: instructions, or the time of the host's CPU for emulating it."""
 
     def taken(command: str) -> float:
         started = _emulated(guest)
         counted = _number(guest, command)
-        return counted if counting else _emulated(guest) - started
+        return counted if mode.is_counting else _emulated(guest) - started
 
     guest.make_pristine()
     _number(guest, f"{QUIET}; echo 0")
-    programs = {name: taken(f"latency {words}") / count for name, (words, count) in PROGRAMS.items()}
-    _number(guest, "insmod /cost/cost.ko; echo 0")
+    programs = {
+        name: taken("latency " + words.format(mode.programs[name])) / (mode.programs[name] * each)
+        for name, (words, each) in PROGRAMS.items()
+    }
+    _number(guest, f"insmod /cost/cost.ko rounds={mode.locks}; echo 0")
     run = "cd /sys/module/cost/parameters; echo {} >run; cat ns"
     idle = taken(run.format("nothing"))
-    return {name: (taken(run.format(name)) - idle) / ROUNDS for name in LOCKS} | programs
+    return {name: (taken(run.format(name)) - idle) / mode.locks for name in LOCKS} | programs
 
 
 def _emulated(guest: Guest) -> float:
@@ -81,9 +114,9 @@ def _number(guest: Guest, command: str) -> int:
 def measured(board: Board, settings: Settings, rounds: int) -> list[dict[str, Any]]:
     """A row for each operation and unit: what it took on each side, the median and the spread of the rounds."""
     rows = []
-    for unit, options in MODES.items():
-        place = _place(board, options)
-        with ExitStack() as labs, task(f"measuring {unit} on {board.id}", rounds * len(SIDES)) as running:
+    for mode in MODES:
+        place = _place(board, mode)
+        with ExitStack() as labs, task(f"measuring {mode.unit} on {board.id}", rounds * len(SIDES)) as running:
             guests = {
                 name: labs.enter_context(_lab(place, side[1], settings)).guest(place, side[0])
                 for name, side in SIDES.items()
@@ -91,20 +124,25 @@ def measured(board: Board, settings: Settings, rounds: int) -> list[dict[str, An
             taken: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
             for _ in range(rounds):
                 for name, guest in guests.items():  # in turn, so that a busy host is no side's disadvantage
-                    taken[name].append(operations(guest, counting=bool(options)))
+                    taken[name].append(operations(guest, mode))
                     running.step()
         rows += [
-            _row(unit, name, {side: [found[name] for found in all_of] for side, all_of in taken.items()})
+            _row(mode.unit, name, {side: [found[name] for found in all_of] for side, all_of in taken.items()})
             for name in (*LOCKS, *PROGRAMS)
         ]
     return rows
 
 
-def _place(board: Board, options: tuple[str, ...]) -> Board:
-    """The board with further options of QEMU's, and one CPU: not every guest boots with two that are counted."""
-    one_thread = replace(board.arch, cpu_threads="single")  # two cannot count instructions
-    boot = " ".join([board.boot, BOOT, COUNTING_BOOT.get(board.arch.name, "") if options else ""]).strip()
-    return replace(board, arch=one_thread, topology="1", boot=boot, options=(*board.options, *options))
+def _place(board: Board, mode: Mode) -> Board:
+    """The board as a mode wants it. Only one thread can count instructions, and not every guest boots with two CPUs."""
+    words = (board.boot, BOOT, mode.boot.get(board.arch.name, ""))
+    return replace(
+        board,
+        arch=replace(board.arch, cpu_threads="single"),
+        topology="1",
+        boot=" ".join(word for word in words if word),
+        options=(*board.options, *mode.options),
+    )
 
 
 def _lab(board: Board, built_for: Variant, settings: Settings) -> Lab:
@@ -128,15 +166,16 @@ def _row(unit: str, operation: str, taken: dict[str, list[float]]) -> dict[str, 
 @click.command()
 @click.option("--board", default="x86_64-q35", show_default=True, help="Where to measure.")
 @click.option("--rounds", default=5, show_default=True, help="Measurements on each kernel, in turn.")
+@click.option("--timeout-scale", "scale", default=1.0, show_default=True, help="For a slow machine.")
 @click.option("--record", is_flag=True, help="Stand by it: into tests/isolation, and docs/isolation.md.")
-def main(*, board: str, rounds: int, record: bool) -> None:
+def main(*, board: str, rounds: int, scale: float, record: bool) -> None:
     """Measure locks, context switches, forks and module loads on kernels with all features at once.
 
     Twice: in instructions, which hardly differ from run to run, and in time for emulating them. Without SLUB's
     checks (they would hide the rest), and with nothing on the console.
     """
     (place,) = choose_boards([board], [])
-    settings = Settings(accelerator="tcg")
+    settings = Settings(timing=Timing().scaled(scale), accelerator="tcg")
     rows = measured(place, settings, rounds)
     table = Table("operation", "unit", *SIDES, "isolated / stock", "spread", title=f"median of {rounds}")
     for row in rows:

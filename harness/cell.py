@@ -14,6 +14,7 @@ from harness.exercise import Bench, Exercise, explain
 from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.shell import Output
+from harness.integrity import PROBE, VALIDATE, WELL, Watch
 from harness.proof import InUse
 
 CPUS = 2
@@ -23,30 +24,33 @@ _COUNTERS = (
     "read t </proc/sys/kernel/tainted; w=-; o=-; [ -e /sys/kernel/oops_count ] && "
     "read w </sys/kernel/warn_count && read o </sys/kernel/oops_count; echo $t $w $o"
 )
-_VALIDATE = "n=0; for v in /sys/kernel/slab/*/validate; do echo 1 >$v 2>/dev/null && n=$((n+1)); done; echo $n"
 _LATE = 0.3  # seconds of silence after which a faulty guest's log counts as complete
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The module of a cell. path: in the guest. parameters: for insmod."""
+    """The module of a cell. path: in the guest. parameters: for insmod. before: paths of what it needs loaded."""
 
     facts: ModuleFacts
     path: str
     parameters: str
     exercise: Exercise | None
+    before: tuple[str, ...] = ()
 
 
 class _Stop(Exception):  # noqa: N818 - not an error
     """What follows would prove nothing more."""
 
 
-def run_cell(guest: Guest, subject: Subject, use: InUse, *, title: str, feature_proof: str) -> Evidence:
+def run_cell(
+    guest: Guest, subject: Subject, use: InUse, *, title: str, feature_proof: str, patched: str = ""
+) -> Evidence:
     """Run a cell to its end, whatever the module does to the guest. Never raises for that.
 
-    use: the feature, in use while the module works. Raises ModcompatError when QEMU cannot be started.
+    use: the feature, in use while the module works. patched: what else makes the kernel patch its own code, if
+    anything does. Raises ModcompatError when QEMU cannot be started.
     """
-    run = _Run(guest, subject, use, feature_proof)
+    run = _Run(guest, subject, use, feature_proof, Watch(guest, patched=", ".join(use.names) or patched))
     started = time.monotonic()
     try:
         run.go(title)
@@ -61,10 +65,11 @@ def run_cell(guest: Guest, subject: Subject, use: InUse, *, title: str, feature_
 
 
 class _Run:
-    def __init__(self, guest: Guest, subject: Subject, use: InUse, feature_proof: str) -> None:
+    def __init__(self, guest: Guest, subject: Subject, use: InUse, feature_proof: str, watch: Watch) -> None:
         self._guest = guest
         self._subject = subject
         self._use = use
+        self._watch = watch
         self._phase = Phase.LOAD
         self._starts: dict[Phase, int] = {}
         self._looked = 0  # how far the log was searched for faults
@@ -89,6 +94,11 @@ class _Run:
         if problem := self._use.start(self._guest):
             self.evidence.obstacles.append(problem)
             return
+        for path in self._subject.before:
+            loaded = self._run(f"insmod {path}")
+            if loaded.status:
+                self.evidence.obstacles.append(f"{path}, which it needs, did not load: {loaded.output.strip()[:200]}")
+                return
         self._begin(Phase.LOAD)
         self._load()
         if self.evidence.load and self.evidence.load.status == 0:
@@ -148,6 +158,7 @@ class _Run:
         if cpus != str(CPUS):
             evidence.obstacles.append(f"the guest has {cpus} CPUs, not {CPUS}")
         evidence.before = self._counters(counters)
+        self._watch.begin()
         guest.mark(f"begin of {title}")
 
     def _begin(self, phase: Phase) -> None:
@@ -171,11 +182,15 @@ class _Run:
             )
         elif evidence.listed:
             evidence.in_use += self._use.loaded(guest, evidence.module)
+            self._watch.loaded(subject.facts)
 
     def _exercise(self) -> None:
         exercise, evidence = self._subject.exercise, self.evidence
         if exercise:
-            bench = Bench(evidence.module, self._exercise_command, self._log, self._console, evidence.checks.append)
+            bench = Bench(
+                evidence.module, self._exercise_command, self._log, self._console, evidence.checks.append,
+                folder=exercise.path.parent,
+            )  # fmt: skip
             try:
                 exercise.run(bench)
             except AssertionError as error:
@@ -188,6 +203,7 @@ class _Run:
 
     def _unload(self) -> None:
         evidence = self.evidence
+        evidence.integrity += self._watch.unloading()
         evidence.unload = self._run(f"rmmod {evidence.module}")
         self._stop_on_fault()
         evidence.gone = evidence.module not in self._modules()
@@ -195,14 +211,18 @@ class _Run:
     def _integrity(self) -> None:
         evidence = self.evidence
         checks = evidence.integrity
-        caches = self._run(_VALIDATE).output
+        self._modules()  # what the use of a feature had loaded is gone by now
+        checks += self._watch.end()
+        if self._watch.obstacle:
+            evidence.weak.append(self._watch.obstacle)
+        caches = self._run(VALIDATE).output
         if caches.isdigit() and int(caches):
             checks.append(Check(f"{caches} slab caches validated", held=True))
         else:
             evidence.weak.append("no slab cache could be validated: SLUB debugging is off in this kernel")
-        alive = self._run(f"echo alive >/tmp/alive && cat /tmp/alive && rm /tmp/alive; nproc; {_COUNTERS}").output
-        well, counters = alive.split()[:2], alive.split()[2:]
-        checks.append(Check("fork, file and both CPUs", well == ["alive", str(CPUS)], alive))
+        words = self._run(f"{PROBE}; {_COUNTERS}").output.split()
+        well, counters = words[: len(WELL)], words[len(WELL) :]
+        checks.append(Check("fork, file, pages and a timer on both CPUs", well == WELL, " ".join(words)))
         evidence.after = self._counters(counters)
         self._stop_on_fault()
 

@@ -4,15 +4,20 @@ import sys
 
 import click
 
+from harness.commands.build import build
 from harness.commands.cache import cache
+from harness.commands.check import check
 from harness.commands.diff import diff
 from harness.commands.doctor import doctor
+from harness.commands.init import init
 from harness.commands.isolate import isolate
 from harness.commands.layout import layout
+from harness.commands.lkdtm import lkdtm
 from harness.commands.matrix import matrix, record
 from harness.commands.predict import predict
 from harness.commands.report import report
 from harness.commands.scan import scan
+from harness.commands.shell import shell
 from harness.errors import ModcompatError
 
 
@@ -35,10 +40,14 @@ def main() -> None:
     """Will a binary kernel module survive a debug kernel?
 
     The suite itself runs under pytest: `pytest -k spinlock`, `pytest --help` for its options.
+
+    Exit status: 0 all is well, 1 something was found, 2 the command could not do its work.
     """
 
 
-for command in (doctor, scan, matrix, record, predict, report, diff, layout, isolate, cache):
+for command in (
+    doctor, init, check, predict, shell, build, scan, matrix, record, report, diff, layout, isolate, lkdtm, cache
+):  # fmt: skip
     main.add_command(command)
 
 

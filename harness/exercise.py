@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness import conversation
+from harness.conversation import Program
 from harness.detect.evidence import Awaited, Check
 from harness.detect.kinds import KINDS, Severity
 from harness.errors import ModcompatError
@@ -35,11 +37,14 @@ class Bench:
         log: Callable[[], str],
         unread: Callable[[], str],
         record: Callable[[Check], None],
+        *,
+        folder: Path = Path(),
     ) -> None:
         """module: the kernel's name for it. log: the kernel log so far, complete at the time of the call.
 
-        unread: the same without asking the guest, so perhaps not complete.
+        unread: the same without asking the guest, so perhaps not complete. folder: where the exercise's file is.
         """
+        self.folder = folder
         self.module = module
         self._run = run
         self._log = log
@@ -66,6 +71,32 @@ class Bench:
         return self.check(
             name, held, "" if held else f"`{command}` -> {output.status}: {output.text[:120]!r}, not {wanted!r}"
         )
+
+    def put(self, file: Path | str | bytes, path: str) -> None:
+        """Bring a file of the host, or bytes, into the guest. A relative name is found beside the exercise."""
+        content = file if isinstance(file, bytes) else (self.folder / file).read_bytes()
+        conversation.put(self._run, content, path)
+
+    def get(self, path: str) -> bytes:
+        """The content of a file in the guest, of up to some 100 KB."""
+        return conversation.get(self._run, path)
+
+    def wait_for(self, path: str, seconds: float = 5.0) -> bool:
+        """Wait for a device node or any other path; records a check, and returns whether it came."""
+        came = conversation.wait_for(self._run, path, seconds)
+        return self.check(f"{path} is there", came, "" if came else f"not within {seconds:g} s")
+
+    def start(self, command: str) -> Program:
+        """Start a program in the background: a load, or one to talk with (send, expect, stop, printed, status)."""
+        return Program(self._run, command)
+
+    def counter(self, path: str, key: str = "") -> int:
+        """A number that a file holds: all of it, or what follows a word in it. Raises AssertionError for none."""
+        text = self.run(f"cat {path}").text
+        pattern = rf"(?:^|[^\w]){re.escape(key)}\W*?(-?\d+)" if key else r"^\s*(-?\d+)\s*$"
+        found = re.search(pattern, text, re.MULTILINE)
+        assert found, f"{path} has no number {key}".rstrip() + f": {text[:80]!r}"
+        return int(found[1])
 
     def parameter(self, name: str, value: str, module: str = "") -> Output:
         """Write a parameter of the module, or of another one, through sysfs."""

@@ -92,9 +92,12 @@ _TRACING = {
     **_MODULE_TREE,
     **_TASKS_RCU,
 }  # fmt: skip
+_BOTH = _because("arch/Kconfig: def_bool y where kprobes and the function tracer are both on", "KPROBES_ON_FTRACE")
 _FTRACE = {
     **_TRACING,
+    **_BOTH,
     **_because("kernel/trace/Kconfig: selected by FUNCTION_TRACER", "GENERIC_TRACER"),
+    **_because("kernel/trace/Kconfig: depends on !GENERIC_TRACER", "ENABLE_DEFAULT_TRACERS"),
     **_because(
         "kernel/trace/Kconfig: how DYNAMIC_FTRACE finds and patches the calls on this architecture",
         "FTRACE_MCOUNT_RECORD", "FTRACE_MCOUNT_USE_CC", "FTRACE_MCOUNT_USE_RECORDMCOUNT",
@@ -113,6 +116,7 @@ _KPROBES = {
         "arch/Kconfig: what KPROBES is made of on this architecture",
         "KRETPROBES", "KRETPROBE_ON_RETHOOK", "RETHOOK", "OPTPROBES",
     ),
+    **_BOTH,
     **_TASKS_RCU,
 }  # fmt: skip
 _PERF = {
@@ -158,7 +162,7 @@ FEATURES = {
             follows={
                 **_SPINLOCK, **_STACKS, **_FTRACE, **_KPROBES, **_PERF,
                 **_because("kernel/trace/Kconfig: selected by KPROBE_EVENTS", "PROBE_EVENTS", "DYNAMIC_EVENTS"),
-                **_because("arch/Kconfig: def_bool y where both are on", "KPROBES_ON_FTRACE"),
+                **_because("kernel/trace/Kconfig: default y; kprobe and perf events with BPF_SYSCALL", "BPF_EVENTS"),
             },
             parts=("spinlock", "slub", "ftrace", "kprobes", "perf"),
             is_detector=True,

@@ -24,14 +24,18 @@ _PROBE = IMAGES / "inlines"
 _READER = 1  # raise when what is read of the probe changes
 
 # gcc -aux-info: "/* file:line:NF */ static bool name (arguments); ...", F for a definition
-_DEFINED = re.compile(r"^/\* (?P<file>.+?):(?P<line>\d+):[NO]F \*/ static (?:[^(]*?\W)?(?P<name>\w+) \(", re.MULTILINE)
+_DEFINED = re.compile(
+    r"^/\* (?P<file>.+?):(?P<line>\d+):[NO]F \*/ static (?:.*?[ *(])?(?P<name>\w+) \((?!\*)", re.MULTILINE
+)
 # Found to be for constant arguments only. What is missing here is found again, at the price of an attempt.
 _CONSTANT_ONLY = (
     "_static_cpu_has", "alternative_msr_write", "constant_test_bit_acquire", "rip_rel_ptr",
     "x86_this_cpu_variable_test_bit",
+    "alternative_has_feature_likely", "alternative_has_feature_unlikely", "__cpus_have_const_cap",
+    "cpus_have_const_cap", "cpus_have_final_cap",
 )  # fmt: skip
 # What the compiler says of a function, and the assembler, which knows lines only
-_IN_FUNCTION = re.compile(r"In function \W(\w+)\W")
+_IN_FUNCTION = re.compile(r"(?:In function|inlined from) \W(\w+)\W")
 _AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:", re.MULTILINE)
 
 

@@ -27,6 +27,13 @@ UNREACHABLE = (
         "register_kprobe() and the like are stubs that fail: include/linux/kprobes.h",
         lacking="KPROBES",
     ),
+    Allowance("struct fprobe", "register_fprobe() is a stub that fails: include/linux/fprobe.h", lacking="FPROBE"),
+    Allowance(
+        "struct unwind_state",
+        "who unwinds has all of it compiled in, and nothing that takes one is exported: asm/stacktrace/common.h",
+        lacking="KPROBES",
+        having="ARM64",
+    ),
     Allowance(
         "struct trace_event_(call|class)",
         "no module has a trace event, nor can it come by one: include/trace/trace_events.h makes them",
@@ -73,7 +80,18 @@ DIFFERING = (
         lacking="KPROBES",
     ),
     Allowance(
-        r"\w*(perf|uprobe|hw_breakpoint)\w*",
+        r"\w*fprobe\w*",
+        "in production register_fprobe() fails, so that a module's fprobe is a structure of its own",
+        lacking="FPROBE",
+    ),
+    Allowance(
+        r"unwind_(init_common|find_next_stack|consume_stack|next_common|next_frame_record|recover_return_address)",
+        "who unwinds has all of it compiled in, and a struct unwind_state of its own: asm/stacktrace/common.h",
+        lacking="KPROBES",
+        having="ARM64",
+    ),
+    Allowance(
+        r"\w*(perf|uprobe|hw_breakpoint|nvdimm_pmu|bp_slot|suspended_bps)\w*|ptrace_hw_copy_thread|counter_arch_bp",
         "in production it does nothing or fails, and counting events can do without a module",
         lacking="PERF_EVENTS",
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from harness.abi.difference import Difference
+from harness.abi.lines import ModuleLines
 from harness.abi.module_file import read_module
 from harness.abi.prediction import Prediction
 from harness.architectures import X86_64
@@ -20,27 +21,33 @@ from harness.detect.verdict import Verdict, Word, judge
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.guest.accelerator import Probe, boot_id, probe_firmware, probe_kernel
-from harness.guest.backtrace import read_symbols
+from harness.guest.backtrace import Symbols, read_symbols
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, Timing, copy_state
 from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine, qemu_version
+from harness.guest.qmp import QmpLostError, QmpRefusedError
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
+from harness.kernel import needs, users_config
 from harness.kernel.build import Kernel, build_kernel, find_kernel
 from harness.kernel.config import KernelSpec, distinct
-from harness.kernel.isolation import kernel_spec
+from harness.kernel.isolation import kernel_spec, patched
 from harness.kernel.modules import build_modules
+from harness.kernel.prebuilt import Prebuilt, kernel_of, spec_of
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is_known
+from harness.kernel.users_config import UsersConfig
 from harness.layouts import explain_breakage, explaining_layouts, layout_difference
-from harness.modules import VendorModule
+from harness.modules import VendorModule, in_order
+from harness.places import add_places
 from harness.plan import Cell, Flavour
 from harness.predictions import Predictor
 from harness.progress import say
-from harness.proof import InUse, Proof, missing_in, proof_files, prove_absent, prove_live, settings_in
+from harness.proof import PROC, InUse, Proof, missing_in, proof_files, prove_absent, prove_live, settings_in
 from harness.store import Store
-from harness.variants import Variant
+from harness.variants import PRODUCTION, Variant
 
+_USERS_MEMORY = 512  # MiB for a kernel of the user's, which may be large
 _KEPT = 120  # snapshots in the cache, 15 to 50 MB each
 _RUNNING = 4  # guests that are kept running, 150 to 250 MB each
 _IN_USE = 3600.0  # seconds in which another run may still want what it has just looked up
@@ -50,7 +57,9 @@ _IN_USE = 3600.0  # seconds in which another run may still want what it has just
 class Settings:
     """What a run may choose. source: as `--kernel-source` takes it. accelerator: auto, tcg or kvm.
 
-    versions: every kernel has MODVERSIONS.
+    versions: every kernel has MODVERSIONS. configs: architecture -> production configuration of the user's, in place
+    of ours. patches: for the source, before anything else. memory: MiB of a guest, 0 for the board's.
+    core_dump: of each guest whose cell is not CLEAN. prebuilt: kernels of the user's, by architecture and name.
     """
 
     source: str = DEFAULT_PACKAGE
@@ -58,11 +67,24 @@ class Settings:
     accelerator: str = "auto"
     shared_uart: bool = False
     versions: bool = False
+    configs: Mapping[str, UsersConfig] = field(default_factory=dict)
+    patches: tuple[Path, ...] = ()
+    memory: int = 0
+    core_dump: bool = False
+    prebuilt: Mapping[tuple[str, str], Prebuilt] = field(default_factory=dict)
+
+
+def find_users_source(settings: Settings, store: Store) -> KernelSource:
+    """The source that a run's kernels are built from, the user's patches applied."""
+    return patched(find_source(settings.source, store), settings.patches, store)
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """A judged cell. log: the kernel log of the cell. machine: what the guest was started from."""
+    """A judged cell. log: the kernel log of the cell. machine: what the guest was started from.
+
+    core: the guest's memory, a file to be taken away.
+    """
 
     cell: Cell
     verdict: Verdict
@@ -72,7 +94,22 @@ class CellResult:
     boot_log: Path | None = None
     machine: Machine | None = None
     module_file: Path | None = None
+    core: Path | None = None
     prediction: Prediction | None = None  # made from the file, without the run
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What a guest is started from. paths: module name -> path in the guest. files: the same on the host.
+
+    before: module name -> paths of what is loaded before it.
+    """
+
+    kernel: Kernel
+    machine: Machine
+    paths: dict[str, str]
+    files: dict[str, Path]
+    before: dict[str, tuple[str, ...]]
 
 
 @dataclass
@@ -84,8 +121,12 @@ class _Place:
     snapshot: Snapshot
     folder: Path
     config: dict[str, str]  # the running kernel's
+    config_from: str  # where it was read
     paths: dict[str, str]  # module name -> path in the guest
     files: dict[str, Path]  # module name -> file on the host
+    before: dict[str, tuple[str, ...]]  # module name -> paths of what is loaded before it
+    weak: tuple[str, ...]  # what makes the evidence weaker than usual
+    takes_modules: bool  # whether modules could be built for its kernel
 
 
 class Lab:
@@ -134,6 +175,8 @@ class Lab:
 
     def kernel(self, board: Board, variant: Variant) -> Kernel:
         """A kernel for a board, built when it is not cached."""
+        if prebuilt := self._prebuilt(board, variant):
+            return kernel_of(prebuilt, self.store)
         spec = self._spec(board, variant)
         if spec.label in self._unbuildable:
             raise self._unbuildable[spec.label]
@@ -147,6 +190,8 @@ class Lab:
 
     def is_ready(self, board: Board, variant: Variant) -> bool:
         """Whether a kernel can be had without building or fetching anything."""
+        if self._prebuilt(board, variant):
+            return True
         return self.has_source() and self.cached_kernel(board, variant) is not None
 
     def has_source(self) -> bool:
@@ -159,7 +204,8 @@ class Lab:
     def run(self, cell: Cell) -> CellResult:
         """The verdict of a cell, beside what was predicted of it."""
         result = self._run(cell)
-        if result.module_file is None:
+        built = not any(self._prebuilt(cell.board, variant) for variant in (cell.variant, cell.variant.production))
+        if result.module_file is None or not built:
             return result
         spec = self._spec(cell.board, cell.variant)
         return replace(result, prediction=self._predictor.try_to_predict(result.module_file, spec))
@@ -176,14 +222,14 @@ class Lab:
         proof = self._proof(place, cell)
         if proof.obstacle:
             return self._without_run(cell, proof.obstacle)
-        result = self._judge(cell, place, proof, InUse(cell.feature))
+        result = self._judge(cell, place, proof, InUse(cell.feature, modules=place.takes_modules))
         if self._spec(cell.board, cell.variant).variant.feature is None:
             why = cell.feature.always_on.get(cell.board.arch.name, "production has it on as well")
             result.evidence.explanation = [why]
             if result.verdict.word is Word.CLEAN:
                 reason = f"always on: nothing to break; {result.verdict.reason}"
                 return replace(result, verdict=replace(result.verdict, reason=reason))
-        elif result.verdict.word is not Word.CLEAN:
+        elif result.verdict.word is not Word.CLEAN and not self._prebuilt(cell.board, cell.variant):
             self._explain(result)
         return result
 
@@ -194,7 +240,7 @@ class Lab:
     def _control(self, cell: Cell) -> CellResult:
         """The module on production: run once, whatever feature it is the control of."""
         place = self._place(cell.board, cell.variant)
-        proof = prove_absent(place.config, cell.feature)
+        proof = prove_absent(place.config, cell.feature, where=place.config_from, partly=cell.own_config)
         if proof.obstacle:
             return self._without_run(cell, proof.obstacle)
         key = (cell.board.id, cell.variant.name, cell.module.name)
@@ -207,17 +253,35 @@ class Lab:
         file = place.files[cell.module.name]
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
         parameters = cell.module.parameters or (exercise.parameters if exercise else "")
-        subject = Subject(read_module(file), place.paths[cell.module.name], parameters, exercise)
-        evidence = run_cell(place.guest, subject, use, title=cell.id, feature_proof=proof.text)
+        subject = Subject(
+            read_module(file), place.paths[cell.module.name], parameters, exercise, place.before[cell.module.name]
+        )
+        patched = "jump labels" if place.config.get("JUMP_LABEL", "n") == "y" else ""
+        evidence = run_cell(place.guest, subject, use, title=cell.id, feature_proof=proof.text, patched=patched)
+        evidence.weak += place.weak
+        add_places(evidence.all_reports(), {subject.facts.name: ModuleLines(file)})
         guest = place.guest
         log = guest.console.read(guest.log_start)
         evidence.qmp_events = [str(event) for event in guest.qemu.events() if event["event"] != "JOB_STATUS_CHANGE"]
+        verdict = judge(evidence)
+        core = None
+        if self.settings.core_dump and verdict.word is not Word.CLEAN:
+            core = self._dump(guest, place.folder / "core", evidence)
         if not guest.is_idle:
             guest.close()
         return CellResult(
-            cell, judge(evidence), evidence, self.kernel(cell.board, cell.variant).release,
-            log, place.snapshot.boot_log, place.machine, file,
+            cell, verdict, evidence, self.kernel(cell.board, cell.variant).release,
+            log, place.snapshot.boot_log, place.machine, file, core,
         )  # fmt: skip
+
+    @staticmethod
+    def _dump(guest: Guest, core: Path, evidence: Evidence) -> Path | None:
+        try:
+            guest.qemu.dump_memory(core)
+        except (QmpRefusedError, QmpLostError) as error:
+            evidence.weak.append(f"no core dump: {error}")
+            return None
+        return core
 
     def _without_run(self, cell: Cell, obstacle: str) -> CellResult:
         evidence = Evidence(module=cell.module.name, obstacles=[obstacle])
@@ -235,13 +299,21 @@ class Lab:
         evidence.explanation = explain_breakage(difference, touches, in_use=in_use)
         evidence.layouts = explaining_layouts(difference, touches, in_use=in_use)
 
+    def _prebuilt(self, board: Board, variant: Variant) -> Prebuilt | None:
+        return self.settings.prebuilt.get((board.arch.name, variant.name))
+
     def _spec(self, board: Board, variant: Variant) -> KernelSpec:
         """The kernel of a variant: production itself where the feature changes nothing."""
+        if prebuilt := self._prebuilt(board, variant):
+            return spec_of(prebuilt)
         if self._source is None:
-            self._source = find_source(self.settings.source, self.store)
+            self._source = find_users_source(self.settings, self.store)
         key = (board.arch.name, variant.name)
         if key not in self._specs:
-            spec = kernel_spec(board.arch, self._source, variant, self.store, versions=self.settings.versions)
+            spec = kernel_spec(
+                board.arch, self._source, variant, self.store,
+                versions=self.settings.versions, users=self.settings.configs.get(board.arch.name),
+            )  # fmt: skip
             self._specs[key] = distinct(spec, self.store)
         return self._specs[key]
 
@@ -262,27 +334,37 @@ class Lab:
         place.guest.close()
         shutil.rmtree(place.folder)
 
-    def _furnish(self, board: Board, variant: Variant, folder: Path) -> _Place:
+    def equip(self, board: Board, variant: Variant, more: Mapping[str, Path] | None = None) -> "Equipment":
+        """What a guest is started from, with every module of the lab in it. more: path in the guest -> file."""
         kernel, production = self.kernel(board, variant), self.kernel(board, variant.production)
         paths: dict[str, str] = {}
         files: dict[str, Path] = {}
-        contents = dict(self._files)
-        for module in self._modules:
+        contents = {**self._files, **(more or {})}
+        modules = [module for module in self._modules if module.is_for(board.arch)]
+        for module in modules:
             built = {module.name: module.file} if module.file else self._built(module, production)
             files[module.name] = built[module.name]
             paths[module.name] = f"modules/{module.name}.ko"
             contents |= {f"modules/{name}.ko": file for name, file in built.items()}
+            contents |= {f"lib/firmware/{name}": file for name, file in module.firmware}
+        before, needed = in_order(modules, files, kernel.own_modules)
+        contents |= needed
         if variant.feature and not missing_in(kernel.config, variant.feature):
             contents |= proof_files(variant.feature, kernel, self.store)
         contents |= {f"tools/{name}": file for name, file in build_tools(board.arch, self.store).items()}
         machine = Machine(
-            board=replace(board, channel=Channel.SHARED) if self.settings.shared_uart else board,
+            board=self._fitted(board, kernel, self._prebuilt(board, variant)),
             kernel=kernel.image,
             initramfs=build_initramfs(board.arch, contents, self.store),
             device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
             boot=variant.feature.boot if variant.feature else "",
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
+        return Equipment(kernel, machine, paths, files, before)
+
+    def _furnish(self, board: Board, variant: Variant, folder: Path) -> _Place:
+        equipment = self.equip(board, variant)
+        kernel, machine = equipment.kernel, equipment.machine
         timing = self.settings.timing
         snapshot = find_snapshot(machine, self.store, timing)
         folder.mkdir(parents=True)
@@ -290,10 +372,10 @@ class Lab:
         guest = Guest(machine, folder=folder, console=folder / "console.log", state=state, timing=timing)
         guest.obstacle = snapshot.obstacle
         guest.is_fault = reports_fault
-        guest.symbols = read_symbols(kernel.symbols)
+        guest.symbols = read_symbols(kernel.symbols) if kernel.symbols.is_file() else Symbols((), 0)
         try:
             guest.make_pristine()
-            config = settings_in(guest)
+            told = settings_in(guest)
         except GuestFailure as failure:
             guest.close()
             raise ModcompatError(
@@ -301,7 +383,43 @@ class Lab:
                 details=failure.console_tail,
                 next_step="a slow machine wants --timeout-scale; by hand: " + machine.by_hand(),
             ) from failure
-        return _Place(guest, machine, snapshot, folder, config, paths, files)
+        config, where = (told, PROC) if told else (kernel.config, "the .config of its build")
+        weak = self._weaknesses(board)
+        if not kernel.takes_modules:
+            weak += ("the kernel came without its build tree: its features are not provoked",)
+        return _Place(
+            guest, machine, snapshot, folder, config, where, equipment.paths, equipment.files, equipment.before, weak,
+            kernel.takes_modules,
+        )  # fmt: skip
+
+    def _fitted(self, board: Board, kernel: Kernel, prebuilt: Prebuilt | None) -> Board:
+        """The board as this kernel can use it. Raises ModcompatError where it cannot."""
+        if prebuilt and (lacking := needs.missing(kernel.config, board.arch)):
+            raise ModcompatError(
+                f"{prebuilt.image} was built without what the harness needs", details=needs.listed(lacking),
+                next_step="switch these on in its configuration, and build it again",
+            )  # fmt: skip
+        users = self.settings.configs.get(board.arch.name)
+        if missing := needs.missing_for(kernel.config, board):
+            raise ModcompatError(
+                f"the configuration lacks what {board.id} needs", details=needs.listed(missing),
+                next_step="set it in the configuration, or choose another board with --board",
+            )  # fmt: skip
+        memory = self.settings.memory or (max(board.memory, _USERS_MEMORY) if users else board.memory)
+        shared = self.settings.shared_uart or bool(needs.lacks_channel(kernel.config, board))
+        if prebuilt:
+            shared |= prebuilt.shared_uart
+            board = replace(board, console=prebuilt.console or board.console)
+        return replace(board, memory=memory, channel=Channel.SHARED if shared else board.channel)
+
+    def _weaknesses(self, board: Board) -> tuple[str, ...]:
+        users = self.settings.configs.get(board.arch.name)
+        if not users or not users.may_add or self._prebuilt(board, PRODUCTION):
+            return ()
+        added = users_config.added(users, self._spec(board, PRODUCTION).source, self.store)
+        if not added:
+            return ()
+        return (f"{', '.join(added)}: not as in {users.path.name}, for the harness to work; the ABI may differ by it",)
 
     def _accelerator(self, machine: Machine) -> str:
         """What runs the guest: KVM for x86_64 where it was asked for, or where a boot proves that it works."""
@@ -340,7 +458,9 @@ class Lab:
         key = (cell.board.id, cell.variant.name)
         if key not in self._proofs:
             try:
-                self._proofs[key] = prove_live(place.guest, place.config, cell.feature)
+                self._proofs[key] = prove_live(
+                    place.guest, place.config, cell.feature, where=place.config_from, modules=place.takes_modules
+                )
             except GuestFailure as failure:
                 lost = f"the guest was lost while {cell.feature.name} was to be proven: {failure.headline}"
                 self._proofs[key] = Proof("", lost)

@@ -28,7 +28,7 @@ def measured_verdicts(cell: Cell) -> tuple[Word, ...]:
 
     More than one where the damage takes its course by chance: `also` in its row, by hand, after it was seen.
     """
-    if not cell.module.is_ours or cell.flavour is not Flavour.STOCK:
+    if not cell.module.is_ours or cell.own_config or cell.flavour is not Flavour.STOCK:
         return ()
     place = (cell.board.arch.name, cell.feature.name, str(cell.preemption), str(cell.flavour), cell.module.name)
     row = _table().get(place)

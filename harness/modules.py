@@ -1,9 +1,11 @@
 """The modules to judge: ours from `modules/`, or a file of the user's."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.abi.module_file import ModuleFacts, read_module
+from harness.abi.module_file import ModuleFacts, dependencies, read_module
+from harness.architectures import Architecture
 from harness.errors import ModcompatError
 from harness.paths import MODULES
 
@@ -13,7 +15,9 @@ class VendorModule:
     """A module to judge. name: its folder's or file's.
 
     source: folder to build against production, or file: a .ko as it is. exercise: its exercise file, None
-    where there is none. parameters: for the load, as `insmod` takes them.
+    where there is none. parameters: for the load, as `insmod` takes them. arch: the only one that it is for,
+    None where that is not said. needs: modules that are loaded before it, in their order. firmware: name below
+    /lib/firmware -> file.
     """
 
     name: str
@@ -21,10 +25,16 @@ class VendorModule:
     file: Path | None = None
     exercise: Path | None = None
     parameters: str = ""
+    arch: Architecture | None = None
+    needs: tuple[Path, ...] = ()
+    firmware: tuple[tuple[str, Path], ...] = ()
 
     @property
     def is_ours(self) -> bool:
         return self.source is not None
+
+    def is_for(self, arch: Architecture) -> bool:
+        return self.arch is None or self.arch is arch
 
 
 def shipped() -> list[VendorModule]:
@@ -34,6 +44,39 @@ def shipped() -> list[VendorModule]:
         for folder in sorted(MODULES.iterdir())
         if (folder / "Kbuild").is_file()
     ]
+
+
+def in_order(
+    modules: Iterable[VendorModule], files: Mapping[str, Path], own: Mapping[str, Path]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Path]]:
+    """What has to be loaded before each module, and the files of it that are not in the guest yet.
+
+    files: module name -> file, of the modules to judge. own: the modules that were built with the kernel. What a
+    module's file says that it depends on is looked for among both, then what those depend on in turn; what is found
+    nowhere is the kernel's to complain of. Returns module name -> paths in the guest, and path in the guest -> file.
+    """
+    judged = {read_module(file).name: file for file in files.values()}
+    paths = {file: f"modules/{name}.ko" for name, file in files.items()}
+    before: dict[str, tuple[str, ...]] = {}
+    for module in modules:
+        chain: dict[Path, None] = {}
+
+        def follow(file: Path, chain: dict[Path, None] = chain) -> None:
+            for name in dependencies(file):
+                found = judged.get(name) or own.get(name)
+                if found and found not in chain:
+                    follow(found)
+                    chain[found] = None
+
+        for needed in module.needs:
+            follow(needed)
+            chain[needed] = None
+        follow(files[module.name])
+        chain.pop(files[module.name], None)
+        for file in chain:
+            paths.setdefault(file, f"modules/needed/{file.name}")
+        before[module.name] = tuple(paths[file] for file in chain)
+    return before, {path: file for file, path in paths.items() if path.startswith("modules/needed/")}
 
 
 def users_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple[VendorModule, ModuleFacts]:

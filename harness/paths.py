@@ -5,7 +5,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-PROJECT = Path(__file__).resolve().parent.parent
+HARNESS = Path(__file__).resolve().parent
+PROJECT = HARNESS.parent
 IMAGES = PROJECT / "images"
 KCONFIG = IMAGES / "kconfig"
 MODULES = PROJECT / "modules"

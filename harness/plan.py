@@ -1,7 +1,7 @@
 """The plan: which cells there are to run, in the order that reuses guests best."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.boards import BOARDS, Board
@@ -19,18 +19,21 @@ class Flavour(StrEnum):
 
 @dataclass(frozen=True)
 class Cell:
-    """One verdict to be had."""
+    """One verdict to be had. own_config: on the user's production, which has no detectors of ours to leave out."""
 
     board: Board
     feature: Feature
     flavour: Flavour
     module: VendorModule
     preemption: Preemption = Preemption.NONE
+    own_config: bool = False
 
     @property
     def variant(self) -> Variant:
         """The cell's kernel."""
         variant = variant_of(self.feature, self.preemption, isolated=self.flavour is Flavour.ISOLATED)
+        if self.own_config:
+            variant = replace(variant, bare=False)
         return variant.production if self.flavour is Flavour.PRODUCTION else variant
 
     @property
@@ -47,12 +50,13 @@ _AS_IT_IS = (Flavour.PRODUCTION, Flavour.STOCK)
 
 @dataclass(frozen=True)
 class Selection:
-    """Boards and kernels; with modules they make cells."""
+    """Boards and kernels; with modules they make cells. own_config: on production configurations of the user's."""
 
     boards: tuple[Board, ...]
     features: tuple[Feature, ...]
     preemptions: tuple[Preemption, ...] = (Preemption.NONE,)
     flavours: tuple[Flavour, ...] = _AS_IT_IS
+    own_config: bool = False
 
     def cells(self, modules: Sequence[VendorModule]) -> Iterator[Cell]:
         """Every cell, board by board and kernel by kernel, so that a guest is started once."""
@@ -63,7 +67,8 @@ class Selection:
                         if flavour is Flavour.ISOLATED and feature.isolation is not Isolation.KEPT:
                             continue
                         for module in modules:
-                            yield Cell(board, feature, flavour, module, preemption)
+                            if module.is_for(board.arch):
+                                yield Cell(board, feature, flavour, module, preemption, self.own_config)
 
 
 EVERY_BOARD = tuple(BOARDS.values())
@@ -110,6 +115,7 @@ def narrow(
             tuple(feature for feature in selection.features if not features or feature in features),
             tuple(preemptions) or selection.preemptions,
             tuple(flavour for flavour in selection.flavours if not flavours or flavour in flavours),
+            selection.own_config,
         )
         for selection in selections
     ]

@@ -5,19 +5,24 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.assumptions import at_a_glance, of_configurations
+from harness.boards import Board
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import FEATURES, THE_FIVE, features_named
 from harness.guest.guest import Timing
 from harness.kernel.source import DEFAULT_PACKAGE
+from harness.kernel.users_config import UsersConfig, read_config
 from harness.lab import Lab, Settings
+from harness.manifest import NAME, Manifest, read_manifest
 from harness.measured import measured_verdicts
 from harness.modules import VendorModule, shipped, users_module
 from harness.paths import PROJECT
@@ -25,7 +30,8 @@ from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Se
 from harness.report.artefacts import new_run_folder, write_matrix
 from harness.report.formats import write_reports
 from harness.report.table import render
-from harness.variants import Preemption
+from harness.store import Store
+from harness.variants import PRODUCTION, Preemption
 
 _RUN = pytest.StashKey[Path]()
 _CELLS = pytest.StashKey[list[Cell]]()
@@ -35,6 +41,8 @@ _DEPENDED_ON = {
     "--kernel-source": DEFAULT_PACKAGE, "--module": None, "--module-params": "", "--exercise": None,
     "--shared-uart": False, "--accelerator": "auto",
 }  # fmt: skip
+_MANIFEST = pytest.StashKey[Manifest]()
+_SETTINGS = pytest.StashKey[Settings]()
 ROW = "modcompat_cell"  # name of the user property that carries a row of the matrix
 
 
@@ -85,9 +93,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--kernel-source",
-        default=DEFAULT_PACKAGE,
+        default=None,
         metavar="DIR",
-        help="a kernel source tree, or a Debian package of one (default: %(default)s)",
+        help=f"a kernel source tree, or a Debian package of one (default: {DEFAULT_PACKAGE})",
+    )
+    group.addoption(
+        "--config",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the .config that production was built with, in place of ours; one for each architecture (repeatable)",
+    )
+    group.addoption(
+        "--allow-config-additions",
+        action="store_true",
+        help="add to production and debug kernels alike what the harness needs and --config lacks; the module ABI may "
+        "differ by it, and the report says in what",
+    )
+    group.addoption(
+        "--allow-config-change",
+        action="append",
+        default=[],
+        metavar="SYMBOL",
+        help="let this option differ between production and debug kernels, beside the feature (repeatable)",
+    )
+    group.addoption(
+        "--manifest",
+        default=None,
+        metavar="FILE",
+        help=f"a {NAME} that says all of this; options have precedence. `modcompat init` writes one",
+    )
+    group.addoption(
+        "--guest-memory", type=int, default=0, metavar="MIB", help="memory of a guest (default: 128; with --config 512)"
     )
     group.addoption(
         "--module",
@@ -123,14 +160,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--timeout-scale",
         type=float,
-        default=1.0,
+        default=0.0,
         metavar="X",
-        help="multiplies every timeout, for slow machines (default: %(default)s)",
+        help="multiplies every timeout, for slow machines (default: 1)",
     )
     group.addoption(
         "--shared-uart",
         action="store_true",
         help="kernel log and commands on one UART: weaker evidence, for kernels that have nothing else",
+    )
+    group.addoption(
+        "--core-dump",
+        action="store_true",
+        help="keep the memory of each guest whose cell is not CLEAN, as a core file for crash(8): 128 MB each or more",
     )
     group.addoption("--accelerator", default="auto", choices=["auto", "tcg", "kvm"],
                     help="auto takes KVM where a boot proves that it works (default: %(default)s)")  # fmt: skip
@@ -152,7 +194,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 def pytest_configure(config: pytest.Config) -> None:
     try:
-        modules, arches = _choose_modules(config)
+        named = config.getoption("--manifest")
+        config.stash[_MANIFEST] = manifest = read_manifest(Path(named)) if named else Manifest()
+        config.stash[_SETTINGS] = _settings(config, manifest)
+        modules, arches = _choose_modules(config, manifest)
         config.stash[_MODULES] = modules
         chosen = _choose_cells(config, arches)
         config.stash[_CELLS] = [cell for selection in chosen for cell in selection.cells(modules)]
@@ -169,16 +214,20 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    modules = config.stash[_MODULES]
+    settings, modules = config.stash[_SETTINGS], config.stash[_MODULES]
     boards = dict.fromkeys(f"{cell.board.arch.name} {cell.board.name}" for cell in config.stash[_CELLS])
     names = ", ".join(module.name for module in modules)
-    return [f"modcompat: modules {names}; boards {', '.join(boards)}; kernel {config.getoption('--kernel-source')}"]
+    return [f"modcompat: modules {names}; boards {', '.join(boards)}; kernel {settings.source}"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cell" in metafunc.fixturenames:
         metafunc.parametrize(
-            "cell", [pytest.param(cell, id=cell.id, marks=_marks(cell)) for cell in metafunc.config.stash[_CELLS]]
+            "cell",
+            [
+                pytest.param(cell, id=cell.id, marks=_marks(cell, metafunc.config.stash[_MANIFEST]))
+                for cell in metafunc.config.stash[_CELLS]
+            ],
         )
 
 
@@ -191,8 +240,14 @@ def run_folder(pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="session")
 def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
     """Kernels and guests for the cells of this run."""
-    with Lab(_settings(pytestconfig), pytestconfig.stash[_MODULES]) as lab:
+    with Lab(pytestconfig.stash[_SETTINGS], pytestconfig.stash[_MODULES]) as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def manifest(pytestconfig: pytest.Config) -> Manifest:
+    """The manifest of this run, or the defaults."""
+    return pytestconfig.stash[_MANIFEST]
 
 
 @pytest.fixture
@@ -241,11 +296,18 @@ class _Matrix:
         plan: list[Cell] = config.stash[_CELLS]
         planned = {cell.id: place for place, cell in enumerate(plan)}
         rows = sorted(self._rows, key=lambda row: planned[row["id"]])
-        path = write_matrix(rows, _run_folder(config), _command(config))
+        assumed = _assumed(config)
+        path = write_matrix(rows, _run_folder(config), _command(config), assumed)
         terminalreporter.ensure_newline()
         terminalreporter.write_line("")
         width = shutil.get_terminal_size((160, 40)).columns
         terminalreporter.write(render(rows, width=width, colours=bool(terminalreporter.hasmarkup)))
+        for row in rows:
+            if allowed := row.get("allowed"):
+                said = f"allowed until {allowed['expires']}: {row['id']}: {row['verdict']}: {allowed['reason']}"
+                terminalreporter.write_line(said)
+        for line in assumed:
+            terminalreporter.write_line(f"assumed: {line}")
         terminalreporter.write_line(f"matrix: {path}")
         try:
             page, *_ = write_reports(path.parent)
@@ -264,6 +326,18 @@ def _command(config: pytest.Config) -> str:
     return shlex.join(words)
 
 
+def _assumed(config: pytest.Config) -> list[str]:
+    """What the run took for granted; only for modules and kernels of the user's."""
+    settings, cells = config.stash[_SETTINGS], config.stash[_CELLS]
+    if not settings.configs and all(cell.module.is_ours for cell in cells):
+        return []
+    lines = at_a_glance(settings, cells)
+    try:
+        return [*lines, *of_configurations(settings, cells, Store())]
+    except ModcompatError as error:
+        return [*lines, error.problem]
+
+
 def _run_folder(config: pytest.Config) -> Path:
     if _RUN not in config.stash:
         handed = getattr(config, "workerinput", {}).get("modcompat_run")
@@ -271,22 +345,27 @@ def _run_folder(config: pytest.Config) -> Path:
     return config.stash[_RUN]
 
 
-def _choose_modules(config: pytest.Config) -> tuple[list[VendorModule], set[str]]:
-    """The modules that the options ask for, and the architectures that their files are for."""
+def _choose_modules(config: pytest.Config, manifest: Manifest) -> tuple[list[VendorModule], set[str]]:
+    """The modules that the options or the manifest ask for, and the architectures that their files are for."""
     files = config.getoption("--module")
     if not files:
         if config.getoption("--exercise") or config.getoption("--module-params"):
             raise ModcompatError("--exercise and --module-params go with --module FILE.ko")
-        return shipped(), set()
+        named = list(manifest.modules)
+        return named or shipped(), {module.arch.name for module in named if module.arch}
     exercise = Path(config.getoption("--exercise")) if config.getoption("--exercise") else None
     if exercise:
         load_exercise(exercise)
     parameters = config.getoption("--module-params")
     chosen = [users_module(Path(file), parameters=parameters, exercise=exercise) for file in files]
-    stems = [module.name for module, _ in chosen]
+    stems = [(module.name, facts.arch) for module, facts in chosen]
     if len(set(stems)) < len(stems):
-        raise ModcompatError(f"two modules have the same name: {', '.join(stems)}", next_step="judge them one by one")
-    return [module for module, _ in chosen], {facts.arch.name for _, facts in chosen if facts.arch}
+        names = ", ".join(name for name, _ in stems)
+        raise ModcompatError(f"two modules have the same name: {names}", next_step="judge them one by one")
+    arches = {facts.arch.name for _, facts in chosen if facts.arch}
+    if len(arches) > 1 and not config.getoption("--board") and not config.getoption("--arch"):
+        chosen = [(replace(module, arch=facts.arch), facts) for module, facts in chosen]
+    return [module for module, _ in chosen], arches
 
 
 def _choose_cells(config: pytest.Config, arches: set[str]) -> list[Selection]:
@@ -294,10 +373,14 @@ def _choose_cells(config: pytest.Config, arches: set[str]) -> list[Selection]:
 
     arches: what the modules' files are for; they run on boards of these, unless boards are named.
     """
-    names, wanted = config.getoption("--board"), config.getoption("--arch")
-    features = features_named(config.getoption("--feature"))
+    manifest, configs = config.stash[_MANIFEST], config.stash[_SETTINGS].configs
+    wanted = config.getoption("--arch")
+    names = config.getoption("--board") or ([] if wanted else list(manifest.boards))
+    features = features_named(config.getoption("--feature") or manifest.features)
     preemptions = tuple(Preemption(name) for name in config.getoption("--preemption"))
-    flavours = tuple(Flavour(name) for name in config.getoption("--flavour"))
+    flavours = tuple(Flavour(name) for name in config.getoption("--flavour") or manifest.flavours)
+    if configs and Preemption.FULL in preemptions:
+        raise ModcompatError("with --config, production's preemption model is the configuration's")
     matrix, keyword = config.getoption("--matrix"), config.getoption("keyword")
     if matrix:
         selections = list(MATRICES[matrix])
@@ -305,31 +388,79 @@ def _choose_cells(config: pytest.Config, arches: set[str]) -> list[Selection]:
         chosen = features or (EVERY_FEATURE if keyword else features_named(THE_FIVE))
         # The isolation series has to hold in both models; of other kernels the second one is asked for by its name.
         both = any(word in keyword for word in (Flavour.ISOLATED, Preemption.FULL))
+        both = both and not configs
         selections = [Selection(EVERY_BOARD, chosen, tuple(Preemption)[: 1 + both], tuple(Flavour))]
     else:
         selections = list(MATRICES["default"])
     boards = choose_boards(names, wanted or (sorted(arches) if not names else []))
-    return narrow(selections, boards=boards, features=features, preemptions=preemptions, flavours=flavours)
+    if configs:
+        boards = _configured(boards, arches, configs, asked=bool(names or wanted))
+    narrowed = narrow(selections, boards=boards, features=features, preemptions=preemptions, flavours=flavours)
+    return [replace(selection, own_config=bool(configs)) for selection in narrowed]
 
 
-def _settings(config: pytest.Config) -> Settings:
-    scale = config.getoption("--timeout-scale")
+def _configured(
+    boards: tuple[Board, ...], arches: set[str], configs: Mapping[str, UsersConfig], *, asked: bool
+) -> tuple[Board, ...]:
+    """The boards that there is a configuration for. Raises ModcompatError where one that is needed is missing."""
+    needed = arches or ({board.arch.name for board in boards} if asked else set())
+    if lacking := sorted(needed - set(configs)):
+        files = ", ".join(f"{users.path} is for {arch}" for arch, users in configs.items())
+        raise ModcompatError(
+            f"there is no production configuration for {', '.join(lacking)}, which the modules or boards are: {files}",
+            next_step="give --config FILE for each architecture (one that is read from the file itself)",
+        )
+    return tuple(board for board in boards if board.arch.name in configs)
+
+
+def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
+    scale = config.getoption("--timeout-scale") or manifest.timeout_scale or 1.0
     timing = Timing(boot=config.getoption("--boot-timeout"), command=config.getoption("--command-timeout"))
     return Settings(
-        source=config.getoption("--kernel-source"),
+        source=config.getoption("--kernel-source") or manifest.source or DEFAULT_PACKAGE,
         timing=timing.scaled(scale),
         accelerator=config.getoption("--accelerator"),
-        shared_uart=config.getoption("--shared-uart"),
+        shared_uart=config.getoption("--shared-uart") or manifest.shared_uart,
+        configs=_configs(config, manifest),
+        patches=manifest.patches,
+        memory=config.getoption("--guest-memory") or manifest.memory,
+        core_dump=config.getoption("--core-dump"),
+        prebuilt={(kernel.config.arch.name, kernel.variant.name): kernel for kernel in manifest.prebuilt},
     )
 
 
-def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
-    """A breakage that was measured is a strict expected failure; a user's module is judged plainly."""
+def _configs(config: pytest.Config, manifest: Manifest) -> dict[str, UsersConfig]:
+    """Architecture -> the user's production configuration."""
+    may_add = config.getoption("--allow-config-additions") or manifest.may_add
+    tolerated = frozenset(
+        symbol.removeprefix("CONFIG_") for symbol in (*config.getoption("--allow-config-change"), *manifest.tolerated)
+    )
+    configs: dict[str, UsersConfig] = {}
+    for path in [Path(name) for name in config.getoption("--config")] or manifest.configs:
+        users = read_config(path, may_add=may_add, tolerated=tolerated)
+        if users.arch.name in configs:
+            raise ModcompatError(f"two configurations are for {users.arch.name}: {path} is the second")
+        configs[users.arch.name] = users
+    for kernel in manifest.prebuilt:
+        if kernel.variant == PRODUCTION:
+            configs.setdefault(kernel.config.arch.name, replace(kernel.config, may_add=may_add, tolerated=tolerated))
+    return configs
+
+
+def _marks(cell: Cell, manifest: Manifest) -> list[pytest.MarkDecorator]:
+    """A breakage that was measured is a strict expected failure; a user's module is judged plainly.
+
+    What the user's manifest allows may be, and need not be.
+    """
     group = f"{cell.board.id}-{cell.preemption}-{cell.feature.name}"
     marks = [pytest.mark.xdist_group(group)]
     if verdicts := measured_verdicts(cell):
         reason = f"measured: {' or '.join(verdicts)}"
         marks.append(pytest.mark.xfail(strict=True, raises=ExpectedBreakageError, reason=reason))
+    for allowance in manifest.allowed:
+        if allowance.is_of(cell):
+            reason = f"allowed until {allowance.expires}: {allowance.reason}"
+            marks.append(pytest.mark.xfail(strict=False, raises=ExpectedBreakageError, reason=reason))
     return marks
 
 

@@ -71,7 +71,7 @@ class Predictor:
 
     def _key(self, spec: KernelSpec) -> str:
         """What stands for a kernel and all that goes into it; worked out once, as it takes as long as a prediction."""
-        name = (spec.label, digest.of_value(spec.source.identity))
+        name = (spec.label, digest.of_value({**spec.source.identity, "users": spec.users.text if spec.users else ""}))
         if name not in self._keys:
             self._keys[name] = digest.of_value(kernel_inputs(spec, self._store))
         return self._keys[name]

@@ -23,6 +23,7 @@ from harness.paths import IMAGES
 from harness.store import Store
 
 FOLDER = "proof"  # in the guest
+PROC = "/proc/config.gz"
 _PATIENCE = 30.0  # seconds for a proof: kmemleak wants objects older than 5 seconds
 _LIVE = re.compile(r"^live (\S+) (ok|FAILED) ?(.*)$", re.MULTILINE)
 _SCRIPTS = ("live", "after")
@@ -41,7 +42,7 @@ def proof_files(feature: Feature, kernel: Kernel, store: Store) -> dict[str, Pat
     """What a guest needs for the proof of a feature: path in the guest -> file."""
     files = {f"{FOLDER}/{_SHARED.name}": _SHARED}
     for part in feature.proofs():
-        if (part.proof / "Kbuild").is_file():
+        if kernel.takes_modules and (part.proof / "Kbuild").is_file():
             built = build_modules(part.proof, kernel, store)
             files |= {f"{FOLDER}/{part.name}/{name}.ko": file for name, file in built.items()}
         scripts = [part.proof / name for name in _SCRIPTS if (part.proof / name).is_file()]
@@ -55,45 +56,59 @@ def missing_in(config: dict[str, str], feature: Feature) -> list[str]:
 
 
 def settings_in(guest: Guest) -> dict[str, str]:
-    """The running kernel's own configuration."""
+    """The running kernel's own configuration, empty where it does not tell (IKCONFIG_PROC)."""
     return parse(guest.run("zcat /proc/config.gz").text)
 
 
-def prove_absent(config: dict[str, str], feature: Feature) -> Proof:
-    """That a feature is off in production, whose configuration this is."""
+def prove_absent(config: dict[str, str], feature: Feature, *, where: str = PROC, partly: bool = False) -> Proof:
+    """That a feature is off in production, whose configuration this is.
+
+    where: where the configuration was read. partly: a production of the user's may have a part of it on.
+    """
     off = missing_in(config, feature)
     on = [symbol for symbol in feature.symbols if symbol not in off]
     if not off:
         return Proof(f"{', '.join(on)} on in production as well")
     bases = [symbol for symbol in on if symbol in _always_on(feature)]
-    if set(on) - set(bases):
-        stray = ", ".join(sorted(set(on) - set(bases)))
+    stray = ", ".join(sorted(set(on) - set(bases)))
+    if stray and partly:
+        return Proof(f"{where}: {', '.join(off)} off, {stray} on in production as well")
+    if stray:
         return Proof("", f"the production kernel has {stray} switched on: nothing to compare {feature.name} with")
-    return Proof(f"/proc/config.gz: {', '.join(symbol for symbol in feature.symbols if symbol not in bases)} off")
+    return Proof(f"{where}: {', '.join(symbol for symbol in feature.symbols if symbol not in bases)} off")
 
 
-def prove_live(guest: Guest, config: dict[str, str], feature: Feature) -> Proof:
-    """Prove a feature, and each part of it, in a pristine guest that is thrown away. Raises GuestFailure."""
+def prove_live(
+    guest: Guest, config: dict[str, str], feature: Feature, *, where: str = PROC, modules: bool = True
+) -> Proof:
+    """Prove a feature, and each part of it, in a pristine guest that is thrown away. Raises GuestFailure.
+
+    modules: whether proof modules could be built; without them a feature's configuration has to do.
+    """
     off = missing_in(config, feature)
     if off:
-        return Proof("", f"{feature.name} is not live: /proc/config.gz has {', '.join(off)} off")
+        return Proof("", f"{feature.name} is not live: {where} has {', '.join(off)} off")
     seen = []
     for part in feature.proofs():
+        if not modules and (part.proof / "Kbuild").is_file():
+            seen.append(f"{part.name} not provoked: there is no build tree to build its proof for")
+            continue
         guest.make_pristine()
         proof = _used(guest, part) if (part.proof / "live").is_file() else _provoked(guest, part)
         if proof.obstacle:
             return proof
         seen.append(proof.text)
-    return Proof(f"/proc/config.gz: {', '.join(feature.symbols)} on; {'; '.join(seen)}")
+    return Proof(f"{where}: {', '.join(feature.symbols)} on; {'; '.join(seen)}")
 
 
 class InUse:
     """The feature in use during a cell, by the scripts of its parts."""
 
-    def __init__(self, feature: Feature | None) -> None:
-        """feature: None in production, where nothing is."""
+    def __init__(self, feature: Feature | None, *, modules: bool = True) -> None:
+        """feature: None in production, where nothing is. modules: whether proof modules could be built."""
         parts = feature.proofs() if feature else []
-        self.names = [part.name for part in parts if (part.proof / "live").is_file()]
+        able = [part for part in parts if modules or not (part.proof / "Kbuild").is_file()]
+        self.names = [part.name for part in able if (part.proof / "live").is_file()]
 
     def start(self, guest: Guest) -> str:
         """Put it to use; returns why that failed, or ""."""

@@ -29,8 +29,8 @@ from harness.progress import say
 
 MANIFEST = "entry.json"
 KEY_LENGTH = 16
-# Large, and fetched again from the distribution, so not worth carrying from machine to machine.
-NOT_EXPORTED = frozenset({"source", "snapshot"})
+# Large and fetched again from the distribution, or only links to what is the user's: not for another machine.
+NOT_EXPORTED = frozenset({"source", "snapshot", "prebuilt"})
 # Tens of thousands of files, read only to build: verified by their sizes alone, in a second.
 SIZES_ONLY = frozenset({"source"})
 

@@ -53,6 +53,12 @@ class Variant:
             KCONFIG / "arch" / f"{arch.name}.config",
             *([KCONFIG / "preempt.config"] if self.preemption is Preemption.FULL else []),
             *([KCONFIG / "bare.config"] if self.bare else []),
+            *self.feature_fragments(),
+        )
+
+    def feature_fragments(self) -> tuple[Path, ...]:
+        """The fragments that come on top of production."""
+        return (
             *([self.feature.fragment] if self.feature else []),
             *([KCONFIG / "isolation.config"] if self.isolated else []),
             *([KCONFIG / "selftest.config"] if self.selftest else []),

@@ -17,7 +17,7 @@ from harness.errors import ModcompatError
 
 THIS_MODULE = ".gnu.linkonce.this_module"
 # What pyelftools lets through on damaged input, beside its own errors.
-_DAMAGE = (
+DAMAGE = (
     ELFError, ConstructError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
     OSError, MemoryError, RecursionError, struct.error,
 )  # fmt: skip
@@ -33,6 +33,12 @@ class Section:
     name: str
     size: int
     flags: str
+
+    @property
+    def stays(self) -> bool:
+        """Read-only memory of a module after its init: layout_sections() of kernel/module/main.c."""
+        passing = self.name in (".modinfo", "__versions") or self.name.startswith((".init", ".ARM.exidx.init"))
+        return "W" not in self.flags and not passing
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,16 @@ class ModuleFacts:
         return tuple(name for name in ",".join(self.info.get("depends", ())).split(",") if name)
 
     @property
+    def code(self) -> int:
+        """Bytes of code that stays loaded."""
+        return sum(section.size for section in self.sections if section.stays and "X" in section.flags)
+
+    @property
+    def constants(self) -> int:
+        """Bytes that stay loaded, are not code, and are not written to."""
+        return sum(section.size for section in self.sections if section.stays and "X" not in section.flags)
+
+    @property
     def bss(self) -> int:
         return sum(section.size for section in self.sections if section.name == ".bss")
 
@@ -112,7 +128,7 @@ def read_module(path: Path) -> ModuleFacts:
             return ModuleFacts(guess, problem=f"it is compressed: unpack it with {packer} first")
     try:
         return _read(content, guess)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         text = " ".join(str(error).split())
         return ModuleFacts(guess, problem=f"not a whole ELF file: {text or type(error).__name__}")
 
@@ -128,6 +144,11 @@ def inspect_module(path: Path) -> ModuleFacts:
     if facts.arch is None:
         raise ModcompatError(f"{path}: it is for none of {', '.join(ARCHITECTURES)}")
     return facts
+
+
+def dependencies(path: Path) -> list[str]:
+    """The modules that a module's file says it depends on, by the kernel's names; none where it cannot be read."""
+    return [name.replace("-", "_") for name in read_module(path).depends]
 
 
 def _read(content: bytes, guess: str) -> ModuleFacts:

@@ -18,18 +18,21 @@ from harness.abi.exports import Export
 class Allowance:
     """Names (a regular expression for all of one) that may differ. reason: why no module sees a difference.
 
-    lacking: a Kconfig symbol; it holds only where production has it off. "" for always. uses: for functions, only
-    those that refer to this (a regular expression) on the other kernel, and not in production.
+    lacking, having: Kconfig symbols; it holds only where production has the one off, the other on. "" for always.
+    uses: for functions, only those that refer to this (a regular expression) on the other kernel, and not in
+    production.
     """
 
     names: str
     reason: str
     lacking: str = ""
+    having: str = ""
     uses: str = ""
 
     def covers(self, name: str, production: Mapping[str, str]) -> bool:
         """production: its configuration, symbol -> value."""
-        return bool(re.fullmatch(self.names, name)) and production.get(self.lacking, "n") == "n"
+        held = production.get(self.lacking, "n") == "n" and (not self.having or production.get(self.having) == "y")
+        return held and bool(re.fullmatch(self.names, name))
 
 
 @dataclass(frozen=True)

@@ -8,26 +8,39 @@ from pathlib import Path
 
 import click
 
+from harness.abi.lines import ModuleLines
+from harness.abi.module_file import read_module
 from harness.detect.report import Report, as_json_object
 from harness.detect.scan import scan_stream
 from harness.errors import ModcompatError
+from harness.places import add_places
 
 _CHUNK = 1 << 20  # bytes of a log at a time
 
 
 @click.command()
 @click.argument("logs", nargs=-1, required=True, type=click.Path(exists=False, allow_dash=True))
+@click.option(
+    "--module",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.ko",
+    help="A module in the logs (repeatable): with debug information, addresses in it get file and line.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a report, one a line.")
-def scan(*, logs: tuple[str, ...], as_json: bool) -> None:
+def scan(*, logs: tuple[str, ...], files: tuple[Path, ...], as_json: bool) -> None:
     """Find the kernel's reports in console logs (`-` for standard input).
 
     Logs of any size, a report as soon as it is complete. Exit status 0 without a report, 1 with one, 2 when a log
     could not be read.
     """
     found = 0
+    modules = {read_module(file).name: ModuleLines(file) for file in files}
     for name in logs:
         for report in scan_stream(_chunks(name)):
             found += 1
+            add_places([report], modules)
             click.echo(json.dumps({"log": name, **as_json_object(report)}) if as_json else _for_people(name, report))
     sys.exit(1 if found else 0)
 
@@ -55,8 +68,10 @@ def _for_people(name: str, report: Report) -> str:
         lines.append(f"    {', '.join(who)}")
     if report.module:
         lines.append(
-            f"    blamed on {report.module}{f', {report.culprit}()' if report.culprit else ''} ({report.rule})"
+            f"    blamed on {report.module}{f', {report.culprit}()' if report.culprit else ''}"
+            f"{f' at {report.place}' if report.place else ''} ({report.rule})"
         )
+    lines += [f"    {name} ({place})" for name, place in report.places.items()]
     if report.torn:
         lines.append(f"    torn: {report.torn_because}")
     lines += [f"    then: {child.headline}" for child in report.children]

@@ -9,11 +9,12 @@ from harness.detect.stacks import ALLOCATED, FREED, HELD, INTERRUPT, MAIN, OTHER
 
 
 class Culprit(NamedTuple):
-    """module, and its function; "" where no rule found one."""
+    """module, and its function; "" where no rule found one. offset: in the function, -1 where not told."""
 
     module: str = ""
     function: str = ""
     rule: str = ""
+    offset: int = -1
 
 
 class _Head(Protocol):
@@ -30,7 +31,7 @@ class _Facts(NamedTuple):
 
 _FUNCTION = r"(?P<function>[\w.$]+)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)? \[(?P<module>[\w-]+)\]"
 _AT_HEAD = re.compile(
-    rf"(?:\bat|in|target:|hint:|from) (?:\S+:\d+ )?(?:at )?{_FUNCTION}|\.c:\d+ {_FUNCTION.replace('P<', 'P<x')}"
+    rf"(?:\bat|in:?|target:|hint:|from) (?:\S+:\d+ )?(?:at )?{_FUNCTION}|\.c:\d+ {_FUNCTION.replace('P<', 'P<x')}"
 )
 # mm/slub.c names a cache, kernel/locking/lockdep.c a lock class: a module's own often begin with its name
 _CACHE = re.compile(
@@ -42,6 +43,13 @@ _LISTED = re.compile(r"^Modules linked in:(?P<names>.*)", re.MULTILINE)
 # kernel/module/main.c: load_module() and delete_module() call a module's init and exit
 _WINDOW = re.compile(r"do_one_initcall|do_init_module|__do_sys_delete_module|__(?:se|x64|arm64|ia32)_sys_delete_module")
 _LOADING = re.compile(r"^Modules linked in:.*?(?P<module>[\w-]+)\([A-Z]*[+-]\)", re.MULTILINE)
+# Where modules are loaded (Documentation/x86/x86_64/mm.rst, arm/memory.rst, arm64/memory.rst with 39 and 48 bits):
+# what is not mapped there belonged to a module that is gone. So it did where KASAN has the shadow of that (x86_64).
+_GONE = re.compile(
+    r"(?:(?:address:?|at|pc :|PC is at|RIP: 0010:) ?)(?:virtual address )?(?:0x)?"
+    r"(?:ffffffff[a-f][0-9a-f]{7}|bf[0-9a-f]{6}|ffff800[0-9a-f]0[0-7][0-9a-f]{7}|ffffffc00[0-7][0-9a-f]{6}|fffffbfff[4-7][0-9a-f]{6})\b"
+)
+_UNLOADED = re.compile(r"^Modules linked in:.*\[last unloaded: (?P<module>[\w-]+)", re.MULTILINE)
 
 
 def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Trace]) -> Culprit:
@@ -49,7 +57,7 @@ def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Tr
     facts = _Facts(heads, text, site, traces)
     for name, rule in _RULES:
         if found := rule(facts):
-            return Culprit(found.module, plain(found.function), name)
+            return Culprit(found.module, plain(found.function), name, found.offset)
     return Culprit()
 
 
@@ -99,6 +107,12 @@ def _window(facts: _Facts) -> Frame | None:
     return Frame("", -1, -1, found["module"], reliable=True)
 
 
+def _gone(facts: _Facts) -> Frame | None:
+    """The module that was unloaded last, where memory for modules is used that is not there any more."""
+    found = _UNLOADED.search(facts.text)
+    return Frame("", -1, -1, found["module"], reliable=True) if found and _GONE.search(facts.text) else None
+
+
 _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
     ("faulting instruction", _instruction),
     ("site of the warning", _announced),
@@ -107,12 +121,13 @@ _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
     ("where the lock was taken", _lock_taken),
     ("owner of the cache or lock", _owner),
     ("load or unload window", _window),
+    ("memory of an unloaded module", _gone),
 )
 
 
 def _first(traces: list[Trace], *roles: str) -> Frame | None:
-    """The first reliable frame with a module, in traces of these roles."""
+    """The first credible frame with a module, in traces of these roles."""
     return next(
-        (frame for trace in traces if trace.role in roles for frame in trace.frames if frame.reliable and frame.module),
+        (frame for trace in traces if trace.role in roles for frame in trace.believed() if frame.module),
         None,
     )

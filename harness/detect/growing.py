@@ -34,12 +34,12 @@ _BODY = re.compile(
     re.VERBOSE,
 )
 _GAP = 5  # lines of something else that a report may contain
-_PATIENCE = 20  # the same, while its stack trace is still to come
+_PATIENCE = 20  # the same, while its stack trace is still to come, or a panic after its end
 _NEAR = 4  # messages within which lines announce one report together
 _EARLY = 12  # messages within which a line of it may still announce it
 _LONGEST = 1500  # messages of one report
 _END = re.compile(r"---\[ end (?:trace|Kernel panic)")
-_DETAIL = re.compile(r"CPU: \d+ |Modules linked in|Call [Tt]race|Hardware name|\s?RIP: ")
+_DETAIL = re.compile(r"CPU: \d+ |Modules linked in|Call [Tt]race|Hardware name|\s?RIP: |\s*[bB]acktrace\b")
 _OTHER_CPUS = re.compile(r"Sending NMI|NMI backtrace")
 
 
@@ -106,7 +106,7 @@ class Growing:
             self._add(message)
             if message.broken:
                 self.damage = self.damage or "a line of it is broken"
-        elif len(self.messages) - 1 - self.last >= (_PATIENCE if self.expects else _GAP):
+        elif len(self.messages) - 1 - self.last >= (_PATIENCE if self.expects or self._ended else _GAP):
             return False
         else:
             self.messages.append(message)

@@ -74,8 +74,10 @@ _HELPER = re.compile(
     """,
     re.VERBOSE,
 )
+# Inline functions of include/linux/refcount.h that the compiler may leave out of line
+_INLINE = re.compile(r"_*refcount_(?:add|sub|inc|dec)(?:_not_zero|_and_test)?\b")
 # Functions that call through a pointer: what stands above one of them is what was called. Entry code, work
-# queues, timers, soft interrupts, file and socket operations, faults.
+# queues, timers, soft interrupts, file and socket operations, debugfs, faults.
 _DISPATCHER = re.compile(
     r"""
     ^process_one_work | ^worker_thread | ^kthread$ | ^kthread_worker | ^ret_from_fork | ^smpboot_thread
@@ -91,6 +93,7 @@ _DISPATCHER = re.compile(
     | ^do_dentry_open | ^new_sync_ | ^_*do_loop_readv | ^compat_(?:SyS|SYSC)_ioctl
     | ^_*(?:se|do|x64|ia32|arm64)_?(?:compat_)?sys_ioctl | ^SyS_ioctl | ^SYSC_ioctl
     | ^_*sock_(?:sendmsg|recvmsg|release|mmap|do_ioctl|ioctl|common_setsockopt) | ^compat_sock_ioctl
+    | ^full_proxy_(?:read|write|unlocked_ioctl|poll|llseek)$
     | ^__sys_(?:setsockopt|listen|accept|connect|bind|socketpair|getsockopt) | ^kernel_(?:setsockopt|listen|accept)
     | ^sk_common_release | ^nfnetlink_rcv_msg | ^genl_(?:family_)?rcv_msg
     | ^(?:SYSC|SyS)_(?:connect|bind|socketpair|accept) | ^_*do_fault | ^handle_mm_fault | ^(?:asm_exc_)?page_fault$
@@ -179,14 +182,17 @@ class _Facts:
         self.traces = traces
 
     def serves(self, frame: Frame) -> bool:
-        """Whether it only serves its caller. What a module has is its own, whatever its name."""
+        """Whether it only serves its caller. What a module has is its own, whatever its name, but for what it
+
+        has out of the kernel's headers.
+        """
         name = frame.function
         if frame.module:
-            return False
+            return _INLINE.match(name) is not None
         return _serves(name) or (self.skip is not None and self.skip.search(name) is not None)
 
     def frames(self, *roles: str) -> Iterator[Frame]:
-        return (frame for trace in self.traces if trace.role in roles for frame in trace.frames if frame.reliable)
+        return (frame for trace in self.traces if trace.role in roles for frame in trace.believed())
 
     def first(self, frames: Iterable[Frame]) -> str:
         return next((frame.function for frame in frames if frame.function and not self.serves(frame)), "")
@@ -228,7 +234,7 @@ def _held(facts: _Facts) -> str:
 
 def _stall(facts: _Facts) -> str:
     for trace in _joined(facts.traces):
-        names = [frame.function for frame in trace if frame.reliable]
+        names = [frame.function for frame in trace]
         below = _below_interrupt(names)
         if below and (called := _called(below)):
             return called
@@ -245,7 +251,7 @@ def _below_interrupt(names: list[str]) -> list[str]:
 
 
 def _loop(facts: _Facts) -> str:
-    frames = [facts.site, *facts.frames(MAIN, INTERRUPT)]
+    frames = [facts.site, *(list(facts.frames(MAIN, INTERRUPT)) or facts.frames(OTHER))]
     names = [frame.function for frame in frames if frame.function and not facts.serves(frame)]
     return _called(_below_interrupt(names)) or _called(names)
 
@@ -272,7 +278,7 @@ def _joined(traces: list[Trace]) -> Iterator[list[Frame]]:
         if trace.starts and frames:
             yield frames
             frames = []
-        frames = frames + trace.frames
+        frames = frames + trace.believed()
     if frames:
         yield frames
 

@@ -1,7 +1,7 @@
 """A report: what was found in a log, and everything that its lines tell."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from harness.detect import naming
 from harness.detect.blame import blame
 from harness.detect.kinds import KINDS, Kind, Severity, Where, Wording
-from harness.detect.stacks import Frame, Trace, site, traces
+from harness.detect.stacks import Frame, Trace, add_caller, site, traces
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,21 @@ class Report:
     torn: bool = False
     torn_because: str = ""
     children: "list[Report]" = field(default_factory=list)
+    culprit_offset: int = -1  # of the place that was blamed, in the culprit
+    places: dict[str, str] = field(default_factory=dict)  # function+0xoffset -> file.c:42, from a module's file
+
+    @property
+    def place(self) -> str:
+        """File and line of the culprit, "" where nothing tells."""
+        ending = f"+0x{self.culprit_offset:x}"
+        named = (at for name, at in self.places.items() if name.endswith(ending) and name.startswith(self.culprit))
+        return next(named, "")
+
+    def frames(self) -> Iterator[Frame]:
+        """The faulting instruction, where the report tells it (else an empty frame), then those of every trace."""
+        yield site(self.text) or Frame("", -1, -1, "", reliable=True)
+        for trace in self.traces:
+            yield from trace.frames
 
     @cached_property
     def task(self) -> Task:
@@ -153,7 +168,9 @@ class Span:
     caller: str
 
 
-_FORM = re.compile(r"WARNING: (?:CPU: |at |\[|\S+\.[chS]:)|[kK]ernel BUG |(?:Oops: )?invalid opcode")
+_FORM = re.compile(
+    r"WARNING: (?:CPU: |at |\[|\S+\.[chS]:)|[kK]ernel BUG |(?:Oops: )?invalid opcode|Internal error: Oops - BUG: "
+)
 # lib/dump_stack.c, dump_stack_print_info(); "UID: " since 6.10
 _TASK = re.compile(
     r"^CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) "
@@ -194,6 +211,7 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     best = max(heads, key=lambda head: head.rank)
     text = "\n".join(texts)
     at, stacks = site(text), traces(texts)
+    add_caller(text, at, stacks)
     named = best.found.groupdict().get("at")
     wording = best.wording
     told = function = naming.function(wording, best.found, texts, at, stacks)
@@ -213,6 +231,7 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
         function=function,
         module=culprit.module,
         culprit=culprit.function,
+        culprit_offset=culprit.offset,
         rule=culprit.rule,
         first_line=span.first_line,
         last_line=span.last_line,

@@ -31,6 +31,11 @@ SITE = re.compile(
     rf"(?:\[<?[0-9a-f]+>?\] *){{0,2}}(?P<name>{_NAME})(?:{_AT}|(?= \S+:\d+ \[inline\]))",
     re.MULTILINE,
 )
+_LINK = re.compile(rf"^lr : (?P<name>{_NAME}){_AT}", re.MULTILINE)
+# arch/arm64/lib: assembly that keeps no frame, so that the unwinder passes over who called it
+_FRAMELESS = re.compile(
+    r"_*(?:pi_)?(?:mem(?:cpy|set|move|chr|cmp)|str\w+|clear_page|copy_page|arch_(?:copy|clear)_\w+user)$"
+)
 _HEADINGS: tuple[tuple[str, str], ...] = (
     (MAIN, r"\s*(?:Call [Tt]race:|Backtrace:|[Ss]tack backtrace:| *backtrace(?: \(crc [0-9a-f]+\))?:)"),
     (ALLOCATED, r"(?:INFO: )?Allocated(?: by task \d+.*| in .*)?:?$|(?:INFO: )?Allocated in |.*allocated by task \d+"),
@@ -51,7 +56,10 @@ _HELD = re.compile(rf"\s*#\d+:.*\bat: (?:\[<[0-9a-fx]+>\] )?(?P<name>{_NAME}){_A
 
 
 class Frame(NamedTuple):
-    """One frame. reliable: the kernel's unwinder vouches for it (no "?"). offset, size: -1 where not told."""
+    """One frame. reliable: the kernel's unwinder vouches for it (no "?"). offset, size: -1 where not told.
+
+    function: "" for an address that is no function's.
+    """
 
     function: str
     offset: int
@@ -68,6 +76,10 @@ class Trace:
     frames: list[Frame] = field(default_factory=list)
     starts: bool = True  # False: it continues the trace before it, which is what interrupted it
 
+    def believed(self) -> list[Frame]:
+        """The reliable frames; where the unwinder vouches for none, its guesses are all there is."""
+        return [frame for frame in self.frames if frame.reliable] or self.frames
+
 
 def site(text: str) -> Frame | None:
     """The instruction where it happened, from the first line of registers that tells it."""
@@ -78,6 +90,16 @@ def site(text: str) -> Frame | None:
 def traces(texts: Iterable[str]) -> list[Trace]:
     """Every stack trace in the lines of a report, in their order."""
     return _Collector().collect(texts)
+
+
+def add_caller(text: str, site: Frame | None, stacks: list[Trace]) -> None:
+    """Put who called a function without a frame into the trace: the link register has the place."""
+    if not site or not _FRAMELESS.match(site.function) or not (link := _LINK.search(text)):
+        return
+    for trace in stacks[:1]:
+        names = [frame.function for frame in trace.frames]
+        if names[0] == site.function and link["name"] not in names:
+            trace.frames.insert(1, _frame(link, link["name"]))
 
 
 class _Collector:
@@ -158,4 +180,8 @@ class _Collector:
 
 def _frame(found: re.Match[str], name: str, *, reliable: bool = True) -> Frame:
     offset, size, module = found.group("offset", "size", "module")
-    return Frame(name, int(offset, 16) if offset else -1, int(size, 16) if size else -1, module or "", reliable)
+    if offset is None:
+        return Frame(name, -1, -1, module or "", reliable)
+    # kernel/kallsyms.c: an address that is no function's gets the name of the one before it
+    strays = int(offset, 16) > int(size, 16)
+    return Frame("" if strays else name, int(offset, 16), int(size, 16), module or "", reliable)

@@ -170,7 +170,8 @@ def _describe(reports: list[Report]) -> str:
     text = reports[0].words
     blamed = next((report for report in reports if report.module), None)
     if blamed:
-        return f"{text}; blamed on {blamed.module}, {blamed.culprit}() ({blamed.rule})"
+        place = f" at {blamed.place}" if blamed.place else ""
+        return f"{text}; blamed on {blamed.module}, {blamed.culprit}(){place} ({blamed.rule})"
     function = reports[0].function
     return f"{text}; in {function}()" if function and function not in text else text
 

@@ -9,7 +9,7 @@ import bisect
 import re
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.architectures import Architecture
@@ -29,6 +29,7 @@ _REGISTERS = {
         re.compile(r"\bX30=([0-9a-f]{16})"),
     ),
 }
+_MARKS = {"_stext", "_etext", "__start_rodata", "__end_rodata", "modules"}
 _MODULE = re.compile(r"^(\S+) (\d+) .* (0x[0-9a-f]+)(?: \([A-Z+-]*\))?$", re.MULTILINE)
 
 
@@ -37,12 +38,13 @@ class Symbols:
     """Names for code addresses: the kernel's text, and the ranges of loaded modules.
 
     functions: sorted (address, name). end: first address behind the kernel's text.
-    modules: (start, size, name), from /proc/modules.
+    modules: (start, size, name), from /proc/modules. marks: where parts of the kernel begin and end, and its lists.
     """
 
     functions: tuple[tuple[int, str], ...]
     end: int
     modules: tuple[tuple[int, int, str], ...] = ()
+    marks: dict[str, int] = field(default_factory=dict)
 
     def expecting(self, module: str, arch: Architecture) -> "Symbols":
         """The same, with the whole area for modules put down to one that is about to be loaded."""
@@ -70,14 +72,14 @@ class Symbols:
 
 def read_symbols(system_map: Path) -> Symbols:
     """The kernel's functions, from its System.map."""
-    functions, end = [], 0
+    functions, marks = [], {}
     for line in system_map.read_text().splitlines():
         address, kind, name = line.split(" ", 2)
         if kind in "tT":
             functions.append((int(address, 16), name))
-        if name == "_etext":
-            end = int(address, 16)
-    return Symbols(tuple(sorted(functions)), end)
+        if name in _MARKS:
+            marks[name] = int(address, 16)
+    return Symbols(tuple(sorted(functions)), marks.get("_etext", 0), marks=marks)
 
 
 def backtraces(qmp: Qmp, arch: Architecture, symbols: Symbols, folder: Path) -> list[str]:
@@ -109,12 +111,17 @@ def _named(words: Iterable[int], symbols: Symbols) -> list[str]:
     return [name for name in names if name and not name.endswith("+0x0")][:_FRAMES]
 
 
+def read_memory(qmp: Qmp, address: int, size: int, cpu: int, scratch: Path) -> bytes:
+    """Memory as a CPU sees it. scratch: a file for QEMU to write. Raises QmpRefusedError where there is none."""
+    signed = address - (1 << 64) if address >> 63 else address  # QMP's integers have a sign
+    qmp.command("memsave", val=signed, size=size, filename=str(scratch), cpu_index=cpu)
+    return scratch.read_bytes()
+
+
 def _stack(qmp: Qmp, arch: Architecture, pointer: int, cpu: int, scratch: Path) -> list[int]:
     width, code = (8, "Q") if arch.elf[1] == 64 else (4, "I")
     try:
-        signed = pointer - (1 << 64) if pointer >> 63 else pointer  # QMP's integers have a sign
-        qmp.command("memsave", val=signed, size=_STACK, filename=str(scratch), cpu_index=cpu)
-        data = scratch.read_bytes()
+        data = read_memory(qmp, pointer, _STACK, cpu, scratch)
     except (QmpRefusedError, OSError):
         return []
     count = len(data) // width

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from harness.guest.backtrace import Symbols, backtraces
+from harness.guest.backtrace import Symbols, backtraces, read_memory
 from harness.guest.console import ConsoleLog
 from harness.guest.failure import Fate, GuestFailure
 from harness.guest.machine import Machine
@@ -137,6 +137,10 @@ class Guest:
                 "the kernel log does not reach the console", self.console.tail(start=self.log_start),
             )  # fmt: skip
         return start + self.console.read(start).index(line.encode()) + len(line)
+
+    def read_memory(self, address: int, size: int) -> bytes:
+        """The kernel's memory, without asking the guest. Raises QmpRefusedError, QmpLostError."""
+        return read_memory(self.qemu.qmp, address, size, 0, self._folder / "memory")
 
     def close(self) -> None:
         """End the guest and its QEMU."""

@@ -91,11 +91,15 @@ class Machine:
 
     def by_hand(self) -> str:
         """A shell command that starts this guest with an interactive shell; `reboot -f` in it ends QEMU."""
+        return shlex.join(self.interactive(Path("console-by-hand.log")))
+
+    def interactive(self, log: Path) -> list[str]:
+        """The command that does it. log: for the kernel log."""
         options = self.options()
         options[options.index("-action") + 1] = "reboot=shutdown,shutdown=poweroff"
         options[options.index("-append") + 1] += " modcompat_shell=1"
-        serial = self.serial(["file", "path=console-by-hand.log"], ["stdio", "signal=off"])
-        return shlex.join([*options, *serial])
+        name = str(log).replace(",", ",,")
+        return [*options, *self.serial(["file", f"path={name}"], ["stdio", "signal=off"])]
 
     def identity(self) -> dict[str, object]:
         """What a snapshot of this guest depends on, files by their (content-addressed) names."""

@@ -83,6 +83,13 @@ class Qemu:
     def complaints(self) -> str:
         return self.stderr.read_text(errors="backslashreplace").strip()
 
+    def dump_memory(self, core: Path) -> None:
+        """Write the guest's memory and registers as an ELF core file, which crash(8) opens with its vmlinux.
+
+        Raises QmpRefusedError, QmpLostError.
+        """
+        self.qmp.command("dump-guest-memory", paging=False, protocol=f"file:{core}")
+
     def close(self) -> None:
         """End the process; never raises for one that has ended already."""
         self._end()

@@ -135,7 +135,7 @@ def run_boot_tests(board: Board, settings: Settings) -> list[dict[str, Any]]:
     for place in PLACES[:2]:
         variant = replace(variant_of(FEATURES["all"], isolated=place is not Where.STOCK), selftest=True)
         with Lab(settings, []) as builder:
-            modules = builder.kernel(board, variant).modules
+            modules = builder.kernel(board, variant).own_modules
         with Lab(
             patient, [], files={f"selftests/{place.name}/{name}.ko": file for name, file in modules.items()}
         ) as lab:

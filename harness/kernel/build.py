@@ -29,10 +29,19 @@ _MODULE_BUILD = (
 
 @dataclass(frozen=True)
 class Kernel:
-    """A built kernel. key: its name in the cache, which stands for everything that went into it."""
+    """A built kernel. key: its name in the cache, which stands for everything that went into it.
+
+    users_tree: of a kernel that the user built: its build tree, an empty path where there is none.
+    """
 
     spec: KernelSpec
     folder: Path
+    users_tree: Path | None = None
+
+    @property
+    def takes_modules(self) -> bool:
+        """Whether modules can be built for it."""
+        return self.users_tree != Path()
 
     @property
     def key(self) -> str:
@@ -55,11 +64,6 @@ class Kernel:
         return self.folder / "build"
 
     @property
-    def modules(self) -> dict[str, Path]:
-        """The modules that were built with it: name -> file."""
-        return {path.stem: path for path in sorted((self.folder / "modules").glob("*.ko"))}
-
-    @property
     def config(self) -> dict[str, str]:
         return parse((self.build_tree / ".config").read_text())
 
@@ -67,8 +71,19 @@ class Kernel:
     def release(self) -> str:
         return (self.build_tree / "include/config/kernel.release").read_text().strip()
 
+    @property
+    def vmlinux(self) -> Path | None:
+        """For a debugger: kept of kernels on a user's configuration."""
+        file = self.folder / "vmlinux"
+        return file if file.is_file() else None
+
     def device_tree(self, name: str) -> Path:
         return self.folder / "dtb" / name
+
+    @property
+    def own_modules(self) -> dict[str, Path]:
+        """The modules that were built with the kernel: the kernel's name of each -> .ko."""
+        return {path.stem.replace("-", "_"): path for path in sorted((self.folder / "modules").glob("*.ko"))}
 
 
 def make_command(tree: Path, output: Path) -> list[str | Path]:
@@ -108,7 +123,7 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
     arch = spec.arch
     log = store.root / "logs" / f"{spec.label}.log"
     log.unlink(missing_ok=True)
-    targets = [arch.image, "modules", *(["dtbs"] if arch.device_trees else [])]
+    targets = [arch.image, "modules", *_device_trees(spec, str(config))]
     versions = build_kernel(spec.production, store).build_tree / "Module.symvers" if spec.takes_versions else None
     what = f"building the {spec.title}"
     output = make(spec, config, targets, folder=folder, log=log, what=what, steps=arch.steps, versions=versions)
@@ -116,13 +131,14 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
     shutil.copy(boot / arch.image, folder / "image")
     shutil.copy(output / "System.map", folder / "System.map")
     shutil.copy(log, folder / "build.log")
-    for module in sorted(output.rglob("*.ko")):
-        (folder / "modules").mkdir(exist_ok=True)
-        shutil.copy(module, folder / "modules")
+    _keep_modules(output, folder / "modules", arch)
     for name in arch.device_trees:
-        (folder / "dtb").mkdir(exist_ok=True)
         # Since Linux 6.5, arm has them in a folder per vendor.
-        shutil.copy(next((boot / "dts").rglob(name)), folder / "dtb" / name)
+        if found := next((boot / "dts").rglob(name), None):
+            (folder / "dtb").mkdir(exist_ok=True)
+            shutil.copy(found, folder / "dtb" / name)
+    if spec.users:
+        shutil.copy(output / "vmlinux", folder / "vmlinux")
     keep_build_tree(output, folder / "build", arch)
 
 
@@ -164,6 +180,20 @@ def keep_build_tree(output: Path, kept: Path, arch: Architecture) -> None:
         if (output / name).exists():
             _copy(output / name, kept / name)
     shutil.rmtree(output)
+
+
+def _device_trees(spec: KernelSpec, config: str) -> list[str]:
+    """Make targets for the boards' device trees: of a user's configuration only what the boards want."""
+    if not spec.users or not spec.arch.device_trees:
+        return ["dtbs"] if spec.arch.device_trees else []
+    return list(spec.arch.device_trees) if parse(config).get("ARCH_VEXPRESS") == "y" else []
+
+
+def _keep_modules(output: Path, kept: Path, arch: Architecture) -> None:
+    """Keep the modules that were built with the kernel, without what only a debugger reads."""
+    for module in sorted(output.rglob("*.ko")):
+        kept.mkdir(exist_ok=True)
+        process.output([f"{arch.cross_compile}strip", "--strip-debug", "-o", kept / module.name, module])
 
 
 def _copy(source: Path, target: Path) -> None:

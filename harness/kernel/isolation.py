@@ -5,7 +5,7 @@ images/isolation/<version>/ holds a series per kernel version, in the form that 
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness import digest, process
@@ -13,6 +13,7 @@ from harness.architectures import Architecture
 from harness.errors import ModcompatError
 from harness.kernel.config import KernelSpec
 from harness.kernel.source import KernelSource
+from harness.kernel.users_config import UsersConfig
 from harness.paths import IMAGES
 from harness.progress import say
 from harness.store import MANIFEST, Store
@@ -24,10 +25,20 @@ _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL) = (\d+)$", re.MULTILINE)
 
 
 def kernel_spec(
-    arch: Architecture, source: KernelSource, variant: Variant, store: Store, *, versions: bool = False
+    arch: Architecture,
+    source: KernelSource,
+    variant: Variant,
+    store: Store,
+    *,
+    versions: bool = False,
+    users: UsersConfig | None = None,
 ) -> KernelSpec:
-    """A kernel to be had, from the source as it is or with the isolation series. versions: with MODVERSIONS."""
-    return KernelSpec(arch, isolated(source, store) if variant.isolated else source, variant, versions)
+    """A kernel to be had, from the source as it is or with the isolation series.
+
+    versions: with MODVERSIONS, which a user's configuration decides by itself.
+    """
+    versions = users.has_versions if users else versions
+    return KernelSpec(arch, isolated(source, store) if variant.isolated else source, variant, versions, users)
 
 
 def isolated(source: KernelSource, store: Store) -> KernelSource:
@@ -39,15 +50,7 @@ def isolated(source: KernelSource, store: Store) -> KernelSource:
     }
 
     def tree() -> Path:
-        def build(folder: Path) -> None:
-            say(f"applying the isolation series ({len(patches)} patches) to {source.label}")
-            # Links where the file system has them: patch(1) replaces a file, it does not write into it.
-            process.output(["cp", "-a", "--link", f"{source.tree()}/.", folder])
-            (folder / MANIFEST).unlink(missing_ok=True)
-            for patch in patches:
-                apply(patch, folder)
-
-        return store.get_or_build("source", f"{source.label}-isolated", identity, build)
+        return _patched_copy(source, patches, f"{source.label}-isolated", identity, store)
 
     return KernelSource(f"{source.label} with isolation", identity, tree, source)
 
@@ -99,6 +102,48 @@ def _part_of(tree: Path, files: Iterable[str], patches: Iterable[Path], folder: 
 
 def _touched(patches: Iterable[Path]) -> list[str]:
     return sorted({name for patch in patches for name in _TOUCHED.findall(patch.read_text()) if name != "dev/null"})
+
+
+def patched(source: KernelSource, patches: Sequence[Path], store: Store) -> KernelSource:
+    """The source with patches of the user's, in their order. Raises ModcompatError when one does not fit."""
+    if not patches:
+        return source
+    contents = {str(place): digest.of_file(patch) for place, patch in enumerate(patches)}
+    identity = {**source.identity, "patches": digest.of_value(contents)}
+
+    def tree() -> Path:
+        return _patched_copy(source, patches, f"{source.label}-patched", identity, store)
+
+    return KernelSource(f"{source.label} patched", identity, tree)
+
+
+def _patched_copy(
+    source: KernelSource, patches: Sequence[Path], label: str, identity: dict[str, str], store: Store
+) -> Path:
+    def build(folder: Path) -> None:
+        say(f"applying {len(patches)} patches to {source.label}")
+        _copy(source.tree(), folder)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        _keep_release(folder)
+        for patch in patches:
+            apply(patch, folder)
+
+    return store.get_or_build("source", label, identity, build)
+
+
+def _copy(tree: Path, folder: Path) -> None:
+    try:
+        # Links where the file system has them: patch(1) replaces a file, it does not write into it.
+        process.output(["cp", "-a", "--link", f"{tree}/.", folder])
+    except ModcompatError:  # the tree is on another disk
+        process.output(["cp", "-a", f"{tree}/.", folder])
+
+
+def _keep_release(tree: Path) -> None:
+    """Have a copy of a git tree say the version that the original does, and not that it was changed."""
+    script = tree / "scripts/setlocalversion"
+    if (tree / ".git").exists() and script.is_file() and "--save-scmversion" in script.read_text():
+        process.output(["sh", "-c", 'cd "$1" && sh scripts/setlocalversion --save-scmversion', "sh", tree])
 
 
 def apply_series(tree: Path, store: Store) -> list[Path]:

@@ -32,8 +32,10 @@ def build_modules(source: Path, kernel: Kernel, store: Store) -> dict[str, Path]
             target = scratch / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
+        tree = kernel.users_tree
+        make = ["make", "-C", tree] if tree else make_command(kernel.spec.source.tree(), kernel.build_tree)
         process.run(
-            [*make_command(kernel.spec.source.tree(), kernel.build_tree), f"M={scratch}", "modules"],
+            [*make, f"M={scratch}", "modules"],
             env=environment(kernel.arch),
             log=folder / "build.log",
             what=f"building module {source.name} for the {kernel.spec.title}",

@@ -1,6 +1,8 @@
 """The run folder: everything about each cell, as files."""
 
 import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -50,6 +52,8 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
         )
     if result.module_file:
         (folder / f"{result.cell.module.name}.ko").write_bytes(result.module_file.read_bytes())
+    if result.core:
+        shutil.move(result.core, folder / "core")
     row = matrix_row(result, str(folder.relative_to(run)))
     evidence = asdict(result.evidence)
     evidence["reports"] = {
@@ -61,10 +65,13 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
     return row
 
 
-def write_matrix(rows: list[dict[str, Any]], run: Path, command: str = "pytest") -> Path:
+def write_matrix(
+    rows: list[dict[str, Any]], run: Path, command: str = "pytest", assumptions: Sequence[str] = ()
+) -> Path:
     """Write matrix.json, as matrix.schema.json has it: when it ran, on what and with which tools, and the cells.
 
     command: of pytest, with the options that every cell depends on; with `-k ID` it runs one of them again.
+    assumptions: what the run took for granted.
     """
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]
     facts = {
@@ -74,6 +81,7 @@ def write_matrix(rows: list[dict[str, Any]], run: Path, command: str = "pytest")
         "compilers": {arch.name: toolchain(arch)["compiler"] for arch in arches},
         "qemu": {arch.name: qemu_version(arch.qemu) for arch in arches},
         "command": command,
+        "assumptions": list(assumptions),
         "cells": rows,
     }
     path = run / "matrix.json"

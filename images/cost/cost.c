@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Times operations of the kernel, as a module sees them. Writing the name of
- * one to the parameter "run" does it ROUNDS times; "ns" then has how long that
- * took altogether.
+ * one to the parameter "run" does it as often as "rounds" says; "ns" then has
+ * how long that took altogether.
  */
 #include <linux/irqflags.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
-
-#define ROUNDS	300000
 
 static DEFINE_SPINLOCK(spin);
 static DEFINE_RWLOCK(rw);
@@ -56,6 +54,9 @@ static const struct {
 	{ "write_lock", write_pair },
 };
 
+static unsigned int rounds = 1;
+module_param(rounds, uint, 0400);
+
 static unsigned long long ns;
 module_param(ns, ullong, 0400);
 
@@ -68,7 +69,7 @@ static int cost_run(const char *value, const struct kernel_param *parameter)
 		if (!sysfs_streq(value, operations[i].name))
 			continue;
 		start = ktime_get();
-		for (round = 0; round < ROUNDS; round++)
+		for (round = 0; round < rounds; round++)
 			operations[i].run();
 		ns = ktime_to_ns(ktime_sub(ktime_get(), start));
 		return 0;

@@ -101,6 +101,19 @@ def test_what_is_out_of_reach_is_so_only_without_its_option() -> None:
     assert compared(task(THREAD), unreachable=probes, KPROBES="y").differences
 
 
+def test_a_reason_may_be_that_of_one_architecture() -> None:
+    unwinding = (Allowance("struct task", "nothing exported takes one", having="ARM64"),)
+    assert compared(task(THREAD), unreachable=unwinding, ARM64="y").differences == {}
+    assert compared(task(THREAD), unreachable=unwinding, X86_64="y").differences
+
+
+def test_a_reason_may_be_what_a_function_uses() -> None:
+    events = (Allowance(".*", "the event is never reached", uses="__tracepoint_.*"),)
+    after = {"f": replace(CODE, digest="bb", refers=(*CODE.refers, "5: 2 __tracepoint_x+8"))}
+    assert not compare_functions({"f": CODE}, after, {}, differing=events, same={}).differences
+    assert compare_functions(after, {"f": CODE}, {}, differing=events, same={}).differences
+
+
 def test_a_structure_that_is_gone_is_a_difference() -> None:
     comparison = compare_layouts({**BEFORE, "struct lost": task()}, BEFORE, {}, grown=OWN, unreachable=())
     assert comparison.differences == {"struct lost": "struct lost is gone"}

@@ -28,6 +28,11 @@ FIELDS = (
     "last_line",
     "torn_because",
 )
+# What can be provoked with the kernels that we have
+_PROVOKED = {
+    "access", "atomic-sleep", "bug", "hung-task", "kasan", "kfence", "kmemleak", "list", "lock", "lockdep", "lockup",
+    "module-load", "panic", "rcu-stall", "refcount", "slub", "stack", "warning",
+}  # fmt: skip
 LOGS = [(case / "console.log").read_bytes() for case in sorted(CASES.iterdir())]
 
 
@@ -39,9 +44,17 @@ def _golden(report: Report) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
 def test_golden(case: Path) -> None:
-    """To add a case: a folder with a real log, `console.log`, and the reports in it, `reports.json`."""
+    """To add a case: benchmarks/golden.py makes its folder of a log: `console.log`, and the reports, `reports.json`."""
     found = [_golden(report) for report in scan((case / "console.log").read_bytes())]
     assert found == json.loads((case / "reports.json").read_text())
+
+
+def test_golden_cases_are_many_and_small() -> None:
+    reports = [report for case in CASES.iterdir() for report in json.loads((case / "reports.json").read_text())]
+    assert len(list(CASES.iterdir())) >= 120
+    assert {case.name.split("-")[0] for case in CASES.iterdir()} == {"x86_64", "arm", "arm64"}
+    assert {report["kind"] for report in reports} >= _PROVOKED
+    assert sum(path.stat().st_size for path in CASES.rglob("*.*")) < 3_000_000
 
 
 EXAMPLES = [(kind, example) for kind in KINDS for wording in kind.wordings for example in wording.examples]

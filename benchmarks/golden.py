@@ -1,0 +1,87 @@
+"""Capture golden cases from console logs of our own runs: python benchmarks/golden.py [--most N] NAME=LOG ...
+
+Each log becomes a folder in tests/unit/golden/console with the part of the log that its reports need, `console.log`,
+and what the detector finds in it, `reports.json`. Read the latter before you commit it: it is what has to be found
+from then on. A folder NAME=DIR takes every *.log in it, as NAME-<file>. What adds no new kind or wording on an
+architecture is left out where more than N cases (3) of it are there already.
+"""
+
+import argparse
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+from harness.detect.report import Report
+from harness.detect.scan import scan
+
+CASES = Path(__file__).resolve().parent.parent / "tests/unit/golden/console"
+FIELDS = (
+    "kind", "title", "headline", "function", "module", "culprit", "rule", "first_line", "last_line", "torn_because",
+)  # fmt: skip
+_BEFORE, _AFTER = 6, 12  # lines of context
+_LONGEST = 400  # lines of a case
+_BUILD_FOLDER = re.compile(rb"/[^\s:]*\.partial/scratch/")  # of a module: its place in a cache
+_DUMP = re.compile(rb"(?:Redzone|Object|Padding) +[0-9a-f]{8,16}: ")
+_DUMPED = 4  # lines of a memory dump that are kept
+
+
+def golden(report: Report) -> dict[str, object]:
+    facts = {field: getattr(report, field) for field in FIELDS}
+    children = [child.headline for child in report.children]
+    return {**facts, "severity": report.severity.value, "torn": report.torn, "children": children}
+
+
+def trim(log: bytes) -> bytes:
+    """The lines that reports are made of, with some around them, without the bulk of memory dumps."""
+    reports = scan(log)
+    lines = log.split(b"\n")
+    wanted: set[int] = set()
+    for report in reports:
+        wanted |= set(range(report.first_line - 1 - _BEFORE, report.last_line + _AFTER))
+    kept: list[bytes] = []
+    dumped = 0
+    for number, line in enumerate(lines):
+        dumped = dumped + 1 if _DUMP.search(line) else 0
+        if number in wanted and dumped <= _DUMPED and len(kept) < _LONGEST:
+            kept.append(_BUILD_FOLDER.sub(b"", line))
+    return b"\n".join(kept) + b"\n"
+
+
+def capture(name: str, log: bytes, seen: Counter[tuple[str, str, str]], most: int) -> bool:
+    """Make a case of a log, unless what it has is there often enough. `seen` counts (architecture, kind, title)."""
+    log = trim(log)
+    reports = scan(log)
+    arch = name.split("-", maxsplit=1)[0]
+    form = re.sub(r" in \S+$", "", reports[0].title) if reports else ""
+    key = (arch, reports[0].kind, form) if reports else (arch, "", "")
+    if not reports or seen[key] >= most or (CASES / name).exists():
+        return False
+    seen[key] += 1
+    (CASES / name).mkdir()
+    (CASES / name / "console.log").write_bytes(log)
+    (CASES / name / "reports.json").write_text(json.dumps([golden(report) for report in reports], indent=1) + "\n")
+    return True
+
+
+def _logs(name: str, path: Path) -> list[tuple[str, Path]]:
+    if path.is_dir():
+        return [(f"{name}-{log.stem}", log) for log in sorted(path.glob("*.log"))]
+    return [(name, path)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--most", type=int, default=3)
+    parser.add_argument("logs", nargs="+", metavar="NAME=LOG")
+    options = parser.parse_args()
+    seen: Counter[tuple[str, str, str]] = Counter()
+    for word in options.logs:
+        name, _, path = word.partition("=")
+        for case, log in _logs(name, Path(path)):
+            if capture(case, log.read_bytes(), seen, options.most):
+                print(case)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""modcompat build."""
+
+from typing import Any
+
+import click
+
+from harness.architectures import ARCHITECTURES
+from harness.commands.kernels import kernel_options, settings_of, variant_on
+from harness.lab import Lab
+from harness.plan import ONE_BOARD_EACH
+
+
+@click.command()
+@click.argument("kernels", nargs=-1, required=True)
+@click.option("--arch", "arches", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="[x86_64] (repeatable)")
+@kernel_options
+def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -> None:
+    """Build KERNELS by name (production, stock-spinlock, isolated-all ...) into the cache, and say where they are.
+
+    Of the architectures of the configurations, where there are some. Exit status 0, or 2 when one cannot be built.
+    """
+    settings = settings_of(**chosen)
+    wanted = set(arches or settings.configs or ["x86_64"])
+    variants = [variant_on(name, settings) for name in kernels]
+    with Lab(settings, []) as lab:
+        for board in ONE_BOARD_EACH:
+            if board.arch.name in wanted:
+                for variant in variants:
+                    kernel = lab.kernel(board, variant)
+                    click.echo(f"{board.arch.name} {variant.name} {kernel.release}: {kernel.folder}")

@@ -1,0 +1,148 @@
+"""modcompat check."""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import process
+from harness.abi.module_file import ModuleFacts, read_module
+from harness.assumptions import series_obstacle
+from harness.detect.verdict import Word
+from harness.errors import ModcompatError
+from harness.features import THE_FIVE
+from harness.kernel.source import DEFAULT_PACKAGE
+from harness.lab import Settings
+from harness.manifest import NAME, Manifest, find_manifest, read_manifest
+from harness.paths import PROJECT
+from harness.plan import ONE_BOARD_EACH, Flavour
+from harness.report.artefacts import new_run_folder
+from harness.store import Store
+
+_FLAVOURS = [str(flavour) for flavour in Flavour]
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("modules", nargs=-1, type=_FILE)
+@click.option("--kernel-source", metavar="DIR", help="Kernel source tree, or Debian package of one.")
+@click.option("--config", "configs", multiple=True, type=_FILE, help="Production's .config, one an architecture.")
+@click.option("--allow-config-additions", is_flag=True, help="Add what the harness needs; it says what that changes.")
+@click.option("--allow-config-change", "tolerated", multiple=True, metavar="SYMBOL", help="May differ (repeatable).")
+@click.option("--feature", "features", multiple=True, metavar="NAME", help="Debug features [the five] (repeatable).")
+@click.option("--board", "boards", multiple=True, metavar="NAME", help="Boards [one an architecture] (repeatable).")
+@click.option("--arch", "arches", multiple=True, metavar="ARCH", help="Architectures (repeatable).")
+@click.option("--flavour", "flavours", multiple=True, type=click.Choice(_FLAVOURS), help="Kernels [all] (repeatable).")
+@click.option("--exercise", type=_FILE, help="Makes the modules work: a Python file, see docs/exercises.md.")
+@click.option("--module-params", metavar="TEXT", help="Parameters to load them with, as for insmod.")
+@click.option("--manifest", "named", type=_FILE, help=f"A {NAME} [without MODULES, the current folder's].")
+@click.option("--run-dir", type=_FILE, help="Folder for logs and evidence [runs/<time>].")
+@click.option("--shared-uart", is_flag=True, help="Kernel log and commands on one serial port.")
+@click.option("--timeout-scale", type=float, metavar="X", help="Multiplies every timeout.")
+@click.option("--core-dump", is_flag=True, help="Keep the memory of guests whose cell is not CLEAN, for crash(8).")
+@click.option("-n", "workers", default="0", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
+def check(
+    *, modules: tuple[Path, ...], named: Path | None, flavours: tuple[str, ...], run_dir: Path | None, **given: Any
+) -> None:
+    """Judge MODULES against production, stock and isolated kernels of the architecture they were built for.
+
+    Without MODULES, those of the manifest (modcompat.toml, `modcompat init` writes one). Kernels that are not cached
+    are built first, minutes each. Says what it assumed: as it starts, at the end, and in matrix.json.
+
+    Exit status: 0 every cell is CLEAN, or has a finding that the manifest allows; 1 there are findings; 2 something
+    is not valid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
+    """
+    path = named or (None if modules else find_manifest(Path()))
+    if not modules and path is None:
+        raise ModcompatError(
+            f"no module was named, and there is no {NAME} here",
+            next_step="`modcompat check vendor.ko`, or `modcompat init` for a manifest",
+        )
+    manifest = read_manifest(path) if path else Manifest()
+    facts = {module: _facts(module) for module in modules}
+    if not facts and not manifest.modules:
+        raise ModcompatError(f"{path} names no module", next_step="a [[module]] table with file = ...")
+    for module, fact in facts.items():
+        click.echo(f"{module}: {fact.name}, for {fact.arch.name if fact.arch else '?'} {fact.vermagic}")
+    command = _options(given, manifest, facts.values())
+    command += [f"--module={module.absolute()}" for module in modules]
+    command += [f"--flavour={flavour}" for flavour in flavours or manifest.flavours or _that_can_be(given, manifest)]
+    command += [f"--manifest={path.absolute()}"] if path else []
+    run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
+    pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", *command]
+    status = process.attached([*pytest, "tests/compat"], cwd=PROJECT)
+    sys.exit(_status(status, run / "matrix.json"))
+
+
+def _facts(module: Path) -> ModuleFacts:
+    try:
+        facts = read_module(module)
+    except OSError as error:
+        raise ModcompatError(f"cannot read the module {module}: {error.strerror}") from None
+    if facts.problem:
+        raise ModcompatError(f"{module} is no kernel module: {facts.problem}")
+    if facts.arch is None:
+        raise ModcompatError(f"{module} is for no architecture that there are boards of")
+    return facts
+
+
+def _options(given: dict[str, Any], manifest: Manifest, facts: Iterable[ModuleFacts]) -> list[str]:
+    """What is given, as the suite takes it; files by their whole paths, because it runs elsewhere."""
+    command = [
+        f"{option}={value}"
+        for option, values in (
+            ("--config", [path.absolute() for path in given["configs"]]),
+            ("--allow-config-change", given["tolerated"]),
+            ("--feature", given["features"] or manifest.features or THE_FIVE),
+            ("--board", given["boards"] or manifest.boards or _boards(given["arches"], manifest, facts)),
+            ("--arch", given["arches"]),
+        )
+        for value in values
+    ]
+    single = {
+        "--kernel-source": _source(given["kernel_source"]) if given["kernel_source"] else None,
+        "--exercise": given["exercise"] and given["exercise"].absolute(),
+        "--module-params": given["module_params"],
+        "--timeout-scale": given["timeout_scale"],
+    }
+    command += [f"{option}={value}" for option, value in single.items() if value]
+    flags = {
+        "--allow-config-additions": given["allow_config_additions"],
+        "--shared-uart": given["shared_uart"],
+        "--core-dump": given["core_dump"],
+    }
+    return [*command, *(option for option, value in flags.items() if value)]
+
+
+def _boards(arches: tuple[str, ...], manifest: Manifest, facts: Iterable[ModuleFacts]) -> list[str]:
+    """One board of each architecture that the modules are for."""
+    found = {fact.arch for fact in facts if fact.arch} or {module.arch for module in manifest.modules if module.arch}
+    return [board.id for board in ONE_BOARD_EACH if board.arch in found and (not arches or board.arch.name in arches)]
+
+
+def _that_can_be(given: dict[str, Any], manifest: Manifest) -> list[str]:
+    """Every kernel, the isolated ones only where the isolation series fits the source."""
+    source = _source(given["kernel_source"]) if given["kernel_source"] else manifest.source or DEFAULT_PACKAGE
+    obstacle = series_obstacle(Settings(source=source, patches=manifest.patches), Store())
+    if obstacle:
+        click.echo(f"no isolated kernels: {obstacle}")
+    return [flavour for flavour in _FLAVOURS if not (obstacle and flavour == Flavour.ISOLATED)]
+
+
+def _source(name: str) -> str:
+    return str(Path(name).expanduser().absolute()) if "/" in name or Path(name).is_dir() else name
+
+
+def _status(pytest: int, matrix: Path) -> int:
+    """0 all clean, 1 findings, 2 invalid: from what pytest said, and from the verdicts."""
+    if pytest not in (0, 1) or not matrix.is_file():
+        return 2
+    rows = json.loads(matrix.read_text())["cells"]
+    words = [row["verdict"] for row in rows if not row.get("allowed")]
+    if Word.INVALID in words:
+        return 2
+    findings = any(word != Word.CLEAN for word in words)
+    return 1 if findings else 2 if pytest else 0

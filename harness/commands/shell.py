@@ -1,0 +1,89 @@
+"""modcompat shell."""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import process
+from harness.abi.module_file import read_module
+from harness.commands.kernels import kernel_options, settings_of, variant_on
+from harness.debugger import gdb_script, start_script, symbols_for_debugger
+from harness.errors import ModcompatError
+from harness.lab import Lab
+from harness.modules import VendorModule, shipped, users_module
+from harness.plan import choose_boards
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--board", default="q35", show_default=True, metavar="NAME", help="The board: q35, arm-virt ...")
+@click.option("--kernel", "name", default="production", show_default=True, metavar="NAME", help="stock-spinlock ...")
+@click.option("--module", "modules", multiple=True, metavar="FILE.ko|NAME", help="Load it: a file, or one of ours.")
+@click.option("--module-params", default="", metavar="TEXT", help="Parameters to load it with, as for insmod.")
+@click.option("--gdb", is_flag=True, help="With a gdb stub, and a script that attaches to it.")
+@click.option("--shared-uart", is_flag=True, help="Kernel log and commands on one serial port.")
+@kernel_options
+def shell(
+    *,
+    board: str,
+    name: str,
+    modules: tuple[str, ...],
+    module_params: str,
+    gdb: bool,
+    shared_uart: bool,
+    **chosen: Any,
+) -> None:
+    """Start the guest of a cell with the modules loaded and a shell on this terminal.
+
+    The kernel log goes to a file that is named at the start. `reboot -f` in the guest ends it. Exit status 0, or 2
+    when the guest cannot be started.
+    """
+    settings = settings_of(**chosen, shared_uart=shared_uart)
+    place, *others = choose_boards([board], [])
+    if others:
+        raise ModcompatError(f"{board} is a board of two architectures", next_step=f"{place.id}, {others[0].id}")
+    wanted = [_module(module, module_params) for module in modules]
+    folder = Path(tempfile.mkdtemp(prefix="modcompat-shell-"))
+    log, socket, script = folder / "console.log", folder / "gdb.socket", folder / "attach.gdb"
+    try:
+        with Lab(settings, wanted) as lab:
+            variant = variant_on(name, settings)
+            bare = lab.equip(place, variant)
+            facts = {module.name: read_module(bare.files[module.name]) for module in wanted}
+            loads = {
+                path.rpartition("/")[2].removesuffix(".ko"): f"insmod {path}"
+                for module in wanted
+                for path in bare.before[module.name]
+            }
+            loads |= {
+                facts[module.name].name: f"insmod {bare.paths[module.name]} {module.parameters}".rstrip()
+                for module in wanted
+            }
+            (folder / "start").write_text(start_script(loads))
+            equipment = lab.equip(place, variant, {"start": folder / "start"})
+            command = equipment.machine.interactive(log)
+            if gdb:
+                symbols = symbols_for_debugger(equipment.kernel, folder)
+                files = {facts[module.name].name: bare.files[module.name] for module in wanted}
+                script.write_text(gdb_script(place.arch, symbols, socket, log, files))
+                command += ["-gdb", f"unix:{socket},server=on,wait=off"]
+                click.echo(f"debugger: gdb-multiarch -x {script}   (or gdb, where it knows {place.arch.name})")
+        click.echo(f"kernel log: {log}; `reboot -f` in the guest ends it")
+        status = process.attached(command, cwd=Path.cwd())
+    finally:
+        if not log.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(2 if status else 0)
+
+
+def _module(name: str, parameters: str) -> VendorModule:
+    """One of ours by its name, or a file."""
+    ours = {module.name: module for module in shipped()}
+    if name in ours:
+        return ours[name]
+    return users_module(Path(name), parameters=parameters, exercise=None)[0]

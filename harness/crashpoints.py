@@ -1,0 +1,113 @@
+"""What each of LKDTM's crash points must lead to on a production kernel: data, with the reason where nothing is seen.
+
+A kind is what the first report must be of (a regular expression), "" where the kernel has nothing that could tell.
+The reasons name the option, or the processor's feature, that would: drivers/misc/lkdtm, images/kconfig/common.config.
+"""
+
+from dataclasses import dataclass
+
+_STALL = "rcu-stall|lockup"
+_WATCHED = {_STALL, "hung-task"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """kind: of the first report. fate: alive, hung or died. why: for what is not reported."""
+
+    kind: str
+    fate: str = "alive"
+    why: str = ""
+
+    @property
+    def within(self) -> float:
+        """Seconds of the guest's clock in which it must be reported: watchdogs look every now and then."""
+        return 30.0 if self.kind in _WATCHED else 5.0
+
+
+def _each(outcome: Outcome, *points: str) -> dict[str, Outcome]:
+    return dict.fromkeys(points, outcome)
+
+
+def _unseen(why: str, *points: str) -> dict[str, Outcome]:
+    return _each(Outcome("", why=why), *points)
+
+
+OUTCOMES: dict[str, Outcome] = {
+    **_each(Outcome("panic", "died"), "PANIC"),
+    **_each(Outcome("bug"), "BUG"),
+    **_each(Outcome("warning"), "WARNING", "WARNING_MESSAGE"),
+    **_each(Outcome(_STALL, "hung"), "LOOP", "SOFTLOCKUP", "HARDLOCKUP", "SPINLOCKUP"),
+    **_each(Outcome("hung-task", "hung"), "HUNG_TASK"),
+    **_each(Outcome("stack", "died"), "EXHAUST_STACK", "CORRUPT_STACK", "CORRUPT_STACK_STRONG"),
+    **_each(Outcome("list"), "CORRUPT_LIST_ADD", "CORRUPT_LIST_DEL"),
+    **_each(
+        Outcome("slub"),
+        "SLAB_LINEAR_OVERFLOW", "WRITE_AFTER_FREE", "SLAB_FREE_DOUBLE", "SLAB_FREE_CROSS", "USERCOPY_SLAB_SIZE_FROM",
+    ),
+    **_each(
+        Outcome("access"),
+        "EXCEPTION", "VMALLOC_LINEAR_OVERFLOW", "SLAB_FREE_PAGE", "WRITE_RO", "WRITE_RO_AFTER_INIT", "WRITE_KERN",
+        "EXEC_DATA", "EXEC_STACK", "EXEC_KMALLOC", "EXEC_VMALLOC", "EXEC_RODATA", "EXEC_USERSPACE", "EXEC_NULL",
+        "ACCESS_NULL",
+    ),
+    **_each(
+        Outcome("refcount"),
+        *(
+            f"REFCOUNT_{name}"
+            for name in (
+                "INC_OVERFLOW", "ADD_OVERFLOW", "INC_NOT_ZERO_OVERFLOW", "ADD_NOT_ZERO_OVERFLOW", "DEC_ZERO",
+                "DEC_NEGATIVE", "DEC_AND_TEST_NEGATIVE", "SUB_AND_TEST_NEGATIVE", "INC_ZERO", "ADD_ZERO",
+                "INC_SATURATED", "DEC_SATURATED", "ADD_SATURATED", "INC_NOT_ZERO_SATURATED",
+                "ADD_NOT_ZERO_SATURATED", "DEC_AND_TEST_SATURATED", "SUB_AND_TEST_SATURATED",
+            )
+        ),
+    ),
+    # Four billion steps without giving the CPU up: a minute and more under emulation
+    **_each(Outcome(_STALL, "hung"), "ATOMIC_TIMING", "REFCOUNT_TIMING"),
+    **_unseen("only tells where the stack is", "REPORT_STACK", "REPORT_STACK_CANARY"),
+    **_unseen("HAVE_EFFICIENT_UNALIGNED_ACCESS: the processor does it", "UNALIGNED_LOAD_STORE_WRITE"),
+    **_unseen("UBSAN is off, and the kernel is built with -fno-strict-overflow", "OVERFLOW_SIGNED"),
+    **_unseen("defined behaviour", "OVERFLOW_UNSIGNED"),
+    **_unseen("UBSAN_BOUNDS is off", "ARRAY_BOUNDS"),
+    **_unseen("VMAP_STACK is off: no guard pages", "STACK_GUARD_PAGE_LEADING", "STACK_GUARD_PAGE_TRAILING"),
+    **_unseen("x86_64 only", "UNSET_SMEP"),
+    **_unseen("i386 only", "DOUBLE_FAULT"),
+    **_unseen("arm64 only", "CORRUPT_PAC"),
+    **_unseen("a read; what is read is SLUB's poison", "READ_AFTER_FREE", "SLAB_INIT_ON_ALLOC"),
+    **_unseen("pages are not poisoned (page_poison=1 is not given)", "WRITE_BUDDY_AFTER_FREE", "READ_BUDDY_AFTER_FREE"),
+    **_unseen("INIT_ON_ALLOC_DEFAULT_ON is off", "BUDDY_INIT_ON_ALLOC"),
+    **_unseen("the architecture has no function descriptors", "WRITE_OPD"),
+    **_unseen("the emulated processor keeps the kernel from no user memory (SMAP, PAN)", "ACCESS_USERSPACE"),
+    **_unseen(
+        "HARDENED_USERCOPY is off",
+        "USERCOPY_SLAB_SIZE_TO", "USERCOPY_SLAB_WHITELIST_TO", "USERCOPY_SLAB_WHITELIST_FROM",
+        "USERCOPY_STACK_FRAME_TO", "USERCOPY_STACK_FRAME_FROM", "USERCOPY_STACK_BEYOND", "USERCOPY_VMALLOC",
+        "USERCOPY_FOLIO", "USERCOPY_KERNEL",
+    ),
+    **_unseen("GCC_PLUGIN_STACKLEAK is off", "STACKLEAK_ERASING"),
+    **_unseen("CFI_CLANG is off", "CFI_FORWARD_PROTO"),
+    **_unseen("neither SHADOW_CALL_STACK nor ARM64_PTR_AUTH_KERNEL is on", "CFI_BACKWARD"),
+    **_unseen(
+        "FORTIFY_SOURCE is off",
+        "FORTIFY_STR_OBJECT", "FORTIFY_STR_MEMBER", "FORTIFY_MEM_OBJECT", "FORTIFY_MEM_MEMBER", "FORTIFY_STRSCPY",
+    ),
+}  # fmt: skip
+
+# Where an architecture differs
+ON: dict[tuple[str, str], Outcome] = {
+    ("x86_64", "UNSET_SMEP"): Outcome("", why="the emulated processor has no SMEP"),
+    ("x86_64", "EXEC_USERSPACE"): Outcome("", why="the emulated processor has no SMEP"),
+    ("arm64", "CORRUPT_PAC"): Outcome("", why="ARM64_PTR_AUTH_KERNEL is off"),
+    # The copy itself runs into the unmapped page
+    ("arm", "USERCOPY_VMALLOC"): Outcome("access"),
+    ("arm64", "USERCOPY_VMALLOC"): Outcome("access"),
+}
+TIMES = {"SPINLOCKUP": 2, "REPORT_STACK_CANARY": 2}  # calls that it takes
+
+# A few for a quick look: each kind of fate, and both ways to find out
+REPRESENTATIVE = ("WARNING", "BUG", "CORRUPT_STACK", "WRITE_AFTER_FREE", "REFCOUNT_DEC_ZERO", "HARDLOCKUP")
+
+
+def outcome(arch: str, point: str) -> Outcome:
+    """What a point must lead to. Raises KeyError for one that is not accounted for."""
+    return ON.get((arch, point)) or OUTCOMES[point]

@@ -1,0 +1,97 @@
+"""The kernel's own Kconfig: configurations as text, compared, and made by `make`."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from harness import process
+from harness.architectures import Architecture
+from harness.errors import ModcompatError
+
+_SET = re.compile(r"^CONFIG_(\w+)=(.*)$")
+_UNSET = re.compile(r"^# CONFIG_(\w+) is not set$")
+
+
+def parse(text: str) -> dict[str, str]:
+    """Symbols of a .config or a fragment, without CONFIG_; a symbol that is not set has the value "n"."""
+    symbols = {}
+    for line in text.splitlines():
+        if found := _SET.match(line):
+            symbols[found[1]] = found[2]
+        elif found := _UNSET.match(line):
+            symbols[found[1]] = "n"
+    return symbols
+
+
+def unmet(requested: Mapping[str, str], got: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Requested symbols that have another value: symbol -> (requested, got)."""
+    return {name: (value, got.get(name, "n")) for name, value in requested.items() if got.get(name, "n") != value}
+
+
+def differences(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Symbols with different values: symbol -> (one's, other's); absent counts as "n"."""
+    return unmet({name: one.get(name, "n") for name in sorted({*one, *other})}, other)
+
+
+def in_fragments(fragments: Iterable[Path]) -> dict[str, str]:
+    """What fragments request; the later ones override."""
+    requested: dict[str, str] = {}
+    for fragment in fragments:
+        requested |= parse(fragment.read_text())
+    return requested
+
+
+def written(symbols: Mapping[str, str]) -> str:
+    """Symbols as the text of a .config."""
+    return "".join(
+        f"# CONFIG_{name} is not set\n" if value == "n" else f"CONFIG_{name}={value}\n"
+        for name, value in symbols.items()
+    )
+
+
+def all_no(tree: Path, arch: Architecture, requested: Mapping[str, str], folder: Path, what: str) -> dict[str, str]:
+    """Make `folder`/.config with what is requested, and with everything else off that can be; returns it.
+
+    As scripts/kconfig/merge_config.sh -n does it, which writes into the source tree, though.
+    """
+    merged = folder / "requested.config"
+    merged.write_text(written(requested))
+    return _make(tree, arch, [f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"], folder, what)
+
+
+def with_defaults(tree: Path, arch: Architecture, text: str, folder: Path, what: str) -> dict[str, str]:
+    """Make `folder`/.config of a configuration that may be incomplete; what it lacks gets its default."""
+    (folder / ".config").write_text(text)
+    return _make(tree, arch, ["olddefconfig"], folder, what)
+
+
+def keep_config(folder: Path) -> None:
+    """Remove what making a configuration left behind, beside the configuration and its log."""
+    for leftover in folder.iterdir():
+        if leftover.name not in (".config", "merge.log"):
+            process.output(["rm", "-rf", leftover])
+
+
+def require(requested: Mapping[str, str], got: Mapping[str, str], title: str) -> None:
+    """Raise ModcompatError when Kconfig did not do what was requested; it drops and changes without a word."""
+    missed = unmet(requested, got)
+    if missed:
+        raise ModcompatError(
+            f"Kconfig dropped or changed what was requested for the {title}: {', '.join(missed)}",
+            details=table(missed, "requested", "got"),
+            next_step="a dependency is missing, or the symbol has another name in this kernel",
+        )
+
+
+def table(rows: Mapping[str, tuple[str, str]], left: str, right: str) -> str:
+    return "\n".join(f"CONFIG_{name}: {left} {one}, {right} {other}" for name, (one, other) in rows.items())
+
+
+def _make(tree: Path, arch: Architecture, words: list[str], folder: Path, what: str) -> dict[str, str]:
+    process.run(
+        ["make", "-C", tree, f"O={folder}", *words],
+        env={"ARCH": arch.kernel, "CROSS_COMPILE": arch.cross_compile},
+        log=folder / "merge.log",
+        what=what,
+    )
+    return parse((folder / ".config").read_text())

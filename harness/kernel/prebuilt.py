@@ -1,0 +1,101 @@
+"""A kernel that the user built: an image, and with it what there is of its build."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import digest
+from harness.errors import ModcompatError
+from harness.kernel.build import Kernel
+from harness.kernel.config import KernelSpec
+from harness.kernel.image import read_image
+from harness.kernel.source import KernelSource
+from harness.kernel.users_config import UsersConfig, read_config
+from harness.store import Store
+from harness.variants import Variant
+
+
+@dataclass(frozen=True)
+class Prebuilt:
+    """An image in the place of one kernel.
+
+    build_tree: as `make M=` takes it; without one, no module can be built for it, and features are not provoked.
+    symbols: its System.map; without one, backtraces have no names. device_tree: where QEMU makes none.
+    console: the tty of the kernel log, "" for the board's. shared_uart: it has no other serial port.
+    """
+
+    variant: Variant
+    image: Path
+    config: UsersConfig
+    release: str
+    build_tree: Path | None = None
+    symbols: Path | None = None
+    device_tree: Path | None = None
+    console: str = ""
+    shared_uart: bool = False
+
+
+def find_prebuilt(
+    variant: Variant,
+    image: Path,
+    *,
+    config: Path | None = None,
+    build_tree: Path | None = None,
+    symbols: Path | None = None,
+    device_tree: Path | None = None,
+    console: str = "",
+    shared_uart: bool = False,
+) -> Prebuilt:
+    """An image with its configuration: its own, or the one that is named, or its build tree's.
+
+    Raises ModcompatError when no configuration is found, or the image does not say its release.
+    """
+    facts = read_image(image)
+    if not facts.release:
+        raise ModcompatError(f"{image} is no kernel image that can be read: no `Linux version` in it")
+    told = config or (build_tree / ".config" if build_tree else image)
+    users = read_config(image if facts.config and not config else told)
+    if build_tree and not symbols and (build_tree / "System.map").is_file():
+        symbols = build_tree / "System.map"
+    return Prebuilt(
+        variant, image, users, facts.release, build_tree, symbols, device_tree, console, shared_uart
+    )  # fmt: skip
+
+
+def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:
+    """The image as a kernel of the cache, with links to what is the user's."""
+    files = [prebuilt.image, prebuilt.symbols, prebuilt.device_tree]
+    versions = prebuilt.build_tree / "Module.symvers" if prebuilt.build_tree else None
+    inputs = {
+        "files": [digest.of_file(file) if file else "" for file in files],
+        "config": prebuilt.config.text,
+        "release": prebuilt.release,
+        "tree": str(prebuilt.build_tree or ""),
+        "versions": digest.of_file(versions) if versions and versions.is_file() else "",
+    }
+    spec = spec_of(prebuilt)
+
+    def build(folder: Path) -> None:
+        (folder / "image").symlink_to(prebuilt.image)
+        if prebuilt.symbols:
+            (folder / "System.map").symlink_to(prebuilt.symbols)
+        if prebuilt.device_tree:
+            (folder / "dtb").mkdir()
+            (folder / "dtb" / prebuilt.device_tree.name).symlink_to(prebuilt.device_tree)
+        if prebuilt.build_tree:
+            (folder / "build").symlink_to(prebuilt.build_tree)
+        else:
+            (folder / "build/include/config").mkdir(parents=True)
+            (folder / "build/.config").write_text(prebuilt.config.text)
+            (folder / "build/include/config/kernel.release").write_text(prebuilt.release)
+
+    return Kernel(spec, store.get_or_build("prebuilt", spec.label, inputs, build), prebuilt.build_tree or Path())
+
+
+def spec_of(prebuilt: Prebuilt) -> KernelSpec:
+    """What stands for it where kernels are told apart; there is no source to build it from."""
+
+    def no_tree() -> Path:
+        raise ModcompatError(f"{prebuilt.image} is prebuilt: there is no source to build anything from")
+
+    source = KernelSource(prebuilt.image.name, {"image": str(prebuilt.image)}, no_tree)
+    return KernelSpec(prebuilt.config.arch, source, prebuilt.variant, users=prebuilt.config)

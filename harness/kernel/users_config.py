@@ -1,0 +1,148 @@
+"""The user's production configuration: read, checked, and what the harness needs added where that is allowed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.architectures import ARCHITECTURES, X86_64, Architecture
+from harness.errors import ModcompatError
+from harness.kernel import needs
+from harness.kernel.image import config_of, looks_like_image
+from harness.kernel.kconfig import all_no, differences, keep_config, parse, require, unmet, with_defaults
+from harness.kernel.source import KernelSource
+from harness.kernel.toolchain import toolchain
+from harness.store import Store
+
+_NEXT = "give --config the .config that the production kernel was built with"
+_LARGEST = 4 << 20  # bytes of a file that is taken for a configuration; the kernel's largest have 0.3 MB
+# Symbols that say what Kconfig found on the machine that it ran on (init/Kconfig, scripts/Kconfig.include).
+_OF_THE_MACHINE = (
+    "CC_", "GCC_", "CLANG_", "AS_", "LD_", "LLD_", "RUSTC_", "PAHOLE_", "TOOLS_SUPPORT_", "HAVE_", "ARCH_HAS_",
+    "ARCH_SUPPORTS_", "ARCH_WANT", "CONFIG_",
+)  # fmt: skip
+# What the isolation series asks of production (its MODULE_ABI_PRODUCTION_HAS_* symbols; docs/isolation.md).
+_ASKED = ("TRACING", "FUNCTION_TRACER", "KPROBES", "PERF_EVENTS", "UPROBES", "TASKS_RCU")
+
+
+@dataclass(frozen=True)
+class UsersConfig:
+    """A production configuration of the user's.
+
+    text: the file's. may_add: whether options that the harness needs may be added, to production and to every debug
+    kernel alike. tolerated: symbols that may differ between production and a debug kernel beyond the feature.
+    as_it_is: whatever it lacks, for a kernel that is compared and not booted.
+    """
+
+    path: Path
+    arch: Architecture
+    text: str
+    may_add: bool = False
+    tolerated: frozenset[str] = field(default_factory=frozenset)
+    as_it_is: bool = False
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether production has MODVERSIONS."""
+        return parse(self.text).get("MODVERSIONS") == "y"
+
+
+def read_config(path: Path, *, may_add: bool = False, tolerated: frozenset[str] = frozenset()) -> UsersConfig:
+    """A configuration file, or the configuration in a kernel image.
+
+    Raises ModcompatError when it is none, or for no architecture that there is.
+    """
+    path = path.expanduser().absolute()
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST)
+    except OSError as error:
+        raise ModcompatError(f"cannot read the configuration {path}: {error.strerror}", next_step=_NEXT) from None
+    text = config_of(path) if looks_like_image(content) else content.decode(errors="backslashreplace")
+    settings = parse(text)
+    if not settings:
+        raise ModcompatError(f"{path} is not a kernel configuration: it sets no CONFIG_ symbol", next_step=_NEXT)
+    return UsersConfig(path, architecture_in(settings, path), text, may_add, tolerated)
+
+
+def architecture_in(settings: Mapping[str, str], path: Path) -> Architecture:
+    """What a configuration is for. Raises ModcompatError."""
+    for arch in ARCHITECTURES.values():
+        if settings.get(arch.config) == "y":
+            return arch
+    known = ", ".join(f"CONFIG_{arch.config}" for arch in ARCHITECTURES.values())
+    raise ModcompatError(
+        f"{path} is for no architecture that there are boards of: none of {known} is set",
+        next_step="a whole .config is needed, not a fragment or a defconfig: `make olddefconfig` completes one",
+    )
+
+
+def production(users: UsersConfig, source: KernelSource, store: Store) -> str:
+    """The production kernel's .config: the user's, completed by this tree's Kconfig, and with what is needed.
+
+    Raises ModcompatError that names what is missing and why it is needed, when it may not be added.
+    """
+    given = as_given(users, source, store)
+    wanted = {} if users.as_it_is else needs.additions(lacking(users, source, store))
+    if not wanted:
+        return given
+    inputs = {"source": source.identity, "given": given, "added": wanted, "toolchain": toolchain(users.arch)}
+
+    def build(folder: Path) -> None:
+        requested = parse(given) | wanted
+        what = f"adding {', '.join(wanted)} to {users.path.name}"
+        got = all_no(source.tree(), users.arch, requested, folder, what)
+        require(wanted, got, f"{users.arch.name} production kernel")
+        still = needs.missing(got, users.arch)
+        if still:
+            raise ModcompatError(
+                f"{users.path} cannot be completed to what the harness needs", details=needs.listed(still),
+                next_step="switch these on in the configuration itself (`make menuconfig` shows what they depend on)",
+            )  # fmt: skip
+        keep_config(folder)
+
+    return (store.get_or_build("config", f"{users.arch.name}-production-users", inputs, build) / ".config").read_text()
+
+
+def as_given(users: UsersConfig, source: KernelSource, store: Store) -> str:
+    """The user's .config, completed by this tree's Kconfig as `make olddefconfig` does it."""
+    inputs = {"source": source.identity, "text": users.text, "toolchain": toolchain(users.arch)}
+
+    def build(folder: Path) -> None:
+        with_defaults(source.tree(), users.arch, users.text, folder, f"reading {users.path}")
+        keep_config(folder)
+
+    return (store.get_or_build("config", f"{users.arch.name}-users", inputs, build) / ".config").read_text()
+
+
+def lacking(users: UsersConfig, source: KernelSource, store: Store) -> list[needs.Need]:
+    """What the harness needs and the configuration lacks. Raises ModcompatError when it may not be added."""
+    missing = needs.missing(parse(as_given(users, source, store)), users.arch)
+    if missing and not users.may_add:
+        raise ModcompatError(
+            f"{users.path} lacks what the harness needs to boot it and to see what a module does",
+            details=needs.listed(missing),
+            next_step="set them in the configuration if the modules are built for that; or --allow-config-additions "
+            "(allow_config_additions in the manifest) sets them in production and debug kernels alike: then the "
+            "module ABI may differ from your production's, and the report says in what",
+        )
+    return missing
+
+
+def added(users: UsersConfig, source: KernelSource, store: Store) -> dict[str, tuple[str, str]]:
+    """What was added to the user's configuration, with all that followed: symbol -> (given, now)."""
+    return differences(parse(as_given(users, source, store)), parse(production(users, source, store)))
+
+
+def changed_by_kconfig(users: UsersConfig, source: KernelSource, store: Store) -> dict[str, tuple[str, str]]:
+    """What this tree's Kconfig made of the user's settings otherwise: symbol -> (in the file, now)."""
+    missed = unmet(parse(users.text), parse(as_given(users, source, store)))
+    return {name: values for name, values in missed.items() if not name.startswith(_OF_THE_MACHINE)}
+
+
+def production_has(config: Mapping[str, str], arch: Architecture) -> dict[str, str]:
+    """What the isolation series has to be told of a production configuration."""
+    return {
+        f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y"
+        for symbol in _ASKED
+        if config.get(symbol) == "y" and not (symbol == "PERF_EVENTS" and arch is X86_64)
+    }

@@ -1,0 +1,392 @@
+"""The manifest, `modcompat.toml` in a user's repository: what is judged, on which kernels, and what is allowed.
+
+Everything has a default. Paths are relative to the manifest's folder. Mistakes are told with file, line and key.
+`harness/modcompat.toml` is the commented one that `modcompat init` writes.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from harness.abi.module_file import read_module
+from harness.architectures import ARCHITECTURES, Architecture
+from harness.detect.verdict import Word
+from harness.errors import ModcompatError
+from harness.exercise import load_exercise
+from harness.features import features_named
+from harness.kernel.prebuilt import Prebuilt, find_prebuilt
+from harness.kernel.users_config import read_config
+from harness.modules import VendorModule
+from harness.paths import HARNESS
+from harness.plan import Cell, Flavour, choose_boards
+from harness.toml_places import Place, key_lines, line_of
+from harness.variants import variant_named
+
+T = TypeVar("T")
+
+NAME = "modcompat.toml"
+TEMPLATE = HARNESS / NAME
+_LARGEST = 1 << 20  # bytes of a file that is taken for a manifest
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """A finding that is known and allowed for a time. module, kernel, board: patterns, as fnmatch takes them.
+
+    verdicts: which may be given, none: any but CLEAN and INVALID. expires: the last day. line: in the manifest.
+    """
+
+    reason: str
+    expires: date
+    module: str = "*"
+    kernel: str = "*"
+    board: str = "*"
+    verdicts: tuple[Word, ...] = ()
+    line: int = 0
+
+    def is_of(self, cell: Cell) -> bool:
+        """Whether it is about a cell, whatever the verdict."""
+        return (
+            fnmatchcase(cell.module.name, self.module)
+            and fnmatchcase(cell.variant.name, self.kernel)
+            and fnmatchcase(cell.board.id, self.board)
+        )
+
+    def allows(self, cell: Cell, word: Word) -> bool:
+        """Whether a cell may have this verdict."""
+        wanted = word in self.verdicts if self.verdicts else word not in (Word.CLEAN, Word.INVALID)
+        return wanted and self.is_of(cell)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest says; without one, the defaults. See harness/modcompat.toml for what each part means."""
+
+    path: Path | None = None
+    source: str = ""
+    patches: tuple[Path, ...] = ()
+    configs: tuple[Path, ...] = ()
+    may_add: bool = False
+    tolerated: tuple[str, ...] = ()
+    boards: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    flavours: tuple[str, ...] = ()
+    shared_uart: bool = False
+    memory: int = 0
+    timeout_scale: float = 0.0
+    prebuilt: tuple[Prebuilt, ...] = ()
+    modules: tuple[VendorModule, ...] = ()
+    allowed: tuple[Allowance, ...] = field(default_factory=tuple)
+
+    def allowance(self, cell: Cell, word: Word) -> Allowance | None:
+        """What allows a cell its verdict."""
+        return next((allowance for allowance in self.allowed if allowance.allows(cell, word)), None)
+
+
+def find_manifest(folder: Path) -> Path | None:
+    """The manifest of a folder."""
+    path = folder / NAME
+    return path if path.is_file() else None
+
+
+def read_manifest(path: Path, today: date | None = None) -> Manifest:
+    """Read and check a manifest. today: for the dates of allowed findings.
+
+    Raises ModcompatError whose first line is FILE:LINE: KEY: what is wrong.
+    """
+    path = path.expanduser().absolute()
+    text = _text(path)
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ModcompatError(f"{path}: {error}", next_step="https://toml.io has the grammar on one page") from None
+    except RecursionError:
+        raise ModcompatError(f"{path}: its values are nested too deeply") from None
+    top = _Table(path, key_lines(text), values, ())
+    kernel, run = top.table("kernel"), top.table("run")
+    manifest = Manifest(
+        path=path,
+        source=kernel.source("source"),
+        patches=kernel.files("patches"),
+        configs=_configs(top.table("config")),
+        may_add=kernel.flag("allow_config_additions"),
+        tolerated=kernel.texts("allow_config_changes"),
+        boards=run.texts("boards"),
+        features=run.texts("features"),
+        flavours=run.choices("flavours", [str(flavour) for flavour in Flavour]),
+        shared_uart=run.flag("shared_uart"),
+        memory=int(run.number("memory")),
+        timeout_scale=run.number("timeout_scale"),
+        prebuilt=tuple(_prebuilt(entry) for entry in top.tables("prebuilt")),
+        modules=tuple(module for entry in top.tables("module") for module in _modules(entry)),
+        allowed=tuple(_allowance(entry, today or datetime.now().astimezone().date()) for entry in top.tables("allow")),
+    )
+    run.checked("features", lambda: features_named(manifest.features))
+    run.checked("boards", lambda: choose_boards(manifest.boards, ()))
+    _unlike(top, manifest.modules)
+    for table in (kernel, run, top):
+        table.close()
+    return manifest
+
+
+def _configs(table: "_Table") -> tuple[Path, ...]:
+    """A production configuration for each architecture that is named."""
+    paths = []
+    for arch in ARCHITECTURES:
+        if path := table.file(arch):
+            users = table.checked(arch, partial(read_config, path))
+            if users.arch.name != arch:
+                table.fail(arch, f"{path} is a configuration for {users.arch.name}")
+            paths.append(path)
+    table.close()
+    return tuple(paths)
+
+
+def _prebuilt(table: "_Table") -> Prebuilt:
+    """A kernel of the user's in the place of one that would be built."""
+    image = table.file("image")
+    if image is None:
+        table.fail("image", "a prebuilt kernel needs its image")
+    variant = table.checked("kernel", lambda: variant_named(table.text("kernel") or "production"))
+    prebuilt = table.checked(
+        "image",
+        lambda: find_prebuilt(
+            replace(variant, bare=False),
+            image,
+            config=table.file("config"),
+            build_tree=table.folder("build_tree"),
+            symbols=table.file("system_map"),
+            device_tree=table.file("device_tree"),
+            console=table.text("console"),
+            shared_uart=table.flag("shared_uart"),
+        ),
+    )
+    table.close()
+    return prebuilt
+
+
+def _modules(table: "_Table") -> list[VendorModule]:
+    """The modules of one entry: `file`, or a key for each architecture; patterns may name many."""
+    exercise = table.file("exercise")
+    if exercise:
+        table.checked("exercise", lambda: load_exercise(exercise))
+    parameters, needs = table.text("parameters"), table.files("depends")
+    firmware = table.named_files("firmware")
+    modules = []
+    for key in ("file", *ARCHITECTURES):
+        for path in table.files(key):
+            arch = _architecture(table, key, path)
+            modules.append(VendorModule(path.stem, None, path, exercise, parameters, arch, needs, firmware))
+    if not modules:
+        table.fail("", f"names no module: `file`, or one of {', '.join(ARCHITECTURES)}")
+    table.close()
+    return modules
+
+
+def _architecture(table: "_Table", key: str, path: Path) -> Architecture | None:
+    facts = read_module(path)
+    if facts.problem:
+        table.fail(key, f"{path} is no kernel module: {facts.problem}")
+    if facts.arch is None:
+        table.fail(key, f"{path} is for none of {', '.join(ARCHITECTURES)}")
+    if key not in ("file", facts.arch.name):
+        table.fail(key, f"{path} is built for {facts.arch.name}")
+    return facts.arch
+
+
+def _unlike(top: "_Table", modules: Sequence[VendorModule]) -> None:
+    """Modules of one architecture are told apart by their names."""
+    seen = set()
+    for module in modules:
+        key = (module.name, module.arch)
+        if key in seen:
+            top.fail("module", f"two modules are called {module.name}")
+        seen.add(key)
+
+
+def _allowance(table: "_Table", today: date) -> Allowance:
+    reason, expires = table.text("reason"), table.day("expires")
+    if not reason:
+        table.fail("reason", "an allowed finding needs a reason")
+    if expires is None:
+        table.fail("expires", "an allowed finding needs a last day, like 2027-03-31, without quotes")
+    if expires < today:
+        table.fail("expires", f"this allowed finding expired on {expires}: {reason}", "renew it, or take it out")
+    allowance = Allowance(
+        reason,
+        expires,
+        table.text("module") or "*",
+        table.text("kernel") or "*",
+        table.text("board") or "*",
+        tuple(Word(word) for word in table.choices("verdicts", [str(word) for word in Word if word is not Word.CLEAN])),
+        table.line(""),
+    )
+    table.close()
+    return allowance
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ModcompatError(f"{path} is too large for a manifest")
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise ModcompatError(
+            f"cannot read the manifest {path}: {error.strerror}", next_step="`modcompat init` writes one"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ModcompatError(f"{path}: not UTF-8 text, from byte {error.start} on") from None
+
+
+class _Table:
+    """A table that knows where it stands, and which of its keys were asked for."""
+
+    def __init__(self, path: Path, lines: Mapping[Place, int], values: Mapping[str, Any], at: Place) -> None:
+        self._path = path
+        self._lines = dict(lines)
+        self._values = values
+        self._at = at
+        self._asked: list[str] = []
+
+    def fail(self, key: str, problem: str, next_step: str = "") -> NoReturn:
+        """Raise ModcompatError for a key, or for the table itself."""
+        words = [f"[{word}]" if isinstance(word, int) else f".{word}" for word in (*self._at, *([key] if key else []))]
+        name = "".join(words).lstrip(".")
+        raise ModcompatError(f"{self._path}:{self.line(key)}: {name}: {problem}", next_step=next_step)
+
+    def line(self, key: str) -> int:
+        return line_of(self._lines, (*self._at, key) if key else self._at)
+
+    def checked(self, key: str, check: Callable[[], T]) -> T:
+        """What a check returns; what it complains of is told with the place of the key."""
+        try:
+            return check()
+        except ModcompatError as error:
+            self.fail(key, error.problem, error.next_step)
+
+    def close(self) -> None:
+        """Complain of keys that nobody asked for."""
+        for key in self._values:
+            if key not in self._asked:
+                near = difflib.get_close_matches(key, self._asked, n=1)
+                self.fail(key, "there is no such key", f"{near[0]}?" if near else f"known: {', '.join(self._asked)}")
+
+    def text(self, key: str) -> str:
+        return str(self._get(key, str, "a text in quotes", ""))
+
+    def flag(self, key: str) -> bool:
+        return bool(self._get(key, bool, "true or false", default=False))
+
+    def number(self, key: str) -> float:
+        value = self._get(key, (int, float), "a number", 0)
+        if isinstance(value, bool) or not 0 <= value < 1e6:
+            self.fail(key, "has to be a number that is not negative")
+        return float(value)
+
+    def day(self, key: str) -> date | None:
+        value = self._get(key, date, "a date like 2027-03-31, without quotes", None)
+        return value.date() if isinstance(value, datetime) else value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A text, or a list of texts."""
+        value = self._get(key, (str, list), "a text, or a list of texts", [])
+        texts = [value] if isinstance(value, str) else value
+        if not all(isinstance(text, str) for text in texts):
+            self.fail(key, "has to be a list of texts in quotes")
+        return tuple(texts)
+
+    def choices(self, key: str, known: Sequence[str]) -> tuple[str, ...]:
+        chosen = self.texts(key)
+        strange = [text for text in chosen if text not in known]
+        if strange:
+            self.fail(key, f"there is no {', '.join(strange)}", f"one of {', '.join(known)}")
+        return chosen
+
+    def source(self, key: str) -> str:
+        """A kernel source: a folder, or a package by its name."""
+        text = self.text(key)
+        if not text or (text.startswith("linux-source-") and "/" not in text):
+            return text
+        folder = self._absolute(key, text)
+        if not folder.is_dir():
+            self.fail(key, f"there is no folder {folder}", "a kernel source tree, or a name like linux-source-6.1")
+        return str(folder)
+
+    def file(self, key: str) -> Path | None:
+        text = self.text(key)
+        return self._existing(key, text) if text else None
+
+    def folder(self, key: str) -> Path | None:
+        text = self.text(key)
+        path = self._absolute(key, text) if text else None
+        if path and not path.is_dir():
+            self.fail(key, f"there is no folder {path}")
+        return path
+
+    def files(self, key: str) -> tuple[Path, ...]:
+        """Paths and patterns; each has to stand for some file."""
+        return tuple(path for text in self.texts(key) for path in self._matching(key, text))
+
+    def named_files(self, key: str) -> tuple[tuple[str, Path], ...]:
+        """A table of names with a path each."""
+        table = self.table(key)
+        found = tuple((name, path) for name in table.keys() if (path := table.file(name)))  # noqa: SIM118
+        table.close()
+        return found
+
+    def keys(self) -> list[str]:
+        return list(self._values)
+
+    def table(self, key: str) -> "_Table":
+        value = self._get(key, dict, f"a table: [{key}]", {})
+        return _Table(self._path, self._lines, value, (*self._at, key))
+
+    def tables(self, key: str) -> list["_Table"]:
+        value = self._get(key, list, f"a table in double brackets: [[{key}]]", [])
+        if not all(isinstance(entry, dict) for entry in value):
+            self.fail(key, f"has to be a table in double brackets: [[{key}]]")
+        return [_Table(self._path, self._lines, entry, (*self._at, key, place)) for place, entry in enumerate(value)]
+
+    def _get(self, key: str, kind: Any, called: str, default: Any) -> Any:
+        self._asked.append(key)
+        value = self._values.get(key, default)
+        if key in self._values and not isinstance(value, kind):
+            self.fail(key, f"has to be {called}")
+        return value
+
+    def _absolute(self, key: str, text: str) -> Path:
+        if "\0" in text or text.strip() != text or not text:
+            self.fail(key, f"{text!r} is not a path")
+        try:
+            return self._path.parent / Path(text).expanduser()
+        except RuntimeError as error:  # ~someone who is not there
+            self.fail(key, str(error))
+
+    def _existing(self, key: str, text: str) -> Path:
+        path = self._absolute(key, text)
+        try:
+            found = path.is_file()
+        except OSError as error:
+            self.fail(key, f"{path}: {error.strerror}")
+        if not found:
+            self.fail(key, f"there is no file {path}")
+        return path
+
+    def _matching(self, key: str, text: str) -> list[Path]:
+        if not set(text) & set("*?["):
+            return [self._existing(key, text)]
+        path = self._absolute(key, text)
+        pattern = str(path.relative_to(path.anchor))
+        try:
+            found = sorted(match for match in Path(path.anchor).glob(pattern) if match.is_file())
+        except (ValueError, NotImplementedError, OSError) as error:
+            self.fail(key, f"{text!r} is not a pattern for files: {error}")
+        if not found:
+            self.fail(key, f"no file is called like {path}")
+        return found

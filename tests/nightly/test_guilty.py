@@ -1,0 +1,118 @@
+"""Modules that do what must not be done: each is found by the kernel that can see it, and blamed."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from harness.abi.lines import ModuleLines
+from harness.boards import BOARDS
+from harness.detect.report import Report
+from harness.detect.scan import scan
+from harness.guest.failure import GuestFailure
+from harness.guest.guest import Timing
+from harness.integrity import VALIDATE
+from harness.kernel.modules import build_modules
+from harness.lab import Lab, Settings
+from harness.modules import VendorModule
+from harness.places import add_places
+from harness.variants import PRODUCTION, Variant, variant_named
+from tests.system.conftest import GUESTS, SCALE
+
+GUILTY = Path(__file__).parent / "guilty"
+AFTER = {  # what it takes besides the load
+    "timer_armed": "rmmod timer_armed; for n in $(seq 20); do usleep 50000; done",
+    "wild_write": "echo 1 >/sys/module/victim/parameters/use",
+}
+# Who is blamed is who did it, but for a list: its owner notices, and nothing tells who wrote there before
+ON_PRODUCTION = [
+    ("use_after_free", "slub", "use_after_free"),
+    ("overflow", "slub", "overflow"),
+    ("double_free", "slub", "double_free"),
+    ("recursion", "rcu-stall|lockup", "recursion"),
+    ("timer_armed", "access", "timer_armed"),
+    ("stack_overflow", "stack", "stack_overflow"),
+    ("wild_write", "list", "victim"),
+    ("wild_write constants=1", "access", "wild_write"),
+]
+ELSEWHERE = [
+    ("use_after_free", "kasan", "use_after_free", "stock-kasan"),
+    ("overflow", "kasan", "overflow", "stock-kasan"),
+    ("double_free", "kasan", "double_free", "stock-kasan"),
+    ("recursion", "lock", "recursion", "stock-spinlock"),
+    ("recursion", "lockdep", "recursion", "stock-lockdep"),
+    ("lost_unlock", "lockdep", "lost_unlock", "stock-lockdep"),
+    ("atomic_sleep", "atomic-sleep", "atomic_sleep", "stock-atomic-sleep"),
+]
+
+
+class Court:
+    """Guests with the guilty modules in them, built for the guest's own kernel."""
+
+    def __init__(self) -> None:
+        self._labs: dict[tuple[str, str], tuple[Lab, dict[str, Path]]] = {}
+
+    def hear(self, board_name: str, variant: Variant, case: str) -> list[Report]:
+        """The reports of a module that is loaded, with what follows."""
+        board = BOARDS[board_name]
+        key = (board_name, variant.name)
+        if key not in self._labs:
+            with Lab(Settings(), []) as builder:
+                files = build_modules(GUILTY, builder.kernel(board, variant), builder.store)
+            modules = [VendorModule(name, file=file) for name, file in files.items()]
+            self._labs[key] = Lab(Settings(timing=Timing(command=40.0).scaled(SCALE)), modules), files
+        lab, files = self._labs[key]
+        guest = lab.guest(board, variant)
+        guest.make_pristine()
+        name, _, parameters = case.partition(" ")
+        start = guest.mark(f"hear {case}")
+        with suppress(GuestFailure):
+            if name == "wild_write":
+                guest.run("insmod /modules/victim.ko")
+            guest.run(f"insmod /modules/{name}.ko {parameters}")
+            guest.run(f"{AFTER.get(name, 'true')}; {VALIDATE}")
+            guest.mark("heard")
+        guest.console.settle(quiet=0.3, longest=3.0)
+        reports = scan(guest.console.read(start))
+        add_places(reports, {name: ModuleLines(file) for name, file in files.items()})
+        return reports
+
+    def close(self) -> None:
+        for lab, _ in self._labs.values():
+            lab.close()
+
+
+@pytest.fixture(scope="module")
+def court() -> Iterator[Court]:
+    court = Court()
+    yield court
+    court.close()
+
+
+@pytest.mark.parametrize("board", GUESTS)
+@pytest.mark.parametrize(("case", "kind", "culprit"), ON_PRODUCTION, ids=[case for case, *_ in ON_PRODUCTION])
+def test_production_itself_finds_the_guilty(board: str, case: str, kind: str, culprit: str, court: Court) -> None:
+    first = court.hear(board, PRODUCTION, case)[0]
+    assert re.fullmatch(kind, first.kind)
+    assert first.module == culprit
+
+
+def names(row: tuple[str, str, str, str]) -> str:
+    return f"{row[0]}-as-{row[1]}"
+
+
+@pytest.mark.parametrize("row", ELSEWHERE, ids=lambda row: names(row).replace("spinlock", "lock"))
+def test_a_debug_kernel_finds_what_it_is_for(row: tuple[str, str, str, str], court: Court) -> None:
+    case, kind, culprit, variant = row
+    found = [(report.kind, report.module) for report in court.hear("x86_64-q35", variant_named(variant), case)]
+    assert (kind, culprit) in found
+
+
+def test_a_report_has_the_line_of_the_source(court: Court) -> None:
+    report = court.hear("x86_64-q35", PRODUCTION, "overflow")[0]
+    line = next(
+        n for n, text in enumerate((GUILTY / "overflow.c").read_text().splitlines(), 1) if "kfree(memory)" in text
+    )
+    assert report.place == f"overflow.c:{line}"

@@ -1,0 +1,29 @@
+"""What is CLEAN on production stays CLEAN: 300 cells in a row, each board in turn, without one false alarm."""
+
+import os
+
+from harness.detect.verdict import Word
+from harness.features import FEATURES
+from harness.lab import Lab, Settings
+from harness.modules import shipped
+from harness.plan import ONE_BOARD_EACH, Cell, Flavour
+
+CELLS = int(os.environ.get("MODCOMPAT_CELLS", "300"))
+
+
+def test_production_cells_are_clean_every_time() -> None:
+    modules = shipped()
+    rounds = -(-CELLS // (len(modules) * len(ONE_BOARD_EACH)))
+    alarms, total = [], 0
+    with Lab(Settings(), modules) as lab:
+        for board in ONE_BOARD_EACH:
+            for _ in range(rounds):
+                lab._controls.clear()  # run again, not remembered
+                for module in modules:
+                    verdict = lab.run(Cell(board, FEATURES["spinlock"], Flavour.PRODUCTION, module)).verdict
+                    total += 1
+                    print(f"{total} {board.id} {module.name}: {verdict.word}", flush=True)
+                    if verdict.word is not Word.CLEAN:
+                        alarms.append(f"{board.id} {module.name}: {verdict.word}: {verdict.reason}")
+    assert total >= CELLS
+    assert alarms == []

@@ -1,0 +1,60 @@
+"""A kernel of the user's: its own configuration, with MODVERSIONS, tracing, kprobes, network and block devices."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.boards import BOARDS
+from harness.detect.verdict import Word
+from harness.features import FEATURES
+from harness.kernel.users_config import UsersConfig, read_config
+from harness.lab import Lab, Settings
+from harness.modules import VendorModule
+from harness.paths import PROJECT
+from harness.plan import Cell, Flavour
+from harness.variants import PRODUCTION
+
+BOARD = BOARDS["x86_64-q35"]
+CONFIG = Path(__file__).parent / "users.config"
+EXAMPLES = {"veth": "network.py", "null_blk": "block.py"}
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory) -> UsersConfig:
+    """Our production, and what is in users.config."""
+    with Lab(Settings(), []) as lab:
+        ours = (lab.kernel(BOARD, PRODUCTION).build_tree / ".config").read_text()
+    file = tmp_path_factory.mktemp("users") / "production.config"
+    file.write_text(ours + CONFIG.read_text())
+    return read_config(file)
+
+
+@pytest.fixture(scope="module")
+def lab(users: UsersConfig) -> Iterator[Lab]:
+    settings = Settings(configs={"x86_64": users})
+    with Lab(settings, []) as builder:
+        built = builder.kernel(BOARD, PRODUCTION).own_modules
+    modules = [
+        VendorModule(name, file=built[name], exercise=PROJECT / "docs/examples" / exercise)
+        for name, exercise in EXAMPLES.items()
+    ]
+    with Lab(settings, modules) as lab:
+        yield lab
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("flavour", [Flavour.PRODUCTION, Flavour.ISOLATED])
+def test_modules_of_the_users_production_work(name: str, flavour: Flavour, lab: Lab) -> None:
+    (module,) = (module for module in lab._modules if module.name == name)
+    result = lab.run(Cell(BOARD, FEATURES["all"], flavour, module, own_config=True))
+    assert result.verdict.word is Word.CLEAN, result.verdict.reason
+
+
+def test_what_production_has_is_told_to_the_series(lab: Lab) -> None:
+    cell = Cell(BOARD, FEATURES["all"], Flavour.ISOLATED, lab._modules[0], own_config=True)
+    config = lab.kernel(BOARD, cell.variant).config
+    assert config["MODULE_ABI_SYMVERS"] == '"production.symvers"'
+    for symbol in ("TRACING", "KPROBES", "UPROBES"):
+        assert config[f"MODULE_ABI_PRODUCTION_HAS_{symbol}"] == "y"
+    assert config.get("MODULE_ABI_PRODUCTION_HAS_FUNCTION_TRACER", "n") == "n"

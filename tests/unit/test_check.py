@@ -1,0 +1,99 @@
+"""modcompat check: exit statuses that mean something, and one clear line for whatever is malformed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.cli import main
+from harness.commands.check import _status
+
+SLOW = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def is_refused(result: Result) -> bool:
+    """Exit status 2 and one line, with at most a next step under it."""
+    first, *rest = result.output.splitlines()
+    return (
+        result.exit_code == 2
+        and first.startswith("modcompat: ")
+        and all(line.startswith("  ") for line in rest)
+        and "Traceback" not in result.output
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "status", "wanted"),
+    [
+        ([{"verdict": "CLEAN"}], 0, 0),
+        ([{"verdict": "CLEAN"}, {"verdict": "INERT"}], 1, 1),
+        ([{"verdict": "INERT", "allowed": {"reason": "known"}}], 0, 0),
+        ([{"verdict": "INERT"}, {"verdict": "INVALID"}], 1, 2),
+        ([{"verdict": "CLEAN"}], 1, 2),  # a kernel that did not build has no row
+        ([{"verdict": "CLEAN"}], 2, 2),
+        ([{"verdict": "CLEAN"}], 4, 2),
+    ],
+)
+def test_the_exit_status_says_what_was_found(
+    rows: list[dict[str, object]], status: int, wanted: int, tmp_path: Path
+) -> None:
+    matrix = tmp_path / "matrix.json"
+    matrix.write_text(json.dumps({"cells": rows}))
+    assert _status(status, matrix) == wanted
+
+
+def test_a_run_without_a_matrix_is_not_valid(tmp_path: Path) -> None:
+    assert _status(0, tmp_path / "absent.json") == 2
+
+
+def test_without_modules_and_manifest_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("check")
+    assert is_refused(result)
+    assert "modcompat init" in result.output
+    assert run("init").exit_code == 0
+    assert "names no module" in run("check").output
+    assert is_refused(run("init"))
+
+
+@given(content=st.binary(max_size=300))
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+def test_a_malformed_module_is_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "vendor.ko"
+    file.write_bytes(b"\x7fELF" + content)
+    assert is_refused(run("check", file))
+
+
+@given(content=st.binary(max_size=300))
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+def test_a_malformed_manifest_is_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "modcompat.toml"
+    file.write_bytes(b"[[module]]\nfile = [\n" + content)
+    assert is_refused(run("check", "--manifest", file))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["shell", "--board", "q36"],
+        ["shell", "--board", "virt"],
+        ["shell", "--module", "absent.ko"],
+        ["shell", "--config", "absent.config"],
+        ["build", "stock-nothing"],
+        ["build", "production", "--config", "/dev/null"],
+        ["check", "--manifest", "absent.toml"],
+        ["check", "/"],
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_is_one_clear_line(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "cache"))
+    assert is_refused(run(*arguments)), run(*arguments).output

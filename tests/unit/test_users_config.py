@@ -1,0 +1,97 @@
+"""A production configuration of the user's: what is read of it, and what the harness needs in it."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.architectures import ARCHITECTURES, ARM, X86_64, Architecture
+from harness.boards import BOARDS
+from harness.errors import ModcompatError
+from harness.kernel import needs
+from harness.kernel.kconfig import in_fragments, parse
+from harness.kernel.users_config import production_has, read_config
+from harness.variants import PRODUCTION
+
+# What Kconfig makes of our fragments without their saying so.
+IMPLIED = {"ARM_GIC": "y", "ARM_PSCI": "y"}
+
+
+def ours(arch: Architecture) -> dict[str, str]:
+    return in_fragments(PRODUCTION.fragments(arch)) | IMPLIED
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "production.config"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES.values(), ids=lambda arch: arch.name)
+def test_our_own_production_has_what_the_harness_needs(arch: Architecture) -> None:
+    assert needs.missing(ours(arch), arch) == []
+    assert [
+        need for board in BOARDS.values() if board.arch is arch for need in needs.missing_for(ours(arch), board)
+    ] == []
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.id)
+def test_our_own_production_has_a_channel_for_commands(board: object) -> None:
+    board = BOARDS[board.id]  # type: ignore[attr-defined]
+    assert needs.lacks_channel(ours(board.arch), board) == []
+
+
+def test_what_is_missing_is_told_with_its_reason_and_can_be_added() -> None:
+    config = ours(X86_64) | {"DEVTMPFS": "n", "MODULE_SIG_FORCE": "y", "SYSTEM_TRUSTED_KEYS": '"debian/certs.pem"'}
+    missing = needs.missing(config, X86_64)
+    text = needs.listed(missing)
+    assert "CONFIG_DEVTMPFS=y: the command channel is a device node" in text
+    assert "# CONFIG_MODULE_SIG_FORCE is not set: " in text
+    assert needs.missing(config | needs.additions(missing), X86_64) == []
+
+
+def test_one_option_may_do_for_another() -> None:
+    config = ours(X86_64) | {"X86_MPPARSE": "n"}
+    assert [need.symbol for need in needs.missing(config, X86_64)] == ["X86_MPPARSE"]
+    assert needs.missing(config | {"ACPI": "y"}, X86_64) == []
+
+
+def test_a_driver_that_is_a_module_is_no_channel() -> None:
+    board = BOARDS["arm-virt"]
+    assert needs.lacks_channel(ours(ARM) | {"VIRTIO_CONSOLE": "m"}, board) == ["VIRTIO_CONSOLE"]
+    assert needs.lacks_channel({"SERIAL_8250_RUNTIME_UARTS": "1"}, BOARDS["x86_64-q35"]) == [
+        "SERIAL_8250_RUNTIME_UARTS"
+    ]
+
+
+def test_the_architecture_is_read_from_the_file(tmp_path: Path) -> None:
+    users = read_config(written(tmp_path, "CONFIG_ARM=y\nCONFIG_MODVERSIONS=y\n"))
+    assert (users.arch, users.has_versions) == (ARM, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "sets no CONFIG_ symbol"),
+        ("garbage", "sets no CONFIG_ symbol"),
+        ("\0\xff garbage", "has no configuration in it"),
+        ("CONFIG_X86_32=y\n", "no architecture"),
+        ("CONFIG_RISCV=y\nCONFIG_64BIT=y\n", "no architecture"),
+    ],
+)
+def test_what_is_no_configuration_of_a_board_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ModcompatError, match=words):
+        read_config(written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModcompatError, match=r"absent\.config: No such file"):
+        read_config(tmp_path / "absent.config")
+
+
+def test_the_series_is_told_what_production_has() -> None:
+    config = parse("CONFIG_TRACING=y\nCONFIG_PERF_EVENTS=y\n# CONFIG_KPROBES is not set\n")
+    assert production_has(config, X86_64) == {"MODULE_ABI_PRODUCTION_HAS_TRACING": "y"}
+    assert production_has(config, ARM) == {
+        "MODULE_ABI_PRODUCTION_HAS_TRACING": "y",
+        "MODULE_ABI_PRODUCTION_HAS_PERF_EVENTS": "y",
+    }
