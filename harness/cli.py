@@ -14,6 +14,7 @@ from harness.commands.isolate import isolate
 from harness.commands.layout import layout
 from harness.commands.lkdtm import lkdtm
 from harness.commands.matrix import matrix, record
+from harness.commands.predict import predict
 from harness.commands.report import report
 from harness.commands.scan import scan
 from harness.commands.shell import shell
@@ -45,7 +46,7 @@ def main() -> None:
 
 
 for command in (
-    doctor, init, check, shell, build, scan, matrix, record, report, diff, layout, isolate, lkdtm, cache
+    doctor, init, check, predict, shell, build, scan, matrix, record, report, diff, layout, isolate, lkdtm, cache
 ):  # fmt: skip
     main.add_command(command)
 

@@ -13,6 +13,7 @@ from typing import Self
 from harness.abi.difference import Difference
 from harness.abi.lines import ModuleLines
 from harness.abi.module_file import read_module
+from harness.abi.prediction import Prediction
 from harness.architectures import X86_64
 from harness.boards import Board, Channel
 from harness.cell import Subject, run_cell
@@ -42,6 +43,7 @@ from harness.layouts import explain_breakage, explaining_layouts, layout_differe
 from harness.modules import VendorModule, in_order
 from harness.places import add_places
 from harness.plan import Cell, Flavour
+from harness.predictions import Predictor
 from harness.progress import say
 from harness.proof import PROC, InUse, Proof, missing_in, proof_files, prove_absent, prove_live, settings_in
 from harness.store import Store
@@ -95,6 +97,7 @@ class CellResult:
     machine: Machine | None = None
     module_file: Path | None = None
     core: Path | None = None
+    prediction: Prediction | None = None  # made from the file, without the run
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,7 @@ class Lab:
         self._proofs: dict[tuple[str, str], Proof] = {}
         self._differences: dict[str, Difference] = {}
         self._controls: dict[tuple[str, str, str], CellResult] = {}
+        self._predictor = Predictor(self.store)
         self._ending = ExitStack()
         self._scratch = self._ending.enter_context(self.store.scratch())
 
@@ -205,7 +209,16 @@ class Lab:
         return find_kernel(self._spec(board, variant), self.store)
 
     def run(self, cell: Cell) -> CellResult:
-        """The verdict of a cell. Before anything is said of a debug kernel, the module runs on production."""
+        """The verdict of a cell, beside what was predicted of it."""
+        result = self._run(cell)
+        built = not any(self._prebuilt(cell.board, variant) for variant in (cell.variant, cell.variant.production))
+        if result.module_file is None or not built:
+            return result
+        spec = self._spec(cell.board, cell.variant)
+        return replace(result, prediction=self._predictor.try_to_predict(result.module_file, spec))
+
+    def _run(self, cell: Cell) -> CellResult:
+        """The verdict. Before anything is said of a debug kernel, the module runs on production."""
         if cell.flavour is Flavour.PRODUCTION:
             return self._control(cell)
         control = self._control(replace(cell, flavour=Flavour.PRODUCTION))

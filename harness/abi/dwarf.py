@@ -3,13 +3,14 @@
 DWARF Debugging Information Format version 4, sections 5.5 (structures and unions) and 5.5.6 (members).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
-_AGGREGATES = {"DW_TAG_structure_type": "struct", "DW_TAG_union_type": "union"}
+AGGREGATES = {"DW_TAG_structure_type": "struct", "DW_TAG_union_type": "union"}
 _QUALIFIERS = ("DW_TAG_const_type", "DW_TAG_volatile_type", "DW_TAG_restrict_type", "DW_TAG_atomic_type")
 # Types around another one, as C writes them: {0} is the inner type, {1} the number of elements.
 _WRAPPED = {
@@ -55,88 +56,94 @@ def read_layouts(file: Path) -> dict[str, Layout]:
 
     Raises elftools' ELFError for a file that is not ELF, ValueError for one without debug information.
     """
+    layouts: dict[str, Layout] = {}
+    for unit in read_units(file):
+        for layout in unit.layouts():
+            known = layouts.get(layout.name)
+            if known is None or (layout.alias and not known.alias):
+                layouts[layout.name] = layout
+    return layouts
+
+
+def read_units(file: Path) -> "Iterator[Unit]":
+    """The compilation units of an ELF file with debug information. Raises what read_layouts() does."""
     with file.open("rb") as stream:
         elf: Any = ELFFile(stream)
         if not elf.has_dwarf_info(strict=True):
             raise ValueError(f"{file} has no debug information")
-        layouts: dict[str, Layout] = {}
         for unit in elf.get_dwarf_info().iter_CUs():
-            for layout in _Unit(unit).layouts():
-                known = layouts.get(layout.name)
-                if known is None or (layout.alias and not known.alias):
-                    layouts[layout.name] = layout
-        return layouts
+            yield Unit(unit)
 
 
-class _Unit:
-    """A compilation unit: its entries by offset."""
+class Unit:
+    """A compilation unit: its entries (what pyelftools calls DIEs) by offset."""
 
     def __init__(self, unit: Any) -> None:
         self._pointer = unit["address_size"]
         self._base = unit.cu_offset
-        self._top = list(unit.get_top_DIE().iter_children())
-        self._by_offset = {entry.offset: entry for entry in self._top}
+        self.top = list(unit.get_top_DIE().iter_children())
+        self._by_offset = {entry.offset: entry for entry in self.top}
         self._aliases: dict[int, str] = {}
-        for entry in self._top:
-            if entry.tag == "DW_TAG_typedef" and (target := self._type_of(entry)) is not None:
-                self._aliases.setdefault(target.offset, _name(entry))
+        for entry in self.top:
+            if entry.tag == "DW_TAG_typedef" and (target := self.type_of(entry)) is not None:
+                self._aliases.setdefault(target.offset, name_of(entry))
 
     def layouts(self) -> list[Layout]:
         found = []
-        for entry in self._top:
-            if entry.tag not in _AGGREGATES or "DW_AT_declaration" in entry.attributes:
+        for entry in self.top:
+            if entry.tag not in AGGREGATES or "DW_AT_declaration" in entry.attributes:
                 continue
-            name, alias = self._spelled(entry), self._aliases.get(entry.offset, "")
+            name, alias = self.spelled(entry), self._aliases.get(entry.offset, "")
             if name:
                 found.append(Layout(name, self._size(entry), tuple(self._members(entry, 0, "")), alias))
         return found
 
-    def _spelled(self, entry: Any) -> str:
-        name = _name(entry)
-        return f"{_AGGREGATES[entry.tag]} {name}" if name else self._aliases.get(entry.offset, "")
+    def spelled(self, entry: Any) -> str:
+        name = name_of(entry)
+        return f"{AGGREGATES[entry.tag]} {name}" if name else self._aliases.get(entry.offset, "")
 
     def _members(self, entry: Any, base: int, prefix: str) -> list[Member]:
         members = []
         for child in entry.iter_children():
             if child.tag != "DW_TAG_member":
                 continue
-            kind = self._plain(self._type_of(child))
+            kind = self.plain(self.type_of(child))
             offset = base + _number(child, "DW_AT_data_member_location")
-            name = prefix + _name(child)
-            if kind is not None and kind.tag in _AGGREGATES and not self._spelled(kind):
-                members += self._members(kind, offset, f"{name}." if _name(child) else prefix)
+            name = prefix + name_of(child)
+            if kind is not None and kind.tag in AGGREGATES and not self.spelled(kind):
+                members += self._members(kind, offset, f"{name}." if name_of(child) else prefix)
                 continue
             bits = None
             if "DW_AT_bit_size" in child.attributes:
                 bits = _bits(child)
                 offset = base + bits[0] // 8
             members.append(
-                Member(name, offset, self._size(kind), self._text(self._type_of(child)), self._inside(kind), bits)
+                Member(name, offset, self._size(kind), self.text(self.type_of(child)), self._inside(kind), bits)
             )
         return members
 
-    def _type_of(self, entry: Any) -> Any:
+    def type_of(self, entry: Any) -> Any:
         attribute = entry.attributes.get("DW_AT_type")
         if attribute is None:
             return None
         offset = attribute.value + self._base
         return self._by_offset.get(offset) or entry.get_DIE_from_attribute("DW_AT_type")
 
-    def _plain(self, entry: Any) -> Any:
+    def plain(self, entry: Any) -> Any:
         """A type without typedefs and qualifiers."""
         while entry is not None and (entry.tag == "DW_TAG_typedef" or entry.tag in _QUALIFIERS):
-            entry = self._type_of(entry)
+            entry = self.type_of(entry)
         return entry
 
     def _inside(self, entry: Any) -> str:
-        entry = self._plain(entry)
+        entry = self.plain(entry)
         while entry is not None and entry.tag == "DW_TAG_array_type":
-            entry = self._plain(self._type_of(entry))
-        return self._spelled(entry) if entry is not None and entry.tag in _AGGREGATES else ""
+            entry = self.plain(self.type_of(entry))
+        return self.spelled(entry) if entry is not None and entry.tag in AGGREGATES else ""
 
     def _size(self, entry: Any) -> int:
         """Bytes of a type; 0 for void, functions and open arrays."""
-        entry = self._plain(entry)
+        entry = self.plain(entry)
         if entry is None:
             return 0
         if "DW_AT_byte_size" in entry.attributes:
@@ -144,26 +151,26 @@ class _Unit:
         if entry.tag == "DW_TAG_pointer_type":
             return int(self._pointer)
         if entry.tag == "DW_TAG_array_type":
-            return self._size(self._type_of(entry)) * _elements(entry)
+            return self._size(self.type_of(entry)) * _elements(entry)
         return 0
 
-    def _text(self, entry: Any) -> str:
+    def text(self, entry: Any) -> str:
         """A type as C writes it."""
         if entry is None:
             return "void"
-        tag, name = entry.tag, _name(entry)
-        if tag in _AGGREGATES:
-            return self._spelled(entry) or f"{_AGGREGATES[tag]} {{...}}"
+        tag, name = entry.tag, name_of(entry)
+        if tag in AGGREGATES:
+            return self.spelled(entry) or f"{AGGREGATES[tag]} {{...}}"
         if tag == "DW_TAG_enumeration_type":
             return f"enum {name}".strip()
         if tag == "DW_TAG_subroutine_type":
             return "function"
         if tag not in _WRAPPED:
             return name or "?"
-        return _WRAPPED[tag].format(self._text(self._type_of(entry)), _elements(entry)).replace("* *", "**")
+        return _WRAPPED[tag].format(self.text(self.type_of(entry)), _elements(entry)).replace("* *", "**")
 
 
-def _name(entry: Any) -> str:
+def name_of(entry: Any) -> str:
     attribute = entry.attributes.get("DW_AT_name")
     return attribute.value.decode(errors="backslashreplace") if attribute else ""
 

@@ -2,26 +2,72 @@
 
 import functools
 import io
-from dataclasses import dataclass
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from elftools.common.exceptions import ELFError
-from elftools.elf.constants import SH_FLAGS
+from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 
+from harness.abi.signature import Signature, split_signature
 from harness.architectures import ARCHITECTURES, Architecture
+from harness.errors import ModcompatError
 
+THIS_MODULE = ".gnu.linkonce.this_module"
 # What pyelftools lets through on damaged input, beside its own errors.
-DAMAGE = (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, OSError, MemoryError)
+DAMAGE = (
+    ELFError, ConstructError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
+    OSError, MemoryError, RecursionError, struct.error,
+)  # fmt: skip
+_PACKED = {b"\xfd7zXZ\0": "xz", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_FLAGS = {1: "W", 2: "A", 4: "X"}  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
+_VERSION = {32: struct.Struct("I60s"), 64: struct.Struct("Q56s")}  # struct modversion_info
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section that is loaded. size: bytes. flags: W writable, A in memory, X code, as readelf(1) shows them."""
+
+    name: str
+    size: int
+    flags: str
+
+    @property
+    def stays(self) -> bool:
+        """Read-only memory of a module after its init: layout_sections() of kernel/module/main.c."""
+        passing = self.name in (".modinfo", "__versions") or self.name.startswith((".init", ".ARM.exidx.init"))
+        return "W" not in self.flags and not passing
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter, as MODULE_PARM_DESC() and module_param() left it in .modinfo."""
+
+    name: str
+    kind: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Import:
+    """A symbol that the kernel or another module has to give. crc: its version, None without MODVERSIONS."""
+
+    name: str
+    weak: bool = False
+    crc: int | None = None
 
 
 @dataclass(frozen=True)
 class ModuleFacts:
     """What a .ko says of itself. problem: why it could not be read (then the rest is a guess).
 
-    code, constants: bytes of it that stay loaded and are not written to. name: the kernel's name for it.
-    has_init, has_exit: whether struct module points to an init and an exit.
+    name: the kernel's name for it. has_init, has_exit: whether struct module points to an init and an exit.
+    struct_size: bytes of its struct module; init, exit: where in it the relocations for init and exit are, bytes, None
+    without. info: every key of .modinfo with its values. bss: bytes of .bss. versions: it has a table of
+    CRCs; other_versions: those that are of no symbol it imports, module_layout above all.
     """
 
     name: str
@@ -30,8 +76,46 @@ class ModuleFacts:
     has_init: bool = True
     has_exit: bool = True
     problem: str = ""
-    code: int = 0
-    constants: int = 0
+    byte_order: str = "little"
+    struct_size: int = 0
+    init: int | None = None
+    exit: int | None = None
+    info: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    parameters: tuple[Parameter, ...] = ()
+    imports: tuple[Import, ...] = ()
+    exports: tuple[str, ...] = ()
+    versions: bool = False
+    other_versions: dict[str, int] = field(default_factory=dict)
+    sections: tuple[Section, ...] = ()
+    compiler: str = ""
+    signature: Signature | None = None
+
+    @property
+    def licence(self) -> str:
+        return next(iter(self.info.get("license", ())), "")
+
+    @property
+    def depends(self) -> tuple[str, ...]:
+        """The modules that have to be loaded before it."""
+        return tuple(name for name in ",".join(self.info.get("depends", ())).split(",") if name)
+
+    @property
+    def code(self) -> int:
+        """Bytes of code that stays loaded."""
+        return sum(section.size for section in self.sections if section.stays and "X" in section.flags)
+
+    @property
+    def constants(self) -> int:
+        """Bytes that stay loaded, are not code, and are not written to."""
+        return sum(section.size for section in self.sections if section.stays and "X" not in section.flags)
+
+    @property
+    def bss(self) -> int:
+        return sum(section.size for section in self.sections if section.name == ".bss")
+
+    def has_section(self, name: str) -> bool:
+        """Whether it has a section of that name with something in it."""
+        return any(section.name == name and section.size for section in self.sections)
 
 
 def read_module(path: Path) -> ModuleFacts:
@@ -40,58 +124,147 @@ def read_module(path: Path) -> ModuleFacts:
     content = path.read_bytes()
     if not content:
         return ModuleFacts(guess, problem="the file is empty")
+    for magic, packer in _PACKED.items():
+        if content.startswith(magic):
+            return ModuleFacts(guess, problem=f"it is compressed: unpack it with {packer} first")
     try:
         return _read(content, guess)
     except DAMAGE as error:
-        return ModuleFacts(guess, problem=f"not a whole ELF file: {error or type(error).__name__}")
+        text = " ".join(str(error).split())
+        return ModuleFacts(guess, problem=f"not a whole ELF file: {text or type(error).__name__}")
+
+
+def inspect_module(path: Path) -> ModuleFacts:
+    """The same for a file that has to be a module. Raises ModcompatError, of one line, when it is not."""
+    try:
+        facts = read_module(path)
+    except OSError as error:
+        raise ModcompatError(f"cannot read {path}: {error.strerror}") from None
+    if facts.problem:
+        raise ModcompatError(f"{path}: {facts.problem}")
+    if facts.arch is None:
+        raise ModcompatError(f"{path}: it is for none of {', '.join(ARCHITECTURES)}")
+    return facts
 
 
 def dependencies(path: Path) -> list[str]:
     """The modules that a module's file says it depends on, by the kernel's names; none where it cannot be read."""
-    try:
-        info = _modinfo(ELFFile(io.BytesIO(path.read_bytes()))) or {}
-    except DAMAGE:
-        return []
-    return [name.replace("-", "_") for name in info.get("depends", "").split(",") if name]
+    return [name.replace("-", "_") for name in read_module(path).depends]
 
 
 @functools.lru_cache(64)
 def _read(content: bytes, guess: str) -> ModuleFacts:
+    content, signature = split_signature(content)
     elf: Any = ELFFile(io.BytesIO(content))
     identity = (elf["e_machine"], elf.elfclass)
-    arch = next((arch for arch in ARCHITECTURES.values() if arch.elf == identity), None)
+    arch = next((arch for arch in ARCHITECTURES.values() if arch.elf == identity and elf.little_endian), None)
+    sections = list(elf.iter_sections())
+    _check_bounds(sections, len(content))
     info = _modinfo(elf)
     if info is None:
         return ModuleFacts(guess, arch, problem="it has no .modinfo section: not a kernel module")
+    if elf["e_type"] != "ET_REL":
+        return ModuleFacts(guess, arch, problem="it is linked, not relocatable: not a kernel module")
     table: Any = elf.get_section_by_name(".symtab")
-    symbols = {symbol.name for symbol in table.iter_symbols()} if table else set()
-    loaded = [section for section in elf.iter_sections() if _stays_loaded(section)]
+    symbols = list(table.iter_symbols()) if table else []
+    names = {symbol.name for symbol in symbols}
+    versions = _versions(elf)
+    struct_size, places = _struct_module(elf, sections)
     return ModuleFacts(
-        code=sum(section["sh_size"] for section in loaded if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR),
-        constants=sum(section["sh_size"] for section in loaded if not section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR),
-        name=info.get("name", guess),
+        name=next(iter(info.get("name", ())), guess),
         arch=arch,
-        vermagic=info.get("vermagic", ""),
+        vermagic=next(iter(info.get("vermagic", ())), ""),
         # modpost fills struct module from these aliases (scripts/mod/modpost.c, add_header())
-        has_init="init_module" in symbols,
-        has_exit="cleanup_module" in symbols,
+        has_init="init_module" in names,
+        has_exit="cleanup_module" in names,
+        byte_order="little" if elf.little_endian else "big",
+        struct_size=struct_size,
+        init=places.get("init_module"),
+        exit=places.get("cleanup_module"),
+        info=info,
+        parameters=_parameters(info),
+        imports=tuple(
+            Import(symbol.name, symbol["st_info"]["bind"] == "STB_WEAK", versions.get(symbol.name))
+            for symbol in symbols
+            if symbol["st_shndx"] == "SHN_UNDEF" and symbol.name
+        ),
+        # include/linux/export.h: an exported symbol has an entry of that name
+        exports=tuple(sorted(name.removeprefix("__ksymtab_") for name in names if name.startswith("__ksymtab_"))),
+        versions=elf.get_section_by_name("__versions") is not None,
+        other_versions={name: crc for name, crc in versions.items() if name not in names},
+        sections=tuple(
+            Section(section.name, section["sh_size"], _flags(section["sh_flags"]))
+            for section in sections
+            if section["sh_flags"] & 2  # SHF_ALLOC
+        ),
+        compiler=_compiler(elf),
+        signature=signature,
     )
 
 
-def _stays_loaded(section: Any) -> bool:
-    """Read-only memory of a module after its init: layout_sections() of kernel/module/main.c."""
-    flags, name = section["sh_flags"], section.name
-    if not flags & SH_FLAGS.SHF_ALLOC or flags & SH_FLAGS.SHF_WRITE:
-        return False
-    return name not in (".modinfo", "__versions") and not name.startswith((".init", ".ARM.exidx.init"))
+def _check_bounds(sections: list[Any], size: int) -> None:
+    for section in sections:
+        end = section["sh_offset"] + section["sh_size"]
+        if section["sh_type"] not in ("SHT_NULL", "SHT_NOBITS") and end > size:
+            raise ValueError(f"section {section.name or '?'} ends at byte {end}, the file at {size}")
 
 
-def _modinfo(elf: Any) -> dict[str, str] | None:
+def _modinfo(elf: Any) -> dict[str, tuple[str, ...]] | None:
     section = elf.get_section_by_name(".modinfo")
     if section is None:
         return None
-    info: dict[str, str] = {}
+    info: dict[str, tuple[str, ...]] = {}
     for entry in section.data().split(b"\0"):
-        key, _, value = entry.decode(errors="backslashreplace").partition("=")
-        info.setdefault(key, value)
+        key, equals, value = entry.decode(errors="backslashreplace").partition("=")
+        if equals:
+            info[key] = (*info.get(key, ()), value)
     return info
+
+
+def _parameters(info: dict[str, tuple[str, ...]]) -> tuple[Parameter, ...]:
+    """include/linux/moduleparam.h: `parmtype=name:type`, `parm=name:description`."""
+    kinds = dict(_halves(info.get("parmtype", ())))
+    words = dict(_halves(info.get("parm", ())))
+    return tuple(Parameter(name, kinds.get(name, ""), words.get(name, "")) for name in {**kinds, **words})
+
+
+def _halves(entries: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for entry in entries:
+        name, _, rest = entry.partition(":")
+        yield name, rest
+
+
+def _versions(elf: Any) -> dict[str, int]:
+    section = elf.get_section_by_name("__versions")
+    if section is None:
+        return {}
+    entry, content = _VERSION[elf.elfclass], section.data()
+    whole = content[: len(content) // entry.size * entry.size]
+    return {
+        name.split(b"\0")[0].decode(errors="backslashreplace"): crc & 0xFFFFFFFF
+        for crc, name in entry.iter_unpack(whole)
+    }
+
+
+def _struct_module(elf: Any, sections: list[Any]) -> tuple[int, dict[str, int]]:
+    """Bytes of its struct module, and where in it there are relocations: symbol -> offset."""
+    index = next((number for number, section in enumerate(sections) if section.name == THIS_MODULE), None)
+    if index is None:
+        raise ValueError(f"it has no section {THIS_MODULE}")
+    places: dict[str, int] = {}
+    for section in sections:
+        if section["sh_type"] not in ("SHT_REL", "SHT_RELA") or section["sh_info"] != index:
+            continue
+        table = elf.get_section(section["sh_link"])
+        for entry in section.iter_relocations():
+            places[table.get_symbol(entry["r_info_sym"]).name] = entry["r_offset"]
+    return sections[index]["sh_size"], places
+
+
+def _compiler(elf: Any) -> str:
+    section = elf.get_section_by_name(".comment")
+    return section.data().strip(b"\0").split(b"\0")[0].decode(errors="backslashreplace") if section else ""
+
+
+def _flags(bits: int) -> str:
+    return "".join(letter for bit, letter in _FLAGS.items() if bits & bit)

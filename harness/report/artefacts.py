@@ -104,10 +104,23 @@ def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
         "reason": result.verdict.reason,
         "expected": [str(word) for word in measured_verdicts(cell)],
         "because": result.evidence.explanation,
+        "prediction": _prediction(result),
         "seconds": round(result.evidence.seconds, 2),
         "kernel": result.release,
         "origin": result.evidence.origin,
         "folder": folder,
+    }
+
+
+def _prediction(result: CellResult) -> dict[str, Any] | None:
+    """agrees: whether what was seen is of the predicted class, None for an INVALID run."""
+    found = result.prediction
+    if found is None:
+        return None
+    return {
+        "verdict": str(found.outcome),
+        "reason": found.reason,
+        "agrees": found.agrees_with(str(result.verdict.word)),
     }
 
 

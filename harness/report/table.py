@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_COLOURS = {
+COLOURS = {
     "CLEAN": "green", "INERT": "magenta", "REFUSED": "yellow", "SPLAT": "red",
     "CORRUPTED": "red", "HUNG": "red", "DIED": "red", "INVALID": "cyan",
 }  # fmt: skip
@@ -24,7 +24,7 @@ def render(rows: Iterable[dict[str, Any]], *, width: int, colours: bool) -> str:
         table.add_column(heading, no_wrap=True, justify="right" if heading == "s" else "left")
     table.add_column("reason", overflow="fold", ratio=1)
     for row in shown.values():
-        verdict = Text(row["verdict"], style=_COLOURS.get(row["verdict"], ""))
+        verdict = Text(row["verdict"], style=COLOURS.get(row["verdict"], ""))
         cells = (f"{row['arch']} {row['board']}", row["module"], row["variant"], verdict, f"{row['seconds']:.1f}")
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells), Text(row["reason"]))
     out = io.StringIO()

@@ -57,7 +57,7 @@ def test_an_empty_cache_can_be_listed_and_pruned(cli: Cli) -> None:
     assert cli("cache", "prune").exit_code == 0
 
 
-@pytest.mark.parametrize("command", [[], ["doctor"], ["scan"], ["cache"], ["cache", "import"]])
+@pytest.mark.parametrize("command", [[], ["doctor"], ["scan"], ["predict"], ["cache"], ["cache", "import"]])
 def test_every_command_has_help(cli: Cli, command: list[str]) -> None:
     result = cli(*command, "--help")
     assert result.exit_code == 0

@@ -1,14 +1,54 @@
 """Module files: anything may be in them, and nothing in them raises."""
 
+import struct
+import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.abi.module_file import read_module
+from harness.abi.module_file import Parameter, inspect_module, read_module
+from harness.abi.signature import MAGIC
+from harness.errors import ModcompatError
 
 PROGRAM = Path("/bin/true").read_bytes()
+# What modpost and the kernel's headers make of a module, by hand.
+SOURCE = r"""
+#define INFO(name, text) static const char info_##name[] __attribute__((section(".modinfo"), used)) = text
+INFO(a, "license=Dual MIT/GPL"); INFO(b, "vermagic=6.1.0 SMP mod_unload modversions "); INFO(c, "name=vendor");
+INFO(d, "parm=debug:How much to say"); INFO(e, "parmtype=debug:int"); INFO(f, "depends=first,second");
+struct module { char before[24], name[56], more[232]; int (*init)(void); char rest[392]; void (*exit)(void); };
+extern int printed(const char *); extern int maybe __attribute__((weak));
+int init_module(void) { return printed("init") + maybe; }
+void cleanup_module(void) { }
+struct module __this_module __attribute__((section(".gnu.linkonce.this_module"))) = {
+    .name = "vendor", .init = init_module, .exit = cleanup_module,
+};
+struct version { unsigned long crc; char name[56]; };
+static const struct version versions[] __attribute__((section("__versions"), used)) = {
+    { 0x1234, "module_layout" }, { 0xcafe, "printed" },
+};
+const int __ksymtab_offered = 1;
+static char zeros[100]; char *volatile use = zeros;
+"""
+# struct module_signature of PKCS#7, behind what looks like a message: SHA-256, common name "Vendor"
+MESSAGE = bytes.fromhex("06096086480165030402010603550403") + b"\x0c\x06Vendor"
+SIGNED = MESSAGE + struct.pack(">BBBBB3xI", 0, 0, 2, 0, 0, len(MESSAGE)) + MAGIC
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("module")
+    (folder / "vendor.c").write_text(SOURCE)
+    compiler = ["x86_64-linux-gnu-gcc", "-c", "-O2", "-fno-pic", "vendor.c", "-o", "vendor.ko"]
+    subprocess.run(compiler, cwd=folder, check=True)
+    return (folder / "vendor.ko").read_bytes()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "vendor-driver.ko"
 
 
 @pytest.mark.parametrize(
@@ -19,22 +59,83 @@ PROGRAM = Path("/bin/true").read_bytes()
         (b"\x7fELF", "not a whole ELF file"),
         (PROGRAM[:100], "not a whole ELF file"),
         (PROGRAM, "not a kernel module"),
+        (b"\xfd7zXZ\0and so on", "compressed: unpack it with xz"),
+        (MAGIC, "its signature is cut off"),
+        (struct.pack(">BBBBB3xI", 0, 0, 2, 0, 0, 99) + MAGIC, "claims 99 bytes"),
     ],
-    ids=["empty", "script", "magic", "header", "program"],
+    ids=["empty", "script", "magic", "header", "program", "xz", "signature", "long-signature"],
 )
-def test_a_file_that_is_no_module_says_why(tmp_path: Path, content: bytes, problem: str) -> None:
-    file = tmp_path / "vendor-driver.ko"
+def test_a_file_that_is_no_module_says_why(file: Path, content: bytes, problem: str) -> None:
     file.write_bytes(content)
     facts = read_module(file)
     assert problem in facts.problem
     assert facts.name == "vendor_driver"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+def test_a_module_tells_its_facts(file: Path, module: bytes) -> None:
+    file.write_bytes(module)
+    facts = inspect_module(file)
+    assert facts.arch is not None
+    assert (facts.name, facts.arch.name, facts.byte_order) == ("vendor", "x86_64", "little")
+    assert (facts.licence, facts.vermagic) == ("Dual MIT/GPL", "6.1.0 SMP mod_unload modversions ")
+    assert (facts.struct_size, facts.init, facts.exit) == (720, 0x138, 0x2C8)
+    assert facts.parameters == (Parameter("debug", "int", "How much to say"),)
+    assert facts.depends == ("first", "second")
+    assert {symbol.name: (symbol.weak, symbol.crc) for symbol in facts.imports} == {
+        "printed": (False, 0xCAFE),
+        "maybe": (True, None),
+    }
+    assert (facts.versions, facts.other_versions) == (True, {"module_layout": 0x1234})
+    assert facts.exports == ("offered",)
+    assert facts.bss == 100
+    assert facts.has_section(".modinfo")
+    assert not facts.has_section("__jump_table")
+    assert facts.compiler.startswith("GCC: ")
+    assert facts.signature is None
+
+
+def test_a_signature_is_told_and_left_out(file: Path, module: bytes) -> None:
+    file.write_bytes(module + SIGNED)
+    facts = inspect_module(file)
+    assert facts.signature is not None
+    assert (facts.signature.signer, facts.signature.digest) == ("Vendor", "sha256")
+    assert facts.struct_size == 720
+
+
+def _is_one_line(file: Path, content: bytes) -> None:
+    """Whatever it is, it is read, or refused in one line."""
+    file.write_bytes(content)
+    if read_module(file).problem:
+        with pytest.raises(ModcompatError) as caught:
+            inspect_module(file)
+        assert "\n" not in str(caught.value)
+
+
+PROPERTY = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=200
+)
+
+
+@PROPERTY
 @given(cut=st.integers(0, len(PROGRAM)), position=st.integers(0, 4000), patch=st.binary(max_size=8))
-def test_damage_never_raises(tmp_path: Path, cut: int, position: int, patch: bytes) -> None:
+def test_a_damaged_program_is_one_line(file: Path, cut: int, position: int, patch: bytes) -> None:
     damaged = bytearray(PROGRAM[:cut])
     damaged[position : position + len(patch)] = patch
-    file = tmp_path / "damaged.ko"
-    file.write_bytes(damaged)
-    read_module(file)
+    _is_one_line(file, bytes(damaged))
+
+
+@PROPERTY
+@given(data=st.data())
+def test_a_damaged_module_is_one_line(file: Path, module: bytes, data: st.DataObject) -> None:
+    whole = module + data.draw(st.sampled_from([b"", SIGNED]))
+    damaged = bytearray(whole[: data.draw(st.integers(0, len(whole)) | st.just(len(whole)))])
+    for _ in range(data.draw(st.integers(0, 4))):
+        if damaged:
+            damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= data.draw(st.integers(1, 255))
+    _is_one_line(file, bytes(damaged))
+
+
+@PROPERTY
+@given(content=st.binary(max_size=300), head=st.sampled_from([b"", b"\x7fELF\x02\x01\x01\0", b"\x7fELF\x01\x01\x01\0"]))
+def test_random_bytes_are_one_line(file: Path, content: bytes, head: bytes) -> None:
+    _is_one_line(file, head + content)

@@ -1,0 +1,184 @@
+"""modcompat predict."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.abi.loader import Outcome
+from harness.abi.module_file import ModuleFacts, inspect_module
+from harness.abi.prediction import Prediction
+from harness.errors import ModcompatError
+from harness.features import FEATURES, THE_FIVE
+from harness.kernel.config import distinct
+from harness.kernel.isolation import kernel_spec
+from harness.kernel.source import DEFAULT_PACKAGE, find_source
+from harness.predictions import Predictor
+from harness.report.table import COLOURS
+from harness.store import Store
+from harness.variants import Preemption, Variant, variant_named, variant_of
+
+_INFO = ("version", "srcversion", "retpoline", "intree", "staging", "abi")
+_SHOWN = 6  # structures that differ, and names of a long list
+_TOLD = (
+    "__mcount_loc", "__patchable_function_entries", "__tracepoints", "__jump_table", "__ex_table", "__bug_table",
+    ".orc_unwind", ".altinstructions", ".init.plt", ".text.ftrace_trampoline", ".BTF",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.ko...")
+@click.option("--kernel", "kernels", multiple=True, metavar="NAME", help="Only these kernels (repeatable).")
+@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="Facts and predictions as one JSON object.")
+def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], source: str, as_json: bool) -> None:
+    """Say what a module is, and what will become of it, before anything boots.
+
+    Kernels are named as everywhere: production, stock-spinlock, isolated-all, stock-ftrace-preempt ... Without
+    --kernel: production, and the five features, stock and isolated, in the preemption model of the module. No kernel
+    is built for this, only prepared, once. With one --kernel, every finding and every structure in reach that
+    differs is shown. docs/prediction.md says what this can see.
+
+    Exit status 0 when all is predicted to be clean, 1 when something is predicted to break, 2 on an error.
+    """
+    store = Store()
+    modules = {file: inspect_module(file) for file in files}
+    origin = find_source(source, store)
+    predictor = Predictor(store)
+    results: dict[Path, dict[str, Prediction]] = {}
+    for file, module in modules.items():
+        if module.arch is None:  # inspect_module() would have said so
+            raise ModcompatError(f"{file}: unknown architecture")
+        results[file] = {}
+        for variant in [variant_named(name) for name in kernels] or _usual(module):
+            spec = distinct(kernel_spec(module.arch, origin, variant, store), store)
+            results[file][variant.name] = predictor.predict(file, module, spec)
+    if as_json:
+        rows = [_as_json(file, modules[file], result) for file, result in results.items()]
+        click.echo(json.dumps({"schema": 1, "modules": rows}, indent=1))
+    else:
+        console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+        for file, result in results.items():
+            _print(console, file, modules[file], result)
+    broken = any(found.outcome is not Outcome.CLEAN for result in results.values() for found in result.values())
+    sys.exit(1 if broken else 0)
+
+
+def _usual(module: ModuleFacts) -> list[Variant]:
+    """The kernels that most people ask for, in the preemption model that the module was built for."""
+    model = Preemption.FULL if "preempt" in module.vermagic.split() else Preemption.NONE
+    five = [FEATURES[name] for name in THE_FIVE]
+    stock = [variant_of(feature, model) for feature in five]
+    return [Variant(preemption=model), *stock, *(variant_of(feature, model, isolated=True) for feature in five)]
+
+
+def _print(console: Console, file: Path, module: ModuleFacts, result: dict[str, Prediction]) -> None:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in _facts(module):
+        facts.add_row(Text(name), Text(value))
+    console.print(Text(str(file), style="bold"))
+    console.print(facts)
+    table = Table(title="prediction", title_justify="left")
+    table.add_column("kernel", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("reason", overflow="fold", ratio=1)
+    for kernel, found in result.items():
+        table.add_row(Text(kernel), Text(found.outcome, style=COLOURS.get(found.outcome, "red")), Text(_reason(found)))
+    console.print(table)
+    if len(result) == 1:
+        _print_findings(console, *result.values())
+
+
+def _print_findings(console: Console, found: Prediction) -> None:
+    """All that is known of one kernel: what goes wrong and when, and the structures in reach that differ."""
+    for finding in found.findings:
+        console.print(Text(f"{finding.when.name.lower()}: {finding.outcome}: {finding.reason}"))
+    table = Table(title="structures in reach that differ", title_justify="left")
+    for heading in ("structure", "bytes", "moved", "through", "severity"):
+        table.add_column(heading, overflow="fold")
+    for reached in found.differing:
+        change = reached.change
+        runs = [f"{it.first.name} 0x{it.first.offset:x} → 0x{it.first.offset + it.by:x}" for it in change.shifts]
+        more = f" and {len(runs) - 2} more runs" if len(runs) > 2 else ""
+        size = f"{change.before.size} → {change.after.size}" if reached.grew else str(change.before.size)
+        table.add_row(*map(Text, (change.name, size, ", ".join(runs[:2]) + more, reached.via, reached.severity)))
+    if found.differing:
+        console.print(table)
+
+
+def _reason(found: Prediction) -> str:
+    others = len(found.findings) - 1
+    return found.reason + (f" (and {others} more findings)" if others > 0 else "")
+
+
+def _facts(module: ModuleFacts) -> Iterable[tuple[str, str]]:
+    """What a person wants to know of a module, by name; nothing that is empty."""
+    signature = module.signature
+    code = [section for section in module.sections if "X" in section.flags]
+    facts = {
+        "name": module.name,
+        "architecture": f"{module.arch.name if module.arch else 'unknown'}, {module.byte_order}-endian",
+        "vermagic": module.vermagic.strip(),
+        "licence": module.licence,
+        "signature": f"by {signature.signer}, {signature.digest}" if signature else "none",
+        "compiler": module.compiler,
+        "struct module": f"{module.struct_size} bytes, init at {_at(module.init)}, exit at {_at(module.exit)}",
+        "code, .bss": f"{sum(section.size for section in code)}, {module.bss} bytes",
+        "parameters": _some([f"{it.name}{f' ({it.kind})' if it.kind else ''}" for it in module.parameters]),
+        "depends on": ", ".join(module.depends),
+        "imports": _some([symbol.name for symbol in module.imports]),
+        "versions": "of each import (MODVERSIONS)" if module.versions else "none",
+        "exports": _some(list(module.exports)),
+        "also has": ", ".join(name for name in _TOLD if module.has_section(name)),
+        "modinfo": ", ".join(f"{key}={module.info[key][0]}" for key in _INFO if key in module.info),
+    }
+    return ((name, value) for name, value in facts.items() if value)
+
+
+def _at(offset: int | None) -> str:
+    return "no offset: it has none" if offset is None else f"0x{offset:x}"
+
+
+def _some(names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:_SHOWN])}{more}"
+
+
+def _as_json(file: Path, module: ModuleFacts, result: dict[str, Prediction]) -> dict[str, Any]:
+    facts = asdict(module) | {"arch": module.arch.name if module.arch else None}
+    kernels = {
+        kernel: {
+            "verdict": str(found.outcome),
+            "reason": found.reason,
+            "findings": [
+                {"when": finding.when.name.lower(), "verdict": str(finding.outcome), "reason": finding.reason}
+                for finding in found.findings
+            ],
+            "differing": [
+                {
+                    "structure": reached.change.name,
+                    "size": [reached.change.before.size, reached.change.after.size],
+                    "moved": {
+                        shift.first.name: [shift.first.offset, shift.first.offset + shift.by, shift.count]
+                        for shift in reached.change.shifts
+                    },
+                    "via": reached.via,
+                    "severity": reached.severity,
+                }
+                for reached in found.differing
+            ],
+        }
+        for kernel, found in result.items()
+    }
+    return {"file": str(file), "facts": facts, "kernels": kernels}

@@ -1,0 +1,76 @@
+"""The program in a module file, taken apart by objdump(1) of the architecture's binutils, and pyelftools."""
+
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+
+from harness import process
+from harness.abi.accesses import Function, Place, Program
+from harness.abi.instructions import ABIS, instructions
+from harness.architectures import Architecture
+
+_SECTION = re.compile(r"^Disassembly of section (\S+):$")
+_FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
+_DATA = (".data", ".rodata", ".init.data", ".exit.data", "__param")
+_LONGEST = 4 << 20  # bytes of code; more is not read: it would take longer than a guest takes to tell
+
+
+def read_program(file: Path, arch: Architecture) -> Program:
+    """The functions and pointers of a whole module file. Raises ModcompatError when objdump cannot read it."""
+    text = process.output([f"{arch.cross_compile}objdump", "-d", "-r", "-w", "--no-show-raw-insn", file])
+    abi = ABIS[arch.name]
+    functions: dict[Place, Function] = {}
+    if len(text) <= _LONGEST * 10:
+        for name, place, lines in _functions(text):
+            functions[place] = Function(name, place, tuple(instructions(lines, abi)))
+    with file.open("rb") as stream:
+        elf: Any = ELFFile(stream)
+        names = [section.name for section in elf.iter_sections()]
+        table = elf.get_section_by_name(".symtab")
+        symbols = [_where(symbol, names) for symbol in table.iter_symbols()]
+        known = {
+            symbol.name or place.section: place
+            for symbol, place in zip(table.iter_symbols(), symbols, strict=True)
+            if isinstance(place, Place)
+        }
+        return Program(abi, functions, known, _links(elf, names, symbols))
+
+
+def _functions(text: str) -> list[tuple[str, Place, list[str]]]:
+    found: list[tuple[str, Place, list[str]]] = []
+    section = ""
+    for line in text.splitlines():
+        if start := _SECTION.match(line):
+            section = start[1]
+        elif start := _FUNCTION.match(line):
+            found.append((start[2], Place(section, int(start[1], 16)), []))
+        elif found and line:
+            found[-1][2].append(line)
+    return found
+
+
+def _where(symbol: Any, names: list[str]) -> Place | str:
+    index = symbol["st_shndx"]
+    return Place(names[index], symbol["st_value"]) if isinstance(index, int) and index < len(names) else symbol.name
+
+
+def _links(elf: Any, names: list[str], symbols: list[Place | str]) -> dict[Place, Place | str]:
+    """What relocations put into the module's data."""
+    links: dict[Place, Place | str] = {}
+    for section in elf.iter_sections():
+        if section["sh_type"] not in ("SHT_REL", "SHT_RELA") or section["sh_info"] >= len(names):
+            continue
+        name = names[section["sh_info"]]
+        if not name.startswith(_DATA):
+            continue
+        content = elf.get_section(section["sh_info"]).data()
+        for entry in section.iter_relocations():
+            at, target = entry["r_offset"], symbols[entry["r_info_sym"]]
+            addend = entry["r_addend"] if entry.is_RELA() else struct.unpack_from("<I", content, at)[0]
+            links[Place(name, at)] = (
+                Place(target.section, target.offset + addend) if isinstance(target, Place) else target
+            )
+    return links

@@ -1,0 +1,105 @@
+"""The types of everything that a kernel exports, as its headers declare it: read once for each kernel, then cached."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness import digest, process
+from harness.abi.surface import PREFIX, Field, Surface, Type, read_surface
+from harness.errors import ModcompatError
+from harness.kernel.build import kernel_inputs, make_command
+from harness.kernel.config import KernelSpec
+from harness.kernel.prepare import build_tree
+from harness.kernel.source import KernelSource
+from harness.kernel.toolchain import environment
+from harness.paths import IMAGES
+from harness.progress import task
+from harness.store import Store
+
+_PROBE = IMAGES / "probe"
+_READER = 1  # raise when what is read of the probe changes
+_EXPORT = r"\bEXPORT_(PER_CPU_)?SYMBOL(_GPL|_NS|_NS_GPL)?\([A-Za-z_0-9]+"
+_NOT_EXPORTING = ("Documentation", "tools", "samples", "scripts", "LICENSES", "certs", "usr")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_AT_FAULT = re.compile(r"^\S*probe\.c:(\d+):\d+: error:", re.MULTILINE)
+
+
+def kernel_surface(spec: KernelSpec, store: Store) -> Surface:
+    """What a kernel's headers say of its exports. Cached; needs `make modules_prepare`, no kernel build.
+
+    An exported symbol that no header of the probe declares is not in it. Raises ModcompatError when the headers
+    do not compile.
+    """
+
+    def build(folder: Path) -> None:
+        scratch = folder / "scratch"
+        shutil.copytree(_PROBE, scratch)
+        what = f"reading what {spec.label} exports"
+        with task(what, 3) as running:
+            make = [*make_command(spec.source.tree(), build_tree(spec, store)), f"M={scratch}"]
+
+            def run(target: str, log: str) -> None:
+                process.run([*make, target], env=environment(spec.arch), log=folder / log, what=what)
+
+            run("probe.i", "preprocess.log")
+            declared = set(_WORD.findall((scratch / "probe.i").read_text(errors="replace")))
+            running.step()
+            _compile(scratch / "probe.c", sorted(declared & _exported(spec.source, store)), folder, run)
+            running.step()
+            surface = read_surface(scratch / "probe.o")
+            running.step()
+        facts = {
+            "symbols": surface.symbols,
+            "fields": {
+                name: [[part.offset, part.name, part.type] for part in parts] for name, parts in surface.fields.items()
+            },
+        }
+        (folder / "surface.json").write_text(json.dumps(facts))
+        shutil.rmtree(scratch)
+
+    inputs = {**kernel_inputs(spec, store), "probe": digest.of_tree(_PROBE), "reader": _READER}
+    found = store.get_or_build("surface", spec.label, inputs, build)
+    facts = json.loads((found / "surface.json").read_text())
+    fields = {
+        name: tuple(Field(offset, member, _type(kind)) for offset, member, kind in parts)
+        for name, parts in facts["fields"].items()
+    }
+    return Surface({name: _type(kind) for name, kind in facts["symbols"].items()}, fields)
+
+
+def _compile(source: Path, names: list[str], logs: Path, run: Callable[[str, str], None]) -> None:
+    """Compile the probe with a pointer to each symbol; those that turn out to be something else are left out."""
+    headers = source.read_text()
+    first = headers.count("\n") + 1  # the line of the first name
+    for attempt in range(3):
+        source.write_text(headers + "".join(f"__typeof__(&{name}) {PREFIX}{name};\n" for name in names))
+        log = f"probe{attempt}.log"
+        try:
+            return run("probe.o", log)
+        except ModcompatError:
+            wrong = {int(number) - first for number in _AT_FAULT.findall((logs / log).read_text(errors="replace"))}
+            if attempt == 2 or not wrong or min(wrong) < 0:
+                raise
+            names = [name for index, name in enumerate(names) if index not in wrong]
+    return None
+
+
+def _exported(source: KernelSource, store: Store) -> set[str]:
+    """Every name that a source tree exports under some configuration."""
+
+    def build(folder: Path) -> None:
+        tree = source.tree()
+        folders = [path for path in sorted(tree.iterdir()) if path.is_dir() and path.name not in _NOT_EXPORTING]
+        command = ["grep", "-rhoE", "--include=*.[chS]", _EXPORT, *(str(path) for path in folders)]
+        names = {line.rpartition("(")[2] for line in process.output(command).splitlines()}
+        (folder / "names").write_text("\n".join(sorted(names)))
+
+    found = store.get_or_build("exports", source.label.replace(" ", "-"), {**source.identity, "reader": _READER}, build)
+    return set((found / "names").read_text().split())
+
+
+def _type(kind: Any) -> Type:
+    return tuple(_type(part) for part in kind) if isinstance(kind, list) else str(kind)

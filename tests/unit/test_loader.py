@@ -1,0 +1,129 @@
+"""The loader on paper, on kernels whose struct module is made up here."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.abi.dwarf import Layout, Member
+from harness.abi.loader import Export, Finding, KernelFacts, Outcome, When, simulate
+from harness.abi.module_file import Import, ModuleFacts, Section
+from harness.architectures import ARCHITECTURES, ARM64, X86_64
+
+LIST = Layout("struct list_head", 16, (Member("next", 0, 8, "struct list_head *"), Member("prev", 8, 8, "")))
+PARTS = (("state", 8, ""), ("name", 56, ""), ("extable", 8, ""), ("init", 8, ""), ("num_srcu_structs", 8, ""))
+TAIL = (("source_list", 16, "struct list_head"), ("exit", 8, ""), ("refcnt", 8, ""))
+
+
+def kernel(*more: str, before: str = "", size: int = 0, **config: str) -> KernelFacts:
+    """A kernel with further members of 8 bytes, in front of a member or of the tail."""
+    added = [(name, 8, "") for name in more]
+    parts = [*PARTS, *TAIL]
+    at = next(index for index, part in enumerate(parts) if part[0] == (before or "source_list"))
+    members, offset = [], 0
+    for name, length, embeds in [*parts[:at], *added, *parts[at:]]:
+        members.append(Member(name, offset, length, "", embeds))
+        offset += length
+    layouts = {"struct module": Layout("struct module", size or offset, tuple(members)), LIST.name: LIST}
+    return KernelFacts(X86_64, "6.1.0", {"SMP": "y", "MODULE_UNLOAD": "y", **config}, layouts)
+
+
+PRODUCTION = kernel()
+MODULE = ModuleFacts(
+    "vendor", X86_64, "6.1.0 SMP mod_unload ", struct_size=120, init=72, exit=104, imports=(Import("mutex_lock"),)
+)
+
+
+def first(module: ModuleFacts, facts: KernelFacts) -> Finding | None:
+    return min(simulate(module, facts), key=lambda finding: finding.when, default=None)
+
+
+def reason(module: ModuleFacts, facts: KernelFacts, outcome: Outcome) -> str:
+    finding = first(module, facts)
+    assert finding is not None
+    assert finding.outcome is outcome
+    return finding.reason
+
+
+def test_nothing_goes_wrong_on_production() -> None:
+    assert first(MODULE, PRODUCTION) is None
+
+
+def test_an_init_that_moved_is_never_found() -> None:
+    text = reason(MODULE, kernel("a", "b", "c", "d", "e", before="extable"), Outcome.INERT)
+    assert text == "struct module.init 0x48 → 0x70: the kernel never finds its init"
+
+
+def test_an_exit_where_the_kernel_looks_for_init_is_called() -> None:
+    text = reason(MODULE, kernel("a", "b", "c", "d", before="extable"), Outcome.BREAKS)
+    assert text == "struct module.exit 0x68 is where the kernel has init: it calls the module's exit when it loads it"
+
+
+def test_an_exit_that_moved_is_never_found() -> None:
+    found = first(MODULE, kernel("a", "b", "c"))
+    assert found == Finding(
+        When.UNLOAD, Outcome.INERT, "struct module.exit 0x68 → 0x80: the kernel never finds its exit"
+    )
+
+
+def test_x86_refuses_a_relocation_over_what_is_in_use() -> None:
+    text = reason(MODULE, kernel("a"), Outcome.REFUSED)
+    assert "struct module.exit 0x68 is where the kernel has source_list.prev" in text
+
+
+def test_other_architectures_write_over_it() -> None:
+    on_arm64 = replace(kernel("a", "b"), arch=ARM64)
+    module = replace(MODULE, arch=ARM64, vermagic="6.1.0 SMP mod_unload aarch64")
+    assert "source_list.next" in reason(module, on_arm64, Outcome.BREAKS)
+
+
+def test_a_count_that_becomes_an_address_breaks_the_load() -> None:
+    more = ("1", "2", "3", "4")
+    shifted = kernel(*more, before="num_srcu_structs")
+    module = replace(MODULE, exit=112)
+    assert "num_srcu_structs" in reason(replace(module, init=72), shifted, Outcome.BREAKS)
+
+
+@pytest.mark.parametrize(("bss", "outcome"), [(0, Outcome.INERT), (8, Outcome.INERT), (16, Outcome.BREAKS)])
+def test_what_the_kernel_keeps_in_bss_breaks_modules_that_have_some(bss: int, outcome: Outcome) -> None:
+    module = replace(MODULE, sections=(Section(".bss", bss, "WA"),))
+    reason(module, kernel("a", "b", "c"), outcome)
+
+
+@pytest.mark.parametrize(
+    ("module", "facts", "words"),
+    [
+        (replace(MODULE, arch=ARCHITECTURES["arm"]), PRODUCTION, "it is for arm, the kernel for x86_64"),
+        (replace(MODULE, vermagic="6.1.1 SMP mod_unload "), PRODUCTION, "vermagic '6.1.1 SMP mod_unload'"),
+        (MODULE, kernel(PREEMPT_BUILD="y"), "the kernel's is '6.1.0 SMP preempt mod_unload'"),
+        (MODULE, replace(PRODUCTION, exports={"kfree": Export(0, gpl=False)}), "does not export mutex_lock"),
+        (MODULE, kernel(MODULE_SIG_FORCE="y"), "it is not signed"),
+        (
+            replace(MODULE, vermagic="6.4.0 SMP mod_unload", struct_size=112),
+            replace(PRODUCTION, release="6.4.0"),
+            "its struct module has 112 bytes, the kernel's 120",
+        ),
+        (MODULE, kernel(MODULE_ABI_ISOLATION="y", KASAN="y"), "built without CONFIG_KASAN"),
+        (MODULE, kernel("a", before="extable", MODULE_ABI_ISOLATION="y"), "was built for another ABI"),
+    ],
+    ids=["machine", "release", "preemption", "symbol", "signature", "size", "option", "offset"],
+)
+def test_a_refusal_names_what_differs(module: ModuleFacts, facts: KernelFacts, words: str) -> None:
+    assert words in reason(module, facts, Outcome.REFUSED)
+
+
+def test_versions_are_compared_where_both_have_them() -> None:
+    versioned = kernel(MODVERSIONS="y")
+    exports = {"mutex_lock": Export(2, gpl=False), "module_layout": Export(7, gpl=False)}
+    module = replace(
+        MODULE, versions=True, vermagic="6.0.9 SMP mod_unload modversions", imports=(Import("mutex_lock", crc=1),),
+        other_versions={"module_layout": 7},
+    )  # fmt: skip
+    text = reason(module, replace(versioned, exports=exports), Outcome.REFUSED)
+    assert text == "version of mutex_lock 0x00000001, the kernel's is 0x00000002"
+    exports["mutex_lock"] = Export(1, gpl=False)
+    assert first(module, replace(versioned, exports=exports)) is None
+
+
+def test_the_isolated_loader_gives_a_module_the_room_that_it_lacks() -> None:
+    facts = kernel("a", before="refcnt", MODULE_ABI_ISOLATION="y")
+    assert first(replace(MODULE, sections=(Section(".bss", 4096, "WA"),)), facts) is None
