@@ -31,8 +31,9 @@ nightly: setup
 	.venv/bin/modcompat matrix nightly
 
 test: lint
-	.venv/bin/pytest tests/unit tests/system
+	.venv/bin/pytest tests/unit
 	.venv/bin/modcompat matrix ci
+	.venv/bin/pytest tests/system
 
 lint: setup
 	.venv/bin/ruff check

@@ -102,18 +102,19 @@ def narrow(
     *,
     boards: Sequence[Board],
     features: Sequence[Feature],
-    preemptions: Sequence[Preemption],
+    preemptions: Iterable[Preemption],
     flavours: Sequence[Flavour] = (),
 ) -> list[Selection]:
     """What of the selections is on these boards, and of these features, models and flavours (none: its own).
 
     Raises ModcompatError when nothing is left.
     """
+    models = tuple(preemptions)
     narrowed = [
         Selection(
             tuple(board for board in selection.boards if board in boards),
             tuple(feature for feature in selection.features if not features or feature in features),
-            tuple(preemptions) or selection.preemptions,
+            models or selection.preemptions,
             tuple(flavour for flavour in selection.flavours if not flavours or flavour in flavours),
             selection.own_config,
         )

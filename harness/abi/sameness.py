@@ -1,7 +1,7 @@
 """Whether a module that was built for one kernel finds in another what it was compiled with.
 
 Each comparison counts what is equal, says for each difference that is none to a module why it is none, and names
-the others. What may differ, and why, comes in as data (harness/isolated.py); nothing is let through without.
+the others. What may differ, and why, comes in as data (harness/isolation/reasons.py); nothing is let through without.
 """
 
 import re

@@ -9,17 +9,18 @@ import click
 
 from harness.architectures import ARCHITECTURES
 from harness.boards import Board
+from harness.commands.matrix import build_kernels, run_cells
 from harness.errors import ModcompatError
 from harness.features import features_named
 from harness.isolation import catalogue, recorded, selftests
 from harness.isolation.bugs import BUGS, Where
-from harness.isolation_check import check
+from harness.isolation.mechanical import check
 from harness.kernel.config import KernelSpec
-from harness.kernel.isolation import apply_series, isolated, isolated_without, patch_numbered
+from harness.kernel.isolation import apply_series, isolated, isolated_without, patch_numbered, series_for
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.lab import Settings
-from harness.plan import choose_boards
-from harness.report.isolation import PAGE, isolation_page
+from harness.plan import MATRICES, choose_boards, kernels, narrow
+from harness.report.isolation import PAGE, isolation_page, proof_table
 from harness.store import Store
 from harness.variants import Preemption, variant_named, variant_of
 
@@ -83,6 +84,57 @@ def isolate_check(
                 click.echo(json.dumps(checked.as_json_object()) if as_json else checked.for_people())
                 same &= checked.is_same
     sys.exit(0 if same else 1)
+
+
+@isolate.command("prove")
+@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR")
+@click.option("--arch", "arches", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="[every one]")
+@click.option("--feature", "features", multiple=True, default=["all"], metavar="NAME", help="[all: the five together]")
+@click.option(
+    "--preemption", "models", multiple=True, default=["none"], type=click.Choice([str(it) for it in Preemption])
+)
+@click.option("-n", "workers", default="2", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
+@_output
+def isolate_prove(
+    *,
+    source: str,
+    arches: tuple[str, ...],
+    features: tuple[str, ...],
+    models: tuple[str, ...],
+    workers: str,
+    output: Path | None,
+) -> None:
+    """All there is to show for a kernel tree: apply the series, build, compare, and run every module.
+
+    DIR, or the name of a Debian source package (linux-source-6.12), is not changed. The options can be given several
+    times; each kernel takes some minutes. Ends with a table, a line for each isolated kernel.
+
+    Exit status 0 when all compare equal and all modules are CLEAN, 1 when not, 2 when it cannot be found out.
+    """
+    store, settings = Store(), Settings(source=source)
+    plain = find_source(source, store)
+    patched = isolated(plain, store)
+    patched.tree()
+    click.echo(f"{len(series_for(plain))} patches fit {plain.label}")
+    chosen = narrow(
+        MATRICES["isolated"],
+        boards=choose_boards([], arches),
+        features=features_named(features),
+        preemptions=map(Preemption, models),
+    )
+    build_kernels(chosen, settings)
+    checks = []
+    for board, variant in kernels(chosen):
+        if variant.isolated:
+            checks.append(check(KernelSpec(board.arch, patched, variant), store))
+            click.echo(checks[-1].for_people())
+    narrowed = (("--arch", arches), ("--feature", features), ("--preemption", models))
+    status, result = run_cells("isolated", workers, narrowed, ["--kernel-source", source])
+    rows = json.loads(result.read_text())["cells"]
+    click.echo(proof_table([it.as_json_object() for it in checks], rows))
+    facts = {"source": plain.label, "kernels": [it.as_json_object() for it in checks], "cells": rows}
+    _keep("proof", facts, output, record=False)
+    sys.exit(1 if status or not all(it.is_same and not it.left_out for it in checks) else 0)
 
 
 @isolate.command("bugs")

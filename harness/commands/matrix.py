@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from harness.errors import ModcompatError
 from harness.features import features_named
 from harness.lab import Lab, Settings
 from harness.paths import PROJECT
-from harness.plan import MATRICES, choose_boards, kernels, narrow
+from harness.plan import MATRICES, Selection, choose_boards, kernels, narrow
 from harness.report.artefacts import new_run_folder
 from harness.report.compatibility import PAGE, compatibility_page
 from harness.variants import Preemption
@@ -45,28 +46,42 @@ def matrix(
     Further OPTIONS go to pytest (`-x`, `--module FILE.ko` ...). Exit status 0 when every verdict is what it has to
     be, 1 when one is not.
     """
-    chosen = narrow(
-        MATRICES[which],
-        boards=choose_boards(boards, arches),
-        features=features_named(features),
-        preemptions=[Preemption(model) for model in models],
-    )
-    with Lab(Settings(), []) as lab:
-        for board, variant in kernels(chosen):
-            lab.kernel(board, variant)
-    run = new_run_folder(None, PROJECT)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--matrix", which, "--run-dir", str(run)]
-    for option, values in (("--feature", features), ("--board", boards), ("--arch", arches), ("--preemption", models)):
-        command += [word for value in values for word in (option, value)]
-    status = process.attached([*command, *options, "tests/compat"], cwd=PROJECT)
-    result = run / "matrix.json"
-    if not result.is_file():
-        raise ModcompatError("the run gave no verdict", next_step="see what pytest said above")
+    boards_of, of_features = choose_boards(boards, arches), features_named(features)
+    chosen = narrow(MATRICES[which], boards=boards_of, features=of_features, preemptions=map(Preemption, models))
+    build_kernels(chosen, Settings())
+    narrowed = (("--board", boards), ("--arch", arches), ("--feature", features), ("--preemption", models))
+    status, result = run_cells(which, workers, narrowed, options)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(result.read_bytes())
         click.echo(f"written: {output}")
     sys.exit(1 if status else 0)
+
+
+def build_kernels(chosen: Iterable[Selection], settings: Settings) -> None:
+    """Have every kernel of a plan. Raises ModcompatError for one that cannot be built."""
+    with Lab(settings, []) as lab:
+        for board, variant in kernels(chosen):
+            lab.kernel(board, variant)
+
+
+def run_cells(
+    which: str, workers: str, narrowed: Iterable[tuple[str, Iterable[str]]], options: Iterable[str]
+) -> tuple[int, Path]:
+    """Run the cells of a matrix under pytest; its exit status, and the matrix.json.
+
+    narrowed: options that can be given several times, and their values. options: others.
+    Raises ModcompatError when there is no verdict.
+    """
+    run = new_run_folder(None, PROJECT)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--matrix", which, "--run-dir", str(run)]
+    for option, values in narrowed:
+        command += [word for value in values for word in (option, value)]
+    status = process.attached([*command, *options, "tests/compat"], cwd=PROJECT)
+    result = run / "matrix.json"
+    if not result.is_file():
+        raise ModcompatError("the run gave no verdict", next_step="see what pytest said above")
+    return status, result
 
 
 @click.command()

@@ -1,7 +1,8 @@
 """Tables of docs/isolation.md that are made of what was measured; the rest of the page is written by hand."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -62,6 +63,31 @@ def selftests_section(measured: Mapping[str, Any]) -> str:
 def costs_section(measured: Mapping[str, Any]) -> str:
     """What operations take on each kernel, an architecture a table."""
     return _rendered("isolation_costs.md.j2", measured=measured)
+
+
+def proof_table(checks: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]]) -> str:
+    """What `isolate prove` found, a line for each isolated kernel, in Markdown.
+
+    checks: harness.isolation.mechanical.Check.as_json_object(). cells: rows of matrix.json.
+    """
+    lines = [
+        "| architecture | kernel | structures | inlined functions | exports | modules |",
+        "|---|---|---|---|---|---|",
+    ]
+    for found in checks:
+        compared = [_compared(it) for it in found["comparisons"]]
+        compared += ["not compared"] * (3 - len(compared))
+        words = Counter(
+            row["verdict"] for row in cells if (row["arch"], row["variant"]) == (found["arch"], found["kernel"])
+        )
+        modules = ", ".join(f"{count} {word}" for word, count in words.most_common()) or "none run"
+        lines.append(f"| {' | '.join([found['arch'], found['kernel'], *compared, modules])} |")
+    return "\n".join(lines)
+
+
+def _compared(comparison: Mapping[str, Any]) -> str:
+    different = len(comparison["differences"])
+    return f"{comparison['compared']}, {f'{different} DIFFER' if different else 'the same'}"
 
 
 def _rendered(template: str, **facts: object) -> str:

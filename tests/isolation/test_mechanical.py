@@ -10,7 +10,7 @@ from harness.architectures import ARCHITECTURES
 from harness.errors import ModcompatError
 from harness.features import FEATURES, Feature
 from harness.inlines import kernel_inlines
-from harness.isolation_check import check, layout_comparison
+from harness.isolation.mechanical import check, layout_comparison
 from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.isolation import isolated, isolated_without, series_for
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source

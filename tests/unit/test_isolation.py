@@ -9,6 +9,7 @@ from harness.features import FEATURES
 from harness.kernel import isolation
 from harness.kernel.isolation import apply_series, isolated
 from harness.kernel.source import KernelSource
+from harness.report.isolation import proof_table
 from harness.store import Store
 from harness.variants import variant_named, variant_of
 
@@ -75,3 +76,14 @@ def test_an_isolated_kernel_is_compared_with_production_as_it_is() -> None:
     variant = variant_of(FEATURES["spinlock"], isolated=True)
     assert variant.name == "isolated-spinlock"
     assert variant.production == variant_named("production")
+
+
+def test_the_table_of_a_proof_has_a_line_for_each_kernel() -> None:
+    comparison = {"compared": 3, "differences": {}}
+    checks = [
+        {"arch": "arm", "kernel": "isolated-all", "comparisons": [comparison, comparison | {"differences": {"f": "g"}}]}
+    ]
+    row = {"arch": "arm", "variant": "isolated-all", "verdict": "CLEAN"}
+    cells = [row, row, row | {"verdict": "SPLAT"}, row | {"arch": "arm64"}]
+    *_, line = proof_table(checks, cells).splitlines()
+    assert line == "| arm | isolated-all | 3, the same | 3, 1 DIFFER | not compared | 2 CLEAN, 1 SPLAT |"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import isolated
 from harness.abi.code import Code
 from harness.abi.dwarf import Layout, Member
 from harness.abi.exports import Export, read_exports
 from harness.abi.sameness import Allowance, Comparison, compare_exports, compare_functions, compare_layouts
+from harness.isolation import reasons
 
 PID = Member("pid", 0, 4, "int")
 THREAD = Member("thread", 8, 8, "struct thread", "struct thread")
@@ -170,5 +170,5 @@ def test_a_file_that_is_no_list_of_exports_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_allowance_has_a_reason() -> None:
-    allowances = (*isolated.GROWN, *isolated.UNREACHABLE, *isolated.DIFFERING)
+    allowances = (*reasons.GROWN, *reasons.UNREACHABLE, *reasons.DIFFERING)
     assert all(len(entry.reason.split()) > 3 for entry in allowances)

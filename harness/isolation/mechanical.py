@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from harness.abi.exports import read_exports
 from harness.abi.sameness import Comparison, compare_exports, compare_functions, compare_layouts
 from harness.inlines import kernel_inlines
-from harness.isolated import DIFFERING, GROWN, SAME_FUNCTIONS, UNREACHABLE
+from harness.isolation.reasons import DIFFERING, GROWN, SAME_FUNCTIONS, UNREACHABLE
 from harness.kernel.build import find_kernel
 from harness.kernel.config import KernelSpec, parse, resolve
 from harness.layouts import kernel_layouts
