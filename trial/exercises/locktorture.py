@@ -9,5 +9,5 @@ ANNOUNCES = {"init": "Start of test", "exit": "End of test: SUCCESS"}
 def exercise(bench: Bench) -> None:
     bench.run("sleep 7")
     log = bench.log()
-    bench.check("tells its statistics", log.count("Writes:  Total: ") >= 2, log[-200:])
-    bench.check("locks were never held twice", "!!!" not in log, log[-200:])
+    bench.check("tells its statistics", log.count("Writes:  Total: ") >= 2)
+    bench.check("locks were never held twice", "!!!" not in log)
