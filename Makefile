@@ -1,5 +1,5 @@
 # Every target sets up what it needs first; with everything there that takes under a second.
-.PHONY: help setup spinlock matrix isolated nightly test lint unit browser doctor bench fuzz
+.PHONY: help setup spinlock matrix isolated nightly test lint unit browser doctor bench fuzz trial
 
 help:
 	@echo "make spinlock   set up, then judge the vendor modules on DEBUG_SPINLOCK kernels (pytest -k spinlock)"
@@ -8,6 +8,7 @@ help:
 	@echo "make nightly    set up, then everything: every feature, board and preemption model (hours at first)"
 	@echo "make test       set up, then lint, types and every test, and every feature on one architecture"
 	@echo "make unit       set up, then the tests that need no QEMU"
+	@echo "make trial      set up, then judge modules of others on a production kernel that is not ours (an hour or two)"
 	@echo "make browser    set up, install Chromium, then look at report.html in it"
 	@echo "make bench      set up, then measure: restore against cold boot"
 	@echo "make fuzz       set up, then fuzz the report detector for ten minutes (FUZZ_SECONDS=3600 for an hour)"
@@ -41,6 +42,16 @@ lint: setup
 
 unit: setup
 	.venv/bin/pytest tests/unit
+
+# check exits with 1 for findings, which stock kernels always give.
+TRIAL_FEATURES = --feature spinlock --feature slub --feature ftrace --feature kprobes --feature perf
+trial: setup
+	.venv/bin/python trial/prepare.py x86_64 x86_64-tracing arm
+	for part in modcompat tracing arm; do \
+		.venv/bin/modcompat check --manifest trial/$$part.toml $(TRIAL_FEATURES) --feature all \
+			--run-dir runs/trial-$$part || [ $$? = 1 ] || exit 2; done
+	.venv/bin/python trial/page.py runs/trial-modcompat/matrix.json runs/trial-tracing/matrix.json \
+		runs/trial-arm/matrix.json >docs/trial.md
 
 browser: setup
 	scripts/browser.sh

@@ -1,6 +1,6 @@
-"""Make what the trial judges: production's .config, its kernel, and the modules, below trial/build/ARCH.
+"""Make what the trial judges: production's .config, its kernel, and the modules, below trial/build/NAME.
 
-    python trial/prepare.py x86_64 arm
+    python trial/prepare.py x86_64 x86_64-tracing arm
 
 The kernel's own modules come out of the production kernel's entry in the cache. The others are built as their vendors
 would: sources from Debian's -dkms packages, each built by its own Makefile against production's build tree.
@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness import debian
-from harness.architectures import ARCHITECTURES, Architecture
+from harness.architectures import ARM, X86_64, Architecture
 from harness.errors import ModcompatError
 from harness.kernel.kconfig import all_no, in_fragments, require
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
@@ -26,54 +27,87 @@ OWN = (
     "null_blk", "loop", "ext2", "veth", "tun", "scsi_debug", "uinput", "locktorture", "rcutorture",
     "test_rhashtable", "test_xarray",
 )  # fmt: skip
-# package -> (how its dkms.conf has it built, the modules that come out of it); {tree}: production's, {here}: sources
-VENDORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "v4l2loopback-dkms": ("make KERNEL_DIR={tree} v4l2loopback.ko", ("v4l2loopback",)),
-    "dm-writeboost-dkms": ("make KERNEL_TREE={tree} all", ("dm-writeboost",)),
-    "vpoll-dkms": ("make -C {tree} M={here} modules", ("vpoll",)),
-    "openvpn-dco-dkms": ("make KERNEL_SRC={tree} REVISION=debian", ("ovpn-dco-v2",)),
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """A package of sources. command: how its dkms.conf has it built; {tree} is production's. modules: what is kept."""
+
+    package: str
+    command: str
+    modules: tuple[str, ...]
+
+
+VENDORS = (
+    Vendor("v4l2loopback-dkms", "make KERNEL_DIR={tree} v4l2loopback.ko", ("v4l2loopback",)),
+    Vendor("dm-writeboost-dkms", "make KERNEL_TREE={tree} all", ("dm-writeboost",)),
+    Vendor("vpoll-dkms", "make -C {tree} M={here} modules", ("vpoll",)),
+    Vendor("openvpn-dco-dkms", "make KERNEL_SRC={tree} REVISION=debian", ("ovpn-dco-v2",)),
+)
+LTTNG = Vendor(
+    "lttng-modules-dkms",
+    "make -C {tree} M={here} CONFIG_LTTNG=m CONFIG_LTTNG_CLOCK_PLUGIN_TEST=m modules",
+    ("lttng-wrapper", "lttng-lib-ring-buffer", "lttng-clock", "lttng-tracer", "lttng-ring-buffer-client-mmap-discard"),
+)
+
+
+@dataclass(frozen=True)
+class Production:
+    """A production kernel, and what is built for it: the kernel's own modules, and vendors'."""
+
+    arch: Architecture
+    fragments: tuple[str, ...]
+    own: tuple[str, ...]
+    vendors: tuple[Vendor, ...]
+
+
+PRODUCTIONS = {
+    "x86_64": Production(X86_64, ("common", "x86_64"), OWN, VENDORS),
+    "x86_64-tracing": Production(X86_64, ("common", "x86_64", "tracing"), (), (LTTNG,)),
+    "arm": Production(ARM, ("common", "arm"), OWN, VENDORS),
 }
 
 
-def prepare(arch: Architecture, store: Store) -> None:
-    """Everything for one architecture."""
-    folder = HERE / "build" / arch.name
+def prepare(name: str, store: Store) -> None:
+    """Everything for one production kernel."""
+    production = PRODUCTIONS[name]
+    arch = production.arch
+    folder = HERE / "build" / name
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "production.config"
-    configure(arch, config, store)
-    print(f"{arch.name}: building the production kernel, unless it is in the cache")
+    configure(production, config, store)
+    print(f"{name}: building the production kernel, unless it is in the cache")
     told = said(["modcompat", "build", "production", "--arch", arch.name, "--config", str(config)])
     kernel = Path(told.splitlines()[-1].partition(": ")[2])
-    for name in OWN:
-        shutil.copy(kernel / "modules" / f"{name}.ko", folder)
-    for package in VENDORS:
-        print(f"{arch.name}: building {package}")
-        build_vendor(package, kernel / "build", arch, folder)
+    for module in production.own:
+        shutil.copy(kernel / "modules" / f"{module}.ko", folder)
+    for vendor in production.vendors:
+        print(f"{name}: building {vendor.package}")
+        build_vendor(vendor, kernel / "build", arch, folder)
     source, program = HERE / "guest/drive.c", folder / "drive"
-    said([f"{arch.cross_compile}gcc", "-static", "-s", "-O2", "-Wall", "-o", str(program), str(source)])
+    said([f"{arch.cross_compile}gcc", "-static", "-s", "-O2", "-o", str(program), str(source)])
 
 
-def configure(arch: Architecture, config: Path, store: Store) -> None:
+def configure(production: Production, config: Path, store: Store) -> None:
     """Write the whole .config that the fragments stand for. Raises ModcompatError where Kconfig drops something."""
-    requested = in_fragments([HERE / "common.config", HERE / f"{arch.name}.config"])
+    requested = in_fragments(HERE / f"{name}.config" for name in production.fragments)
     with tempfile.TemporaryDirectory() as scratch:
         tree = find_source(DEFAULT_PACKAGE, store).tree()
-        got = all_no(tree, arch, requested, Path(scratch), f"making {config.name} for {arch.name}")
+        got = all_no(tree, production.arch, requested, Path(scratch), f"making {config}")
         shutil.copy(Path(scratch) / ".config", config)
-    require(requested, got, f"{arch.name} production kernel of the trial")
+    require(requested, got, f"production kernel of {config.parent.name}")
 
 
-def build_vendor(package: str, tree: Path, arch: Architecture, folder: Path) -> None:
+def build_vendor(vendor: Vendor, tree: Path, arch: Architecture, folder: Path) -> None:
     """Fetch a package of sources, and have its modules built for production."""
-    command, modules = VENDORS[package]
     with tempfile.TemporaryDirectory(prefix="trial-") as scratch:
-        deb = debian.download(package, "all", Path(scratch))
+        deb = debian.download(vendor.package, "all", Path(scratch))
         said(["dpkg-deb", "-x", str(deb), scratch])
         (sources,) = (Path(scratch) / "usr/src").iterdir()
-        words = command.format(tree=tree, here=sources).split()
+        words = vendor.command.format(tree=tree, here=sources).split()
         said(words, env={"ARCH": arch.kernel, "CROSS_COMPILE": arch.cross_compile}, cwd=sources)
-        (folder / f"{package}.version").write_text(f"{debian.version_of(deb)}\n")
-        for name in modules:
+        (folder / f"{vendor.package}.version").write_text(f"{debian.version_of(deb)}\n")
+        for name in vendor.modules:
             shutil.copy(next(sources.rglob(f"{name}.ko")), folder)
 
 
@@ -92,6 +126,6 @@ def said(command: list[str], env: Mapping[str, str] | None = None, cwd: Path | N
 if __name__ == "__main__":
     try:
         for name in sys.argv[1:] or ["x86_64"]:
-            prepare(ARCHITECTURES[name], Store())
+            prepare(name, Store())
     except ModcompatError as error:
         sys.exit(str(error))
