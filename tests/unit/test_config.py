@@ -30,7 +30,7 @@ def test_the_gate_lets_the_feature_and_its_followers_through() -> None:
     gate(PRODUCTION | {"INLINE_SPIN_UNLOCK_IRQ": "y"}, featured, variant_of(LOCKS))
 
 
-def test_what_tracing_selects_may_differ_where_production_has_no_slub_debugging() -> None:
+def test_what_tracing_selects_may_differ_where_production_lacks_it() -> None:
     featured = PRODUCTION | {"FUNCTION_TRACER": "y", "TRACING": "y", "STACKTRACE": "y"}
     gate(PRODUCTION, featured, variant_of(FEATURES["ftrace"]))
 
