@@ -28,8 +28,9 @@ def test_the_productions_have_no_debug_feature() -> None:
 
 def cell(flavour: str, verdict: str, predicted: str) -> dict[str, Any]:
     return {
-        "arch": "x86_64", "board": "q35", "module": "tun", "flavour": flavour, "feature": "spinlock",
-        "shown": f"{flavour}-spinlock", "verdict": verdict, "reason": "a|b; then more",
+        "id": f"tun-{flavour}", "arch": "x86_64", "board": "q35", "module": "tun",
+        "flavour": flavour, "feature": "spinlock", "shown": f"{flavour}-spinlock",
+        "verdict": verdict, "reason": "a|b; then more",
         "prediction": {"verdict": predicted, "reason": "why", "agrees": predicted == verdict},
     }  # fmt: skip
 
@@ -39,7 +40,7 @@ def test_the_page_has_every_cell_and_asks_for_what_is_not_explained() -> None:
     run = {"date": "2026-11-23", "kernel": "6.1", "compilers": {"x86_64": "gcc 12"}, "qemu": {}, "cells": cells}
     text = "\n".join(page([run], [], {"vpoll-dkms": "0.1-3"}))
     assert "| tun | INERT | SPLAT ≠ |" in text
-    assert "| x86_64 | tun | stock-spinlock | INERT | a\\|b | INERT: why | yes |" in text
+    assert "| x86_64 | stock-spinlock | INERT | a\\|b | INERT: why | yes | tun |" in text
     assert "| all | all | 2 | 0 | 1 INERT, 1 SPLAT | 1 of 2 (50.0 %) |" in text
     assert "NOT EXPLAINED YET" in text
     assert unexplained(cells, []) == [cells[1]]

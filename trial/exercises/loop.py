@@ -11,6 +11,7 @@ def exercise(bench: Bench) -> None:
     )
     if not bench.wait_for("/dev/loop0"):
         return
+    bench.expect("ext2 is loaded", "insmod /lib/firmware/ext2.ko && echo loaded", "loaded")
     bench.expect("takes a file", f"losetup /dev/loop0 {IMAGE} && cat /sys/block/loop0/size", "8192")
     bench.expect("takes a file system", "mke2fs /dev/loop0 >/dev/null 2>&1 && echo made", "made")
     bench.expect("is mounted", f"mount -t ext2 /dev/loop0 {PLACE} && grep -c ext2 /proc/mounts", "1")
@@ -22,3 +23,4 @@ def exercise(bench: Bench) -> None:
         "kept the files", f"for i in 1 2 3 4; do cmp {PLACE}/$i/copy /tmp/data && echo -n same; done", "same" * 4
     )
     bench.expect("removes them", f"rm -r {PLACE}/[1-4] && umount {PLACE} && losetup -d /dev/loop0 && echo done", "done")
+    bench.expect("ext2 is removed", "rmmod ext2 && echo removed", "removed")
