@@ -55,6 +55,10 @@ def page(runs: list[Row], explanations: list[Mapping[str, str]], versions: Mappi
     yield "Every cell on an isolated kernel that is not CLEAN, every INVALID one, and every prediction that was wrong:"
     yield ""
     yield from _explained(cells, explanations)
+    yield ""
+    yield "## Findings about the tool"
+    yield ""
+    yield (HERE / "findings.md").read_text().strip()
 
 
 def latest(runs: Iterable[Row]) -> list[Row]:
@@ -179,9 +183,14 @@ def _explained(cells: list[Row], explanations: list[Mapping[str, str]]) -> Itera
     wanting = [cell for cell in cells if _wants_explanation(cell)]
     if not wanting:
         yield "There is none."
-    for entry in explanations:
-        of_it = [cell for cell in wanting if _is_of(entry, cell)]
-        if of_it:
+    told: dict[int, list[Row]] = {}
+    for cell in wanting:
+        for place, entry in enumerate(explanations):
+            if _is_of(entry, cell):
+                told.setdefault(place, []).append(cell)
+                break
+    for place, entry in enumerate(explanations):
+        if of_it := told.get(place):
             names = ", ".join(f"`{cell['module']}` on {cell['arch']} {cell['shown']}" for cell in of_it)
             yield f"- {names}: {' '.join(entry['text'].split())}"
     for cell in unexplained(cells, explanations):
