@@ -16,10 +16,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from harness.features import THE_FIVE
+
 HERE = Path(__file__).resolve().parent
 _ADDRESS = re.compile(r"\b(?:0x)?[0-9a-f]{8,16}\b")
 _LONGEST = 200  # characters of a reason in a table
 _ORDER = ("production", "stock-spinlock", "stock-slub", "stock-ftrace", "stock-kprobes", "stock-perf")
+_KERNELS = [f"{flavour}-{name}" for flavour in ("stock", "isolated") for name in (*THE_FIVE, "all")]
 Row = Mapping[str, Any]
 
 
@@ -139,6 +142,10 @@ def _matrix(cells: list[Row]) -> Iterator[str]:
         yield f"| {module} | {' | '.join(_short(found.get(kernel)) for kernel in kernels)} |"
     yield ""
     yield "`≠` behind a verdict: predicted otherwise."
+    missing = [name for name in _KERNELS if name not in kernels]
+    if missing:
+        yield ""
+        yield f"Not run here: {', '.join(missing)}."
 
 
 def _place(kernel: str) -> tuple[int, str]:
