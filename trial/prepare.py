@@ -31,11 +31,15 @@ OWN = (
 
 @dataclass(frozen=True)
 class Vendor:
-    """A package of sources. command: how its dkms.conf has it built; {tree} is production's. modules: what is kept."""
+    """A package of sources. command: how its dkms.conf has it built; {tree} is production's. modules: what is kept.
+
+    without: a file of the sources, and a word whose lines are taken out of it.
+    """
 
     package: str
     command: str
     modules: tuple[str, ...]
+    without: tuple[str, str] | None = None
 
 
 VENDORS = (
@@ -47,7 +51,18 @@ VENDORS = (
 LTTNG = Vendor(
     "lttng-modules-dkms",
     "make -C {tree} M={here} CONFIG_LTTNG=m CONFIG_LTTNG_CLOCK_PLUGIN_TEST=m modules",
-    ("lttng-wrapper", "lttng-lib-ring-buffer", "lttng-clock", "lttng-tracer", "lttng-ring-buffer-client-mmap-discard"),
+    (
+        "lttng-wrapper",
+        "lttng-lib-ring-buffer",
+        "lttng-clock",
+        "lttng-kprobes",
+        "lttng-kretprobes",
+        "lttng-statedump",
+        "lttng-tracer",
+        "lttng-ring-buffer-client-mmap-discard",
+    ),
+    # It has another prototype of the tracepoint hrtimer_start than 6.1.192, and does not compile.
+    without=("src/probes/Kbuild", "lttng-probe-timer.o"),
 )
 
 
@@ -104,6 +119,9 @@ def build_vendor(vendor: Vendor, tree: Path, arch: Architecture, folder: Path) -
         deb = debian.download(vendor.package, "all", Path(scratch))
         said(["dpkg-deb", "-x", str(deb), scratch])
         (sources,) = (Path(scratch) / "usr/src").iterdir()
+        if vendor.without:
+            file, word = sources / vendor.without[0], vendor.without[1]
+            file.write_text("".join(line for line in file.read_text().splitlines(keepends=True) if word not in line))
         words = vendor.command.format(tree=tree, here=sources).split()
         said(words, env={"ARCH": arch.kernel, "CROSS_COMPILE": arch.cross_compile}, cwd=sources)
         (folder / f"{vendor.package}.version").write_text(f"{debian.version_of(deb)}\n")

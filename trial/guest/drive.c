@@ -310,13 +310,14 @@ static int lttng(const char *text)
 {
 	struct lttng_channel settings = { .subbuf_size = 4096, .num_subbuf = 4, .output = 1 /* mmap */ };
 	struct lttng_event event = { .name = "lttng_logger" };
-	int control = required(open("/proc/lttng", O_RDWR), "open"), session, channel, stream, logger;
+	int control = required(open("/proc/lttng", O_RDWR), "open"), session, channel, enabler, stream, logger;
 	unsigned long length, offset;
 	int found = 0, i;
 
 	session = required(ioctl(control, _IO(0xF6, 0x45)), "session");
 	channel = required(ioctl(session, _IOW(0xF6, 0x55, struct lttng_channel), &settings), "channel");
-	required(ioctl(channel, _IOW(0xF6, 0x63, struct lttng_event), &event), "event");
+	enabler = required(ioctl(channel, _IOW(0xF6, 0x63, struct lttng_event), &event), "event");
+	required(ioctl(enabler, _IO(0xF6, 0x82)), "enable");
 	required(ioctl(session, _IO(0xF6, 0x56)), "start");
 	logger = required(open("/proc/lttng-logger", O_WRONLY), "logger");
 	for (i = 0; i < 10; i++)
