@@ -1,5 +1,5 @@
 # Every target sets up what it needs first; with everything there that takes under a second.
-.PHONY: help setup spinlock matrix isolated nightly test lint unit browser doctor bench fuzz
+.PHONY: help setup spinlock matrix isolated nightly test lint unit browser doctor bench fuzz trial
 
 help:
 	@echo "make spinlock   set up, then judge the vendor modules on DEBUG_SPINLOCK kernels (pytest -k spinlock)"
@@ -8,6 +8,7 @@ help:
 	@echo "make nightly    set up, then everything: every feature, board and preemption model (hours at first)"
 	@echo "make test       set up, then lint, types and every test, and every feature on one architecture"
 	@echo "make unit       set up, then the tests that need no QEMU"
+	@echo "make trial      set up, then judge modules of others on a production kernel that is not ours (three hours)"
 	@echo "make browser    set up, install Chromium, then look at report.html in it"
 	@echo "make bench      set up, then measure: restore against cold boot"
 	@echo "make fuzz       set up, then fuzz the report detector for ten minutes (FUZZ_SECONDS=3600 for an hour)"
@@ -42,6 +43,17 @@ lint: setup
 
 unit: setup
 	.venv/bin/pytest tests/unit
+
+# What check finds is no failure here: stock kernels always give findings.
+TRIAL_FEATURES = --feature spinlock --feature slub --feature ftrace --feature kprobes --feature perf --feature all
+trial: setup
+	.venv/bin/python trial/prepare.py x86_64 x86_64-tracing arm
+	for part in modcompat tracing arm; do \
+		rm -rf runs/trial-$$part; \
+		.venv/bin/modcompat check --manifest trial/$$part.toml $(TRIAL_FEATURES) --run-dir runs/trial-$$part; \
+		test -f runs/trial-$$part/matrix.json || exit 2; done
+	.venv/bin/python trial/page.py runs/trial-*/matrix.json >docs/trial.md
+	sed "s|$(CURDIR)/||g" runs/trial-modcompat/report.html >docs/trial-report.html
 
 browser: setup
 	scripts/browser.sh

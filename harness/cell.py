@@ -10,7 +10,7 @@ from harness.detect.initcalls import find_initcall
 from harness.detect.kinds import Severity
 from harness.detect.scan import scan
 from harness.errors import ModcompatError
-from harness.exercise import Bench, Exercise, explain
+from harness.exercise import Bench, Exercise, explain, is_said
 from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.shell import Output
@@ -147,7 +147,7 @@ class _Run:
             for phase, words in self._subject.exercise.announces.items():
                 command = spoken[phase]
                 if command is not None and command.status == 0:
-                    held = any(line.endswith(words) for line in text.replace("\r", "").splitlines())
+                    held = is_said(words, text)
                     evidence.announced.append(Check(phase, held, "" if held else f"never said {words!r}"))
 
     def _make_pristine(self, title: str) -> None:

@@ -72,8 +72,9 @@ class Program:
 
     @property
     def printed(self) -> str:
-        """All that it printed so far."""
-        return self._run(f"cat {self._name}.out", None).text
+        """All that it printed so far, the ends of lines included."""
+        raw = self._run(f"cat {self._name}.out", None).raw
+        return raw.decode(errors="backslashreplace").replace("\r\n", "\n")
 
     @property
     def status(self) -> int | None:

@@ -24,6 +24,7 @@ from harness.errors import ModcompatError
 from harness.guest.shell import Output
 
 _WARNINGS = {kind.name for kind in KINDS if kind.severity is Severity.WARNING}
+_OURS = re.compile(r"\] modcompat: ")
 _ANSWER = re.compile(r"check (\S+) (ok|FAILED)(?: (.*))?$")
 
 
@@ -134,6 +135,11 @@ def _answers(log: str) -> dict[str, tuple[bool, str]]:
     """A module's own checks in a piece of the kernel log: name -> (held, detail)."""
     found = (_ANSWER.search(line.rstrip("\r")) for line in log.splitlines())
     return {match[1]: (match[2] == "ok", match[3] or "") for match in found if match}
+
+
+def is_said(words: str, log: str) -> bool:
+    """Whether a line of the kernel log has these words in it; the harness' own lines do not count."""
+    return any(words in line and not _OURS.search(line) for line in log.replace("\r", "").splitlines())
 
 
 @dataclass(frozen=True)

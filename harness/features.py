@@ -86,7 +86,7 @@ _TRACING = {
     **_because(
         "kernel/trace/Kconfig: the infrastructure that TRACING selects",
         "TRACING", "NOP_TRACER", "RING_BUFFER", "EVENT_TRACING", "CONTEXT_SWITCH_TRACER", "TRACEPOINTS",
-        "BINARY_PRINTF", "TRACE_CLOCK", "GLOB",
+        "BINARY_PRINTF", "TRACE_CLOCK", "GLOB", "STACKTRACE",
     ),
     **_because("kernel/trace/Kconfig: the default of a choice in the FTRACE menu", "BRANCH_PROFILE_NONE"),
     **_MODULE_TREE,

@@ -53,7 +53,9 @@ def in_order(
 
     files: module name -> file, of the modules to judge. own: the modules that were built with the kernel. What a
     module's file says that it depends on is looked for among both, then what those depend on in turn; what is found
-    nowhere is the kernel's to complain of. Returns module name -> paths in the guest, and path in the guest -> file.
+    nowhere is the kernel's to complain of. Soft dependencies, often aliases (crc32c of libcrc32c), are looked for among
+    the kernel's modules; what is found nowhere is built in. Returns module name -> paths in the guest, and path in the
+    guest -> file.
     """
     judged = {read_module(file).name: file for file in files.values()}
     paths = {file: f"modules/{name}.ko" for name, file in files.items()}
@@ -62,8 +64,8 @@ def in_order(
         chain: dict[Path, None] = {}
 
         def follow(file: Path, chain: dict[Path, None] = chain) -> None:
-            for name in dependencies(file):
-                found = judged.get(name) or own.get(name)
+            hard = [judged.get(name) or own.get(name) for name in dependencies(file)]
+            for found in (*hard, *_soft(file, own)):
                 if found and found not in chain:
                     follow(found)
                     chain[found] = None
@@ -77,6 +79,15 @@ def in_order(
             paths.setdefault(file, f"modules/needed/{file.name}")
         before[module.name] = tuple(paths[file] for file in chain)
     return before, {path: file for file, path in paths.items() if path.startswith("modules/needed/")}
+
+
+def _soft(file: Path, own: Mapping[str, Path]) -> list[Path]:
+    """The kernel's modules that a module softly depends on, by their names or aliases."""
+    wanted = read_module(file).soft_depends
+    if not wanted:
+        return []
+    named = {alias: path for path in own.values() for alias in read_module(path).aliases} | dict(own)
+    return [named[name] for name in wanted if name in named]
 
 
 def users_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple[VendorModule, ModuleFacts]:

@@ -38,8 +38,9 @@ _CELLS = pytest.StashKey[list[Cell]]()
 _MODULES = pytest.StashKey[list[VendorModule]]()
 # Options without which a cell cannot be run again as it was, and what they are when nobody gives them.
 _DEPENDED_ON = {
-    "--kernel-source": DEFAULT_PACKAGE, "--module": None, "--module-params": "", "--exercise": None,
-    "--shared-uart": False, "--accelerator": "auto",
+    "--kernel-source": None, "--config": None, "--allow-config-additions": False, "--allow-config-change": None,
+    "--manifest": None, "--module": None, "--module-params": "", "--exercise": None, "--shared-uart": False,
+    "--guest-memory": 0, "--accelerator": "auto",
 }  # fmt: skip
 _MANIFEST = pytest.StashKey[Manifest]()
 _SETTINGS = pytest.StashKey[Settings]()

@@ -100,6 +100,21 @@ class ModuleFacts:
         return tuple(name for name in ",".join(self.info.get("depends", ())).split(",") if name)
 
     @property
+    def soft_depends(self) -> tuple[str, ...]:
+        """What modprobe loads before it where it can: names or aliases of modules (`softdep pre:`)."""
+        names, before = [], False
+        for word in " ".join(self.info.get("softdep", ())).split():
+            if word.endswith(":"):
+                before = word == "pre:"
+            elif before:
+                names.append(word)
+        return tuple(names)
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return self.info.get("alias", ())
+
+    @property
     def code(self) -> int:
         """Bytes of code that stays loaded."""
         return sum(section.size for section in self.sections if section.stays and "X" in section.flags)

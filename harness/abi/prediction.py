@@ -104,8 +104,12 @@ def _read(accesses: tuple[Access, ...], difference: Difference) -> Iterator[Find
 def _members_at(struct: str, offset: int, difference: Difference) -> Iterator[tuple[str, str]]:
     """What stands at an offset in production: the member, and the member of what that embeds, and so on."""
     change = difference.changes.get(struct)
-    for member in change.before.members if change else ():
-        if member.offset <= offset < member.offset + max(member.size, 1) and not member.bits:
-            yield struct, member.name
-            yield from _members_at(member.embeds, offset - member.offset, difference)
-            return  # of a union, the first member speaks for all
+    members = [
+        member
+        for member in (change.before.members if change else ())
+        if member.offset <= offset < member.offset + max(member.size, 1) and not member.bits
+    ]
+    # Of a union, the first member speaks for all; an empty structure says nothing where there is something else.
+    for member in sorted(members, key=lambda member: not member.size)[:1]:
+        yield struct, member.name
+        yield from _members_at(member.embeds, offset - member.offset, difference)

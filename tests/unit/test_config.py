@@ -30,6 +30,11 @@ def test_the_gate_lets_the_feature_and_its_followers_through() -> None:
     gate(PRODUCTION | {"INLINE_SPIN_UNLOCK_IRQ": "y"}, featured, variant_of(LOCKS))
 
 
+def test_what_tracing_selects_may_differ_where_production_lacks_it() -> None:
+    featured = PRODUCTION | {"FUNCTION_TRACER": "y", "TRACING": "y", "STACKTRACE": "y"}
+    gate(PRODUCTION, featured, variant_of(FEATURES["ftrace"]))
+
+
 def test_the_symbols_of_isolation_may_differ_in_isolated_kernels_only() -> None:
     featured = PRODUCTION | {"DEBUG_SPINLOCK": "y", "MODULE_ABI_ISOLATION": "y", "DEBUG_SPINLOCK_OUTSIDE": "y"}
     gate(PRODUCTION, featured, variant_of(LOCKS, isolated=True))

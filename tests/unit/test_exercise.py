@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.conversation import Program
 from harness.detect.evidence import Check
 from harness.errors import ModcompatError
-from harness.exercise import Bench, load_exercise
+from harness.exercise import Bench, is_said, load_exercise
 from harness.guest.shell import Output
 
 
@@ -91,3 +92,27 @@ def test_an_expectation_needs_both_status_and_text(status: int, wanted: str, hel
     script = Script([], status)
     assert script.bench.expect("reads", "cat /dev/vendor", wanted) is held
     assert script.checks[0].held is held
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("[    1.5] vendor: ready", True),
+        ("[    1.5] vendor: ready, with 8 queues\r", True),  # in the midst of a line
+        ("[    1.5] vendor: not yet", False),
+        ("[    1.5] modcompat: begin of vendor: ready", False),  # the harness' own line
+        ("[    1.5][   T57] modcompat: begin of vendor: ready", False),
+    ],
+)
+def test_what_a_module_announces_is_found_in_a_line(log: str, said: bool) -> None:  # noqa: FBT001
+    assert is_said("vendor: ready", f"before\n{log}\nafter") is said
+
+
+def test_the_end_of_what_a_program_printed_can_be_waited_for() -> None:
+    printed = Output("cat", 0, b"67\r\n", 0.1)
+    started = Output("sh", 0, b"66\n", 0.1)
+    commands = iter([started, Output("cat", 1, b"", 0.1), printed])
+    program = Program(lambda command, seconds: next(commands), "echo $$; exec sleep 1000")
+    found = program.expect(r"(\d+)\s")
+    assert found is not None
+    assert found[1] == "67"

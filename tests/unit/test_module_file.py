@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from harness.abi.module_file import Parameter, inspect_module, read_module
 from harness.abi.signature import MAGIC
 from harness.errors import ModcompatError
+from harness.modules import VendorModule, in_order
 
 PROGRAM = Path("/bin/true").read_bytes()
 # What modpost and the kernel's headers make of a module, by hand.
@@ -18,6 +19,7 @@ SOURCE = r"""
 #define INFO(name, text) static const char info_##name[] __attribute__((section(".modinfo"), used)) = text
 INFO(a, "license=Dual MIT/GPL"); INFO(b, "vermagic=6.1.0 SMP mod_unload modversions "); INFO(c, "name=vendor");
 INFO(d, "parm=debug:How much to say"); INFO(e, "parmtype=debug:int"); INFO(f, "depends=first,second");
+INFO(g, "softdep=pre: crypto-sum absent post: later"); INFO(h, "alias=crypto-sum");
 struct module { char before[24], name[56], more[232]; int (*init)(void); char rest[392]; void (*exit)(void); };
 extern int printed(const char *); extern int maybe __attribute__((weak));
 int init_module(void) { return printed("init") + maybe; }
@@ -49,6 +51,17 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "vendor-driver.ko"
+
+
+def test_soft_dependencies_are_loaded_before_by_name_or_alias(module: bytes, tmp_path: Path) -> None:
+    vendor, own = tmp_path / "vendor.ko", tmp_path / "sum_generic.ko"
+    vendor.write_bytes(module)
+    own.write_bytes(module.replace(b"softdep=", b"nothing="))
+    facts = read_module(vendor)
+    assert facts.soft_depends == ("crypto-sum", "absent")
+    before, more = in_order([VendorModule("vendor")], {"vendor": vendor}, {"sum_generic": own})
+    assert before == {"vendor": ("modules/needed/sum_generic.ko",)}
+    assert more == {"modules/needed/sum_generic.ko": own}
 
 
 @pytest.mark.parametrize(

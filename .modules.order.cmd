@@ -1,0 +1,1 @@
+cmd_/tmp/htrial/modules.order := {  :; } > /tmp/htrial/modules.order

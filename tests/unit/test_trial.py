@@ -1,0 +1,58 @@
+"""The trial: its exercises load, its page tells what was run and what is not explained; a run tells its command."""
+
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.exercise import load_exercise
+from harness.kernel.kconfig import in_fragments
+from harness.paths import PROJECT
+from harness.plugin import _DEPENDED_ON, _command
+from trial.page import page, unexplained
+from trial.prepare import HERE, PRODUCTIONS
+
+
+@pytest.mark.parametrize("file", sorted((PROJECT / "trial/exercises").glob("*.py")), ids=lambda path: path.stem)
+def test_the_exercises_load(file: Path) -> None:
+    assert load_exercise(file).path == file
+
+
+def test_the_productions_have_no_debug_feature() -> None:
+    for production in PRODUCTIONS.values():
+        requested = in_fragments(HERE / f"{name}.config" for name in production.fragments)
+        assert not {"DEBUG_SPINLOCK", "SLUB_DEBUG", "FUNCTION_TRACER", "PERF_EVENTS"} & set(requested)
+
+
+def cell(flavour: str, verdict: str, predicted: str) -> dict[str, Any]:
+    return {
+        "id": f"tun-{flavour}", "arch": "x86_64", "board": "q35", "module": "tun",
+        "flavour": flavour, "feature": "spinlock", "shown": f"{flavour}-spinlock",
+        "verdict": verdict, "reason": "a|b; then more",
+        "prediction": {"verdict": predicted, "reason": "why", "agrees": predicted == verdict},
+    }  # fmt: skip
+
+
+def test_the_page_has_every_cell_and_asks_for_what_is_not_explained() -> None:
+    cells = [cell("stock", "INERT", "INERT"), cell("isolated", "SPLAT", "CLEAN")]
+    run = {"date": "2026-11-23", "kernel": "6.1", "compilers": {"x86_64": "gcc 12"}, "qemu": {}, "cells": cells}
+    text = "\n".join(page([run], [], {"vpoll-dkms": "0.1-3"}))
+    assert "| tun | INERT | SPLAT ≠ |" in text
+    assert "| x86_64 | stock-spinlock | INERT | a\\|b | INERT: why | yes | tun |" in text
+    assert "| all | all | 2 | 0 | 1 INERT, 1 SPLAT | 1 of 2 (50.0 %) |" in text
+    assert "Not run here: stock-slub, stock-ftrace, stock-kprobes, stock-perf, stock-all, isolated-slub" in text
+    assert "NOT EXPLAINED YET" in text
+    assert unexplained(cells, []) == [cells[1]]
+    told = "\n".join(page([run], [{"module": "tun", "kernel": "isolated-*", "text": "a bug of ours"}], {}))
+    assert "- `tun` on x86_64 isolated-spinlock: a bug of ours" in told
+
+
+def test_the_command_of_a_run_has_what_its_cells_depend_on_and_nothing_else() -> None:
+    given: dict[str, Any] = {"--manifest": "my trial/modcompat.toml", "--config": ["a.config", "b.config"]}
+    lists: dict[str, list[str]] = {"--config": [], "--allow-config-change": [], "--module": []}
+    options = {**_DEPENDED_ON, **lists, **given}
+    config: Any = SimpleNamespace(getoption=options.__getitem__)
+    words = shlex.split(_command(config))
+    assert words == ["pytest", "--config", "a.config", "--config", "b.config", "--manifest", "my trial/modcompat.toml"]

@@ -1,0 +1,13 @@
+"""locktorture: writers that fight for a spinlock, and the module's own judgement of it."""
+
+from harness.exercise import Bench
+
+PARAMETERS = "torture_type=spin_lock_irq nwriters_stress=3 stat_interval=2 verbose=0"
+ANNOUNCES = {"init": "Start of test", "exit": "End of test: SUCCESS"}
+
+
+def exercise(bench: Bench) -> None:
+    bench.run("sleep 7")
+    log = bench.log()
+    bench.check("tells its statistics", log.count("Writes:  Total: ") >= 2)
+    bench.check("locks were never held twice", "!!!" not in log)

@@ -1,0 +1,10 @@
+"""lttng-ring-buffer-client-mmap-discard: ten events go into its buffers, and are found there."""
+
+from harness.exercise import Bench
+
+
+def exercise(bench: Bench) -> None:
+    if not bench.wait_for("/proc/lttng"):
+        return
+    for text in ("first trial", "second trial"):
+        bench.expect(f"traces the {text}", f"/lib/firmware/drive lttng '{text}'", "10")

@@ -1,0 +1,12 @@
+"""test_rhashtable: the kernel's own test of its resizable hash table, all of it in the module's init."""
+
+from harness.exercise import Bench
+
+PARAMETERS = "parm_entries=2000 runs=1 tcount=3"
+ANNOUNCES = {"init": "Running rhashtable test"}
+
+
+def exercise(bench: Bench) -> None:
+    log = bench.log()
+    bench.check("its threads ended well", "Started 3 threads, 0 failed, rhltable test returns 0" in log)
+    bench.check("nothing failed", "Test failed" not in log)

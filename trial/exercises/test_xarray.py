@@ -1,0 +1,13 @@
+"""test_xarray: the kernel's own test of the XArray, all of it in the module's init."""
+
+import re
+
+from harness.exercise import Bench
+
+ANNOUNCES = {"init": "XArray: "}
+
+
+def exercise(bench: Bench) -> None:
+    found = re.search(r"XArray: (\d+) of (\d+) tests passed", bench.log())
+    assert found, "the test said nothing"
+    bench.check("every test passed", found[1] == found[2] != "0", found[0])

@@ -1,0 +1,11 @@
+"""uinput: a keyboard of a program's, and its key presses in the input layer."""
+
+from harness.exercise import Bench
+
+
+def exercise(bench: Bench) -> None:
+    if not bench.wait_for("/dev/uinput"):
+        return
+    bench.expect("carries a hundred events", "/lib/firmware/drive uinput", "100")
+    bench.expect("does it again", "/lib/firmware/drive uinput", "100")
+    bench.expect("leaves no device behind", "ls /sys/class/input | wc -l", "0")

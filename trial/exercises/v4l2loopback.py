@@ -1,0 +1,13 @@
+"""v4l2loopback: what one program writes into a video device, another one reads from it."""
+
+from harness.exercise import Bench
+
+PARAMETERS = "devices=2 card_label=trial,other"
+
+
+def exercise(bench: Bench) -> None:
+    if not bench.wait_for("/dev/video0"):
+        return
+    bench.expect("names itself", "cat /sys/class/video4linux/video0/name", "trial")
+    bench.expect("carries ten frames", "/lib/firmware/drive video /dev/video0", "10")
+    bench.expect("carries them on the other device", "/lib/firmware/drive video /dev/video1", "10")
