@@ -72,7 +72,7 @@ class Report:
 
     def frames(self) -> Iterator[Frame]:
         """The faulting instruction, where the report tells it (else an empty frame), then those of every trace."""
-        yield site(self.text) or Frame("", -1, -1, "", reliable=True)
+        yield site(self.text.split("\n")) or Frame("", -1, -1, "", reliable=True)
         for trace in self.traces:
             yield from trace.frames
 
@@ -210,8 +210,8 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     """What the lines of a report tell. damage: how they came to harm on their way, or "". heads: at least one."""
     best = max(heads, key=lambda head: head.rank)
     text = "\n".join(texts)
-    at, stacks = site(text), traces(texts)
-    add_caller(text, at, stacks)
+    at, stacks = site(texts), traces(texts)
+    add_caller(texts, at, stacks)
     named = best.found.groupdict().get("at")
     wording = best.wording
     told = function = naming.function(wording, best.found, texts, at, stacks)
