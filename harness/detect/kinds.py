@@ -618,19 +618,17 @@ OPENING = re.compile(r"-{8,}\[ cut here \]-|8<--- cut here ---")
 # Every line that a wording matches has one of these in it: what a log is searched for, before lines are looked at.
 # Words apart from the expression are those for which a plain search is faster.
 TRIGGER = re.compile(
-    rb"BUG|WARNING:|INFO:|UBSAN: |Unable to|Unhandled |Internal error|Oops|Kernel panic|Kernel memory|PANIC|SError|"
-    rb"Insufficient stack|Invalid |Unknown |CFI failure|Missing ENDBR|Call [Tt]race:|Backtrace:|VFS: Busy|Bad mode in|"
-    rb"Alignment trap|Out of memory|Memory cgroup out|Linux version |Booting |Loading of|ODEBUG: |DMA-API: |"
-    rb"DEBUG_LOCKS|"
-    rb"DEBUG_RWSEMS|LOCKUP|FAULT_|Rebooting |Lockdown|ELF Spec|No module found|Could not allocate|Module "
+    rb"Alignment trap|B(?:UG|acktrace:|ad mode in|ooting )|C(?:FI failure|all [Tt]race:|ould not allocate)|"
+    rb"D(?:EBUG_LOCKS|EBUG_RWSEMS|MA-API: )|ELF Spec|FAULT_|I(?:NFO:|RQ trap|nsufficient stack|nternal error|nvalid )|"
+    rb"K(?:ernel memory|ernel panic)|L(?:inux version |oading of|OCKUP|ockdown)|M(?:emory cgroup out|issing ENDBR|odule )|"
+    rb"No module found|O(?:DEBUG: |ops|ut of memory)|PANIC|Rebooting |S(?:Error|lab page)|"
+    rb"U(?:BSAN: |nable to|nhandled |nknown )|VFS: Busy|WARNING:"
 )
 WORDS = (
-    b" cut here ]", b"8<--- cut", b" [#", b"corrupt", b"refcount_t", b"double add", b"buffer overflow",
-    b"field-spanning",
-    b"lab cache", b"reloc", b"version magic", b" symbol", b"duplicate filename", b"suspiciously", b"nobody cared",
-    b"kmemleak: ", b"unreferenced object", b"kobject", b"sysrq: ", b"oom-killer", b"allocation failure", b"preempt",
-    b"disabled interrupts", b"already", b"protection fault", b"starved for", b"timer wakeup", b"deadlock detected",
-    b"empty section", b"waiting for ", b"tried to execute", b"IRQ trap", b"bogus return", b"invalid WRITE",
-    b"dumped because",
-    b"pagealloc: ", b"Slab page", b"overran stack", b"stack overflow", b"reboot: ", b"per-cpu alignment",
+    b" [#", b" already", b" corruption", b" cut here ", b" kthread ", b" overflow", b" symbol", b"bogus return value",
+    b"deadlock detected", b"disabled interrupts", b"dumped because", b"duplicate filename", b"field-spanning",
+    b"general protection ", b"invalid WRITE", b"invoked oom-killer", b"kmemleak: ", b"kobject", b"lab cache",
+    b" double add", b"nobody cared", b"overran stack", b"allocation failure", b"per-cpu alignment",
+    b"preempt", b"reboot: ", b"refcount_t", b"reloc", b"section name table", b"single bit error", b"stack end detected",
+    b"suspiciously", b"sysrq: ", b"tried to execute", b"unreferenced object", b"unregister_netdevice", b"version magic",
 )  # fmt: skip

@@ -187,11 +187,15 @@ _REGISTER = re.compile(
     r"(?<![\w.])(?P<name>E?R[A-Z0-9]{1,2}|E[A-Z]{2}|R\d\d|CR\d|EFLAGS|ORIG_RAX|[rx]\d{1,2}|sp|ip|fp|pc|lr|psr"
     r"|pstate|GPR\d\d|NIP|LR|ra|gp|tp|[ast]\d{1,2}|epc) ?: ?(?:00(?:10|18|33|2b):)?\[?<?(?P<value>[0-9a-f]{8,16})\b"
 )
+# A word that is looked for first, and the pattern that has it
 _ACCESS = (
-    re.compile(r"(?P<what>Read|Write) of size (?P<size>\d+)(?: at addr (?P<address>\S+))?"),
-    re.compile(r"(?P<what>Read|Write) at addr (?P<address>\S+)"),  # mm/kasan/report_hw_tags.c
-    re.compile(r"(?:Out-of-bounds|Use-after-free|Invalid) (?P<what>read|write) at 0x(?P<address>[0-9a-f]+)"),
-    re.compile(r"Bytes? \d+-\d+ of (?P<size>\d+) are uninitialized"),
+    (" of size ", re.compile(r"(?P<what>Read|Write) of size (?P<size>\d+)(?: at addr (?P<address>\S+))?")),
+    (" at addr ", re.compile(r"(?P<what>Read|Write) at addr (?P<address>\S+)")),  # mm/kasan/report_hw_tags.c
+    (
+        " at 0x",
+        re.compile(r"(?:Out-of-bounds|Use-after-free|Invalid) (?P<what>read|write) at 0x(?P<address>[0-9a-f]+)"),
+    ),
+    (" are uninitialized", re.compile(r"Bytes? \d+-\d+ of (?P<size>\d+) are uninitialized")),
 )
 _ADDRESS = re.compile(r"(?:address:?| at) (?P<address>(?:0x)?[0-9a-f]{8,16})\b")
 _PAGE_FAULT = re.compile(r"^#PF: \w+ (?P<what>read|write|instruction fetch)", re.MULTILINE)
@@ -271,16 +275,16 @@ def _cpu(caller: str) -> int:
 
 
 def _access(text: str, headline: str) -> Access:
-    for pattern in _ACCESS:
-        if found := pattern.search(text):
+    for word, pattern in _ACCESS:
+        if word in text and (found := pattern.search(text)):
             told = found.groupdict()
             return Access((told.get("what") or "").capitalize(), int(told.get("size") or -1), told.get("address") or "")
     address = _ADDRESS.search(headline)
     if not address:
         return Access()
     what = ""
-    if fault := _PAGE_FAULT.search(text):
+    if "#PF: " in text and (fault := _PAGE_FAULT.search(text)):
         what = {"read": "Read", "write": "Write"}.get(fault["what"], "Execute")
-    elif bit := _WNR.search(text):
+    elif "WnR = " in text and (bit := _WNR.search(text)):
         what = "Write" if bit["bit"] == "1" else "Read"
     return Access(what, -1, address["address"])
