@@ -93,17 +93,19 @@ class Growing:
     def extend(self, text: str, number: int, *, broken: bool = False) -> bool:
         """The same for a message that announces nothing."""
         self._near += 1
-        if len(self.texts) > _LONGEST:
+        texts = self.texts
+        count = len(texts)
+        if count > _LONGEST:
             return False
         if not self._ended and (text.startswith(" ") or _BODY.match(text)):
-            self._add(text, number)
+            self.last = count
+            self.last_line = number
             if broken:
                 self.damage = self.damage or "a line of it is broken"
-        elif len(self.texts) - 1 - self.last >= (_PATIENCE if self.expects or self._ended else _GAP):
+        elif count - 1 - self.last >= (_PATIENCE if self.expects or self._ended else _GAP):
             return False
-        else:
-            self.texts.append(text)
-            self.number = number
+        texts.append(text)
+        self.number = number
         self._note(text)
         return True
 

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 LONGEST_LINE = 8192  # bytes of a line that are looked at; printk's own limit is 1024 (LOG_LINE_MAX)
 
-# Any line. One as most are, stamped and with nothing in it that needs more care, comes in two groups: caller and text
+# Any line, of text that has a character for each byte. One as most are, stamped and with nothing in it that needs more
+# care, comes in two groups: caller and text
 LINE = re.compile(
-    rb"\[ *\d+\.\d+\](?:\[ *([TC]\d+)\])? ?"
-    rb"([^\n\r\0\x1b\[]*(?:\[(?! *\d{1,6}\.\d{6}\])[^\n\r\0\x1b\[]*)*)[\r\0]*(?:\n|\Z)"
-    rb"|[^\n]*\n|[^\n]+"
+    r"\[ *\d+\.\d+\](?:\[ *([TC]\d+)\])? ?"
+    r"([^\n\r\0\x1b\[]*(?:\[(?! *\d{1,6}\.\d{6}\])[^\n\r\0\x1b\[]*)*)[\r\0]*(?:\n|\Z)"
+    r"|[^\n]*\n|[^\n]+"
 )
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # kernel/printk/printk.c, print_prefix(): <level>[    1.234567][  T123] message

@@ -11,6 +11,7 @@ from harness.detect.report import Head, Report, Span, read_report
 
 _OURS = "modcompat: "  # our own marks, written from the guest's user space
 _FAR = 512  # lines of others after which nothing more is expected
+_USUAL = LONGEST_LINE // 2  # bytes of text that a usual line has at most
 _PIECE = 1 << 16  # bytes that are searched at a time
 _ORDERLY = re.compile(rb"reboot: |Rebooting in |sysrq: Resetting")
 # All patterns at once, to refuse a line quickly; without names, which would be taken twice
@@ -131,22 +132,23 @@ class Scanner:
 
     def _lines(self, piece: bytes, base: int, start: int, stop: int) -> None:
         """Lines without a trigger. They are only counted while no report is open."""
+        position = start
         if self._open:
-            for line in LINE.finditer(piece, start, stop):
-                start = line.end()
-                caller, text = line.groups()
-                if text is None or start - line.start() > LONGEST_LINE:
-                    self._line(piece, base, line.start(), start, may_announce=False)
-                else:
-                    self._body(caller.decode() if caller else "", text.decode(errors="backslashreplace"))
+            for line in LINE.finditer(piece[start:stop].decode("latin-1")):
+                position = start + line.end()
+                caller, text = line.groups("")
+                if line.lastindex and text.isascii() and len(text) < _USUAL:
+                    self._body(caller, text)
                     self._next_line()
+                else:
+                    self._line(piece, base, start + line.start(), position, may_announce=False)
                 if not self._open:
                     break
-        self._number += piece.count(b"\n", start, stop)
+        self._number += piece.count(b"\n", position, stop)
 
     def _body(self, caller: str, text: str) -> None:
         """A whole line of the kernel that announces nothing."""
-        report = self._of(caller)
+        report = self._open.get(caller) or self._adopter(caller)
         if report and (text.startswith(_OURS) or not report.extend(text, self._number)):
             self._close(report)
 
@@ -165,7 +167,7 @@ class Scanner:
         self._next_line()
 
     def _next_line(self) -> None:
-        if self._open and self._number % 64 == 0:
+        if self._number % 64 == 0:
             for report in list(self._open.values()):
                 if self._number - report.number > _FAR:
                     self._close(report)
@@ -188,15 +190,14 @@ class Scanner:
             return False
         return self._stamped_from is not None and self._stamped_from < message.start
 
-    def _of(self, caller: str) -> Growing | None:
-        """The open report that what a caller prints belongs to."""
-        report = self._open.get(caller)
-        if report is None and caller.startswith("C"):
-            report = next((other for other in self._open.values() if other.adopts), None)
-        return report
+    def _adopter(self, caller: str) -> Growing | None:
+        """The open report that has asked other CPUs for their stacks."""
+        if not caller.startswith("C"):
+            return None
+        return next((other for other in self._open.values() if other.adopts), None)
 
     def _message(self, message: Message, head: Head | None, *, opening: bool) -> None:
-        report = self._of(message.caller)
+        report = self._open.get(message.caller) or self._adopter(message.caller)
         if message.text.startswith(_OURS):
             if report:
                 self._close(report)
