@@ -612,8 +612,13 @@ KINDS = (
     )),
 )  # fmt: skip
 
-# What opens a report before its headline: include/asm-generic/bug.h CUT_HERE, arch/arm/mm/fault.c
-OPENING = re.compile(r"-{8,}\[ cut here \]-|8<--- cut here ---")
+_OPENING = re.compile(r"-{8,}\[ cut here \]-|8<--- cut here ---")
+
+
+def is_opening(text: str) -> bool:
+    """Whether a line opens a report before its headline: include/asm-generic/bug.h CUT_HERE, arch/arm/mm/fault.c."""
+    return " cut here " in text and _OPENING.search(text) is not None
+
 
 # Every line that a wording matches has one of these in it: what a log is searched for, before lines are looked at.
 # Words apart from the expression are those for which a plain search is faster.

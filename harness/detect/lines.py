@@ -16,8 +16,9 @@ LINE = re.compile(
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # kernel/printk/printk.c, print_prefix(): <level>[    1.234567][  T123] message
 _STAMP = re.compile(r"\[ *\d+\.\d+\](?:\[ *(?P<caller>[TC]\d+)\])? ?")
-# Every other form that a kernel message comes in, each part optional
+# Every other form that a kernel message comes in, each part optional; most lines of others end at the first character
 _PREFIX = re.compile(
+    r"(?:(?=[*<k\d.\[]|[A-Z][a-z]{2} [ \d])"
     r"(?:\*\* \d+ printk messages dropped \*\* ?)?"
     r"(?:<\d+>)?"
     r"(?:kern +:\w+ *: ?)?"  # dmesg -x
@@ -28,7 +29,7 @@ _PREFIX = re.compile(
     r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] ?"  # dmesg -T
     r")?"
     r"(?:\[ *\d+\.\d+\] ?|\d*\.\d{6}\] ?)?"  # perhaps torn
-    r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?"
+    r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?)?"
 )
 # Where the kernel broke into a line that another program, or another CPU, was writing
 _BREAK = re.compile(r"\[ *\d{1,6}\.\d{6}\](?:\[ *[TC]\d+\])? ")
@@ -59,7 +60,8 @@ def messages(number: int, start: int, raw: bytes) -> list[Message]:
         end = stamp.end()
         if not _BREAK.search(text, end):
             return [Message(number, start, stamp[1] or "", True, False, text[end:])]  # noqa: FBT003 - keywords are slow
-    text = _ANSI.sub("", text)
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
     return [message for piece in text.split("\r") for message in _pieces(number, start, piece)]
 
 

@@ -147,12 +147,12 @@ class Head:
     def text(self) -> str:
         return self.found.string.strip()
 
-    @property
+    @cached_property
     def is_form(self) -> bool:
         """It says how the kernel tells that something happened, whatever that was."""
         return _FORM.match(self.found.string) is not None
 
-    @property
+    @cached_property
     def rank(self) -> tuple[int, bool]:
         """Of the lines that announce a report, the one that ranks highest names it."""
         return self.wording.weight.value, not self.is_form

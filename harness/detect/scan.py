@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from harness.detect.growing import Growing
-from harness.detect.kinds import KINDS, OPENING, TRIGGER, WORDS, Severity
+from harness.detect.kinds import KINDS, TRIGGER, WORDS, Severity, is_opening
 from harness.detect.lines import LINE, LONGEST_LINE, STAMPED_LINE, Message, messages
 from harness.detect.report import Head, Report, Span, read_report
 
@@ -13,7 +13,7 @@ _OURS = "modcompat: "  # our own marks, written from the guest's user space
 _FAR = 512  # lines of others after which nothing more is expected
 _USUAL = LONGEST_LINE // 2  # bytes of text that a usual line has at most
 _PIECE = 1 << 16  # bytes that are searched at a time
-_ORDERLY = re.compile(rb"reboot: |Rebooting in |sysrq: Resetting")
+_ORDERLY = (b"reboot: ", b"Rebooting in ", b"sysrq: Resetting")
 # All patterns at once, to refuse a line quickly; without names, which would be taken twice
 _HEADLINE = re.compile(
     "|".join(re.sub(r"\(\?P<\w+>", "(?:", wording.pattern.pattern) for kind in KINDS for wording in kind.wordings)
@@ -138,7 +138,10 @@ class Scanner:
                 position = start + line.end()
                 caller, text = line.groups("")
                 if line.lastindex and text.isascii() and len(text) < _USUAL:
-                    self._body(caller, text)
+                    report = self._open.get(caller) or self._adopter(caller)
+                    # It is whole, and announces nothing
+                    if report and (text.startswith(_OURS) or not report.extend(text, self._number)):
+                        self._close(report)
                     self._next_line()
                 else:
                     self._line(piece, base, start + line.start(), position, may_announce=False)
@@ -146,16 +149,10 @@ class Scanner:
                     break
         self._number += piece.count(b"\n", position, stop)
 
-    def _body(self, caller: str, text: str) -> None:
-        """A whole line of the kernel that announces nothing."""
-        report = self._open.get(caller) or self._adopter(caller)
-        if report and (text.startswith(_OURS) or not report.extend(text, self._number)):
-            self._close(report)
-
     def _line(self, piece: bytes, base: int, start: int, end: int, *, may_announce: bool) -> None:
         """A line of any form. end: behind its newline."""
         raw = piece[start : min(end, start + LONGEST_LINE)].removesuffix(b"\n")
-        if may_announce and _ORDERLY.search(raw):
+        if may_announce and any(word in raw for word in _ORDERLY):
             self._orderly = True
         for message in messages(self._number, base + start, raw):
             head = identify(message.text) if may_announce else None
@@ -163,7 +160,7 @@ class Scanner:
                 head = None
             if head and head.kind.name == "panic":
                 self._orderly = True
-            self._message(message, head, opening=may_announce and OPENING.search(message.text) is not None)
+            self._message(message, head, opening=may_announce and is_opening(message.text))
         self._next_line()
 
     def _next_line(self) -> None:

@@ -17,7 +17,7 @@ _FRAME = re.compile(
     rf"(?:\([0-9a-f]+\) )?(?P<guess>\? )?(?P<name>{_NAME})"
     rf"(?:{_AT}|(?= (?:\S+:\d+ \[inline\]|(?:\./)?[\w/.-]+\.[chS]:\d+)))(?P<rest>.*)"
 )
-_USUAL = re.compile(rf" (?P<guess>\? )?(?P<name>{_NAME}){_AT}$")  # most frames, and quicker
+_USUAL = re.compile(rf" +(?:\[<[0-9a-f]+>\] )?(?P<guess>\? )?(?P<name>{_NAME}){_AT}$")  # most frames, and quicker
 # arch/arm/kernel/traps.c, dump_backtrace_entry(): "[<80..>] (callee) from [<80..>] (caller+0x1/0x2)", and
 # " callee from caller+0x1/0x2" without CONFIG_KALLSYMS addresses
 _ARM = re.compile(
@@ -56,6 +56,7 @@ _BEHIND = (
     (" at:", "registered at", re.compile(r"-(?:READ-)?W? at:")),
 )
 _HEADING = re.compile("|".join(f"(?P<h{number}>{pattern})" for number, (_, pattern) in enumerate(_HEADINGS)))
+_ANY_HEADING = re.compile("|".join(pattern for _, pattern in _HEADINGS))  # without groups, to refuse a line quickly
 _ROLES = {f"h{number}": role for number, (role, _) in enumerate(_HEADINGS)}
 _HEAD_FUNCTION = re.compile(rf"(?:INFO: )?(?:Allocated|Freed) in (?P<name>{_NAME}){_AT}")
 _HELD = re.compile(rf"\s*#\d+:.*\bat: (?:\[<[0-9a-fx]+>\] )?(?P<name>{_NAME}){_AT}")
@@ -130,27 +131,26 @@ class _Collector:
         return [trace for trace in self._found if trace.frames]
 
     def _indented(self, text: str) -> None:
-        frame = _FRAME.match(text)
-        if frame:
+        if "#" in text and (held := _HELD.match(text)):
+            if self._now is None or self._now.role != HELD:
+                self._begin(HELD)
+            self._add(_frame(held, held["name"]))
+        elif frame := _FRAME.match(text):
             self._mark(frame["mark"])
             # What stands behind <EOI> was interrupted: the unwinder only could not prove it
             reliable = not frame["guess"] or frame["mark"] == "EOI"
             if "(unreliable)" in frame["rest"]:
                 reliable = False
             self._add(_frame(frame, frame["name"], reliable=reliable))
-        elif found := _ARM.match(text):
+        elif " from " in text and (found := _ARM.match(text)):
             if self._now is None:
                 self._begin(MAIN)
             assert self._now is not None
             if not self._now.frames or self._now.frames[-1].function != found["callee"]:
                 self._add(Frame(found["callee"], -1, -1, found["owner"] or "", reliable=True))
             self._add(_frame(found, found["name"]))
-        elif marked := _MARK.match(text):
+        elif "<" in text and (marked := _MARK.match(text)):
             self._mark(marked["mark"])
-        elif held := _HELD.match(text):
-            if self._now is None or self._now.role != HELD:
-                self._begin(HELD)
-            self._add(_frame(held, held["name"]))
 
     def _heading(self, text: str) -> None:
         if role := _role(text):
@@ -188,7 +188,7 @@ class _Collector:
 
 def _role(text: str) -> str:
     """The role of the trace that a line is the heading of, or ""."""
-    if found := _HEADING.match(text):
+    if _ANY_HEADING.match(text) and (found := _HEADING.match(text)):
         return _ROLES[found.lastgroup or ""]
     return next((role for word, role, pattern in _BEHIND if word in text and pattern.search(text)), "")
 
