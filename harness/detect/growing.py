@@ -110,11 +110,12 @@ class Growing:
         return True
 
     def _note(self, text: str) -> None:
+        """What a line says of those that follow."""
         if not self._detailed and _DETAIL.match(text):
             self._detailed = True
         if "NMI" in text and _OTHER_CPUS.search(text):
             self.adopts = True
-        if "---[" in text and _END.match(text):
+        if text.startswith("---[ end ") and _END.match(text):
             self._ended = True
 
     def _add(self, text: str, number: int) -> None:

@@ -13,7 +13,6 @@ _OURS = "modcompat: "  # our own marks, written from the guest's user space
 _FAR = 512  # lines of others after which nothing more is expected
 _USUAL = LONGEST_LINE // 2  # bytes of text that a usual line has at most
 _PIECE = 1 << 16  # bytes that are searched at a time
-_ORDERLY = (b"reboot: ", b"Rebooting in ", b"sysrq: Resetting")
 # All patterns at once, to refuse a line quickly; without names, which would be taken twice
 _HEADLINE = re.compile(
     "|".join(re.sub(r"\(\?P<\w+>", "(?:", wording.pattern.pattern) for kind in KINDS for wording in kind.wordings)
@@ -152,7 +151,7 @@ class Scanner:
     def _line(self, piece: bytes, base: int, start: int, end: int, *, may_announce: bool) -> None:
         """A line of any form. end: behind its newline."""
         raw = piece[start : min(end, start + LONGEST_LINE)].removesuffix(b"\n")
-        if may_announce and any(word in raw for word in _ORDERLY):
+        if b"reboot: " in raw or b"Rebooting in " in raw or b"sysrq: Resetting" in raw:
             self._orderly = True
         for message in messages(self._number, base + start, raw):
             head = identify(message.text) if may_announce else None

@@ -120,13 +120,16 @@ class _Collector:
 
     def collect(self, texts: Iterable[str]) -> list[Trace]:
         for text in texts:
-            if self._now is not None and (usual := _USUAL.match(text)):
-                self._now.frames.append(_usual_frame(*usual.groups()))
-                continue
-            first = text[:1]
-            if first in (" ", "\t", "["):
+            if text.startswith(" "):
+                if self._now is not None and (usual := _USUAL.match(text)):
+                    self._now.frames.append(_usual_frame(*usual.groups()))
+                    continue
                 self._indented(text)
-            if first not in (" ", "") or text[1:2] == " " or text.startswith(" backtrace"):
+                if text[1:2] == " " or text.startswith(" backtrace"):
+                    self._heading(text)
+            elif text:
+                if text[0] in "\t[":
+                    self._indented(text)
                 self._heading(text)
         return [trace for trace in self._found if trace.frames]
 
@@ -190,7 +193,10 @@ def _role(text: str) -> str:
     """The role of the trace that a line is the heading of, or ""."""
     if _ANY_HEADING.match(text) and (found := _HEADING.match(text)):
         return _ROLES[found.lastgroup or ""]
-    return next((role for word, role, pattern in _BEHIND if word in text and pattern.search(text)), "")
+    for word, role, pattern in _BEHIND:
+        if word in text and pattern.search(text):
+            return role
+    return ""
 
 
 def _usual_frame(guess: str | None, name: str, offset: str, size: str, module: str | None) -> Frame:
