@@ -8,9 +8,10 @@ LONGEST_LINE = 8192  # bytes of a line that are looked at; printk's own limit is
 
 # Any line, of text that has a character for each byte. One as most are, stamped and with nothing in it that needs more
 # care, comes in two groups: caller and text
+_PLAIN = r"[^\n\r\0\x1b\x80-\xff\[]*"
 LINE = re.compile(
     r"\[ *\d+\.\d+\](?:\[ *([TC]\d+)\])? ?"
-    r"([^\n\r\0\x1b\[]*(?:\[(?! *\d{1,6}\.\d{6}\])[^\n\r\0\x1b\[]*)*)[\r\0]*(?:\n|\Z)"
+    rf"({_PLAIN}(?:\[(?! *\d{{1,6}}\.\d{{6}}\]){_PLAIN})*)[\r\0]*(?:\n|\Z)"
     r"|[^\n]*\n|[^\n]+"
 )
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")

@@ -83,7 +83,8 @@ class Report:
 
     @cached_property
     def arch(self) -> str:
-        return next((name for name, pattern in _ARCHES if pattern.search(self.text)), "")
+        text = f"\n{self.text}\n"
+        return next((name for name, words in _ARCHES if any(word in text for word in words)), "")
 
     @cached_property
     def registers(self) -> dict[str, str]:
@@ -97,7 +98,7 @@ class Report:
 
     @cached_property
     def taint_before(self) -> str:
-        found = _TASK.search(self.text)
+        found = _who(self)
         return "".join((found["taint"] or "").split()) if found else ""
 
     @cached_property
@@ -173,9 +174,8 @@ _FORM = re.compile(
 )
 # lib/dump_stack.c, dump_stack_print_info(); "UID: " since 6.10
 _TASK = re.compile(
-    r"^CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) "
-    r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]+)) ?",
-    re.MULTILINE,
+    r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) "
+    r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]+)) ?"
 )
 _TASK_IN_HEAD = re.compile(
     r"(?:CPU#(?P<cpu>\d+)[,:] (?:\w+: )?|INFO: task |by task |code: |atomic: |sh: )(?P<comm>[^\s,]+?)[/:](?P<pid>\d+)\b"
@@ -200,14 +200,15 @@ _ACCESS = (
 _ADDRESS = re.compile(r"(?:address:?| at) (?P<address>(?:0x)?[0-9a-f]{8,16})\b")
 _PAGE_FAULT = re.compile(r"^#PF: \w+ (?P<what>read|write|instruction fetch)", re.MULTILINE)
 _WNR = re.compile(r"WnR = (?P<bit>[01])")
+# What only one architecture prints; a newline stands for the beginning and for the end of a line
 _ARCHES = (
-    ("x86_64", re.compile(r"^RIP: |^RAX: |^Call Trace:$[\s\S]*?entry_SYSCALL_64", re.MULTILINE)),
-    ("i386", re.compile(r"^EIP: |^EAX: ", re.MULTILINE)),
-    ("arm64", re.compile(r"^pstate: |^x29: |pstate: |el0_svc|el0t_64|^Call trace:$", re.MULTILINE)),
-    ("arm", re.compile(r"psr: |ISA ARM|unwind_backtrace|ret_fast_syscall|^8<---", re.MULTILINE)),
-    ("riscv", re.compile(r"^epc : |ret_from_exception\+", re.MULTILINE)),
-    ("powerpc", re.compile(r"^NIP ", re.MULTILINE)),
-)  # fmt: skip
+    ("x86_64", ("\nRIP: ", "\nRAX: ", "entry_SYSCALL_64")),
+    ("i386", ("\nEIP: ", "\nEAX: ")),
+    ("arm64", ("pstate: ", "\nx29: ", "el0_svc", "el0t_64", "\nCall trace:\n")),
+    ("arm", ("psr: ", "ISA ARM", "unwind_backtrace", "ret_fast_syscall", "\n8<---")),
+    ("riscv", ("\nepc : ", "ret_from_exception+")),
+    ("powerpc", ("\nNIP ",)),
+)
 
 
 def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: str, children: list[Report]) -> Report:
@@ -253,8 +254,14 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     )
 
 
+def _who(report: Report) -> re.Match[str] | None:
+    """The first line that dump_stack() says it in."""
+    lines = (line for line in report.text.split("\n") if line.startswith("CPU: "))
+    return next((found for line in lines if (found := _TASK.match(line))), None)
+
+
 def _task(report: Report) -> Task:
-    found = _TASK.search(report.text) if report.kind != "hung-task" else None
+    found = _who(report) if report.kind != "hung-task" else None
     found = (
         found
         or _STUCK.search(report.headline)

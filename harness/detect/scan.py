@@ -136,7 +136,7 @@ class Scanner:
             for line in LINE.finditer(piece[start:stop].decode("latin-1")):
                 position = start + line.end()
                 caller, text = line.groups("")
-                if line.lastindex and text.isascii() and len(text) < _USUAL:
+                if line.lastindex and len(text) < _USUAL:
                     report = self._open.get(caller) or self._adopter(caller)
                     # It is whole, and announces nothing
                     if report and (text.startswith(_OURS) or not report.extend(text, self._number)):

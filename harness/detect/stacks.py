@@ -164,9 +164,8 @@ class _Collector:
             self._begin(role)
             if named := _HEAD_FUNCTION.match(text):
                 self._add(_frame(named, named["name"]))
-        elif self._now is not None and self._now.frames and text.startswith(_SITES):
-            if interrupted := _SITE.match(text):
-                self._add(_frame(interrupted, interrupted["name"]))
+        elif self._now is not None and self._now.frames and (interrupted := site([text])):
+            self._add(interrupted)
 
     def _mark(self, mark: str | None) -> None:
         if mark is None or self._now is None:
