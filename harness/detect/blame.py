@@ -129,7 +129,9 @@ _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
 
 def _first(traces: list[Trace], *roles: str) -> Frame | None:
     """The first credible frame with a module, in traces of these roles."""
-    return next(
-        (frame for trace in traces if trace.role in roles for frame in trace.believed() if frame.module),
-        None,
-    )
+    for trace in traces:
+        if trace.role in roles and any(frame.module for frame in trace.frames):
+            for frame in trace.believed():
+                if frame.module:
+                    return frame
+    return None

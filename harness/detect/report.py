@@ -274,7 +274,8 @@ def _task(report: Report) -> Task:
 
 def _offset(function: str, at: Frame | None, stacks: list[Trace]) -> int:
     frames = [*([at] if at else []), *(frame for trace in stacks for frame in trace.frames)]
-    return next((frame.offset for frame in frames if naming.plain(frame.function) == function), -1)
+    named = (frame for frame in frames if frame.function.startswith(function))
+    return next((frame.offset for frame in named if naming.plain(frame.function) == function), -1)
 
 
 def _cpu(caller: str) -> int:
