@@ -106,7 +106,8 @@ class Growing:
             return False
         texts.append(text)
         self.number = number
-        self._note(text)
+        if not self._detailed or "NMI" in text or "---[" in text:
+            self._note(text)
         return True
 
     def _note(self, text: str) -> None:
@@ -115,7 +116,7 @@ class Growing:
             self._detailed = True
         if "NMI" in text and _OTHER_CPUS.search(text):
             self.adopts = True
-        if text.startswith("---[ end ") and _END.match(text):
+        if _END.match(text):
             self._ended = True
 
     def _add(self, text: str, number: int) -> None:

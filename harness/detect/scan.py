@@ -141,7 +141,9 @@ class Scanner:
                     # It is whole, and announces nothing
                     if report and (text.startswith(_OURS) or not report.extend(text, self._number)):
                         self._close(report)
-                    self._next_line()
+                    if self._number % 64 == 0:
+                        self._close_old()
+                    self._number += 1
                 else:
                     self._line(piece, base, start + line.start(), position, may_announce=False)
                 if not self._open:
@@ -160,14 +162,15 @@ class Scanner:
             if head and head.kind.name == "panic":
                 self._orderly = True
             self._message(message, head, opening=may_announce and is_opening(message.text))
-        self._next_line()
-
-    def _next_line(self) -> None:
         if self._number % 64 == 0:
-            for report in list(self._open.values()):
-                if self._number - report.number > _FAR:
-                    self._close(report)
+            self._close_old()
         self._number += 1
+
+    def _close_old(self) -> None:
+        """Close reports that nothing was added to for long."""
+        for report in list(self._open.values()):
+            if self._number - report.number > _FAR:
+                self._close(report)
 
     def _is_reboot(self, time: int) -> bool:
         """Whether a kernel's banner means that the one before it ended without a word. time: of the line before."""
