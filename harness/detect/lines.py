@@ -11,7 +11,7 @@ LONGEST_LINE = 8192  # bytes of a line that are looked at; printk's own limit is
 _PLAIN = r"[^\n\r\0\x1b\x80-\xff\[]*"
 LINE = re.compile(
     r"\[ *\d+\.\d+\](?:\[ *([TC]\d+)\])? ?"
-    rf"({_PLAIN}(?:\[(?! *\d{{1,6}}\.\d{{6}}\]){_PLAIN})*)[\r\0]*(?:\n|\Z)"
+    rf"({_PLAIN}(?:\[(?![ \d]+\.){_PLAIN})*)[\r\0]*(?:\n|\Z)"
     r"|[^\n]*\n|[^\n]+"
 )
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")

@@ -153,7 +153,7 @@ class Scanner:
     def _line(self, piece: bytes, base: int, start: int, end: int, *, may_announce: bool) -> None:
         """A line of any form. end: behind its newline."""
         raw = piece[start : min(end, start + LONGEST_LINE)].removesuffix(b"\n")
-        if b"reboot: " in raw or b"Rebooting in " in raw or b"sysrq: Resetting" in raw:
+        if may_announce and (b"reboot: " in raw or b"Rebooting in " in raw or b"sysrq: Resetting" in raw):
             self._orderly = True
         for message in messages(self._number, base + start, raw):
             head = identify(message.text) if may_announce else None

@@ -164,8 +164,8 @@ class _Collector:
             self._begin(role)
             if named := _HEAD_FUNCTION.match(text):
                 self._add(_frame(named, named["name"]))
-        elif self._now is not None and self._now.frames and (interrupted := site([text])):
-            self._add(interrupted)
+        elif text.startswith(_SITES) and self._now is not None and self._now.frames and (found := site([text])):
+            self._add(found)
 
     def _mark(self, mark: str | None) -> None:
         if mark is None or self._now is None:
