@@ -213,8 +213,8 @@ class _Run:
         checks = evidence.integrity
         self._modules()  # what the use of a feature had loaded is gone by now
         checks += self._watch.end()
-        if self._watch.obstacle:
-            evidence.weak.append(self._watch.obstacle)
+        evidence.weak += self._watch.weak
+        evidence.obstacles += self._watch.obstacles
         caches = self._run(VALIDATE).output
         if caches.isdigit() and int(caches):
             checks.append(Check(f"{caches} slab caches validated", held=True))

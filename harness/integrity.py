@@ -6,6 +6,7 @@ Nothing of that asks the guest.
 """
 
 import struct
+from itertools import product
 
 from harness.abi.module_file import ModuleFacts
 from harness.detect.evidence import Check
@@ -14,7 +15,13 @@ from harness.guest.qmp import QmpLostError, QmpRefusedError
 
 _PAGE = 4096  # bytes; the unit of protection, so that constants begin with the page behind the code
 _KERNEL = (("code", "_stext", "_etext"), ("constants", "__start_rodata", "__end_rodata"))
+_CPUS = (0, 1)
+# On each CPU a process that began after the module was loaded, and so has it in its page tables. arm: every process has
+# tables of its own, copied when it begins (arch/arm/mm/pgd.c), and gets what came later when it uses it; QEMU reads
+# through the tables of the process that a CPU ran last, which may be older than the module.
+_FRESH = "taskset 1 nproc; taskset 2 nproc"
 _MOST = 1000  # modules: a list that is longer goes in circles
+_LIST = "list of modules"
 _Ranges = dict[str, tuple[int, int]]  # what -> address, size
 
 # Slab caches that can be validated, and do not complain
@@ -28,7 +35,10 @@ WELL = ["well", "well", "2"]
 
 
 class Watch:
-    """What of a guest's memory is watched during a cell."""
+    """What of a guest's memory is watched during a cell.
+
+    obstacles: checks that had to run and could not. weak: those that cannot be asked for here, and why.
+    """
 
     def __init__(self, guest: Guest, *, patched: str) -> None:
         """patched: why the kernel may change its own code meanwhile, "" where it does not."""
@@ -36,22 +46,30 @@ class Watch:
         self._patched = patched
         self._before: dict[str, bytes] = {}
         self._ranges: _Ranges = {}
-        self.obstacle = f"its code is patched by {patched}: not compared" if patched else ""
+        self.obstacles: list[str] = []
+        self.weak = [f"its code is patched by {patched}: not compared"] if patched else []
 
     def begin(self) -> None:
         """The guest is pristine."""
         marks = self._guest.symbols.marks
-        if not self._patched and all(start in marks and end in marks for _, start, end in _KERNEL):
-            self._take({f"the kernel's {what}": (marks[a], marks[b] - marks[a]) for what, a, b in _KERNEL})
+        for what, start, end in () if self._patched else _KERNEL:
+            if start in marks and end in marks:
+                self._take(f"the kernel's {what}", marks[start], marks[end] - marks[start])
+            else:
+                self.weak.append(f"System.map has no {start} and {end}: the kernel's {what} was not compared")
 
     def loaded(self, facts: ModuleFacts) -> None:
         """The module is loaded, and /proc/modules was read."""
+        if self._patched:
+            return
         place = next((start for start, _, name in self._guest.symbols.modules if name == facts.name), None)
-        if place is None or self._patched:
+        if place is None:
+            self.obstacles.append("/proc/modules does not tell where the module is: its memory was not compared")
             return
         constants = place + -(-facts.code // _PAGE) * _PAGE
-        ranges = {"the module's code": (place, facts.code), "the module's constants": (constants, facts.constants)}
-        self._take({what: (start, size) for what, (start, size) in ranges.items() if size})
+        for what, start, size in (("code", place, facts.code), ("constants", constants, facts.constants)):
+            if size:
+                self._take(f"the module's {what}", start, size)
 
     def unloading(self) -> list[Check]:
         """Compare the module's memory, while it is there."""
@@ -61,56 +79,80 @@ class Watch:
         """Compare the kernel's memory, and walk the list of modules."""
         return [*self._compare("the kernel's"), *self._walk()]
 
-    def _take(self, ranges: _Ranges) -> None:
-        self._ranges |= ranges
-        for what, (address, size) in ranges.items():
-            if (content := self._read(address, size)) is not None:
-                self._before[what] = content
+    def _take(self, what: str, address: int, size: int) -> None:
+        try:
+            self._before[what] = self._read(address, size)
+        except _UnreadableError as error:
+            self.obstacles.append(f"{what} cannot be read from outside: {error}")
+        else:
+            self._ranges[what] = address, size
 
     def _compare(self, whose: str) -> list[Check]:
         checks = []
-        for what, before in self._before.items():
+        for what, (address, size) in self._ranges.items():
             if not what.startswith(whose):
                 continue
-            address, size = self._ranges[what]
-            now = self._read(address, size)
-            if now is not None:
+            before = self._before[what]
+            try:
+                now = self._read(address, size)
+            except _UnreadableError as error:
+                checks.append(Check(f"{what} unchanged", held=False, detail=f"it cannot be read any more: {error}"))
+            else:
                 checks.append(Check(f"{what} unchanged", now == before, _difference(address, before, now)))
         return checks
 
     def _walk(self) -> list[Check]:
         head = self._guest.symbols.marks.get("modules")
         if head is None:
+            self.weak.append("System.map has no list of modules: it was not walked")
+            return []
+        try:
+            following, _ = self._links(head)
+        except _UnreadableError as error:
+            self.obstacles.append(f"the list of modules cannot be read from outside: {error}")
             return []
         node = head
-        found: list[int] = []
-        code = "<QQ" if self._guest.machine.board.arch.elf[1] == 64 else "<II"
-        while len(found) < _MOST:
-            pair = self._read(node, struct.calcsize(code))
-            after = self._read(struct.unpack(code, pair)[0], struct.calcsize(code)) if pair else None
-            if pair is None or after is None:
-                detail = f"the entry at 0x{node:x} cannot be followed" if found else ""
-                return [Check("list of modules", held=False, detail=detail)] if found else []
-            following = struct.unpack(code, pair)[0]
-            if struct.unpack(code, after)[1] != node:
-                return [
-                    Check("list of modules", held=False, detail=f"0x{following:x} does not point back to 0x{node:x}")
-                ]
+        for found in range(_MOST):
+            try:
+                after, before = self._links(following)
+            except _UnreadableError:
+                return [_broken(f"the entry at 0x{following:x} cannot be followed")]
+            if before != node:
+                return [_broken(f"0x{following:x} does not point back to 0x{node:x}")]
             if following == head:
                 listed = len(self._guest.symbols.modules)
-                held = len(found) == listed
-                detail = "" if held else f"{len(found)} in memory, {listed} in /proc/modules"
-                return [Check("list of modules", held, detail)]
-            found.append(following)
-            node = following
-        return [Check("list of modules", held=False, detail="it goes in circles")]
+                detail = "" if found == listed else f"{found} in memory, {listed} in /proc/modules"
+                return [Check(_LIST, found == listed, detail)]
+            node, following = following, after
+        return [_broken("it goes in circles")]
 
-    def _read(self, address: int, size: int) -> bytes | None:
-        try:
-            return self._guest.read_memory(address, size)
-        except (QmpRefusedError, QmpLostError) as error:
-            self.obstacle = self.obstacle or f"memory cannot be read from outside: {error}"
-            return None
+    def _links(self, node: int) -> tuple[int, int]:
+        """next and prev of a struct list_head."""
+        code = "<QQ" if self._guest.machine.board.arch.elf[1] == 64 else "<II"
+        following, before = struct.unpack(code, self._read(node, struct.calcsize(code)))
+        return following, before
+
+    def _read(self, address: int, size: int) -> bytes:
+        """Through any CPU that can: the next attempt is made after each has run a process of today."""
+        refused = ""
+        for fresh, cpu in product((False, True), _CPUS):
+            try:
+                if fresh and cpu == _CPUS[0]:
+                    self._guest.run(_FRESH)
+                return self._guest.read_memory(address, size, cpu)
+            except QmpRefusedError as error:
+                refused = str(error)
+            except QmpLostError as error:
+                raise _UnreadableError(str(error)) from None
+        raise _UnreadableError(refused)
+
+
+class _UnreadableError(Exception):
+    """Memory that no CPU can read."""
+
+
+def _broken(detail: str) -> Check:
+    return Check(_LIST, held=False, detail=detail)
 
 
 def _difference(address: int, before: bytes, now: bytes) -> str:

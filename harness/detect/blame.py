@@ -27,6 +27,7 @@ class _Facts(NamedTuple):
     text: str
     site: Frame | None
     traces: list[Trace]
+    lists: list[str]  # of the loaded modules: what stands behind "Modules linked in:"
 
 
 _FUNCTION = r"(?P<function>[\w.$]+)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)? \[(?P<module>[\w-]+)\]"
@@ -39,22 +40,23 @@ _CACHE = re.compile(
     re.MULTILINE,
 )
 _CLASS = re.compile(r"\((?:&+)?(?P<name>[\w.>-]+)[^)]*\)\{")
-_LISTED = re.compile(r"^Modules linked in:(?P<names>.*)", re.MULTILINE)
+_LISTS = "Modules linked in:"
 # kernel/module/main.c: load_module() and delete_module() call a module's init and exit
 _WINDOW = re.compile(r"do_one_initcall|do_init_module|__do_sys_delete_module|__(?:se|x64|arm64|ia32)_sys_delete_module")
-_LOADING = re.compile(r"^Modules linked in:.*?(?P<module>[\w-]+)\([A-Z]*[+-]\)", re.MULTILINE)
+_LOADING = re.compile(r"(?P<module>[\w-]+)\([A-Z]*[+-]\)")
 # Where modules are loaded (Documentation/x86/x86_64/mm.rst, arm/memory.rst, arm64/memory.rst with 39 and 48 bits):
 # what is not mapped there belonged to a module that is gone. So it did where KASAN has the shadow of that (x86_64).
 _GONE = re.compile(
     r"(?:(?:address:?|at|pc :|PC is at|RIP: 0010:) ?)(?:virtual address )?(?:0x)?"
     r"(?:ffffffff[a-f][0-9a-f]{7}|bf[0-9a-f]{6}|ffff800[0-9a-f]0[0-7][0-9a-f]{7}|ffffffc00[0-7][0-9a-f]{6}|fffffbfff[4-7][0-9a-f]{6})\b"
 )
-_UNLOADED = re.compile(r"^Modules linked in:.*\[last unloaded: (?P<module>[\w-]+)", re.MULTILINE)
+_UNLOADED = re.compile(r".*\[last unloaded: (?P<module>[\w-]+)")
 
 
 def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Trace]) -> Culprit:
     """The first rule that finds a module, of those in the table below."""
-    facts = _Facts(heads, text, site, traces)
+    lists = [line.removeprefix(_LISTS) for line in text.split("\n") if line.startswith(_LISTS)]
+    facts = _Facts(heads, text, site, traces, lists)
     for name, rule in _RULES:
         if found := rule(facts):
             return Culprit(found.module, plain(found.function), name, found.offset)
@@ -88,8 +90,8 @@ def _lock_taken(facts: _Facts) -> Frame | None:
 
 def _owner(facts: _Facts) -> Frame | None:
     """A loaded module whose name begins the name of the slab cache or lock class."""
-    listed = _LISTED.search(facts.text)
-    loaded = [re.sub(r"\(.*", "", name) for name in listed["names"].split() if name[0] != "["] if listed else []
+    names = facts.lists[0].split() if facts.lists else ()
+    loaded = [name.partition("(")[0] for name in names if name[0] != "["]
     for pattern in (_CACHE, _CLASS) if loaded else ():
         for found in pattern.finditer(facts.text):
             owned = next((group for group in found.groups() if group), "")
@@ -101,7 +103,7 @@ def _owner(facts: _Facts) -> Frame | None:
 
 def _window(facts: _Facts) -> Frame | None:
     """The module that was being loaded or unloaded: the list of modules marks it with + or -."""
-    found = _LOADING.search(facts.text)
+    found = next((found for names in facts.lists if (found := _LOADING.search(names))), None)
     if not found or not any(_WINDOW.search(frame.function) for trace in facts.traces for frame in trace.frames):
         return None
     return Frame("", -1, -1, found["module"], reliable=True)
@@ -109,7 +111,7 @@ def _window(facts: _Facts) -> Frame | None:
 
 def _gone(facts: _Facts) -> Frame | None:
     """The module that was unloaded last, where memory for modules is used that is not there any more."""
-    found = _UNLOADED.search(facts.text)
+    found = next((found for names in facts.lists if (found := _UNLOADED.match(names))), None)
     return Frame("", -1, -1, found["module"], reliable=True) if found and _GONE.search(facts.text) else None
 
 
@@ -127,7 +129,9 @@ _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
 
 def _first(traces: list[Trace], *roles: str) -> Frame | None:
     """The first credible frame with a module, in traces of these roles."""
-    return next(
-        (frame for trace in traces if trace.role in roles for frame in trace.believed() if frame.module),
-        None,
-    )
+    for trace in traces:
+        if trace.role in roles and any(frame.module for frame in trace.frames):
+            for frame in trace.believed():
+                if frame.module:
+                    return frame
+    return None

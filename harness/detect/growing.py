@@ -46,11 +46,20 @@ _OTHER_CPUS = re.compile(r"Sending NMI|NMI backtrace")
 class Growing:
     """An open report: its messages, and the lines among them that announce it."""
 
+    __slots__ = (
+        "_detailed", "_ended", "_near", "adopts", "closed", "damage", "first", "heads", "last", "last_line", "number",
+        "panic", "panicked", "texts",
+    )  # fmt: skip
+
     def __init__(self, first: Message, head: Head | None) -> None:
-        self.messages = [first]
+        self.first = first
+        self.texts = [first.text]
         self.heads = [head] if head else []
+        self.number = first.number  # of the line that came last
         self.last = 0  # which message is the last that certainly belongs to it
+        self.last_line = first.number  # of that message
         self.panic = 0  # which message announces a panic
+        self.panicked: Message | None = None  # that message
         self.closed = False
         self.adopts = False  # other CPUs add their stacks to it
         self.damage = ""
@@ -65,52 +74,66 @@ class Growing:
 
     def take(self, message: Message, head: Head | None, *, opening: bool) -> bool:
         """Add a message, if it is part of this report. head: what it could announce. opening: "cut here"."""
+        if head is None and not opening:
+            return self.extend(message.text, message.number, broken=message.broken)
         self._near += 1
-        if len(self.messages) > _LONGEST:
+        if len(self.texts) > _LONGEST:
             return False
         if head:
             if not self._is_joined_by(head):
                 return False
             self._announce(message, head)
-        elif not self._continue(message, opening=opening):
+        else:  # "cut here" may stand between a text and the BUG that it explains
+            if not self.heads or self._detailed or self._near > _NEAR or self._has_form():
+                return False
+            self._add(message.text, message.number)
+        self._note(message.text)
+        return True
+
+    def extend(self, text: str, number: int, *, broken: bool = False) -> bool:
+        """The same for a message that announces nothing."""
+        self._near += 1
+        texts = self.texts
+        count = len(texts)
+        if count > _LONGEST:
             return False
-        text = message.text
+        if not self._ended and (text.startswith(" ") or _BODY.match(text)):
+            self.last = count
+            self.last_line = number
+            if broken:
+                self.damage = self.damage or "a line of it is broken"
+        elif count - 1 - self.last >= (_PATIENCE if self.expects or self._ended else _GAP):
+            return False
+        texts.append(text)
+        self.number = number
+        if not self._detailed or "NMI" in text or "---[" in text:
+            self._note(text)
+        return True
+
+    def _note(self, text: str) -> None:
+        """What a line says of those that follow."""
         if not self._detailed and _DETAIL.match(text):
             self._detailed = True
         if "NMI" in text and _OTHER_CPUS.search(text):
             self.adopts = True
-        if "---[" in text and _END.match(text):
+        if _END.match(text):
             self._ended = True
-        return True
 
-    def _add(self, message: Message) -> None:
-        self.messages.append(message)
-        self.last = len(self.messages) - 1
+    def _add(self, text: str, number: int) -> None:
+        self.last = len(self.texts)
+        self.last_line = self.number = number
+        self.texts.append(text)
 
     def _announce(self, message: Message, head: Head) -> None:
         early = self._near <= _EARLY or not self._detailed
-        self._add(message)
+        self._add(message.text, message.number)
         if head.kind.severity is Severity.FOLLOW_UP and self.heads:
-            self.panic = self.panic or self.last
+            if not self.panic:
+                self.panic, self.panicked = self.last, message
             self._ended = False
         elif early and head.kind.name != "unclaimed":
             self.heads.append(head)
             self._near = 0
-
-    def _continue(self, message: Message, *, opening: bool) -> bool:
-        if opening:  # "cut here" may stand between a text and the BUG that it explains
-            if not self.heads or self._detailed or self._near > _NEAR or self._has_form():
-                return False
-            self._add(message)
-        elif not self._ended and (message.text.startswith(" ") or _BODY.match(message.text)):
-            self._add(message)
-            if message.broken:
-                self.damage = self.damage or "a line of it is broken"
-        elif len(self.messages) - 1 - self.last >= (_PATIENCE if self.expects or self._ended else _GAP):
-            return False
-        else:
-            self.messages.append(message)
-        return True
 
     def _has_form(self) -> bool:
         return any(head.is_form for head in self.heads)

@@ -612,25 +612,37 @@ KINDS = (
     )),
 )  # fmt: skip
 
-# What opens a report before its headline: include/asm-generic/bug.h CUT_HERE, arch/arm/mm/fault.c
-OPENING = re.compile(r"-{8,}\[ cut here \]-|8<--- cut here ---")
+_OPENING = re.compile(r"-{8,}\[ cut here \]-|8<--- cut here ---")
+
+
+def is_opening(text: str) -> bool:
+    """Whether a line opens a report before its headline: include/asm-generic/bug.h CUT_HERE, arch/arm/mm/fault.c."""
+    return " cut here " in text and _OPENING.search(text) is not None
+
+
+def _any_of(*words: bytes) -> re.Pattern[bytes]:
+    """An expression for words, by their first letters: most places in a log are refused by one comparison."""
+    endings: dict[bytes, list[bytes]] = {}
+    for word in words:
+        endings.setdefault(word[:1], []).append(re.escape(word[1:]))
+    return re.compile(b"|".join(first + b"(?:" + b"|".join(rest) + b")" for first, rest in endings.items()))
+
 
 # Every line that a wording matches has one of these in it: what a log is searched for, before lines are looked at.
-# Words apart from the expression are those for which a plain search is faster.
-TRIGGER = re.compile(
-    rb"BUG|WARNING:|INFO:|UBSAN: |Unable to|Unhandled |Internal error|Oops|Kernel panic|Kernel memory|PANIC|SError|"
-    rb"Insufficient stack|Invalid |Unknown |CFI failure|Missing ENDBR|Call [Tt]race:|Backtrace:|VFS: Busy|Bad mode in|"
-    rb"Alignment trap|Out of memory|Memory cgroup out|Linux version |Booting |Loading of|ODEBUG: |DMA-API: |"
-    rb"DEBUG_LOCKS|"
-    rb"DEBUG_RWSEMS|LOCKUP|FAULT_|Rebooting |Lockdown|ELF Spec|No module found|Could not allocate|Module "
-)
+# Words in small letters stand apart: for each of them a plain search is faster, and the longer the word the more.
+TRIGGER = _any_of(
+    b"Alignment trap", b"BUG", b"Backtrace:", b"Bad mode in", b"Booting ", b"CFI failure", b"Call Trace:",
+    b"Call trace:", b"Could not allocate", b"DEBUG_LOCKS", b"DEBUG_RWSEMS", b"DMA-API: ", b"ELF Spec", b"FAULT_",
+    b"INFO:", b"IRQ trap", b"Insufficient stack", b"Internal error", b"Invalid ", b"Kernel memory", b"Kernel panic",
+    b"LOCKUP", b"Linux version ", b"Loading of", b"Lockdown", b"Memory cgroup out", b"Missing ENDBR", b"Module ",
+    b"No module found", b"ODEBUG: ", b"Oops", b"Out of memory", b"PANIC", b"Rebooting ", b"SError", b"Slab page",
+    b"UBSAN: ", b"Unable to", b"Unhandled ", b"Unknown ", b"VFS: Busy", b"WARNING:",
+)  # fmt: skip
 WORDS = (
-    b" cut here ]", b"8<--- cut", b" [#", b"corrupt", b"refcount_t", b"double add", b"buffer overflow",
-    b"field-spanning",
-    b"lab cache", b"reloc", b"version magic", b" symbol", b"duplicate filename", b"suspiciously", b"nobody cared",
-    b"kmemleak: ", b"unreferenced object", b"kobject", b"sysrq: ", b"oom-killer", b"allocation failure", b"preempt",
-    b"disabled interrupts", b"already", b"protection fault", b"starved for", b"timer wakeup", b"deadlock detected",
-    b"empty section", b"waiting for ", b"tried to execute", b"IRQ trap", b"bogus return", b"invalid WRITE",
-    b"dumped because",
-    b"pagealloc: ", b"Slab page", b"overran stack", b"stack overflow", b"reboot: ", b"per-cpu alignment",
+    b" [#", b" already", b" corruption", b" cut here ", b" kthread ", b" overflow", b" symbol", b"bogus return value",
+    b"deadlock detected", b"disabled interrupts", b"dumped because", b"duplicate filename", b"field-spanning",
+    b"general protection ", b"invalid WRITE", b"invoked oom-killer", b"kmemleak: ", b"kobject", b"lab cache",
+    b" double add", b"nobody cared", b"overran stack", b"allocation failure", b"per-cpu alignment",
+    b"preempt", b"reboot: ", b"refcount_t", b"reloc", b"section name table", b"single bit error", b"stack end detected",
+    b"suspiciously", b"sysrq: ", b"tried to execute", b"unreferenced object", b"unregister_netdevice", b"version magic",
 )  # fmt: skip

@@ -6,11 +6,20 @@ from typing import NamedTuple
 
 LONGEST_LINE = 8192  # bytes of a line that are looked at; printk's own limit is 1024 (LOG_LINE_MAX)
 
+# Any line, of text that has a character for each byte. One as most are, stamped and with nothing in it that needs more
+# care, comes in two groups: caller and text
+_PLAIN = r"[^\n\r\0\x1b\x80-\xff\[]*"
+LINE = re.compile(
+    r"\[ *\d+\.\d+\](?:\[ *([TC]\d+)\])? ?"
+    rf"({_PLAIN}(?:\[(?![ \d]+\.){_PLAIN})*)[\r\0]*(?:\n|\Z)"
+    r"|[^\n]*\n|[^\n]+"
+)
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # kernel/printk/printk.c, print_prefix(): <level>[    1.234567][  T123] message
 _STAMP = re.compile(r"\[ *\d+\.\d+\](?:\[ *(?P<caller>[TC]\d+)\])? ?")
-# Every other form that a kernel message comes in, each part optional
+# Every other form that a kernel message comes in, each part optional; most lines of others end at the first character
 _PREFIX = re.compile(
+    r"(?:(?=[*<k\d.\[]|[A-Z][a-z]{2} [ \d])"
     r"(?:\*\* \d+ printk messages dropped \*\* ?)?"
     r"(?:<\d+>)?"
     r"(?:kern +:\w+ *: ?)?"  # dmesg -x
@@ -21,7 +30,7 @@ _PREFIX = re.compile(
     r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] ?"  # dmesg -T
     r")?"
     r"(?:\[ *\d+\.\d+\] ?|\d*\.\d{6}\] ?)?"  # perhaps torn
-    r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?"
+    r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?)?"
 )
 # Where the kernel broke into a line that another program, or another CPU, was writing
 _BREAK = re.compile(r"\[ *\d{1,6}\.\d{6}\](?:\[ *[TC]\d+\])? ")
@@ -52,7 +61,8 @@ def messages(number: int, start: int, raw: bytes) -> list[Message]:
         end = stamp.end()
         if not _BREAK.search(text, end):
             return [Message(number, start, stamp[1] or "", True, False, text[end:])]  # noqa: FBT003 - keywords are slow
-    text = _ANSI.sub("", text)
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
     return [message for piece in text.split("\r") for message in _pieces(number, start, piece)]
 
 

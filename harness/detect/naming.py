@@ -127,6 +127,12 @@ _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)(?
 _LOCK_LINE = re.compile(r".*\bat:?\s+(?:\[<(?:0x)?[0-9a-f]+>\]\s+)?(?P<at>[A-Za-z_][\w.$]*)(?:\+0x|$)")
 _RELEASED = re.compile(r"\s*(?:\[<(?:0x)?[0-9a-f]+>\] )?(?P<at>[A-Za-z_][\w.$]*)\+0x")
 _OWNER = re.compile(r"\S* \[([\w-]+)\]")
+# What differs from one time that a line is printed to the next, and what stands for it
+_VARIES = (
+    (re.compile(r"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[[\w-]+\])?"), ""),
+    (re.compile(r"\b(?:0x)?[0-9a-f]{8,}\b"), "ADDR"),
+    (re.compile(r"\b(?:0x[0-9a-f]+|\d+)\b"), "NUM"),
+)
 _WORK = re.compile(r"\s+last function: (?P<at>[\w.$]+)")
 
 
@@ -137,20 +143,23 @@ def plain(function: str) -> str:
 
 def normal(text: str) -> str:
     """A piece of a headline without what differs from one time to the next."""
-    text = re.sub(r"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[[\w-]+\])?", "", text)
-    text = re.sub(r"\b(?:0x)?[0-9a-f]{8,}\b", "ADDR", text)
-    return re.sub(r"\b(?:0x[0-9a-f]+|\d+)\b", "NUM", text).strip(" !.:")
+    for pattern, word in _VARIES:
+        text = pattern.sub(word, text)
+    return text.strip(" !.:")
 
 
 def title(wording: Wording, found: re.Match[str], access: str, function: str) -> str:
     """The title. function: "" where the report does not tell it."""
-    groups = {name: normal(value or "") for name, value in found.groupdict().items()}
     form = wording.title
     if "{access}" in form and not access:
         # Without the line that tells the access, the report is torn: its first line is all there is
-        return re.sub(r"^BUG: ", "", normal(found.string.strip()))
-    groups["form"] = "WARNING" if groups.get("form") == "WARNING" else "BUG"
-    words = groups | {"access": access, "function": function or UNKNOWN, "line": normal(found.string)}
+        return normal(found.string.strip()).removeprefix("BUG: ")
+    words = {"access": access, "function": function or UNKNOWN}
+    words |= {name: normal(value or "") for name, value in found.groupdict().items() if f"{{{name}}}" in form}
+    if "{form}" in form:
+        words["form"] = "WARNING" if words["form"] == "WARNING" else "BUG"
+    if "{line}" in form:
+        words["line"] = normal(found.string)
     return " ".join(form.format_map(words).split())
 
 

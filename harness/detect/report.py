@@ -72,7 +72,7 @@ class Report:
 
     def frames(self) -> Iterator[Frame]:
         """The faulting instruction, where the report tells it (else an empty frame), then those of every trace."""
-        yield site(self.text) or Frame("", -1, -1, "", reliable=True)
+        yield site(self.text.split("\n")) or Frame("", -1, -1, "", reliable=True)
         for trace in self.traces:
             yield from trace.frames
 
@@ -83,7 +83,8 @@ class Report:
 
     @cached_property
     def arch(self) -> str:
-        return next((name for name, pattern in _ARCHES if pattern.search(self.text)), "")
+        text = f"\n{self.text}\n"
+        return next((name for name, words in _ARCHES if any(word in text for word in words)), "")
 
     @cached_property
     def registers(self) -> dict[str, str]:
@@ -97,7 +98,7 @@ class Report:
 
     @cached_property
     def taint_before(self) -> str:
-        found = _TASK.search(self.text)
+        found = _who(self)
         return "".join((found["taint"] or "").split()) if found else ""
 
     @cached_property
@@ -147,12 +148,12 @@ class Head:
     def text(self) -> str:
         return self.found.string.strip()
 
-    @property
+    @cached_property
     def is_form(self) -> bool:
         """It says how the kernel tells that something happened, whatever that was."""
         return _FORM.match(self.found.string) is not None
 
-    @property
+    @cached_property
     def rank(self) -> tuple[int, bool]:
         """Of the lines that announce a report, the one that ranks highest names it."""
         return self.wording.weight.value, not self.is_form
@@ -173,9 +174,8 @@ _FORM = re.compile(
 )
 # lib/dump_stack.c, dump_stack_print_info(); "UID: " since 6.10
 _TASK = re.compile(
-    r"^CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) "
-    r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]+)) ?",
-    re.MULTILINE,
+    r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) "
+    r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]+)) ?"
 )
 _TASK_IN_HEAD = re.compile(
     r"(?:CPU#(?P<cpu>\d+)[,:] (?:\w+: )?|INFO: task |by task |code: |atomic: |sh: )(?P<comm>[^\s,]+?)[/:](?P<pid>\d+)\b"
@@ -187,31 +187,36 @@ _REGISTER = re.compile(
     r"(?<![\w.])(?P<name>E?R[A-Z0-9]{1,2}|E[A-Z]{2}|R\d\d|CR\d|EFLAGS|ORIG_RAX|[rx]\d{1,2}|sp|ip|fp|pc|lr|psr"
     r"|pstate|GPR\d\d|NIP|LR|ra|gp|tp|[ast]\d{1,2}|epc) ?: ?(?:00(?:10|18|33|2b):)?\[?<?(?P<value>[0-9a-f]{8,16})\b"
 )
+# A word that is looked for first, and the pattern that has it
 _ACCESS = (
-    re.compile(r"(?P<what>Read|Write) of size (?P<size>\d+)(?: at addr (?P<address>\S+))?"),
-    re.compile(r"(?P<what>Read|Write) at addr (?P<address>\S+)"),  # mm/kasan/report_hw_tags.c
-    re.compile(r"(?:Out-of-bounds|Use-after-free|Invalid) (?P<what>read|write) at 0x(?P<address>[0-9a-f]+)"),
-    re.compile(r"Bytes? \d+-\d+ of (?P<size>\d+) are uninitialized"),
+    (" of size ", re.compile(r"(?P<what>Read|Write) of size (?P<size>\d+)(?: at addr (?P<address>\S+))?")),
+    (" at addr ", re.compile(r"(?P<what>Read|Write) at addr (?P<address>\S+)")),  # mm/kasan/report_hw_tags.c
+    (
+        " at 0x",
+        re.compile(r"(?:Out-of-bounds|Use-after-free|Invalid) (?P<what>read|write) at 0x(?P<address>[0-9a-f]+)"),
+    ),
+    (" are uninitialized", re.compile(r"Bytes? \d+-\d+ of (?P<size>\d+) are uninitialized")),
 )
 _ADDRESS = re.compile(r"(?:address:?| at) (?P<address>(?:0x)?[0-9a-f]{8,16})\b")
 _PAGE_FAULT = re.compile(r"^#PF: \w+ (?P<what>read|write|instruction fetch)", re.MULTILINE)
 _WNR = re.compile(r"WnR = (?P<bit>[01])")
+# What only one architecture prints; a newline stands for the beginning and for the end of a line
 _ARCHES = (
-    ("x86_64", re.compile(r"^RIP: |^RAX: |^Call Trace:$[\s\S]*?entry_SYSCALL_64", re.MULTILINE)),
-    ("i386", re.compile(r"^EIP: |^EAX: ", re.MULTILINE)),
-    ("arm64", re.compile(r"^pstate: |^x29: |pstate: |el0_svc|el0t_64|^Call trace:$", re.MULTILINE)),
-    ("arm", re.compile(r"psr: |ISA ARM|unwind_backtrace|ret_fast_syscall|^8<---", re.MULTILINE)),
-    ("riscv", re.compile(r"^epc : |ret_from_exception\+", re.MULTILINE)),
-    ("powerpc", re.compile(r"^NIP ", re.MULTILINE)),
-)  # fmt: skip
+    ("x86_64", ("\nRIP: ", "\nRAX: ", "entry_SYSCALL_64")),
+    ("i386", ("\nEIP: ", "\nEAX: ")),
+    ("arm64", ("pstate: ", "\nx29: ", "el0_svc", "el0t_64", "\nCall trace:\n")),
+    ("arm", ("psr: ", "ISA ARM", "unwind_backtrace", "ret_fast_syscall", "\n8<---")),
+    ("riscv", ("\nepc : ", "ret_from_exception+")),
+    ("powerpc", ("\nNIP ",)),
+)
 
 
 def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: str, children: list[Report]) -> Report:
     """What the lines of a report tell. damage: how they came to harm on their way, or "". heads: at least one."""
     best = max(heads, key=lambda head: head.rank)
     text = "\n".join(texts)
-    at, stacks = site(text), traces(texts)
-    add_caller(text, at, stacks)
+    at, stacks = site(texts), traces(texts)
+    add_caller(texts, at, stacks)
     named = best.found.groupdict().get("at")
     wording = best.wording
     told = function = naming.function(wording, best.found, texts, at, stacks)
@@ -249,8 +254,14 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     )
 
 
+def _who(report: Report) -> re.Match[str] | None:
+    """The first line that dump_stack() says it in."""
+    lines = (line for line in report.text.split("\n") if line.startswith("CPU: "))
+    return next((found for line in lines if (found := _TASK.match(line))), None)
+
+
 def _task(report: Report) -> Task:
-    found = _TASK.search(report.text) if report.kind != "hung-task" else None
+    found = _who(report) if report.kind != "hung-task" else None
     found = (
         found
         or _STUCK.search(report.headline)
@@ -263,7 +274,8 @@ def _task(report: Report) -> Task:
 
 def _offset(function: str, at: Frame | None, stacks: list[Trace]) -> int:
     frames = [*([at] if at else []), *(frame for trace in stacks for frame in trace.frames)]
-    return next((frame.offset for frame in frames if naming.plain(frame.function) == function), -1)
+    named = (frame for frame in frames if frame.function.startswith(function))
+    return next((frame.offset for frame in named if naming.plain(frame.function) == function), -1)
 
 
 def _cpu(caller: str) -> int:
@@ -271,16 +283,16 @@ def _cpu(caller: str) -> int:
 
 
 def _access(text: str, headline: str) -> Access:
-    for pattern in _ACCESS:
-        if found := pattern.search(text):
+    for word, pattern in _ACCESS:
+        if word in text and (found := pattern.search(text)):
             told = found.groupdict()
             return Access((told.get("what") or "").capitalize(), int(told.get("size") or -1), told.get("address") or "")
     address = _ADDRESS.search(headline)
     if not address:
         return Access()
     what = ""
-    if fault := _PAGE_FAULT.search(text):
+    if "#PF: " in text and (fault := _PAGE_FAULT.search(text)):
         what = {"read": "Read", "write": "Write"}.get(fault["what"], "Execute")
-    elif bit := _WNR.search(text):
+    elif "WnR = " in text and (bit := _WNR.search(text)):
         what = "Write" if bit["bit"] == "1" else "Read"
     return Access(what, -1, address["address"])

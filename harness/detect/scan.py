@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from harness.detect.growing import Growing
-from harness.detect.kinds import KINDS, OPENING, TRIGGER, WORDS, Severity
-from harness.detect.lines import LONGEST_LINE, STAMPED_LINE, Message, messages
+from harness.detect.kinds import KINDS, TRIGGER, WORDS, Severity, is_opening
+from harness.detect.lines import LINE, LONGEST_LINE, STAMPED_LINE, Message, messages
 from harness.detect.report import Head, Report, Span, read_report
 
 _OURS = "modcompat: "  # our own marks, written from the guest's user space
 _FAR = 512  # lines of others after which nothing more is expected
+_USUAL = LONGEST_LINE // 2  # bytes of text that a usual line has at most
 _PIECE = 1 << 16  # bytes that are searched at a time
-_ORDERLY = re.compile(rb"reboot: |Rebooting in |sysrq: Resetting")
 # All patterns at once, to refuse a line quickly; without names, which would be taken twice
 _HEADLINE = re.compile(
     "|".join(re.sub(r"\(\?P<\w+>", "(?:", wording.pattern.pattern) for kind in KINDS for wording in kind.wordings)
@@ -117,45 +117,60 @@ class Scanner:
         base, position = self._offset, 0
         if self._stamped_from is None and (stamp := STAMPED_LINE.search(piece)):
             self._stamped_from = base + stamp.start()
-        triggers = _triggers(piece)
-        if self._open or triggers:
-            triggers.append(len(piece))
-            place = 0
-            while position < len(piece):
-                while triggers[place] < position:
-                    place += 1
-                trigger = triggers[place]
-                if not self._open:
-                    if trigger == len(piece):
-                        break
-                    start = piece.rfind(b"\n", position, trigger) + 1 or position
-                    self._number += piece.count(b"\n", position, start)
-                    position = start
-                end = piece.find(b"\n", position)
-                end = end if end >= 0 else len(piece)
-                self._offset = base + position
-                self._line(piece, position, end, may_announce=trigger < end)
-                self._number += 1
-                position = end + 1
-        self._number += piece.count(b"\n", position) if position < len(piece) else 0
+        for trigger in _triggers(piece):
+            if trigger < position:
+                continue  # in the line of the one before
+            start = piece.rfind(b"\n", position, trigger) + 1 or position
+            self._lines(piece, base, position, start)
+            end = piece.find(b"\n", start)
+            position = end + 1 if end >= 0 else len(piece)
+            self._line(piece, base, start, position, may_announce=True)
+        self._lines(piece, base, position, len(piece))
         self._offset = base + len(piece)
         self._time = _last_time(piece, len(piece), self._time)
 
-    def _line(self, piece: bytes, start: int, end: int, *, may_announce: bool) -> None:
-        raw = piece[start:end] if end - start <= LONGEST_LINE else piece[start : start + LONGEST_LINE]
-        if may_announce and _ORDERLY.search(raw):
+    def _lines(self, piece: bytes, base: int, start: int, stop: int) -> None:
+        """Lines without a trigger. They are only counted while no report is open."""
+        position = start
+        if self._open:
+            for line in LINE.finditer(piece[start:stop].decode("latin-1")):
+                position = start + line.end()
+                caller, text = line.groups("")
+                if line.lastindex and len(text) < _USUAL:
+                    report = self._open.get(caller) or self._adopter(caller)
+                    # It is whole, and announces nothing
+                    if report and (text.startswith(_OURS) or not report.extend(text, self._number)):
+                        self._close(report)
+                    if self._number % 64 == 0:
+                        self._close_old()
+                    self._number += 1
+                else:
+                    self._line(piece, base, start + line.start(), position, may_announce=False)
+                if not self._open:
+                    break
+        self._number += piece.count(b"\n", position, stop)
+
+    def _line(self, piece: bytes, base: int, start: int, end: int, *, may_announce: bool) -> None:
+        """A line of any form. end: behind its newline."""
+        raw = piece[start : min(end, start + LONGEST_LINE)].removesuffix(b"\n")
+        if may_announce and (b"reboot: " in raw or b"Rebooting in " in raw or b"sysrq: Resetting" in raw):
             self._orderly = True
-        for message in messages(self._number, self._offset, raw):
+        for message in messages(self._number, base + start, raw):
             head = identify(message.text) if may_announce else None
             if head and head.kind.name == "reboot" and not self._is_reboot(_last_time(piece, start, self._time)):
                 head = None
             if head and head.kind.name == "panic":
                 self._orderly = True
-            self._message(message, head, opening=may_announce and OPENING.search(message.text) is not None)
-        if self._open and self._number % 64 == 0:
-            for report in list(self._open.values()):
-                if self._number - report.messages[-1].number > _FAR:
-                    self._close(report)
+            self._message(message, head, opening=may_announce and is_opening(message.text))
+        if self._number % 64 == 0:
+            self._close_old()
+        self._number += 1
+
+    def _close_old(self) -> None:
+        """Close reports that nothing was added to for long."""
+        for report in list(self._open.values()):
+            if self._number - report.number > _FAR:
+                self._close(report)
 
     def _is_reboot(self, time: int) -> bool:
         """Whether a kernel's banner means that the one before it ended without a word. time: of the line before."""
@@ -170,14 +185,18 @@ class Scanner:
 
         But for what programs read from the kernel, and what stands in a report that has no stamp itself.
         """
-        if (head and head.kind.is_plain) or (report and not report.messages[0].stamped):
+        if (head and head.kind.is_plain) or (report and not report.first.stamped):
             return False
         return self._stamped_from is not None and self._stamped_from < message.start
 
+    def _adopter(self, caller: str) -> Growing | None:
+        """The open report that has asked other CPUs for their stacks."""
+        if not caller.startswith("C"):
+            return None
+        return next((other for other in self._open.values() if other.adopts), None)
+
     def _message(self, message: Message, head: Head | None, *, opening: bool) -> None:
-        report = self._open.get(message.caller)
-        if report is None and message.caller.startswith("C"):
-            report = next((other for other in self._open.values() if other.adopts), None)
+        report = self._open.get(message.caller) or self._adopter(message.caller)
         if message.text.startswith(_OURS):
             if report:
                 self._close(report)
@@ -225,14 +244,13 @@ def _last_time(piece: bytes, end: int, otherwise: int) -> int:
 def _read(found: Growing) -> Report | None:
     if not found.heads or found.heads[0].kind.is_silent:
         return None
-    lines = found.messages[: found.last + 1]
-    damage = found.damage
-    texts = [line.text for line in lines]
+    texts = found.texts[: found.last + 1]
     children: list[Report] = []
-    if 0 < found.panic <= found.last and (head := identify(texts[found.panic])):
-        children = [read_report([head], texts[found.panic :], _span(lines[found.panic :]), damage="", children=[])]
-    return read_report(found.heads, texts, _span(lines), damage=damage, children=children)
+    if found.panicked and found.panic <= found.last and (head := identify(found.panicked.text)):
+        span = _span(found.panicked, found)
+        children = [read_report([head], texts[found.panic :], span, damage="", children=[])]
+    return read_report(found.heads, texts, _span(found.first, found), damage=found.damage, children=children)
 
 
-def _span(lines: list[Message]) -> Span:
-    return Span(lines[0].number, lines[-1].number, lines[0].start, lines[0].caller)
+def _span(first: Message, found: Growing) -> Span:
+    return Span(first.number, found.last_line, first.start, first.caller)

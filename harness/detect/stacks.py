@@ -17,7 +17,7 @@ _FRAME = re.compile(
     rf"(?:\([0-9a-f]+\) )?(?P<guess>\? )?(?P<name>{_NAME})"
     rf"(?:{_AT}|(?= (?:\S+:\d+ \[inline\]|(?:\./)?[\w/.-]+\.[chS]:\d+)))(?P<rest>.*)"
 )
-_USUAL = re.compile(rf" (?P<guess>\? )?(?P<name>{_NAME}){_AT}$")  # most frames, and quicker
+_USUAL = re.compile(rf" +(?:\[<[0-9a-f]+>\] )?(?P<guess>\? )?(?P<name>{_NAME}){_AT}$")  # most frames, and quicker
 # arch/arm/kernel/traps.c, dump_backtrace_entry(): "[<80..>] (callee) from [<80..>] (caller+0x1/0x2)", and
 # " callee from caller+0x1/0x2" without CONFIG_KALLSYMS addresses
 _ARM = re.compile(
@@ -26,31 +26,38 @@ _ARM = re.compile(
 )
 _MARK = re.compile(r"\s*<(?P<mark>/?(?:IRQ|TASK|EOI|NMI|SOFTIRQ|[A-Z#]\w*))>\s*$")
 # The interrupted place in the middle of an x86 trace: arch/x86/kernel/dumpstack.c, __show_regs()
-SITE = re.compile(
-    rf"^(?:RIP|EIP|IP|PC|pc|epc|NIP|Faulting instruction)(?: is at +| *: *| (?=\[))(?:[0-9a-f]{{4}}:)?"
-    rf"(?:\[<?[0-9a-f]+>?\] *){{0,2}}(?P<name>{_NAME})(?:{_AT}|(?= \S+:\d+ \[inline\]))",
-    re.MULTILINE,
+_SITES = ("RIP", "EIP", "IP", "PC", "pc", "epc", "NIP", "Faulting instruction")
+_SITE = re.compile(
+    rf"(?:{'|'.join(_SITES)})(?: is at +| *: *| (?=\[))(?:[0-9a-f]{{4}}:)?"
+    rf"(?:\[<?[0-9a-f]+>?\] *){{0,2}}(?P<name>{_NAME})(?:{_AT}|(?= \S+:\d+ \[inline\]))"
 )
-_LINK = re.compile(rf"^lr : (?P<name>{_NAME}){_AT}", re.MULTILINE)
+_LINK = re.compile(rf"lr : (?P<name>{_NAME}){_AT}")
 # arch/arm64/lib: assembly that keeps no frame, so that the unwinder passes over who called it
 _FRAMELESS = re.compile(
     r"_*(?:pi_)?(?:mem(?:cpy|set|move|chr|cmp)|str\w+|clear_page|copy_page|arch_(?:copy|clear)_\w+user)$"
 )
 _HEADINGS: tuple[tuple[str, str], ...] = (
     (MAIN, r"\s*(?:Call [Tt]race:|Backtrace:|[Ss]tack backtrace:| *backtrace(?: \(crc [0-9a-f]+\))?:)"),
-    (ALLOCATED, r"(?:INFO: )?Allocated(?: by task \d+.*| in .*)?:?$|(?:INFO: )?Allocated in |.*allocated by task \d+"),
+    (ALLOCATED, r"(?:INFO: )?Allocated(?: by task \d+.*| in .*)?:?$|(?:INFO: )?Allocated in "),
     (FREED, r"(?:INFO: )?Freed(?: by task \d+.*| in .*)?:?$|(?:INFO: )?Freed in |freed by task \d+"),
     ("queued by", r"(?:Second to last|Last) (?:potentially related work creation|call_rcu\(\)|stack).*:$"),
     ("stored at", r"Uninit was stored to memory at:"),
     ("created at", r"Uninit was created at:|Local variable .* created at:"),
-    ("registered at", r"\{[\w-]+\} state was registered at:|-> #\d+ |.*-(?:READ-)?W? at:|the shortest dependencies"),
+    ("registered at", r"\{[\w-]+\} state was registered at:|-> #\d+ |the shortest dependencies"),
     (HELD, r"\d+ locks? held by |Showing all locks held"),
     # arch/arm/kernel/traps.c, __show_regs_alloc_free(): who has the objects that registers point to
     ("pointed to", r"Register \w+ information:"),
     (MAIN, r"Stack: \("),
     (OTHER, r"NMI backtrace for cpu \d+|CPU#\d+: |Mapped at:|handlers:"),
 )  # fmt: skip
+# Headings that may have something before them: a word that is looked for first, role, pattern
+_BEHIND = (
+    ("allocated by task ", ALLOCATED, re.compile(r"allocated by task \d")),
+    (" at:", "registered at", re.compile(r"-(?:READ-)?W? at:")),
+)
 _HEADING = re.compile("|".join(f"(?P<h{number}>{pattern})" for number, (_, pattern) in enumerate(_HEADINGS)))
+_ANY_HEADING = re.compile("|".join(pattern for _, pattern in _HEADINGS))  # without groups, to refuse a line quickly
+_ROLES = {f"h{number}": role for number, (role, _) in enumerate(_HEADINGS)}
 _HEAD_FUNCTION = re.compile(rf"(?:INFO: )?(?:Allocated|Freed) in (?P<name>{_NAME}){_AT}")
 _HELD = re.compile(rf"\s*#\d+:.*\bat: (?:\[<[0-9a-fx]+>\] )?(?P<name>{_NAME}){_AT}")
 
@@ -81,10 +88,12 @@ class Trace:
         return [frame for frame in self.frames if frame.reliable] or self.frames
 
 
-def site(text: str) -> Frame | None:
+def site(texts: Iterable[str]) -> Frame | None:
     """The instruction where it happened, from the first line of registers that tells it."""
-    found = SITE.search(text)
-    return _frame(found, found["name"]) if found else None
+    for text in texts:
+        if text.startswith(_SITES) and (found := _SITE.match(text)):
+            return _frame(found, found["name"])
+    return None
 
 
 def traces(texts: Iterable[str]) -> list[Trace]:
@@ -92,13 +101,14 @@ def traces(texts: Iterable[str]) -> list[Trace]:
     return _Collector().collect(texts)
 
 
-def add_caller(text: str, site: Frame | None, stacks: list[Trace]) -> None:
+def add_caller(texts: Iterable[str], site: Frame | None, stacks: list[Trace]) -> None:
     """Put who called a function without a frame into the trace: the link register has the place."""
-    if not site or not _FRAMELESS.match(site.function) or not (link := _LINK.search(text)):
+    if not site or not _FRAMELESS.match(site.function):
         return
-    for trace in stacks[:1]:
+    link = next((found for text in texts if (found := _LINK.match(text))), None)
+    for trace in stacks[:1] if link else ():
         names = [frame.function for frame in trace.frames]
-        if names[0] == site.function and link["name"] not in names:
+        if link and names[0] == site.function and link["name"] not in names:
             trace.frames.insert(1, _frame(link, link["name"]))
 
 
@@ -110,43 +120,43 @@ class _Collector:
 
     def collect(self, texts: Iterable[str]) -> list[Trace]:
         for text in texts:
-            first = text[:1]
-            if first in (" ", "\t", "["):
+            if text.startswith(" "):
+                if self._now is not None and (usual := _USUAL.match(text)):
+                    self._now.frames.append(_usual_frame(*usual.groups()))
+                    continue
                 self._indented(text)
-            if first not in (" ", "") or text[1:2] == " " or text.startswith(" backtrace"):
+                if text[1:2] == " " or text.startswith(" backtrace"):
+                    self._heading(text)
+            elif text:
+                if text[0] in "\t[":
+                    self._indented(text)
                 self._heading(text)
         return [trace for trace in self._found if trace.frames]
 
     def _indented(self, text: str) -> None:
-        if self._now and (usual := _USUAL.match(text)):
-            self._now.frames.append(_frame(usual, usual["name"], reliable=not usual["guess"]))
-            return
-        frame = _FRAME.match(text)
-        if frame:
+        if "#" in text and (held := _HELD.match(text)):
+            if self._now is None or self._now.role != HELD:
+                self._begin(HELD)
+            self._add(_frame(held, held["name"]))
+        elif frame := _FRAME.match(text):
             self._mark(frame["mark"])
             # What stands behind <EOI> was interrupted: the unwinder only could not prove it
             reliable = not frame["guess"] or frame["mark"] == "EOI"
             if "(unreliable)" in frame["rest"]:
                 reliable = False
             self._add(_frame(frame, frame["name"], reliable=reliable))
-        elif found := _ARM.match(text):
+        elif " from " in text and (found := _ARM.match(text)):
             if self._now is None:
                 self._begin(MAIN)
             assert self._now is not None
             if not self._now.frames or self._now.frames[-1].function != found["callee"]:
                 self._add(Frame(found["callee"], -1, -1, found["owner"] or "", reliable=True))
             self._add(_frame(found, found["name"]))
-        elif marked := _MARK.match(text):
+        elif "<" in text and (marked := _MARK.match(text)):
             self._mark(marked["mark"])
-        elif held := _HELD.match(text):
-            if self._now is None or self._now.role != HELD:
-                self._begin(HELD)
-            self._add(_frame(held, held["name"]))
 
     def _heading(self, text: str) -> None:
-        found = _HEADING.match(text)
-        if found:
-            role = next(role for number, (role, _) in enumerate(_HEADINGS) if found[f"h{number}"] is not None)
+        if role := _role(text):
             if role == MAIN and self._now is not None and self._now.role == OTHER and not self._now.frames:
                 return  # "Call Trace:" under a heading that says whose it is
             if role == MAIN and any(trace.role in (MAIN, INTERRUPT) and trace.frames for trace in self._found):
@@ -154,8 +164,8 @@ class _Collector:
             self._begin(role)
             if named := _HEAD_FUNCTION.match(text):
                 self._add(_frame(named, named["name"]))
-        elif self._now is not None and self._now.frames and (interrupted := SITE.match(text)):
-            self._add(_frame(interrupted, interrupted["name"]))
+        elif text.startswith(_SITES) and self._now is not None and self._now.frames and (found := site([text])):
+            self._add(found)
 
     def _mark(self, mark: str | None) -> None:
         if mark is None or self._now is None:
@@ -178,10 +188,24 @@ class _Collector:
         self._now.frames.append(frame)
 
 
+def _role(text: str) -> str:
+    """The role of the trace that a line is the heading of, or ""."""
+    if _ANY_HEADING.match(text) and (found := _HEADING.match(text)):
+        return _ROLES[found.lastgroup or ""]
+    for word, role, pattern in _BEHIND:
+        if word in text and pattern.search(text):
+            return role
+    return ""
+
+
+def _usual_frame(guess: str | None, name: str, offset: str, size: str, module: str | None) -> Frame:
+    start, length = int(offset, 16), int(size, 16)
+    # kernel/kallsyms.c: an address that is no function's gets the name of the one before it
+    return Frame("" if start > length else name, start, length, module or "", guess is None)
+
+
 def _frame(found: re.Match[str], name: str, *, reliable: bool = True) -> Frame:
     offset, size, module = found.group("offset", "size", "module")
     if offset is None:
         return Frame(name, -1, -1, module or "", reliable)
-    # kernel/kallsyms.c: an address that is no function's gets the name of the one before it
-    strays = int(offset, 16) > int(size, 16)
-    return Frame("" if strays else name, int(offset, 16), int(size, 16), module or "", reliable)
+    return _usual_frame(None if reliable else "?", name, offset, size, module)

@@ -138,9 +138,9 @@ class Guest:
             )  # fmt: skip
         return start + self.console.read(start).index(line.encode()) + len(line)
 
-    def read_memory(self, address: int, size: int) -> bytes:
-        """The kernel's memory, without asking the guest. Raises QmpRefusedError, QmpLostError."""
-        return read_memory(self.qemu.qmp, address, size, 0, self._folder / "memory")
+    def read_memory(self, address: int, size: int, cpu: int) -> bytes:
+        """The kernel's memory as a CPU sees it now, without asking the guest. Raises QmpRefusedError, QmpLostError."""
+        return read_memory(self.qemu.qmp, address, size, cpu, self._folder / "memory")
 
     def close(self) -> None:
         """End the guest and its QEMU."""

@@ -1,0 +1,206 @@
+"""What is told of a guest's memory: each check provoked, in memory that a test made."""
+
+import struct
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from harness.abi.module_file import ModuleFacts, Section
+from harness.detect.evidence import Check
+from harness.guest.backtrace import Symbols
+from harness.guest.guest import Guest
+from harness.guest.qmp import QmpLostError, QmpRefusedError
+from harness.integrity import Watch
+
+CODE, CONSTANTS, LIST, MODULE = 0x1000, 0x2000, 0x3000, 0x8000
+FACTS = ModuleFacts("vendor", sections=(Section(".text", 0x10, "AX"), Section(".rodata", 0x8, "A")))
+MARKS = {
+    "_stext": CODE,
+    "_etext": CODE + 16,
+    "__start_rodata": CONSTANTS,
+    "__end_rodata": CONSTANTS + 16,
+    "modules": LIST,
+}
+ENTRIES = (MODULE + 0x2000, MODULE + 0x3000)  # of the list: two modules
+NAMES = ["the kernel's code unchanged", "the kernel's constants unchanged", "list of modules"]
+MODULES = ["the module's code unchanged", "the module's constants unchanged"]
+
+
+@dataclass
+class FakeGuest:
+    """A guest of bytes. unseen: (CPU, first address, last) that cannot be read. stale: the same until a command ran."""
+
+    marks: dict[str, int] = field(default_factory=lambda: dict(MARKS))
+    unseen: list[tuple[int, int, int]] = field(default_factory=list)
+    stale: list[tuple[int, int, int]] = field(default_factory=list)
+    bits: int = 64
+    lost: bool = False
+    commands: list[str] = field(default_factory=list)
+    memory: bytearray = field(default_factory=lambda: bytearray(i % 251 for i in range(0x10000)))
+
+    def __post_init__(self) -> None:
+        self.machine = SimpleNamespace(board=SimpleNamespace(arch=SimpleNamespace(elf=("", self.bits))))
+        listed = tuple((MODULE + n * 0x1000, 0x1000, name) for n, name in enumerate(("vendor", "other")))
+        self.symbols = Symbols((), 0, modules=listed, marks=self.marks)
+        ring = (LIST, *ENTRIES)
+        for place, node in enumerate(ring):
+            self.link(node, ring[(place + 1) % 3], ring[place - 1])
+
+    def link(self, node: int, following: int, before: int) -> None:
+        data = struct.pack("<QQ" if self.bits == 64 else "<II", following, before)
+        self.memory[node : node + len(data)] = data
+
+    def read_memory(self, address: int, size: int, cpu: int) -> bytes:
+        if self.lost:
+            raise QmpLostError("QEMU is gone")
+        for at, first, last in (*self.unseen, *self.stale):
+            if at == cpu and first <= address <= last:
+                raise QmpRefusedError(f"Invalid addr 0x{address:x}")
+        if address + size > len(self.memory):
+            raise QmpRefusedError(f"Invalid addr 0x{address:x}")
+        return bytes(self.memory[address : address + size])
+
+    def run(self, command: str) -> None:
+        self.commands.append(command)
+        self.stale.clear()
+
+    def hide(self, first: int, last: int) -> None:
+        self.unseen += [(0, first, last), (1, first, last)]
+
+
+def _watch(guest: FakeGuest, **facts: Any) -> Watch:
+    watch = Watch(cast("Guest", guest), patched=facts.get("patched", ""))
+    watch.begin()
+    watch.loaded(FACTS)
+    return watch
+
+
+def _all(watch: Watch) -> list[Check]:
+    return [*watch.unloading(), *watch.end()]
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_memory_as_it_was_holds_every_check(bits: int) -> None:
+    guest = FakeGuest(bits=bits)
+    watch = _watch(guest)
+    assert [(check.name, check.held, check.detail) for check in _all(watch)] == [
+        (name, True, "") for name in (*MODULES, *NAMES)
+    ]
+    assert (watch.obstacles, watch.weak, guest.commands) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        (CODE + 3, "the kernel's code unchanged"),
+        (CONSTANTS + 15, "the kernel's constants unchanged"),
+        (MODULE + 5, "the module's code unchanged"),
+        (MODULE + 0x1000, "the module's constants unchanged"),
+    ],
+)
+def test_one_changed_byte_is_seen_and_told(place: int, name: str) -> None:
+    guest = FakeGuest()
+    watch = _watch(guest)
+    guest.memory[place] ^= 0xFF
+    (failed,) = [check for check in _all(watch) if not check.held]
+    assert failed.name == name
+    assert failed.detail.startswith(f"1 bytes differ, the first at 0x{place:x}: ")
+
+
+@pytest.mark.parametrize(
+    ("node", "following", "before", "detail"),
+    [
+        (LIST, ENTRIES[1], ENTRIES[1], f"0x{ENTRIES[1]:x} does not point back to 0x{LIST:x}"),
+        (ENTRIES[0], ENTRIES[1], ENTRIES[1], f"0x{ENTRIES[0]:x} does not point back to 0x{LIST:x}"),
+        (ENTRIES[0], 0xDEAD0000, LIST, "the entry at 0xdead0000 cannot be followed"),
+        (LIST, 0xDEAD0000, ENTRIES[1], "the entry at 0xdead0000 cannot be followed"),
+        (LIST, LIST, LIST, "0 in memory, 2 in /proc/modules"),
+    ],
+)
+def test_a_list_of_modules_that_does_not_hold_together(node: int, following: int, before: int, detail: str) -> None:
+    guest = FakeGuest()
+    watch = _watch(guest)
+    guest.link(node, following, before)
+    (failed,) = [check for check in _all(watch) if not check.held]
+    assert (failed.name, failed.detail) == ("list of modules", detail)
+
+
+def test_a_module_that_hides_itself_is_missed_in_the_list() -> None:
+    guest = FakeGuest()
+    watch = _watch(guest)
+    guest.link(LIST, ENTRIES[1], ENTRIES[1])
+    guest.link(ENTRIES[1], LIST, LIST)
+    assert [check.detail for check in _all(watch) if not check.held] == ["1 in memory, 2 in /proc/modules"]
+
+
+def test_a_list_without_an_end_is_left() -> None:
+    guest = FakeGuest()
+    watch = _watch(guest)
+    ring = range(0x9100, 0x9100 + 16 * 1100, 16)  # it never comes back to its head within the longest list
+    for place, node in enumerate(ring):
+        guest.link(node, ring[(place + 1) % len(ring)], ring[place - 1])
+    guest.link(LIST, ring[0], ring[-1])
+    guest.link(ring[0], ring[1], LIST)
+    assert [check.detail for check in _all(watch) if not check.held] == ["it goes in circles"]
+
+
+@pytest.mark.parametrize(
+    ("first", "missing"),
+    [
+        (CODE, "the kernel's code cannot be read from outside: Invalid addr 0x1000"),
+        (CONSTANTS, "the kernel's constants cannot be read from outside: Invalid addr 0x2000"),
+        (MODULE, "the module's code cannot be read from outside: Invalid addr 0x8000"),
+        (LIST, "the list of modules cannot be read from outside: Invalid addr 0x3000"),
+    ],
+)
+def test_what_cannot_be_read_is_an_obstacle(first: int, missing: str) -> None:
+    guest = FakeGuest()
+    guest.hide(first, first + 8)
+    watch = _watch(guest)
+    checks = _all(watch)
+    assert watch.obstacles == [missing]
+    assert len(checks) == 4
+    assert all(check.held for check in checks)
+
+
+def test_what_cannot_be_read_any_more_is_a_failure() -> None:
+    guest = FakeGuest()
+    watch = _watch(guest)
+    guest.hide(MODULE, MODULE + 8)
+    (failed,) = [check for check in _all(watch) if not check.held]
+    assert failed == Check(MODULES[0], held=False, detail="it cannot be read any more: Invalid addr 0x8000")
+
+
+def test_a_qemu_that_is_gone_is_told() -> None:
+    guest = FakeGuest(lost=True)
+    watch = _watch(guest)
+    assert _all(watch) == []
+    assert len(watch.obstacles) == 5
+    assert all(obstacle.endswith("QEMU is gone") for obstacle in watch.obstacles)
+    assert guest.commands == []
+
+
+def test_a_cpu_with_older_page_tables_is_no_obstacle() -> None:
+    guest = FakeGuest(stale=[(0, MODULE, MODULE + 0x2000)])
+    watch = _watch(guest)
+    assert (len(_all(watch)), watch.obstacles, guest.commands) == (5, [], [])  # the other CPU sees it
+    guest = FakeGuest(stale=[(0, MODULE, MODULE + 0x2000), (1, MODULE, MODULE + 0x2000)])
+    watch = _watch(guest)
+    assert (len(_all(watch)), watch.obstacles, len(guest.commands)) == (5, [], 1)
+
+
+def test_what_is_not_compared_is_told() -> None:
+    watch = _watch(FakeGuest(), patched="ftrace")
+    assert [check.name for check in _all(watch)] == ["list of modules"]
+    assert watch.weak == ["its code is patched by ftrace: not compared"]
+    watch = _watch(FakeGuest(marks={}))
+    assert [check.name for check in _all(watch)] == MODULES
+    assert len(watch.weak) == 3
+
+
+def test_a_module_without_an_address_is_an_obstacle() -> None:
+    guest = FakeGuest()
+    guest.symbols = guest.symbols.with_modules("")
+    assert _watch(guest).obstacles == ["/proc/modules does not tell where the module is: its memory was not compared"]
