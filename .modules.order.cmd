@@ -1,1 +1,0 @@
-cmd_/tmp/htrial/modules.order := {  :; } > /tmp/htrial/modules.order
