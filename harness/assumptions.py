@@ -31,6 +31,8 @@ def at_a_glance(settings: Settings, cells: Sequence[Cell]) -> list[str]:
             if users
             else f"{arch}: production is our own configuration (images/kconfig): --config FILE takes yours"
         )
+        if userland := settings.userlands.get(arch):
+            lines.append(f"{arch}: commands of exercises run in {userland.path}")
     untold = sorted({module.name for module in modules.values() if not module.exercise})
     if untold:
         lines.append(f"no exercise for {_some(untold)}: loaded and unloaded only")

@@ -230,13 +230,13 @@ class _Run:
         self._recorded(command, None)
         return self.evidence.commands[-1]
 
-    def _recorded(self, command: str, seconds: float | None) -> Output:
-        output = self._guest.run(command, seconds)
+    def _recorded(self, command: str, seconds: float | None, *, inside: bool = False) -> Output:
+        output = self._guest.run(command, seconds, inside=inside)
         self.evidence.commands.append(Command(command, output.status, output.text, output.seconds))
         return output
 
     def _exercise_command(self, command: str, seconds: float | None) -> Output:
-        output = self._recorded(command, seconds)
+        output = self._recorded(command, seconds, inside=True)
         self._stop_on_fault()
         return output
 

@@ -31,6 +31,7 @@ from harness.guest.machine import Machine, qemu_version
 from harness.guest.qmp import QmpLostError, QmpRefusedError
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
+from harness.guest.userland import Userland
 from harness.kernel import needs, users_config
 from harness.kernel.build import Kernel, build_kernel, find_kernel
 from harness.kernel.config import KernelSpec, distinct
@@ -50,6 +51,8 @@ from harness.store import Store
 from harness.variants import PRODUCTION, Variant
 
 _USERS_MEMORY = 512  # MiB for a kernel of the user's, which may be large
+_MIB = 1 << 20
+_COPIES = 2  # of a root file system in memory while the kernel unpacks it
 _KEPT = 120  # snapshots in the cache, 15 to 50 MB each
 _RUNNING = 4  # guests that are kept running, 150 to 250 MB each
 _IN_USE = 3600.0  # seconds in which another run may still want what it has just looked up
@@ -62,6 +65,7 @@ class Settings:
     versions: every kernel has MODVERSIONS. configs: architecture -> production configuration of the user's, in place
     of ours. patches: for the source, before anything else. memory: MiB of a guest, 0 for the board's.
     core_dump: of each guest whose cell is not CLEAN. prebuilt: kernels of the user's, by architecture and name.
+    userlands: root file systems of the user's, by architecture.
     """
 
     source: str = DEFAULT_PACKAGE
@@ -74,6 +78,7 @@ class Settings:
     memory: int = 0
     core_dump: bool = False
     prebuilt: Mapping[tuple[str, str], Prebuilt] = field(default_factory=dict)
+    userlands: Mapping[str, Userland] = field(default_factory=dict)
 
 
 def find_users_source(settings: Settings, store: Store) -> KernelSource:
@@ -362,12 +367,14 @@ class Lab:
         if variant.feature and not missing_in(kernel.config, variant.feature):
             contents |= proof_files(variant.feature, kernel, self.store)
         contents |= {f"tools/{name}": file for name, file in build_tools(board.arch, self.store).items()}
+        userland = self.settings.userlands.get(board.arch.name)
         machine = Machine(
             board=self._fitted(board, kernel, self._prebuilt(board, variant)),
             kernel=kernel.image,
-            initramfs=build_initramfs(board.arch, contents, self.store),
+            initramfs=build_initramfs(board.arch, contents, self.store, userland),
             device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
             boot=variant.feature.boot if variant.feature else "",
+            userland=userland is not None,
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
         return Equipment(kernel, machine, paths, files, before)
@@ -416,6 +423,8 @@ class Lab:
                 next_step="set it in the configuration, or choose another board with --board",
             )  # fmt: skip
         memory = self.settings.memory or (max(board.memory, _USERS_MEMORY) if users else board.memory)
+        if userland := self.settings.userlands.get(board.arch.name):
+            memory += -(-_COPIES * userland.size // _MIB)
         shared = self.settings.shared_uart or bool(needs.lacks_channel(kernel.config, board))
         if prebuilt:
             shared |= prebuilt.shared_uart

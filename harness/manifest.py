@@ -79,6 +79,7 @@ class Manifest:
     flavours: tuple[str, ...] = ()
     shared_uart: bool = False
     memory: int = 0
+    roots: tuple[Path, ...] = ()
     timeout_scale: float = 0.0
     prebuilt: tuple[Prebuilt, ...] = ()
     modules: tuple[VendorModule, ...] = ()
@@ -122,6 +123,7 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
         flavours=run.choices("flavours", [str(flavour) for flavour in Flavour]),
         shared_uart=run.flag("shared_uart"),
         memory=int(run.number("memory")),
+        roots=run.paths("roots"),
         timeout_scale=run.number("timeout_scale"),
         prebuilt=tuple(_prebuilt(entry) for entry in top.tables("prebuilt")),
         modules=tuple(module for entry in top.tables("module") for module in _modules(entry)),
@@ -328,6 +330,14 @@ class _Table:
         if path and not path.is_dir():
             self.fail(key, f"there is no folder {path}")
         return path
+
+    def paths(self, key: str) -> tuple[Path, ...]:
+        """Paths of files or folders that are there."""
+        found = tuple(self._absolute(key, text) for text in self.texts(key))
+        for path in found:
+            if not (path.is_dir() or path.is_file()):
+                self.fail(key, f"there is no {path}")
+        return found
 
     def files(self, key: str) -> tuple[Path, ...]:
         """Paths and patterns; each has to stand for some file."""

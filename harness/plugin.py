@@ -19,6 +19,7 @@ from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import FEATURES, THE_FIVE, features_named
 from harness.guest.guest import Timing
+from harness.guest.userland import find_userlands
 from harness.kernel.source import DEFAULT_PACKAGE
 from harness.kernel.users_config import UsersConfig, read_config
 from harness.lab import Lab, Settings
@@ -40,7 +41,7 @@ _MODULES = pytest.StashKey[list[VendorModule]]()
 _DEPENDED_ON = {
     "--kernel-source": None, "--config": None, "--allow-config-additions": False, "--allow-config-change": None,
     "--manifest": None, "--module": None, "--module-params": "", "--exercise": None, "--shared-uart": False,
-    "--guest-memory": 0, "--accelerator": "auto",
+    "--guest-memory": 0, "--root": None, "--accelerator": "auto",
 }  # fmt: skip
 _MANIFEST = pytest.StashKey[Manifest]()
 _SETTINGS = pytest.StashKey[Settings]()
@@ -126,6 +127,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--guest-memory", type=int, default=0, metavar="MIB", help="memory of a guest (default: 128; with --config 512)"
+    )
+    group.addoption(
+        "--root",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a root file system that the commands of exercises run in: a folder, a cpio archive, an ext2/3/4 or "
+        "squashfs image; one for each architecture (repeatable)",
     )
     group.addoption(
         "--module",
@@ -429,6 +438,7 @@ def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
         memory=config.getoption("--guest-memory") or manifest.memory,
         core_dump=config.getoption("--core-dump"),
         prebuilt={(kernel.config.arch.name, kernel.variant.name): kernel for kernel in manifest.prebuilt},
+        userlands=find_userlands([Path(name) for name in config.getoption("--root")] or manifest.roots, Store()),
     )
 
 

@@ -89,8 +89,11 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def output(command: Sequence[str | Path]) -> str:
-    """What a short-lived program prints; raises ModcompatError when it is missing or fails."""
+def output(command: Sequence[str | Path], *, accepted: Sequence[int] = (0,), errors: bool = False) -> str:
+    """What a short-lived program prints; raises ModcompatError when it is missing or fails.
+
+    accepted: exit statuses that are no failure. errors: with what it prints to standard error.
+    """
     words = [str(word) for word in command]
     try:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -98,9 +101,10 @@ def output(command: Sequence[str | Path]) -> str:
         raise ModcompatError(
             f"{words[0]} is not installed", next_step="run `make setup`, or `modcompat doctor`"
         ) from None
-    if done.returncode:
+    said = done.stdout + done.stderr
+    if done.returncode not in accepted:
         raise ModcompatError(
             f"`{' '.join(words)}` failed with exit status {done.returncode}",
-            details=(done.stdout + done.stderr).decode(errors="backslashreplace")[-2000:],
+            details=said.decode(errors="backslashreplace")[-2000:],
         )
-    return done.stdout.decode(errors="backslashreplace")
+    return (said if errors else done.stdout).decode(errors="backslashreplace")

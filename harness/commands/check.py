@@ -39,6 +39,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--exercise", type=_FILE, help="Makes the modules work: a Python file, see docs/exercises.md.")
 @click.option("--module-params", metavar="TEXT", help="Parameters to load them with, as for insmod.")
 @click.option("--manifest", "named", type=_FILE, help=f"A {NAME} [without MODULES, the current folder's].")
+@click.option("--root", "roots", multiple=True, type=_FILE, help="Root file system for exercises (repeatable).")
 @click.option("--run-dir", type=_FILE, help="Folder for logs and evidence [runs/<time>].")
 @click.option("--shared-uart", is_flag=True, help="Kernel log and commands on one serial port.")
 @click.option("--timeout-scale", type=float, metavar="X", help="Multiplies every timeout.")
@@ -95,6 +96,7 @@ def _options(given: dict[str, Any], manifest: Manifest, facts: Iterable[ModuleFa
         f"{option}={value}"
         for option, values in (
             ("--config", [path.absolute() for path in given["configs"]]),
+            ("--root", [path.absolute() for path in given["roots"]]),
             ("--allow-config-change", given["tolerated"]),
             ("--feature", given["features"] or manifest.features or THE_FIVE),
             ("--board", given["boards"] or manifest.boards or _boards(given["arches"], manifest, facts)),

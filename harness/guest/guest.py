@@ -114,12 +114,14 @@ class Guest:
         self.origin = "restored"
         self._attempt("a sign of life", lambda shell: shell.ping(self.timing.command))
 
-    def run(self, command: str, seconds: float | None = None) -> Output:
+    def run(self, command: str, seconds: float | None = None, *, inside: bool = False) -> Output:
         """Run one line of shell in the guest. seconds: longest wait, by default the timing's.
 
+        inside: in the user's root file system, where there is one.
         Raises GuestFailure, which tells how the guest stopped answering; restore() or close() comes next.
         """
-        return self._attempt(command, lambda shell: shell.run(command, seconds or self.timing.command))
+        longest, inside = seconds or self.timing.command, inside and self.machine.userland
+        return self._attempt(command, lambda shell: shell.run(command, longest, inside=inside))
 
     def mark(self, text: str) -> int:
         """Write a line into the kernel log and wait for it; returns the position behind it in the log.

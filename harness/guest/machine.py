@@ -25,7 +25,7 @@ PARAMETERS = (
 class Machine:
     """A board with a kernel and a user space in it. accelerator: QEMU's name (tcg, kvm).
 
-    boot: parameters of the kernel's own, as its feature needs them.
+    boot: parameters of the kernel's own, as its feature needs them. userland: the user's root file system is in it.
     """
 
     board: Board
@@ -34,6 +34,7 @@ class Machine:
     device_tree: Path | None = None
     accelerator: str = "tcg"
     boot: str = ""
+    userland: bool = False
 
     @property
     def parameters(self) -> str:

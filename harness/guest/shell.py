@@ -73,16 +73,18 @@ class Shell:
         self._send(b"again\n")
         self._expect(_ANY_MARK, seconds)
 
-    def run(self, command: str, seconds: float) -> Output:
+    def run(self, command: str, seconds: float, *, inside: bool = False) -> Output:
         """Run one line of shell; its output, standard error included, and its exit status.
 
+        inside: in the user's root file system.
         Raises NoReplyError, ChannelClosedError, AgentRestartedError, and what `watch` raises.
         """
         if "\n" in command:
             raise ValueError("a command is one line")
         token = secrets.token_hex(8)
         started = time.monotonic()
-        self._send(f"{token} {command}\n".encode())
+        where = "userland " if inside else ""
+        self._send(f"{token} {where}{command}\n".encode())
         end = re.compile(rb"\x1e(?:ready|" + token.encode() + rb" (\d+))\x1e")
         match = self._expect(end, seconds)
         if match[1] is None:

@@ -54,7 +54,7 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     (tmp_path / "images").mkdir()
     image = b"\0Linux version 6.1.9 (x) IKCFG_ST" + gzip.compress(b"CONFIG_X86_64=y\n")
     (tmp_path / "images/bzImage").write_bytes(image)
-    files |= {"build/System.map": "", "build/.config": "CONFIG_X86_64=y\n"}
+    files |= {"build/rootfs.squashfs": "", "build/System.map": "", "build/.config": "CONFIG_X86_64=y\n"}
     files["exercises/vendor.py"] = "def exercise(bench): ...\n"
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -94,6 +94,7 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
             "4: allow[0].verdicts: there is no BAD",
         ),
         ("[[prebuilt]]\n", "1: prebuilt[0].image: a prebuilt kernel needs its image"),
+        ("[run]\nroots = ['nowhere']\n", "2: run.roots: there is no "),
         ("[[prebuilt]]\nimage = 'modcompat.toml'\n", "2: prebuilt[0].image: "),
         ("a = [\n", " Invalid value"),
     ],

@@ -1,0 +1,200 @@
+"""A root file system of the user's: what an exercise runs, runs in it.
+
+It lies in a folder of the guest's own root, as part of the initramfs, so the kernel needs no driver for it. The
+harness keeps to its own busybox (images/guest), so that what it observes with is the same for everyone.
+"""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import posixpath
+import re
+import stat
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from harness import digest, process
+from harness.architectures import ARCHITECTURES, Architecture
+from harness.errors import ModcompatError
+from harness.guest import cpio
+from harness.guest.cpio import Member
+from harness.progress import say
+from harness.store import Store
+
+FOLDER = "userland"  # where it is in the guest; images/guest/init and agent know it too
+_SHELL = "bin/sh"
+_LARGEST = 1 << 30  # bytes: all of it is in the guest's memory
+_LINKS = 40  # symbolic links in a row: MAXSYMLINKS of include/linux/namei.h
+_CPIO = b"07070"
+_SQUASHFS = b"hsqs"  # SQUASHFS_MAGIC, fs/squashfs/squashfs_fs.h
+_EXT, _EXT_AT = b"\x53\xef", 1080  # s_magic of struct ext4_super_block, which is at byte 1024
+_HARMLESS = re.compile(r"^debugfs \d|while changing ownership|^$")  # of what debugfs says
+_UNPACKERS: Mapping[bytes, Callable[[bytes], bytes]] = {
+    b"\x1f\x8b": gzip.decompress,
+    b"\xfd7zXZ\0": lzma.decompress,
+    b"]\0\0": lzma.decompress,
+    b"BZh": bz2.decompress,
+}
+
+
+@dataclass(frozen=True)
+class Userland:
+    """A root file system. archive: a cpio archive that has it in FOLDER. size: bytes of its files."""
+
+    path: Path
+    arch: Architecture
+    archive: Path
+    size: int
+
+
+def find_userland(path: Path, store: Store) -> Userland:
+    """Read a folder, a cpio archive (newc, may be packed with gzip, xz, lzma or bzip2), an ext2/3/4 or squashfs image.
+
+    Raises ModcompatError when it is none of these, damaged, too large, or without a /bin/sh for an architecture that
+    there are boards of.
+    """
+    path = path.expanduser().absolute()
+    try:
+        content = _digest(path) if path.is_dir() else digest.of_file(path.resolve())
+    except OSError as error:
+        raise ModcompatError(f"cannot read the root file system {error.filename}: {error.strerror}") from None
+
+    def build(folder: Path) -> None:
+        say(f"reading the root file system {path.name}")
+        with store.scratch() as scratch:
+            members = _read(path, scratch)
+        size = sum(len(member.data) for member in members)
+        if size > _LARGEST:
+            raise ModcompatError(
+                f"{path} has {size >> 20} MB of files, and all of it would be in the memory of a guest",
+                next_step="leave out what the exercises do not need",
+            )
+        facts = {"arch": _architecture(path, members).name, "size": size}
+        top = Member(FOLDER, stat.S_IFDIR | 0o755)
+        inside = (replace(member, name=posixpath.join(FOLDER, member.name)) for member in members)
+        (folder / "userland.cpio").write_bytes(cpio.pack([top, *inside]))
+        (folder / "facts.json").write_text(json.dumps(facts))
+
+    found = store.get_or_build("userland", "root", {"form": 1, "content": content}, build)
+    facts = json.loads((found / "facts.json").read_text())
+    return Userland(path, ARCHITECTURES[facts["arch"]], found / "userland.cpio", facts["size"])
+
+
+def find_userlands(paths: Iterable[Path], store: Store) -> dict[str, Userland]:
+    """Architecture -> root file system. Raises ModcompatError also where two are for the same."""
+    userlands: dict[str, Userland] = {}
+    for path in paths:
+        userland = find_userland(path, store)
+        if userlands.setdefault(userland.arch.name, userland) is not userland:
+            raise ModcompatError(f"two root file systems are for {userland.arch.name}: {path} is the second")
+    return userlands
+
+
+def _digest(folder: Path) -> str:
+    facts = {str(member.name): (member.mode, digest.of_bytes(member.data)) for member in _of_folder(folder)}
+    return digest.of_value(facts)
+
+
+def _read(path: Path, scratch: Path) -> list[Member]:
+    """Every member, parents first, by its path without a slash in front."""
+    if path.is_dir():
+        return list(_of_folder(path))
+    with path.open("rb") as image:
+        head = image.read(_EXT_AT + len(_EXT))
+    root = scratch / "root"
+    if head.startswith(_SQUASHFS):
+        # 2: done, but for device nodes, which only root may make
+        process.output(["unsquashfs", "-no-xattrs", "-quiet", "-no-progress", "-dest", root, path], accepted=(0, 2))
+        return list(_of_folder(root))
+    if head[_EXT_AT:] == _EXT:
+        root.mkdir()
+        said = process.output(["debugfs", "-R", f'rdump / "{root}"', path], errors=True)
+        if complaints := [line for line in said.splitlines() if not _HARMLESS.search(line)]:
+            raise ModcompatError(f"{path} cannot be read whole", details="\n".join(complaints[:10]))
+        return list(_of_folder(root))
+    return _of_cpio(path)
+
+
+def _of_cpio(path: Path) -> list[Member]:
+    content = path.read_bytes()
+    unpacker = next((unpacker for magic, unpacker in _UNPACKERS.items() if content.startswith(magic)), None)
+    try:
+        content = unpacker(content) if unpacker else content
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise ModcompatError(f"{path} is damaged: {error}") from None
+    if not content.startswith(_CPIO):
+        raise ModcompatError(
+            f"{path} is no root file system that is known",
+            next_step="a folder, a cpio archive (plain, gzip, xz, lzma, bzip2), an ext2/3/4 or a squashfs image",
+        )
+    try:
+        members = [
+            replace(member, name=posixpath.normpath(f"/{member.name}").lstrip("/")) for member in cpio.unpack(content)
+        ]
+    except ModcompatError as error:
+        raise ModcompatError(f"{path}: {error.problem}", next_step=error.next_step) from None
+    return [member for member in members if member.name]
+
+
+def _of_folder(folder: Path) -> Iterator[Member]:
+    """All that is below a folder, as root's; device nodes are left out, since the guest has its own /dev."""
+    inodes: dict[tuple[int, int], int] = {}
+    for path in sorted(folder.rglob("*")):
+        name, facts = str(path.relative_to(folder)), path.lstat()
+        if stat.S_ISLNK(facts.st_mode):
+            yield Member(name, facts.st_mode, os.fsencode(path.readlink()))
+        elif stat.S_ISDIR(facts.st_mode):
+            yield Member(name, facts.st_mode)
+        elif stat.S_ISREG(facts.st_mode):
+            key = (facts.st_dev, facts.st_ino)
+            data = b"" if key in inodes else path.read_bytes()
+            yield Member(name, facts.st_mode, data, inode=inodes.setdefault(key, len(inodes) + 1), links=facts.st_nlink)
+
+
+def _architecture(path: Path, members: list[Member]) -> Architecture:
+    """What its shell is built for."""
+    named = {member.name: member for member in members}
+    shared = {member.inode: member.data for member in members if member.links > 1 and member.data}
+    shell = _followed(_SHELL, named)
+    if shell is None:
+        raise ModcompatError(
+            f"{path} has no /{_SHELL}, which runs an exercise's commands",
+            next_step="is it a whole root file system? Its top folder has bin, lib, usr",
+        )
+    try:
+        elf = ELFFile(io.BytesIO(shell.data or shared.get(shell.inode, b"")))
+        machine = (str(elf["e_machine"]), elf.elfclass)
+    except (ELFError, struct.error, ValueError, KeyError):
+        raise ModcompatError(f"/{_SHELL} of {path} is no program: {shell.name} is not an ELF file") from None
+    for arch in ARCHITECTURES.values():
+        if arch.elf == machine:
+            return arch
+    raise ModcompatError(f"/{_SHELL} of {path} is for {machine[0]}, {machine[1]} bits, and there is no board of that")
+
+
+def _followed(name: str, members: Mapping[str, Member]) -> Member | None:
+    """The file behind a path, links of folders and files followed; None where there is none."""
+    for _ in range(_LINKS):
+        at = ""
+        parts = name.split("/")
+        for place, part in enumerate(parts):
+            at = posixpath.join(at, part)
+            member = members.get(at)
+            if member is not None and stat.S_ISLNK(member.mode):
+                target = member.data.decode(errors="surrogateescape")
+                whole = posixpath.join("/", posixpath.dirname(at), target, *parts[place + 1 :])
+                name = posixpath.normpath(whole).lstrip("/")
+                break
+        else:
+            found = members.get(name)
+            return found if found is not None and stat.S_ISREG(found.mode) else None
+    return None

@@ -1,0 +1,158 @@
+"""Root file systems of users': every form of the same one gives the same, and damage gives one clear line."""
+
+import gzip
+import lzma
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.architectures import ARM
+from harness.errors import ModcompatError
+from harness.guest import cpio
+from harness.guest.cpio import Member
+from harness.guest.userland import Userland, find_userland, find_userlands
+from harness.store import Store
+
+
+def program(machine: int = 40, bits: int = 32) -> bytes:
+    """An ELF header, which is all that is looked at: by default for ARM."""
+    ident = b"\x7fELF" + bytes([bits // 32, 1, 1]) + bytes(9)
+    header = struct.pack("<HHI", 2, machine, 1) + bytes(28 if bits == 32 else 40)
+    return ident + header
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """As a build system leaves it: merged /usr, a shell that is a link, a program with two names."""
+    folder = tmp_path / "root"
+    (folder / "usr/bin").mkdir(parents=True)
+    (folder / "bin").symlink_to("usr/bin")
+    (folder / "usr/bin/busybox").write_bytes(program())
+    (folder / "usr/bin/busybox").chmod(0o755)
+    os.link(folder / "usr/bin/busybox", folder / "usr/bin/ls")
+    (folder / "usr/bin/sh").symlink_to("/bin/busybox")
+    (folder / "etc").mkdir()
+    (folder / "etc/os-release").write_text("NAME=acme\n")
+    return folder
+
+
+def as_cpio(root: Path) -> bytes:
+    names = "\n".join(str(path.relative_to(root)) for path in [root, *sorted(root.rglob("*"))])
+    command = ["cpio", "-o", "-H", "newc", "--quiet"]
+    return subprocess.run(command, input=names.encode(), cwd=root, capture_output=True, check=True).stdout
+
+
+def squashfs(root: Path, image: Path) -> None:
+    subprocess.run(["mksquashfs", root, image, "-quiet", "-no-progress"], check=True, capture_output=True)
+
+
+def ext4(root: Path, image: Path) -> None:
+    subprocess.run(["mkfs.ext4", "-q", "-d", root, image, "2M"], check=True, env=_with_sbin(), capture_output=True)
+
+
+def _with_sbin() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+
+
+FORMS: dict[str, Callable[[Path, Path], object]] = {
+    "folder": lambda root, path: shutil.copytree(root, path, symlinks=True),
+    "cpio": lambda root, path: path.write_bytes(as_cpio(root)),
+    "cpio.gz": lambda root, path: path.write_bytes(gzip.compress(as_cpio(root))),
+    "cpio.xz": lambda root, path: path.write_bytes(lzma.compress(as_cpio(root))),
+    "squashfs": squashfs,
+    "ext4": ext4,
+}
+NEEDS = {"cpio": "cpio", "cpio.gz": "cpio", "cpio.xz": "cpio", "squashfs": "mksquashfs", "ext4": "mkfs.ext4"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_it_is_read(form: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", _with_sbin()["PATH"])
+    if form in NEEDS and shutil.which(NEEDS[form]) is None:
+        pytest.skip(f"{NEEDS[form]} is not installed")
+    image = tmp_path / f"rootfs.{form}"
+    FORMS[form](root, image)
+    userland = find_userland(image, Store(tmp_path / "cache"))
+    members = {member.name: member for member in cpio.unpack(userland.archive.read_bytes())}
+    assert userland.arch is ARM
+    assert members["userland/etc/os-release"].data == b"NAME=acme\n"
+    assert members["userland/bin"].data == b"usr/bin"
+    assert members["userland/usr/bin/sh"].data == b"/bin/busybox"
+    assert members["userland/usr/bin/busybox"].mode == 0o100755
+    shared = {members[f"userland/usr/bin/{name}"].inode for name in ("busybox", "ls")}
+    assert len(shared) == 1 or form in ("folder", "ext4")  # a copy and debugfs make two files of it
+    assert next(iter(members)) == "userland"
+
+
+def complaint(path: Path, cache: Path) -> str:
+    with pytest.raises(ModcompatError) as caught:
+        find_userland(path, Store(cache))
+    assert "\n" not in caught.value.problem
+    return caught.value.problem
+
+
+def test_what_is_no_root_file_system_is_refused(tmp_path: Path) -> None:
+    cache, file = tmp_path / "cache", tmp_path / "image"
+    assert "No such file" in complaint(file, cache)
+    for content, words in {
+        b"": "no root file system that is known",
+        b"hello" * 1000: "no root file system that is known",
+        gzip.compress(b"hello"): "no root file system that is known",
+        gzip.compress(b"hello" * 1000)[:30]: "is damaged",
+        b"070701" + b"0" * 50: "cut off",
+        b"070701" + b"x" * 200: "damaged at byte 0",
+        cpio.pack([Member("etc", 0o40755)]): "has no /bin/sh",
+        cpio.pack([Member("bin/sh", 0o100755, b"#!/bin/other\n")]): "is not an ELF file",
+        cpio.pack([Member("bin/sh", 0o100755, program(machine=8))]): "EM_MIPS",
+        cpio.pack([Member("bin/sh", 0o120777, b"sh")]): "has no /bin/sh",
+        b"hsqs" + bytes(5000): "unsquashfs",
+        bytes(1080) + b"\x53\xef" + bytes(5000): "cannot be read whole",
+    }.items():
+        file.write_bytes(content)
+        assert words in complaint(file, cache), content[:20]
+    assert list(Store(cache).entries()) == []
+
+
+def test_an_image_that_is_cut_off_is_refused(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", _with_sbin()["PATH"])
+    (root / "large").write_bytes(os.urandom(500_000))
+    for make in (squashfs, ext4):
+        image = tmp_path / make.__name__
+        make(root, image)
+        os.truncate(image, image.stat().st_size * 2 // 5)
+        assert complaint(image, tmp_path / "cache")
+
+
+def test_there_is_one_for_each_architecture(root: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    shutil.copytree(root, second, symlinks=True)
+    with pytest.raises(ModcompatError, match="two root file systems are for arm"):
+        find_userlands([root, second], Store(tmp_path / "cache"))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300), st.integers(0, 400), st.binary(max_size=4))
+def test_a_damaged_archive_is_read_or_refused(tail: bytes, at: int, patch: bytes) -> None:
+    archive = bytearray(cpio.pack([Member("bin", 0o40755), Member("bin/sh", 0o100755, program())]) + tail)
+    archive[at : at + len(patch)] = patch
+    try:
+        members = list(cpio.unpack(bytes(archive)))
+    except ModcompatError:
+        return
+    assert all(isinstance(member.name, str) for member in members)
+
+
+def test_a_root_is_packed_below_its_folder_whatever_its_names_say(tmp_path: Path) -> None:
+    file = tmp_path / "image"
+    names = ("../../etc/passwd", "/bin/sh", "./usr")
+    file.write_bytes(cpio.pack(Member(name, 0o100755, program()) for name in names))
+    userland: Userland = find_userland(file, Store(tmp_path / "cache"))
+    found = {member.name for member in cpio.unpack(userland.archive.read_bytes())}
+    assert found == {"userland", "userland/etc/passwd", "userland/bin/sh", "userland/usr"}
