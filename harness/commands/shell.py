@@ -13,9 +13,11 @@ from harness.abi.module_file import read_module
 from harness.commands.kernels import kernel_options, settings_of, variant_on
 from harness.debugger import gdb_script, start_script, symbols_for_debugger
 from harness.errors import ModcompatError
+from harness.guest.userland import find_userlands
 from harness.lab import Lab
 from harness.modules import VendorModule, shipped, users_module
 from harness.plan import choose_boards
+from harness.store import Store
 
 _FILE = click.Path(path_type=Path)
 
@@ -25,6 +27,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--kernel", "name", default="production", show_default=True, metavar="NAME", help="stock-spinlock ...")
 @click.option("--module", "modules", multiple=True, metavar="FILE.ko|NAME", help="Load it: a file, or one of ours.")
 @click.option("--module-params", default="", metavar="TEXT", help="Parameters to load it with, as for insmod.")
+@click.option("--root", "roots", multiple=True, type=_FILE, help="A root file system of yours, in /userland.")
 @click.option("--gdb", is_flag=True, help="With a gdb stub, and a script that attaches to it.")
 @click.option("--shared-uart", is_flag=True, help="Kernel log and commands on one serial port.")
 @kernel_options
@@ -34,6 +37,7 @@ def shell(
     name: str,
     modules: tuple[str, ...],
     module_params: str,
+    roots: tuple[Path, ...],
     gdb: bool,
     shared_uart: bool,
     **chosen: Any,
@@ -43,7 +47,7 @@ def shell(
     The kernel log goes to a file that is named at the start. `reboot -f` in the guest ends it. Exit status 0, or 2
     when the guest cannot be started.
     """
-    settings = settings_of(**chosen, shared_uart=shared_uart)
+    settings = settings_of(**chosen, shared_uart=shared_uart, userlands=find_userlands(roots, Store()))
     place, *others = choose_boards([board], [])
     if others:
         raise ModcompatError(f"{board} is a board of two architectures", next_step=f"{place.id}, {others[0].id}")
@@ -73,6 +77,8 @@ def shell(
                 script.write_text(gdb_script(place.arch, symbols, socket, log, files))
                 command += ["-gdb", f"unix:{socket},server=on,wait=off"]
                 click.echo(f"debugger: gdb-multiarch -x {script}   (or gdb, where it knows {place.arch.name})")
+        if place.arch.name in settings.userlands:
+            click.echo("your root file system: `chroot /userland sh` in the guest")
         click.echo(f"kernel log: {log}; `reboot -f` in the guest ends it")
         status = process.attached(command, cwd=Path.cwd())
     finally:

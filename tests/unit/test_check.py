@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 from harness.cli import main
 from harness.commands.check import _status
 
+# Of an image with a configuration, a packed archive, an archive, a squashfs and an ext image
+HEADS = (
+    b"", b"CONFIG_X86_64", b"\0IKCFG_ST\x1f\x8b\x08", b"\x1f\x8b\x08", b"070701", b"hsqs", bytes(1080) + b"\x53\xef",
+)  # fmt: skip
 SLOW = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 
 
@@ -79,6 +83,21 @@ def test_a_malformed_manifest_is_refused(content: bytes, tmp_path: Path) -> None
     assert is_refused(run("check", "--manifest", file))
 
 
+@given(option=st.sampled_from(["--config", "--root"]), head=st.sampled_from(HEADS), content=st.binary(max_size=300))
+@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
+def test_a_malformed_configuration_or_root_file_system_is_refused(
+    option: str, head: bytes, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "foreign"
+    file.write_bytes(head + content)
+    result = run("shell", option, file)
+    # (progress comes first)
+    assert is_refused(result) or result.output.startswith("reading the root file system"), result.output
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -86,6 +105,7 @@ def test_a_malformed_manifest_is_refused(content: bytes, tmp_path: Path) -> None
         ["shell", "--board", "virt"],
         ["shell", "--module", "absent.ko"],
         ["shell", "--config", "absent.config"],
+        ["shell", "--root", "absent.squashfs"],
         ["build", "stock-nothing"],
         ["build", "production", "--config", "/dev/null"],
         ["check", "--manifest", "absent.toml"],
