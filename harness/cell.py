@@ -2,7 +2,7 @@
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.abi.module_file import ModuleFacts
 from harness.detect.evidence import Check, Command, Counters, Evidence, GuestLoss, Loss, Phase
@@ -94,13 +94,9 @@ class _Run:
         if problem := self._use.start(self._guest):
             self.evidence.obstacles.append(problem)
             return
-        for path in self._subject.before:
-            loaded = self._run(f"insmod {path}")
-            if loaded.status:
-                self.evidence.obstacles.append(f"{path}, which it needs, did not load: {loaded.output.strip()[:200]}")
-                return
         self._begin(Phase.LOAD)
-        self._load()
+        if all(self._companion(path) for path in self._subject.before):
+            self._load()
         if self.evidence.load and self.evidence.load.status == 0:
             self._begin(Phase.EXERCISE)
             self._exercise()
@@ -167,6 +163,15 @@ class _Run:
         self._stop_on_fault()
         self._phase = phase
         self._starts[phase] = self._looked = position
+
+    def _companion(self, path: str) -> bool:
+        """Load what the module needs; where the kernel refuses that, it refuses the module."""
+        loaded = self._run(f"insmod {path}")
+        self._stop_on_fault()
+        if loaded.status:
+            said = f"{path}, which it needs, did not load: {loaded.output.strip()}"
+            self.evidence.load = replace(loaded, output=said)
+        return loaded.status == 0
 
     def _load(self) -> None:
         subject, evidence = self._subject, self.evidence

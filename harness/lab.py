@@ -362,6 +362,7 @@ class Lab:
             paths[module.name] = f"modules/{module.name}.ko"
             contents |= {f"modules/{name}.ko": file for name, file in built.items()}
             contents |= {f"lib/firmware/{name}": file for name, file in module.firmware}
+            contents |= {f"tools/{name}": file for name, file in module.programs}
         before, needed = in_order(modules, files, kernel.own_modules)
         contents |= needed
         if variant.feature and not missing_in(kernel.config, variant.feature):

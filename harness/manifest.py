@@ -179,12 +179,12 @@ def _modules(table: "_Table") -> list[VendorModule]:
     if exercise:
         table.checked("exercise", lambda: load_exercise(exercise))
     parameters, needs = table.text("parameters"), table.files("depends")
-    firmware = table.named_files("firmware")
+    firmware, programs = table.named_files("firmware"), table.named_files("programs")
     modules = []
     for key in ("file", *ARCHITECTURES):
         for path in table.files(key):
             arch = _architecture(table, key, path)
-            modules.append(VendorModule(path.stem, None, path, exercise, parameters, arch, needs, firmware))
+            modules.append(VendorModule(path.stem, None, path, exercise, parameters, arch, needs, firmware, programs))
     if not modules:
         table.fail("", f"names no module: `file`, or one of {', '.join(ARCHITECTURES)}")
     table.close()

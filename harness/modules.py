@@ -17,7 +17,7 @@ class VendorModule:
     source: folder to build against production, or file: a .ko as it is. exercise: its exercise file, None
     where there is none. parameters: for the load, as `insmod` takes them. arch: the only one that it is for,
     None where that is not said. needs: modules that are loaded before it, in their order. firmware: name below
-    /lib/firmware -> file.
+    /lib/firmware -> file. programs: what its exercise runs, by name -> file.
     """
 
     name: str
@@ -28,6 +28,7 @@ class VendorModule:
     arch: Architecture | None = None
     needs: tuple[Path, ...] = ()
     firmware: tuple[tuple[str, Path], ...] = ()
+    programs: tuple[tuple[str, Path], ...] = ()
 
     @property
     def is_ours(self) -> bool:

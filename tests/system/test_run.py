@@ -20,7 +20,7 @@ from harness.boards import BOARDS
 from harness.detect.verdict import Word
 from harness.features import FEATURES
 from harness.lab import Lab, Settings
-from harness.modules import shipped
+from harness.modules import VendorModule, shipped
 from harness.paths import KCONFIG, MODULES, PROJECT, cache_root
 from harness.plan import Cell, Flavour, Selection
 from harness.variants import PRODUCTION, variant_of
@@ -251,6 +251,16 @@ def test_a_feature_without_its_kconfig_line_is_not_judged(
         verdicts = [lab.run(cell).verdict for cell in cells]
     assert {verdict.word for verdict in verdicts} == {Word.INVALID}
     assert all(f"/proc/config.gz has {FEATURES[name].symbols[0]} off" in verdict.reason for verdict in verdicts)
+
+
+def test_a_module_whose_companion_is_refused_is_refused(module_files: Files) -> None:
+    board = BOARDS["x86_64-q35"]
+    files = module_files[board.arch.name]
+    module = VendorModule("locks", file=files["locks"], needs=(files["init_error"],))
+    with Lab(Settings(), [module]) as lab:
+        verdict = lab.run(Cell(board, FEATURES["spinlock"], Flavour.PRODUCTION, module)).verdict
+    assert verdict.word is Word.REFUSED
+    assert "init_error.ko, which it needs, did not load" in verdict.reason
 
 
 def test_no_cell_is_judged_whose_feature_is_not_live() -> None:

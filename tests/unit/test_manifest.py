@@ -49,7 +49,9 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     lines = [line.removeprefix("# ") for line in TEMPLATE.read_text().splitlines()]
     keys = [line for line in lines if line.startswith("[") or " = " in line.split("#")[0]]
     files = {f"configs/{arch.name}.config": f"CONFIG_{arch.config}=y\n" for arch in ARCHITECTURES.values()}
-    files |= dict.fromkeys(("patches/one.patch", "build/vendor.ko", "build/vendor_bus.ko", "firmware/fw.bin"), "")
+    files |= dict.fromkeys(
+        ("patches/one.patch", "build/vendor.ko", "build/vendor_bus.ko", "firmware/fw.bin", "build/drive"), ""
+    )
     (tmp_path / "build").mkdir()
     (tmp_path / "images").mkdir()
     image = b"\0Linux version 6.1.9 (x) IKCFG_ST" + gzip.compress(b"CONFIG_X86_64=y\n")
@@ -64,6 +66,7 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     assert (module.name, module.parameters, module.arch) == ("vendor", "debug=1", X86_64)
     assert module.needs == (tmp_path / "build/vendor_bus.ko",)
     assert module.firmware == (("vendor/fw.bin", tmp_path / "firmware/fw.bin"),)
+    assert module.programs == (("drive", tmp_path / "build/drive"),)
     assert [path.stem for path in manifest.configs] == list(ARCHITECTURES)
     assert manifest.allowed[0].kernel == "stock-spinlock"
     (prebuilt,) = manifest.prebuilt

@@ -2,7 +2,7 @@
 
 from harness.exercise import Bench
 
-DRIVE, DISK, CACHE, MAPPED = "/lib/firmware/drive", "/dev/ram0", "/dev/ram1", "/dev/dm-0"
+DRIVE, DISK, CACHE, MAPPED = "drive", "/dev/ram0", "/dev/ram1", "/dev/dm-0"
 
 
 def exercise(bench: Bench) -> None:

@@ -7,4 +7,4 @@ def exercise(bench: Bench) -> None:
     if not bench.wait_for("/proc/lttng"):
         return
     for text in ("first trial", "second trial"):
-        bench.expect(f"traces the {text}", f"/lib/firmware/drive lttng '{text}'", "10")
+        bench.expect(f"traces the {text}", f"drive lttng '{text}'", "10")

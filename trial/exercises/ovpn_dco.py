@@ -2,7 +2,7 @@
 
 from harness.exercise import Bench
 
-DRIVE, COUNT = "/lib/firmware/drive", 10
+DRIVE, COUNT = "drive", 10
 
 
 def exercise(bench: Bench) -> None:

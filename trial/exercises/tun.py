@@ -2,7 +2,7 @@
 
 from harness.exercise import Bench
 
-DRIVE = "/lib/firmware/drive"
+DRIVE = "drive"
 
 
 def exercise(bench: Bench) -> None:
