@@ -44,6 +44,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--shared-uart", is_flag=True, help="Kernel log and commands on one serial port.")
 @click.option("--timeout-scale", type=float, metavar="X", help="Multiplies every timeout.")
 @click.option("--core-dump", is_flag=True, help="Keep the memory of guests whose cell is not CLEAN, for crash(8).")
+@click.option("-k", "expression", metavar="TEXT", help="Only cells named so, as pytest takes it: 'vendor and arm'.")
 @click.option("-n", "workers", default="0", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
 def check(
     *, modules: tuple[Path, ...], named: Path | None, flavours: tuple[str, ...], run_dir: Path | None, **given: Any
@@ -109,6 +110,7 @@ def _options(given: dict[str, Any], manifest: Manifest, facts: Iterable[ModuleFa
         "--exercise": given["exercise"] and given["exercise"].absolute(),
         "--module-params": given["module_params"],
         "--timeout-scale": given["timeout_scale"],
+        "-k": given["expression"],
     }
     command += [f"{option}={value}" for option, value in single.items() if value]
     flags = {
