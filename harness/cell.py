@@ -8,6 +8,7 @@ from harness.abi.module_file import ModuleFacts
 from harness.detect.evidence import Check, Command, Counters, Evidence, GuestLoss, Loss, Phase
 from harness.detect.initcalls import find_initcall
 from harness.detect.kinds import Severity
+from harness.detect.report import Report
 from harness.detect.scan import scan
 from harness.errors import ModcompatError
 from harness.exercise import Bench, Exercise, explain, is_said
@@ -15,6 +16,7 @@ from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.shell import Output
 from harness.integrity import PROBE, VALIDATE, WELL, Watch
+from harness.leaks import FORGET, LOOK, told_by, with_names
 from harness.proof import InUse
 
 CPUS = 2
@@ -43,14 +45,22 @@ class _Stop(Exception):  # noqa: N818 - not an error
 
 
 def run_cell(
-    guest: Guest, subject: Subject, use: InUse, *, title: str, feature_proof: str, patched: str = ""
+    guest: Guest,
+    subject: Subject,
+    use: InUse,
+    *,
+    title: str,
+    feature_proof: str,
+    patched: str = "",
+    leaks: bool = False,
 ) -> Evidence:
     """Run a cell to its end, whatever the module does to the guest. Never raises for that.
 
     use: the feature, in use while the module works. patched: what else makes the kernel patch its own code, if
-    anything does. Raises ModcompatError when QEMU cannot be started.
+    anything does. leaks: the kernel has kmemleak. Raises ModcompatError when QEMU cannot be started.
     """
-    run = _Run(guest, subject, use, feature_proof, Watch(guest, patched=", ".join(use.names) or patched))
+    watch = Watch(guest, patched=", ".join(use.names) or patched)
+    run = _Run(guest, subject, use, feature_proof, watch, leaks=leaks)
     started = time.monotonic()
     try:
         run.go(title)
@@ -65,11 +75,16 @@ def run_cell(
 
 
 class _Run:
-    def __init__(self, guest: Guest, subject: Subject, use: InUse, feature_proof: str, watch: Watch) -> None:
+    def __init__(
+        self, guest: Guest, subject: Subject, use: InUse, feature_proof: str, watch: Watch, *, leaks: bool
+    ) -> None:
         self._guest = guest
         self._subject = subject
         self._use = use
         self._watch = watch
+        self._has_kmemleak = leaks
+        self._leaks: list[Report] = []  # of kmemleak's list, which the console only counts
+        self._addresses = ""  # lines of /proc/kallsyms, of the module while it was loaded
         self._phase = Phase.LOAD
         self._starts: dict[Phase, int] = {}
         self._looked = 0  # how far the log was searched for faults
@@ -131,6 +146,8 @@ class _Run:
         for begin, end in self._echoes:
             log = log[: begin - start] + b"\n" * (end - begin) + log[end - start :]
         for report in scan(log):
+            if report.kind == "kmemleak" and self._leaks:
+                report = told_by(report, self._leaks)  # noqa: PLW2901
             phases = [phase for phase, begin in self._starts.items() if begin <= start + report.start]
             evidence.reports.setdefault(phases[-1] if phases else Phase.LOAD, []).append(report)
         if self._subject.exercise and Phase.EXERCISE in self._starts:
@@ -155,6 +172,8 @@ class _Run:
             evidence.obstacles.append(f"the guest has {cpus} CPUs, not {CPUS}")
         evidence.before = self._counters(counters)
         self._watch.begin()
+        if self._has_kmemleak:
+            self._guest.run(FORGET)
         guest.mark(f"begin of {title}")
 
     def _begin(self, phase: Phase) -> None:
@@ -209,6 +228,8 @@ class _Run:
     def _unload(self) -> None:
         evidence = self.evidence
         evidence.integrity += self._watch.unloading()
+        if self._has_kmemleak:
+            self._addresses = self._guest.run(f"grep '\\[{evidence.module}\\]' /proc/kallsyms").text
         evidence.unload = self._run(f"rmmod {evidence.module}")
         self._stop_on_fault()
         evidence.gone = evidence.module not in self._modules()
@@ -225,11 +246,19 @@ class _Run:
             checks.append(Check(f"{caches} slab caches validated", held=True))
         else:
             evidence.weak.append("no slab cache could be validated: SLUB debugging is off in this kernel")
+        if self._has_kmemleak:
+            checks.append(self._look_for_leaks())
         words = self._run(f"{PROBE}; {_COUNTERS}").output.split()
         well, counters = words[: len(WELL)], words[len(WELL) :]
         checks.append(Check("fork, file, pages and a timer on both CPUs", well == WELL, " ".join(words)))
         evidence.after = self._counters(counters)
         self._stop_on_fault()
+
+    def _look_for_leaks(self) -> Check:
+        found = self._run(LOOK)
+        self._leaks = scan(with_names(found.output, self._addresses).encode())
+        held = found.status == 0 and not found.output.strip()
+        return Check("kmemleak: nothing was forgotten", held, "" if held else found.output[:200])
 
     def _run(self, command: str) -> Command:
         self._recorded(command, None)

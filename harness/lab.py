@@ -272,7 +272,10 @@ class Lab:
             read_module(file), place.paths[cell.module.name], parameters, exercise, place.before[cell.module.name]
         )
         patched = "jump labels" if place.config.get("JUMP_LABEL", "n") == "y" else ""
-        evidence = run_cell(place.guest, subject, use, title=cell.id, feature_proof=proof.text, patched=patched)
+        evidence = run_cell(
+            place.guest, subject, use, title=cell.id, feature_proof=proof.text, patched=patched,
+            leaks=place.config.get("DEBUG_KMEMLEAK") == "y",
+        )  # fmt: skip
         evidence.weak += place.weak
         add_places(evidence.all_reports(), {subject.facts.name: ModuleLines(file)})
         guest = place.guest

@@ -263,6 +263,16 @@ def test_a_module_whose_companion_is_refused_is_refused(module_files: Files) -> 
     assert "init_error.ko, which it needs, did not load" in verdict.reason
 
 
+def test_memory_that_a_module_forgets_is_found_and_blamed_on_it(module_files: Files) -> None:
+    board = BOARDS["x86_64-q35"]
+    module = VendorModule("init_forgets", file=module_files[board.arch.name]["init_forgets"])
+    with Lab(Settings(), [module]) as lab:
+        result = lab.run(Cell(board, FEATURES["kmemleak"], Flavour.STOCK, module))
+    assert result.verdict.word is Word.SPLAT, result.verdict.reason
+    (report,) = result.evidence.all_reports()
+    assert (report.kind, report.module, report.culprit) == ("kmemleak", "init_forgets", "init_forgets_some")
+
+
 def test_no_cell_is_judged_whose_feature_is_not_live() -> None:
     """A kernel that lacks the feature in the place of the one that has it."""
     board, feature = BOARDS["x86_64-q35"], FEATURES["spinlock"]

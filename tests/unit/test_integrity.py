@@ -9,10 +9,12 @@ import pytest
 
 from harness.abi.module_file import ModuleFacts, Section
 from harness.detect.evidence import Check
+from harness.detect.scan import scan
 from harness.guest.backtrace import Symbols
 from harness.guest.guest import Guest
 from harness.guest.qmp import QmpLostError, QmpRefusedError
 from harness.integrity import Watch
+from harness.leaks import told_by, with_names
 
 CODE, CONSTANTS, LIST, MODULE = 0x1000, 0x2000, 0x3000, 0x8000
 FACTS = ModuleFacts("vendor", sections=(Section(".text", 0x10, "AX"), Section(".rodata", 0x8, "A")))
@@ -204,3 +206,21 @@ def test_a_module_without_an_address_is_an_obstacle() -> None:
     guest = FakeGuest()
     guest.symbols = guest.symbols.with_modules("")
     assert _watch(guest).obstacles == ["/proc/modules does not tell where the module is: its memory was not compared"]
+
+
+def test_a_leak_of_a_module_that_is_gone_gets_its_names_back() -> None:
+    symbols = "ffffffffa0000000 t leak_some\t[leaks]\nffffffffa0000040 t init_module\t[leaks]\n"
+    listed = (
+        "unreferenced object 0xffff888003c6e2c0 (size 64):\n"
+        '  comm "insmod", pid 53, jiffies 4294892389 (age 5.240s)\n'
+        "  backtrace:\n"
+        "    [<ffffffff81158c0e>] kmalloc_trace+0x1e/0x80\n"
+        "    [<00000000a0000023>] 0xffffffffa0000023\n"
+        "    [<00000000b0000023>] 0xffffffffb0000023\n"
+    )
+    told = with_names(listed, symbols)
+    assert "leak_some+0x23/0x40 [leaks]\n" in told
+    assert "] 0xffffffffb0000023\n" in told
+    (counted,) = scan(b"kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)\n")
+    report = told_by(counted, scan(told.encode()))
+    assert (report.module, report.culprit, report.title) == ("leaks", "leak_some", "memory leak in leak_some")

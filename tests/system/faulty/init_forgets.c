@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A module whose init forgets memory that it allocated. Several objects: one may have left its address on a stack, and
+ * zeroed, because kmemleak looks twice at what has changed since it was allocated.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+
+static noinline void init_forgets_some(void)
+{
+	int i;
+
+	for (i = 0; i < 16; i++)
+		barrier_data(kzalloc(64, GFP_KERNEL));
+}
+
+static int __init init_forgets_init(void)
+{
+	init_forgets_some();
+	return 0;
+}
+
+static void __exit init_forgets_exit(void)
+{
+}
+
+module_init(init_forgets_init);
+module_exit(init_forgets_exit);
+
+MODULE_DESCRIPTION("A module whose init forgets memory that it allocated.");
+MODULE_LICENSE("GPL");
