@@ -160,7 +160,9 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
     known = recorded.load("bugs").get(place.arch.name, {"bugs": []})["bugs"]
     facts = {"bugs": catalogue.merged(known, rows), "mixed": mixed}
     _keep("bugs", recorded.circumstances(place, settings) | facts, output, record=record)
-    wrong = catalogue.unexplained(rows) + [f"shared locks: {row}" for row in mixed if not catalogue.is_well(row)]
+    wrong = catalogue.unexplained(rows, place.arch.name) + [
+        f"shared locks: {row}" for row in mixed if not catalogue.is_well(row)
+    ]
     for line in wrong:
         click.echo(f"not as the catalogue has it: {line}", err=True)
     sys.exit(1 if wrong else 0)

@@ -33,7 +33,7 @@ class Bug:
     feature: what reports it. source: the module in images/bugs that commits it. name: what its parameter `bug`
     takes, or images/bugs/watch. what: for people. report: kind and words (regular expressions) of the kernel's
     report, None where the tool has to say that it saw the module. before: a shell command. given_up: where it is
-    not reported, and why.
+    not reported, and why; given_up_on: where else on an architecture.
     """
 
     feature: str
@@ -43,6 +43,11 @@ class Bug:
     report: tuple[str, str] | None
     before: str = ""
     given_up: Mapping[Where, str] = field(default_factory=dict)
+    given_up_on: Mapping[str, Mapping[Where, str]] = field(default_factory=dict)
+
+    def lost_on(self, arch: str) -> Mapping[Where, str]:
+        """Where it is not reported on an architecture, and why."""
+        return {**self.given_up, **self.given_up_on.get(arch, {})}
 
     @property
     def id(self) -> str:
@@ -59,6 +64,11 @@ _INLINED = {Where.VENDOR: "the unlock is compiled into the module: no code of th
 _ZERO = dict.fromkeys(
     ISOLATED, "a lock that is all zero is an unlocked lock; the magic number that it lacked is not there any more"
 )
+_TICKETS = {
+    "arm": dict.fromkeys(
+        ISOLATED, "what freed memory is poisoned with is an unlocked ticket lock, which all of its values may be"
+    )
+}
 _NOT_DESTROYED = {Where.VENDOR: "mutex_destroy() is an empty inline function in the module"}
 _WATCHDOG = "echo 1 >/proc/sys/kernel/watchdog_thresh"
 
@@ -100,8 +110,10 @@ BUGS = (
     _spinlock("wrong-cpu", "unlock a spinlock on another CPU", "wrong CPU", _INLINED),
     _spinlock("wrong-cpu-irqrestore", "the same with spin_unlock_irqrestore()", "wrong CPU"),
     _spinlock("zeroed", "lock a spinlock that is all zero", "bad magic", _ZERO),
-    _spinlock("uninitialised", "unlock a spinlock in memory that was never written to", "bad magic"),
-    _spinlock("freed", "lock a spinlock in memory that was freed", "bad magic"),
+    _spinlock("uninitialised", "unlock a spinlock in memory that was never written to",
+              "(?:bad magic|already unlocked)"),  # poison is an unlocked ticket lock
+    Bug("spinlock", "spinlocks", "freed", "lock a spinlock in memory that was freed",
+        ("lock", "BUG: spinlock bad magic"), given_up_on=_TICKETS),
     Bug("spinlock", "spinlocks", "lockup", "wait for ever for a spinlock (a watchdog's report)",
         ("lockup", "soft lockup"), before=_WATCHDOG),
     _rwlock("recursion", "lock a rwlock for writing that this task holds", "recursion"),

@@ -128,14 +128,14 @@ def merged(known: Iterable[dict[str, Any]], rows: Iterable[dict[str, Any]]) -> l
     return [found[bug.id] for bug in BUGS if bug.id in found]
 
 
-def unexplained(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def unexplained(rows: Iterable[Mapping[str, Any]], arch: str) -> list[str]:
     """What of rows is not as the catalogue has it: not reported and not given up, or the other way round."""
     known = {bug.id: bug for bug in BUGS}
     return [
         f"{row['bug']}, {where}: {row[where] or 'not reported'}"
         for row in rows
         for where in Where
-        if bool(row[where]) is (where in known[row["bug"]].given_up)
+        if bool(row[where]) is (where in known[row["bug"]].lost_on(arch))
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from harness.architectures import ARCHITECTURES
 from harness.isolation import recorded
 from harness.isolation.bugs import BUGS, ISOLATED, Where
 from harness.isolation.selftests import PLACES
@@ -31,12 +32,14 @@ def isolation_page(page: str) -> str:
 def bugs_section(measured: Mapping[str, Any]) -> str:
     """The catalogue: what is reported where, an architecture a table."""
     known = {bug.id: bug for bug in BUGS}
-    reasons = list(dict.fromkeys(reason for bug in BUGS for reason in bug.given_up.values()))
+    reasons = list(
+        dict.fromkeys(reason for bug in BUGS for arch in ARCHITECTURES for reason in bug.lost_on(arch).values())
+    )
 
-    def shown(row: Mapping[str, Any], where: Where) -> str:
+    def shown(row: Mapping[str, Any], where: Where, arch: str) -> str:
         if row[where]:
             return "yes"
-        reason = known[row["bug"]].given_up.get(where)
+        reason = known[row["bug"]].lost_on(arch).get(where)
         return f"no ({reasons.index(reason) + 1})" if reason else "NO"
 
     return _rendered(

@@ -33,7 +33,6 @@ def render(rows: Iterable[dict[str, Any]], *, width: int, colours: bool) -> str:
     )
     console.print(table)
     words = Counter(row["verdict"] for row in shown.values())
-    console.print(
-        f"{len(shown)} cell{'s' * (len(shown) != 1)}: {', '.join(f'{count} {word}' for word, count in words.most_common())}"
-    )
+    counts = ", ".join(f"{count} {word}" for word, count in words.most_common())
+    console.print(f"{len(shown)} cell{'s' * (len(shown) != 1)}: {counts}")
     return out.getvalue()

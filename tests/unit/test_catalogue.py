@@ -41,7 +41,7 @@ def test_the_stock_kernel_reports_every_bug() -> None:
 @pytest.mark.parametrize("arch", list(recorded.load("bugs")))
 def test_what_was_measured_is_reported_or_given_up_with_a_reason(arch: str) -> None:
     measured = recorded.load("bugs")[arch]
-    assert unexplained(measured["bugs"]) == []
+    assert unexplained(measured["bugs"], arch) == []
     assert [row for row in measured["mixed"] if not is_well(row)] == []
     assert len(measured["mixed"]) == 4
 
@@ -53,10 +53,10 @@ def test_what_was_measured_later_takes_the_place_of_what_is_known() -> None:
 
 
 def test_what_is_missing_or_too_much_is_named() -> None:
-    assert unexplained([REPORTED]) == []
-    assert unexplained([REPORTED | {Where.REBUILT: ""}]) == [f"{BUG.id}, isolated, rebuilt: not reported"]
+    assert unexplained([REPORTED], "arm") == []
+    assert unexplained([REPORTED | {Where.REBUILT: ""}], "arm") == [f"{BUG.id}, isolated, rebuilt: not reported"]
     inlined = next(bug for bug in BUGS if Where.VENDOR in bug.given_up and Where.REBUILT not in bug.given_up)
-    assert len(unexplained([REPORTED | {"bug": inlined.id}])) == 1
+    assert len(unexplained([REPORTED | {"bug": inlined.id}], "arm")) == 1
 
 
 def test_shared_locks_that_fail_or_cause_a_report_are_not_well() -> None:
