@@ -21,6 +21,7 @@ from harness.proof import find_report, sights
 from harness.variants import Variant, variant_of
 
 _PATIENCE = 20.0  # seconds for a bug and its report
+_TIMES = 10  # that modules share locks
 _PLACE = "bugs"  # in the guest
 _REBUILT, _VENDOR = "rebuilt", "production"  # folders of modules in it
 # What differs from run to run.
@@ -107,13 +108,16 @@ def run_mixed(board: Board, settings: Settings) -> list[dict[str, Any]]:
 
 
 def _shared(guest: Guest, lender: str, borrower: str) -> dict[str, Any]:
-    """Two modules share their locks in a pristine guest. lender, borrower: for which kernel they were built."""
+    """Two modules share their locks in a pristine guest. lender, borrower: for which kernel they were built.
+
+    Several times: what two CPUs do to one another is a matter of chance.
+    """
     guest.make_pristine()
     guest.mark(f"{lender} lends, {borrower} borrows")
     for command in (
         f"insmod /{_PLACE}/{lender}/lender.ko", f"insmod /{_PLACE}/{borrower}/borrower.ko",
         "rmmod borrower", "rmmod lender",
-    ):  # fmt: skip
+    ) * _TIMES:  # fmt: skip
         _done(guest.run(command, _PATIENCE))
     guest.mark("shared")
     log = guest.console.read(guest.log_start)
