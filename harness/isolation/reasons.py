@@ -70,7 +70,7 @@ DIFFERING = (
     ),
     Allowance(
         r"(register|unregister|modify)_ftrace_\w+|(set_|is_|early_|__)?f?trac(e|ing|er)_\w+|(un)?pause_graph_tracing"
-        r"|skip_trace|disable_trace_on_warning|(syscall_)?tracepoint_\w+|do_trace_\w+|is_ftrace_trampoline",
+        r"|skip_trace|disable_trace_on_warning|arch_ftrace_set_direct_caller|(syscall_)?tracepoint_\w+|do_trace_\w+|is_ftrace_trampoline",
         _TRACER,
         lacking="TRACING",
     ),
@@ -91,7 +91,7 @@ DIFFERING = (
         having="ARM64",
     ),
     Allowance(
-        r"\w*(perf|uprobe|hw_breakpoint|nvdimm_pmu|bp_slot|suspended_bps)\w*|ptrace_hw_copy_thread|counter_arch_bp",
+        r"\w*(perf|uprobe|hw_breakpoint|nvdimm_pmu|bp_slot|suspended_b(ps|reakpoints))\w*|ptrace_hw_copy_thread|counter_arch_bp",
         "in production it does nothing or fails, and counting events can do without a module",
         lacking="PERF_EVENTS",
     ),
