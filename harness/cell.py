@@ -53,13 +53,15 @@ def run_cell(
     feature_proof: str,
     patched: str = "",
     leaks: bool = False,
+    release: str = "",
 ) -> Evidence:
     """Run a cell to its end, whatever the module does to the guest. Never raises for that.
 
     use: the feature, in use while the module works. patched: what else makes the kernel patch its own code, if
-    anything does. leaks: the kernel has kmemleak. Raises ModcompatError when QEMU cannot be started.
+    anything does. leaks: the kernel has kmemleak. release: the kernel's.
+    Raises ModcompatError when QEMU cannot be started.
     """
-    watch = Watch(guest, patched=", ".join(use.names) or patched)
+    watch = Watch(guest, patched=", ".join(use.names) or patched, release=release)
     run = _Run(guest, subject, use, feature_proof, watch, leaks=leaks)
     started = time.monotonic()
     try:

@@ -5,10 +5,12 @@ the kernel's when the guest was pristine, the module's after its load. The list 
 Nothing of that asks the guest.
 """
 
+import re
 import struct
+from collections.abc import Sequence
 from itertools import product
 
-from harness.abi.module_file import ModuleFacts
+from harness.abi.module_file import ModuleFacts, Section
 from harness.detect.evidence import Check
 from harness.guest.guest import Guest
 from harness.guest.qmp import QmpLostError, QmpRefusedError
@@ -22,6 +24,10 @@ _CPUS = (0, 1)
 _FRESH = "taskset 1 nproc; taskset 2 nproc"
 _MOST = 1000  # modules: a list that is longer goes in circles
 _LIST = "list of modules"
+# Since then each kind of a module's memory is in a place of its own: struct module_memory of include/linux/module.h
+_IN_PIECES = (6, 4)
+_SECTIONS = "cd /sys/module/{}/sections && for s in .* *; do [ -f $s ] && read a <$s && echo $s $a; done"
+_SECTION = re.compile(r"^(\S+) 0x([0-9a-f]+)$", re.MULTILINE)
 _Ranges = dict[str, tuple[int, int]]  # what -> address, size
 
 # Slab caches that can be validated, and do not complain
@@ -40,9 +46,11 @@ class Watch:
     obstacles: checks that had to run and could not. weak: those that cannot be asked for here, and why.
     """
 
-    def __init__(self, guest: Guest, *, patched: str) -> None:
-        """patched: why the kernel may change its own code meanwhile, "" where it does not."""
+    def __init__(self, guest: Guest, *, patched: str, release: str = "") -> None:
+        """patched: why the kernel may change its own code meanwhile, "" where it does not. release: the kernel's."""
         self._guest = guest
+        found = re.match(r"(\d+)\.(\d+)", release)
+        self._is_in_pieces = found is not None and (int(found[1]), int(found[2])) >= _IN_PIECES
         self._patched = patched
         self._before: dict[str, bytes] = {}
         self._ranges: _Ranges = {}
@@ -66,10 +74,26 @@ class Watch:
         if place is None:
             self.obstacles.append("/proc/modules does not tell where the module is: its memory was not compared")
             return
-        constants = place + -(-facts.code // _PAGE) * _PAGE
-        for what, start, size in (("code", place, facts.code), ("constants", constants, facts.constants)):
-            if size:
-                self._take(f"the module's {what}", start, size)
+        if facts.code:
+            self._take("the module's code", place, facts.code)
+        if self._is_in_pieces:
+            self._take_sections(
+                facts.name, [section for section in facts.sections if section.stays and "X" not in section.flags]
+            )
+        elif facts.constants:
+            self._take("the module's constants", place + -(-facts.code // _PAGE) * _PAGE, facts.constants)
+
+    def _take_sections(self, name: str, constants: Sequence[Section]) -> None:
+        """The module's constants, where the kernel says that their sections are: they are next to each other."""
+        told = self._guest.run(_SECTIONS.format(name)).text
+        places = {section: int(address, 16) for section, address in _SECTION.findall(told)}
+        spans = [(places[it.name], it.size) for it in constants if it.name in places and it.size]
+        if not spans:
+            if any(it.size for it in constants):
+                self.weak.append("the kernel does not tell where the module's constants are: not compared")
+            return
+        start, end = min(at for at, _ in spans), max(at + size for at, size in spans)
+        self._take("the module's constants", start, end - start)
 
     def unloading(self) -> list[Check]:
         """Compare the module's memory, while it is there."""

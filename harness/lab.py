@@ -274,7 +274,7 @@ class Lab:
         patched = "jump labels" if place.config.get("JUMP_LABEL", "n") == "y" else ""
         evidence = run_cell(
             place.guest, subject, use, title=cell.id, feature_proof=proof.text, patched=patched,
-            leaks=place.config.get("DEBUG_KMEMLEAK") == "y",
+            leaks=place.config.get("DEBUG_KMEMLEAK") == "y", release=self.kernel(cell.board, cell.variant).release,
         )  # fmt: skip
         evidence.weak += place.weak
         add_places(evidence.all_reports(), {subject.facts.name: ModuleLines(file)})

@@ -39,6 +39,7 @@ class FakeGuest:
     stale: list[tuple[int, int, int]] = field(default_factory=list)
     bits: int = 64
     lost: bool = False
+    sections: str = ""  # what the kernel tells of a module's
     commands: list[str] = field(default_factory=list)
     memory: bytearray = field(default_factory=lambda: bytearray(i % 251 for i in range(0x10000)))
 
@@ -64,16 +65,17 @@ class FakeGuest:
             raise QmpRefusedError(f"Invalid addr 0x{address:x}")
         return bytes(self.memory[address : address + size])
 
-    def run(self, command: str) -> None:
+    def run(self, command: str) -> SimpleNamespace:
         self.commands.append(command)
         self.stale.clear()
+        return SimpleNamespace(text=self.sections)
 
     def hide(self, first: int, last: int) -> None:
         self.unseen += [(0, first, last), (1, first, last)]
 
 
 def _watch(guest: FakeGuest, **facts: Any) -> Watch:
-    watch = Watch(cast("Guest", guest), patched=facts.get("patched", ""))
+    watch = Watch(cast("Guest", guest), patched=facts.get("patched", ""), release=facts.get("release", ""))
     watch.begin()
     watch.loaded(FACTS)
     return watch
@@ -109,6 +111,23 @@ def test_one_changed_byte_is_seen_and_told(place: int, name: str) -> None:
     (failed,) = [check for check in _all(watch) if not check.held]
     assert failed.name == name
     assert failed.detail.startswith(f"1 bytes differ, the first at 0x{place:x}: ")
+
+
+def test_since_6_4_the_constants_are_where_the_kernel_says() -> None:
+    guest = FakeGuest(sections=f".text 0x{MODULE:x}\n.rodata 0x6000\n")
+    watch = _watch(guest, release="6.12.117")
+    guest.memory[MODULE + 0x1000] ^= 0xFF  # data, for all that is known
+    assert all(check.held for check in watch.unloading())
+    guest.memory[0x6007] ^= 0xFF
+    (failed,) = [check for check in watch.unloading() if not check.held]
+    assert failed.name == "the module's constants unchanged"
+
+
+def test_where_the_kernel_does_not_say_it_the_evidence_is_weaker() -> None:
+    watch = _watch(FakeGuest(), release="6.4.0")
+    assert [check.name for check in _all(watch)] == [MODULES[0], *NAMES]
+    assert watch.obstacles == []
+    assert watch.weak == ["the kernel does not tell where the module's constants are: not compared"]
 
 
 @pytest.mark.parametrize(
