@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -399,9 +400,8 @@ def _choose_cells(config: pytest.Config, arches: set[str]) -> list[Selection]:
     elif keyword or names or wanted or features or flavours:
         chosen = features or (EVERY_FEATURE if keyword else features_named(THE_FIVE))
         # The isolation series has to hold in both models; of other kernels the second one is asked for by its name.
-        both = any(word in keyword for word in (Flavour.ISOLATED, Preemption.FULL))
-        both = both and not configs
-        selections = [Selection(EVERY_BOARD, chosen, tuple(Preemption)[: 1 + both], tuple(Flavour))]
+        both = re.search(rf"(?<!not )(?:{Flavour.ISOLATED}|{Preemption.FULL})", keyword) and not configs
+        selections = [Selection(EVERY_BOARD, chosen, tuple(Preemption)[: 2 if both else 1], tuple(Flavour))]
     else:
         selections = list(MATRICES["default"])
     boards = choose_boards(names, wanted or (sorted(arches) if not names else []))
