@@ -86,6 +86,7 @@ class _Run:
         self._watch = watch
         self._has_kmemleak = leaks
         self._leaks: list[Report] = []  # of kmemleak's list, which the console only counts
+        self._uses: dict[str, str] = {}  # of the modules that it needs, before it was loaded
         self._addresses = ""  # lines of /proc/kallsyms, of the module while it was loaded
         self._phase = Phase.LOAD
         self._starts: dict[Phase, int] = {}
@@ -113,6 +114,7 @@ class _Run:
             return
         self._begin(Phase.LOAD)
         if all(self._companion(path) for path in self._subject.before):
+            self._uses = self._use_counts() if self._subject.before else {}
             self._load()
         if self.evidence.load and self.evidence.load.status == 0:
             self._begin(Phase.EXERCISE)
@@ -240,6 +242,10 @@ class _Run:
         evidence = self.evidence
         checks = evidence.integrity
         self._modules()  # what the use of a feature had loaded is gone by now
+        if self._uses:
+            uses = {name: count for name, count in self._use_counts().items() if name in self._uses}
+            told = "" if uses == self._uses else f"{self._uses}, then {uses}"
+            checks.append(Check("modules that it needs are used as before", not told, told))
         checks += self._watch.end()
         evidence.weak += self._watch.weak
         evidence.obstacles += self._watch.obstacles
@@ -255,6 +261,11 @@ class _Run:
         checks.append(Check("fork, file, pages and a timer on both CPUs", well == WELL, " ".join(words)))
         evidence.after = self._counters(counters)
         self._stop_on_fault()
+
+    def _use_counts(self) -> dict[str, str]:
+        """Module -> its reference count; "-" where modules cannot be unloaded."""
+        words = (line.split() for line in self._guest.run("cat /proc/modules").text.splitlines())
+        return {name: count for name, _, count, *_ in words}
 
     def _look_for_leaks(self) -> Check:
         found = self._run(LOOK)
