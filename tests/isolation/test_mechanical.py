@@ -137,7 +137,10 @@ def test_switched_off_nothing_moves(arch: str, source: KernelSource) -> None:
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_switched_off_inlined_functions_are_as_ever(arch: str, source: KernelSource) -> None:
     patched, plain = (KernelSpec(ARCHITECTURES[arch], tree) for tree in (isolated(source, STORE), source))
-    assert kernel_inlines(patched, STORE) == kernel_inlines(plain, STORE)
+    now, before = kernel_inlines(patched, STORE), kernel_inlines(plain, STORE)
+    assert set(now) == set(before)
+    # It hands on its line number in a header that has become longer (harness/isolation/reasons.py).
+    assert {name for name, code in now.items() if code != before[name]} <= {"cond_resched_rcu"}
 
 
 def test_every_patch_of_the_series_has_something_that_misses_it(source: KernelSource) -> None:
