@@ -48,7 +48,7 @@ from harness.predictions import Predictor
 from harness.progress import say
 from harness.proof import PROC, InUse, Proof, missing_in, proof_files, prove_absent, prove_live, settings_in
 from harness.store import Store
-from harness.variants import PRODUCTION, Variant
+from harness.variants import PRODUCTION, Variant, preemption_in
 
 _USERS_MEMORY = 512  # MiB for a kernel of the user's, which may be large
 _MIB = 1 << 20
@@ -90,13 +90,14 @@ def find_users_source(settings: Settings, store: Store) -> KernelSource:
 class CellResult:
     """A judged cell. log: the kernel log of the cell. machine: what the guest was started from.
 
-    core: the guest's memory, a file to be taken away.
+    preemption: the model of the kernel that ran. core: the guest's memory, a file to be taken away.
     """
 
     cell: Cell
     verdict: Verdict
     evidence: Evidence
     release: str
+    preemption: str
     log: bytes = b""
     boot_log: Path | None = None
     machine: Machine | None = None
@@ -160,7 +161,8 @@ class Lab:
         self._source: KernelSource | None = None
         self._specs: dict[tuple[str, str], KernelSpec] = {}
         self._kernels: dict[str, Kernel] = {}
-        self._unbuildable: dict[str, ModcompatError] = {}
+        self._unobtainable: dict[tuple[str, str], ModcompatError] = {}
+        self._told: set[str] = set()  # problems, in full
         self._places: dict[tuple[str, str], _Place] = {}
         self._proofs: dict[tuple[str, str], Proof] = {}
         self._differences: dict[str, Difference] = {}
@@ -186,25 +188,32 @@ class Lab:
             self.store.trim(kind, keep=_KEPT, unused_for=_IN_USE)
 
     def kernel(self, board: Board, variant: Variant) -> Kernel:
-        """A kernel for a board, built when it is not cached."""
+        """A kernel for a board, built when it is not cached. Raises ModcompatError where it cannot be had."""
+        name = (board.arch.name, variant.name)
+        if name in self._unobtainable:
+            raise self._unobtainable[name]
+        try:
+            return self._kernel(board, variant)
+        except ModcompatError as error:
+            self._unobtainable[name] = error  # the next cell would only fail in the same way
+            raise
+
+    def _kernel(self, board: Board, variant: Variant) -> Kernel:
         if prebuilt := self._prebuilt(board, variant):
             return kernel_of(prebuilt, self.store)
         spec = self._spec(board, variant)
-        if spec.label in self._unbuildable:
-            raise self._unbuildable[spec.label]
         if spec.label not in self._kernels:
-            try:
-                self._kernels[spec.label] = build_kernel(spec, self.store)
-            except ModcompatError as error:
-                self._unbuildable[spec.label] = error  # the next cell would only fail in the same way
-                raise
+            self._kernels[spec.label] = build_kernel(spec, self.store)
         return self._kernels[spec.label]
 
     def is_ready(self, board: Board, variant: Variant) -> bool:
         """Whether a kernel can be had without building or fetching anything."""
         if self._prebuilt(board, variant):
             return True
-        return self.has_source() and self.cached_kernel(board, variant) is not None
+        try:
+            return self.has_source() and self.cached_kernel(board, variant) is not None
+        except ModcompatError:
+            return False
 
     def has_source(self) -> bool:
         """Whether the kernel source is known without fetching it."""
@@ -214,8 +223,11 @@ class Lab:
         return find_kernel(self._spec(board, variant), self.store)
 
     def run(self, cell: Cell) -> CellResult:
-        """The verdict of a cell, beside what was predicted of it."""
-        result = self._run(cell)
+        """The verdict of a cell, beside what was predicted of it. INVALID where something kept it from being run."""
+        try:
+            result = self._run(cell)
+        except ModcompatError as error:
+            return self._not_run(cell, error)
         built = not any(self._prebuilt(cell.board, variant) for variant in (cell.variant, cell.variant.production))
         if result.module_file is None or not built:
             return result
@@ -288,7 +300,7 @@ class Lab:
         if not guest.is_idle:
             guest.close()
         return CellResult(
-            cell, verdict, evidence, self.kernel(cell.board, cell.variant).release,
+            cell, verdict, evidence, self.kernel(cell.board, cell.variant).release, preemption_in(place.config),
             log, place.snapshot.boot_log, place.machine, file, core,
         )  # fmt: skip
 
@@ -303,7 +315,16 @@ class Lab:
 
     def _without_run(self, cell: Cell, obstacle: str) -> CellResult:
         evidence = Evidence(module=cell.module.name, obstacles=[obstacle])
-        return CellResult(cell, judge(evidence), evidence, self.kernel(cell.board, cell.variant).release)
+        kernel = self.kernel(cell.board, cell.variant)
+        return CellResult(cell, judge(evidence), evidence, kernel.release, preemption_in(kernel.config))
+
+    def _not_run(self, cell: Cell, error: ModcompatError) -> CellResult:
+        evidence = Evidence(module=cell.module.name, obstacles=[error.problem])
+        evidence.obstacles += [f"next: {error.next_step}"] if error.next_step else []
+        if error.problem not in self._told:  # the cells of a kernel would all repeat it
+            evidence.explanation = error.details.splitlines()
+            self._told.add(error.problem)
+        return CellResult(cell, judge(evidence), evidence, "", str(cell.preemption))
 
     def _explain(self, result: CellResult) -> None:
         """Put into the evidence what the layouts of both kernels say about a breakage."""

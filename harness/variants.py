@@ -1,6 +1,7 @@
 """The kernels that can be had from one source tree and architecture."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,17 @@ class Preemption(StrEnum):
 
     NONE = "none"
     FULL = "preempt"
+
+
+# Symbols of the models (kernel/Kconfig.preempt, PREEMPT_LAZY since 6.13), and what a kernel that has one is called.
+_MODELS = {
+    "PREEMPT_RT": "rt", "PREEMPT": str(Preemption.FULL), "PREEMPT_LAZY": "lazy", "PREEMPT_VOLUNTARY": "voluntary",
+}  # fmt: skip
+
+
+def preemption_in(config: Mapping[str, str]) -> str:
+    """The preemption model of a configuration, which of a user's can be one that there is no variant of."""
+    return next((model for symbol, model in _MODELS.items() if config.get(symbol) == "y"), str(Preemption.NONE))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """modcompat check."""
 
 import json
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from harness.assumptions import series_obstacle
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.features import THE_FIVE
-from harness.kernel.source import DEFAULT_PACKAGE
-from harness.lab import Settings
+from harness.kernel.source import DEFAULT_PACKAGE, version_of
+from harness.lab import Settings, find_users_source
 from harness.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.paths import PROJECT
 from harness.plan import ONE_BOARD_EACH, Flavour
@@ -69,9 +70,12 @@ def check(
         raise ModcompatError(f"{path} names no module", next_step="a [[module]] table with file = ...")
     for module, fact in facts.items():
         click.echo(f"{module}: {fact.name}, for {fact.arch.name if fact.arch else '?'} {fact.vermagic}")
+    source = _source(given["kernel_source"]) if given["kernel_source"] else manifest.source or DEFAULT_PACKAGE
+    settings = Settings(source=source, patches=manifest.patches)
+    tell_of_other_versions(settings, manifest, facts, Store())
     command = _options(given, manifest, facts.values())
     command += [f"--module={module.absolute()}" for module in modules]
-    command += [f"--flavour={flavour}" for flavour in flavours or manifest.flavours or _that_can_be(given, manifest)]
+    command += [f"--flavour={flavour}" for flavour in flavours or manifest.flavours or _that_can_be(settings)]
     command += [f"--manifest={path.absolute()}"] if path else []
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", *command]
@@ -127,10 +131,26 @@ def _boards(arches: tuple[str, ...], manifest: Manifest, facts: Iterable[ModuleF
     return [board.id for board in ONE_BOARD_EACH if board.arch in found and (not arches or board.arch.name in arches)]
 
 
-def _that_can_be(given: dict[str, Any], manifest: Manifest) -> list[str]:
+def tell_of_other_versions(
+    settings: Settings, manifest: Manifest, facts: Mapping[Path, ModuleFacts], store: Store
+) -> None:
+    """Say before anything is built that a module was built for another version than the kernels will have."""
+    files = {module.file for module in manifest.modules if module.file}
+    every = dict(facts) | {file: read_module(file) for file in files if file.is_file()}
+    if not every or manifest.prebuilt:
+        return
+    version = version_of(find_users_source(settings, store))
+    for file, fact in every.items():
+        if fact.vermagic and not re.match(rf"{re.escape(version)}(?!\d)", fact.vermagic):
+            click.echo(
+                f"{file} was built for {fact.vermagic.split()[0]}, and {settings.source} is {version}: its kernels "
+                "will refuse it, unless both have MODVERSIONS; --kernel-source takes the tree that it was built for"
+            )
+
+
+def _that_can_be(settings: Settings) -> list[str]:
     """Every kernel, the isolated ones only where the isolation series fits the source."""
-    source = _source(given["kernel_source"]) if given["kernel_source"] else manifest.source or DEFAULT_PACKAGE
-    obstacle = series_obstacle(Settings(source=source, patches=manifest.patches), Store())
+    obstacle = series_obstacle(settings, Store())
     if obstacle:
         click.echo(f"no isolated kernels: {obstacle}")
     return [flavour for flavour in _FLAVOURS if not (obstacle and flavour == Flavour.ISOLATED)]

@@ -12,7 +12,7 @@ from harness import digest, process
 from harness.architectures import Architecture
 from harness.errors import ModcompatError
 from harness.kernel.config import KernelSpec
-from harness.kernel.source import KernelSource
+from harness.kernel.source import KernelSource, version_of
 from harness.kernel.users_config import UsersConfig
 from harness.paths import IMAGES
 from harness.progress import say
@@ -21,7 +21,6 @@ from harness.variants import Variant
 
 SERIES = IMAGES / "isolation"
 _TOUCHED = re.compile(r"^\+\+\+ [ab]/(\S+)", re.MULTILINE)
-_NUMBER = re.compile(r"^(VERSION|PATCHLEVEL) = (\d+)$", re.MULTILINE)
 
 
 def kernel_spec(
@@ -193,8 +192,4 @@ def apply(patch: Path, tree: Path) -> None:
 
 def _version(source: KernelSource) -> str:
     """The series' name of a kernel version: `6.1`."""
-    text = source.identity.get("version", "")
-    if found := re.match(r"\d+\.\d+", text):
-        return found[0]
-    numbers = dict(_NUMBER.findall((source.tree() / "Makefile").read_text()))
-    return f"{numbers.get('VERSION', '?')}.{numbers.get('PATCHLEVEL', '?')}"
+    return ".".join(version_of(source).split(".")[:2])

@@ -1,6 +1,7 @@
 """Kernel source trees: Debian's package, or a folder of the user's."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from harness.progress import say
 from harness.store import Store
 
 DEFAULT_PACKAGE = "linux-source-6.1"
+_NUMBER = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,14 @@ class KernelSource:
     identity: dict[str, str]
     tree: Callable[[], Path]
     original: "KernelSource | None" = None
+
+
+def version_of(source: KernelSource) -> str:
+    """The version of a source, by its Makefile: `6.1.192`, what releases and vermagics begin with."""
+    if version := source.identity.get("version"):
+        return version.split("-")[0]
+    numbers = dict(_NUMBER.findall((source.tree() / "Makefile").read_text()))
+    return ".".join(numbers.get(name, "?") for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
 
 
 def find_source(wanted: str, store: Store) -> KernelSource:

@@ -77,7 +77,7 @@ def write_matrix(
     facts = {
         "schema": 1,
         "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
-        "kernel": ", ".join(sorted({row["kernel"] for row in rows})),
+        "kernel": ", ".join(sorted({row["kernel"] for row in rows if row["kernel"]})),
         "compilers": {arch.name: toolchain(arch)["compiler"] for arch in arches},
         "qemu": {arch.name: qemu_version(arch.qemu) for arch in arches},
         "command": command,
@@ -97,7 +97,7 @@ def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
         "arch": cell.board.arch.name,
         "feature": cell.feature.name,
         "flavour": str(cell.flavour),
-        "preemption": str(cell.preemption),
+        "preemption": result.preemption,
         "variant": cell.variant.name,
         "module": cell.module.name,
         "verdict": str(result.verdict.word),

@@ -8,8 +8,12 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.abi.module_file import ModuleFacts
 from harness.cli import main
-from harness.commands.check import _status
+from harness.commands.check import _status, tell_of_other_versions
+from harness.lab import Settings
+from harness.manifest import Manifest
+from harness.store import Store
 
 # Of an image with a configuration, a packed archive, an archive, a squashfs and an ext image
 HEADS = (
@@ -117,3 +121,20 @@ def test_a_mistake_is_one_clear_line(arguments: list[str], tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "cache"))
     assert is_refused(run(*arguments)), run(*arguments).output
+
+
+@pytest.mark.parametrize(
+    ("vermagic", "told"),
+    [("6.1.9-vendor SMP ", ""), ("6.1.90 SMP ", "is 6.1.9"), ("5.10.0 SMP ", "built for 5.10.0, and"), ("", "")],
+)
+def test_a_module_of_another_kernel_version_is_told_before_anything_is_built(
+    vermagic: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("Kbuild", "scripts/kconfig/Makefile", "Makefile"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 9\n")
+    facts = {Path("vendor.ko"): ModuleFacts("vendor", vermagic=vermagic)}
+    tell_of_other_versions(Settings(source=str(tmp_path)), Manifest(), facts, Store(tmp_path / "cache"))
+    said = capsys.readouterr().out
+    assert told in said
+    assert bool(said) == bool(told)

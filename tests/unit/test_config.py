@@ -7,7 +7,7 @@ from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.kernel.config import differences, gate, parse, unmet
 from harness.paths import KCONFIG
-from harness.variants import variant_of
+from harness.variants import preemption_in, variant_of
 
 PRODUCTION = parse('CONFIG_SMP=y\nCONFIG_HZ=100\n# CONFIG_DEBUG_LOCKS is not set\nCONFIG_NAME="a b"\n')
 LOCKS = FEATURES["spinlock"]
@@ -78,3 +78,11 @@ def test_no_production_fragment_has_a_feature_on() -> None:
     requested = [parse((KCONFIG / name).read_text()) for name in fragments]
     symbols = {symbol for feature in FEATURES.values() if not feature.is_detector for symbol in feature.symbols}
     assert not {symbol for symbol in symbols for fragment in requested if fragment.get(symbol, "n") != "n"}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "model"),
+    [("PREEMPT", "preempt"), ("PREEMPT_VOLUNTARY", "voluntary"), ("PREEMPT_NONE", "none"), ("", "none")],
+)
+def test_a_users_preemption_model_is_what_its_configuration_says(symbol: str, model: str) -> None:
+    assert preemption_in(PRODUCTION | {symbol: "y"}) == model
