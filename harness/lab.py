@@ -320,10 +320,10 @@ class Lab:
 
     def _not_run(self, cell: Cell, error: ModcompatError) -> CellResult:
         evidence = Evidence(module=cell.module.name, obstacles=[error.problem])
-        evidence.obstacles += [f"next: {error.next_step}"] if error.next_step else []
         if error.problem not in self._told:  # the cells of a kernel would all repeat it
-            evidence.explanation = error.details.splitlines()
             self._told.add(error.problem)
+            evidence.explanation = error.details.splitlines()
+            evidence.explanation += [f"next: {error.next_step}"] if error.next_step else []
         return CellResult(cell, judge(evidence), evidence, "", str(cell.preemption))
 
     def _explain(self, result: CellResult) -> None:

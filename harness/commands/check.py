@@ -16,12 +16,14 @@ from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.features import THE_FIVE
 from harness.kernel.source import DEFAULT_PACKAGE, version_of
+from harness.kernel.users_config import lacking, read_config
 from harness.lab import Settings, find_users_source
 from harness.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.paths import PROJECT
 from harness.plan import ONE_BOARD_EACH, Flavour
 from harness.report.artefacts import new_run_folder
 from harness.store import Store
+from harness.variants import PRODUCTION
 
 _FLAVOURS = [str(flavour) for flavour in Flavour]
 _FILE = click.Path(path_type=Path)
@@ -73,6 +75,7 @@ def check(
     source = _source(given["kernel_source"]) if given["kernel_source"] else manifest.source or DEFAULT_PACKAGE
     settings = Settings(source=source, patches=manifest.patches)
     tell_of_other_versions(settings, manifest, facts, Store())
+    _can_be_booted(given, manifest, settings, Store())
     command = _options(given, manifest, facts.values())
     command += [f"--module={module.absolute()}" for module in modules]
     command += [f"--flavour={flavour}" for flavour in flavours or manifest.flavours or _that_can_be(settings)]
@@ -146,6 +149,16 @@ def tell_of_other_versions(
                 f"{file} was built for {fact.vermagic.split()[0]}, and {settings.source} is {version}: its kernels "
                 "will refuse it, unless both have MODVERSIONS; --kernel-source takes the tree that it was built for"
             )
+
+
+def _can_be_booted(given: dict[str, Any], manifest: Manifest, settings: Settings, store: Store) -> None:
+    """Raise ModcompatError where a production configuration lacks what the harness needs, and may not be given it."""
+    may_add = given["allow_config_additions"] or manifest.may_add
+    prebuilt = {kernel.config.arch.name for kernel in manifest.prebuilt if kernel.variant == PRODUCTION}
+    for path in given["configs"] or manifest.configs:
+        users = read_config(path, may_add=may_add)
+        if users.arch.name not in prebuilt:
+            lacking(users, find_users_source(settings, store), store)
 
 
 def _that_can_be(settings: Settings) -> list[str]:
