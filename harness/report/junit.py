@@ -44,7 +44,8 @@ def _case(suite: ET.Element, cell: Cell, command: str) -> None:
     reason = one_line(f"{row['verdict']}: {row['reason']}")
     kind = _outcome(cell)
     if kind == "skipped":
-        ET.SubElement(case, "skipped", type="expected", message=f"measured before: {reason}")
+        why = "allowed" if cell.allowed else "expected"
+        ET.SubElement(case, "skipped", type=why, message=one_line(f"{cell.allowed or 'measured before'}: {reason}"))
     elif kind:
         expected = " or ".join(row["expected"])
         wanted = f" (measured before: {expected})" if expected else ""
@@ -56,7 +57,7 @@ def _case(suite: ET.Element, cell: Cell, command: str) -> None:
 
 
 def _outcome(cell: Cell) -> str:
-    """failure, error (the run proves nothing), skipped (a breakage that was measured before), or "" """
+    """failure, error (the run proves nothing), skipped (a breakage that is allowed or was measured before), or "" """
     if cell.is_expected:
         return "" if cell.verdict is Word.CLEAN else "skipped"
     return "error" if cell.verdict is Word.INVALID else "failure"

@@ -1,7 +1,8 @@
 """results.ktap: the run for kernel people, as Documentation/dev-tools/ktap.rst of the kernel has it.
 
-Boards have kernels as subtests, and these have modules. A breakage that was measured before is `ok ... # XFAIL`,
-as the kernel's kselftest says it; a cell that proves nothing is an ERROR, a guest that hung a TIMEOUT.
+Boards have kernels as subtests, and these have modules. A breakage that is allowed or was measured before is
+`ok ... # XFAIL`, as the kernel's kselftest says it; a cell that proves nothing is an ERROR, one that
+hung a TIMEOUT.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -50,7 +51,7 @@ def _result(number: int, cell: Cell) -> Iterator[str]:
     elif cell.verdict is Word.CLEAN:
         yield line
     else:
-        yield f"{line} # XFAIL {reason}"
+        yield f"{line} # XFAIL {reason}" + (f" ({one_line(cell.allowed)})" if cell.allowed else "")
 
 
 def _status(cells: Sequence[Cell]) -> str:

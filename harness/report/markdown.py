@@ -17,7 +17,8 @@ def markdown(run: Run) -> str:
     shown = run.shown
     counts = ", ".join(f"{count} {word}" for word, count in totals(shown))
     news = [cell for cell in shown if not cell.is_expected]
-    verdict = f"**{len(news)} not as measured before, or not CLEAN**" if news else "all as measured before"
+    allowed = [cell for cell in shown if cell.allowed]
+    verdict = f"**{len(news)} not as measured before, or not CLEAN**" if news else "all as measured before or allowed"
     lines = [
         "### Modules on debug kernels",
         "",
@@ -27,6 +28,10 @@ def markdown(run: Run) -> str:
         lines += ["", "| module | kernel | board | verdict | reason |", "|---|---|---|---|---|"]
         lines += [_row(cell) for cell in news[:_MOST]]
         lines += ["", f"... and {len(news) - _MOST} more"] if len(news) > _MOST else []
+    if allowed:
+        lines += ["", "| allowed | until | because |", "|---|---|---|"]
+        lines += [_allowed(cell) for cell in allowed[:_MOST]]
+        lines += ["", f"... and {len(allowed) - _MOST} more"] if len(allowed) > _MOST else []
     lines += ["", "<details><summary>Every kernel</summary>", "", "| board | kernel | verdicts |", "|---|---|---|"]
     for (place, variant), group in groupby(shown, key=lambda cell: (cell.place, cell.row["variant"])):
         words = ", ".join(f"{count} {word}" for word, count in totals(group))
@@ -44,6 +49,12 @@ def inline(text: str) -> str:
 
 def _about(run: Run) -> str:
     return f"Linux {inline(run.facts['kernel'])}, {inline(run.facts['date'])}."
+
+
+def _allowed(cell: Cell) -> str:
+    row, why = cell.row, cell.row["allowed"]
+    what = f"{row['module']} on {row['variant']}, {cell.place}: {row['verdict']}"
+    return f"| {' | '.join(inline(text) for text in (what, why['expires'], why['reason']))} |"
 
 
 def _row(cell: Cell) -> str:

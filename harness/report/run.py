@@ -59,9 +59,15 @@ class Cell:
         return Word(self.row["verdict"])
 
     @property
+    def allowed(self) -> str:
+        """How long and why the user's manifest allows what was found; "" where it does not."""
+        found = self.row["allowed"]
+        return f"allowed until {found['expires']}: {found['reason']}" if found else ""
+
+    @property
     def is_expected(self) -> bool:
-        """Whether the verdict is no news: CLEAN where nothing else was measured, or what was."""
-        return self.verdict in (self.row["expected"] or [Word.CLEAN])
+        """Whether the verdict is no news: CLEAN where nothing else was measured, or what was, or what is allowed."""
+        return bool(self.allowed) or self.verdict in (self.row["expected"] or [Word.CLEAN])
 
     @property
     def place(self) -> str:

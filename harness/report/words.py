@@ -12,6 +12,7 @@ def told(cell: Cell) -> str:
         f"{row['verdict']}: {row['reason']}",
         f"{row['module']} on {row['variant']} {row['kernel']}, {row['arch']} {row['board']}",
     ]
+    lines += [cell.allowed] if cell.allowed else []
     if cell.prediction:
         lines.append(f"predicted: {cell.prediction['verdict']}: {cell.prediction['reason']}")
     lines += [f"proves nothing: {line}" for line in evidence["obstacles"]]

@@ -37,6 +37,9 @@ def golden() -> Run:
     return read_run(GOLDEN)
 
 
+ALLOWED = {"reason": "known since March", "expires": "2027-03-31"}
+
+
 def cell_of(run: Run, module: str, variant: str) -> Cell:
     return next(cell for cell in run.cells if (cell.row["module"], cell.row["variant"]) == (module, variant))
 
@@ -209,10 +212,11 @@ def assert_is_junit(text: str) -> ET.Element:
         ({"verdict": "INVALID"}, "error"),
         ({"verdict": "CLEAN", "expected": ["INERT"]}, "failure"),
         ({"verdict": "HUNG", "expected": ["SPLAT", "HUNG"]}, "skipped"),
+        ({"verdict": "HUNG", "allowed": ALLOWED}, "skipped"),
     ],
     ids=lambda value: "-".join(str(each).lower() for each in value.values()) if isinstance(value, dict) else value,
 )
-def test_only_what_was_measured_is_no_failure(tmp_path: Path, row: dict[str, object], kind: str) -> None:
+def test_only_what_was_measured_or_is_allowed_is_no_failure(tmp_path: Path, row: dict[str, object], kind: str) -> None:
     run = changed_run(tmp_path / "run", **row)
     case = next(assert_is_junit(junit(run)).iter("testcase"))
     assert case.find(kind) is not None
@@ -269,6 +273,21 @@ def test_the_summary_says_what_is_news(tmp_path: Path) -> None:
     text = markdown(run)
     assert "**1 not as measured before" in text
     assert "| files | production | x86\\_64 q35 | SPLAT | a \\| b &lt;i&gt; @\u200ball #\u200b1 |" in text
+
+
+def test_what_the_manifest_allows_stands_in_every_report(tmp_path: Path) -> None:
+    run = changed_run(tmp_path / "run", verdict="SPLAT", allowed=ALLOWED)
+    assert "**" not in markdown(run)
+    for name in ("html", "junit", "ktap", "markdown"):
+        text = FORMATS[name].make(run)
+        assert "2027-03-31" in text
+        assert "known since March" in text
+    assert "files on production, x86_64 q35</a>: SPLAT, allowed until 2027-03-31: known since March" in html(run)
+
+    hostile = changed_run(tmp_path / "hostile", verdict="SPLAT", allowed=dict.fromkeys(ALLOWED, HOSTILE))
+    assert_harmless(Page(html(hostile)))
+    assert_is_junit(junit(hostile))
+    assert len(parse_ktap(ktap(hostile))) == len(run.cells)
 
 
 def test_reports_are_functions_of_the_run_folder(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 /*
  * Use of KPROBES: built for the debug kernel itself, this module probes the
  * calls of one function and the returns from another. Busy functions of the
- * kernel from the start; and vendor_run() of a module, which each of our vendor
- * modules has, once that module's name is written to the parameter `vendor`.
- * The other parameters are what the probes saw.
+ * kernel from the start; and a function of a module, once that module's name is
+ * written to the parameter `vendor`: vendor_run(), which each of our vendor
+ * modules has, or else the exit that every module has. The other parameters are
+ * what the probes saw.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -37,8 +38,9 @@ static int on_return(struct kretprobe_instance *instance, struct pt_regs *regs)
 	.back.handler = on_return,			\
 }
 
-static char vendor_run[MODULE_NAME_LEN + sizeof(":vendor_run")]; /* "" while it is not probed */
-static struct pair kernel = PAIR("vfs_read", "vfs_write"), vendor = PAIR(vendor_run, vendor_run);
+static const char *const probed[] = { "vendor_run", "cleanup_module" };
+static char function[MODULE_NAME_LEN + sizeof(":cleanup_module")]; /* "" while none is probed */
+static struct pair kernel = PAIR("vfs_read", "vfs_write"), vendor = PAIR(function, function);
 
 static int register_pair(struct pair *pair)
 {
@@ -58,23 +60,25 @@ static void unregister_pair(struct pair *pair)
 	unregister_kprobe(&pair->call);
 }
 
-/* Takes the name of a module. That it has no vendor_run() is no error: there is nothing to probe then. */
+/* Takes the name of a module. That it has neither function is no error: there is nothing to probe then. */
 static int set_vendor(const char *value, const struct kernel_param *parameter)
 {
-	int error;
+	int error = -ENOENT, i;
 
-	if (*vendor_run)
+	if (*function)
 		return -EBUSY;
-	snprintf(vendor_run, sizeof(vendor_run), "%s:vendor_run", value);
-	error = register_pair(&vendor);
+	for (i = 0; i < ARRAY_SIZE(probed) && error == -ENOENT; i++) {
+		snprintf(function, sizeof(function), "%s:%s", value, probed[i]);
+		error = register_pair(&vendor);
+	}
 	if (error)
-		*vendor_run = '\0';
+		*function = '\0';
 	return error == -ENOENT ? 0 : error;
 }
 
 static int get_vendor(char *buffer, const struct kernel_param *parameter)
 {
-	return scnprintf(buffer, PAGE_SIZE, "%s\n", vendor_run);
+	return scnprintf(buffer, PAGE_SIZE, "%s\n", function);
 }
 
 static const struct kernel_param_ops vendor_ops = { .set = set_vendor, .get = get_vendor };
@@ -93,7 +97,7 @@ static int __init probes_init(void)
 static void __exit probes_exit(void)
 {
 	/* If the vendor module is gone by now, the kernel has disarmed these. */
-	if (*vendor_run)
+	if (*function)
 		unregister_pair(&vendor);
 	unregister_pair(&kernel);
 }
