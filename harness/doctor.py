@@ -16,7 +16,7 @@ from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine
 from harness.lab import Lab, Settings
 from harness.paths import cache_root
-from harness.plan import EVERY_BOARD, MATRICES, Selection, kernels
+from harness.plan import EVERY_BOARD, MATRICES, Flavour, Selection, kernels
 from harness.process import output
 from harness.store import Store
 from harness.variants import PRODUCTION
@@ -104,7 +104,7 @@ def _disk() -> Finding:
     free = shutil.disk_usage(existing).free / 1e9
     enough = free >= _FIRST_RUN_DISK_GB
     cores = len(os.sched_getaffinity(0))
-    everywhere = [Selection(EVERY_BOARD, features_named(["spinlock"]))]
+    everywhere = [Selection(EVERY_BOARD, features_named(["spinlock"]), flavours=tuple(Flavour))]
     first_runs = {"make spinlock": kernels(everywhere)} | {
         f"matrix {name}": kernels(selections) for name, selections in MATRICES.items()
     }

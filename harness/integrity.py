@@ -34,8 +34,8 @@ _Ranges = dict[str, tuple[int, int]]  # what -> address, size
 VALIDATE = "n=0; for v in /sys/kernel/slab/*/validate; do echo 1 >$v 2>/dev/null && n=$((n+1)); done; echo $n"
 # On each CPU a process that takes pages and gives them back, a timer, and the number of CPUs
 PROBE = (
-    "for c in 1 2; do taskset $c dd if=/dev/zero of=/tmp/probe bs=64k count=4 2>/dev/null && echo well; done; "
-    "rm /tmp/probe && usleep 1000; nproc"
+    "for c in 1 2; do taskset $c dd if=/dev/zero of=/tmp/probe bs=64k count=4 2>/dev/null && "
+    "taskset $c usleep 1000 && echo well; done; rm /tmp/probe; nproc"
 )
 WELL = ["well", "well", "2"]
 
