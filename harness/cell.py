@@ -1,6 +1,7 @@
 """The run of a cell: a pristine guest, a module loaded, exercised, unloaded; all that is left is evidence."""
 
 import re
+import shlex
 import time
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,8 @@ _COUNTERS = (
     "read t </proc/sys/kernel/tainted; w=-; o=-; [ -e /sys/kernel/oops_count ] && "
     "read w </sys/kernel/warn_count && read o </sys/kernel/oops_count; echo $t $w $o"
 )
+_DROPPED = re.compile(rb"\*\* \d+ printk messages dropped \*\*")  # kernel/printk/printk.c
+_READS = 3  # of a buffer that fills while it is read
 _LATE = 0.3  # seconds of silence after which a faulty guest's log counts as complete
 
 
@@ -91,8 +94,10 @@ class _Run:
         self._phase = Phase.LOAD
         self._starts: dict[Phase, int] = {}
         self._looked = 0  # how far the log was searched for faults
+        self._begun = ""  # the mark that the cell's log begins with
+        self._first: int | None = None  # where in the console log that is
         self._end: int | None = None
-        self._whole_log = ""
+        self._whole_log = ""  # the kernel's own buffer, as it was when it was last read
         self._echoes: list[tuple[int, int]] = []  # parts of the console log that only repeat others
         exercise = subject.exercise
         self.evidence = Evidence(
@@ -125,7 +130,7 @@ class _Run:
         self._begin(Phase.INTEGRITY)
         self._integrity()
         if self._guest.machine.shared_uart:
-            self._log()
+            self._read_buffer()
         self._end = self._guest.mark(f"end of {title}")
 
     def lose(self, failure: GuestFailure) -> None:
@@ -145,27 +150,54 @@ class _Run:
 
     def scan(self) -> None:
         """Find the reports of the whole cell, and give each to its phase."""
-        evidence, start = self.evidence, self._guest.log_start
-        log = self._guest.console.read(start, self._end)
-        for begin, end in self._echoes:
-            log = log[: begin - start] + b"\n" * (end - begin) + log[end - start :]
+        evidence = self.evidence
+        log, starts = self._buffered() or self._printed()
         for report in scan(log):
             if report.kind == "kmemleak" and self._leaks:
                 report = told_by(report, self._leaks)  # noqa: PLW2901
-            phases = [phase for phase, begin in self._starts.items() if begin <= start + report.start]
-            evidence.reports.setdefault(phases[-1] if phases else Phase.LOAD, []).append(report)
-        if self._subject.exercise and Phase.EXERCISE in self._starts:
+            phases = [phase for phase, begin in starts.items() if begin <= report.start]
+            if phases:
+                evidence.reports.setdefault(phases[-1], []).append(report)
+            elif self._first is not None:
+                evidence.obstacles.append(f"before the module was loaded, the kernel reported: {report.words}")
+        if self._subject.exercise and Phase.EXERCISE in starts:
             evidence.set_apart(self._subject.exercise.awaits)
-        evidence.scanned = self._end is not None
+        dropped = _DROPPED.search(log)
+        if dropped:
+            evidence.weak.append(f"the kernel says that it lost messages: {dropped[0].decode()}")
+        evidence.scanned = self._end is not None and not dropped
         evidence.initcall = find_initcall(log, evidence.module)
         if self._subject.exercise:
-            text = log.decode(errors="backslashreplace") + "\n" + self._whole_log
+            text = log.decode(errors="backslashreplace")
             spoken = {"init": evidence.load, "exit": evidence.unload}
             for phase, words in self._subject.exercise.announces.items():
                 command = spoken[phase]
                 if command is not None and command.status == 0:
                     held = is_said(words, text)
                     evidence.announced.append(Check(phase, held, "" if held else f"never said {words!r}"))
+
+    def _printed(self) -> tuple[bytes, dict[Phase, int]]:
+        """The cell's log as the console has it, and where in it each phase begins."""
+        start = self._guest.log_start if self._first is None else self._first
+        log = self._guest.console.read(start, self._end)
+        for begin, end in self._echoes:
+            log = log[: begin - start] + b"\n" * (end - begin) + log[end - start :]
+        return log, {phase: begin - start for phase, begin in self._starts.items()}
+
+    def _buffered(self) -> tuple[bytes, dict[Phase, int]] | None:
+        """The same from the kernel's own buffer, where that was read, and what the console has since then.
+
+        On a shared UART only: there lines may be torn, and are lost among the answers of commands.
+        """
+        begin = self._whole_log.rfind(self._begun) if self._begun else -1
+        if begin < 0:
+            return None
+        log = self._whole_log[begin + len(self._begun) :].encode()
+        marks = {phase: log.find(f"modcompat: {phase}\n".encode()) for phase in self._starts}
+        behind = self._echoes[-1][1]
+        known = {phase: place for phase, place in marks.items() if place >= 0}
+        later = {phase: len(log) + self._starts[phase] - behind for phase, place in marks.items() if place < 0}
+        return log + self._guest.console.read(behind, self._end), known | later
 
     def _make_pristine(self, title: str) -> None:
         guest, evidence = self._guest, self.evidence
@@ -178,7 +210,8 @@ class _Run:
         self._watch.begin()
         if self._has_kmemleak:
             self._guest.run(FORGET)
-        guest.mark(f"begin of {title}")
+        self._first = guest.mark(f"begin of {title}")
+        self._begun = f"modcompat: begin of {title}"
 
     def _begin(self, phase: Phase) -> None:
         """With all that was printed before in the log, so that it belongs to the phase that ends."""
@@ -189,7 +222,7 @@ class _Run:
 
     def _companion(self, path: str) -> bool:
         """Load what the module needs; where the kernel refuses that, it refuses the module."""
-        loaded = self._run(f"insmod {path}")
+        loaded = self._run(f"insmod {shlex.quote(path)}")
         self._stop_on_fault()
         if loaded.status:
             said = f"{path}, which it needs, did not load: {loaded.output.strip()}"
@@ -200,7 +233,7 @@ class _Run:
         subject, evidence = self._subject, self.evidence
         guest = self._guest
         guest.symbols = guest.symbols.expecting(evidence.module, guest.machine.board.arch)
-        evidence.load = self._run(f"insmod {subject.path} {subject.parameters}".strip())
+        evidence.load = self._run(f"insmod {shlex.quote(subject.path)} {subject.parameters}".strip())
         self._stop_on_fault()
         listed = self._modules()
         evidence.listed = evidence.module in listed
@@ -297,9 +330,16 @@ class _Run:
         # A line on a shared UART may be torn; the kernel's own buffer has it whole. What this prints on the
         # same line is an echo, which the scan must not take for reports.
         start = guest.console.size
-        self._whole_log = guest.run("dmesg").text
+        self._whole_log = guest.run("dmesg").text.replace("\r", "") + "\n"
         self._echoes.append((start, guest.console.size))
         return self._whole_log
+
+    def _read_buffer(self) -> None:
+        """Read the kernel's buffer for the last time; again, where the kernel said something meanwhile."""
+        for _ in range(_READS):
+            lines = self._log().count("\n")
+            if self._guest.run("dmesg | wc -l").text.strip() == str(lines):
+                return
 
     def _console(self) -> str:
         return self._guest.console.read(self._guest.log_start).decode(errors="backslashreplace")

@@ -19,6 +19,8 @@ from harness.commands.report import report
 from harness.commands.scan import scan
 from harness.commands.shell import shell
 from harness.errors import ModcompatError
+from harness.guest.failure import GuestFailure
+from harness.guest.qmp import QmpLostError
 
 
 class _Group(click.Group):
@@ -31,6 +33,13 @@ class _Group(click.Group):
             click.echo(f"modcompat: {error}", err=True)
             sys.exit(2)
         except BrokenPipeError:
+            sys.exit(2)
+        except (GuestFailure, QmpLostError) as error:
+            click.echo(f"modcompat: the guest was lost: {error}", err=True)
+            sys.exit(2)
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            click.echo(f"modcompat: {error.strerror or error}{where}", err=True)
             sys.exit(2)
 
 

@@ -24,7 +24,7 @@ from harness.errors import ModcompatError
 from harness.guest.shell import Output
 
 _WARNINGS = {kind.name for kind in KINDS if kind.severity is Severity.WARNING}
-_OURS = re.compile(r"\] modcompat: ")
+_OURS = re.compile(r"(?:^|\] )modcompat: ")
 _ANSWER = re.compile(r"check (\S+) (ok|FAILED)(?: (.*))?$")
 
 
@@ -166,7 +166,7 @@ def load_exercise(path: Path) -> Exercise:
     module: Any = importlib.util.module_from_spec(specification)
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModcompatError(
             f"{path} cannot be loaded: {type(error).__name__}: {error}", details=_place(error, path)
         ) from error
@@ -176,11 +176,15 @@ def load_exercise(path: Path) -> Exercise:
     touches = getattr(module, "TOUCHES", ())
     if not callable(run):
         raise ModcompatError(f"{path} has no function `exercise(bench)`", next_step="docs/exercises.md has examples")
-    if not isinstance(announces, dict) or not set(announces) <= {"init", "exit"}:
-        raise ModcompatError(f'{path}: ANNOUNCES must be a dictionary with "init", "exit" or both')
-    if not isinstance(parameters, str):
-        raise ModcompatError(f"{path}: PARAMETERS must be a text, as insmod takes it")
-    if isinstance(touches, str) or not all(isinstance(place, str) for place in touches):
+    if (
+        not isinstance(announces, dict)
+        or not set(announces) <= {"init", "exit"}
+        or not all(isinstance(words, str) for words in announces.values())
+    ):
+        raise ModcompatError(f'{path}: ANNOUNCES must be a dictionary with a text for "init", "exit" or both')
+    if not isinstance(parameters, str) or "\n" in parameters:
+        raise ModcompatError(f"{path}: PARAMETERS must be a text of one line, as insmod takes it")
+    if not isinstance(touches, list | tuple) or not all(isinstance(place, str) for place in touches):
         raise ModcompatError(f'{path}: TOUCHES must be a list of texts like "struct file.f_pos"')
     awaits = _awaited(path, getattr(module, "EXPECTS", []))
     return Exercise(path, run, announces, parameters, tuple(touches), awaits)
@@ -195,7 +199,7 @@ def _awaited(path: Path, expects: Any) -> tuple[Awaited, ...]:
         raise ModcompatError(
             f'{path}: EXPECTS must be a list of {{"kind": ..., "title": a regular expression}}', details=str(error)
         ) from error
-    strange = [entry.kind for entry in awaited if entry.kind not in _WARNINGS]
+    strange = [str(entry.kind) for entry in awaited if str(entry.kind) not in _WARNINGS]
     if strange:
         raise ModcompatError(
             f"{path}: EXPECTS has {', '.join(strange)}, and only warnings can be expected",

@@ -385,8 +385,11 @@ class Lab:
             files[module.name] = built[module.name]
             paths[module.name] = f"modules/{module.name}.ko"
             contents |= {f"modules/{name}.ko": file for name, file in built.items()}
-            contents |= {f"lib/firmware/{name}": file for name, file in module.firmware}
-            contents |= {f"tools/{name}": file for name, file in module.programs}
+            theirs = {f"lib/firmware/{name}": file for name, file in module.firmware}
+            theirs |= {f"tools/{name}": file for name, file in module.programs}
+            if taken := [path for path, file in theirs.items() if contents.get(path, file) != file]:
+                raise ModcompatError(f"{', '.join(taken)} of {module.name} is another file than another module's")
+            contents |= theirs
         before, needed = in_order(modules, files, kernel.own_modules)
         contents |= needed
         if variant.feature and not missing_in(kernel.config, variant.feature):

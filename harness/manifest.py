@@ -179,6 +179,8 @@ def _modules(table: "_Table") -> list[VendorModule]:
     if exercise:
         table.checked("exercise", lambda: load_exercise(exercise))
     parameters, needs = table.text("parameters"), table.files("depends")
+    if "\n" in parameters:
+        table.fail("parameters", "has to be one line, as insmod takes it")
     firmware, programs = table.named_files("firmware"), table.named_files("programs")
     modules = []
     for key in ("file", *ARCHITECTURES):
@@ -192,7 +194,10 @@ def _modules(table: "_Table") -> list[VendorModule]:
 
 
 def _architecture(table: "_Table", key: str, path: Path) -> Architecture | None:
-    facts = read_module(path)
+    try:
+        facts = read_module(path)
+    except OSError as error:
+        table.fail(key, f"{path} cannot be read: {error.strerror}")
     if facts.problem:
         table.fail(key, f"{path} is no kernel module: {facts.problem}")
     if facts.arch is None:

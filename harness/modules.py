@@ -77,7 +77,9 @@ def in_order(
         follow(files[module.name])
         chain.pop(files[module.name], None)
         for file in chain:
-            paths.setdefault(file, f"modules/needed/{file.name}")
+            # (two that have the same name stay apart)
+            path = f"modules/needed/{file.name}"
+            paths.setdefault(file, path if path not in paths.values() else f"modules/needed/{len(paths)}/{file.name}")
         before[module.name] = tuple(paths[file] for file in chain)
     return before, {path: file for file, path in paths.items() if path.startswith("modules/needed/")}
 

@@ -22,7 +22,7 @@ from harness.features import FEATURES, THE_FIVE, features_named
 from harness.guest.guest import Timing
 from harness.guest.userland import find_userlands
 from harness.kernel.source import DEFAULT_PACKAGE
-from harness.kernel.users_config import UsersConfig, read_config
+from harness.kernel.users_config import UsersConfig, by_architecture, read_config
 from harness.lab import Lab, Settings
 from harness.manifest import NAME, Manifest, read_manifest
 from harness.measured import measured_verdicts
@@ -449,12 +449,8 @@ def _configs(config: pytest.Config, manifest: Manifest) -> dict[str, UsersConfig
     tolerated = frozenset(
         symbol.removeprefix("CONFIG_") for symbol in (*config.getoption("--allow-config-change"), *manifest.tolerated)
     )
-    configs: dict[str, UsersConfig] = {}
-    for path in [Path(name) for name in config.getoption("--config")] or manifest.configs:
-        users = read_config(path, may_add=may_add, tolerated=tolerated)
-        if users.arch.name in configs:
-            raise ModcompatError(f"two configurations are for {users.arch.name}: {path} is the second")
-        configs[users.arch.name] = users
+    files = [Path(name) for name in config.getoption("--config")] or manifest.configs
+    configs = by_architecture(read_config(path, may_add=may_add, tolerated=tolerated) for path in files)
     for kernel in manifest.prebuilt:
         if kernel.variant == PRODUCTION:
             configs.setdefault(kernel.config.arch.name, replace(kernel.config, may_add=may_add, tolerated=tolerated))

@@ -11,11 +11,13 @@ from harness import digest
 from harness.abi.accesses import Access, accesses
 from harness.abi.difference import Difference
 from harness.abi.dwarf import Layout, Member
-from harness.abi.loader import MODULE, Export, KernelFacts
+from harness.abi.exports import Export, read_exports
+from harness.abi.loader import MODULE, KernelFacts
 from harness.abi.module_file import ModuleFacts, read_module
 from harness.abi.prediction import Prediction, predict
 from harness.abi.surface import Surface
 from harness.disassembly import read_program
+from harness.errors import ModcompatError
 from harness.kernel.build import kernel_inputs
 from harness.kernel.config import KernelSpec, parse, resolve
 from harness.kernel.prepare import build_tree
@@ -175,11 +177,10 @@ def _member(facts: list[Any]) -> Member:
 
 @cache
 def _exports(symvers: Path) -> dict[str, Export] | None:
-    """Module.symvers (Documentation/kbuild/modules.rst): crc, symbol, module, kind of export, namespace."""
-    if not symvers.is_file():
+    """What a kernel exports; None where that was not built."""
+    try:
+        return read_exports(symvers) or None
+    except FileNotFoundError:
         return None
-    exports = {}
-    for line in symvers.read_text().splitlines():
-        crc, name, _, kind, *_ = line.split("\t")
-        exports[name] = Export(int(crc, 16), kind.endswith("_GPL"))
-    return exports or None
+    except ValueError as error:
+        raise ModcompatError(str(error), next_step="build the kernel again") from None

@@ -72,7 +72,7 @@ def run(
         )
 
 
-def attached(command: Sequence[str | Path], *, cwd: Path) -> int:
+def attached(command: Sequence[str | Path], *, cwd: Path | None = None) -> int:
     """Run a program on our terminal and give its exit status. A Ctrl-C is its to handle; it ends when we do."""
     # A handler, not SIG_IGN: the program would inherit that.
     before = signal.signal(signal.SIGINT, lambda *_: None)

@@ -120,9 +120,12 @@ class InUse:
 
     def loaded(self, guest: Guest, module: str) -> list[Check]:
         """Tell it that a module was loaded: what each part saw of that."""
-        return [
-            check for name in self.names for check in sights(guest.run(_command(name, "loaded", module), _PATIENCE))
-        ]
+        checks: list[Check] = []
+        for name in self.names:
+            output = guest.run(_command(name, "loaded", module), _PATIENCE)
+            failed = [Check(f"{name}, of the module", held=False, detail=output.text.strip()[:200])]
+            checks += sights(output) + (failed if output.status else [])
+        return checks
 
     def stop(self, guest: Guest, module: str) -> list[Check]:
         """End its use: what each part saw, at least one answer a part."""

@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -33,6 +33,7 @@ KEY_LENGTH = 16
 NOT_EXPORTED = frozenset({"source", "snapshot", "prebuilt"})
 # Tens of thousands of files, read only to build: verified by their sizes alone, in a second.
 SIZES_ONLY = frozenset({"source"})
+_NO_KINDS = frozenset({"locks", "logs", "scratch"})  # folders of the cache that have no entries
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Store:
         path = self.path(kind, label, inputs)
         if not self._is_whole(path):
             return None
-        os.utime(path / MANIFEST)
+        with suppress(PermissionError):  # a cache that is another user's
+            os.utime(path / MANIFEST)
         return path
 
     def get_or_build(self, kind: str, label: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
@@ -97,12 +99,14 @@ class Store:
     def scratch(self) -> Iterator[Path]:
         """A private folder on the cache's disk, removed at the end; those of killed runs go first."""
         root = self.root / "scratch"
-        root.mkdir(parents=True, exist_ok=True)
-        for old in root.iterdir():
-            owner = old.name.split("-")[0]
-            if owner.isdigit() and not psutil.pid_exists(int(owner)):
-                shutil.rmtree(old, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            for old in root.iterdir():
+                if _is_of_the_dead(old.name.split("-")[0]):
+                    shutil.rmtree(old, ignore_errors=True)
+            folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+        except OSError as error:
+            raise self._explain(error) from error
         try:
             yield folder
         finally:
@@ -135,6 +139,12 @@ class Store:
                 removed.append(entry)
         for partial in self.root.glob("*/.*.partial"):
             self._remove_if_free(partial.with_name(partial.name[1 : -len(".partial")]), partial)
+        for rest in self.root.glob("[!.]*/[!.]*/"):  # of a removal that was interrupted
+            if rest.parent.name not in _NO_KINDS and not (rest / MANIFEST).exists():
+                self._remove_if_free(rest)
+        for staging in self.root.glob(".import-*"):
+            if _is_of_the_dead(staging.name.rpartition("-")[2]):
+                self._discard(staging)
         return removed
 
     def trim(self, kind: str, *, keep: int, unused_for: float) -> None:
@@ -195,7 +205,10 @@ class Store:
         return added
 
     def _lock(self, path: Path) -> "_Lock":
-        return _Lock(self.root / "locks" / f"{path.parent.name}-{path.name}.lock", path.name)
+        try:
+            return _Lock(self.root / "locks" / f"{path.parent.name}-{path.name}.lock", path.name)
+        except OSError as error:
+            raise self._explain(error) from error
 
     def _is_whole(self, path: Path) -> bool:
         if path in self._verified and path.exists():
@@ -276,6 +289,11 @@ def _is_intact(file: Path, size: int, content: str) -> bool:
         return file.lstat().st_size == size and (not content or digest.of_file(file) == content)
     except OSError:
         return False
+
+
+def _is_of_the_dead(owner: str) -> bool:
+    """Whether a name that carries a process' number is of one that ended."""
+    return owner.isdigit() and not psutil.pid_exists(int(owner))
 
 
 def _partial(path: Path) -> Path:

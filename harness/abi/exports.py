@@ -6,10 +6,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Export:
-    """An exported symbol. kind: EXPORT_SYMBOL or EXPORT_SYMBOL_GPL. namespace: "" where it has none."""
+    """An exported symbol. kind: EXPORT_SYMBOL, EXPORT_SYMBOL_GPL. namespace: "" without. crc: 0 without MODVERSIONS."""
 
-    kind: str
-    namespace: str
+    kind: str = "EXPORT_SYMBOL"
+    namespace: str = ""
+    crc: int = 0
 
 
 def read_exports(file: Path) -> dict[str, Export]:
@@ -19,5 +20,5 @@ def read_exports(file: Path) -> dict[str, Export]:
         fields = line.split("\t")
         if len(fields) < 4:
             raise ValueError(f"{file} is no Module.symvers: {line}")
-        exports[fields[1]] = Export(fields[3], fields[4] if len(fields) > 4 else "")
+        exports[fields[1]] = Export(fields[3], fields[4] if len(fields) > 4 else "", int(fields[0], 16))
     return exports

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
 
 from harness.abi.dwarf import Layout
+from harness.abi.exports import Export
 from harness.abi.module_file import ModuleFacts
 from harness.architectures import ARM, ARM64, X86_64, Architecture
 
@@ -45,13 +45,6 @@ class Finding:
     when: When
     outcome: Outcome
     reason: str
-
-
-class Export(NamedTuple):
-    """A line of Module.symvers. crc: 0 without MODVERSIONS."""
-
-    crc: int
-    gpl: bool
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,7 @@ _CLASSES = {"SPLAT": Outcome.BREAKS, "CORRUPTED": Outcome.BREAKS, "HUNG": Outcom
 
 @dataclass(frozen=True)
 class Prediction:
-    """outcome: the first of the findings, CLEAN without any. differing: structures in reach that differ.
-
-    unseen: what of the module statics could not look at.
-    """
+    """outcome: the first of the findings, CLEAN without any. differing: structures in reach that differ."""
 
     outcome: Outcome
     reason: str

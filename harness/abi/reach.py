@@ -64,11 +64,6 @@ def reached(imports: Iterable[str], surface: Surface, changes: Mapping[str, Chan
     return sorted(found, key=lambda it: (not (it.owned and it.grew), it.depth, it.change.name))
 
 
-def unknown(imports: Iterable[str], surface: Surface) -> list[str]:
-    """The imports that no header of the probe declares."""
-    return [name for name in imports if name not in surface.symbols]
-
-
 def _initialised(name: str, kind: Type) -> set[str]:
     """The structure that an initialiser is given to fill in: its first argument."""
     if not isinstance(kind, tuple) or len(kind) < 2 or not _INITIALISER.search(name):

@@ -15,7 +15,7 @@ from harness.assumptions import series_obstacle
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.features import THE_FIVE
-from harness.kernel.source import DEFAULT_PACKAGE, version_of
+from harness.kernel.source import DEFAULT_PACKAGE, absolute, version_of
 from harness.kernel.users_config import lacking, read_config
 from harness.lab import Settings, find_users_source
 from harness.manifest import NAME, Manifest, find_manifest, read_manifest
@@ -72,7 +72,7 @@ def check(
         raise ModcompatError(f"{path} names no module", next_step="a [[module]] table with file = ...")
     for module, fact in facts.items():
         click.echo(f"{module}: {fact.name}, for {fact.arch.name if fact.arch else '?'} {fact.vermagic}")
-    source = _source(given["kernel_source"]) if given["kernel_source"] else manifest.source or DEFAULT_PACKAGE
+    source = absolute(given["kernel_source"]) if given["kernel_source"] else manifest.source or DEFAULT_PACKAGE
     settings = Settings(source=source, patches=manifest.patches)
     tell_of_other_versions(settings, manifest, facts, Store())
     _can_be_booted(given, manifest, settings, Store())
@@ -113,7 +113,7 @@ def _options(given: dict[str, Any], manifest: Manifest, facts: Iterable[ModuleFa
         for value in values
     ]
     single = {
-        "--kernel-source": _source(given["kernel_source"]) if given["kernel_source"] else None,
+        "--kernel-source": absolute(given["kernel_source"]) if given["kernel_source"] else None,
         "--exercise": given["exercise"] and given["exercise"].absolute(),
         "--module-params": given["module_params"],
         "--timeout-scale": given["timeout_scale"],
@@ -167,10 +167,6 @@ def _that_can_be(settings: Settings) -> list[str]:
     if obstacle:
         click.echo(f"no isolated kernels: {obstacle}")
     return [flavour for flavour in _FLAVOURS if not (obstacle and flavour == Flavour.ISOLATED)]
-
-
-def _source(name: str) -> str:
-    return str(Path(name).expanduser().absolute()) if "/" in name or Path(name).is_dir() else name
 
 
 def _status(pytest: int, matrix: Path) -> int:

@@ -17,7 +17,7 @@ from harness.isolation.bugs import BUGS, Where
 from harness.isolation.mechanical import check
 from harness.kernel.config import KernelSpec
 from harness.kernel.isolation import apply_series, isolated, isolated_without, patch_numbered, series_for
-from harness.kernel.source import DEFAULT_PACKAGE, find_source
+from harness.kernel.source import DEFAULT_PACKAGE, absolute, find_source
 from harness.lab import Settings
 from harness.plan import MATRICES, choose_boards, kernels, narrow
 from harness.report.isolation import PAGE, isolation_page, proof_table
@@ -129,7 +129,7 @@ def isolate_prove(
             checks.append(check(KernelSpec(board.arch, patched, variant), store))
             click.echo(checks[-1].for_people())
     narrowed = (("--arch", arches), ("--feature", features), ("--preemption", models))
-    status, result = run_cells("isolated", workers, narrowed, ["--kernel-source", source])
+    status, result = run_cells("isolated", workers, narrowed, ["--kernel-source", absolute(source)])
     rows = json.loads(result.read_text())["cells"]
     click.echo(proof_table([it.as_json_object() for it in checks], rows))
     facts = {"source": plain.label, "kernels": [it.as_json_object() for it in checks], "cells": rows}

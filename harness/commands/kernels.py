@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from harness.kernel.source import DEFAULT_PACKAGE
-from harness.kernel.users_config import read_config
+from harness.kernel.users_config import by_architecture, read_config
 from harness.lab import Settings
 from harness.variants import Variant, variant_named
 
@@ -39,7 +39,7 @@ def settings_of(
     """What the options say, and other settings. Raises ModcompatError for a configuration that is none."""
     may_differ = frozenset(symbol.removeprefix("CONFIG_") for symbol in tolerated)
     users = [read_config(path, may_add=allow_config_additions, tolerated=may_differ) for path in configs]
-    return Settings(source=kernel_source, configs={config.arch.name: config for config in users}, **others)
+    return Settings(source=kernel_source, configs=by_architecture(users), **others)
 
 
 def variant_on(name: str, settings: Settings) -> Variant:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.crashpoints import REPRESENTATIVE, outcome
+from harness.errors import ModcompatError
 from harness.lab import Lab, Settings
 from harness.lkdtm import build, points, provoke
 from harness.plan import ONE_BOARD_EACH, choose_boards
@@ -37,6 +38,10 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
         with Lab(Settings(), [module]) as lab:
             guest = lab.guest(board, PRODUCTION)
             rows = []
+            if unknown := set(wanted) - set(points(guest)):
+                raise ModcompatError(
+                    f"{board.id} has no crash point {', '.join(sorted(unknown))}", next_step=" ".join(points(guest))
+                )
             for point in points(guest):
                 if chosen and point not in chosen:
                     continue

@@ -43,7 +43,8 @@ def matrix(
     default: the five features on a board of each architecture, production and stock, every module. isolated: the
     same on kernels with the isolation series, each alone and all at once, in both preemption models. ci: every
     feature on one architecture, and all at once isolated. nightly: everything there is. Kernels are built first.
-    Further OPTIONS go to pytest (`-x`, `--module FILE.ko` ...). Exit status 0 when every verdict is what it has to
+    Further OPTIONS, behind the name, go to
+    pytest (`matrix default -x`). Exit status 0 when every verdict is what it has to
     be, 1 when one is not.
     """
     boards_of, of_features = choose_boards(boards, arches), features_named(features)
@@ -77,7 +78,7 @@ def run_cells(
     command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--matrix", which, "--run-dir", str(run)]
     for option, values in narrowed:
         command += [word for value in values for word in (option, value)]
-    status = process.attached([*command, *options, "tests/compat"], cwd=PROJECT)
+    status = process.attached([*command, *options, "-c", PROJECT / "pyproject.toml", PROJECT / "tests/compat"])
     result = run / "matrix.json"
     if not result.is_file():
         raise ModcompatError("the run gave no verdict", next_step="see what pytest said above")

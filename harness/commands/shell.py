@@ -1,5 +1,6 @@
 """modcompat shell."""
 
+import shlex
 import shutil
 import sys
 import tempfile
@@ -60,12 +61,12 @@ def shell(
             bare = lab.equip(place, variant)
             facts = {module.name: read_module(bare.files[module.name]) for module in wanted}
             loads = {
-                path.rpartition("/")[2].removesuffix(".ko"): f"insmod {path}"
+                path.rpartition("/")[2].removesuffix(".ko"): f"insmod {shlex.quote(path)}"
                 for module in wanted
                 for path in bare.before[module.name]
             }
             loads |= {
-                facts[module.name].name: f"insmod {bare.paths[module.name]} {module.parameters}".rstrip()
+                facts[module.name].name: f"insmod {shlex.quote(bare.paths[module.name])} {module.parameters}".rstrip()
                 for module in wanted
             }
             (folder / "start").write_text(start_script(loads))

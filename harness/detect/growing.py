@@ -149,10 +149,11 @@ class Growing:
         rules = (
             (best.kind.is_silent or kind.is_silent, is_trace),
             (kind.severity is Severity.FOLLOW_UP or is_trace, True),
+            (best.kind.severity is Severity.REFUSAL, False),
             (self._ended, False),
             (kind.continues, self._near <= _EARLY or best.kind.severity is Severity.FAULT),
             (weight is Weight.HINT, heaviest is not Weight.FORM or near),
-            (not near or best.kind.severity is Severity.REFUSAL, False),
+            (not near, False),
             (heaviest is Weight.HINT, True),
             (best.kind.is_plain and kind.is_plain, False),
             (head.is_form, not self._has_form() and best.kind.name not in ("lock", "lockdep")),

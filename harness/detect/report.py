@@ -231,7 +231,7 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     culprit = blame(heads, text, at, stacks)
     return Report(
         kind=kind.name,
-        severity=kind.severity,
+        severity=Severity.FAULT if any(head.kind.severity is Severity.FAULT for head in heads) else kind.severity,
         title=naming.title(wording, best.found, access.what, told),
         function=function,
         module=culprit.module,

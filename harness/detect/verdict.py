@@ -96,8 +96,9 @@ def _unload(evidence: Evidence) -> Verdict | None:
     unload = evidence.unload
     if unload is None:
         return None
-    if unload.status and evidence.has_exit:
-        return Verdict(Word.INERT, f"its exit never ran: {unload.output or f'rmmod ended with {unload.status}'}")
+    if unload.status and (evidence.has_exit or not evidence.has_init):
+        what = "its exit never ran" if evidence.has_exit else "it could not be unloaded"
+        return Verdict(Word.INERT, f"{what}: {unload.output or f'rmmod ended with {unload.status}'}")
     if not unload.status and not evidence.gone:
         return Verdict(Word.CORRUPTED, "the unload reported success, and the module is still listed")
     return _unheld(Word.INERT, [check for check in evidence.announced if check.name == "exit"])
@@ -116,7 +117,7 @@ def _integrity(evidence: Evidence) -> Verdict | None:
             )
             if old is not None and new is not None and new > old + awaited
         ]
-        if rose and not evidence.all_reports():
+        if rose and all(report.severity is Severity.REFUSAL for report in evidence.all_reports()):
             return Verdict(Word.SPLAT, f"the kernel counted damage that no report was found for: {', '.join(rose)}")
     return _unheld(Word.CORRUPTED, evidence.integrity)
 
@@ -139,7 +140,9 @@ def _missing(evidence: Evidence) -> list[str]:
         ),
         "the module was loaded": evidence.load is not None and evidence.listed,
         "the exercise came to its end": evidence.exercise_ended,
-        "the module was unloaded": evidence.unload is not None and (evidence.gone or not evidence.has_exit),
+        "the module was unloaded": (
+            evidence.unload is not None and (evidence.gone or (evidence.has_init and not evidence.has_exit))
+        ),
         "memory was checked": bool(evidence.integrity),
         "the kernel's counters were read": evidence.before is not None and evidence.after is not None,
         "the whole log was scanned": evidence.scanned,

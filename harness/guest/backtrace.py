@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.architectures import Architecture
+from harness.errors import ModcompatError
 from harness.guest.qmp import Qmp, QmpRefusedError
 
 _STACK = 2048  # bytes read above the stack pointer
@@ -71,14 +72,17 @@ class Symbols:
 
 
 def read_symbols(system_map: Path) -> Symbols:
-    """The kernel's functions, from its System.map."""
+    """The kernel's functions, from its System.map. Raises ModcompatError for what is none."""
     functions, marks = [], {}
-    for line in system_map.read_text().splitlines():
-        address, kind, name = line.split(" ", 2)
-        if kind in "tT":
-            functions.append((int(address, 16), name))
-        if name in _MARKS:
-            marks[name] = int(address, 16)
+    try:
+        for line in system_map.read_text().splitlines():
+            address, kind, name = line.split(" ", 2)
+            if kind in "tT":
+                functions.append((int(address, 16), name))
+            if name in _MARKS:
+                marks[name] = int(address, 16)
+    except ValueError:
+        raise ModcompatError(f"{system_map} is no System.map of a kernel") from None
     return Symbols(tuple(sorted(functions)), marks.get("_etext", 0), marks=marks)
 
 

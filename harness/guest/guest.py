@@ -1,5 +1,6 @@
 """A guest: booted or restored, given commands, watched, and brought back to its pristine state."""
 
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -28,16 +29,18 @@ _REASONS = {"guest-reset": Fate.RESET, "guest-shutdown": Fate.POWERED_OFF, "gues
 class Timing:
     """How long to wait, in seconds, on a machine of ordinary speed; scaled for slow ones.
 
-    boot: until the agent answers. command: for a reply. late: for reports that come after a timeout.
+    boot: until the agent answers. command: for a reply. late: for reports that come after a timeout. qemu: for QEMU
+    itself, a snapshot included.
     """
 
     boot: float = 60.0
     command: float = 15.0
     late: float = 8.0
+    qemu: float = 30.0
     scale: float = 1.0
 
     def scaled(self, scale: float) -> "Timing":
-        return Timing(self.boot * scale, self.command * scale, self.late * scale, scale)
+        return Timing(self.boot * scale, self.command * scale, self.late * scale, self.qemu * scale, scale)
 
 
 class Guest:
@@ -110,17 +113,22 @@ class Guest:
             self._load()
         except QmpLostError:  # QEMU was killed since the last command
             self._launch(paused=True)
-            self._load()
+            try:
+                self._load()
+            except QmpLostError as error:
+                self._failed = True
+                raise GuestFailure(Fate.QEMU_DIED, "snapshot-load", self.timing.qemu, str(error), "") from None
         self.origin = "restored"
         self._attempt("a sign of life", lambda shell: shell.ping(self.timing.command))
 
     def run(self, command: str, seconds: float | None = None, *, inside: bool = False) -> Output:
-        """Run one line of shell in the guest. seconds: longest wait, by default the timing's.
+        """Run one line of shell in the guest. seconds: longest wait on an ordinary machine, by default the timing's.
 
         inside: in the user's root file system, where there is one.
         Raises GuestFailure, which tells how the guest stopped answering; restore() or close() comes next.
         """
-        longest, inside = seconds or self.timing.command, inside and self.machine.userland
+        longest = seconds * self.timing.scale if seconds else self.timing.command
+        inside = inside and self.machine.userland
         return self._attempt(command, lambda shell: shell.run(command, longest, inside=inside))
 
     def mark(self, text: str) -> int:
@@ -131,7 +139,7 @@ class Guest:
         """
         line = f"modcompat: {text}"
         start = self.console.size
-        self.run(f"echo '{line}' >/dev/kmsg")
+        self.run(f"echo {shlex.quote(line)} >/dev/kmsg")
         if not self.console.wait_for(line.encode(), start, self.timing.command):
             self._failed = True
             raise GuestFailure(
@@ -161,8 +169,9 @@ class Guest:
         self._failed = False
         self.log_start = self.console.size
         self._qemu = Qemu(
-            self.machine, folder=self._folder, console=self.console.path, state=self._state, paused=paused
-        )
+            self.machine, folder=self._folder, console=self.console.path, state=self._state, paused=paused,
+            timeout=self.timing.qemu,
+        )  # fmt: skip
         self._shell = Shell(self._qemu.channel, self._watch, shared=self.machine.shared_uart)
 
     def _attempt(self, command: str, work: Callable[[Shell], T]) -> T:

@@ -14,15 +14,18 @@ from harness.errors import ModcompatError
 from harness.guest.machine import Machine
 from harness.guest.qmp import Event, Qmp, QmpLostError
 
-_QMP_TIMEOUT = 30.0
 _IO_URING_SETUP = 425  # io_uring_setup(2), the same number on every architecture since Linux 5.1
 
 
 class Qemu:
     """A running QEMU. channel: our end of the command channel. stderr: file with what QEMU complained of."""
 
-    def __init__(self, machine: Machine, *, folder: Path, console: Path, state: Path, paused: bool) -> None:
+    def __init__(
+        self, machine: Machine, *, folder: Path, console: Path, state: Path, paused: bool, timeout: float
+    ) -> None:
         """folder: private, for QEMU's complaints. console: file for the kernel log. state: qcow2 for snapshots.
+
+        timeout: seconds that it may take to answer.
 
         Raises ModcompatError, with exit code, command and output, when QEMU does not start.
         """
@@ -56,7 +59,7 @@ class Qemu:
             channel.close()
             qmp.close()
         try:
-            self.qmp = Qmp(control, timeout=_QMP_TIMEOUT)
+            self.qmp = Qmp(control, timeout=timeout)
         except BaseException as error:
             self._end()
             self.channel.close()

@@ -9,7 +9,7 @@ from harness.errors import ModcompatError
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import TAG, Guest, Timing
 from harness.guest.machine import Machine
-from harness.guest.qmp import QmpRefusedError
+from harness.guest.qmp import QmpLostError, QmpRefusedError
 from harness.store import Store
 
 
@@ -38,6 +38,11 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
                 guest.qemu.qmp.run_job("snapshot-save", tag=TAG, vmstate="state", devices=["state"])
             except QmpRefusedError as error:
                 obstacle = str(error)
+            except QmpLostError as error:
+                raise ModcompatError(
+                    f"{machine.board.id} booted, and QEMU did not save its state: {error}",
+                    next_step="a slow disk or machine wants --timeout-scale",
+                ) from None
             except GuestFailure as failure:
                 raise ModcompatError(
                     f"{machine.board.id} did not boot: {failure.fate.value} after {failure.waited:.0f} s",

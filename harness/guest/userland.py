@@ -129,7 +129,7 @@ def _of_cpio(path: Path) -> list[Member]:
     unpacker = next((unpacker for magic, unpacker in _UNPACKERS.items() if content.startswith(magic)), None)
     try:
         content = unpacker(content) if unpacker else content
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
         raise ModcompatError(f"{path} is damaged: {error}") from None
     if not content.startswith(_CPIO):
         raise ModcompatError(

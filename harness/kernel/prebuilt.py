@@ -52,6 +52,11 @@ def find_prebuilt(
     facts = read_image(image)
     if not facts.release:
         raise ModcompatError(f"{image} is no kernel image that can be read: no `Linux version` in it")
+    if build_tree and not all((build_tree / name).is_file() for name in (".config", "include/config/kernel.release")):
+        raise ModcompatError(
+            f"{build_tree} is not the build tree of a kernel: it lacks .config or include/config/kernel.release",
+            next_step="give the folder that the image was built in, or leave the build tree out",
+        )
     told = config or (build_tree / ".config" if build_tree else image)
     users = read_config(image if facts.config and not config else told)
     if build_tree and not symbols and (build_tree / "System.map").is_file():

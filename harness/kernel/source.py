@@ -33,7 +33,10 @@ def version_of(source: KernelSource) -> str:
     """The version of a source, by its Makefile: `6.1.192`, what releases and vermagics begin with."""
     if version := source.identity.get("version"):
         return version.split("-")[0]
-    numbers = dict(_NUMBER.findall((source.tree() / "Makefile").read_text()))
+    try:
+        numbers = dict(_NUMBER.findall((source.tree() / "Makefile").read_text()))
+    except OSError:
+        raise ModcompatError(f"{source.tree()} is not a kernel source tree: it has no Makefile to read") from None
     return ".".join(numbers.get(name, "?") for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
 
 
@@ -42,6 +45,11 @@ def find_source(wanted: str, store: Store) -> KernelSource:
     if _is_package(wanted):
         return _debian_source(wanted, store)
     return _folder_source(Path(wanted).expanduser(), store)
+
+
+def absolute(wanted: str) -> str:
+    """The same source, whatever folder it is named from later."""
+    return str(Path(wanted).expanduser().absolute()) if not _is_package(wanted) else wanted
 
 
 def is_known(wanted: str, store: Store) -> bool:

@@ -1,6 +1,6 @@
 """The user's production configuration: read, checked, and what the harness needs added where that is allowed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +62,16 @@ def read_config(path: Path, *, may_add: bool = False, tolerated: frozenset[str] 
     if not settings:
         raise ModcompatError(f"{path} is not a kernel configuration: it sets no CONFIG_ symbol", next_step=_NEXT)
     return UsersConfig(path, architecture_in(settings, path), text, may_add, tolerated)
+
+
+def by_architecture(configs: Iterable[UsersConfig]) -> dict[str, UsersConfig]:
+    """Architecture -> configuration. Raises ModcompatError when two are for the same one."""
+    found: dict[str, UsersConfig] = {}
+    for users in configs:
+        if users.arch.name in found:
+            raise ModcompatError(f"two configurations are for {users.arch.name}: {users.path} is the second")
+        found[users.arch.name] = users
+    return found
 
 
 def architecture_in(settings: Mapping[str, str], path: Path) -> Architecture:

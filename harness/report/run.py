@@ -86,12 +86,21 @@ class Run:
     @property
     def shown(self) -> list[Cell]:
         """Each module on each kernel once: production is the control of several features. What broke is kept."""
-        seen: dict[tuple[str, ...], Cell] = {}
-        for cell in self.cells:
-            key = (cell.place, cell.row["variant"], cell.row["module"])
-            if key not in seen or seen[key].verdict is Word.CLEAN:
-                seen[key] = cell
-        return list(seen.values())
+        kept = {id(row) for row in once([cell.row for cell in self.cells])}
+        return [cell for cell in self.cells if id(cell.row) in kept]
+
+
+def once(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of matrix.json, each module on each kernel once: production is the control of several features.
+
+    What broke is kept.
+    """
+    seen: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = (row["arch"], row["board"], row["variant"], row["module"])
+        if key not in seen or seen[key]["verdict"] == Word.CLEAN:
+            seen[key] = row
+    return list(seen.values())
 
 
 def read_run(path: Path) -> Run:

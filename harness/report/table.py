@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.run import once
+
 COLOURS = {
     "CLEAN": "green", "INERT": "magenta", "REFUSED": "yellow", "SPLAT": "red",
     "CORRUPTED": "red", "HUNG": "red", "DIED": "red", "INVALID": "cyan",
@@ -18,12 +20,12 @@ COLOURS = {
 
 def render(rows: Iterable[dict[str, Any]], *, width: int, colours: bool) -> str:
     """The cells as a table, one line or more a cell; a production kernel is shown once, for all its features."""
-    shown = {(row["arch"], row["board"], row["variant"], row["module"]): row for row in rows}
+    shown = once(rows)
     table = Table(title="module survival", title_justify="left", expand=False)
     for heading in ("board", "module", "kernel", "verdict", "s"):
         table.add_column(heading, no_wrap=True, justify="right" if heading == "s" else "left")
     table.add_column("reason", overflow="fold", ratio=1)
-    for row in shown.values():
+    for row in shown:
         verdict = Text(row["verdict"], style=COLOURS.get(row["verdict"], ""))
         cells = (f"{row['arch']} {row['board']}", row["module"], row["variant"], verdict, f"{row['seconds']:.1f}")
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells), Text(row["reason"]))
@@ -32,7 +34,7 @@ def render(rows: Iterable[dict[str, Any]], *, width: int, colours: bool) -> str:
         file=out, width=max(width, 100), force_terminal=colours, no_color=not colours or "NO_COLOR" in os.environ
     )
     console.print(table)
-    words = Counter(row["verdict"] for row in shown.values())
+    words = Counter(row["verdict"] for row in shown)
     counts = ", ".join(f"{count} {word}" for word, count in words.most_common())
     console.print(f"{len(shown)} cell{'s' * (len(shown) != 1)}: {counts}")
     return out.getvalue()

@@ -20,7 +20,7 @@ def test_survives(
 ) -> None:
     with explained():
         result = lab.run(cell)
-    row = write_cell(result, run_folder)
+        row = write_cell(result, run_folder)
     allowed = manifest.allowance(cell, result.verdict.word)
     if allowed:
         row["allowed"] = {"reason": allowed.reason, "expires": str(allowed.expires)}

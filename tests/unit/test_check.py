@@ -114,6 +114,8 @@ def test_a_malformed_configuration_or_root_file_system_is_refused(
         ["build", "production", "--config", "/dev/null"],
         ["check", "--manifest", "absent.toml"],
         ["check", "/"],
+        ["isolate", "apply", "--source", "."],
+        ["lkdtm", "--board", "q36"],
     ],
     ids=" ".join,
 )

@@ -22,7 +22,12 @@ from harness.guest.shell import Output
         ("EXPECTS = [{'kind': 'warning', 'title': '('}]\ndef exercise(bench): pass\n", "EXPECTS"),
         ("EXPECTS = [{'kind': 'access', 'title': 'x'}]\ndef exercise(bench): pass\n", "only warnings"),
         ("PARAMETERS = {'a': 1}\ndef exercise(bench): pass\n", "PARAMETERS"),
+        ("PARAMETERS = 'a=1\\nb=2'\ndef exercise(bench): pass\n", "PARAMETERS"),
+        ("ANNOUNCES = {'init': 5}\ndef exercise(bench): pass\n", "ANNOUNCES"),
+        ("TOUCHES = 5\ndef exercise(bench): pass\n", "TOUCHES"),
+        ("EXPECTS = [{'kind': 5, 'title': 'x'}]\ndef exercise(bench): pass\n", "only warnings"),
         ("raise RuntimeError('at once')\n", "line 1"),
+        ("import sys; sys.exit(0)\n", "SystemExit"),
     ],
 )
 def test_a_faulty_file_is_explained(tmp_path: Path, text: str, words: str) -> None:

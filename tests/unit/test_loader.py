@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from harness.abi.dwarf import Layout, Member
-from harness.abi.loader import Export, Finding, KernelFacts, Outcome, When, simulate
+from harness.abi.exports import Export
+from harness.abi.loader import Finding, KernelFacts, Outcome, When, simulate
 from harness.abi.module_file import Import, ModuleFacts, Section
 from harness.architectures import ARCHITECTURES, ARM64, X86_64
 
@@ -95,7 +96,7 @@ def test_what_the_kernel_keeps_in_bss_breaks_modules_that_have_some(bss: int, ou
         (replace(MODULE, arch=ARCHITECTURES["arm"]), PRODUCTION, "it is for arm, the kernel for x86_64"),
         (replace(MODULE, vermagic="6.1.1 SMP mod_unload "), PRODUCTION, "vermagic '6.1.1 SMP mod_unload'"),
         (MODULE, kernel(PREEMPT_BUILD="y"), "the kernel's is '6.1.0 SMP preempt mod_unload'"),
-        (MODULE, replace(PRODUCTION, exports={"kfree": Export(0, gpl=False)}), "does not export mutex_lock"),
+        (MODULE, replace(PRODUCTION, exports={"kfree": Export()}), "does not export mutex_lock"),
         (MODULE, kernel(MODULE_SIG_FORCE="y"), "it is not signed"),
         (
             replace(MODULE, vermagic="6.4.0 SMP mod_unload", struct_size=112),
@@ -113,14 +114,14 @@ def test_a_refusal_names_what_differs(module: ModuleFacts, facts: KernelFacts, w
 
 def test_versions_are_compared_where_both_have_them() -> None:
     versioned = kernel(MODVERSIONS="y")
-    exports = {"mutex_lock": Export(2, gpl=False), "module_layout": Export(7, gpl=False)}
+    exports = {"mutex_lock": Export(crc=2), "module_layout": Export(crc=7)}
     module = replace(
         MODULE, versions=True, vermagic="6.0.9 SMP mod_unload modversions", imports=(Import("mutex_lock", crc=1),),
         other_versions={"module_layout": 7},
     )  # fmt: skip
     text = reason(module, replace(versioned, exports=exports), Outcome.REFUSED)
     assert text == "version of mutex_lock 0x00000001, the kernel's is 0x00000002"
-    exports["mutex_lock"] = Export(1, gpl=False)
+    exports["mutex_lock"] = Export(crc=1)
     assert first(module, replace(versioned, exports=exports)) is None
 
 

@@ -57,6 +57,8 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     image = b"\0Linux version 6.1.9 (x) IKCFG_ST" + gzip.compress(b"CONFIG_X86_64=y\n")
     (tmp_path / "images/bzImage").write_bytes(image)
     files |= {"build/rootfs.squashfs": "", "build/System.map": "", "build/.config": "CONFIG_X86_64=y\n"}
+    (tmp_path / "build/include/config").mkdir(parents=True)
+    files |= {"build/include/config/kernel.release": "6.1.9\n"}
     files["exercises/vendor.py"] = "def exercise(bench): ...\n"
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

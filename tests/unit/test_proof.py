@@ -41,6 +41,12 @@ def test_a_script_that_says_nothing_is_a_failure() -> None:
     assert "not found" in check.detail
 
 
+def test_a_script_that_failed_on_the_module_is_a_failure() -> None:
+    (check,) = use("kprobes").loaded(Guest("write error: Invalid argument", 1), "vendor")  # type: ignore[arg-type]
+    assert (check.held, check.detail) == (False, "write error: Invalid argument")
+    assert use("kprobes").loaded(Guest(""), "vendor") == []  # type: ignore[arg-type]
+
+
 def test_every_part_is_put_to_use() -> None:
     guest = Guest("")
     assert use("all").start(guest) == ""  # type: ignore[arg-type]

@@ -326,3 +326,10 @@ def test_leaks_are_read_from_a_file_among_stamped_lines() -> None:
     frames = "    [<ffffffff81000000>] kmalloc_trace+0x1/0x2\n    [<ffffffffa0000000>] vendor_init+0x1/0x2 [vendor]\n"
     (report,) = scan(f"[    1.0][    T1] Run /init\n{leak}{frames}# next\n[    2.0][    T1] done\n".encode())
     assert (report.kind, report.title, report.module) == ("kmemleak", "memory leak in vendor_init", "vendor")
+
+
+def test_a_fault_behind_a_refusal_is_a_report_of_its_own() -> None:
+    log = b"[    1.0] other: Unknown symbol foo (err -2)\n[    1.0] BUG: something new went wrong\n"
+    refusal, fault = scan(log)
+    assert refusal.severity is Severity.REFUSAL
+    assert fault.severity is Severity.FAULT

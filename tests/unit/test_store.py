@@ -140,6 +140,19 @@ def test_prune_takes_what_was_not_used_for_a_while(store: Store) -> None:
     assert new.exists()
 
 
+def test_prune_takes_what_interrupted_removals_and_imports_left(store: Store) -> None:
+    kept = store.get_or_build("kernel", "a", {}, write)
+    rest, staging = store.root / "kernel/b-0123", store.root / ".import-4194999"
+    for folder in (rest, staging, store.root / "logs/c"):
+        folder.mkdir(parents=True)
+        (folder / "file").touch()
+    assert store.prune(unused_for=3600) == []
+    assert kept.is_dir()
+    assert (store.root / "logs/c").is_dir()
+    assert not rest.exists()
+    assert not staging.exists()
+
+
 def test_prune_keeps_to_the_kinds_it_is_given(store: Store) -> None:
     kernel = store.get_or_build("kernel", "arm", INPUTS, write)
     pin = store.get_or_build("pin", "linux", INPUTS, write)

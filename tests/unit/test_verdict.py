@@ -174,3 +174,17 @@ def test_a_module_without_an_exit_need_not_be_unloaded() -> None:
 
 def test_the_blame_is_in_the_reason() -> None:
     assert "blamed on x, x_f() (faulting instruction)" in judge(clean(reports={Phase.LOAD: [report()]})).reason
+
+
+def test_a_library_that_cannot_be_unloaded_is_not_clean() -> None:
+    """The kernel unloads a module with neither init nor exit: what keeps it is damage."""
+    stuck: dict[str, Any] = {"unload": Command("rmmod x", 1, "busy", 0.1), "gone": False}
+    library = clean(has_init=False, has_exit=False, initcall=None, announced=[])
+    assert judge(library).word is Word.CLEAN
+    assert judge(replace(library, **stuck)).reason == "it could not be unloaded: busy"
+
+
+def test_damage_that_was_only_counted_is_not_hidden_by_a_refusal() -> None:
+    refused = {Phase.EXERCISE: [report(Severity.REFUSAL, "module-load", "other: Unknown symbol foo (err -2)")]}
+    assert judge(clean(reports=refused)).word is Word.CLEAN
+    assert judge(clean(reports=refused, after=Counters(4096, 1, 0))).word is Word.SPLAT

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A module whose init forgets memory that it allocated. Several objects: one may have left its address on a stack, and
- * zeroed, because kmemleak looks twice at what has changed since it was allocated.
+ * A module whose init forgets memory that it allocated. Several objects: one may have left its address on a stack.
+ * Written to, because kmemleak reports what is not all zero at the second look only.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
 
 static noinline void init_forgets_some(void)
 {
+	void *forgotten;
 	int i;
 
-	for (i = 0; i < 16; i++)
-		barrier_data(kzalloc(64, GFP_KERNEL));
+	for (i = 0; i < 16; i++) {
+		forgotten = kmalloc(64, GFP_KERNEL);
+		if (forgotten)
+			memset(forgotten, 0x5a, 64);
+		barrier_data(forgotten);
+	}
 }
 
 static int __init init_forgets_init(void)

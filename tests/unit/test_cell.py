@@ -1,0 +1,83 @@
+"""What a cell's log tells: what came before the load, what was lost, and what only the kernel's own buffer has."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.abi.module_file import ModuleFacts
+from harness.cell import Subject, _Run
+from harness.detect.evidence import Phase
+from harness.proof import InUse
+
+BUG = "[    2.000000] BUG: spinlock already unlocked on CPU#0, sh/52\n[    2.000000]  lock: 0xc0ffee\n"
+
+
+class Console:
+    """A console log that is whole."""
+
+    def __init__(self, text: str) -> None:
+        self.content = text.encode()
+
+    def read(self, start: int = 0, end: int | None = None) -> bytes:
+        return self.content[start:end]
+
+
+def scanned(text: str, *, buffer: str = "") -> _Run:
+    """A cell that came to its end with this log. buffer: what the kernel's own one had, which was read last."""
+    guest: Any = SimpleNamespace(console=Console(text), log_start=0, machine=SimpleNamespace(shared_uart=bool(buffer)))
+    watch: Any = None
+    run = _Run(guest, Subject(ModuleFacts("x"), "modules/x.ko", "", None), InUse(None), "", watch, leaks=False)
+    run._begun = "modcompat: begin of x"
+    run._first = text.index(run._begun) + len(run._begun)
+    for phase in Phase:
+        mark = f"modcompat: {phase}\n"
+        if mark in text:
+            run._starts[phase] = text.index(mark) + len(mark) - 1
+    run._end = len(text)
+    if buffer:
+        run._whole_log = buffer
+        start = text.index("$ dmesg\n")
+        run._echoes.append((start, text.index("$ done\n") + len("$ done\n")))
+    run.scan()
+    return run
+
+
+BEGIN = "[    1.000000] modcompat: begin of x\n"
+LOAD, UNLOAD = "[    1.100000] modcompat: load\n", "[    3.100000] modcompat: unload\n"
+
+
+def test_a_report_belongs_to_the_phase_in_which_it_was_printed() -> None:
+    evidence = scanned(BEGIN + LOAD + UNLOAD + BUG).evidence
+    assert [phase for phase, reports in evidence.reports.items() if reports] == [Phase.UNLOAD]
+    assert evidence.scanned
+
+
+def test_what_is_printed_before_the_load_is_not_blamed_on_the_module() -> None:
+    evidence = scanned(BEGIN + BUG + LOAD).evidence
+    assert not evidence.all_reports()
+    (obstacle,) = evidence.obstacles
+    assert "before the module was loaded, the kernel reported: BUG: spinlock already unlocked" in obstacle
+
+
+def test_what_is_printed_before_the_cell_is_not_looked_at() -> None:
+    evidence = scanned(BUG + BEGIN + LOAD).evidence
+    assert not evidence.all_reports()
+    assert not evidence.obstacles
+
+
+def test_a_log_that_lost_messages_was_not_scanned_whole() -> None:
+    evidence = scanned(BEGIN + LOAD + "** 5000 printk messages dropped **\n").evidence
+    assert not evidence.scanned
+    assert "lost messages: ** 5000" in evidence.weak[-1]
+
+
+@pytest.mark.parametrize("phase", [Phase.LOAD, Phase.UNLOAD])
+def test_on_a_shared_uart_the_kernels_own_buffer_tells(phase: Phase) -> None:
+    """What is torn by the echo of a command there, the buffer has whole; what came later, the console."""
+    middle = BUG if phase is Phase.LOAD else ""
+    later = BUG if phase is Phase.UNLOAD else ""
+    buffer = "boot\n" + BUG + BEGIN + LOAD + middle
+    run = scanned(BEGIN + LOAD + "$ dmesg\nBUG: spin[   2]lock\n$ done\n" + UNLOAD + later, buffer=buffer)
+    assert [where for where, reports in run.evidence.reports.items() if reports] == [phase]
+    assert not run.evidence.obstacles
