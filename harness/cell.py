@@ -118,8 +118,10 @@ class _Run:
             self.evidence.obstacles.append(problem)
             return
         self._begin(Phase.LOAD)
+        others = self._use_counts() if self._subject.before else {}  # of the feature, gone by the end
         if all(self._companion(path) for path in self._subject.before):
-            self._uses = self._use_counts() if self._subject.before else {}
+            if self._subject.before:
+                self._uses = {name: count for name, count in self._use_counts().items() if name not in others}
             self._load()
         if self.evidence.load and self.evidence.load.status == 0:
             self._begin(Phase.EXERCISE)
