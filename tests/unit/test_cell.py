@@ -81,3 +81,18 @@ def test_on_a_shared_uart_the_kernels_own_buffer_tells(phase: Phase) -> None:
     run = scanned(BEGIN + LOAD + "$ dmesg\nBUG: spin[   2]lock\n$ done\n" + UNLOAD + later, buffer=buffer)
     assert [where for where, reports in run.evidence.reports.items() if reports] == [phase]
     assert not run.evidence.obstacles
+
+
+def test_references_are_counted_of_what_was_loaded_for_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a feature in use had loaded before is gone by the end, and none of the module's doing."""
+    guest: Any = SimpleNamespace(machine=SimpleNamespace(shared_uart=False), mark=lambda _: 0)
+    watch: Any = None
+    subject = Subject(ModuleFacts("x"), "modules/x.ko", "", None, before=("modules/bus.ko",))
+    run = _Run(guest, subject, InUse(None), "", watch, leaks=False)
+    for step in ("_make_pristine", "_begin", "_load", "_exercise", "_unload", "_integrity"):
+        monkeypatch.setattr(run, step, lambda *_: None)
+    counts = iter([{"probes": "0"}, {"probes": "0", "bus": "0"}])
+    monkeypatch.setattr(run, "_use_counts", lambda: next(counts))
+    monkeypatch.setattr(run, "_companion", lambda _: True)
+    run.go("x")
+    assert run._uses == {"bus": "0"}
