@@ -16,6 +16,7 @@ from harness.abi.dwarf import Layout
 from harness.abi.exports import Export
 from harness.abi.module_file import ModuleFacts
 from harness.architectures import ARM, ARM64, X86_64, Architecture
+from harness.features import UNISOLATED
 
 MODULE = "struct module"
 _SIZE_CHECKED_SINCE = (6, 4)  # elf_validity_cache_index_mod(): the section has to have the kernel's size
@@ -147,13 +148,6 @@ _TABLES = ("kp", "syms", "gpl_syms", "extable", "jump_entries", "static_call_sit
 # What the kernel keeps in struct module while the module lives: not the module's to write.
 _KEPT = ("source_list", "target_list", "exit", "refcnt", "args", "percpu", "sect_attrs", "kallsyms", "bug_list")
 
-# include/linux/module_abi.h of the isolation series: options that it does not hide
-_TAGS = (
-    "DEBUG_LOCK_ALLOC", "LOCK_STAT", "TRACE_IRQFLAGS", "PREEMPT_COUNT", "DEBUG_PREEMPT", "DEBUG_ATOMIC_SLEEP", "KASAN",
-    "KCSAN", "KMSAN", "KCOV", "DEBUG_CREDENTIALS", "DEBUG_KOBJECT_RELEASE", "DEBUG_OBJECTS_WORK", "FAULT_INJECTION",
-    "PAGE_OWNER",
-)  # fmt: skip
-
 
 def simulate(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
     """What goes wrong when a kernel loads and unloads a module, in order, as far as the loader is concerned."""
@@ -194,11 +188,13 @@ def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str
     """module_check_abi() and module_fit_struct() of the isolation series."""
     if not kernel.has("MODULE_ABI_ISOLATION"):
         return
-    theirs = set(" ".join(module.info.get("abi", ())).split())
+    told = kernel.config.get("MODULE_ABI_PRODUCTION_OPTIONS", "").strip('"')
+    theirs = set(" ".join(module.info.get("abi", (told,))).split())
     counts = {"PREEMPT_COUNT"} if kernel.has("PREEMPTION") else set()
-    for tag in _TAGS:
-        if tag not in counts and kernel.has(tag) != (tag in theirs):
-            built, state = ("without", "on") if kernel.has(tag) else ("with", "off")
+    for tag in UNISOLATED:
+        is_on = kernel.config.get(tag, "n") != "n"
+        if tag not in counts and is_on != (tag in theirs):
+            built, state = ("without", "on") if is_on else ("with", "off")
             yield f"it was built {built} CONFIG_{tag}, which the kernel has {state}, and which changes the module ABI"
     init, exit_ = _offset(kernel, "init"), _offset(kernel, "exit")
     if module.init not in (None, init):
@@ -216,8 +212,6 @@ def _optional_parts(kernel: KernelFacts) -> set[int]:
         parts.append(members["arch"].size)
     if kernel.has("KALLSYMS") and "kallsyms" in members:
         parts.append(members["args"].offset - members["kallsyms"].offset)
-    if kernel.has("TREE_SRCU"):
-        parts.append(2 * kernel.arch.elf[1] // 8)
     sums = {0}
     for part in parts:
         sums |= {total + part for total in sums}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.architectures import ARCHITECTURES, X86_64, Architecture
 from harness.errors import ModcompatError
+from harness.features import UNISOLATED
 from harness.kernel import needs
 from harness.kernel.image import config_of, looks_like_image
 from harness.kernel.kconfig import all_no, differences, keep_config, parse, require, unmet, with_defaults
@@ -21,7 +22,7 @@ _OF_THE_MACHINE = (
     "ARCH_SUPPORTS_", "ARCH_WANT", "CONFIG_",
 )  # fmt: skip
 # What the isolation series asks of production (its MODULE_ABI_PRODUCTION_HAS_* symbols; docs/isolation.md).
-_ASKED = ("TRACING", "FUNCTION_TRACER", "KPROBES", "PERF_EVENTS", "UPROBES", "TASKS_RCU")
+_ASKED = ("TRACING", "FUNCTION_TRACER", "KPROBES", "PERF_EVENTS", "UPROBES", "TASKS_RCU", "BPF_EVENTS")
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,10 @@ def changed_by_kconfig(users: UsersConfig, source: KernelSource, store: Store) -
 
 def production_has(config: Mapping[str, str], arch: Architecture) -> dict[str, str]:
     """What the isolation series has to be told of a production configuration."""
-    return {
+    told = {
         f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y"
         for symbol in _ASKED
         if config.get(symbol) == "y" and not (symbol == "PERF_EVENTS" and arch is X86_64)
     }
+    unisolated = [symbol for symbol in UNISOLATED if config.get(symbol, "n") != "n"]
+    return told | ({"MODULE_ABI_PRODUCTION_OPTIONS": f'"{" ".join(unisolated)}"'} if unisolated else {})

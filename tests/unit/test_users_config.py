@@ -1,5 +1,6 @@
 """A production configuration of the user's: what is read of it, and what the harness needs in it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from harness.architectures import ARCHITECTURES, ARM, X86_64, Architecture
 from harness.boards import BOARDS
 from harness.errors import ModcompatError
+from harness.features import UNISOLATED
 from harness.kernel import needs
+from harness.kernel.isolation import SERIES
 from harness.kernel.kconfig import in_fragments, parse
 from harness.kernel.users_config import production_has, read_config
 from harness.variants import PRODUCTION
@@ -86,6 +89,18 @@ def test_what_is_no_configuration_of_a_board_is_refused(text: str, words: str, t
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModcompatError, match=r"absent\.config: No such file"):
         read_config(tmp_path / "absent.config")
+
+
+@pytest.mark.parametrize("version", ["6.1", "6.12"])
+def test_what_is_not_isolated_is_what_the_series_says(version: str) -> None:
+    (patch,) = (SERIES / version).glob("*module-Refuse-modules-that-disagree*.patch")
+    tags = re.findall(r"^\+\tMODULE_ABI_TAG\((\w+)\)", patch.read_text(), re.MULTILINE)
+    assert set(tags) | {"KUNIT"} <= set(UNISOLATED)
+
+
+def test_the_series_is_told_what_production_has_that_is_not_isolated() -> None:
+    config = parse("CONFIG_PAGE_OWNER=y\nCONFIG_KUNIT=m\n")
+    assert production_has(config, X86_64) == {"MODULE_ABI_PRODUCTION_OPTIONS": '"KUNIT PAGE_OWNER"'}
 
 
 def test_the_series_is_told_what_production_has() -> None:
