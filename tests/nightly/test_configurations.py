@@ -9,7 +9,8 @@ from harness.boards import BOARDS
 from harness.errors import ModcompatError
 from harness.kernel import users_config
 from harness.kernel.config import KernelSpec, differences, distinct, parse, resolve
-from harness.kernel.isolation import kernel_spec
+from harness.kernel.isolation import isolated, kernel_spec
+from harness.kernel.kconfig import all_no
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
 from harness.kernel.users_config import UsersConfig, read_config
 from harness.lab import Lab, Settings
@@ -72,6 +73,27 @@ def test_what_production_has_needs_no_kernel_of_its_own(
     name: str, users: UsersConfig, source: KernelSource, store: Store
 ) -> None:
     assert distinct(spec(name, users, source, store), store).variant == PRODUCTION
+
+
+@pytest.mark.parametrize(
+    "production",
+    [
+        {"FTRACE": "y", "ENABLE_DEFAULT_TRACERS": "y", "MODULE_ABI_PRODUCTION_HAS_TRACING": "y"},
+        {"KPROBES": "y", "MODULE_ABI_PRODUCTION_HAS_KPROBES": "y"},
+        {"BPF_SYSCALL": "y"},
+    ],
+    ids=["tracing", "kprobes", "bpf"],
+)
+def test_what_production_has_by_implication_is_assumed(
+    production: dict[str, str], users: UsersConfig, source: KernelSource, store: Store, tmp_path: Path
+) -> None:
+    """A preemptible kernel with one of these has task-based RCU, in front of almost everything in task_struct."""
+    features = dict.fromkeys(("FTRACE", "ENABLE_DEFAULT_TRACERS", "KPROBES"), "n") | production
+    requested = parse(users.text) | features | {"PREEMPT": "y", "PREEMPT_NONE": "n", "MODULE_ABI_ISOLATION": "y"}
+    got = all_no(isolated(source, store).tree(), users.arch, requested, tmp_path, "trying a configuration")
+    assert got["TASKS_RCU"] == "y"
+    assert got["MODULE_ABI_PRODUCTION_HAS_TASKS_RCU"] == "y"
+    assert got.get("MODULE_ABI_ISOLATE_TASKS_RCU", "n") == "n"
 
 
 def test_what_the_harness_needs_is_named_or_added(
