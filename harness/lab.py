@@ -401,7 +401,7 @@ class Lab:
             kernel=kernel.image,
             initramfs=build_initramfs(board.arch, contents, self.store, userland),
             device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
-            boot=variant.feature.boot if variant.feature else "",
+            boot=variant.boot,
             userland=userland is not None,
         )
         machine = replace(machine, accelerator=self._accelerator(machine))

@@ -58,6 +58,12 @@ class Variant:
         """The kernel that it is compared with, and that its modules are built for."""
         return replace(self, feature=None, isolated=False, selftest=False)
 
+    @property
+    def boot(self) -> str:
+        """Parameters of the kernel's own."""
+        words = (self.feature.boot if self.feature else "", "kunit.enable=1" if self.selftest else "")
+        return " ".join(word for word in words if word)
+
     def fragments(self, arch: Architecture) -> tuple[Path, ...]:
         """Kconfig fragments, the later ones override."""
         return (

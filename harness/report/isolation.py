@@ -57,7 +57,9 @@ def selftests_section(measured: Mapping[str, Any]) -> str:
     def shown(row: Mapping[str, Any], where: Where) -> str:
         if where not in row:
             return "-"
-        return "the same" if row[where] == row[Where.STOCK] else said(row[where])
+        if row[where] == row[Where.STOCK]:
+            return "the same"
+        return said(row[where]) + (f": {row['lost']}" if row["lost"] else "")
 
     places = PLACES[1:]
     return _rendered("isolation_selftests.md.j2", measured=measured, places=places, shown=shown, said=said)
