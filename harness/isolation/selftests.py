@@ -80,10 +80,10 @@ BOOT_TESTS = (
              lost="DEBUG_MUTEXES' checks of wait/wound contexts need room in what modules lay out"),
     SelfTest("tracers", "kernel/trace/trace_selftest.c", r"PASSED", r"Testing .*FAILED|\.\. filter failed"),
     SelfTest("trace events", "kernel/trace/trace_events.c", r"Testing (?:event|all events).*OK", "during self test"),
-    SelfTest("KUnit, kprobes", "lib/test_kprobes.c", r"(?<!not) ok \d+ - \S*k(?:ret)?probe",
-             r"not ok \d+ - \S*k(?:ret)?probe"),
-    SelfTest("KUnit, slub", "lib/slub_kunit.c", r"(?<!not) ok \d+ - (?:test_(?:clobber|next|first)|slub)",
-             r"not ok \d+ - (?:test_(?:clobber|next|first)|slub)"),
+    SelfTest("KUnit, kprobes", "lib/test_kprobes.c", r"(?<!not) ok \d+ (?:- )?\S*k(?:ret)?probe",
+             r"not ok \d+ (?:- )?\S*k(?:ret)?probe"),
+    SelfTest("KUnit, slub", "lib/slub_kunit.c", r"(?<!not) ok \d+ (?:- )?(?:test_(?:clobber|next|first)|slub)",
+             r"not ok \d+ (?:- )?(?:test_(?:clobber|next|first)|slub)"),
     _torture("rcutorture", "kernel/rcu/rcutorture.c", "stat_interval=2 fwd_progress=0"),
 )  # fmt: skip
 MODULE_TESTS = (

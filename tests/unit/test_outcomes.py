@@ -25,12 +25,13 @@ TESTS = {test.name: test for test in (*BOOT_TESTS, *MODULE_TESTS)}
         ("tracers", "[ 0.1][ T1] Testing tracer function: .. no entries found ..FAILED!", 0, 1),
         ("trace events", "[ 0.1][ T1] Testing event module_load: OK", 1, 0),
         ("KUnit, kprobes", "[ 0.1][ T1]     ok 4 - test_kretprobe", 1, 0),
+        ("KUnit, kprobes", "[ 0.1][ T1]     ok 5 test_stacktrace_on_kretprobe", 1, 0),
         ("KUnit, kprobes", "[ 0.1][ T1] not ok 1 - kprobes_test", 0, 1),
         ("KUnit, slub", "[ 0.1][ T1]     ok 1 - test_clobber_zone", 1, 0),
         ("locktorture, spin_lock", "[ 9.1][ T9] spin_lock-torture:--- End of test: SUCCESS [debug]: n=4", 1, 0),
         ("locktorture, spin_lock", "[ 9.1][ T9] spin_lock-torture:--- End of test: FAILURE [debug]: n=4", 0, 1),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_a_line_is_a_case_that_passed_or_failed(name: str, line: str, passed: int, failed: int) -> None:
     found = outcome(TESTS[name], f"{line}\n")
