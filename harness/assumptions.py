@@ -1,6 +1,6 @@
 """What a run took for granted, as lines for a person: where the modules and kernels came from, and what was added."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from harness.boards import Board
@@ -52,10 +52,10 @@ def of_configurations(settings: Settings, cells: Sequence[Cell], store: Store) -
     return [line for users in configs for line in _of_configuration(users, source, store)]
 
 
-def series_obstacle(settings: Settings, store: Store) -> str:
-    """Why there are no isolated kernels of a source, "" where the series fits."""
+def series_obstacle(source: Callable[[], KernelSource], store: Store) -> str:
+    """Why there are no isolated kernels of a source, "" where the series fits. source: finds it, or raises."""
     try:
-        isolated(find_users_source(settings, store), store).tree()
+        isolated(source(), store).tree()
     except ModcompatError as error:
         return error.problem
     return ""

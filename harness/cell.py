@@ -118,10 +118,7 @@ class _Run:
             self.evidence.obstacles.append(problem)
             return
         self._begin(Phase.LOAD)
-        others = self._use_counts() if self._subject.before else {}  # of the feature, gone by the end
-        if all(self._companion(path) for path in self._subject.before):
-            if self._subject.before:
-                self._uses = {name: count for name, count in self._use_counts().items() if name not in others}
+        if self._load_companions():
             self._load()
         if self.evidence.load and self.evidence.load.status == 0:
             self._begin(Phase.EXERCISE)
@@ -222,6 +219,16 @@ class _Run:
         self._phase = phase
         self._starts[phase] = self._looked = position
 
+    def _load_companions(self) -> bool:
+        """Load all that the module needs, and note how it is referred to. Whether the kernel took it."""
+        if not self._subject.before:
+            return True
+        others = self._modules()  # of the feature, gone by the end
+        if not all(self._companion(path) for path in self._subject.before):
+            return False
+        self._uses = {name: count for name, count in self._modules().items() if name not in others}
+        return True
+
     def _companion(self, path: str) -> bool:
         """Load what the module needs; where the kernel refuses that, it refuses the module."""
         loaded = self._run(f"insmod {shlex.quote(path)}")
@@ -276,9 +283,9 @@ class _Run:
     def _integrity(self) -> None:
         evidence = self.evidence
         checks = evidence.integrity
-        self._modules()  # what the use of a feature had loaded is gone by now
+        loaded = self._modules()  # what the use of a feature had loaded is gone by now
         if self._uses:
-            uses = {name: count for name, count in self._use_counts().items() if name in self._uses}
+            uses = {name: count for name, count in loaded.items() if name in self._uses}
             told = "" if uses == self._uses else f"{self._uses}, then {uses}"
             checks.append(Check("modules that it needs are used as before", not told, told))
         checks += self._watch.end()
@@ -296,11 +303,6 @@ class _Run:
         checks.append(Check("fork, file, pages and a timer on both CPUs", well == WELL, " ".join(words)))
         evidence.after = self._counters(counters)
         self._stop_on_fault()
-
-    def _use_counts(self) -> dict[str, str]:
-        """Module -> its reference count; "-" where modules cannot be unloaded."""
-        words = (line.split() for line in self._guest.run("cat /proc/modules").text.splitlines())
-        return {name: count for name, _, count, *_ in words}
 
     def _look_for_leaks(self) -> Check:
         found = self._run(LOOK)
@@ -346,13 +348,14 @@ class _Run:
     def _console(self) -> str:
         return self._guest.console.read(self._guest.log_start).decode(errors="backslashreplace")
 
-    def _modules(self) -> list[str]:
-        """The loaded modules; keeps their addresses for backtraces."""
+    def _modules(self) -> dict[str, str]:
+        """The loaded modules with their reference counts; keeps their addresses for backtraces."""
         output = self._guest.run("cat /proc/modules")
         self._stop_on_fault()  # reading the list walks through every struct module
         text = output.text
         self._guest.symbols = self._guest.symbols.with_modules(text)
-        return [line.split(" ", 1)[0] for line in text.splitlines()]
+        lines = ([*line.split(" "), "", ""] for line in text.splitlines())  # name, size, count; a torn one has less
+        return {name: count for name, _, count, *_ in lines}
 
     def _counters(self, words: list[str]) -> Counters | None:
         """What _COUNTERS printed."""

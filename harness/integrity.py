@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from itertools import product
 
+from harness.abi.loader import version_in
 from harness.abi.module_file import ModuleFacts, Section
 from harness.detect.evidence import Check
 from harness.guest.guest import Guest
@@ -49,8 +50,7 @@ class Watch:
     def __init__(self, guest: Guest, *, patched: str, release: str = "") -> None:
         """patched: why the kernel may change its own code meanwhile, "" where it does not. release: the kernel's."""
         self._guest = guest
-        found = re.match(r"(\d+)\.(\d+)", release)
-        self._is_in_pieces = found is not None and (int(found[1]), int(found[2])) >= _IN_PIECES
+        self._is_in_pieces = version_in(release) >= _IN_PIECES
         self._patched = patched
         self._before: dict[str, bytes] = {}
         self._ranges: _Ranges = {}

@@ -123,8 +123,9 @@ class InUse:
         checks: list[Check] = []
         for name in self.names:
             output = guest.run(_command(name, "loaded", module), _PATIENCE)
-            failed = [Check(f"{name}, of the module", held=False, detail=output.text.strip()[:200])]
-            checks += sights(output) + (failed if output.status else [])
+            checks += sights(output)
+            if output.status:
+                checks.append(Check(f"{name}, of the module", held=False, detail=output.text.strip()[:200]))
         return checks
 
     def stop(self, guest: Guest, module: str) -> list[Check]:

@@ -66,8 +66,7 @@ class KernelFacts:
 
     @property
     def version(self) -> tuple[int, int]:
-        found = re.match(r"(\d+)\.(\d+)", self.release)
-        return (int(found[1]), int(found[2])) if found else (0, 0)
+        return version_in(self.release)
 
     @property
     def vermagic(self) -> str:
@@ -147,6 +146,12 @@ _WALKED = {
 _TABLES = ("kp", "syms", "gpl_syms", "extable", "jump_entries", "static_call_sites", "ftrace_callsites", "percpu")
 # What the kernel keeps in struct module while the module lives: not the module's to write.
 _KEPT = ("source_list", "target_list", "exit", "refcnt", "args", "percpu", "sect_attrs", "kallsyms", "bug_list")
+
+
+def version_in(release: str) -> tuple[int, int]:
+    """The version that a release begins with, to be compared; (0, 0) for none."""
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def simulate(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:

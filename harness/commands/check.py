@@ -3,7 +3,8 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from harness.assumptions import series_obstacle
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.features import THE_FIVE
-from harness.kernel.source import DEFAULT_PACKAGE, absolute, version_of
+from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
 from harness.kernel.users_config import lacking, read_config
 from harness.lab import Settings, find_users_source
 from harness.manifest import NAME, Manifest, find_manifest, read_manifest
@@ -72,13 +73,14 @@ def check(
         raise ModcompatError(f"{path} names no module", next_step="a [[module]] table with file = ...")
     for module, fact in facts.items():
         click.echo(f"{module}: {fact.name}, for {fact.arch.name if fact.arch else '?'} {fact.vermagic}")
-    source = absolute(given["kernel_source"]) if given["kernel_source"] else manifest.source or DEFAULT_PACKAGE
-    settings = Settings(source=source, patches=manifest.patches)
-    tell_of_other_versions(settings, manifest, facts, Store())
-    _can_be_booted(given, manifest, settings, Store())
+    name = absolute(given["kernel_source"]) if given["kernel_source"] else manifest.source or DEFAULT_PACKAGE
+    settings, store = Settings(source=name, patches=manifest.patches), Store()
+    source = cache(lambda: find_users_source(settings, store))  # a folder is read through for it
+    tell_of_other_versions(name, source, manifest, facts)
+    _can_be_booted(given, manifest, source, store)
     command = _options(given, manifest, facts.values())
     command += [f"--module={module.absolute()}" for module in modules]
-    command += [f"--flavour={flavour}" for flavour in flavours or manifest.flavours or _that_can_be(settings)]
+    command += [f"--flavour={flavour}" for flavour in flavours or manifest.flavours or _that_can_be(source, store)]
     command += [f"--manifest={path.absolute()}"] if path else []
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", *command]
@@ -135,35 +137,38 @@ def _boards(arches: tuple[str, ...], manifest: Manifest, facts: Iterable[ModuleF
 
 
 def tell_of_other_versions(
-    settings: Settings, manifest: Manifest, facts: Mapping[Path, ModuleFacts], store: Store
+    name: str, source: Callable[[], KernelSource], manifest: Manifest, facts: Mapping[Path, ModuleFacts]
 ) -> None:
-    """Say before anything is built that a module was built for another version than the kernels will have."""
+    """Say before anything is built that a module was built for another version than the kernels will have.
+
+    name: of the source, for a person.
+    """
     files = {module.file for module in manifest.modules if module.file}
     every = dict(facts) | {file: read_module(file) for file in files if file.is_file()}
     if not every or manifest.prebuilt:
         return
-    version = version_of(find_users_source(settings, store))
+    version = version_of(source())
     for file, fact in every.items():
         if fact.vermagic and not re.match(rf"{re.escape(version)}(?!\d)", fact.vermagic):
             click.echo(
-                f"{file} was built for {fact.vermagic.split()[0]}, and {settings.source} is {version}: its kernels "
+                f"{file} was built for {fact.vermagic.split()[0]}, and {name} is {version}: its kernels "
                 "will refuse it, unless both have MODVERSIONS; --kernel-source takes the tree that it was built for"
             )
 
 
-def _can_be_booted(given: dict[str, Any], manifest: Manifest, settings: Settings, store: Store) -> None:
+def _can_be_booted(given: dict[str, Any], manifest: Manifest, source: Callable[[], KernelSource], store: Store) -> None:
     """Raise ModcompatError where a production configuration lacks what the harness needs, and may not be given it."""
     may_add = given["allow_config_additions"] or manifest.may_add
     prebuilt = {kernel.config.arch.name for kernel in manifest.prebuilt if kernel.variant == PRODUCTION}
     for path in given["configs"] or manifest.configs:
         users = read_config(path, may_add=may_add)
         if users.arch.name not in prebuilt:
-            lacking(users, find_users_source(settings, store), store)
+            lacking(users, source(), store)
 
 
-def _that_can_be(settings: Settings) -> list[str]:
+def _that_can_be(source: Callable[[], KernelSource], store: Store) -> list[str]:
     """Every kernel, the isolated ones only where the isolation series fits the source."""
-    obstacle = series_obstacle(settings, Store())
+    obstacle = series_obstacle(source, store)
     if obstacle:
         click.echo(f"no isolated kernels: {obstacle}")
     return [flavour for flavour in _FLAVOURS if not (obstacle and flavour == Flavour.ISOLATED)]

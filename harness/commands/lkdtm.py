@@ -38,11 +38,12 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
         with Lab(Settings(), [module]) as lab:
             guest = lab.guest(board, PRODUCTION)
             rows = []
-            if unknown := set(wanted) - set(points(guest)):
+            offered = points(guest)
+            if unknown := set(wanted) - set(offered):
                 raise ModcompatError(
-                    f"{board.id} has no crash point {', '.join(sorted(unknown))}", next_step=" ".join(points(guest))
+                    f"{board.id} has no crash point {', '.join(sorted(unknown))}", next_step=" ".join(offered)
                 )
-            for point in points(guest):
+            for point in offered:
                 if chosen and point not in chosen:
                     continue
                 seen = provoke(guest, point, seconds=PATIENCE)

@@ -43,9 +43,8 @@ def matrix(
     default: the five features on a board of each architecture, production and stock, every module. isolated: the
     same on kernels with the isolation series, each alone and all at once, in both preemption models. ci: every
     feature on one architecture, and all at once isolated. nightly: everything there is. Kernels are built first.
-    Further OPTIONS, behind the name, go to
-    pytest (`matrix default -x`). Exit status 0 when every verdict is what it has to
-    be, 1 when one is not.
+    Further OPTIONS, behind the name, go to pytest (`matrix default -x`). Exit status 0 when every verdict is what it
+    has to be, 1 when one is not.
     """
     boards_of, of_features = choose_boards(boards, arches), features_named(features)
     chosen = narrow(MATRICES[which], boards=boards_of, features=of_features, preemptions=map(Preemption, models))

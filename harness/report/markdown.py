@@ -1,6 +1,7 @@
 """summary.md: the run in a few lines, for a pull request or a job's summary page."""
 
 import re
+from collections.abc import Sequence
 from itertools import groupby
 
 from harness.report.run import Cell, Run, totals
@@ -24,14 +25,8 @@ def markdown(run: Run) -> str:
         "",
         f"{len(shown)} cells: {counts or 'none'}; {verdict}. {_about(run)}",
     ]
-    if news:
-        lines += ["", "| module | kernel | board | verdict | reason |", "|---|---|---|---|---|"]
-        lines += [_row(cell) for cell in news[:_MOST]]
-        lines += ["", f"... and {len(news) - _MOST} more"] if len(news) > _MOST else []
-    if allowed:
-        lines += ["", "| allowed | until | because |", "|---|---|---|"]
-        lines += [_allowed(cell) for cell in allowed[:_MOST]]
-        lines += ["", f"... and {len(allowed) - _MOST} more"] if len(allowed) > _MOST else []
+    lines += _listed(("module", "kernel", "board", "verdict", "reason"), [_news(cell) for cell in news])
+    lines += _listed(("allowed", "until", "because"), [_allowed(cell) for cell in allowed])
     lines += ["", "<details><summary>Every kernel</summary>", "", "| board | kernel | verdicts |", "|---|---|---|"]
     for (place, variant), group in groupby(shown, key=lambda cell: (cell.place, cell.row["variant"])):
         words = ", ".join(f"{count} {word}" for word, count in totals(group))
@@ -51,13 +46,20 @@ def _about(run: Run) -> str:
     return f"Linux {inline(run.facts['kernel'])}, {inline(run.facts['date'])}."
 
 
-def _allowed(cell: Cell) -> str:
-    row, why = cell.row, cell.row["allowed"]
-    what = f"{row['module']} on {row['variant']}, {cell.place}: {row['verdict']}"
-    return f"| {' | '.join(inline(text) for text in (what, why['expires'], why['reason']))} |"
+def _listed(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table of cells, up to a number of them; nothing where there are none."""
+    if not rows:
+        return []
+    lines = ["", f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
+    lines += [f"| {' | '.join(inline(text) for text in row)} |" for row in rows[:_MOST]]
+    return [*lines, *(["", f"... and {len(rows) - _MOST} more"] if len(rows) > _MOST else [])]
 
 
-def _row(cell: Cell) -> str:
+def _news(cell: Cell) -> Sequence[str]:
     row = cell.row
-    cells = (row["module"], row["variant"], cell.place, row["verdict"], row["reason"])
-    return f"| {' | '.join(inline(text) for text in cells)} |"
+    return row["module"], row["variant"], cell.place, row["verdict"], row["reason"]
+
+
+def _allowed(cell: Cell) -> Sequence[str]:
+    row, why = cell.row, cell.row["allowed"]
+    return f"{row['module']} on {row['variant']}, {cell.place}: {row['verdict']}", why["expires"], why["reason"]

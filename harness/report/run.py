@@ -1,17 +1,18 @@
 """A run folder, read back: all that a report is made of."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.report.schema import filled, load, named
 
 MATRIX = "matrix.json"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -86,20 +87,20 @@ class Run:
     @property
     def shown(self) -> list[Cell]:
         """Each module on each kernel once: production is the control of several features. What broke is kept."""
-        kept = {id(row) for row in once([cell.row for cell in self.cells])}
-        return [cell for cell in self.cells if id(cell.row) in kept]
+        return once(self.cells, lambda cell: cell.row)
 
 
-def once(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of matrix.json, each module on each kernel once: production is the control of several features.
+def once(cells: Iterable[_T], row_of: Callable[[_T], dict[str, Any]]) -> list[_T]:
+    """Each module on each kernel once: production is the control of several features. What broke is kept.
 
-    What broke is kept.
+    row_of: the row of matrix.json of a cell.
     """
-    seen: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in rows:
+    seen: dict[tuple[str, ...], _T] = {}
+    for cell in cells:
+        row = row_of(cell)
         key = (row["arch"], row["board"], row["variant"], row["module"])
-        if key not in seen or seen[key]["verdict"] == Word.CLEAN:
-            seen[key] = row
+        if key not in seen or row_of(seen[key])["verdict"] == Word.CLEAN:
+            seen[key] = cell
     return list(seen.values())
 
 

@@ -20,7 +20,7 @@ COLOURS = {
 
 def render(rows: Iterable[dict[str, Any]], *, width: int, colours: bool) -> str:
     """The cells as a table, one line or more a cell; a production kernel is shown once, for all its features."""
-    shown = once(rows)
+    shown = once(rows, lambda row: row)
     table = Table(title="module survival", title_justify="left", expand=False)
     for heading in ("board", "module", "kernel", "verdict", "s"):
         table.add_column(heading, no_wrap=True, justify="right" if heading == "s" else "left")

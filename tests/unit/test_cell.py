@@ -92,7 +92,7 @@ def test_references_are_counted_of_what_was_loaded_for_the_module(monkeypatch: p
     for step in ("_make_pristine", "_begin", "_load", "_exercise", "_unload", "_integrity"):
         monkeypatch.setattr(run, step, lambda *_: None)
     counts = iter([{"probes": "0"}, {"probes": "0", "bus": "0"}])
-    monkeypatch.setattr(run, "_use_counts", lambda: next(counts))
+    monkeypatch.setattr(run, "_modules", lambda: next(counts))
     monkeypatch.setattr(run, "_companion", lambda _: True)
     run.go("x")
     assert run._uses == {"bus": "0"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.abi.module_file import ModuleFacts
 from harness.cli import main
 from harness.commands.check import _status, tell_of_other_versions
-from harness.lab import Settings
+from harness.kernel.source import find_source
 from harness.manifest import Manifest
 from harness.store import Store
 
@@ -136,7 +136,8 @@ def test_a_module_of_another_kernel_version_is_told_before_anything_is_built(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 9\n")
     facts = {Path("vendor.ko"): ModuleFacts("vendor", vermagic=vermagic)}
-    tell_of_other_versions(Settings(source=str(tmp_path)), Manifest(), facts, Store(tmp_path / "cache"))
+    source = find_source(str(tmp_path), Store(tmp_path / "cache"))
+    tell_of_other_versions("the tree", lambda: source, Manifest(), facts)
     said = capsys.readouterr().out
     assert told in said
     assert bool(said) == bool(told)

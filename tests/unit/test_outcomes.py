@@ -1,5 +1,7 @@
 """What the kernel's own tests leave in a log, and when that is as good as on the stock kernel."""
 
+from itertools import count
+
 import pytest
 
 from harness.isolation.bugs import Where
@@ -12,12 +14,7 @@ TESTS = {test.name: test for test in (*BOOT_TESTS, *MODULE_TESTS)}
     ("name", "line", "passed", "failed"),
     [
         ("locking API", "[ 0.1][ T0]  A-A deadlock:failed|failed|  ok  |FAILED|  ok  |", 2, 1),
-        (
-            "locking API",
-            "[ 0.1][ T0] BUG:   1 unexpected failures (out of 262) - debugging disabled! |",
-            0,
-            1,
-        ),
+        ("locking API", "[ 0.1][ T0] BUG:   1 unexpected failures (out of 262) - debugging disabled! |", 0, 1),
         ("locking API", "[ 0.1][ T0]  EDEADLK handling:  ok  |failed|", 0, 0),
         ("locking API, wait/wound contexts", "[ 0.1][ T0]  EDEADLK handling:  ok  |  ok  |failed|", 2, 0),
         ("locking API, wait/wound contexts", "[ 0.1][ T0]  A-A deadlock:failed|failed|  ok  |", 0, 0),
@@ -31,7 +28,7 @@ TESTS = {test.name: test for test in (*BOOT_TESTS, *MODULE_TESTS)}
         ("locktorture, spin_lock", "[ 9.1][ T9] spin_lock-torture:--- End of test: SUCCESS [debug]: n=4", 1, 0),
         ("locktorture, spin_lock", "[ 9.1][ T9] spin_lock-torture:--- End of test: FAILURE [debug]: n=4", 0, 1),
     ],
-    ids=range(14),
+    ids=count(),
 )
 def test_a_line_is_a_case_that_passed_or_failed(name: str, line: str, passed: int, failed: int) -> None:
     found = outcome(TESTS[name], f"{line}\n")
