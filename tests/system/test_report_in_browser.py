@@ -13,6 +13,7 @@ from harness.report.run import read_run
 selenium = pytest.importorskip("selenium.webdriver", reason="no selenium; `make browser` installs it and Chromium")
 
 GOLDEN = Path(__file__).parents[1] / "unit/golden/run"
+TRIAL = Path(__file__).parents[2] / "docs/trial-report.html"
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --hide-scrollbars"
@@ -79,6 +80,21 @@ def test_a_cell_opens_with_its_picture_and_its_report(browser: Any, page: str) -
     assert "BUG: spinlock bad magic" in marked[0].text
     colour = "return getComputedStyle(arguments[0]).backgroundColor"
     assert browser.execute_script(colour, marked[0]) != "rgba(0, 0, 0, 0)"
+
+
+def test_the_trials_report_fits_a_screen_and_its_cells_open(browser: Any) -> None:
+    resize(browser, 1280, 900)
+    browser.get("about:blank")
+    browser.get(TRIAL.as_uri())
+    kernels = [head.text.split() for head in browser.find_elements("css selector", "table.matrix thead th")]
+    assert kernels[1] == ["production", "kernel"], "what the others are compared with comes first"
+    links = browser.find_elements("css selector", "table.matrix a.v")
+    assert all(link.rect["x"] >= 0 and link.rect["x"] + link.rect["width"] < 1280 for link in links)
+    assert len({link.rect["height"] for link in links}) == 1, "no verdict is broken into two lines"
+    broken = next(link for link in links if "INERT" in link.get_attribute("class"))
+    broken.click()
+    (cell,) = (cell for cell in browser.find_elements("css selector", "article.cell") if cell.is_displayed())
+    assert len(cell.find_elements("css selector", "svg.layout .box.focus rect")) == 4
 
 
 def test_nothing_of_a_console_runs(browser: Any, page: str) -> None:

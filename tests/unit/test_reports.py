@@ -324,6 +324,8 @@ def test_production_is_shown_once() -> None:
     run = golden()
     assert len(run.shown) == len(run.cells) - 1, "it is the control of two features"
     assert dict(totals(run.shown))[Word.CLEAN] == 3
+    places = [cell.row["variant"] for cell in run.shown]
+    assert places.index("production") < places.index("stock-spinlock"), "where it came first"
 
 
 # Schemas
