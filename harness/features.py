@@ -262,14 +262,6 @@ FEATURES = {
     )
 }  # fmt: skip
 
-# Options that the isolation series does not hide: the tags of its include/linux/module_abi.h (USER_EVENTS since 6.12)
-UNISOLATED = (
-    "KUNIT", "DEBUG_LOCK_ALLOC", "LOCK_STAT", "TRACE_IRQFLAGS", "PREEMPT_COUNT", "DEBUG_PREEMPT", "DEBUG_ATOMIC_SLEEP",
-    "KASAN", "KCSAN", "KMSAN", "KCOV", "DEBUG_CREDENTIALS", "DEBUG_KOBJECT_RELEASE", "DEBUG_OBJECTS_WORK",
-    "FAULT_INJECTION", "BLK_DEV_IO_TRACE", "LATENCYTOP", "LIVEPATCH", "NET_DEV_REFCNT_TRACKER",
-    "NET_NS_REFCNT_TRACKER", "RV", "UBSAN", "USER_EVENTS", "MEM_ALLOC_PROFILING", "PAGE_OWNER",
-)  # fmt: skip
-
 THE_FIVE = ("spinlock", "slub", "ftrace", "kprobes", "perf")
 
 

@@ -16,7 +16,7 @@ from harness.abi.dwarf import Layout
 from harness.abi.exports import Export
 from harness.abi.module_file import ModuleFacts
 from harness.architectures import ARM, ARM64, X86_64, Architecture
-from harness.features import UNISOLATED
+from harness.kernel.unisolated import unisolated
 
 MODULE = "struct module"
 _SIZE_CHECKED_SINCE = (6, 4)  # elf_validity_cache_index_mod(): the section has to have the kernel's size
@@ -196,7 +196,7 @@ def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str
     told = kernel.config.get("MODULE_ABI_PRODUCTION_OPTIONS", "").strip('"')
     theirs = set(" ".join(module.info.get("abi", (told,))).split())
     counts = {"PREEMPT_COUNT"} if kernel.has("PREEMPTION") else set()
-    for tag in UNISOLATED:
+    for tag in unisolated(kernel.release):
         is_on = kernel.config.get(tag, "n") != "n"
         if tag not in counts and is_on != (tag in theirs):
             built, state = ("without", "on") if is_on else ("with", "off")

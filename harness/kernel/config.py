@@ -12,7 +12,7 @@ from harness.architectures import Architecture
 from harness.errors import ModcompatError
 from harness.kernel import users_config
 from harness.kernel.kconfig import all_no, differences, in_fragments, keep_config, parse, require, table, unmet
-from harness.kernel.source import KernelSource
+from harness.kernel.source import KernelSource, version_of
 from harness.kernel.toolchain import toolchain
 from harness.kernel.users_config import UsersConfig
 from harness.paths import KCONFIG
@@ -146,7 +146,7 @@ def _on_users(spec: KernelSpec, users: UsersConfig, store: Store) -> str:
     before = parse(production)
     requested = in_fragments(spec.fragments)
     if spec.variant.isolated:
-        requested |= users_config.production_has(before, spec.arch)
+        requested |= users_config.production_has(before, spec.arch, version_of(original))
     inputs = {
         "source": spec.source.identity,
         "production": production,

@@ -13,13 +13,12 @@ from harness.architectures import Architecture
 from harness.errors import ModcompatError
 from harness.kernel.config import KernelSpec
 from harness.kernel.source import KernelSource, version_of
+from harness.kernel.unisolated import SERIES
 from harness.kernel.users_config import UsersConfig
-from harness.paths import IMAGES
 from harness.progress import say
 from harness.store import MANIFEST, Store
 from harness.variants import Variant
 
-SERIES = IMAGES / "isolation"
 _TOUCHED = re.compile(r"^\+\+\+ [ab]/(\S+)", re.MULTILINE)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from harness.architectures import ARCHITECTURES, X86_64, Architecture
 from harness.errors import ModcompatError
-from harness.features import UNISOLATED
 from harness.kernel import needs
 from harness.kernel.image import config_of, looks_like_image
 from harness.kernel.kconfig import all_no, differences, keep_config, parse, require, unmet, with_defaults
 from harness.kernel.source import KernelSource
 from harness.kernel.toolchain import toolchain
+from harness.kernel.unisolated import unisolated
 from harness.store import Store
 
 _NEXT = "give --config the .config that the production kernel was built with"
@@ -150,12 +150,12 @@ def changed_by_kconfig(users: UsersConfig, source: KernelSource, store: Store) -
     return {name: values for name, values in missed.items() if not name.startswith(_OF_THE_MACHINE)}
 
 
-def production_has(config: Mapping[str, str], arch: Architecture) -> dict[str, str]:
-    """What the isolation series has to be told of a production configuration."""
+def production_has(config: Mapping[str, str], arch: Architecture, version: str) -> dict[str, str]:
+    """What the isolation series has to be told of a production configuration. version: the kernel's, `6.1.192`."""
     told = {
         f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y"
         for symbol in _ASKED
         if config.get(symbol) == "y" and not (symbol == "PERF_EVENTS" and arch is X86_64)
     }
-    unisolated = [symbol for symbol in UNISOLATED if config.get(symbol, "n") != "n"]
-    return told | ({"MODULE_ABI_PRODUCTION_OPTIONS": f'"{" ".join(unisolated)}"'} if unisolated else {})
+    options = [symbol for symbol in unisolated(version) if config.get(symbol, "n") != "n"]
+    return told | {"MODULE_ABI_PRODUCTION_OPTIONS": f'"{" ".join(options)}"'}

@@ -93,9 +93,6 @@ CAUGHT: Mapping[str, Caught] = {
     "tracing-kprobes-Allow-events-in-modules-without-ftra": Caught(
         elsewhere="a kprobe event in a module of production is refused"
     ),
-    "arm64-module-Load-modules-without-ftrace-s-trampolin": Caught(
-        elsewhere="where production has no ARM64_MODULE_PLTS and the isolated kernel has: its modules are refused"
-    ),
     "x86-Kconfig.debug-Let-the-guess-unwinder-stay-with-M": Caught("x86_64", GUESS, symbol="UNWINDER_GUESS"),
     "x86-unwind-Keep-the-rethook-iterator-out-of-struct-u": Caught(structure="struct unwind_state"),
     "ARM-stacktrace-Keep-kretprobes-out-of-struct-stackfr": Caught("arm", structure="struct stackframe"),

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from harness.kernel.isolation import SERIES
 from harness.kernel.source import find_source
+from harness.kernel.unisolated import SERIES
 from harness.store import Store
 
 # Of checkpatch.pl's types, by series: what does not apply, and why.

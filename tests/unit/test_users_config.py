@@ -1,6 +1,5 @@
 """A production configuration of the user's: what is read of it, and what the harness needs in it."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -8,10 +7,9 @@ import pytest
 from harness.architectures import ARCHITECTURES, ARM, X86_64, Architecture
 from harness.boards import BOARDS
 from harness.errors import ModcompatError
-from harness.features import UNISOLATED
 from harness.kernel import needs
-from harness.kernel.isolation import SERIES
 from harness.kernel.kconfig import in_fragments, parse
+from harness.kernel.unisolated import unisolated
 from harness.kernel.users_config import production_has, read_config
 from harness.variants import PRODUCTION
 
@@ -93,20 +91,25 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["6.1", "6.12"])
 def test_what_is_not_isolated_is_what_the_series_says(version: str) -> None:
-    (patch,) = (SERIES / version).glob("*module-Refuse-modules-that-disagree*.patch")
-    tags = re.findall(r"^\+\tMODULE_ABI_TAG\((\w+)\)", patch.read_text(), re.MULTILINE)
-    assert set(tags) | {"KUNIT"} <= set(UNISOLATED)
+    tags = unisolated(f"{version}.7")
+    assert {"KUNIT", "USB_MON", "KASAN", "PREEMPT_COUNT", "DETECT_HUNG_TASK"} <= set(tags)
+    assert "DEBUG_SPINLOCK" not in tags, "a tag that refuses nothing"
+    assert ("KFENCE" in tags) == (version == "6.12"), "it numbers the slab flags since 6.9"
 
 
 def test_the_series_is_told_what_production_has_that_is_not_isolated() -> None:
     config = parse("CONFIG_PAGE_OWNER=y\nCONFIG_KUNIT=m\n")
-    assert production_has(config, X86_64) == {"MODULE_ABI_PRODUCTION_OPTIONS": '"KUNIT PAGE_OWNER"'}
+    assert production_has(config, X86_64, "6.1.192") == {"MODULE_ABI_PRODUCTION_OPTIONS": '"KUNIT PAGE_OWNER"'}
 
 
 def test_the_series_is_told_what_production_has() -> None:
     config = parse("CONFIG_TRACING=y\nCONFIG_PERF_EVENTS=y\n# CONFIG_KPROBES is not set\n")
-    assert production_has(config, X86_64) == {"MODULE_ABI_PRODUCTION_HAS_TRACING": "y"}
-    assert production_has(config, ARM) == {
+    assert production_has(config, X86_64, "6.1.192") == {
+        "MODULE_ABI_PRODUCTION_HAS_TRACING": "y",
+        "MODULE_ABI_PRODUCTION_OPTIONS": '""',
+    }
+    assert production_has(config, ARM, "6.1.192") == {
         "MODULE_ABI_PRODUCTION_HAS_TRACING": "y",
         "MODULE_ABI_PRODUCTION_HAS_PERF_EVENTS": "y",
+        "MODULE_ABI_PRODUCTION_OPTIONS": '""',
     }
