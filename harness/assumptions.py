@@ -53,9 +53,14 @@ def of_configurations(settings: Settings, cells: Sequence[Cell], store: Store) -
 
 
 def series_obstacle(source: Callable[[], KernelSource], store: Store) -> str:
-    """Why there are no isolated kernels of a source, "" where the series fits. source: finds it, or raises."""
+    """Why there are no isolated kernels of a source, "" where the series fits. source: finds it, or raises.
+
+    Raises ModcompatError where the source itself cannot be had, as when a patch of the user's does not fit.
+    """
+    whole = source()
+    whole.tree()
     try:
-        isolated(source(), store).tree()
+        isolated(whole, store).tree()
     except ModcompatError as error:
         return error.problem
     return ""

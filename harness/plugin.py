@@ -224,6 +224,15 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["modcompat_run"] = str(_run_folder(node.config))
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Of modules and kernels of the user's, say what is taken for granted before minutes are spent on it."""
+    config = session.config
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    if terminal and not hasattr(config, "workerinput"):
+        for line in _assumed_at_first(config):
+            terminal.write_line(f"assumed: {line}")
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     settings, modules = config.stash[_SETTINGS], config.stash[_MODULES]
     boards = dict.fromkeys(f"{cell.board.arch.name} {cell.board.name}" for cell in config.stash[_CELLS])
@@ -340,14 +349,19 @@ def _command(config: pytest.Config) -> str:
     return shlex.join(words)
 
 
-def _assumed(config: pytest.Config) -> list[str]:
-    """What the run took for granted; only for modules and kernels of the user's."""
+def _assumed_at_first(config: pytest.Config) -> list[str]:
+    """What the run takes for granted, as far as it is known at once; only for modules and kernels of the user's."""
     settings, cells = config.stash[_SETTINGS], config.stash[_CELLS]
     if not settings.configs and all(cell.module.is_ours for cell in cells):
         return []
-    lines = at_a_glance(settings, cells)
+    return at_a_glance(settings, cells)
+
+
+def _assumed(config: pytest.Config) -> list[str]:
+    """What the run took for granted, at its end."""
+    lines = _assumed_at_first(config)
     try:
-        return [*lines, *of_configurations(settings, cells, Store())]
+        return [*lines, *of_configurations(config.stash[_SETTINGS], config.stash[_CELLS], Store())] if lines else []
     except ModcompatError as error:
         return [*lines, error.problem]
 
@@ -377,7 +391,7 @@ def _choose_modules(config: pytest.Config, manifest: Manifest) -> tuple[list[Ven
         names = ", ".join(name for name, _ in stems)
         raise ModcompatError(f"two modules have the same name: {names}", next_step="judge them one by one")
     arches = {facts.arch.name for _, facts in chosen if facts.arch}
-    if len(arches) > 1 and not config.getoption("--board") and not config.getoption("--arch"):
+    if len(arches) > 1:  # each on boards of its own; one alone may be tried where it does not belong
         chosen = [(replace(module, arch=facts.arch), facts) for module, facts in chosen]
     return [module for module, _ in chosen], arches
 

@@ -21,10 +21,10 @@ from harness.kernel.users_config import lacking, read_config
 from harness.lab import Settings, find_users_source
 from harness.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.paths import PROJECT
-from harness.plan import ONE_BOARD_EACH, Flavour
+from harness.plan import ONE_BOARD_EACH, Flavour, choose_boards
 from harness.report.artefacts import new_run_folder
 from harness.store import Store
-from harness.variants import PRODUCTION
+from harness.variants import PRODUCTION, Preemption
 
 _FLAVOURS = [str(flavour) for flavour in Flavour]
 _FILE = click.Path(path_type=Path)
@@ -78,7 +78,8 @@ def check(
     source = cache(lambda: find_users_source(settings, store))  # a folder is read through for it
     tell_of_other_versions(name, source, manifest, facts)
     _can_be_booted(given, manifest, source, store)
-    command = _options(given, manifest, facts.values())
+    models = _preemption(facts, has_config=bool(given["configs"] or manifest.configs))
+    command = [*_options(given, manifest, facts), *(f"--preemption={model}" for model in models)]
     command += [f"--module={module.absolute()}" for module in modules]
     command += [f"--flavour={flavour}" for flavour in flavours or manifest.flavours or _that_can_be(source, store)]
     command += [f"--manifest={path.absolute()}"] if path else []
@@ -100,8 +101,31 @@ def _facts(module: Path) -> ModuleFacts:
     return facts
 
 
-def _options(given: dict[str, Any], manifest: Manifest, facts: Iterable[ModuleFacts]) -> list[str]:
+def _preemption(facts: Mapping[Path, ModuleFacts], *, has_config: bool) -> list[Preemption]:
+    """The model of the kernels that the modules were built for, which a production configuration says by itself."""
+    if has_config or not facts:
+        return []
+    models = {file: Preemption.FULL if "preempt" in fact.vermagic.split() else Preemption.NONE
+              for file, fact in facts.items()}  # fmt: skip
+    if len(set(models.values())) > 1:
+        preemptible = [str(file) for file, model in models.items() if model is Preemption.FULL]
+        raise ModcompatError(
+            f"{', '.join(preemptible)} were built for a preemptible kernel, and the others were not",
+            next_step="check them separately: no kernel takes both",
+        )
+    return list(set(models.values()))
+
+
+def _options(given: dict[str, Any], manifest: Manifest, facts: Mapping[Path, ModuleFacts]) -> list[str]:
     """What is given, as the suite takes it; files by their whole paths, because it runs elsewhere."""
+    boards = given["boards"] or manifest.boards or _boards(given["arches"], manifest, facts.values())
+    arches = {board.arch for board in choose_boards(boards, given["arches"])} if boards else set()
+    for file, fact in facts.items():
+        if fact.arch not in arches:
+            raise ModcompatError(
+                f"{file} is for {fact.arch.name if fact.arch else '?'}, and the boards that are asked for are not",
+                next_step="leave --board and --arch out, and each module has a board of its architecture",
+            )
     command = [
         f"{option}={value}"
         for option, values in (
@@ -109,7 +133,7 @@ def _options(given: dict[str, Any], manifest: Manifest, facts: Iterable[ModuleFa
             ("--root", [path.absolute() for path in given["roots"]]),
             ("--allow-config-change", given["tolerated"]),
             ("--feature", given["features"] or manifest.features or THE_FIVE),
-            ("--board", given["boards"] or manifest.boards or _boards(given["arches"], manifest, facts)),
+            ("--board", boards),
             ("--arch", given["arches"]),
         )
         for value in values
