@@ -50,10 +50,24 @@ class Cell:
         return sorted(found, key=lambda report: int(report["start"]))
 
     @property
+    def blamed(self) -> dict[str, Any] | None:
+        """The first report that blames a module, or else the first that names a function."""
+        reports = [filled(report, named("evidence")["$defs"]["report"]) for report in self.reports]
+        by_module = (report for report in reports if report["module"])
+        by_function = (report for report in reports if report["culprit"] or report["function"])
+        return next(by_module, next(by_function, None))
+
+    @property
     def prediction(self) -> dict[str, Any] | None:
         """What was said of it before it ran: verdict, reason, and whether it agrees with what came."""
         said = self.row["prediction"] or self.evidence["prediction"]
         return {"agrees": said["verdict"] == self.verdict} | said if said else None
+
+    @property
+    def is_otherwise(self) -> bool:
+        """Whether it came otherwise than it was predicted."""
+        said = self.prediction
+        return said is not None and said["agrees"] is False
 
     @property
     def verdict(self) -> Word:
