@@ -83,7 +83,7 @@ def check(
     command += [f"--flavour={flavour}" for flavour in flavours or manifest.flavours or _that_can_be(source, store)]
     command += [f"--manifest={path.absolute()}"] if path else []
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
-    pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", *command]
+    pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", "--as-check", *command]
     status = process.attached([*pytest, "tests/compat"], cwd=PROJECT)
     sys.exit(_status(status, run / "matrix.json"))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from harness.report.formats import FORMATS, write, write_reports
-from harness.report.run import read_run
+from harness.report.run import Run, read_run
 
 
 @click.command()
@@ -17,6 +17,8 @@ def report(*, run: Path, form: str | None, output: Path | None) -> None:
 
     Every run of the suite does this at its end. Without --format all are written into the folder: report.html,
     junit.xml, results.ktap and summary.md. `--format json` is matrix.json with the evidence of every cell in it.
+    What -o puts elsewhere has no links to files of the run.
+
     Exit status 0 when they were made, 2 when RUN is no run folder or nothing could be written.
     """
     if form is None:
@@ -25,8 +27,13 @@ def report(*, run: Path, form: str | None, output: Path | None) -> None:
         for path in write_reports(run):
             click.echo(path)
         return
-    text = FORMATS[form].make(read_run(run))
+    found, make = read_run(run), FORMATS[form].make
     if output and str(output) != "-":
-        click.echo(write(output, text))
+        click.echo(write(output, make(_for(output, found))))
     else:
-        click.echo(text, nl=False)
+        click.echo(make(found), nl=False)
+
+
+def _for(output: Path, run: Run) -> Run:
+    """The run as a report at this place can show it."""
+    return run if output.absolute().parent.resolve() == run.folder.resolve() else run.elsewhere

@@ -70,7 +70,7 @@ def write_matrix(
 ) -> Path:
     """Write matrix.json, as matrix.schema.json has it: when it ran, on what and with which tools, and the cells.
 
-    command: of pytest, with the options that every cell depends on; with `-k ID` it runs one of them again.
+    command: with the options that every cell depends on; with those that choose a cell it runs that again.
     assumptions: what the run took for granted.
     """
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]

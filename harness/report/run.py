@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,10 +17,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a run. row: of matrix.json. path: its folder, which need not be there."""
+    """A cell of a run. row: of matrix.json. path: its folder, which need not be there.
+
+    linked: whether reports are for the run folder, where links to its files lead somewhere.
+    """
 
     row: dict[str, Any]
     path: Path
+    linked: bool = True
 
     @property
     def has_evidence(self) -> bool:
@@ -39,7 +43,9 @@ class Cell:
 
     @property
     def files(self) -> list[str]:
-        """Names of its files that people look at."""
+        """Names of its files that people look at, and that a report can link."""
+        if not self.linked:
+            return []
         known = ("console.log", "boot.log", "transcript.txt", "evidence.json", "qemu.sh")
         return [name for name in known if (self.path / name).is_file()]
 
@@ -97,6 +103,11 @@ class Run:
     folder: Path
     facts: dict[str, Any]
     cells: list[Cell]
+
+    @property
+    def elsewhere(self) -> "Run":
+        """The run for reports that are not for its folder: nothing in it is linked."""
+        return replace(self, cells=[replace(cell, linked=False) for cell in self.cells])
 
     @property
     def shown(self) -> list[Cell]:

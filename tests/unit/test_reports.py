@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import tempfile
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
+from _pytest.mark.expression import Expression
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +27,7 @@ from harness.report.markdown import inline, markdown
 from harness.report.run import Cell, Run, read_run, totals
 from harness.report.schema import named, problems
 from harness.report.visible import decoded, one_line, visible
+from harness.report.words import again
 
 GOLDEN = Path(__file__).parent / "golden/run"
 HOSTILE = (
@@ -210,6 +213,35 @@ def test_the_function_is_told_with_and_without_a_module(
     facts["evidence"]["reports"] = {"exercise": [REPORT | report for report in reports]}
     place.write_text(json.dumps(facts))
     assert told in Page(html(run)).text
+
+
+def test_a_cell_is_run_again_by_what_chooses_it() -> None:
+    cell = cell_of(golden(), "tail", "stock-spinlock")
+    assert again(cell, "modcompat check --timeout-scale 3.0") == (
+        "modcompat check --timeout-scale 3.0 --feature spinlock --flavour stock --board x86_64-q35 "
+        "-k tail-module-on-stock-kernel-with-spinlock-on-x86_64-q35"
+    )
+
+
+@pytest.mark.parametrize("name", ["tail", "a b", "tom and not jerry", "x'; touch $HOME `y`", "-n", "v(1)=2", "é-x"])
+def test_the_command_takes_any_name_and_finds_its_test(name: str, tmp_path: Path) -> None:
+    ident = f"{name}-module-on-stock-kernel-with-kasan-on-arm-virt"
+    words = shlex.split(again(changed_run(tmp_path / "run", id=ident).cells[0], "pytest"))
+    chosen, expression = words[:-2], words[-1]
+    assert chosen == ["pytest", "--feature", "spinlock", "--flavour", "production", "--board", "x86_64-q35"]
+    assert words[-2] == "-k"
+    assert not expression.startswith("-")
+    assert is_found(ident, expression)
+    assert not is_found(f"{ident[:-1]}x", expression)
+
+
+def is_found(ident: str, expression: str) -> bool:
+    """Whether pytest's `-k` finds a test by its id."""
+
+    def is_in_its_name(word: str, /, **_: object) -> bool:
+        return word in f"test_survives[{ident}]"
+
+    return Expression.compile(expression).evaluate(is_in_its_name)
 
 
 def test_junit_has_a_case_for_each_cell() -> None:
