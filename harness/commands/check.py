@@ -1,6 +1,5 @@
 """modcompat check."""
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +12,7 @@ import click
 from harness import process
 from harness.abi.module_file import ModuleFacts, read_module
 from harness.assumptions import series_obstacle
-from harness.detect.verdict import Word
+from harness.commands.status import exit_status
 from harness.errors import ModcompatError
 from harness.features import THE_FIVE
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
@@ -22,7 +21,7 @@ from harness.lab import Settings, find_users_source
 from harness.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.paths import PROJECT
 from harness.plan import ONE_BOARD_EACH, Flavour
-from harness.report.artefacts import new_run_folder
+from harness.report.artefacts import forget_if_empty, new_run_folder
 from harness.store import Store
 from harness.variants import PRODUCTION
 
@@ -85,7 +84,8 @@ def check(
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", "--as-check", *command]
     status = process.attached([*pytest, "tests/compat"], cwd=PROJECT)
-    sys.exit(_status(status, run / "matrix.json"))
+    forget_if_empty(run)
+    sys.exit(exit_status(status, run / "matrix.json"))
 
 
 def _facts(module: Path) -> ModuleFacts:
@@ -172,15 +172,3 @@ def _that_can_be(source: Callable[[], KernelSource], store: Store) -> list[str]:
     if obstacle:
         click.echo(f"no isolated kernels: {obstacle}")
     return [flavour for flavour in _FLAVOURS if not (obstacle and flavour == Flavour.ISOLATED)]
-
-
-def _status(pytest: int, matrix: Path) -> int:
-    """0 all clean, 1 findings, 2 invalid: from what pytest said, and from the verdicts."""
-    if pytest not in (0, 1) or not matrix.is_file():
-        return 2
-    rows = json.loads(matrix.read_text())["cells"]
-    words = [row["verdict"] for row in rows if not row.get("allowed")]
-    if Word.INVALID in words:
-        return 2
-    findings = any(word != Word.CLEAN for word in words)
-    return 1 if findings else 2 if pytest else 0

@@ -134,7 +134,7 @@ def isolate_prove(
     click.echo(proof_table([it.as_json_object() for it in checks], rows))
     facts = {"source": plain.label, "kernels": [it.as_json_object() for it in checks], "cells": rows}
     _keep("proof", facts, output, record=False)
-    sys.exit(1 if status or not all(it.is_same and not it.left_out for it in checks) else 0)
+    sys.exit(status or (0 if all(it.is_same and not it.left_out for it in checks) else 1))
 
 
 @isolate.command("bugs")

@@ -8,11 +8,17 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness import process
 from harness.abi.module_file import ModuleFacts
+from harness.architectures import ARCHITECTURES
 from harness.cli import main
-from harness.commands.check import _status, tell_of_other_versions
+from harness.commands.check import tell_of_other_versions
+from harness.commands.matrix import run_cells
+from harness.commands.status import exit_status
+from harness.errors import ModcompatError
 from harness.kernel.source import find_source
 from harness.manifest import Manifest
+from harness.report.artefacts import forget_if_empty, new_run_folder
 from harness.store import Store
 
 # Of an image with a configuration, a packed archive, an archive, a squashfs and an ext image
@@ -54,11 +60,66 @@ def test_the_exit_status_says_what_was_found(
 ) -> None:
     matrix = tmp_path / "matrix.json"
     matrix.write_text(json.dumps({"cells": rows}))
-    assert _status(status, matrix) == wanted
+    assert exit_status(status, matrix) == wanted
 
 
 def test_a_run_without_a_matrix_is_not_valid(tmp_path: Path) -> None:
-    assert _status(0, tmp_path / "absent.json") == 2
+    assert exit_status(0, tmp_path / "absent.json") == 2
+
+
+@pytest.mark.parametrize(
+    ("verdict", "pytest_said", "wanted"),
+    [("INERT", 0, 0), ("CLEAN", 1, 1), ("SPLAT", 1, 1), ("INVALID", 1, 2), ("INERT", 1, 2), (None, 3, None)],
+)
+def test_a_matrix_exits_by_what_was_measured_before(
+    verdict: str | None, pytest_said: int, wanted: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a cell that was INERT; None: nothing was written, so there is no verdict and no folder."""
+    monkeypatch.setattr("harness.commands.matrix.PROJECT", tmp_path)
+
+    def suite(command: list[str | Path], **_: object) -> int:
+        run = Path(command[command.index("--run-dir") + 1])
+        rows = [{"verdict": verdict, "expected": ["INERT"]}]
+        if verdict:
+            (run / "matrix.json").write_text(json.dumps({"cells": rows}))
+        return pytest_said
+
+    monkeypatch.setattr(process, "attached", suite)
+    if wanted is None:
+        with pytest.raises(ModcompatError):
+            run_cells("ci", "0", [], [])
+        assert not list((tmp_path / "runs").iterdir())
+    else:
+        assert run_cells("ci", "0", [], [])[0] == wanted
+
+
+def test_a_run_that_wrote_nothing_is_forgotten(tmp_path: Path) -> None:
+    latest = tmp_path / "runs/latest"
+    first = new_run_folder(None, tmp_path)
+    (first / "matrix.json").touch()
+    second = new_run_folder(None, tmp_path)
+    assert latest.resolve() == second
+    forget_if_empty(second)
+    assert not second.exists()
+    assert latest.resolve() == first
+    forget_if_empty(first)
+    assert (first / "matrix.json").exists(), "something was written to it"
+
+
+def test_a_folder_that_was_chosen_stays(tmp_path: Path) -> None:
+    chosen = new_run_folder(str(tmp_path / "mine"), tmp_path)
+    forget_if_empty(chosen)
+    assert chosen.is_dir()
+
+
+def test_a_check_with_a_mistaken_option_leaves_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    facts = ModuleFacts("vendor", arch=ARCHITECTURES["arm"])
+    monkeypatch.setattr("harness.commands.check.read_module", lambda _: facts)
+    monkeypatch.setattr("harness.commands.check.tell_of_other_versions", lambda *_: None)
+    monkeypatch.setattr(process, "attached", lambda *_, **__: 4)  # what pytest says of a mistaken option
+    assert run("check", "vendor.ko", "--flavour", "stock", "--board", "q36").exit_code == 2
+    assert not list((tmp_path / "runs").iterdir())
 
 
 def test_without_modules_and_manifest_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
