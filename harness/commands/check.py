@@ -12,6 +12,7 @@ import click
 from harness import process
 from harness.abi.module_file import ModuleFacts, read_module
 from harness.assumptions import series_obstacle
+from harness.commands.names import ARCH, BOARD, FEATURE
 from harness.commands.status import exit_status
 from harness.errors import ModcompatError
 from harness.features import THE_FIVE
@@ -35,9 +36,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--config", "configs", multiple=True, type=_FILE, help="Production's .config, one an architecture.")
 @click.option("--allow-config-additions", is_flag=True, help="Add what the harness needs; it says what that changes.")
 @click.option("--allow-config-change", "tolerated", multiple=True, metavar="SYMBOL", help="May differ (repeatable).")
-@click.option("--feature", "features", multiple=True, metavar="NAME", help="Debug features [the five] (repeatable).")
-@click.option("--board", "boards", multiple=True, metavar="NAME", help="Boards [one an architecture] (repeatable).")
-@click.option("--arch", "arches", multiple=True, metavar="ARCH", help="Architectures (repeatable).")
+@click.option("--feature", "features", multiple=True, type=FEATURE, help="Debug features [the five] (repeatable).")
+@click.option("--board", "boards", multiple=True, type=BOARD, help="Boards [one an architecture] (repeatable).")
+@click.option("--arch", "arches", multiple=True, type=ARCH, help="Architectures (repeatable).")
 @click.option("--flavour", "flavours", multiple=True, type=click.Choice(_FLAVOURS), help="Kernels [all] (repeatable).")
 @click.option("--exercise", type=_FILE, help="Makes the modules work: a Python file, see docs/exercises.md.")
 @click.option("--module-params", metavar="TEXT", help="Parameters to load them with, as for insmod.")
@@ -52,10 +53,11 @@ _FILE = click.Path(path_type=Path)
 def check(
     *, modules: tuple[Path, ...], named: Path | None, flavours: tuple[str, ...], run_dir: Path | None, **given: Any
 ) -> None:
-    """Judge MODULES against production, stock and isolated kernels of the architecture they were built for.
+    """Judge MODULES on production, stock and isolated kernels.
 
-    Without MODULES, those of the manifest (modcompat.toml, `modcompat init` writes one). Kernels that are not cached
-    are built first, minutes each. Says what it assumed: as it starts, at the end, and in matrix.json.
+    Of the architecture that they were built for. Without MODULES, those of the manifest (modcompat.toml, `modcompat
+    init` writes one). Kernels that are not cached are built first, minutes each. Says what it assumed: as it
+    starts, at the end, and in matrix.json.
 
     Exit status: 0 every cell is CLEAN, or has a finding that the manifest allows; 1 there are findings; 2 something
     is not valid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from harness import measured, process
+from harness.commands.names import ARCH, BOARD, FEATURE
 from harness.commands.status import exit_status
 from harness.errors import ModcompatError
 from harness.features import features_named
@@ -21,10 +22,16 @@ from harness.variants import Preemption
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("which", type=click.Choice(list(MATRICES)), default="default")
-@click.option("--feature", "features", multiple=True, metavar="NAME", help="Only these features (repeatable).")
-@click.option("--board", "boards", multiple=True, metavar="NAME", help="Only these boards (repeatable).")
-@click.option("--arch", "arches", multiple=True, metavar="ARCH", help="Only these architectures (repeatable).")
-@click.option("--preemption", "models", multiple=True, type=click.Choice([str(model) for model in Preemption]))
+@click.option("--feature", "features", multiple=True, type=FEATURE, help="Only these features (repeatable).")
+@click.option("--board", "boards", multiple=True, type=BOARD, help="Only these boards (repeatable).")
+@click.option("--arch", "arches", multiple=True, type=ARCH, help="Only these architectures (repeatable).")
+@click.option(
+    "--preemption",
+    "models",
+    multiple=True,
+    type=click.Choice([str(model) for model in Preemption]),
+    help="Only kernels of this preemption model (repeatable).",
+)
 @click.option("-n", "workers", default="2", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON here as well.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
@@ -91,9 +98,10 @@ def run_cells(
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def record(*, runs: tuple[Path, ...]) -> None:
-    """Stand by what was measured: take RUNS' matrix.json files into the measured verdicts.
+    """Stand by what was measured.
 
-    Writes tests/compat/measured.json, from which the suite knows what breaks, and docs/compatibility.md.
+    Takes RUNS' matrix.json files into the measured verdicts: writes tests/compat/measured.json, from which the suite
+    knows what breaks, and docs/compatibility.md. Exit status 0, or 2 when one of RUNS is no matrix.json.
     """
     try:
         matrices = [json.loads(run.read_text()) for run in runs]

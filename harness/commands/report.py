@@ -13,11 +13,12 @@ from harness.report.run import Run, read_run
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default=None, help="Only this one, to -o.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="Where to [stdout].")
 def report(*, run: Path, form: str | None, output: Path | None) -> None:
-    """Make the reports of RUN again, a run folder or its matrix.json, from what is in the folder.
+    """Make the reports of RUN again.
 
-    Every run of the suite does this at its end. Without --format all are written into the folder: report.html,
-    junit.xml, results.ktap and summary.md. `--format json` is matrix.json with the evidence of every cell in it.
-    What -o puts elsewhere has no links to files of the run.
+    RUN is a run folder or its matrix.json; what is in the folder is all that they are made of. Every run of the
+    suite does this at its end. Without --format all are written into the folder: report.html, junit.xml,
+    results.ktap and summary.md. `--format json` is matrix.json with the evidence of every cell in it. What -o puts
+    elsewhere has no links to files of the run.
 
     Exit status 0 when they were made, 2 when RUN is no run folder or nothing could be written.
     """
