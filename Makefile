@@ -2,6 +2,7 @@
 .PHONY: help setup spinlock matrix isolated nightly test lint unit browser doctor bench fuzz trial
 
 help:
+	@echo "make setup      install what is needed: Debian packages and .venv (the others do it first)"
 	@echo "make spinlock   set up, then judge the vendor modules on DEBUG_SPINLOCK kernels (pytest -k spinlock)"
 	@echo "make matrix     set up, then the five features on a board of each architecture"
 	@echo "make isolated   set up, then the isolation series: the five features alone and together, both models"

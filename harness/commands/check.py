@@ -57,7 +57,7 @@ def check(
 
     Of the architecture that they were built for. Without MODULES, those of the manifest (modcompat.toml, `modcompat
     init` writes one). Kernels that are not cached are built first, minutes each. Says what it assumed: as it
-    starts, at the end, and in matrix.json.
+    starts, at the end, in matrix.json and in the report.
 
     Exit status: 0 every cell is CLEAN, or has a finding that the manifest allows; 1 there are findings; 2 something
     is not valid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
