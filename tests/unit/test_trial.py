@@ -1,5 +1,6 @@
 """The trial: its exercises load, its page tells what was run and what is not explained; a run tells its command."""
 
+import re
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,12 @@ from trial.prepare import HERE, PRODUCTIONS
 @pytest.mark.parametrize("file", sorted((PROJECT / "trial/exercises").glob("*.py")), ids=lambda path: path.stem)
 def test_the_exercises_load(file: Path) -> None:
     assert load_exercise(file).path == file
+
+
+def test_the_report_in_docs_links_nothing_that_is_not_there() -> None:
+    links = set(re.findall(r'href="([^"]*)"', (PROJECT / "docs/trial-report.html").read_text()))
+    assert links
+    assert all(link.startswith("#") for link in links)
 
 
 def test_the_productions_have_no_debug_feature() -> None:
