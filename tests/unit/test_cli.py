@@ -111,7 +111,7 @@ def test_a_list_of_commands_has_whole_sentences(path: tuple[str, ...], cli: Cli)
         (("build",), "isolated-ft", ["isolated-ftrace", "isolated-ftrace-preempt"]),
         (("isolate", "bugs", "--feature"), "sp", ["spinlock"]),
     ],
-    ids=["boards", "one-board", "features", "architectures", "kernel", "kernels", "kernels-to-build", "of-a-subcommand"],
+    ids=["boards", "one-board", "features", "architectures", "kernel", "kernels", "to-build", "of-a-subcommand"],
 )
 def test_the_shell_completes_names(words: tuple[str, ...], begun: str, offered: list[str]) -> None:
     completion = ShellComplete(main, {}, "modcompat", "_MODCOMPAT_COMPLETE")
