@@ -2,6 +2,7 @@
 .PHONY: help setup spinlock matrix isolated nightly test lint unit browser doctor bench fuzz trial
 
 help:
+	@echo "make setup      install what is needed: Debian packages and .venv (the others do it first)"
 	@echo "make spinlock   set up, then judge the vendor modules on DEBUG_SPINLOCK kernels (pytest -k spinlock)"
 	@echo "make matrix     set up, then the five features on a board of each architecture"
 	@echo "make isolated   set up, then the isolation series: the five features alone and together, both models"
@@ -53,7 +54,8 @@ trial: setup
 		.venv/bin/modcompat check --manifest trial/$$part.toml $(TRIAL_FEATURES) --run-dir runs/trial-$$part; \
 		test -f runs/trial-$$part/matrix.json || exit 2; done
 	.venv/bin/python trial/page.py runs/trial-*/matrix.json >docs/trial.md
-	sed "s|$(CURDIR)/||g" runs/trial-modcompat/report.html >docs/trial-report.html
+	.venv/bin/modcompat report runs/trial-modcompat --format html -o docs/trial-report.html
+	sed -i "s|$(CURDIR)/||g" docs/trial-report.html
 
 browser: setup
 	scripts/browser.sh

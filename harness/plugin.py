@@ -1,5 +1,6 @@
 """The pytest plugin: options, cells as parameters, the run folder, and the matrix at the end."""
 
+import argparse
 import errno
 import os
 import re
@@ -21,7 +22,7 @@ from harness.exercise import load_exercise
 from harness.features import FEATURES, THE_FIVE, features_named
 from harness.guest.guest import Timing
 from harness.guest.userland import find_userlands
-from harness.kernel.source import DEFAULT_PACKAGE
+from harness.kernel.source import DEFAULT_PACKAGE, absolute
 from harness.kernel.users_config import UsersConfig, by_architecture, read_config
 from harness.lab import Lab, Settings
 from harness.manifest import NAME, Manifest, read_manifest
@@ -42,8 +43,10 @@ _MODULES = pytest.StashKey[list[VendorModule]]()
 _DEPENDED_ON = {
     "--kernel-source": None, "--config": None, "--allow-config-additions": False, "--allow-config-change": None,
     "--manifest": None, "--module": None, "--module-params": "", "--exercise": None, "--shared-uart": False,
-    "--guest-memory": 0, "--root": None, "--accelerator": "auto",
+    "--guest-memory": 0, "--root": None, "--accelerator": "auto", "--boot-timeout": Timing.boot,
+    "--command-timeout": Timing.command, "--timeout-scale": 0.0,
 }  # fmt: skip
+_FILES = ("--config", "--manifest", "--module", "--exercise", "--root")  # of these options, those that name one
 _MANIFEST = pytest.StashKey[Manifest]()
 _SETTINGS = pytest.StashKey[Settings]()
 ROW = "modcompat_cell"  # name of the user property that carries a row of the matrix
@@ -187,6 +190,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--accelerator", default="auto", choices=["auto", "tcg", "kvm"],
                     help="auto takes KVM where a boot proves that it works (default: %(default)s)")  # fmt: skip
+    group.addoption("--as-check", action="store_true", help=argparse.SUPPRESS)  # `modcompat check` runs this
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -340,18 +344,35 @@ class _Matrix:
 
 
 def _command(config: pytest.Config) -> str:
-    """pytest with those options of this run that every cell depends on."""
-    words = ["pytest"]
+    """What ran this, with those of its options that every cell depends on; a shell can run it in any folder."""
+    is_check = config.getoption("--as-check")
+    words = [_program("modcompat"), "check"]
+    if not is_check:
+        words = [_program("pytest"), "-c", str(PROJECT / "pyproject.toml"), str(PROJECT / "tests/compat")]
     for option, default in _DEPENDED_ON.items():
         value = config.getoption(option)
-        for each in value if isinstance(value, list) else [value]:
-            words += [] if each == default else [option] if each is True else [option, str(each)]
+        given = [each for each in (value if isinstance(value, list) else [value]) if each != default]
+        for each in given:
+            words += [] if is_check and option == "--module" else [option]
+            words += [] if each is True else [_anywhere(option, each)]
     return shlex.join(words)
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _anywhere(option: str, value: object) -> str:
+    """A value of an option as it is understood in any folder."""
+    if option == "--kernel-source":
+        return absolute(str(value))
+    return str(Path(str(value)).expanduser().absolute()) if option in _FILES else str(value)
 
 
 def _assumed_at_first(config: pytest.Config) -> list[str]:
     """What the run takes for granted, as far as it is known at once; only for modules and kernels of the user's."""
-    settings, cells = config.stash[_SETTINGS], config.stash[_CELLS]
+    settings = config.stash[_SETTINGS]
+    cells = config.stash[_CELLS]
     if not settings.configs and all(cell.module.is_ours for cell in cells):
         return []
     return at_a_glance(settings, cells)
@@ -360,8 +381,9 @@ def _assumed_at_first(config: pytest.Config) -> list[str]:
 def _assumed(config: pytest.Config) -> list[str]:
     """What the run took for granted, at its end."""
     lines = _assumed_at_first(config)
+    cells = config.stash[_CELLS]
     try:
-        return [*lines, *of_configurations(config.stash[_SETTINGS], config.stash[_CELLS], Store())] if lines else []
+        return [*lines, *of_configurations(config.stash[_SETTINGS], cells, Store())] if lines else []
     except ModcompatError as error:
         return [*lines, error.problem]
 

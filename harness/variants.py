@@ -105,6 +105,11 @@ def variant_named(name: str) -> Variant:
     return known[name]
 
 
+def variant_names() -> list[str]:
+    """The names of all kernels."""
+    return [variant.name for variant in _every()]
+
+
 def _every() -> list[Variant]:
     return [
         variant

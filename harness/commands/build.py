@@ -6,18 +6,20 @@ import click
 
 from harness.architectures import ARCHITECTURES
 from harness.commands.kernels import kernel_options, settings_of, variant_on
+from harness.commands.names import KERNEL
 from harness.lab import Lab
 from harness.plan import ONE_BOARD_EACH
 
 
 @click.command()
-@click.argument("kernels", nargs=-1, required=True)
+@click.argument("kernels", nargs=-1, required=True, type=KERNEL)
 @click.option("--arch", "arches", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="[x86_64] (repeatable)")
 @kernel_options
 def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -> None:
-    """Build KERNELS by name (production, stock-spinlock, isolated-all ...) into the cache, and say where they are.
+    """Build kernels into the cache, and say where they are.
 
-    Of the architectures of the configurations, where there are some. Exit status 0, or 2 when one cannot be built.
+    KERNELS are their names: production, stock-spinlock, isolated-all ... Of the architectures of the
+    configurations, where there are some. Exit status 0, or 2 when one cannot be built.
     """
     settings = settings_of(**chosen)
     wanted = set(arches or settings.configs or ["x86_64"])

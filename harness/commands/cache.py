@@ -19,14 +19,17 @@ DAY = 86_400.0  # seconds
 def cache() -> None:
     """Look at, trim, carry away and bring in what was built.
 
-    The cache is $MODCOMPAT_CACHE, or ~/.cache/modcompat.
+    The cache is $MODCOMPAT_CACHE, or ~/.cache/modcompat. Exit status of each command: 0, or 2 when it cannot be done.
     """
 
 
 @cache.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(*, as_json: bool) -> None:
-    """List the entries, the longest unused first."""
+    """List the entries, the longest unused first.
+
+    Exit status 0, or 2 when the cache cannot be read.
+    """
     entries = list(Store().entries())
     if as_json:
         for entry in entries:
@@ -53,9 +56,10 @@ def list_(*, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="However recently used.")
 @click.option("--kind", "kinds", multiple=True, help="Only entries of this kind (repeatable): see `cache list`.")
 def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> None:
-    """Remove entries that were not used for a while, and what killed builds left behind.
+    """Remove entries that were not used for a while.
 
-    An entry that another run is making stays. Do not prune under a running suite.
+    And what killed builds left behind. An entry that another run is making stays. Do not prune under a running suite.
+    Exit status 0, or 2 when something cannot be removed.
     """
     removed = Store().prune(unused_for=-1 if everything else older_than * DAY, kinds=frozenset(kinds) or None)
     for entry in removed:
@@ -66,9 +70,10 @@ def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> Non
 @cache.command()
 @click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
 def export(*, archive: Path) -> None:
-    """Write kernels, modules and tools into a tar file, for `cache import` on another machine.
+    """Write kernels, modules and tools into a tar file.
 
-    Sources and snapshots stay: they are fetched and made anew.
+    For `cache import` on another machine. Sources and snapshots stay: they are fetched and made anew. Exit status 0,
+    or 2 when there is nothing to export, or the file cannot be written.
     """
     click.echo(f"exported {_total(Store().export(archive))} to {archive}")
 
@@ -76,7 +81,10 @@ def export(*, archive: Path) -> None:
 @cache.command("import")
 @click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
 def import_(*, archive: Path) -> None:
-    """Add the entries of an exported tar file that are not here yet. Each is verified."""
+    """Add the entries of an exported tar file.
+
+    Those that are not here yet; each is verified. Exit status 0, or 2 when it is no such file, or an entry is damaged.
+    """
     added = Store().import_(archive)
     for name in added:
         click.echo(f"added {name}")

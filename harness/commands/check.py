@@ -1,6 +1,5 @@
 """modcompat check."""
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +12,8 @@ import click
 from harness import process
 from harness.abi.module_file import ModuleFacts, read_module
 from harness.assumptions import series_obstacle
-from harness.detect.verdict import Word
+from harness.commands.names import ARCH, BOARD, FEATURE
+from harness.commands.status import exit_status
 from harness.errors import ModcompatError
 from harness.features import THE_FIVE
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
@@ -22,7 +22,7 @@ from harness.lab import Settings, find_users_source
 from harness.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.paths import PROJECT
 from harness.plan import ONE_BOARD_EACH, Flavour, choose_boards
-from harness.report.artefacts import new_run_folder
+from harness.report.artefacts import forget_if_empty, new_run_folder
 from harness.store import Store
 from harness.variants import PRODUCTION, Preemption
 
@@ -36,9 +36,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--config", "configs", multiple=True, type=_FILE, help="Production's .config, one an architecture.")
 @click.option("--allow-config-additions", is_flag=True, help="Add what the harness needs; it says what that changes.")
 @click.option("--allow-config-change", "tolerated", multiple=True, metavar="SYMBOL", help="May differ (repeatable).")
-@click.option("--feature", "features", multiple=True, metavar="NAME", help="Debug features [the five] (repeatable).")
-@click.option("--board", "boards", multiple=True, metavar="NAME", help="Boards [one an architecture] (repeatable).")
-@click.option("--arch", "arches", multiple=True, metavar="ARCH", help="Architectures (repeatable).")
+@click.option("--feature", "features", multiple=True, type=FEATURE, help="Debug features [the five] (repeatable).")
+@click.option("--board", "boards", multiple=True, type=BOARD, help="Boards [one an architecture] (repeatable).")
+@click.option("--arch", "arches", multiple=True, type=ARCH, help="Architectures (repeatable).")
 @click.option("--flavour", "flavours", multiple=True, type=click.Choice(_FLAVOURS), help="Kernels [all] (repeatable).")
 @click.option("--exercise", type=_FILE, help="Makes the modules work: a Python file, see docs/exercises.md.")
 @click.option("--module-params", metavar="TEXT", help="Parameters to load them with, as for insmod.")
@@ -53,10 +53,11 @@ _FILE = click.Path(path_type=Path)
 def check(
     *, modules: tuple[Path, ...], named: Path | None, flavours: tuple[str, ...], run_dir: Path | None, **given: Any
 ) -> None:
-    """Judge MODULES against production, stock and isolated kernels of the architecture they were built for.
+    """Judge MODULES on production, stock and isolated kernels.
 
-    Without MODULES, those of the manifest (modcompat.toml, `modcompat init` writes one). Kernels that are not cached
-    are built first, minutes each. Says what it assumed: as it starts, at the end, and in matrix.json.
+    Of the architecture that they were built for. Without MODULES, those of the manifest (modcompat.toml, `modcompat
+    init` writes one). Kernels that are not cached are built first, minutes each. Says what it assumed: as it
+    starts, at the end, in matrix.json and in the report.
 
     Exit status: 0 every cell is CLEAN, or has a finding that the manifest allows; 1 there are findings; 2 something
     is not valid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
@@ -84,9 +85,10 @@ def check(
     command += [f"--flavour={flavour}" for flavour in flavours or manifest.flavours or _that_can_be(source, store)]
     command += [f"--manifest={path.absolute()}"] if path else []
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
-    pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", *command]
+    pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", "--as-check", *command]
     status = process.attached([*pytest, "tests/compat"], cwd=PROJECT)
-    sys.exit(_status(status, run / "matrix.json"))
+    forget_if_empty(run)
+    sys.exit(exit_status(status, run / "matrix.json"))
 
 
 def _facts(module: Path) -> ModuleFacts:
@@ -196,15 +198,3 @@ def _that_can_be(source: Callable[[], KernelSource], store: Store) -> list[str]:
     if obstacle:
         click.echo(f"no isolated kernels: {obstacle}")
     return [flavour for flavour in _FLAVOURS if not (obstacle and flavour == Flavour.ISOLATED)]
-
-
-def _status(pytest: int, matrix: Path) -> int:
-    """0 all clean, 1 findings, 2 invalid: from what pytest said, and from the verdicts."""
-    if pytest not in (0, 1) or not matrix.is_file():
-        return 2
-    rows = json.loads(matrix.read_text())["cells"]
-    words = [row["verdict"] for row in rows if not row.get("allowed")]
-    if Word.INVALID in words:
-        return 2
-    findings = any(word != Word.CLEAN for word in words)
-    return 1 if findings else 2 if pytest else 0

@@ -17,10 +17,11 @@ from harness.report.visible import one_line
 @click.argument("run_b", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def diff(*, run_a: Path, run_b: Path, as_json: bool) -> None:
-    """Say what changed from RUN_A to RUN_B: run folders, or their matrix.json.
+    """Say what changed from RUN_A to RUN_B.
 
-    Cells with another verdict, with both reasons; cells that are new; cells that are gone. Exit status 0 when
-    nothing changed, 1 when something did, 2 when one of them cannot be read.
+    These are run folders, or their matrix.json. Told are cells with another verdict, with both reasons; cells that
+    are new; cells that are gone. Exit status 0 when nothing changed, 1 when something did, 2 when one of them
+    cannot be read.
     """
     before, after = read_run(run_a), read_run(run_b)
     comparison = compare(before, after)

@@ -11,9 +11,10 @@ from harness.doctor import examine
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def doctor(*, as_json: bool) -> None:
-    """Say what is present and missing, which accelerator works, and what a first run takes.
+    """Say what is present and missing, and what a first run takes.
 
-    Exit status 1 when something that is needed is missing.
+    And which accelerator works. Exit status 0 when all that is needed is there, 1 when something is missing, 2 when
+    that cannot be found out.
     """
     missing = False
     for finding in examine():

@@ -11,9 +11,9 @@ from harness.manifest import NAME, TEMPLATE
 @click.command()
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
 def init(*, folder: Path) -> None:
-    """Write a commented manifest, modcompat.toml, into FOLDER [the current one].
+    """Write a commented manifest, modcompat.toml.
 
-    An existing one is not touched. Exit status 0, or 2 when it cannot be written.
+    Into FOLDER [the current one]. An existing one is not touched. Exit status 0, or 2 when it cannot be written.
     """
     target = folder / NAME
     try:

@@ -9,7 +9,9 @@ import click
 
 from harness.architectures import ARCHITECTURES
 from harness.boards import Board
+from harness.commands.kernels import SOURCE
 from harness.commands.matrix import build_kernels, run_cells
+from harness.commands.names import BOARD, FEATURE
 from harness.errors import ModcompatError
 from harness.features import features_named
 from harness.isolation import catalogue, recorded, selftests
@@ -24,22 +26,43 @@ from harness.report.isolation import PAGE, isolation_page, proof_table
 from harness.store import Store
 from harness.variants import Preemption, variant_named, variant_of
 
-_board = click.option("--board", default="x86_64-q35", show_default=True, metavar="NAME", help="Where to run it.")
+_board = click.option("--board", default="x86_64-q35", show_default=True, type=BOARD, help="Where to run it.")
+_arches = click.option(
+    "--arch", "arches", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="[every one] (repeatable)"
+)
+_features = click.option(
+    "--feature", "features", multiple=True, default=["all"], type=FEATURE, help="[all: the five together] (repeatable)"
+)
+_models = click.option(
+    "--preemption",
+    "models",
+    multiple=True,
+    default=["none"],
+    type=click.Choice([str(model) for model in Preemption]),
+    help="Preemption models of the kernels [none] (repeatable).",
+)
 _output = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON here.")
 _record = click.option("--record", is_flag=True, help="Stand by it: into tests/isolation, and docs/isolation.md.")
 
 
 @click.group()
 def isolate() -> None:
-    """Kernel patches that make debug features leave the module ABI unchanged."""
+    """Kernel patches that keep the module ABI in debug kernels."""
 
 
 @isolate.command("apply")
-@click.option("--source", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR")
+@click.option(
+    "--source",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="The kernel source tree, which is changed.",
+)
 def isolate_apply(*, source: Path) -> None:
-    """Apply the series for its version to a kernel source tree: all of it, or, if one patch does not fit, nothing.
+    """Apply the series to a kernel source tree.
 
-    Then switch on CONFIG_MODULE_ABI_ISOLATION with the debug features.
+    The series for its version: all of it, or, if one patch does not fit, nothing. Then switch on
+    CONFIG_MODULE_ABI_ISOLATION with the debug features. Exit status 0, or 2 when it was not applied.
     """
     patches = apply_series(source.absolute(), Store())
     for patch in patches:
@@ -47,12 +70,10 @@ def isolate_apply(*, source: Path) -> None:
 
 
 @isolate.command("check")
-@click.option("--arch", "arches", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="[every one]")
-@click.option("--feature", "features", multiple=True, default=["all"], metavar="NAME", help="[all: the five together]")
-@click.option(
-    "--preemption", "models", multiple=True, default=["none"], type=click.Choice([str(it) for it in Preemption])
-)
-@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR")
+@_arches
+@_features
+@_models
+@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE)
 @click.option("--without", "left_out", default="", metavar="N", help="Take a patch out of the series: what is it for?")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a kernel, one a line.")
 def isolate_check(
@@ -64,7 +85,7 @@ def isolate_check(
     left_out: str,
     as_json: bool,
 ) -> None:
-    """Prove that isolated kernels have the module ABI of their production kernels.
+    """Prove that isolated kernels have production's module ABI.
 
     Compared are all structures that the headers for modules define, the code of all functions that these have
     modules compile in, and, of kernels that are built, the exported symbols. No kernel is built for it: the first
@@ -87,12 +108,10 @@ def isolate_check(
 
 
 @isolate.command("prove")
-@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR")
-@click.option("--arch", "arches", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="[every one]")
-@click.option("--feature", "features", multiple=True, default=["all"], metavar="NAME", help="[all: the five together]")
-@click.option(
-    "--preemption", "models", multiple=True, default=["none"], type=click.Choice([str(it) for it in Preemption])
-)
+@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE)
+@_arches
+@_features
+@_models
 @click.option("-n", "workers", default="2", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
 @_output
 def isolate_prove(
@@ -104,10 +123,11 @@ def isolate_prove(
     workers: str,
     output: Path | None,
 ) -> None:
-    """All there is to show for a kernel tree: apply the series, build, compare, and run every module.
+    """Apply, build, compare, and run every module, on a kernel tree.
 
-    DIR, or the name of a Debian source package (linux-source-6.12), is not changed. The options can be given several
-    times; each kernel takes some minutes. Ends with a table, a line for each isolated kernel.
+    All there is to show for it. DIR, or the name of a Debian source package (linux-source-6.12), is not changed.
+    The options can be given several times; each kernel takes some minutes. Ends with a table, a line for each
+    isolated kernel.
 
     Exit status 0 when all compare equal and all modules are CLEAN, 1 when not, 2 when it cannot be found out.
     """
@@ -134,18 +154,19 @@ def isolate_prove(
     click.echo(proof_table([it.as_json_object() for it in checks], rows))
     facts = {"source": plain.label, "kernels": [it.as_json_object() for it in checks], "cells": rows}
     _keep("proof", facts, output, record=False)
-    sys.exit(1 if status or not all(it.is_same and not it.left_out for it in checks) else 0)
+    sys.exit(status or (0 if all(it.is_same and not it.left_out for it in checks) else 1))
 
 
 @isolate.command("bugs")
 @_board
-@click.option("--feature", "features", multiple=True, metavar="NAME", help="Only bugs of these features (repeatable).")
+@click.option("--feature", "features", multiple=True, type=FEATURE, help="Only bugs of these features (repeatable).")
 @_output
 @_record
 def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, record: bool) -> None:
-    """Commit every deliberate bug on stock and on isolated kernels, and say who reports it.
+    """Commit every deliberate bug, and say which kernels report it.
 
-    The kernels are built first. Exit status 1 when a bug is not reported and not given up, or the other way round.
+    Stock and isolated ones, which are built first. Exit status 0 when each is reported or given up as it is known,
+    1 when one is not, 2 when that cannot be found out.
     """
     place, settings = _one(board), Settings()
     wanted = {feature.name for feature in features_named(features)} or {bug.feature for bug in BUGS}
@@ -174,9 +195,10 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
 @_output
 @_record
 def isolate_selftest(*, board: str, boot: bool, output: Path | None, record: bool) -> None:
-    """Run the kernel's own tests of what the series touches, on the stock and on the isolated kernel.
+    """Run the kernel's own tests of what the series touches.
 
-    The kernels are built first. Exit status 1 when a test fails, or says other things than on the stock kernel.
+    On the stock and on the isolated kernel, which are built first. Exit status 0 when all is as on the stock kernel,
+    1 when a test fails or says other things, 2 when that cannot be found out.
     """
     place, settings = _one(board), Settings()
     rows = selftests.run_module_tests(place, settings) + (selftests.run_boot_tests(place, settings) if boot else [])

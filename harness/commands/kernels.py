@@ -12,9 +12,10 @@ from harness.kernel.users_config import by_architecture, read_config
 from harness.lab import Settings
 from harness.variants import Variant, variant_named
 
+SOURCE = "Kernel source tree, or Debian package of one."
 _FILE = click.Path(path_type=Path)
 _OPTIONS = (
-    click.option("--kernel-source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR"),
+    click.option("--kernel-source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE),
     click.option("--config", "configs", multiple=True, type=_FILE, help="Production's .config, one an architecture."),
     click.option("--allow-config-additions", is_flag=True, help="Add what the harness needs to it."),
     click.option("--allow-config-change", "tolerated", multiple=True, metavar="SYMBOL", help="May differ."),

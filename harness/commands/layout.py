@@ -10,6 +10,8 @@ import click
 from harness.abi.difference import Difference, render
 from harness.abi.dwarf import Layout
 from harness.architectures import ARCHITECTURES
+from harness.commands.kernels import SOURCE
+from harness.commands.names import KERNEL
 from harness.errors import ModcompatError
 from harness.kernel.isolation import kernel_spec
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
@@ -24,20 +26,22 @@ def layout() -> None:
 
 
 @layout.command("diff")
-@click.argument("before")
-@click.argument("after")
+@click.argument("before", type=KERNEL)
+@click.argument("after", type=KERNEL)
 @click.option("--arch", type=click.Choice(list(ARCHITECTURES)), default=None, help="Of kernels by name [x86_64].")
 @click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, module, spinlock_t.")
-@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR")
+@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE)
 @click.option("--json", "as_json", is_flag=True, help="The changes as one JSON object.")
 def layout_diff(*, before: str, after: str, arch: str | None, only: str, source: str, as_json: bool) -> None:
-    """Say which structures differ between two kernels, and because of what.
+    """Say which structures differ between two kernels, and why.
 
     BEFORE and AFTER are kernels by name (production, stock-spinlock, production-preempt ...) or build trees of
     yours (a folder with a .config, after `make modules_prepare`; it is not written to).
 
     Each structure that changed by itself is shown once, with those that embed it under it. No kernel is built
-    for this, only prepared. Exit status 0 when nothing changed, 1 when something did.
+    for this, only prepared.
+
+    Exit status 0 when nothing changed, 1 when something did, 2 when it cannot be found out.
     """
     store = Store()
     trees = {name: Path(name) for name in (before, after) if "/" in name or Path(name).is_dir()}

@@ -8,22 +8,30 @@ from pathlib import Path
 import click
 
 from harness import measured, process
+from harness.commands.names import ARCH, BOARD, FEATURE
+from harness.commands.status import exit_status
 from harness.errors import ModcompatError
 from harness.features import features_named
 from harness.lab import Lab, Settings
 from harness.paths import PROJECT
 from harness.plan import MATRICES, Selection, choose_boards, kernels, narrow
-from harness.report.artefacts import new_run_folder
+from harness.report.artefacts import forget_if_empty, new_run_folder
 from harness.report.compatibility import PAGE, compatibility_page
 from harness.variants import Preemption
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("which", type=click.Choice(list(MATRICES)), default="default")
-@click.option("--feature", "features", multiple=True, metavar="NAME", help="Only these features (repeatable).")
-@click.option("--board", "boards", multiple=True, metavar="NAME", help="Only these boards (repeatable).")
-@click.option("--arch", "arches", multiple=True, metavar="ARCH", help="Only these architectures (repeatable).")
-@click.option("--preemption", "models", multiple=True, type=click.Choice([str(model) for model in Preemption]))
+@click.option("--feature", "features", multiple=True, type=FEATURE, help="Only these features (repeatable).")
+@click.option("--board", "boards", multiple=True, type=BOARD, help="Only these boards (repeatable).")
+@click.option("--arch", "arches", multiple=True, type=ARCH, help="Only these architectures (repeatable).")
+@click.option(
+    "--preemption",
+    "models",
+    multiple=True,
+    type=click.Choice([str(model) for model in Preemption]),
+    help="Only kernels of this preemption model (repeatable).",
+)
 @click.option("-n", "workers", default="2", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON here as well.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
@@ -43,8 +51,10 @@ def matrix(
     default: the five features on a board of each architecture, production and stock, every module. isolated: the
     same on kernels with the isolation series, each alone and all at once, in both preemption models. ci: every
     feature on one architecture, and all at once isolated. nightly: everything there is. Kernels are built first.
-    Further OPTIONS, behind the name, go to pytest (`matrix default -x`). Exit status 0 when every verdict is what it
-    has to be, 1 when one is not.
+    Further OPTIONS, behind the name, go to pytest (`matrix default -x`).
+
+    Exit status: 0 every verdict is what it has to be; 1 one is not; 2 something is not valid: an option, a kernel
+    that does not build, an error under pytest, a cell that proves nothing (INVALID).
     """
     boards_of, of_features = choose_boards(boards, arches), features_named(features)
     chosen = narrow(MATRICES[which], boards=boards_of, features=of_features, preemptions=map(Preemption, models))
@@ -55,7 +65,7 @@ def matrix(
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(result.read_bytes())
         click.echo(f"written: {output}")
-    sys.exit(1 if status else 0)
+    sys.exit(status)
 
 
 def build_kernels(chosen: Iterable[Selection], settings: Settings) -> None:
@@ -68,7 +78,7 @@ def build_kernels(chosen: Iterable[Selection], settings: Settings) -> None:
 def run_cells(
     which: str, workers: str, narrowed: Iterable[tuple[str, Iterable[str]]], options: Iterable[str]
 ) -> tuple[int, Path]:
-    """Run the cells of a matrix under pytest; its exit status, and the matrix.json.
+    """Run the cells of a matrix under pytest; the exit status that it makes, and the matrix.json.
 
     narrowed: options that can be given several times, and their values. options: others.
     Raises ModcompatError when there is no verdict.
@@ -78,18 +88,20 @@ def run_cells(
     for option, values in narrowed:
         command += [word for value in values for word in (option, value)]
     status = process.attached([*command, *options, "-c", PROJECT / "pyproject.toml", PROJECT / "tests/compat"])
+    forget_if_empty(run)
     result = run / "matrix.json"
     if not result.is_file():
         raise ModcompatError("the run gave no verdict", next_step="see what pytest said above")
-    return status, result
+    return exit_status(status, result), result
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def record(*, runs: tuple[Path, ...]) -> None:
-    """Stand by what was measured: take RUNS' matrix.json files into the measured verdicts.
+    """Stand by what was measured.
 
-    Writes tests/compat/measured.json, from which the suite knows what breaks, and docs/compatibility.md.
+    Takes RUNS' matrix.json files into the measured verdicts: writes tests/compat/measured.json, from which the suite
+    knows what breaks, and docs/compatibility.md. Exit status 0, or 2 when one of RUNS is no matrix.json.
     """
     try:
         matrices = [json.loads(run.read_text()) for run in runs]

@@ -15,6 +15,8 @@ from rich.text import Text
 from harness.abi.loader import Outcome
 from harness.abi.module_file import ModuleFacts, inspect_module
 from harness.abi.prediction import Prediction
+from harness.commands.kernels import SOURCE
+from harness.commands.names import KERNEL
 from harness.errors import ModcompatError
 from harness.features import FEATURES, THE_FIVE
 from harness.kernel.config import distinct
@@ -35,11 +37,13 @@ _TOLD = (
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.ko...")
-@click.option("--kernel", "kernels", multiple=True, metavar="NAME", help="Only these kernels (repeatable).")
-@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR")
+@click.option("--kernel", "kernels", multiple=True, type=KERNEL, help="Only these kernels (repeatable).")
+@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE)
 @click.option("--json", "as_json", is_flag=True, help="Facts and predictions as one JSON object.")
 def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], source: str, as_json: bool) -> None:
-    """Say what a module is, and what will become of it, before anything boots.
+    """Say what will become of a module, before anything boots.
+
+    And what the module is, by its file.
 
     Kernels are named as everywhere: production, stock-spinlock, isolated-all, stock-ftrace-preempt ... Without
     --kernel: production, and the five features, stock and isolated, in the preemption model of the module. No kernel

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from harness.report.formats import FORMATS, write, write_reports
-from harness.report.run import read_run
+from harness.report.run import Run, read_run
 
 
 @click.command()
@@ -13,10 +13,13 @@ from harness.report.run import read_run
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default=None, help="Only this one, to -o.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="Where to [stdout].")
 def report(*, run: Path, form: str | None, output: Path | None) -> None:
-    """Make the reports of RUN again, a run folder or its matrix.json, from what is in the folder.
+    """Make the reports of RUN again.
 
-    Every run of the suite does this at its end. Without --format all are written into the folder: report.html,
-    junit.xml, results.ktap and summary.md. `--format json` is matrix.json with the evidence of every cell in it.
+    RUN is a run folder or its matrix.json; what is in the folder is all that they are made of. Every run of the
+    suite does this at its end. Without --format all are written into the folder: report.html, junit.xml,
+    results.ktap and summary.md. `--format json` is matrix.json with the evidence of every cell in it. What -o puts
+    elsewhere has no links to files of the run.
+
     Exit status 0 when they were made, 2 when RUN is no run folder or nothing could be written.
     """
     if form is None:
@@ -25,8 +28,13 @@ def report(*, run: Path, form: str | None, output: Path | None) -> None:
         for path in write_reports(run):
             click.echo(path)
         return
-    text = FORMATS[form].make(read_run(run))
+    found, make = read_run(run), FORMATS[form].make
     if output and str(output) != "-":
-        click.echo(write(output, text))
+        click.echo(write(output, make(_for(output, found))))
     else:
-        click.echo(text, nl=False)
+        click.echo(make(found), nl=False)
+
+
+def _for(output: Path, run: Run) -> Run:
+    """The run as a report at this place can show it."""
+    return run if output.absolute().parent.resolve() == run.folder.resolve() else run.elsewhere

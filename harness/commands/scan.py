@@ -30,10 +30,10 @@ _CHUNK = 1 << 20  # bytes of a log at a time
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a report, one a line.")
 def scan(*, logs: tuple[str, ...], files: tuple[Path, ...], as_json: bool) -> None:
-    """Find the kernel's reports in console logs (`-` for standard input).
+    """Find the kernel's reports in console logs.
 
-    Logs of any size, a report as soon as it is complete. Exit status 0 without a report, 1 with one, 2 when a log
-    could not be read.
+    `-` is standard input. Logs of any size, a report as soon as it is complete. Exit status 0 without a report, 1
+    with one, 2 when a log could not be read.
     """
     found = 0
     modules = {read_module(file).name: ModuleLines(file) for file in files}

@@ -12,6 +12,7 @@ import click
 from harness import process
 from harness.abi.module_file import read_module
 from harness.commands.kernels import kernel_options, settings_of, variant_on
+from harness.commands.names import BOARD, KERNEL
 from harness.debugger import gdb_script, start_script, symbols_for_debugger
 from harness.errors import ModcompatError
 from harness.guest.userland import find_userlands
@@ -24,8 +25,8 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--board", default="q35", show_default=True, metavar="NAME", help="The board: q35, arm-virt ...")
-@click.option("--kernel", "name", default="production", show_default=True, metavar="NAME", help="stock-spinlock ...")
+@click.option("--board", default="q35", show_default=True, type=BOARD, help="The board: q35, arm-virt ...")
+@click.option("--kernel", "name", default="production", show_default=True, type=KERNEL, help="stock-spinlock ...")
 @click.option("--module", "modules", multiple=True, metavar="FILE.ko|NAME", help="Load it: a file, or one of ours.")
 @click.option("--module-params", default="", metavar="TEXT", help="Parameters to load it with, as for insmod.")
 @click.option("--root", "roots", multiple=True, type=_FILE, help="A root file system of yours, in /userland.")
@@ -43,10 +44,10 @@ def shell(
     shared_uart: bool,
     **chosen: Any,
 ) -> None:
-    """Start the guest of a cell with the modules loaded and a shell on this terminal.
+    """Start the guest of a cell with a shell on this terminal.
 
-    The kernel log goes to a file that is named at the start. `reboot -f` in the guest ends it. Exit status 0, or 2
-    when the guest cannot be started.
+    Modules are loaded in it as it starts. The kernel log goes to a file that is named at the start. `reboot -f` in
+    the guest ends it. Exit status 0, or 2 when the guest cannot be started.
     """
     settings = settings_of(**chosen, shared_uart=shared_uart, userlands=find_userlands(roots, Store()))
     place, *others = choose_boards([board], [])

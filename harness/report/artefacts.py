@@ -1,6 +1,7 @@
 """The run folder: everything about each cell, as files."""
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from harness.lab import CellResult
 from harness.measured import measured_verdicts
 
 LATEST = "latest"
+_STAMPED = re.compile(r"\d{8}-\d{6}(-\d+)?")  # the name of a run's folder where none was chosen
 
 
 def new_run_folder(chosen: str | None, root: Path) -> Path:
@@ -35,6 +37,19 @@ def new_run_folder(chosen: str | None, root: Path) -> Path:
         link.unlink(missing_ok=True)
         link.symlink_to(folder.name)
     return folder
+
+
+def forget_if_empty(folder: Path) -> None:
+    """Remove a folder `runs/<time>` that nothing was written to; `runs/latest` is the latest of those that remain."""
+    if not _STAMPED.fullmatch(folder.name) or any(folder.iterdir()):
+        return
+    folder.rmdir()
+    link = folder.parent / LATEST
+    if not link.is_symlink() or link.exists():
+        return
+    link.unlink()
+    if left := [run.name for run in folder.parent.iterdir() if run.is_dir() and _STAMPED.fullmatch(run.name)]:
+        link.symlink_to(max(left))
 
 
 def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
@@ -70,7 +85,7 @@ def write_matrix(
 ) -> Path:
     """Write matrix.json, as matrix.schema.json has it: when it ran, on what and with which tools, and the cells.
 
-    command: of pytest, with the options that every cell depends on; with `-k ID` it runs one of them again.
+    command: with the options that every cell depends on; with those that choose a cell it runs that again.
     assumptions: what the run took for granted.
     """
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]

@@ -22,7 +22,7 @@ from harness.report.words import again
 
 _STYLE = Path(__file__).with_name("report.css")
 _SIGNS = {
-    "CLEAN": "✓", "INERT": "○", "REFUSED": "⊘", "SPLAT": "✱", "CORRUPTED": "≠", "HUNG": "…",
+    "CLEAN": "✓", "INERT": "○", "REFUSED": "⊘", "SPLAT": "✱", "CORRUPTED": "✗", "HUNG": "…",
     "DIED": "†", "INVALID": "?",
 }  # fmt: skip
 _MEANINGS = {

@@ -19,14 +19,17 @@ def markdown(run: Run) -> str:
     counts = ", ".join(f"{count} {word}" for word, count in totals(shown))
     news = [cell for cell in shown if not cell.is_expected]
     allowed = [cell for cell in shown if cell.allowed]
+    otherwise = [cell for cell in shown if cell.is_otherwise]
     verdict = f"**{len(news)} not as measured before, or not CLEAN**" if news else "all as measured before or allowed"
     lines = [
         "### Modules on debug kernels",
         "",
-        f"{len(shown)} cells: {counts or 'none'}; {verdict}. {_about(run)}",
+        f"{len(shown)} cells: {counts or 'none'}; {verdict}. {_surprises(len(otherwise))}{_about(run)}",
     ]
     lines += _listed(("module", "kernel", "board", "verdict", "reason"), [_news(cell) for cell in news])
+    lines += _listed(("otherwise than predicted", "predicted", "observed", "reason"), [_other(it) for it in otherwise])
     lines += _listed(("allowed", "until", "because"), [_allowed(cell) for cell in allowed])
+    lines += _listed(("assumed",), [[line] for line in run.facts["assumptions"]])
     lines += ["", "<details><summary>Every kernel</summary>", "", "| board | kernel | verdicts |", "|---|---|---|"]
     for (place, variant), group in groupby(shown, key=lambda cell: (cell.place, cell.row["variant"])):
         words = ", ".join(f"{count} {word}" for word, count in totals(group))
@@ -40,6 +43,10 @@ def inline(text: str) -> str:
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _LINKING.sub("\\1\u200b", _SPECIAL.sub(r"\\\1", text))
+
+
+def _surprises(count: int) -> str:
+    return f"{count} came otherwise than predicted. " if count else ""
 
 
 def _about(run: Run) -> str:
@@ -60,6 +67,15 @@ def _news(cell: Cell) -> Sequence[str]:
     return row["module"], row["variant"], cell.place, row["verdict"], row["reason"]
 
 
+def _other(cell: Cell) -> Sequence[str]:
+    assert cell.prediction
+    return _where(cell), cell.prediction["verdict"], cell.row["verdict"], cell.prediction["reason"]
+
+
 def _allowed(cell: Cell) -> Sequence[str]:
-    row, why = cell.row, cell.row["allowed"]
-    return f"{row['module']} on {row['variant']}, {cell.place}: {row['verdict']}", why["expires"], why["reason"]
+    why = cell.row["allowed"]
+    return f"{_where(cell)}: {cell.row['verdict']}", why["expires"], why["reason"]
+
+
+def _where(cell: Cell) -> str:
+    return f"{cell.row['module']} on {cell.row['variant']}, {cell.place}"

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,10 +17,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a run. row: of matrix.json. path: its folder, which need not be there."""
+    """A cell of a run. row: of matrix.json. path: its folder, which need not be there.
+
+    linked: whether reports are for the run folder, where links to its files lead somewhere.
+    """
 
     row: dict[str, Any]
     path: Path
+    linked: bool = True
 
     @property
     def has_evidence(self) -> bool:
@@ -39,7 +43,9 @@ class Cell:
 
     @property
     def files(self) -> list[str]:
-        """Names of its files that people look at."""
+        """Names of its files that people look at, and that a report can link."""
+        if not self.linked:
+            return []
         known = ("console.log", "boot.log", "transcript.txt", "evidence.json", "qemu.sh")
         return [name for name in known if (self.path / name).is_file()]
 
@@ -50,10 +56,24 @@ class Cell:
         return sorted(found, key=lambda report: int(report["start"]))
 
     @property
+    def blamed(self) -> dict[str, Any] | None:
+        """The first report that blames a module, or else the first that names a function."""
+        reports = [filled(report, named("evidence")["$defs"]["report"]) for report in self.reports]
+        by_module = (report for report in reports if report["module"])
+        by_function = (report for report in reports if report["culprit"] or report["function"])
+        return next(by_module, next(by_function, None))
+
+    @property
     def prediction(self) -> dict[str, Any] | None:
         """What was said of it before it ran: verdict, reason, and whether it agrees with what came."""
         said = self.row["prediction"] or self.evidence["prediction"]
         return {"agrees": said["verdict"] == self.verdict} | said if said else None
+
+    @property
+    def is_otherwise(self) -> bool:
+        """Whether it came otherwise than it was predicted."""
+        said = self.prediction
+        return said is not None and said["agrees"] is False
 
     @property
     def verdict(self) -> Word:
@@ -83,6 +103,11 @@ class Run:
     folder: Path
     facts: dict[str, Any]
     cells: list[Cell]
+
+    @property
+    def elsewhere(self) -> "Run":
+        """The run for reports that are not for its folder: nothing in it is linked."""
+        return replace(self, cells=[replace(cell, linked=False) for cell in self.cells])
 
     @property
     def shown(self) -> list[Cell]:

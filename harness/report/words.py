@@ -1,5 +1,8 @@
 """A cell in plain text, for reports that are text."""
 
+import re
+import shlex
+
 from harness.report.excerpt import excerpt
 from harness.report.run import Cell
 from harness.report.visible import visible
@@ -42,5 +45,14 @@ def transcript(cell: Cell) -> str:
 
 
 def again(cell: Cell, command: str) -> str:
-    """The command that runs the cell again."""
-    return visible(f"{command or 'pytest'} -k {cell.row['id']}")
+    """The command that runs the cell again, to be given to a shell. command: that of matrix.json."""
+    row = cell.row
+    place = {"--feature": row["feature"], "--flavour": row["flavour"], "--board": f"{row['arch']}-{row['board']}"}
+    words = [word for option in place.items() for word in option]
+    return visible(f"{command or 'pytest'} {shlex.join([*words, '-k', keyword(row['id'])])}")
+
+
+def keyword(name: str) -> str:
+    """What `-k` takes to find a test by its id: what its language has no words for is left out."""
+    words = re.findall(r"[\w:+./][\w:+./-]*", name, re.ASCII)
+    return " and ".join(word for word in words if word not in ("and", "or", "not"))

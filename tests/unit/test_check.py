@@ -8,11 +8,17 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness import process
 from harness.abi.module_file import ModuleFacts
+from harness.architectures import ARCHITECTURES
 from harness.cli import main
-from harness.commands.check import _status, tell_of_other_versions
+from harness.commands.check import tell_of_other_versions
+from harness.commands.matrix import run_cells
+from harness.commands.status import exit_status
+from harness.errors import ModcompatError
 from harness.kernel.source import find_source
 from harness.manifest import Manifest
+from harness.report.artefacts import forget_if_empty, new_run_folder
 from harness.store import Store
 
 # Of an image with a configuration, a packed archive, an archive, a squashfs and an ext image
@@ -54,11 +60,113 @@ def test_the_exit_status_says_what_was_found(
 ) -> None:
     matrix = tmp_path / "matrix.json"
     matrix.write_text(json.dumps({"cells": rows}))
-    assert _status(status, matrix) == wanted
+    assert exit_status(status, matrix) == wanted
 
 
 def test_a_run_without_a_matrix_is_not_valid(tmp_path: Path) -> None:
-    assert _status(0, tmp_path / "absent.json") == 2
+    assert exit_status(0, tmp_path / "absent.json") == 2
+
+
+@pytest.mark.parametrize(
+    ("verdict", "pytest_said", "wanted"),
+    [("INERT", 0, 0), ("CLEAN", 1, 1), ("SPLAT", 1, 1), ("INVALID", 1, 2), ("INERT", 1, 2), (None, 3, None)],
+)
+def test_a_matrix_exits_by_what_was_measured_before(
+    verdict: str | None, pytest_said: int, wanted: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a cell that was INERT; None: nothing was written, so there is no verdict and no folder."""
+    monkeypatch.setattr("harness.commands.matrix.PROJECT", tmp_path)
+
+    def suite(command: list[str | Path], **_: object) -> int:
+        run = Path(command[command.index("--run-dir") + 1])
+        rows = [{"verdict": verdict, "expected": ["INERT"]}]
+        if verdict:
+            (run / "matrix.json").write_text(json.dumps({"cells": rows}))
+        return pytest_said
+
+    monkeypatch.setattr(process, "attached", suite)
+    if wanted is None:
+        with pytest.raises(ModcompatError):
+            run_cells("ci", "0", [], [])
+        assert not list((tmp_path / "runs").iterdir())
+    else:
+        assert run_cells("ci", "0", [], [])[0] == wanted
+
+
+def test_a_run_that_wrote_nothing_is_forgotten(tmp_path: Path) -> None:
+    latest = tmp_path / "runs/latest"
+    first = new_run_folder(None, tmp_path)
+    (first / "matrix.json").touch()
+    second = new_run_folder(None, tmp_path)
+    assert latest.resolve() == second
+    forget_if_empty(second)
+    assert not second.exists()
+    assert latest.resolve() == first
+    forget_if_empty(first)
+    assert (first / "matrix.json").exists(), "something was written to it"
+
+
+def test_a_folder_that_was_chosen_stays(tmp_path: Path) -> None:
+    chosen = new_run_folder(str(tmp_path / "mine"), tmp_path)
+    forget_if_empty(chosen)
+    assert chosen.is_dir()
+
+
+def test_a_check_with_a_mistaken_option_leaves_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    facts = ModuleFacts("vendor", arch=ARCHITECTURES["arm"])
+    monkeypatch.setattr("harness.commands.check.read_module", lambda _: facts)
+    monkeypatch.setattr("harness.commands.check.tell_of_other_versions", lambda *_: None)
+    monkeypatch.setattr(process, "attached", lambda *_, **__: 4)  # what pytest says of a mistaken option
+    assert run("check", "vendor.ko", "--flavour", "stock", "--feature", "spinlok").exit_code == 2
+    assert not list((tmp_path / "runs").iterdir())
+
+
+@pytest.fixture
+def collected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command that the suite is started with, of a check that finds everything as it should be."""
+    command: list[str] = []
+    monkeypatch.setattr("harness.commands.check.tell_of_other_versions", lambda *_: None)
+
+    def attached(line: list[str], **_: object) -> int:
+        command.extend(map(str, line))
+        return 4
+
+    monkeypatch.setattr(process, "attached", attached)
+    return command
+
+
+def files(monkeypatch: pytest.MonkeyPatch, **facts: ModuleFacts) -> None:
+    """Modules of these names."""
+    monkeypatch.setattr("harness.commands.check.read_module", lambda file: facts[file.stem])
+
+
+def test_a_module_of_a_preemptible_kernel_gets_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collected: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arm = ARCHITECTURES["arm"]
+    files(monkeypatch, one=ModuleFacts("one", arch=arm, vermagic="6.1.192 SMP preempt mod_unload ARMv7 p2v8 "),
+          two=ModuleFacts("two", arch=arm, vermagic="6.1.192 SMP mod_unload ARMv7 p2v8 "))  # fmt: skip
+    run("check", "one.ko", "--flavour", "stock")
+    assert "--preemption=preempt" in collected
+    collected.clear()
+    run("check", "two.ko", "--flavour", "stock")
+    assert "--preemption=none" in collected
+    result = run("check", "one.ko", "two.ko", "--flavour", "stock")
+    assert result.exit_code == 2
+    assert "one.ko were built for a preemptible kernel" in result.output
+
+
+def test_a_module_without_a_board_among_those_asked_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collected: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files(monkeypatch, one=ModuleFacts("one", arch=ARCHITECTURES["arm"]))
+    result = run("check", "one.ko", "--arch", "x86_64", "--flavour", "stock")
+    assert result.exit_code == 2
+    assert "one.ko is for arm" in result.output
+    assert not collected
 
 
 def test_without_modules_and_manifest_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,13 @@
 """The command line: exit statuses that mean something, and no traceback for a user's mistake."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from harness.cli import main
@@ -57,8 +61,60 @@ def test_an_empty_cache_can_be_listed_and_pruned(cli: Cli) -> None:
     assert cli("cache", "prune").exit_code == 0
 
 
-@pytest.mark.parametrize("command", [[], ["doctor"], ["scan"], ["predict"], ["cache"], ["cache", "import"]])
-def test_every_command_has_help(cli: Cli, command: list[str]) -> None:
-    result = cli(*command, "--help")
+def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command and group of commands, with the words that call it."""
+    yield path, group
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(commands())
+LEAVES = {path: command for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
+each = pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+
+
+@each
+def test_every_command_tells_its_exit_statuses(path: tuple[str, ...], cli: Cli) -> None:
+    result = cli(*path, "--help")
     assert result.exit_code == 0
-    assert len(result.output) > 100
+    _, _, told = " ".join(result.output.split()).partition("Exit status")
+    assert re.match(r":? 0\b.*\b2 ", told)
+
+
+@each
+def test_every_option_has_help(path: tuple[str, ...]) -> None:
+    options = [option for option in LEAVES[path].params if isinstance(option, click.Option)]
+    assert not [option.name for option in options if not option.help]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, command in COMMANDS.items() if isinstance(command, click.Group)], ids=" ".join
+)
+def test_a_list_of_commands_has_whole_sentences(path: tuple[str, ...], cli: Cli) -> None:
+    _, _, listed = cli(*path, "--help").output.partition("Commands:\n")
+    assert listed
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "offered"),
+    [
+        (("check", "--board"), "arm-v", ["arm-vexpress-a15", "arm-vexpress-a9", "arm-virt"]),
+        (("matrix", "--board"), "q", ["q35"]),
+        (("check", "--feature"), "kp", ["kprobes"]),
+        (("check", "--arch"), "arm", ["arm", "arm64"]),
+        (("shell", "--kernel"), "isolated-perf", ["isolated-perf", "isolated-perf-preempt"]),
+        (("predict", "--kernel"), "stock-sl", ["stock-slub", "stock-slub-preempt"]),
+        (("build",), "isolated-ft", ["isolated-ftrace", "isolated-ftrace-preempt"]),
+        (("isolate", "bugs", "--feature"), "sp", ["spinlock"]),
+    ],
+    ids=["boards", "one-board", "features", "architectures", "kernel", "kernels", "to-build", "of-a-subcommand"],
+)
+def test_the_shell_completes_names(words: tuple[str, ...], begun: str, offered: list[str]) -> None:
+    completion = ShellComplete(main, {}, "modcompat", "_MODCOMPAT_COMPLETE")
+    found = [item.value for item in completion.get_completions(list(words), begun)]
+    assert found[: len(offered)] == offered
+    assert all(name.startswith(begun) for name in found)

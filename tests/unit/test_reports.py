@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import tempfile
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
+from _pytest.mark.expression import Expression
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +27,7 @@ from harness.report.markdown import inline, markdown
 from harness.report.run import Cell, Run, read_run, totals
 from harness.report.schema import named, problems
 from harness.report.visible import decoded, one_line, visible
+from harness.report.words import again
 
 GOLDEN = Path(__file__).parent / "golden/run"
 HOSTILE = (
@@ -72,7 +75,7 @@ def foreign_run(folder: Path, text: str, raw: bytes = b"", word: str = "SPLAT") 
     }  # fmt: skip
     facts = {
         "schema": 1, "date": text, "kernel": text, "compilers": {text: text}, "qemu": {text: text}, "command": text,
-        "cells": [cell],
+        "assumptions": [text], "cells": [cell],
     }  # fmt: skip
     (folder / "cells/x").mkdir(parents=True)
     (folder / "matrix.json").write_text(json.dumps(facts))
@@ -155,6 +158,90 @@ def test_a_prediction_stands_beside_what_was_observed(tmp_path: Path) -> None:
     page = Page(html(run))
     assert "Predicted, and it came otherwise" in page.text
     assert "struct module.init moved" in page.text
+
+
+def test_what_came_otherwise_than_predicted_is_counted_marked_and_listed(tmp_path: Path) -> None:
+    run = changed_run(tmp_path / "run", prediction={"verdict": "INERT", "reason": "init moved", "agrees": False})
+    text = html(run)
+    assert '<a href="#otherwise">1 came otherwise than predicted</a>' in text
+    assert '<b title="predicted: INERT">≠</b>' in text
+    _, _, listed = text.partition('id="otherwise"')
+    assert "<strong>files</strong> on production" in listed
+    assert "predicted <strong>INERT</strong>: init moved" in listed
+    assert "observed <strong>CLEAN</strong>: init and exit ran" in listed
+    summary = markdown(run)
+    assert "1 came otherwise than predicted." in summary
+    assert "| files on production, x86\\_64 q35 | INERT | CLEAN | init moved |" in summary
+
+
+def test_a_prediction_that_came_true_or_was_not_judged_is_not_marked(tmp_path: Path) -> None:
+    for agrees in (True, None):
+        run = changed_run(tmp_path / str(agrees), prediction={"verdict": "CLEAN", "reason": "", "agrees": agrees})
+        assert "otherwise" not in html(run)
+        assert "otherwise" not in markdown(run)
+
+
+def test_what_was_assumed_stands_behind_the_matrix(tmp_path: Path) -> None:
+    run = read_run(Path(shutil.copytree(GOLDEN, tmp_path / "run")))
+    assert "assumed" not in html(run)
+    assert "assumed" not in markdown(run)
+    run.facts["assumptions"] = ["kernels are built from <here>"]
+    text = html(run)
+    assert text.index('id="matrix"') < text.index("<li>kernels are built from &lt;here&gt;</li>")
+    assert "| assumed |\n|---|\n| kernels are built from &lt;here&gt; |" in markdown(run)
+
+
+REPORT = {"kind": "x", "title": "x", "text": "x", "rule": "r", "first_line": 1, "last_line": 2, "start": 0}
+
+
+@pytest.mark.parametrize(
+    ("reports", "told"),
+    [
+        ([{"module": "tail", "culprit": "run", "function": "f"}], "Blamed: run() of tail, by the rule “r”."),
+        ([{"module": "tail", "culprit": ""}], "Blamed: tail, by the rule “r”."),
+        ([{"module": "", "culprit": "", "function": "f"}], "It happened in f(); no module is blamed."),
+        ([{"module": "", "culprit": "g"}, {"module": "tail", "culprit": "run"}], "Blamed: run() of tail"),
+    ],
+    ids=["function-of-a-module", "module", "function", "a-later-report"],
+)
+def test_the_function_is_told_with_and_without_a_module(
+    reports: list[dict[str, str]], told: str, tmp_path: Path
+) -> None:
+    run = changed_run(tmp_path / "run")
+    place = run.cells[0].path / "evidence.json"
+    facts = json.loads(place.read_text())
+    facts["evidence"]["reports"] = {"exercise": [REPORT | report for report in reports]}
+    place.write_text(json.dumps(facts))
+    assert told in Page(html(run)).text
+
+
+def test_a_cell_is_run_again_by_what_chooses_it() -> None:
+    cell = cell_of(golden(), "tail", "stock-spinlock")
+    assert again(cell, "modcompat check --timeout-scale 3.0") == (
+        "modcompat check --timeout-scale 3.0 --feature spinlock --flavour stock --board x86_64-q35 "
+        "-k tail-module-on-stock-kernel-with-spinlock-on-x86_64-q35"
+    )
+
+
+@pytest.mark.parametrize("name", ["tail", "a b", "tom and not jerry", "x'; touch $HOME `y`", "-n", "v(1)=2", "é-x"])
+def test_the_command_takes_any_name_and_finds_its_test(name: str, tmp_path: Path) -> None:
+    ident = f"{name}-module-on-stock-kernel-with-kasan-on-arm-virt"
+    words = shlex.split(again(changed_run(tmp_path / "run", id=ident).cells[0], "pytest"))
+    chosen, expression = words[:-2], words[-1]
+    assert chosen == ["pytest", "--feature", "spinlock", "--flavour", "production", "--board", "x86_64-q35"]
+    assert words[-2] == "-k"
+    assert not expression.startswith("-")
+    assert is_found(ident, expression)
+    assert not is_found(f"{ident[:-1]}x", expression)
+
+
+def is_found(ident: str, expression: str) -> bool:
+    """Whether pytest's `-k` finds a test by its id."""
+
+    def is_in_its_name(word: str, /, **_: object) -> bool:
+        return word in f"test_survives[{ident}]"
+
+    return Expression.compile(expression).evaluate(is_in_its_name)
 
 
 def test_junit_has_a_case_for_each_cell() -> None:
@@ -282,7 +369,9 @@ def test_what_the_manifest_allows_stands_in_every_report(tmp_path: Path) -> None
         text = FORMATS[name].make(run)
         assert "2027-03-31" in text
         assert "known since March" in text
-    assert "files on production, x86_64 q35</a>: SPLAT, allowed until 2027-03-31: known since March" in html(run)
+    text = html(run)
+    line = "files on production, x86_64 q35</a>: SPLAT, allowed until 2027-03-31: known since March"
+    assert text.index('id="matrix"') < text.index(line), "the matrix is the first thing seen"
 
     hostile = changed_run(tmp_path / "hostile", verdict="SPLAT", allowed=dict.fromkeys(ALLOWED, HOSTILE))
     assert_harmless(Page(html(hostile)))
@@ -429,7 +518,7 @@ def test_foreign_text_is_text_in_every_report(text: str, raw: bytes) -> None:
 def assert_one_row_each(text: str) -> None:
     rows = [line for line in text.split("\n") if line.startswith("| ")]
     columns = [len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) for row in rows]
-    assert columns == [6, 6, 4, 4]
+    assert columns == [6, 6, 5, 5, 2, 2, 4, 4]
     assert set(re.findall(r"<\w+", text)) == {"<details", "<summary"}
 
 

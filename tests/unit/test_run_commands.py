@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli import main
+from harness.report.formats import FORMATS
+from harness.report.run import read_run
 
 GOLDEN = Path(__file__).parent / "golden/run"
 
@@ -48,7 +50,17 @@ def test_report_makes_one_format_where_it_is_wanted(tmp_path: Path, form: str, s
     assert printed.exit_code == 0
     assert printed.output.startswith(start)
     assert modcompat("report", GOLDEN, "--format", form, "-o", tmp_path / "file").exit_code == 0
-    assert (tmp_path / "file").read_text() == printed.output
+    assert (tmp_path / "file").read_text() == FORMATS[form].make(read_run(GOLDEN).elsewhere)
+    run = shutil.copytree(GOLDEN, tmp_path / "run")
+    assert modcompat("report", run, "--format", form, "-o", run / "file").exit_code == 0
+    assert (run / "file").read_text() == printed.output
+
+
+def test_a_report_for_elsewhere_has_no_links_to_the_run(tmp_path: Path) -> None:
+    for form, link in (("html", 'href="./cells/'), ("junit", "[[ATTACHMENT|")):
+        assert link in modcompat("report", GOLDEN, "--format", form).output
+        assert modcompat("report", GOLDEN, "--format", form, "-o", tmp_path / form).exit_code == 0
+        assert link not in (tmp_path / form).read_text()
 
 
 def test_the_same_run_has_no_differences() -> None:

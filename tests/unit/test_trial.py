@@ -1,5 +1,6 @@
 """The trial: its exercises load, its page tells what was run and what is not explained; a run tells its command."""
 
+import re
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.commands.check import check
 from harness.exercise import load_exercise
 from harness.kernel.kconfig import in_fragments
 from harness.paths import PROJECT
@@ -18,6 +20,12 @@ from trial.prepare import HERE, PRODUCTIONS
 @pytest.mark.parametrize("file", sorted((PROJECT / "trial/exercises").glob("*.py")), ids=lambda path: path.stem)
 def test_the_exercises_load(file: Path) -> None:
     assert load_exercise(file).path == file
+
+
+def test_the_report_in_docs_links_nothing_that_is_not_there() -> None:
+    links = set(re.findall(r'href="([^"]*)"', (PROJECT / "docs/trial-report.html").read_text()))
+    assert links
+    assert all(link.startswith("#") for link in links)
 
 
 def test_the_productions_have_no_debug_feature() -> None:
@@ -50,9 +58,38 @@ def test_the_page_has_every_cell_and_asks_for_what_is_not_explained() -> None:
 
 
 def test_the_command_of_a_run_has_what_its_cells_depend_on_and_nothing_else() -> None:
-    given: dict[str, Any] = {"--manifest": "my trial/modcompat.toml", "--config": ["a.config", "b.config"]}
+    given = {"--manifest": "/my trial/modcompat.toml", "--config": ["/a.config", "/b.config"]}
+    program, *words = shlex.split(_command(asked(given)))
+    assert program.endswith("/pytest")
+    assert words[:3] == ["-c", str(PROJECT / "pyproject.toml"), str(PROJECT / "tests/compat")]
+    assert words[3:] == ["--config", "/a.config", "--config", "/b.config", "--manifest", "/my trial/modcompat.toml"]
+
+
+def test_the_command_of_a_run_names_its_files_for_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"--kernel-source": "linux", "--exercise": "vendor.py", "--module-params": "a=b"}
+    words = shlex.split(_command(asked(given)))
+    assert words[4:6] == ["--kernel-source", str(tmp_path / "linux")]
+    assert words[6:] == ["--module-params", "a=b", "--exercise", str(tmp_path / "vendor.py")]
+    assert _command(asked({"--kernel-source": "linux-source-6.12"})).endswith(" --kernel-source linux-source-6.12")
+
+
+def test_the_command_of_a_check_is_one_that_check_takes() -> None:
+    given = {"--as-check": True, "--module": ["/a.ko", "/b c.ko"], "--shared-uart": True, "--timeout-scale": 3.0}
+    program, *words = shlex.split(_command(asked(given)))
+    assert program.endswith("/modcompat")
+    assert words == ["check", "/a.ko", "/b c.ko", "--shared-uart", "--timeout-scale", "3.0"]
+    taken = {name for parameter in check.params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= taken
+
+
+def test_timeouts_belong_to_the_command_of_a_run() -> None:
+    words = shlex.split(_command(asked({"--timeout-scale": 2.0, "--command-timeout": 8.0, "--boot-timeout": 9.0})))
+    assert words[4:] == ["--boot-timeout", "9.0", "--command-timeout", "8.0", "--timeout-scale", "2.0"]
+
+
+def asked(given: dict[str, Any]) -> Any:
+    """pytest's configuration, with these options."""
     lists: dict[str, list[str]] = {"--config": [], "--allow-config-change": [], "--module": []}
-    options = {**_DEPENDED_ON, **lists, **given}
-    config: Any = SimpleNamespace(getoption=options.__getitem__)
-    words = shlex.split(_command(config))
-    assert words == ["pytest", "--config", "a.config", "--config", "b.config", "--manifest", "my trial/modcompat.toml"]
+    options = {**_DEPENDED_ON, **lists, "--as-check": False, **given}
+    return SimpleNamespace(getoption=options.__getitem__)
