@@ -6,7 +6,7 @@ Everything has a default. Paths are relative to the manifest's folder. Mistakes 
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
@@ -21,12 +21,12 @@ from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import features_named
 from harness.kernel.prebuilt import Prebuilt, find_prebuilt
-from harness.kernel.users_config import read_config
+from harness.kernel.users_config import UsersConfig, by_architecture, read_config
 from harness.modules import VendorModule
 from harness.paths import HARNESS
 from harness.plan import Cell, Flavour, choose_boards
 from harness.toml_places import Place, key_lines, line_of
-from harness.variants import variant_named
+from harness.variants import PRODUCTION, variant_named
 
 T = TypeVar("T")
 
@@ -84,6 +84,26 @@ class Manifest:
     prebuilt: tuple[Prebuilt, ...] = ()
     modules: tuple[VendorModule, ...] = ()
     allowed: tuple[Allowance, ...] = field(default_factory=tuple)
+
+    @property
+    def prebuilt_by_name(self) -> dict[tuple[str, str], Prebuilt]:
+        """(architecture, kernel's name) -> kernel."""
+        return {(kernel.config.arch.name, kernel.variant.name): kernel for kernel in self.prebuilt}
+
+    def production(
+        self, files: Sequence[Path] = (), *, may_add: bool = False, tolerated: Iterable[str] = ()
+    ) -> dict[str, UsersConfig]:
+        """Architecture -> the user's production configuration: of these files, or else of the manifest's.
+
+        may_add, tolerated: beside what the manifest allows. Raises ModcompatError for a file that is none.
+        """
+        may = may_add or self.may_add
+        differs = frozenset(symbol.removeprefix("CONFIG_") for symbol in (*tolerated, *self.tolerated))
+        configs = by_architecture(read_config(path, may_add=may, tolerated=differs) for path in files or self.configs)
+        for kernel in self.prebuilt:
+            if kernel.variant == PRODUCTION:
+                configs.setdefault(kernel.config.arch.name, replace(kernel.config, may_add=may, tolerated=differs))
+        return configs
 
     def allowance(self, cell: Cell, word: Word) -> Allowance | None:
         """What allows a cell its verdict."""

@@ -23,7 +23,7 @@ from harness.features import FEATURES, THE_FIVE, features_named
 from harness.guest.guest import Timing
 from harness.guest.userland import find_userlands
 from harness.kernel.source import DEFAULT_PACKAGE, absolute
-from harness.kernel.users_config import UsersConfig, by_architecture, read_config
+from harness.kernel.users_config import UsersConfig
 from harness.lab import Lab, Settings
 from harness.manifest import NAME, Manifest, read_manifest
 from harness.measured import measured_verdicts
@@ -34,7 +34,7 @@ from harness.report.artefacts import new_run_folder, write_matrix
 from harness.report.formats import write_reports
 from harness.report.table import render
 from harness.store import Store
-from harness.variants import PRODUCTION, Preemption
+from harness.variants import Preemption
 
 _RUN = pytest.StashKey[Path]()
 _CELLS = pytest.StashKey[list[Cell]]()
@@ -470,27 +470,17 @@ def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
         timing=timing.scaled(scale),
         accelerator=config.getoption("--accelerator"),
         shared_uart=config.getoption("--shared-uart") or manifest.shared_uart,
-        configs=_configs(config, manifest),
+        configs=manifest.production(
+            [Path(name) for name in config.getoption("--config")],
+            may_add=config.getoption("--allow-config-additions"),
+            tolerated=config.getoption("--allow-config-change"),
+        ),
         patches=manifest.patches,
         memory=config.getoption("--guest-memory") or manifest.memory,
         core_dump=config.getoption("--core-dump"),
-        prebuilt={(kernel.config.arch.name, kernel.variant.name): kernel for kernel in manifest.prebuilt},
+        prebuilt=manifest.prebuilt_by_name,
         userlands=find_userlands([Path(name) for name in config.getoption("--root")] or manifest.roots, Store()),
     )
-
-
-def _configs(config: pytest.Config, manifest: Manifest) -> dict[str, UsersConfig]:
-    """Architecture -> the user's production configuration."""
-    may_add = config.getoption("--allow-config-additions") or manifest.may_add
-    tolerated = frozenset(
-        symbol.removeprefix("CONFIG_") for symbol in (*config.getoption("--allow-config-change"), *manifest.tolerated)
-    )
-    files = [Path(name) for name in config.getoption("--config")] or manifest.configs
-    configs = by_architecture(read_config(path, may_add=may_add, tolerated=tolerated) for path in files)
-    for kernel in manifest.prebuilt:
-        if kernel.variant == PRODUCTION:
-            configs.setdefault(kernel.config.arch.name, replace(kernel.config, may_add=may_add, tolerated=tolerated))
-    return configs
 
 
 def _marks(cell: Cell, manifest: Manifest) -> list[pytest.MarkDecorator]:

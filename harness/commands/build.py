@@ -21,7 +21,7 @@ def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -
     KERNELS are their names: production, stock-spinlock, isolated-all ... Of the architectures of the
     configurations, where there are some. Exit status 0, or 2 when one cannot be built.
     """
-    settings = settings_of(**chosen)
+    settings, _ = settings_of(**chosen)
     wanted = set(arches or settings.configs or ["x86_64"])
     variants = [variant_on(name, settings) for name in kernels]
     with Lab(settings, []) as lab:

@@ -1,4 +1,4 @@
-"""Options that commands have in common: which kernels are meant, by source and configuration."""
+"""Options that commands have in common: which kernels are meant, by source, configuration and manifest."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,15 +7,18 @@ from typing import Any
 
 import click
 
+from harness.guest.userland import find_userlands
 from harness.kernel.source import DEFAULT_PACKAGE
-from harness.kernel.users_config import by_architecture, read_config
 from harness.lab import Settings
+from harness.manifest import Manifest, read_manifest
+from harness.store import Store
 from harness.variants import Variant, variant_named
 
 SOURCE = "Kernel source tree, or Debian package of one."
 _FILE = click.Path(path_type=Path)
 _OPTIONS = (
-    click.option("--kernel-source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE),
+    click.option("--manifest", "manifest_file", type=_FILE, help="A modcompat.toml: its kernels and modules."),
+    click.option("--kernel-source", metavar="DIR", help=f"{SOURCE}  [default: {DEFAULT_PACKAGE}]"),
     click.option("--config", "configs", multiple=True, type=_FILE, help="Production's .config, one an architecture."),
     click.option("--allow-config-additions", is_flag=True, help="Add what the harness needs to it."),
     click.option("--allow-config-change", "tolerated", multiple=True, metavar="SYMBOL", help="May differ."),
@@ -31,16 +34,29 @@ def kernel_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def settings_of(
     *,
-    kernel_source: str,
+    manifest_file: Path | None,
+    kernel_source: str | None,
     configs: tuple[Path, ...],
     allow_config_additions: bool,
     tolerated: tuple[str, ...],
-    **others: Any,
-) -> Settings:
-    """What the options say, and other settings. Raises ModcompatError for a configuration that is none."""
-    may_differ = frozenset(symbol.removeprefix("CONFIG_") for symbol in tolerated)
-    users = [read_config(path, may_add=allow_config_additions, tolerated=may_differ) for path in configs]
-    return Settings(source=kernel_source, configs=by_architecture(users), **others)
+    shared_uart: bool = False,
+    roots: tuple[Path, ...] = (),
+) -> tuple[Settings, Manifest]:
+    """What the options say, and where they say nothing, the manifest. Raises ModcompatError for what is no such file.
+
+    roots: root file systems of the user's.
+    """
+    manifest = read_manifest(manifest_file) if manifest_file else Manifest()
+    settings = Settings(
+        source=kernel_source or manifest.source or DEFAULT_PACKAGE,
+        configs=manifest.production(configs, may_add=allow_config_additions, tolerated=tolerated),
+        patches=manifest.patches,
+        shared_uart=shared_uart or manifest.shared_uart,
+        memory=manifest.memory,
+        prebuilt=manifest.prebuilt_by_name,
+        userlands=find_userlands(roots or manifest.roots, Store()),
+    )
+    return settings, manifest
 
 
 def variant_on(name: str, settings: Settings) -> Variant:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,18 @@ from rich.text import Text
 from harness.abi.loader import Outcome
 from harness.abi.module_file import ModuleFacts, inspect_module
 from harness.abi.prediction import Prediction
-from harness.commands.kernels import SOURCE
+from harness.commands.kernels import kernel_options, settings_of, variant_on
 from harness.commands.names import KERNEL
 from harness.errors import ModcompatError
 from harness.features import FEATURES, THE_FIVE
 from harness.kernel.config import distinct
 from harness.kernel.isolation import kernel_spec
-from harness.kernel.source import DEFAULT_PACKAGE, find_source
+from harness.kernel.users_config import UsersConfig
+from harness.lab import find_users_source
 from harness.predictions import Predictor
 from harness.report.table import COLOURS
 from harness.store import Store
-from harness.variants import Preemption, Variant, variant_named, variant_of
+from harness.variants import Preemption, Variant, variant_of
 
 _INFO = ("version", "srcversion", "retpoline", "intree", "staging", "abi")
 _SHOWN = 6  # structures that differ, and names of a long list
@@ -36,11 +37,11 @@ _TOLD = (
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.ko...")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="FILE.ko...")
 @click.option("--kernel", "kernels", multiple=True, type=KERNEL, help="Only these kernels (repeatable).")
-@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE)
+@kernel_options
 @click.option("--json", "as_json", is_flag=True, help="Facts and predictions as one JSON object.")
-def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], source: str, as_json: bool) -> None:
+def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
     """Say what will become of a module, before anything boots.
 
     And what the module is, by its file.
@@ -48,42 +49,52 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], source: str, a
     Kernels are named as everywhere: production, stock-spinlock, isolated-all, stock-ftrace-preempt ... Without
     --kernel: production, and the five features, stock and isolated, in the preemption model of the module. No kernel
     is built for this, only prepared, once. With one --kernel, every finding and every structure in reach that
-    differs is shown. docs/prediction.md says what this can see.
+    differs is shown. With --config or --manifest, production is yours, and without FILES the manifest's modules are
+    meant. docs/prediction.md says what this can see.
 
     Exit status 0 when all is predicted to be clean, 1 when something is predicted to break, 2 on an error.
     """
     store = Store()
+    settings, manifest = settings_of(**chosen)
+    files = files or tuple(module.file for module in manifest.modules if module.file)
+    if not files:
+        raise ModcompatError("no module was named", next_step="`modcompat predict vendor.ko`, or a manifest with some")
     modules = {file: inspect_module(file) for file in files}
-    origin = find_source(source, store)
+    origin = find_users_source(settings, store)
     predictor = Predictor(store)
+    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     results: dict[Path, dict[str, Prediction]] = {}
     for file, module in modules.items():
         if module.arch is None:  # inspect_module() would have said so
             raise ModcompatError(f"{file}: unknown architecture")
+        if not as_json:
+            _print_facts(console, file, module)
         results[file] = {}
-        for variant in [variant_named(name) for name in kernels] or _usual(module):
-            spec = distinct(kernel_spec(module.arch, origin, variant, store), store)
+        users = settings.configs.get(module.arch.name)
+        for variant in [variant_on(name, settings) for name in kernels] or _usual(module, users):
+            spec = distinct(kernel_spec(module.arch, origin, variant, store, users=users), store)
             results[file][variant.name] = predictor.predict(file, module, spec)
+        if not as_json:
+            _print(console, results[file])
     if as_json:
         rows = [_as_json(file, modules[file], result) for file, result in results.items()]
         click.echo(json.dumps({"schema": 1, "modules": rows}, indent=1))
-    else:
-        console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
-        for file, result in results.items():
-            _print(console, file, modules[file], result)
     broken = any(found.outcome is not Outcome.CLEAN for result in results.values() for found in result.values())
     sys.exit(1 if broken else 0)
 
 
-def _usual(module: ModuleFacts) -> list[Variant]:
-    """The kernels that most people ask for, in the preemption model that the module was built for."""
-    model = Preemption.FULL if "preempt" in module.vermagic.split() else Preemption.NONE
+def _usual(module: ModuleFacts, users: UsersConfig | None) -> list[Variant]:
+    """The kernels that most people ask for, in the model that the module was built for, or the configuration has."""
+    preemptible = "preempt" in module.vermagic.split() and not users
+    model = Preemption.FULL if preemptible else Preemption.NONE
     five = [FEATURES[name] for name in THE_FIVE]
     stock = [variant_of(feature, model) for feature in five]
-    return [Variant(preemption=model), *stock, *(variant_of(feature, model, isolated=True) for feature in five)]
+    isolated = [variant_of(feature, model, isolated=True) for feature in five]
+    usual = [Variant(preemption=model), *stock, *isolated]
+    return [replace(variant, bare=False) for variant in usual] if users else usual
 
 
-def _print(console: Console, file: Path, module: ModuleFacts, result: dict[str, Prediction]) -> None:
+def _print_facts(console: Console, file: Path, module: ModuleFacts) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(no_wrap=True)
     facts.add_column(overflow="fold")
@@ -91,6 +102,9 @@ def _print(console: Console, file: Path, module: ModuleFacts, result: dict[str, 
         facts.add_row(Text(name), Text(value))
     console.print(Text(str(file), style="bold"))
     console.print(facts)
+
+
+def _print(console: Console, result: dict[str, Prediction]) -> None:
     table = Table(title="prediction", title_justify="left")
     table.add_column("kernel", no_wrap=True)
     table.add_column("verdict", no_wrap=True)

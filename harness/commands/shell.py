@@ -4,6 +4,8 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,9 @@ from harness.commands.kernels import kernel_options, settings_of, variant_on
 from harness.commands.names import BOARD, KERNEL
 from harness.debugger import gdb_script, start_script, symbols_for_debugger
 from harness.errors import ModcompatError
-from harness.guest.userland import find_userlands
 from harness.lab import Lab
 from harness.modules import VendorModule, shipped, users_module
 from harness.plan import choose_boards
-from harness.store import Store
 
 _FILE = click.Path(path_type=Path)
 
@@ -27,7 +27,13 @@ _FILE = click.Path(path_type=Path)
 @click.command()
 @click.option("--board", default="q35", show_default=True, type=BOARD, help="The board: q35, arm-virt ...")
 @click.option("--kernel", "name", default="production", show_default=True, type=KERNEL, help="stock-spinlock ...")
-@click.option("--module", "modules", multiple=True, metavar="FILE.ko|NAME", help="Load it: a file, or one of ours.")
+@click.option(
+    "--module",
+    "modules",
+    multiple=True,
+    metavar="FILE.ko|NAME",
+    help="Load it: a file, or one of the manifest's or of ours.",
+)
 @click.option("--module-params", default="", metavar="TEXT", help="Parameters to load it with, as for insmod.")
 @click.option("--root", "roots", multiple=True, type=_FILE, help="A root file system of yours, in /userland.")
 @click.option("--gdb", is_flag=True, help="With a gdb stub, and a script that attaches to it.")
@@ -49,11 +55,12 @@ def shell(
     Modules are loaded in it as it starts. The kernel log goes to a file that is named at the start. `reboot -f` in
     the guest ends it. Exit status 0, or 2 when the guest cannot be started.
     """
-    settings = settings_of(**chosen, shared_uart=shared_uart, userlands=find_userlands(roots, Store()))
+    settings, manifest = settings_of(**chosen, shared_uart=shared_uart, roots=roots)
     place, *others = choose_boards([board], [])
     if others:
         raise ModcompatError(f"{board} is a board of two architectures", next_step=f"{place.id}, {others[0].id}")
-    wanted = [_module(module, module_params) for module in modules]
+    known = [*(module for module in manifest.modules if module.is_for(place.arch)), *shipped()]
+    wanted = [_module(module, module_params, known) for module in modules]
     folder = Path(tempfile.mkdtemp(prefix="modcompat-shell-"))
     log, socket, script = folder / "console.log", folder / "gdb.socket", folder / "attach.gdb"
     try:
@@ -89,9 +96,9 @@ def shell(
     sys.exit(2 if status else 0)
 
 
-def _module(name: str, parameters: str) -> VendorModule:
-    """One of ours by its name, or a file."""
-    ours = {module.name: module for module in shipped()}
-    if name in ours:
-        return ours[name]
+def _module(name: str, parameters: str, known: Iterable[VendorModule]) -> VendorModule:
+    """One of the manifest's or of ours by its name, or a file."""
+    for module in known:
+        if module.name == name:
+            return replace(module, parameters=parameters) if parameters else module
     return users_module(Path(name), parameters=parameters, exercise=None)[0]

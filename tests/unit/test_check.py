@@ -169,6 +169,12 @@ def test_a_module_without_a_board_among_those_asked_for_is_refused(
     assert not collected
 
 
+def test_a_prediction_needs_a_module() -> None:
+    result = run("predict")
+    assert is_refused(result)
+    assert "no module was named" in result.output
+
+
 def test_without_modules_and_manifest_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("check")
