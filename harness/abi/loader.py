@@ -156,15 +156,15 @@ def version_in(release: str) -> tuple[int, int]:
 
 def simulate(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
     """What goes wrong when a kernel loads and unloads a module, in order, as far as the loader is concerned."""
-    for reason in _refusals(module, kernel):
-        yield Finding(When.LOAD, Outcome.REFUSED, reason)
-        return
-    if not kernel.has("MODULE_ABI_ISOLATION"):
+    refusals = [Finding(When.LOAD, Outcome.REFUSED, reason) for reason in _refusals(module, kernel)]
+    yield from refusals
+    if not refusals and not kernel.has("MODULE_ABI_ISOLATION"):
         yield from _relocations(module, kernel)
         yield from _init_and_exit(module, kernel)
 
 
 def _refusals(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
+    """All reasons to refuse the module, the one first that the kernel would give."""
     if module.arch is not kernel.arch:
         theirs = module.arch.name if module.arch else "another architecture"
         yield f"it is for {theirs}, the kernel for {kernel.arch.name}"

@@ -25,6 +25,7 @@ from harness.kernel.users_config import UsersConfig
 from harness.lab import find_users_source
 from harness.predictions import Predictor
 from harness.report.table import COLOURS
+from harness.report.visible import visible
 from harness.store import Store
 from harness.variants import Preemption, Variant, variant_of
 
@@ -48,9 +49,9 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
 
     Kernels are named as everywhere: production, stock-spinlock, isolated-all, stock-ftrace-preempt ... Without
     --kernel: production, and the five features, stock and isolated, in the preemption model of the module. No kernel
-    is built for this, only prepared, once. With one --kernel, every finding and every structure in reach that
-    differs is shown. With --config or --manifest, production is yours, and without FILES the manifest's modules are
-    meant. docs/prediction.md says what this can see.
+    is built for this, only prepared, once. With one --kernel, every finding, every structure in reach that differs,
+    and every symbol and section of the module is shown. With --config or --manifest, production is yours, and without
+    FILES the manifest's modules are meant. docs/prediction.md says what this can see.
 
     Exit status 0 when all is predicted to be clean, 1 when something is predicted to break, 2 on an error.
     """
@@ -68,7 +69,7 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
         if module.arch is None:  # inspect_module() would have said so
             raise ModcompatError(f"{file}: unknown architecture")
         if not as_json:
-            _print_facts(console, file, module)
+            _print_facts(console, file, module, whole=len(kernels) == 1)
         results[file] = {}
         users = settings.configs.get(module.arch.name)
         for variant in [variant_on(name, settings) for name in kernels] or _usual(module, users):
@@ -94,12 +95,12 @@ def _usual(module: ModuleFacts, users: UsersConfig | None) -> list[Variant]:
     return [replace(variant, bare=False) for variant in usual] if users else usual
 
 
-def _print_facts(console: Console, file: Path, module: ModuleFacts) -> None:
+def _print_facts(console: Console, file: Path, module: ModuleFacts, *, whole: bool) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(no_wrap=True)
     facts.add_column(overflow="fold")
-    for name, value in _facts(module):
-        facts.add_row(Text(name), Text(value))
+    for name, value in _facts(module, _SHOWN if not whole else sys.maxsize):
+        facts.add_row(Text(name), Text(visible(value)))
     console.print(Text(str(file), style="bold"))
     console.print(facts)
 
@@ -138,8 +139,8 @@ def _reason(found: Prediction) -> str:
     return found.reason + (f" (and {others} more findings)" if others > 0 else "")
 
 
-def _facts(module: ModuleFacts) -> Iterable[tuple[str, str]]:
-    """What a person wants to know of a module, by name; nothing that is empty."""
+def _facts(module: ModuleFacts, most: int) -> Iterable[tuple[str, str]]:
+    """What a person wants to know of a module, by name; nothing that is empty. most: names of a list."""
     signature = module.signature
     code = [section for section in module.sections if "X" in section.flags]
     facts = {
@@ -151,12 +152,13 @@ def _facts(module: ModuleFacts) -> Iterable[tuple[str, str]]:
         "compiler": module.compiler,
         "struct module": f"{module.struct_size} bytes, init at {_at(module.init)}, exit at {_at(module.exit)}",
         "code, .bss": f"{sum(section.size for section in code)}, {module.bss} bytes",
-        "parameters": _some([f"{it.name}{f' ({it.kind})' if it.kind else ''}" for it in module.parameters]),
+        "parameters": _some([f"{it.name}{f' ({it.kind})' if it.kind else ''}" for it in module.parameters], most),
         "depends on": ", ".join(module.depends),
-        "imports": _some([symbol.name for symbol in module.imports]),
+        "imports": _some([_with_crc(symbol.name, symbol.crc) for symbol in module.imports], most),
         "versions": "of each import (MODVERSIONS)" if module.versions else "none",
-        "exports": _some(list(module.exports)),
+        "exports": _some(list(module.exports), most),
         "also has": ", ".join(name for name in _TOLD if module.has_section(name)),
+        "sections": _some([f"{it.name} {it.size}" for it in module.sections], most) if most > _SHOWN else "",
         "modinfo": ", ".join(f"{key}={module.info[key][0]}" for key in _INFO if key in module.info),
     }
     return ((name, value) for name, value in facts.items() if value)
@@ -166,11 +168,15 @@ def _at(offset: int | None) -> str:
     return "no offset: it has none" if offset is None else f"0x{offset:x}"
 
 
-def _some(names: list[str]) -> str:
+def _with_crc(name: str, crc: int | None) -> str:
+    return name if crc is None else f"{name} 0x{crc:08x}"
+
+
+def _some(names: list[str], most: int) -> str:
     if not names:
         return ""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:_SHOWN])}{more}"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)}: {', '.join(names[:most])}{more}"
 
 
 def _as_json(file: Path, module: ModuleFacts, result: dict[str, Prediction]) -> dict[str, Any]:

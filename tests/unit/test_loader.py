@@ -49,6 +49,14 @@ def test_nothing_goes_wrong_on_production() -> None:
     assert first(MODULE, PRODUCTION) is None
 
 
+def test_every_reason_to_refuse_is_told() -> None:
+    facts = kernel(MODVERSIONS="y", MODULE_SIG_FORCE="y", PREEMPT="y")
+    reasons = [finding.reason for finding in simulate(MODULE, facts)]
+    assert len(reasons) == 2
+    assert "not signed" in reasons[0]
+    assert "vermagic" in reasons[1]
+
+
 def test_an_init_that_moved_is_never_found() -> None:
     text = reason(MODULE, kernel("a", "b", "c", "d", "e", before="extable"), Outcome.INERT)
     assert text == "struct module.init 0x48 → 0x70: the kernel never finds its init"
