@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,13 @@ from harness.isolation.bugs import BUGS, Where
 from harness.isolation.mechanical import check
 from harness.kernel.config import KernelSpec
 from harness.kernel.isolation import apply_series, isolated, isolated_without, patch_numbered, series_for
-from harness.kernel.source import DEFAULT_PACKAGE, absolute, find_source
+from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, find_source
+from harness.kernel.users_config import UsersConfig, by_architecture, read_config
 from harness.lab import Settings
 from harness.plan import MATRICES, choose_boards, kernels, narrow
 from harness.report.isolation import PAGE, isolation_page, proof_table
 from harness.store import Store
-from harness.variants import Preemption, variant_named, variant_of
+from harness.variants import Preemption, Variant, variant_of
 
 _board = click.option("--board", default="x86_64-q35", show_default=True, type=BOARD, help="Where to run it.")
 _arches = click.option(
@@ -74,6 +77,13 @@ def isolate_apply(*, source: Path) -> None:
 @_features
 @_models
 @click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE)
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Production's .config, one an architecture.",
+)
 @click.option("--without", "left_out", default="", metavar="N", help="Take a patch out of the series: what is it for?")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a kernel, one a line.")
 def isolate_check(
@@ -82,6 +92,7 @@ def isolate_check(
     features: tuple[str, ...],
     models: tuple[str, ...],
     source: str,
+    configs: tuple[Path, ...],
     left_out: str,
     as_json: bool,
 ) -> None:
@@ -89,22 +100,34 @@ def isolate_check(
 
     Compared are all structures that the headers for modules define, the code of all functions that these have
     modules compile in, and, of kernels that are built, the exported symbols. No kernel is built for it: the first
-    time takes about two minutes for each, later ones a few seconds. The options can be given several times.
+    time takes about two minutes for each, later ones a few seconds. The options can be given several times. With
+    --config, the kernels are those on production configurations of yours, in their preemption model.
 
     Exit status 0 when a module finds what it was compiled with, 1 when it does not, 2 when that is not known.
     """
     store = Store()
     plain = find_source(source, store)
     patched = isolated_without(plain, patch_numbered(left_out, plain), store) if left_out else isolated(plain, store)
+    users = by_architecture(replace(read_config(path), as_it_is=True) for path in configs)
     same = True
-    for arch in arches or ARCHITECTURES:
+    for arch in arches or users or ARCHITECTURES:
         for feature in features_named(features):
-            for model in models:
-                variant = variant_named(variant_of(feature, Preemption(model), isolated=True).name)
-                checked = check(KernelSpec(ARCHITECTURES[arch], patched, variant), store)
+            for model in models[:1] if users else models:
+                spec = _spec(arch, patched, variant_of(feature, Preemption(model), isolated=True), users)
+                checked = check(spec, store)
                 click.echo(json.dumps(checked.as_json_object()) if as_json else checked.for_people())
                 same &= checked.is_same
     sys.exit(0 if same else 1)
+
+
+def _spec(arch: str, source: KernelSource, variant: Variant, users: Mapping[str, UsersConfig]) -> KernelSpec:
+    """A kernel to be compared. Raises ModcompatError where only other architectures have a configuration."""
+    if not users:
+        return KernelSpec(ARCHITECTURES[arch], source, variant_named(variant.name))
+    if arch not in users:
+        raise ModcompatError(f"no --config is for {arch}", next_step=f"they are for {', '.join(users)}")
+    config = users[arch]
+    return KernelSpec(ARCHITECTURES[arch], source, replace(variant, bare=False), config.has_versions, config)
 
 
 @isolate.command("prove")
