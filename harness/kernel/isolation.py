@@ -147,9 +147,15 @@ def _keep_release(tree: Path) -> None:
 def apply_series(tree: Path, store: Store) -> list[Path]:
     """Apply the series of its version to a user's source tree: all of it, or nothing. Returns the patches.
 
-    Raises ModcompatError with the first patch that does not fit.
+    Raises ModcompatError with the first patch that does not fit, or where the tree has the series already.
     """
     patches = series_for(KernelSource(tree.name, {}, lambda: tree))
+    kconfig = tree / "kernel/module/Kconfig"
+    if kconfig.is_file() and "config MODULE_ABI_ISOLATION" in kconfig.read_text(errors="replace"):
+        raise ModcompatError(
+            f"{tree} has an isolation series already",
+            next_step="to apply another state of it, start from the tree as it was before",
+        )
     with store.scratch() as trial:
         _part_of(tree, (), patches, trial)
     for patch in patches:

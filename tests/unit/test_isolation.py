@@ -64,6 +64,15 @@ def test_a_users_tree_gets_the_whole_series_or_nothing(source: KernelSource, tmp
     assert (tree / "lib/file.c").read_text() == "first\nchanged\n"
 
 
+def test_a_tree_that_has_the_series_is_told_so(source: KernelSource, tmp_path: Path) -> None:
+    kconfig = source.tree() / "kernel/module/Kconfig"
+    kconfig.parent.mkdir(parents=True)
+    kconfig.write_text("config MODULE_ABI_ISOLATION\n\tbool\n")
+    with pytest.raises(ModcompatError, match="has an isolation series already"):
+        apply_series(source.tree(), Store(tmp_path / "cache"))
+    assert (source.tree() / "lib/file.c").read_text() == "first\nsecond\n"
+
+
 def test_a_version_without_a_series_says_which_have_one(source: KernelSource, tmp_path: Path) -> None:
     (source.tree() / "Makefile").write_text("VERSION = 7\nPATCHLEVEL = 2\n")
     with pytest.raises(ModcompatError) as caught:
