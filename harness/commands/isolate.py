@@ -27,7 +27,7 @@ from harness.lab import Settings
 from harness.plan import MATRICES, choose_boards, kernels, narrow
 from harness.report.isolation import PAGE, isolation_page, proof_table
 from harness.store import Store
-from harness.variants import Preemption, Variant, variant_of
+from harness.variants import Preemption, Variant, variant_named, variant_of
 
 _board = click.option("--board", default="x86_64-q35", show_default=True, type=BOARD, help="Where to run it.")
 _arches = click.option(
