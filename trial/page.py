@@ -26,7 +26,7 @@ _KERNELS = [f"{flavour}-{name}" for flavour in ("stock", "isolated") for name in
 Row = Mapping[str, Any]
 
 
-def page(runs: list[Row], explanations: list[Mapping[str, str]], versions: Mapping[str, str]) -> Iterator[str]:
+def page(runs: list[Row], explanations: list[Mapping[str, Any]], versions: Mapping[str, str]) -> Iterator[str]:
     """The lines of the page."""
     cells = latest(runs)
     yield "# The trial"
@@ -70,7 +70,7 @@ def latest(runs: Iterable[Row]) -> list[Row]:
     return list({(cell["arch"], cell["board"], cell["module"], cell["shown"]): cell for cell in cells}.values())
 
 
-def unexplained(cells: Iterable[Row], explanations: list[Mapping[str, str]]) -> list[Row]:
+def unexplained(cells: Iterable[Row], explanations: list[Mapping[str, Any]]) -> list[Row]:
     """The cells that want an explanation and have none."""
     return [
         cell for cell in cells if _wants_explanation(cell) and not any(_is_of(entry, cell) for entry in explanations)
@@ -96,9 +96,12 @@ def _agrees(cell: Row) -> bool | None:
     return None if found is None else bool(found)
 
 
-def _is_of(entry: Mapping[str, str], cell: Row) -> bool:
-    return all(fnmatchcase(cell[key], entry.get(key, "*")) for key in ("module", "arch")) and fnmatchcase(
-        cell["shown"], entry.get("kernel", "*")
+def _is_of(entry: Mapping[str, Any], cell: Row) -> bool:
+    return (
+        cell["module"] in entry["module"]
+        and cell["verdict"] == entry.get("verdict", cell["verdict"])
+        and fnmatchcase(cell["arch"], entry.get("arch", "*"))
+        and fnmatchcase(cell["shown"], entry.get("kernel", "*"))
     )
 
 
@@ -186,7 +189,7 @@ def _cut(text: str) -> str:
     return line.replace("|", "\\|").replace("<", "\\<")
 
 
-def _explained(cells: list[Row], explanations: list[Mapping[str, str]]) -> Iterator[str]:
+def _explained(cells: list[Row], explanations: list[Mapping[str, Any]]) -> Iterator[str]:
     wanting = [cell for cell in cells if _wants_explanation(cell)]
     if not wanting:
         yield "There is none."
