@@ -8,7 +8,7 @@ import pytest
 
 from harness.architectures import ARCHITECTURES
 from harness.errors import ModcompatError
-from harness.features import FEATURES, Feature
+from harness.features import FEATURES, Feature, Isolation
 from harness.inlines import kernel_inlines
 from harness.isolation.mechanical import check, layout_comparison
 from harness.kernel.config import KernelSpec, resolve
@@ -122,6 +122,18 @@ def test_a_module_finds_what_it_was_compiled_with(arch: str, preemption: Preempt
     structures, functions, *_ = checked.comparisons
     assert structures.compared > 6000
     assert functions.compared > 10000
+
+
+KEPT = [feature for feature in FEATURES.values() if feature.isolation is Isolation.KEPT and feature.name != "all"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("feature", [pytest.param(it, id=f"feature-{place}") for place, it in enumerate(KEPT, 1)])
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_of_each_feature_alone_too(arch: str, feature: Feature, source: KernelSource) -> None:
+    variant = variant_of(feature, Preemption.NONE, isolated=True)
+    checked = check(KernelSpec(ARCHITECTURES[arch], isolated(source, STORE), variant), STORE)
+    assert checked.is_same, checked.for_people()
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
