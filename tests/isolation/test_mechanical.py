@@ -124,6 +124,13 @@ def test_a_module_finds_what_it_was_compiled_with(arch: str, preemption: Preempt
     assert functions.compared > 10000
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_so_it_does_with_the_other_series(arch: str) -> None:
+    checked = check(everything(arch, find_source("linux-source-6.12", STORE)), STORE)
+    assert checked.is_same, checked.for_people()
+
+
 KEPT = [feature for feature in FEATURES.values() if feature.isolation is Isolation.KEPT and feature.name != "all"]
 
 
