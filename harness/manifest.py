@@ -20,6 +20,7 @@ from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import features_named
+from harness.given import expanded, require_regular
 from harness.kernel.prebuilt import Prebuilt, find_prebuilt
 from harness.kernel.users_config import read_config
 from harness.modules import VendorModule
@@ -101,7 +102,7 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
 
     Raises ModcompatError whose first line is FILE:LINE: KEY: what is wrong.
     """
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     text = _text(path)
     try:
         values = tomllib.loads(text)
@@ -240,6 +241,7 @@ def _allowance(table: "_Table", today: date) -> Allowance:
 
 def _text(path: Path) -> str:
     try:
+        require_regular(path)
         if path.stat().st_size > _LARGEST:
             raise ModcompatError(f"{path} is too large for a manifest")
         return path.read_bytes().decode()
@@ -378,10 +380,7 @@ class _Table:
     def _absolute(self, key: str, text: str) -> Path:
         if "\0" in text or text.strip() != text or not text:
             self.fail(key, f"{text!r} is not a path")
-        try:
-            return self._path.parent / Path(text).expanduser()
-        except RuntimeError as error:  # ~someone who is not there
-            self.fail(key, str(error))
+        return self._path.parent / self.checked(key, lambda: expanded(text))
 
     def _existing(self, key: str, text: str) -> Path:
         path = self._absolute(key, text)

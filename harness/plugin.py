@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
+from harness.abi.module_file import inspect_module
 from harness.assumptions import at_a_glance, of_configurations
 from harness.boards import Board
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import FEATURES, THE_FIVE, features_named
+from harness.given import expanded
 from harness.guest.guest import Timing
 from harness.guest.userland import find_userlands
 from harness.kernel.source import DEFAULT_PACKAGE
@@ -367,11 +369,16 @@ def _choose_modules(config: pytest.Config, manifest: Manifest) -> tuple[list[Ven
             raise ModcompatError("--exercise and --module-params go with --module FILE.ko")
         named = list(manifest.modules)
         return named or shipped(), {module.arch.name for module in named if module.arch}
-    exercise = Path(config.getoption("--exercise")) if config.getoption("--exercise") else None
+    exercise = expanded(config.getoption("--exercise")) if config.getoption("--exercise") else None
     if exercise:
         load_exercise(exercise)
     parameters = config.getoption("--module-params")
     chosen = [users_module(Path(file), parameters=parameters, exercise=exercise) for file in files]
+    if not config.getoption("--board") and not config.getoption("--arch"):
+        for file in files:
+            inspect_module(
+                expanded(file)
+            )  # where it runs is what it says; on a board that is named, the kernel refuses it
     stems = [(module.name, facts.arch) for module, facts in chosen]
     if len(set(stems)) < len(stems):
         names = ", ".join(name for name, _ in stems)

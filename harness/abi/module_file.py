@@ -15,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 from harness.abi.signature import Signature, split_signature
 from harness.architectures import ARCHITECTURES, Architecture
 from harness.errors import ModcompatError
+from harness.given import require_regular
 
 THIS_MODULE = ".gnu.linkonce.this_module"
 # What pyelftools lets through on damaged input, beside its own errors.
@@ -134,8 +135,9 @@ class ModuleFacts:
 
 
 def read_module(path: Path) -> ModuleFacts:
-    """Facts of a module file; never raises for its content, OSError when it cannot be opened."""
+    """Facts of a module file; never raises for its content, OSError when it is no file to be read."""
     guess = path.stem.replace("-", "_")
+    require_regular(path)
     content = path.read_bytes()
     if not content:
         return ModuleFacts(guess, problem="the file is empty")

@@ -17,6 +17,7 @@ from harness.abi.module_file import ModuleFacts, inspect_module
 from harness.abi.prediction import Prediction
 from harness.errors import ModcompatError
 from harness.features import FEATURES, THE_FIVE
+from harness.given import expanded
 from harness.kernel.config import distinct
 from harness.kernel.isolation import kernel_spec
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
@@ -49,7 +50,7 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], source: str, a
     Exit status 0 when all is predicted to be clean, 1 when something is predicted to break, 2 on an error.
     """
     store = Store()
-    modules = {file: inspect_module(file) for file in files}
+    modules = {file: inspect_module(file) for file in map(expanded, files)}
     origin = find_source(source, store)
     predictor = Predictor(store)
     results: dict[Path, dict[str, Prediction]] = {}
