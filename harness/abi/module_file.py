@@ -147,8 +147,12 @@ def read_module(path: Path) -> ModuleFacts:
     try:
         return _read(content, guess)
     except DAMAGE as error:
-        text = " ".join(str(error).split())
-        return ModuleFacts(guess, problem=f"not a whole ELF file: {text or type(error).__name__}")
+        return ModuleFacts(guess, problem=damage(error))
+
+
+def damage(error: Exception) -> str:
+    """What one of DAMAGE says of a file, in one line."""
+    return f"not a whole ELF file: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 def inspect_module(path: Path) -> ModuleFacts:
