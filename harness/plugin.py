@@ -20,7 +20,7 @@ from harness.boards import Board
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import FEATURES, THE_FIVE, features_named
-from harness.given import expanded
+from harness.given import expanded, guest_memory, symbols, timeout_scale
 from harness.guest.guest import Timing
 from harness.guest.userland import find_userlands
 from harness.kernel.source import DEFAULT_PACKAGE
@@ -434,7 +434,8 @@ def _configured(
 
 
 def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
-    scale = config.getoption("--timeout-scale") or manifest.timeout_scale or 1.0
+    scale = timeout_scale(config.getoption("--timeout-scale") or manifest.timeout_scale or 1.0)
+    memory = config.getoption("--guest-memory")
     timing = Timing(boot=config.getoption("--boot-timeout"), command=config.getoption("--command-timeout"))
     return Settings(
         source=config.getoption("--kernel-source") or manifest.source or DEFAULT_PACKAGE,
@@ -443,7 +444,7 @@ def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
         shared_uart=config.getoption("--shared-uart") or manifest.shared_uart,
         configs=_configs(config, manifest),
         patches=manifest.patches,
-        memory=config.getoption("--guest-memory") or manifest.memory,
+        memory=guest_memory(memory) if memory else manifest.memory,
         core_dump=config.getoption("--core-dump"),
         prebuilt={(kernel.config.arch.name, kernel.variant.name): kernel for kernel in manifest.prebuilt},
         userlands=find_userlands([Path(name) for name in config.getoption("--root")] or manifest.roots, Store()),
@@ -453,9 +454,7 @@ def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
 def _configs(config: pytest.Config, manifest: Manifest) -> dict[str, UsersConfig]:
     """Architecture -> the user's production configuration."""
     may_add = config.getoption("--allow-config-additions") or manifest.may_add
-    tolerated = frozenset(
-        symbol.removeprefix("CONFIG_") for symbol in (*config.getoption("--allow-config-change"), *manifest.tolerated)
-    )
+    tolerated = frozenset((*symbols(config.getoption("--allow-config-change")), *manifest.tolerated))
     files = [Path(name) for name in config.getoption("--config")] or manifest.configs
     configs = by_architecture(read_config(path, may_add=may_add, tolerated=tolerated) for path in files)
     for kernel in manifest.prebuilt:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from harness.given import symbols
 from harness.kernel.source import DEFAULT_PACKAGE
 from harness.kernel.users_config import by_architecture, read_config
 from harness.lab import Settings
@@ -36,8 +37,8 @@ def settings_of(
     tolerated: tuple[str, ...],
     **others: Any,
 ) -> Settings:
-    """What the options say, and other settings. Raises ModcompatError for a configuration that is none."""
-    may_differ = frozenset(symbol.removeprefix("CONFIG_") for symbol in tolerated)
+    """What the options say, and other settings. Raises ModcompatError for a configuration or a symbol that is none."""
+    may_differ = frozenset(symbols(tolerated))
     users = [read_config(path, may_add=allow_config_additions, tolerated=may_differ) for path in configs]
     return Settings(source=kernel_source, configs=by_architecture(users), **others)
 
