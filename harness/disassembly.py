@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from harness import process
 from harness.abi.accesses import Function, Place, Program
 from harness.abi.instructions import ABIS, instructions
+from harness.abi.module_file import DAMAGE, damage
 from harness.architectures import Architecture
+from harness.errors import ModcompatError
 
 _SECTION = re.compile(r"^Disassembly of section (\S+):$")
 _FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
@@ -19,24 +22,35 @@ _LONGEST = 4 << 20  # bytes of code; more is not read: it would take longer than
 
 
 def read_program(file: Path, arch: Architecture) -> Program:
-    """The functions and pointers of a whole module file. Raises ModcompatError when objdump cannot read it."""
+    """The functions and pointers of a whole module file. Raises ModcompatError when it is damaged."""
     text = process.output([f"{arch.cross_compile}objdump", "-d", "-r", "-w", "--no-show-raw-insn", file])
     abi = ABIS[arch.name]
     functions: dict[Place, Function] = {}
     if len(text) <= _LONGEST * 10:
         for name, place, lines in _functions(text):
             functions[place] = Function(name, place, tuple(instructions(lines, abi)))
+    try:
+        known, links = _symbols_and_links(file)
+    except DAMAGE as error:
+        raise ModcompatError(f"{file}: {damage(error)}") from None
+    return Program(abi, functions, known, links)
+
+
+def _symbols_and_links(file: Path) -> tuple[dict[str, Place], dict[Place, Place | str]]:
+    """Where its symbols are, and what relocations put into its data. Raises DAMAGE."""
     with file.open("rb") as stream:
         elf: Any = ELFFile(stream)
         names = [section.name for section in elf.iter_sections()]
         table = elf.get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            raise ValueError("it has no symbol table")  # noqa: TRY004 - of the file, as the others
         symbols = [_where(symbol, names) for symbol in table.iter_symbols()]
         known = {
             symbol.name or place.section: place
             for symbol, place in zip(table.iter_symbols(), symbols, strict=True)
             if isinstance(place, Place)
         }
-        return Program(abi, functions, known, _links(elf, names, symbols))
+        return known, _links(elf, names, symbols)
 
 
 def _functions(text: str) -> list[tuple[str, Place, list[str]]]:

@@ -9,6 +9,7 @@ docs/exercises.md shows how to write one.
 """
 
 import importlib.util
+import inspect
 import re
 import traceback
 from collections.abc import Callable, Iterable
@@ -166,7 +167,9 @@ def load_exercise(path: Path) -> Exercise:
     module: Any = importlib.util.module_from_spec(specification)
     try:
         specification.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise  # the user's own, more likely than the file's
+    except BaseException as error:  # pytest.skip() and sys.exit() are no Exception
         raise ModcompatError(
             f"{path} cannot be loaded: {type(error).__name__}: {error}", details=_place(error, path)
         ) from error
@@ -176,6 +179,7 @@ def load_exercise(path: Path) -> Exercise:
     touches = getattr(module, "TOUCHES", ())
     if not callable(run):
         raise ModcompatError(f"{path} has no function `exercise(bench)`", next_step="docs/exercises.md has examples")
+    _takes_a_bench(path, run)
     if (
         not isinstance(announces, dict)
         or not set(announces) <= {"init", "exit"}
@@ -190,12 +194,24 @@ def load_exercise(path: Path) -> Exercise:
     return Exercise(path, run, announces, parameters, tuple(touches), awaits)
 
 
+def _takes_a_bench(path: Path, run: Callable[..., Any]) -> None:
+    try:
+        inspect.signature(run).bind(object())
+    except ValueError:
+        return  # something built in, that does not tell
+    except TypeError as error:
+        raise ModcompatError(
+            f"{path}: `exercise` is called with the bench alone, and does not take that: {error}",
+            next_step="def exercise(bench): ...; docs/exercises.md has examples",
+        ) from None
+
+
 def _awaited(path: Path, expects: Any) -> tuple[Awaited, ...]:
     try:
         awaited = tuple(Awaited(**entry) for entry in expects)
         for entry in awaited:
             re.compile(entry.title)
-    except (TypeError, re.error) as error:
+    except Exception as error:  # re.compile() has several for a bad pattern, OverflowError among them
         raise ModcompatError(
             f'{path}: EXPECTS must be a list of {{"kind": ..., "title": a regular expression}}', details=str(error)
         ) from error

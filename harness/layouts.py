@@ -14,6 +14,7 @@ from harness.abi.dwarf import Layout, Member, read_layouts
 from harness.abi.side_by_side import side_by_side
 from harness.architectures import ARCHITECTURES, Architecture
 from harness.errors import ModcompatError
+from harness.given import expanded
 from harness.kernel.build import kernel_inputs, make_command
 from harness.kernel.config import KernelSpec, parse
 from harness.kernel.prepare import build_tree
@@ -93,7 +94,7 @@ def architecture_of(tree: Path) -> Architecture:
 
 def tree_layouts(tree: Path, store: Store) -> dict[str, Layout]:
     """The same for any build tree of the user's, which is not written to. Raises ModcompatError."""
-    tree = tree.expanduser().absolute()
+    tree = expanded(tree).absolute()
     arch = architecture_of(tree)
     source = (tree / "source").resolve() if (tree / "source").exists() else tree
     headers = [folder for folder in (source / "include", source / f"arch/{arch.kernel}/include") if folder.is_dir()]

@@ -14,12 +14,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from harness.abi.module_file import read_module
+from harness.abi.module_file import inspect_module
 from harness.architectures import ARCHITECTURES, Architecture
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import features_named
+from harness.given import (
+    console,
+    expanded,
+    guest_memory,
+    name_below,
+    parameters,
+    require_regular,
+    symbols,
+    timeout_scale,
+)
 from harness.kernel.prebuilt import Prebuilt, find_prebuilt
 from harness.kernel.users_config import UsersConfig, by_architecture, read_config
 from harness.modules import VendorModule
@@ -98,7 +108,7 @@ class Manifest:
         may_add, tolerated: beside what the manifest allows. Raises ModcompatError for a file that is none.
         """
         may = may_add or self.may_add
-        differs = frozenset(symbol.removeprefix("CONFIG_") for symbol in (*tolerated, *self.tolerated))
+        differs = frozenset((*symbols(tolerated), *self.tolerated))
         configs = by_architecture(read_config(path, may_add=may, tolerated=differs) for path in files or self.configs)
         for kernel in self.prebuilt:
             if kernel.variant == PRODUCTION:
@@ -121,12 +131,14 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
 
     Raises ModcompatError whose first line is FILE:LINE: KEY: what is wrong.
     """
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     text = _text(path)
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ModcompatError(f"{path}: {error}", next_step="https://toml.io has the grammar on one page") from None
+    except ValueError as error:  # a number of many thousand digits
+        raise ModcompatError(f"{path}: {error}") from None
     except RecursionError:
         raise ModcompatError(f"{path}: its values are nested too deeply") from None
     top = _Table(path, key_lines(text), values, ())
@@ -137,21 +149,22 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
         patches=kernel.files("patches"),
         configs=_configs(top.table("config")),
         may_add=kernel.flag("allow_config_additions"),
-        tolerated=kernel.texts("allow_config_changes"),
+        tolerated=kernel.checked("allow_config_changes", lambda: symbols(kernel.texts("allow_config_changes"))),
         boards=run.texts("boards"),
         features=run.texts("features"),
         flavours=run.choices("flavours", [str(flavour) for flavour in Flavour]),
         shared_uart=run.flag("shared_uart"),
-        memory=int(run.number("memory")),
+        memory=int(run.number("memory", guest_memory)),
         roots=run.paths("roots"),
-        timeout_scale=run.number("timeout_scale"),
+        timeout_scale=run.number("timeout_scale", timeout_scale),
         prebuilt=tuple(_prebuilt(entry) for entry in top.tables("prebuilt")),
         modules=tuple(module for entry in top.tables("module") for module in _modules(entry)),
         allowed=tuple(_allowance(entry, today or datetime.now().astimezone().date()) for entry in top.tables("allow")),
     )
     run.checked("features", lambda: features_named(manifest.features))
     run.checked("boards", lambda: choose_boards(manifest.boards, ()))
-    _unlike(top, manifest.modules)
+    _unlike(top, "module", [f"{module.name} for {_name(module.arch)}" for module in manifest.modules])
+    _unlike(top, "prebuilt", [f"{it.variant.name} for {it.config.arch.name}" for it in manifest.prebuilt])
     for table in (kernel, run, top):
         table.close()
     return manifest
@@ -175,6 +188,7 @@ def _prebuilt(table: "_Table") -> Prebuilt:
     image = table.file("image")
     if image is None:
         table.fail("image", "a prebuilt kernel needs its image")
+    tty = table.text("console")
     variant = table.checked("kernel", lambda: variant_named(table.text("kernel") or "production"))
     prebuilt = table.checked(
         "image",
@@ -185,7 +199,7 @@ def _prebuilt(table: "_Table") -> Prebuilt:
             build_tree=table.folder("build_tree"),
             symbols=table.file("system_map"),
             device_tree=table.file("device_tree"),
-            console=table.text("console"),
+            console=tty and table.checked("console", lambda: console(tty)),
             shared_uart=table.flag("shared_uart"),
         ),
     )
@@ -198,15 +212,18 @@ def _modules(table: "_Table") -> list[VendorModule]:
     exercise = table.file("exercise")
     if exercise:
         table.checked("exercise", lambda: load_exercise(exercise))
-    parameters, needs = table.text("parameters"), table.files("depends")
-    if "\n" in parameters:
-        table.fail("parameters", "has to be one line, as insmod takes it")
-    firmware, programs = table.named_files("firmware"), table.named_files("programs")
+    given = table.checked("parameters", lambda: parameters(table.text("parameters")))
+    needs = {path: _architecture(table, "depends", path) for path in table.files("depends")}
+    firmware, programs = table.named_files("firmware", "/lib/firmware"), table.named_files("programs", "/tools")
     modules = []
     for key in ("file", *ARCHITECTURES):
         for path in table.files(key):
             arch = _architecture(table, key, path)
-            modules.append(VendorModule(path.stem, None, path, exercise, parameters, arch, needs, firmware, programs))
+            if key not in ("file", _name(arch)):
+                table.fail(key, f"{path} is built for {_name(arch)}")
+            if foreign := [str(needed) for needed, built_for in needs.items() if built_for is not arch]:
+                table.fail("depends", f"{path} is built for {_name(arch)}, and {', '.join(foreign)} is not")
+            modules.append(VendorModule(path.stem, None, path, exercise, given, arch, (*needs,), firmware, programs))
     if not modules:
         table.fail("", f"names no module: `file`, or one of {', '.join(ARCHITECTURES)}")
     table.close()
@@ -214,27 +231,18 @@ def _modules(table: "_Table") -> list[VendorModule]:
 
 
 def _architecture(table: "_Table", key: str, path: Path) -> Architecture | None:
-    try:
-        facts = read_module(path)
-    except OSError as error:
-        table.fail(key, f"{path} cannot be read: {error.strerror}")
-    if facts.problem:
-        table.fail(key, f"{path} is no kernel module: {facts.problem}")
-    if facts.arch is None:
-        table.fail(key, f"{path} is for none of {', '.join(ARCHITECTURES)}")
-    if key not in ("file", facts.arch.name):
-        table.fail(key, f"{path} is built for {facts.arch.name}")
-    return facts.arch
+    """What a module file is built for."""
+    return table.checked(key, lambda: inspect_module(path)).arch
 
 
-def _unlike(top: "_Table", modules: Sequence[VendorModule]) -> None:
-    """Modules of one architecture are told apart by their names."""
-    seen = set()
-    for module in modules:
-        key = (module.name, module.arch)
-        if key in seen:
-            top.fail("module", f"two modules are called {module.name}")
-        seen.add(key)
+def _name(arch: Architecture | None) -> str:
+    return arch.name if arch else "?"
+
+
+def _unlike(top: "_Table", key: str, names: Sequence[str]) -> None:
+    """What is told apart by its name and architecture."""
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        top.fail(key, f"there are two of {twice[0]}")
 
 
 def _allowance(table: "_Table", today: date) -> Allowance:
@@ -260,6 +268,7 @@ def _allowance(table: "_Table", today: date) -> Allowance:
 
 def _text(path: Path) -> str:
     try:
+        require_regular(path)
         if path.stat().st_size > _LARGEST:
             raise ModcompatError(f"{path} is too large for a manifest")
         return path.read_bytes().decode()
@@ -310,11 +319,12 @@ class _Table:
     def flag(self, key: str) -> bool:
         return bool(self._get(key, bool, "true or false", default=False))
 
-    def number(self, key: str) -> float:
-        value = self._get(key, (int, float), "a number", 0)
-        if isinstance(value, bool) or not 0 <= value < 1e6:
-            self.fail(key, "has to be a number that is not negative")
-        return float(value)
+    def number(self, key: str, check: Callable[[float], float]) -> float:
+        """What a check makes of a number, 0 where there is none."""
+        value = self._get(key, (int, float), "a number", None)
+        if isinstance(value, bool):
+            self.fail(key, "has to be a number")
+        return 0 if value is None else self.checked(key, lambda: check(value))
 
     def day(self, key: str) -> date | None:
         value = self._get(key, date, "a date like 2027-03-31, without quotes", None)
@@ -368,9 +378,11 @@ class _Table:
         """Paths and patterns; each has to stand for some file."""
         return tuple(path for text in self.texts(key) for path in self._matching(key, text))
 
-    def named_files(self, key: str) -> tuple[tuple[str, Path], ...]:
-        """A table of names with a path each."""
+    def named_files(self, key: str, folder: str) -> tuple[tuple[str, Path], ...]:
+        """A table of names below a folder of the guest, with a path each."""
         table = self.table(key)
+        for name in table.keys():  # noqa: SIM118
+            table.checked(name, partial(name_below, folder, name))
         found = tuple((name, path) for name in table.keys() if (path := table.file(name)))  # noqa: SIM118
         table.close()
         return found
@@ -398,10 +410,7 @@ class _Table:
     def _absolute(self, key: str, text: str) -> Path:
         if "\0" in text or text.strip() != text or not text:
             self.fail(key, f"{text!r} is not a path")
-        try:
-            return self._path.parent / Path(text).expanduser()
-        except RuntimeError as error:  # ~someone who is not there
-            self.fail(key, str(error))
+        return self._path.parent / self.checked(key, lambda: expanded(text))
 
     def _existing(self, key: str, text: str) -> Path:
         path = self._absolute(key, text)

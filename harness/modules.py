@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import given
 from harness.abi.module_file import ModuleFacts, dependencies, read_module
 from harness.architectures import Architecture
 from harness.errors import ModcompatError
@@ -94,11 +95,13 @@ def _soft(file: Path, own: Mapping[str, Path]) -> list[Path]:
 
 
 def users_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple[VendorModule, ModuleFacts]:
-    """A module of the user's, and what its file says. Raises ModcompatError when there is no such file."""
-    file = file.expanduser().absolute()
+    """A module of the user's, and what its file says. Raises ModcompatError when there is no such
+    file, or the parameters are not one line.
+    """
+    file = given.expanded(file).absolute()
     if not file.is_file():
         raise ModcompatError(f"there is no module file {file}", next_step="give --module the path of a .ko file")
     if exercise is not None:
-        exercise = exercise.expanduser().absolute()
-    facts = read_module(file)
-    return VendorModule(file.stem, file=file, exercise=exercise, parameters=parameters), facts
+        exercise = given.expanded(exercise).absolute()
+    one_line, facts = given.parameters(parameters), read_module(file)
+    return VendorModule(file.stem, file=file, exercise=exercise, parameters=one_line), facts

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from harness.given import expanded
+
 HARNESS = Path(__file__).resolve().parent
 PROJECT = HARNESS.parent
 IMAGES = PROJECT / "images"
@@ -13,6 +15,6 @@ MODULES = PROJECT / "modules"
 
 
 def cache_root() -> Path:
-    """The cache folder: $MODCOMPAT_CACHE, else the platform's (~/.cache/modcompat)."""
+    """The cache folder: $MODCOMPAT_CACHE, else the platform's (~/.cache/modcompat). Raises ModcompatError."""
     override = os.environ.get("MODCOMPAT_CACHE")
-    return Path(override).expanduser().absolute() if override else user_cache_path("modcompat")
+    return expanded(override).absolute() if override else user_cache_path("modcompat")

@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from harness.abi.module_file import inspect_module
 from harness.assumptions import at_a_glance, of_configurations
 from harness.boards import Board
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import FEATURES, THE_FIVE, features_named
+from harness.given import expanded, guest_memory, timeout_scale
 from harness.guest.guest import Timing
 from harness.guest.userland import find_userlands
 from harness.kernel.source import DEFAULT_PACKAGE, absolute
@@ -403,11 +405,16 @@ def _choose_modules(config: pytest.Config, manifest: Manifest) -> tuple[list[Ven
             raise ModcompatError("--exercise and --module-params go with --module FILE.ko")
         named = list(manifest.modules)
         return named or shipped(), {module.arch.name for module in named if module.arch}
-    exercise = Path(config.getoption("--exercise")) if config.getoption("--exercise") else None
+    exercise = expanded(config.getoption("--exercise")) if config.getoption("--exercise") else None
     if exercise:
         load_exercise(exercise)
     parameters = config.getoption("--module-params")
     chosen = [users_module(Path(file), parameters=parameters, exercise=exercise) for file in files]
+    if not config.getoption("--board") and not config.getoption("--arch"):
+        for file in files:
+            inspect_module(
+                expanded(file)
+            )  # where it runs is what it says; on a board that is named, the kernel refuses it
     stems = [(module.name, facts.arch) for module, facts in chosen]
     if len(set(stems)) < len(stems):
         names = ", ".join(name for name, _ in stems)
@@ -463,7 +470,8 @@ def _configured(
 
 
 def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
-    scale = config.getoption("--timeout-scale") or manifest.timeout_scale or 1.0
+    scale = timeout_scale(config.getoption("--timeout-scale") or manifest.timeout_scale or 1.0)
+    memory = config.getoption("--guest-memory")
     timing = Timing(boot=config.getoption("--boot-timeout"), command=config.getoption("--command-timeout"))
     return Settings(
         source=config.getoption("--kernel-source") or manifest.source or DEFAULT_PACKAGE,
@@ -476,7 +484,7 @@ def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
             tolerated=config.getoption("--allow-config-change"),
         ),
         patches=manifest.patches,
-        memory=config.getoption("--guest-memory") or manifest.memory,
+        memory=guest_memory(memory) if memory else manifest.memory,
         core_dump=config.getoption("--core-dump"),
         prebuilt=manifest.prebuilt_by_name,
         userlands=find_userlands([Path(name) for name in config.getoption("--root")] or manifest.roots, Store()),

@@ -15,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 from harness.abi.signature import Signature, split_signature
 from harness.architectures import ARCHITECTURES, Architecture
 from harness.errors import ModcompatError
+from harness.given import require_regular
 
 THIS_MODULE = ".gnu.linkonce.this_module"
 # What pyelftools lets through on damaged input, beside its own errors.
@@ -134,8 +135,9 @@ class ModuleFacts:
 
 
 def read_module(path: Path) -> ModuleFacts:
-    """Facts of a module file; never raises for its content, OSError when it cannot be opened."""
+    """Facts of a module file; never raises for its content, OSError when it is no file to be read."""
     guess = path.stem.replace("-", "_")
+    require_regular(path)
     content = path.read_bytes()
     if not content:
         return ModuleFacts(guess, problem="the file is empty")
@@ -145,8 +147,12 @@ def read_module(path: Path) -> ModuleFacts:
     try:
         return _read(content, guess)
     except DAMAGE as error:
-        text = " ".join(str(error).split())
-        return ModuleFacts(guess, problem=f"not a whole ELF file: {text or type(error).__name__}")
+        return ModuleFacts(guess, problem=damage(error))
+
+
+def damage(error: Exception) -> str:
+    """What one of DAMAGE says of a file, in one line."""
+    return f"not a whole ELF file: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 def inspect_module(path: Path) -> ModuleFacts:

@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from harness import process
-from harness.abi.module_file import ModuleFacts, read_module
+from harness.abi.module_file import ModuleFacts, inspect_module, read_module
 from harness.assumptions import series_obstacle
 from harness.commands.names import ARCH, BOARD, FEATURE
 from harness.commands.status import exit_status
 from harness.errors import ModcompatError
 from harness.features import THE_FIVE
+from harness.given import expanded, parameters, symbols, timeout_scale
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
 from harness.kernel.users_config import lacking, read_config
 from harness.lab import Settings, find_users_source
@@ -68,8 +69,12 @@ def check(
             f"no module was named, and there is no {NAME} here",
             next_step="`modcompat check vendor.ko`, or `modcompat init` for a manifest",
         )
+    symbols(given["tolerated"])
+    parameters(given["module_params"] or "")
+    if given["timeout_scale"] is not None:
+        timeout_scale(given["timeout_scale"])
     manifest = read_manifest(path) if path else Manifest()
-    facts = {module: _facts(module) for module in modules}
+    facts = {module: inspect_module(module) for module in map(expanded, modules)}
     if not facts and not manifest.modules:
         raise ModcompatError(f"{path} names no module", next_step="a [[module]] table with file = ...")
     for module, fact in facts.items():
@@ -81,26 +86,14 @@ def check(
     _can_be_booted(given, manifest, source, store)
     models = _preemption(facts, has_config=bool(given["configs"] or manifest.configs))
     command = [*_options(given, manifest, facts), *(f"--preemption={model}" for model in models)]
-    command += [f"--module={module.absolute()}" for module in modules]
+    command += [f"--module={module.absolute()}" for module in facts]
     command += [f"--flavour={flavour}" for flavour in flavours or manifest.flavours or _that_can_be(source, store)]
-    command += [f"--manifest={path.absolute()}"] if path else []
+    command += [f"--manifest={expanded(path).absolute()}"] if path else []
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", "--as-check", *command]
     status = process.attached([*pytest, "tests/compat"], cwd=PROJECT)
     forget_if_empty(run)
     sys.exit(exit_status(status, run / "matrix.json"))
-
-
-def _facts(module: Path) -> ModuleFacts:
-    try:
-        facts = read_module(module)
-    except OSError as error:
-        raise ModcompatError(f"cannot read the module {module}: {error.strerror}") from None
-    if facts.problem:
-        raise ModcompatError(f"{module} is no kernel module: {facts.problem}")
-    if facts.arch is None:
-        raise ModcompatError(f"{module} is for no architecture that there are boards of")
-    return facts
 
 
 def _preemption(facts: Mapping[Path, ModuleFacts], *, has_config: bool) -> list[Preemption]:
@@ -131,8 +124,8 @@ def _options(given: dict[str, Any], manifest: Manifest, facts: Mapping[Path, Mod
     command = [
         f"{option}={value}"
         for option, values in (
-            ("--config", [path.absolute() for path in given["configs"]]),
-            ("--root", [path.absolute() for path in given["roots"]]),
+            ("--config", [expanded(path).absolute() for path in given["configs"]]),
+            ("--root", [expanded(path).absolute() for path in given["roots"]]),
             ("--allow-config-change", given["tolerated"]),
             ("--feature", given["features"] or manifest.features or THE_FIVE),
             ("--board", boards),
@@ -142,7 +135,7 @@ def _options(given: dict[str, Any], manifest: Manifest, facts: Mapping[Path, Mod
     ]
     single = {
         "--kernel-source": absolute(given["kernel_source"]) if given["kernel_source"] else None,
-        "--exercise": given["exercise"] and given["exercise"].absolute(),
+        "--exercise": given["exercise"] and expanded(given["exercise"]).absolute(),
         "--module-params": given["module_params"],
         "--timeout-scale": given["timeout_scale"],
         "-k": given["expression"],

@@ -13,6 +13,7 @@ from harness.architectures import ARCHITECTURES
 from harness.commands.kernels import SOURCE
 from harness.commands.names import KERNEL
 from harness.errors import ModcompatError
+from harness.given import expanded
 from harness.kernel.isolation import kernel_spec
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.layouts import architecture_of, kernel_layouts, tree_layouts
@@ -44,7 +45,7 @@ def layout_diff(*, before: str, after: str, arch: str | None, only: str, source:
     Exit status 0 when nothing changed, 1 when something did, 2 when it cannot be found out.
     """
     store = Store()
-    trees = {name: Path(name) for name in (before, after) if "/" in name or Path(name).is_dir()}
+    trees = {name: expanded(name) for name in (before, after) if "/" in name or Path(name).is_dir()}
     arches = {architecture_of(tree.absolute()).name for tree in trees.values()} | ({arch} if arch else set())
     if len(arches) > 1:
         raise ModcompatError(f"these are for different architectures: {', '.join(sorted(arches))}")

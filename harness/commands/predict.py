@@ -19,6 +19,7 @@ from harness.commands.kernels import kernel_options, settings_of, variant_on
 from harness.commands.names import KERNEL
 from harness.errors import ModcompatError
 from harness.features import FEATURES, THE_FIVE
+from harness.given import expanded
 from harness.kernel.config import distinct
 from harness.kernel.isolation import kernel_spec
 from harness.kernel.users_config import UsersConfig
@@ -60,7 +61,7 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     files = files or tuple(module.file for module in manifest.modules if module.file)
     if not files:
         raise ModcompatError("no module was named", next_step="`modcompat predict vendor.ko`, or a manifest with some")
-    modules = {file: inspect_module(file) for file in files}
+    modules = {file: inspect_module(file) for file in map(expanded, files)}
     origin = find_users_source(settings, store)
     predictor = Predictor(store)
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from harness.abi.lines import ModuleLines
-from harness.abi.module_file import read_module
+from harness.abi.module_file import inspect_module
 from harness.detect.report import Report, as_json_object
 from harness.detect.scan import scan_stream
 from harness.errors import ModcompatError
@@ -24,7 +24,7 @@ _CHUNK = 1 << 20  # bytes of a log at a time
     "--module",
     "files",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="FILE.ko",
     help="A module in the logs (repeatable): with debug information, addresses in it get file and line.",
 )
@@ -33,10 +33,10 @@ def scan(*, logs: tuple[str, ...], files: tuple[Path, ...], as_json: bool) -> No
     """Find the kernel's reports in console logs.
 
     `-` is standard input. Logs of any size, a report as soon as it is complete. Exit status 0 without a report, 1
-    with one, 2 when a log could not be read.
+    with one, 2 when a log or a module could not be read.
     """
     found = 0
-    modules = {read_module(file).name: ModuleLines(file) for file in files}
+    modules = {inspect_module(file).name: ModuleLines(file) for file in files}
     for name in logs:
         for report in scan_stream(_chunks(name)):
             found += 1

@@ -25,6 +25,7 @@ from elftools.elf.elffile import ELFFile
 from harness import digest, process
 from harness.architectures import ARCHITECTURES, Architecture
 from harness.errors import ModcompatError
+from harness.given import expanded, require_regular
 from harness.guest import cpio
 from harness.guest.cpio import Member
 from harness.progress import say
@@ -62,9 +63,9 @@ def find_userland(path: Path, store: Store) -> Userland:
     Raises ModcompatError when it is none of these, damaged, too large, or without a /bin/sh for an architecture that
     there are boards of.
     """
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     try:
-        content = _digest(path) if path.is_dir() else digest.of_file(path.resolve())
+        content = _digest(path) if path.is_dir() else _digest_of_image(path)
     except OSError as error:
         raise ModcompatError(f"cannot read the root file system {error.filename}: {error.strerror}") from None
 
@@ -97,6 +98,11 @@ def find_userlands(paths: Iterable[Path], store: Store) -> dict[str, Userland]:
         if userlands.setdefault(userland.arch.name, userland) is not userland:
             raise ModcompatError(f"two root file systems are for {userland.arch.name}: {path} is the second")
     return userlands
+
+
+def _digest_of_image(path: Path) -> str:
+    require_regular(path)
+    return digest.of_file(path.resolve())
 
 
 def _digest(folder: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness import debian, digest
 from harness.errors import ModcompatError
+from harness.given import expanded
 from harness.progress import say
 from harness.store import Store
 
@@ -41,15 +42,18 @@ def version_of(source: KernelSource) -> str:
 
 
 def find_source(wanted: str, store: Store) -> KernelSource:
-    """The source that `--kernel-source` names: a folder, or a package like `linux-source-6.1`."""
+    """The source that `--kernel-source` names: a folder, or a package like `linux-source-6.1`.
+
+    Raises ModcompatError for what is no source.
+    """
     if _is_package(wanted):
         return _debian_source(wanted, store)
-    return _folder_source(Path(wanted).expanduser(), store)
+    return _folder_source(expanded(wanted), store)
 
 
 def absolute(wanted: str) -> str:
-    """The same source, whatever folder it is named from later."""
-    return str(Path(wanted).expanduser().absolute()) if not _is_package(wanted) else wanted
+    """The same source, whatever folder it is named from later. Raises ModcompatError for a `~someone` unknown."""
+    return str(expanded(wanted).absolute()) if not _is_package(wanted) else wanted
 
 
 def is_known(wanted: str, store: Store) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.architectures import ARCHITECTURES, X86_64, Architecture
 from harness.errors import ModcompatError
+from harness.given import expanded, require_regular
 from harness.kernel import needs
 from harness.kernel.image import config_of, looks_like_image
 from harness.kernel.kconfig import all_no, differences, keep_config, parse, require, unmet, with_defaults
@@ -52,8 +53,9 @@ def read_config(path: Path, *, may_add: bool = False, tolerated: frozenset[str] 
 
     Raises ModcompatError when it is none, or for no architecture that there is.
     """
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     try:
+        require_regular(path)
         with path.open("rb") as file:
             content = file.read(_LARGEST)
     except OSError as error:

@@ -12,6 +12,7 @@ from typing import Any
 from harness.architectures import ARCHITECTURES
 from harness.detect.report import as_json_object
 from harness.errors import ModcompatError
+from harness.given import expanded
 from harness.guest.machine import qemu_version
 from harness.kernel.toolchain import toolchain
 from harness.lab import CellResult
@@ -22,9 +23,12 @@ _STAMPED = re.compile(r"\d{8}-\d{6}(-\d+)?")  # the name of a run's folder where
 
 
 def new_run_folder(chosen: str | None, root: Path) -> Path:
-    """The folder of this run: the chosen one, or `runs/<time>` with a link `runs/latest` to it."""
+    """The folder of this run: the chosen one, or `runs/<time>` with a link `runs/latest` to it.
+
+    Raises ModcompatError for a `~someone` who is not there.
+    """
     if chosen:
-        return _made(Path(chosen).expanduser().absolute())
+        return _made(expanded(chosen).absolute())
     runs = root / "runs"
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     folder, number = runs / stamp, 1

@@ -115,7 +115,7 @@ def test_a_folder_that_was_chosen_stays(tmp_path: Path) -> None:
 def test_a_check_with_a_mistaken_option_leaves_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     facts = ModuleFacts("vendor", arch=ARCHITECTURES["arm"])
-    monkeypatch.setattr("harness.commands.check.read_module", lambda _: facts)
+    monkeypatch.setattr("harness.commands.check.inspect_module", lambda _: facts)
     monkeypatch.setattr("harness.commands.check.tell_of_other_versions", lambda *_: None)
     monkeypatch.setattr(process, "attached", lambda *_, **__: 4)  # what pytest says of a mistaken option
     assert run("check", "vendor.ko", "--flavour", "stock", "--feature", "spinlok").exit_code == 2
@@ -138,7 +138,7 @@ def collected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def files(monkeypatch: pytest.MonkeyPatch, **facts: ModuleFacts) -> None:
     """Modules of these names."""
-    monkeypatch.setattr("harness.commands.check.read_module", lambda file: facts[file.stem])
+    monkeypatch.setattr("harness.commands.check.inspect_module", lambda file: facts[file.stem])
 
 
 def test_a_module_of_a_preemptible_kernel_gets_one(
@@ -225,9 +225,15 @@ def test_a_malformed_configuration_or_root_file_system_is_refused(
         ["shell", "--config", "absent.config"],
         ["shell", "--root", "absent.squashfs"],
         ["build", "stock-nothing"],
-        ["build", "production", "--config", "/dev/null"],
         ["check", "--manifest", "absent.toml"],
         ["check", "/"],
+        ["check", "--manifest", "~nobody-there/modcompat.toml"],
+        ["shell", "--config", "~nobody-there/.config"],
+        ["shell", "--module", "~nobody-there/vendor.ko"],
+        ["shell", "--root", "~nobody-there/rootfs"],
+        ["shell", "--root", "loop"],
+        ["build", "production", "--kernel-source", "~nobody-there/linux"],
+        ["layout", "diff", "production", "~nobody-there/linux"],
         ["isolate", "apply", "--source", "."],
         ["lkdtm", "--board", "q36"],
     ],
@@ -236,7 +242,41 @@ def test_a_malformed_configuration_or_root_file_system_is_refused(
 def test_a_mistake_is_one_clear_line(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "loop").symlink_to("loop")
     assert is_refused(run(*arguments)), run(*arguments).output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["build", "production", "--config", "/dev/null"],
+        ["check", "--manifest", "/dev/null"],
+        ["check", "/dev/null"],
+        ["predict", "/dev/null"],
+        ["scan", "--module", "/dev/null", "absent.log"],
+        ["shell", "--root", "/dev/null"],
+    ],
+    ids=" ".join,
+)
+def test_what_may_have_no_end_is_not_read(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "cache"))
+    result = run(*arguments)
+    assert is_refused(result)
+    assert "not a regular file" in result.output
+
+
+@pytest.mark.parametrize("name", ["junk.ko", "loop"])
+def test_the_modules_of_a_scanned_log_have_to_be_modules(name: str, tmp_path: Path) -> None:
+    (tmp_path / "junk.ko").write_text("junk")
+    (tmp_path / "loop").symlink_to("loop")
+    assert is_refused(run("scan", "--module", tmp_path / name, tmp_path / "absent.log"))
+
+
+def test_the_folder_of_a_run_is_in_somebodys_home_folder_only_where_there_is_one(tmp_path: Path) -> None:
+    with pytest.raises(ModcompatError, match="no home folder"):
+        new_run_folder("~nobody-there/run", tmp_path)
 
 
 @pytest.mark.parametrize(

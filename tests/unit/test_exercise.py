@@ -20,6 +20,8 @@ from harness.guest.shell import Output
         ("ANNOUNCES = ['init']\ndef exercise(bench): pass\n", "ANNOUNCES"),
         ("EXPECTS = ['warning']\ndef exercise(bench): pass\n", "EXPECTS"),
         ("EXPECTS = [{'kind': 'warning', 'title': '('}]\ndef exercise(bench): pass\n", "EXPECTS"),
+        ("EXPECTS = [{'kind': 'warning', 'title': 'a{99999999999999}'}]\ndef exercise(bench): pass\n", "EXPECTS"),
+        ("EXPECTS = [{'kind': 'warning', 'title': 5}]\ndef exercise(bench): pass\n", "EXPECTS"),
         ("EXPECTS = [{'kind': 'access', 'title': 'x'}]\ndef exercise(bench): pass\n", "only warnings"),
         ("PARAMETERS = {'a': 1}\ndef exercise(bench): pass\n", "PARAMETERS"),
         ("PARAMETERS = 'a=1\\nb=2'\ndef exercise(bench): pass\n", "PARAMETERS"),
@@ -28,6 +30,9 @@ from harness.guest.shell import Output
         ("EXPECTS = [{'kind': 5, 'title': 'x'}]\ndef exercise(bench): pass\n", "only warnings"),
         ("raise RuntimeError('at once')\n", "line 1"),
         ("import sys; sys.exit(0)\n", "SystemExit"),
+        ("import pytest; pytest.skip('x', allow_module_level=True)\n", "Skipped"),
+        ("def exercise(): pass\n", "does not take that: too many positional arguments"),
+        ("def exercise(bench, more): pass\n", "does not take that: missing a required argument: 'more'"),
     ],
 )
 def test_a_faulty_file_is_explained(tmp_path: Path, text: str, words: str) -> None:
@@ -121,3 +126,19 @@ def test_the_end_of_what_a_program_printed_can_be_waited_for() -> None:
     found = program.expect(r"(\d+)\s")
     assert found is not None
     assert found[1] == "67"
+
+
+def test_an_interrupt_while_a_file_is_loaded_is_the_users(tmp_path: Path) -> None:
+    file = tmp_path / "exercise.py"
+    file.write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_exercise(file)
+
+
+@pytest.mark.parametrize(
+    "text", ["def exercise(bench, *, seconds=1): pass\n", "def exercise(*all): pass\n", "exercise = dict\n"]
+)
+def test_an_exercise_may_take_more_than_the_bench(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "exercise.py"
+    file.write_text(text)
+    assert load_exercise(file).path == file

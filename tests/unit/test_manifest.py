@@ -45,7 +45,7 @@ def test_everything_has_a_default(tmp_path: Path) -> None:
 
 def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each comment that looks like a key is taken in, and none is unknown."""
-    monkeypatch.setattr(harness.manifest, "read_module", lambda path: ModuleFacts(path.stem, X86_64))
+    monkeypatch.setattr(harness.manifest, "inspect_module", lambda path: ModuleFacts(path.stem, X86_64))
     lines = [line.removeprefix("# ") for line in TEMPLATE.read_text().splitlines()]
     keys = [line for line in lines if line.startswith("[") or " = " in line.split("#")[0]]
     files = {f"configs/{arch.name}.config": f"CONFIG_{arch.config}=y\n" for arch in ARCHITECTURES.values()}
@@ -102,6 +102,15 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
         ("[run]\nroots = ['nowhere']\n", "2: run.roots: there is no "),
         ("[[prebuilt]]\nimage = 'modcompat.toml'\n", "2: prebuilt[0].image: "),
         ("a = [\n", " Invalid value"),
+        ("[run]\nmemory = 1\n", "2: run.memory: the memory of a guest is a whole number of 32 to 65536 MiB, not 1"),
+        ("[run]\nmemory = true\n", "2: run.memory: has to be a number"),
+        ("[run]\ntimeout_scale = 1e-9\n", "2: run.timeout_scale: timeouts are scaled by 0.1 to 1000"),
+        ("[run]\ntimeout_scale = nan\n", "2: run.timeout_scale: timeouts are scaled by 0.1 to 1000"),
+        ("[kernel]\nallow_config_changes = ['NOT ONE']\n", "2: kernel.allow_config_changes: not an option of"),
+        ("[[module]]\nparameters = '''a\nb'''\n", "module[0].parameters: parameters of a module have to be one line"),
+        ("[[module]]\ndepends = ['modcompat.toml']\n", "2: module[0].depends: "),
+        ("[module.firmware]\n", "1: module: has to be a table in double brackets"),
+        ("[[module]]\nfirmware = { '../x' = 'modcompat.toml' }\n", "'../x' is no name of a file below /lib/firmware"),
     ],
 )
 def test_a_mistake_is_told_with_line_and_key(text: str, words: str, tmp_path: Path) -> None:

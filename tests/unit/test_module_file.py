@@ -1,5 +1,6 @@
 """Module files: anything may be in them, and nothing in them raises."""
 
+import contextlib
 import struct
 import subprocess
 from pathlib import Path
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from harness.abi.module_file import Parameter, inspect_module, read_module
 from harness.abi.signature import MAGIC
+from harness.architectures import ARCHITECTURES, X86_64, Architecture
+from harness.disassembly import read_program
 from harness.errors import ModcompatError
 from harness.modules import VendorModule, in_order
 
@@ -40,12 +43,19 @@ SIGNED = MESSAGE + struct.pack(">BBBBB3xI", 0, 0, 2, 0, 0, len(MESSAGE)) + MAGIC
 
 
 @pytest.fixture(scope="module")
-def module(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The module, by architecture."""
     folder = tmp_path_factory.mktemp("module")
     (folder / "vendor.c").write_text(SOURCE)
-    compiler = ["x86_64-linux-gnu-gcc", "-c", "-O2", "-fno-pic", "vendor.c", "-o", "vendor.ko"]
-    subprocess.run(compiler, cwd=folder, check=True)
-    return (folder / "vendor.ko").read_bytes()
+    for arch in ARCHITECTURES.values():
+        compiler = [f"{arch.cross_compile}gcc", "-c", "-O2", "-fno-pic", "vendor.c", "-o", f"{arch.name}.ko"]
+        subprocess.run(compiler, cwd=folder, check=True)
+    return {name: (folder / f"{name}.ko").read_bytes() for name in ARCHITECTURES}
+
+
+@pytest.fixture(scope="module")
+def module(modules: dict[str, bytes]) -> bytes:
+    return modules["x86_64"]
 
 
 @pytest.fixture
@@ -137,15 +147,39 @@ def test_a_damaged_program_is_one_line(file: Path, cut: int, position: int, patc
     _is_one_line(file, bytes(damaged))
 
 
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """A file that is cut off, or has some bytes that are others."""
+    content = bytearray(whole[: draw(st.integers(0, len(whole)) | st.just(len(whole)))])
+    for _ in range(draw(st.integers(0, 4))):
+        if content:
+            content[draw(st.integers(0, len(content) - 1))] ^= draw(st.integers(1, 255))
+    return bytes(content)
+
+
 @PROPERTY
 @given(data=st.data())
 def test_a_damaged_module_is_one_line(file: Path, module: bytes, data: st.DataObject) -> None:
-    whole = module + data.draw(st.sampled_from([b"", SIGNED]))
-    damaged = bytearray(whole[: data.draw(st.integers(0, len(whole)) | st.just(len(whole)))])
-    for _ in range(data.draw(st.integers(0, 4))):
-        if damaged:
-            damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= data.draw(st.integers(1, 255))
-    _is_one_line(file, bytes(damaged))
+    _is_one_line(file, data.draw(damaged(module + data.draw(st.sampled_from([b"", SIGNED])))))
+
+
+@PROPERTY
+@given(arch=st.sampled_from(list(ARCHITECTURES.values())), data=st.data())
+def test_a_damaged_program_of_a_module_is_read_or_refused(
+    file: Path, modules: dict[str, bytes], arch: Architecture, data: st.DataObject
+) -> None:
+    file.write_bytes(data.draw(damaged(modules[arch.name])))
+    read_module(file)
+    with contextlib.suppress(ModcompatError):
+        read_program(file, arch)
+
+
+def test_a_module_without_symbols_has_no_program(file: Path, module: bytes) -> None:
+    file.write_bytes(module)
+    assert "init_module" in read_program(file, X86_64).symbols
+    file.write_bytes(module.replace(b".symtab", b".gone__"))
+    with pytest.raises(ModcompatError, match="it has no symbol table"):
+        read_program(file, X86_64)
 
 
 @PROPERTY

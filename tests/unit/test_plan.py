@@ -2,16 +2,21 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from harness.boards import BOARDS
 from harness.errors import ModcompatError
 from harness.features import FEATURES, THE_FIVE
+from harness.manifest import Manifest
 from harness.measured import measured_verdicts
 from harness.modules import VendorModule, shipped
 from harness.paths import PROJECT
 from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, ONE_BOARD_EACH, Flavour, Selection, choose_boards
+from harness.plugin import _choose_modules
 from harness.variants import Preemption
 
 MODULE = VendorModule("vendor")
@@ -93,3 +98,15 @@ def test_every_shipped_module_has_an_exercise() -> None:
 def test_a_users_module_is_never_expected_to_break() -> None:
     plan = Selection(EVERY_BOARD, EVERY_FEATURE, flavours=tuple(Flavour)).cells([VendorModule("locks")])
     assert not [cell for cell in plan if measured_verdicts(cell)]
+
+
+def test_a_file_that_is_no_module_runs_only_where_a_board_is_named(tmp_path: Path) -> None:
+    """What it is for is not known; a kernel that is asked for says that it refuses it."""
+    (tmp_path / "junk.ko").write_text("junk")
+    options = {"--module": [str(tmp_path / "junk.ko")], "--exercise": None, "--module-params": "", "--arch": []}
+    config: Any = SimpleNamespace(getoption={**options, "--board": []}.__getitem__)
+    with pytest.raises(ModcompatError, match=r"junk\.ko: not a whole ELF file"):
+        _choose_modules(config, Manifest())
+    config = SimpleNamespace(getoption={**options, "--board": ["q35"]}.__getitem__)
+    (module,), _ = _choose_modules(config, Manifest())
+    assert module.name == "junk"
