@@ -12,8 +12,9 @@ from harness.detect.report import Report
 
 FORGET = "echo clear >/sys/kernel/debug/kmemleak"
 # A scan passes over objects younger than 5 s, and over those whose checksum it has never seen (mm/kmemleak.c:
-# MSECS_MIN_AGE, update_checksum()): the second one tells.
-LOOK = "k=/sys/kernel/debug/kmemleak; usleep 5200000; echo scan >$k && echo scan >$k && cat $k"
+# MSECS_MIN_AGE, update_checksum()): the second one tells. What ends while it looks (the struct pid of the first sleep
+# itself, which is old enough by then) is in RCU's hands for a moment, and looks forgotten: hence the second sleep.
+LOOK = "k=/sys/kernel/debug/kmemleak; usleep 5200000; usleep 500000; echo scan >$k && echo scan >$k && cat $k"
 _BARE = re.compile(r"(?<=\] )0x([0-9a-f]{8,16})$", re.MULTILINE)
 _SYMBOL = re.compile(r"^([0-9a-f]+) [tT] (\S+)\s+(\[\S+\])$", re.MULTILINE)
 _LARGEST = 1 << 16  # bytes of a function
