@@ -44,7 +44,7 @@ def guest_memory(mib: float) -> int:
     return int(mib)
 
 
-def parameters(text: str) -> str:
+def one_line(text: str) -> str:
     """Parameters of a module. Raises ModcompatError for more than one line."""
     if set(text) & set("\n\r\0"):
         raise ModcompatError(f"parameters of a module have to be one line, as insmod takes it: {text!r}")

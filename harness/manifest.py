@@ -25,7 +25,7 @@ from harness.given import (
     expanded,
     guest_memory,
     name_below,
-    parameters,
+    one_line,
     require_regular,
     symbols,
     timeout_scale,
@@ -143,13 +143,14 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
         raise ModcompatError(f"{path}: its values are nested too deeply") from None
     top = _Table(path, key_lines(text), values, ())
     kernel, run = top.table("kernel"), top.table("run")
+    tolerated = kernel.texts("allow_config_changes")
     manifest = Manifest(
         path=path,
         source=kernel.source("source"),
         patches=kernel.files("patches"),
         configs=_configs(top.table("config")),
         may_add=kernel.flag("allow_config_additions"),
-        tolerated=kernel.checked("allow_config_changes", lambda: symbols(kernel.texts("allow_config_changes"))),
+        tolerated=kernel.checked("allow_config_changes", lambda: symbols(tolerated)),
         boards=run.texts("boards"),
         features=run.texts("features"),
         flavours=run.choices("flavours", [str(flavour) for flavour in Flavour]),
@@ -163,8 +164,8 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
     )
     run.checked("features", lambda: features_named(manifest.features))
     run.checked("boards", lambda: choose_boards(manifest.boards, ()))
-    _unlike(top, "module", [f"{module.name} for {_name(module.arch)}" for module in manifest.modules])
-    _unlike(top, "prebuilt", [f"{it.variant.name} for {it.config.arch.name}" for it in manifest.prebuilt])
+    _unlike(top, "module", [(module.name, module.arch) for module in manifest.modules])
+    _unlike(top, "prebuilt", [(kernel.variant.name, kernel.config.arch) for kernel in manifest.prebuilt])
     for table in (kernel, run, top):
         table.close()
     return manifest
@@ -189,6 +190,8 @@ def _prebuilt(table: "_Table") -> Prebuilt:
     if image is None:
         table.fail("image", "a prebuilt kernel needs its image")
     tty = table.text("console")
+    if tty:
+        table.checked("console", lambda: console(tty))
     variant = table.checked("kernel", lambda: variant_named(table.text("kernel") or "production"))
     prebuilt = table.checked(
         "image",
@@ -199,7 +202,7 @@ def _prebuilt(table: "_Table") -> Prebuilt:
             build_tree=table.folder("build_tree"),
             symbols=table.file("system_map"),
             device_tree=table.file("device_tree"),
-            console=tty and table.checked("console", lambda: console(tty)),
+            console=tty,
             shared_uart=table.flag("shared_uart"),
         ),
     )
@@ -212,37 +215,39 @@ def _modules(table: "_Table") -> list[VendorModule]:
     exercise = table.file("exercise")
     if exercise:
         table.checked("exercise", lambda: load_exercise(exercise))
-    given = table.checked("parameters", lambda: parameters(table.text("parameters")))
+    parameters = table.text("parameters")
+    table.checked("parameters", lambda: one_line(parameters))
     needs = {path: _architecture(table, "depends", path) for path in table.files("depends")}
     firmware, programs = table.named_files("firmware", "/lib/firmware"), table.named_files("programs", "/tools")
     modules = []
     for key in ("file", *ARCHITECTURES):
         for path in table.files(key):
             arch = _architecture(table, key, path)
-            if key not in ("file", _name(arch)):
-                table.fail(key, f"{path} is built for {_name(arch)}")
+            if key not in ("file", arch.name):
+                table.fail(key, f"{path} is built for {arch.name}")
             if foreign := [str(needed) for needed, built_for in needs.items() if built_for is not arch]:
-                table.fail("depends", f"{path} is built for {_name(arch)}, and {', '.join(foreign)} is not")
-            modules.append(VendorModule(path.stem, None, path, exercise, given, arch, (*needs,), firmware, programs))
+                table.fail("depends", f"{path} is built for {arch.name}, and {', '.join(foreign)} is not")
+            modules.append(
+                VendorModule(path.stem, None, path, exercise, parameters, arch, (*needs,), firmware, programs)
+            )
     if not modules:
         table.fail("", f"names no module: `file`, or one of {', '.join(ARCHITECTURES)}")
     table.close()
     return modules
 
 
-def _architecture(table: "_Table", key: str, path: Path) -> Architecture | None:
+def _architecture(table: "_Table", key: str, path: Path) -> Architecture:
     """What a module file is built for."""
-    return table.checked(key, lambda: inspect_module(path)).arch
+    arch = table.checked(key, lambda: inspect_module(path)).arch
+    assert arch is not None  # inspect_module() would have said so
+    return arch
 
 
-def _name(arch: Architecture | None) -> str:
-    return arch.name if arch else "?"
-
-
-def _unlike(top: "_Table", key: str, names: Sequence[str]) -> None:
-    """What is told apart by its name and architecture."""
-    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
-        top.fail(key, f"there are two of {twice[0]}")
+def _unlike(top: "_Table", key: str, named: Sequence[tuple[str, Architecture | None]]) -> None:
+    """What is of one architecture is told apart by its names."""
+    for place, (name, arch) in enumerate(named):
+        if (name, arch) in named[:place]:
+            top.fail(key, f"two are called {name}, for one architecture")
 
 
 def _allowance(table: "_Table", today: date) -> Allowance:

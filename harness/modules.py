@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import given
 from harness.abi.module_file import ModuleFacts, dependencies, read_module
 from harness.architectures import Architecture
 from harness.errors import ModcompatError
+from harness.given import expanded, one_line
 from harness.paths import MODULES
 
 
@@ -95,13 +95,14 @@ def _soft(file: Path, own: Mapping[str, Path]) -> list[Path]:
 
 
 def users_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple[VendorModule, ModuleFacts]:
-    """A module of the user's, and what its file says. Raises ModcompatError when there is no such
-    file, or the parameters are not one line.
+    """A module of the user's, and what its file says.
+
+    Raises ModcompatError when there is no such file, or the parameters are not one line.
     """
-    file = given.expanded(file).absolute()
+    file = expanded(file).absolute()
     if not file.is_file():
         raise ModcompatError(f"there is no module file {file}", next_step="give --module the path of a .ko file")
     if exercise is not None:
-        exercise = given.expanded(exercise).absolute()
-    one_line, facts = given.parameters(parameters), read_module(file)
-    return VendorModule(file.stem, file=file, exercise=exercise, parameters=one_line), facts
+        exercise = expanded(exercise).absolute()
+    facts = read_module(file)
+    return VendorModule(file.stem, file=file, exercise=exercise, parameters=one_line(parameters)), facts

@@ -247,6 +247,34 @@ def test_a_mistake_is_one_clear_line(arguments: list[str], tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        ("check junk.ko", ["--module-params", "a=1\nb=2"], "one line"),
+        ("shell --module junk.ko", ["--module-params", "a=1\nb=2"], "one line"),
+        ("check junk.ko", ["--timeout-scale", "nan"], "scaled by 0.1 to 1000"),
+        ("check junk.ko", ["--timeout-scale", "-1"], "scaled by 0.1 to 1000"),
+        ("check junk.ko", ["--allow-config-change", "NOT A SYMBOL"], "not an option of the kernel"),
+        ("build production --kernel-source absent", ["--allow-config-change", ""], "not an option of the kernel"),
+        (
+            "build production --kernel-source absent --config arm.config",
+            ["--arch", "x86_64"],
+            "no configuration is for",
+        ),
+    ],
+)
+def test_a_value_of_an_option_is_looked_at(
+    command: str, options: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "arm.config").write_text("CONFIG_ARM=y\n")
+    (tmp_path / "junk.ko").write_text("junk")
+    result = run(*command.split(), *options)
+    assert is_refused(result)
+    assert words in result.output
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["build", "production", "--config", "/dev/null"],

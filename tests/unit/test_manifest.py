@@ -102,6 +102,14 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
         ("[run]\nroots = ['nowhere']\n", "2: run.roots: there is no "),
         ("[[prebuilt]]\nimage = 'modcompat.toml'\n", "2: prebuilt[0].image: "),
         ("a = [\n", " Invalid value"),
+        (f"a = {'9' * 5000}\n", "digits"),
+        ("[run]\nmemory = 999999\n", "2: run.memory: the memory of a guest"),
+        ("[run]\nmemory = 64.5\n", "2: run.memory: the memory of a guest"),
+        ("[run]\ntimeout_scale = inf\n", "2: run.timeout_scale: timeouts are scaled"),
+        ("[[prebuilt]]\nimage = 'modcompat.toml'\nconsole = 'tty S0'\n", "3: prebuilt[0].console: 'tty S0' is no tty"),
+        ("[[module]]\nfirmware = { '' = 'modcompat.toml' }\n", "'' is no name of a file below /lib/firmware"),
+        ("[[module]]\nfirmware = { '/x' = 'modcompat.toml' }\n", "'/x' is no name of a file below /lib/firmware"),
+        ("[[module]]\nprograms = { 'a/./b' = 'modcompat.toml' }\n", "'a/./b' is no name of a file below /tools"),
         ("[run]\nmemory = 1\n", "2: run.memory: the memory of a guest is a whole number of 32 to 65536 MiB, not 1"),
         ("[run]\nmemory = true\n", "2: run.memory: has to be a number"),
         ("[run]\ntimeout_scale = 1e-9\n", "2: run.timeout_scale: timeouts are scaled by 0.1 to 1000"),
@@ -120,6 +128,38 @@ def test_a_mistake_is_told_with_line_and_key(text: str, words: str, tmp_path: Pa
 def test_a_configuration_for_another_architecture_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("CONFIG_X86_64=y\n")
     assert "2: config.arm: " in complaint(tmp_path, "[config]\narm = 'x'\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[kernel]\nallow_config_changes = [5]\n", "[[module]]\nparameters = 5\n", "[[prebuilt]]\nimage = 5\n"],
+    ids=["list", "text", "path"],
+)
+def test_the_place_of_a_mistake_is_told_once(text: str, tmp_path: Path) -> None:
+    assert complaint(tmp_path, text).count("modcompat.toml") == 0  # it takes the first one away
+
+
+def test_what_a_module_depends_on_is_for_its_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file is for the architecture that its name begins with."""
+    monkeypatch.setattr(
+        harness.manifest, "inspect_module", lambda path: ModuleFacts(path.stem, ARCHITECTURES[path.stem.split("-")[0]])
+    )
+    for name in ("arm-vendor.ko", "arm-bus.ko", "x86_64-bus.ko"):
+        (tmp_path / name).touch()
+    text = "[[module]]\nfile = 'arm-vendor.ko'\ndepends = '{}'\n"
+    (module,) = read(tmp_path, text.format("arm-bus.ko")).modules
+    assert module.needs == (tmp_path / "arm-bus.ko",)
+    assert "3: module[0].depends: " in complaint(tmp_path, text.format("x86_64-bus.ko"))
+
+
+@pytest.mark.parametrize("key", ["module", "prebuilt"])
+def test_two_of_one_name_are_refused(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness.manifest, "inspect_module", lambda path: ModuleFacts(path.stem, X86_64))
+    (tmp_path / "vendor.ko").touch()
+    (tmp_path / "bzImage").write_bytes(b"\0Linux version 6.1.9 (x) IKCFG_ST" + gzip.compress(b"CONFIG_X86_64=y\n"))
+    entry = {"module": "[[module]]\nfile = 'vendor.ko'\n", "prebuilt": "[[prebuilt]]\nimage = 'bzImage'\n"}[key]
+    assert len(read(tmp_path, entry).modules + read(tmp_path, entry).prebuilt) == 1
+    assert f"1: {key}: two are called" in complaint(tmp_path, entry * 2)
 
 
 def test_a_finding_is_allowed_up_to_its_last_day(tmp_path: Path) -> None:
