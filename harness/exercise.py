@@ -195,6 +195,11 @@ def load_exercise(path: Path) -> Exercise:
 
 
 def _takes_a_bench(path: Path, run: Callable[..., Any]) -> None:
+    if inspect.iscoroutinefunction(run) or inspect.isgeneratorfunction(run):
+        raise ModcompatError(
+            f"{path}: `exercise` is called, and nothing runs what an `async def` or a `yield` makes of that",
+            next_step="def exercise(bench): ...; docs/exercises.md has examples",
+        )
     try:
         inspect.signature(run).bind(object())
     except ValueError:

@@ -25,6 +25,8 @@ from harness.guest.shell import Output
         ("EXPECTS = [{'kind': 'access', 'title': 'x'}]\ndef exercise(bench): pass\n", "only warnings"),
         ("PARAMETERS = {'a': 1}\ndef exercise(bench): pass\n", "PARAMETERS"),
         ("PARAMETERS = 'a=1\\nb=2'\ndef exercise(bench): pass\n", "PARAMETERS"),
+        ("async def exercise(bench): pass\n", "async def"),
+        ("def exercise(bench): yield\n", "async def"),
         ("ANNOUNCES = {'init': 5}\ndef exercise(bench): pass\n", "ANNOUNCES"),
         ("TOUCHES = 5\ndef exercise(bench): pass\n", "TOUCHES"),
         ("EXPECTS = [{'kind': 5, 'title': 'x'}]\ndef exercise(bench): pass\n", "only warnings"),
