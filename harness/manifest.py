@@ -196,7 +196,7 @@ def _prebuilt(table: "_Table") -> Prebuilt:
     prebuilt = table.checked(
         "image",
         lambda: find_prebuilt(
-            replace(variant, bare=False),
+            variant.on_users_config,
             image,
             config=table.file("config"),
             build_tree=table.folder("build_tree"),

@@ -1,7 +1,7 @@
 """The plan: which cells there are to run, in the order that reuses guests best."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.boards import BOARDS, Board
@@ -33,7 +33,7 @@ class Cell:
         """The cell's kernel."""
         variant = variant_of(self.feature, self.preemption, isolated=self.flavour is Flavour.ISOLATED)
         if self.own_config:
-            variant = replace(variant, bare=False)
+            variant = variant.on_users_config
         return variant.production if self.flavour is Flavour.PRODUCTION else variant
 
     @property

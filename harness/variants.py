@@ -30,6 +30,11 @@ def preemption_in(config: Mapping[str, str]) -> str:
     return next((model for symbol, model in _MODELS.items() if config.get(symbol) == "y"), str(Preemption.NONE))
 
 
+def preemption_of(vermagic: str) -> Preemption:
+    """The model of the kernel that a module was built for (include/linux/vermagic.h)."""
+    return Preemption.FULL if "preempt" in vermagic.split() else Preemption.NONE
+
+
 @dataclass(frozen=True)
 class Variant:
     """A production kernel, or one with a feature on top of it.
@@ -57,6 +62,11 @@ class Variant:
     def production(self) -> "Variant":
         """The kernel that it is compared with, and that its modules are built for."""
         return replace(self, feature=None, isolated=False, selftest=False)
+
+    @property
+    def on_users_config(self) -> "Variant":
+        """The same on a configuration of the user's, where there are no detectors of ours to leave out."""
+        return replace(self, bare=False)
 
     @property
     def boot(self) -> str:

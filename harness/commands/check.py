@@ -25,7 +25,7 @@ from harness.paths import PROJECT
 from harness.plan import ONE_BOARD_EACH, Flavour, choose_boards
 from harness.report.artefacts import forget_if_empty, new_run_folder
 from harness.store import Store
-from harness.variants import PRODUCTION, Preemption
+from harness.variants import PRODUCTION, Preemption, preemption_of
 
 _FLAVOURS = [str(flavour) for flavour in Flavour]
 _FILE = click.Path(path_type=Path)
@@ -100,8 +100,7 @@ def _preemption(facts: Mapping[Path, ModuleFacts], *, has_config: bool) -> list[
     """The model of the kernels that the modules were built for, which a production configuration says by itself."""
     if has_config or not facts:
         return []
-    models = {file: Preemption.FULL if "preempt" in fact.vermagic.split() else Preemption.NONE
-              for file, fact in facts.items()}  # fmt: skip
+    models = {file: preemption_of(fact.vermagic) for file, fact in facts.items()}
     if len(set(models.values())) > 1:
         preemptible = [str(file) for file, model in models.items() if model is Preemption.FULL]
         raise ModcompatError(

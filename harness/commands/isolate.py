@@ -127,7 +127,7 @@ def _spec(arch: str, source: KernelSource, variant: Variant, users: Mapping[str,
     if arch not in users:
         raise ModcompatError(f"no --config is for {arch}", next_step=f"they are for {', '.join(users)}")
     config = users[arch]
-    return KernelSpec(ARCHITECTURES[arch], source, replace(variant, bare=False), config.has_versions, config)
+    return KernelSpec(ARCHITECTURES[arch], source, variant.on_users_config, config.has_versions, config)
 
 
 @isolate.command("prove")

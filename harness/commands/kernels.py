@@ -1,17 +1,14 @@
 """Options that commands have in common: which kernels are meant, by source, configuration and manifest."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from harness.guest.userland import find_userlands
 from harness.kernel.source import DEFAULT_PACKAGE
 from harness.lab import Settings
 from harness.manifest import Manifest, read_manifest
-from harness.store import Store
 from harness.variants import Variant, variant_named
 
 SOURCE = "Kernel source tree, or Debian package of one."
@@ -40,11 +37,10 @@ def settings_of(
     allow_config_additions: bool,
     tolerated: tuple[str, ...],
     shared_uart: bool = False,
-    roots: tuple[Path, ...] = (),
 ) -> tuple[Settings, Manifest]:
     """What the options say, and where they say nothing, the manifest. Raises ModcompatError for what is no such file.
 
-    roots: root file systems of the user's.
+    Without root file systems: unpacking these is for who starts a guest.
     """
     manifest = read_manifest(manifest_file) if manifest_file else Manifest()
     settings = Settings(
@@ -54,12 +50,11 @@ def settings_of(
         shared_uart=shared_uart or manifest.shared_uart,
         memory=manifest.memory,
         prebuilt=manifest.prebuilt_by_name,
-        userlands=find_userlands(roots or manifest.roots, Store()),
     )
     return settings, manifest
 
 
 def variant_on(name: str, settings: Settings) -> Variant:
-    """A kernel by its name; on a user's configuration there are no detectors of ours to leave out."""
+    """A kernel by its name, on the user's configuration where there is one."""
     variant = variant_named(name)
-    return replace(variant, bare=False) if settings.configs else variant
+    return variant.on_users_config if settings.configs else variant

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from harness.predictions import Predictor
 from harness.report.table import COLOURS
 from harness.report.visible import visible
 from harness.store import Store
-from harness.variants import Preemption, Variant, variant_of
+from harness.variants import Preemption, Variant, preemption_of, variant_of
 
 _INFO = ("version", "srcversion", "retpoline", "intree", "staging", "abi")
 _SHOWN = 6  # structures that differ, and names of a long list
@@ -87,13 +87,12 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
 
 def _usual(module: ModuleFacts, users: UsersConfig | None) -> list[Variant]:
     """The kernels that most people ask for, in the model that the module was built for, or the configuration has."""
-    preemptible = "preempt" in module.vermagic.split() and not users
-    model = Preemption.FULL if preemptible else Preemption.NONE
+    model = Preemption.NONE if users else preemption_of(module.vermagic)
     five = [FEATURES[name] for name in THE_FIVE]
     stock = [variant_of(feature, model) for feature in five]
     isolated = [variant_of(feature, model, isolated=True) for feature in five]
     usual = [Variant(preemption=model), *stock, *isolated]
-    return [replace(variant, bare=False) for variant in usual] if users else usual
+    return [variant.on_users_config for variant in usual] if users else usual
 
 
 def _print_facts(console: Console, file: Path, module: ModuleFacts, *, whole: bool) -> None:
