@@ -1,6 +1,7 @@
-"""Structure layouts, read from the DWARF of a compiled file with pyelftools.
+"""Structure layouts and enumerators, read from the DWARF of a compiled file with pyelftools.
 
-DWARF Debugging Information Format version 4, sections 5.5 (structures and unions) and 5.5.6 (members).
+DWARF Debugging Information Format version 4, sections 5.5 (structures and unions), 5.5.6 (members) and 5.7
+(enumerations).
 """
 
 from collections.abc import Iterator
@@ -63,6 +64,17 @@ def read_layouts(file: Path) -> dict[str, Layout]:
             if known is None or (layout.alias and not known.alias):
                 layouts[layout.name] = layout
     return layouts
+
+
+def read_enumerators(file: Path) -> dict[str, int]:
+    """The value of each enumerator that a file of one compilation unit defines, by name. Raises as read_layouts()."""
+    return {
+        name_of(enumerator): _number(enumerator, "DW_AT_const_value")
+        for unit in read_units(file)
+        for entry in unit.top
+        if entry.tag == "DW_TAG_enumeration_type"
+        for enumerator in entry.iter_children()
+    }
 
 
 def read_units(file: Path) -> "Iterator[Unit]":

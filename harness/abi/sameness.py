@@ -116,6 +116,38 @@ def compare_functions(
     return Comparison("inlined functions", equal, len(after.keys() - before.keys()), explained, differences)
 
 
+def compare_macros(
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    production: Mapping[str, str],
+    *,
+    differing: Sequence[Allowance],
+) -> Comparison:
+    """Macros, by their text: one that leads to another differs where that one does. differing: those that may."""
+    explained, differences = {}, {}
+    for name, text in before.items():
+        if after.get(name) == text:
+            continue
+        if reason := _reason(name, production, differing):
+            explained[name] = reason
+        else:
+            now = f"is{after[name]}" if name in after else "is not defined"
+            differences[name] = f"{name}{text} {now} here"
+    equal = len(before) - len(explained) - len(differences)
+    return Comparison("macros", equal, len(after.keys() - before.keys()), explained, differences)
+
+
+def compare_enumerators(before: Mapping[str, int], after: Mapping[str, int]) -> Comparison:
+    """Enumerators, by their values. None may differ."""
+    differences = {
+        name: f"{name} is {value} in production, and {after.get(name, 'not defined')} here"
+        for name, value in before.items()
+        if after.get(name) != value
+    }
+    equal, beside = len(before) - len(differences), len(after.keys() - before.keys())
+    return Comparison("enumerators", equal, beside, {}, differences)
+
+
 def compare_exports(before: Mapping[str, Export], after: Mapping[str, Export]) -> Comparison:
     """Exported symbols: each with the licence that it asks for, and its namespace."""
     differences = {}

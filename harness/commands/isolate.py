@@ -98,10 +98,11 @@ def isolate_check(
 ) -> None:
     """Prove that isolated kernels have production's module ABI.
 
-    Compared are all structures that the headers for modules define, the code of all functions that these have
-    modules compile in, and, of kernels that are built, the exported symbols. No kernel is built for it: the first
-    time takes about two minutes for each, later ones a few seconds. The options can be given several times. With
-    --config, the kernels are those on production configurations of yours, in their preemption model.
+    Compared are all structures, macros and enumerators that the headers for modules define, the code of all
+    functions that these have modules compile in, and, of kernels that are built, the exported symbols. No kernel is
+    built for it: the first time takes about two minutes for each, later ones a few seconds. The options can be
+    given several times. With --config, the kernels are those on production configurations of yours, in their
+    preemption model.
 
     Exit status 0 when a module finds what it was compiled with, 1 when it does not, 2 when that is not known.
     """

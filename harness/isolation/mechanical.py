@@ -5,9 +5,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from harness.abi.exports import read_exports
-from harness.abi.sameness import Comparison, compare_exports, compare_functions, compare_layouts
+from harness.abi.sameness import (
+    Comparison,
+    compare_enumerators,
+    compare_exports,
+    compare_functions,
+    compare_layouts,
+    compare_macros,
+)
+from harness.definitions import kernel_definitions
 from harness.inlines import kernel_inlines
-from harness.isolation.reasons import DIFFERING, GROWN, SAME_FUNCTIONS, UNREACHABLE
+from harness.isolation.reasons import DIFFERING, GROWN, MACROS, SAME_FUNCTIONS, UNREACHABLE
 from harness.kernel.build import find_kernel
 from harness.kernel.config import KernelSpec, parse, resolve
 from harness.layouts import kernel_layouts
@@ -49,11 +57,15 @@ class Check:
 
 
 def check(spec: KernelSpec, store: Store) -> Check:
-    """Compare an isolated kernel with its production kernel: structures, inlined functions, exported symbols.
+    """Compare an isolated kernel with its production kernel: all that headers define, and exported symbols.
 
     Exports are known of kernels that are built (and cached); the rest needs none. Raises ModcompatError.
     """
-    comparisons = [layout_comparison(spec, store), function_comparison(spec, store)]
+    comparisons = [
+        layout_comparison(spec, store),
+        function_comparison(spec, store),
+        *definition_comparisons(spec, store),
+    ]
     production, isolated = (find_kernel(kernel, store) for kernel in (spec.production, spec))
     if production is None or isolated is None:
         missing = " and ".join(
@@ -84,6 +96,16 @@ def function_comparison(spec: KernelSpec, store: Store) -> Comparison:
         differing=DIFFERING,
         same=SAME_FUNCTIONS,
     )
+
+
+def definition_comparisons(spec: KernelSpec, store: Store) -> list[Comparison]:
+    """The macros and the enumerators of an isolated kernel against those of production. Cached."""
+    before, after = (kernel_definitions(kernel, store) for kernel in (spec.production, spec))
+    config = parse(resolve(spec.production, store))
+    return [
+        compare_macros(before.macros, after.macros, config, differing=MACROS),
+        compare_enumerators(before.enumerators, after.enumerators),
+    ]
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:

@@ -117,3 +117,46 @@ DIFFERING = (
     ),
     Allowance("cond_resched_rcu", "it hands on its line number in the header, which only a message would print"),
 )
+
+# Macros that may differ, or be none any more. Those that differ because of others are not here.
+MACROS = (
+    Allowance(
+        r"(raw_)?spin_lock_init|rwlock_init|do_raw_(spin|read|write)_\w+|_raw_(spin|read|write)_\w+",
+        "the module works on the same word without the checks; spinlock_track.c expects that of modules",
+        lacking="DEBUG_SPINLOCK",
+    ),
+    Allowance(
+        r"DEFINE_TRACE(_FN)?|__DECLARE_TRACE|EXPORT_TRACEPOINT_SYMBOL(_GPL)?|tracepoint_enabled",
+        "the module has no tracepoint, nor does it reach one of the kernel",
+        lacking="TRACEPOINTS",
+    ),
+    Allowance(
+        r"(__)?tracepoint_string|trace_rb_cpu_prepare",
+        "the strings are for who reads traces, and the tracers can do without a module",
+        lacking="TRACING",
+    ),
+    Allowance(
+        r"ARCH_SUPPORTS_FTRACE_OPS|MCOUNT_ADDR|notrace|__notrace_funcgraph|(un)?register_ftrace_(function|graph)"
+        r"|ftrace_(direct_func_count|free_filter|ops_set_global_filter|regex_open|set_(early_)?filter\w*|set_notrace)",
+        "the module has no call sites, and in production what it asks of the tracer does nothing or fails",
+        lacking="FUNCTION_TRACER",
+    ),
+    Allowance(
+        r"NOKPROBE_SYMBOL|__kprobes|nokprobe_inline|kprobe_busy_(begin|end)|rethook_flush_task",
+        "there are no probes in production; which functions of the module no probe may be in is not known then",
+        lacking="KPROBES",
+    ),
+    Allowance(
+        r"perf_event_(init|exit)_cpu", "it is for the kernel's own table of what CPUs start", lacking="PERF_EVENTS"
+    ),
+    Allowance(
+        r"rcu_tasks(_classic)?_qs|rcu_note_voluntary_context_switch",
+        "the kernel sees by itself where the task schedules: kernel/rcu/tree_plugin.h",
+        lacking="TASKS_RCU_GENERIC",
+    ),
+    Allowance(
+        r"(call|synchronize)_rcu_tasks",
+        "what the module waits for is what it waits for in production: an ordinary grace period",
+        lacking="TASKS_RCU",
+    ),
+)

@@ -15,6 +15,8 @@ from harness.paths import PROJECT
 
 PAGE = PROJECT / "docs/isolation.md"
 _BUILDS = {"rebuilt": "rebuilt", "production": "built for production"}
+# What harness.isolation.mechanical.check() compares.
+_COMPARED = ("structures", "inlined functions", "macros", "enumerators", "exported symbols")
 _BEGIN, _END = "<!-- made of tests/isolation/{name}.json; do not edit -->", "<!-- end of {name} -->"
 
 
@@ -75,13 +77,11 @@ def proof_table(checks: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str
 
     checks: harness.isolation.mechanical.Check.as_json_object(). cells: rows of matrix.json.
     """
-    lines = [
-        "| architecture | kernel | structures | inlined functions | exports | modules |",
-        "|---|---|---|---|---|---|",
-    ]
+    columns = ["architecture", "kernel", *_COMPARED, "modules"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for found in checks:
-        compared = [_compared(it) for it in found["comparisons"]]
-        compared += ["not compared"] * (3 - len(compared))
+        by_kind = {it["of"]: _compared(it) for it in found["comparisons"]}
+        compared = [by_kind.get(kind, "not compared") for kind in _COMPARED]
         words = Counter(
             row["verdict"] for row in cells if (row["arch"], row["variant"]) == (found["arch"], found["kernel"])
         )

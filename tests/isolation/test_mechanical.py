@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.abi.sameness import compare_macros
 from harness.architectures import ARCHITECTURES
+from harness.definitions import kernel_definitions
 from harness.errors import ModcompatError
 from harness.features import FEATURES, Feature, Isolation
 from harness.inlines import kernel_inlines
@@ -119,9 +121,9 @@ def everything(arch: str, source: KernelSource, preemption: Preemption = Preempt
 def test_a_module_finds_what_it_was_compiled_with(arch: str, preemption: Preemption, source: KernelSource) -> None:
     checked = check(everything(arch, source, preemption), STORE)
     assert checked.is_same, checked.for_people()
-    structures, functions, *_ = checked.comparisons
-    assert structures.compared > 6000
-    assert functions.compared > 10000
+    compared = {comparison.of: comparison.compared for comparison in checked.comparisons}
+    least = {"structures": 6000, "inlined functions": 10000, "macros": 50000, "enumerators": 20000}
+    assert all(compared[kind] > count for kind, count in least.items()), compared
 
 
 @pytest.mark.slow
@@ -147,6 +149,9 @@ def test_of_each_feature_alone_too(arch: str, feature: Feature, source: KernelSo
 def test_switched_off_nothing_moves(arch: str, source: KernelSource) -> None:
     patched, plain = (KernelSpec(ARCHITECTURES[arch], tree) for tree in (isolated(source, STORE), source))
     assert kernel_layouts(patched, STORE) == kernel_layouts(plain, STORE)
+    now, before = kernel_definitions(patched, STORE), kernel_definitions(plain, STORE)
+    assert now.enumerators == before.enumerators
+    assert compare_macros(before.macros, now.macros, {}, differing=()).differences == {}
 
 
 @pytest.mark.slow

@@ -88,11 +88,12 @@ def test_an_isolated_kernel_is_compared_with_production_as_it_is() -> None:
 
 
 def test_the_table_of_a_proof_has_a_line_for_each_kernel() -> None:
-    comparison = {"compared": 3, "differences": {}}
-    checks = [
-        {"arch": "arm", "kernel": "isolated-all", "comparisons": [comparison, comparison | {"differences": {"f": "g"}}]}
-    ]
+    kinds = ("structures", "inlined functions", "macros", "enumerators")
+    comparisons = [{"of": kind, "compared": 3, "differences": {}} for kind in kinds]
+    comparisons[1] |= {"differences": {"f": "g"}}
+    checks = [{"arch": "arm", "kernel": "isolated-all", "comparisons": comparisons}]
     row = {"arch": "arm", "variant": "isolated-all", "verdict": "CLEAN"}
     cells = [row, row, row | {"verdict": "SPLAT"}, row | {"arch": "arm64"}]
     *_, line = proof_table(checks, cells).splitlines()
-    assert line == "| arm | isolated-all | 3, the same | 3, 1 DIFFER | not compared | 2 CLEAN, 1 SPLAT |"
+    same = "3, the same"
+    assert line == f"| arm | isolated-all | {same} | 3, 1 DIFFER | {same} | {same} | not compared | 2 CLEAN, 1 SPLAT |"

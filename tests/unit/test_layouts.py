@@ -7,7 +7,8 @@ import pytest
 from elftools.common.exceptions import ELFError
 
 from harness.abi.difference import Difference, render
-from harness.abi.dwarf import Layout, Member, read_layouts
+from harness.abi.dwarf import Layout, Member, read_enumerators, read_layouts
+from harness.abi.macros import read_macros
 
 SOURCE = """
 typedef struct raw_lock { unsigned int word; %s } raw_lock_t;
@@ -23,13 +24,24 @@ typedef struct { int counter; } atomic_t;
 """
 
 
-def layouts(folder: Path, extra: str = "") -> dict[str, Layout]:
-    source = folder / f"probe{len(extra)}.c"
-    source.write_text(SOURCE % extra)
+ENUMERATORS = """
+enum named { FIRST, SECOND, FAR = 1 << 20, BELOW = -2 };
+enum { ALONE = 7 };
+struct within { enum inner { INSIDE = 3 } state; };
+"""
+
+
+def compiled(folder: Path, text: str) -> Path:
+    source = folder / "probe.c"
+    source.write_text(text)
     target = source.with_suffix(".o")
     flags = ["-gdwarf-4", "-fno-eliminate-unused-debug-types", "-c"]
     subprocess.run(["gcc", *flags, str(source), "-o", str(target)], check=True)
-    return read_layouts(target)
+    return target
+
+
+def layouts(folder: Path, extra: str = "") -> dict[str, Layout]:
+    return read_layouts(compiled(folder, SOURCE % extra))
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +123,24 @@ def test_a_file_without_debug_information_is_refused(tmp_path: Path) -> None:
     text.write_text("no ELF")
     with pytest.raises(ELFError):
         read_layouts(text)
+
+
+def test_enumerators_are_read_wherever_they_are_defined(tmp_path: Path) -> None:
+    values = {"FIRST": 0, "SECOND": 1, "FAR": 1 << 20, "BELOW": -2, "ALONE": 7, "INSIDE": 3}
+    assert read_enumerators(compiled(tmp_path, ENUMERATORS)) == values
+
+
+def test_macros_are_those_that_are_defined_at_the_end(tmp_path: Path) -> None:
+    source = tmp_path / "macros.c"
+    source.write_text(
+        "#define ONE 1\n#define SUM(a,  b) \\\n  ((a) +   (b))\n#undef ONE\n#define TWO\nint x;\n#define TWO_ TWO\n"
+    )
+    said = subprocess.run(["gcc", "-E", "-dD", str(source)], check=True, capture_output=True, text=True).stdout
+    macros = read_macros(said.splitlines())
+    assert {name: macros[name] for name in ("SUM", "TWO", "TWO_")} == {
+        "SUM": "(a,b) ((a) + (b))",
+        "TWO": "",
+        "TWO_": " TWO",
+    }
+    assert "ONE" not in macros
+    assert "__GNUC__" in macros

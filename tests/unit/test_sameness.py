@@ -9,7 +9,15 @@ import pytest
 from harness.abi.code import Code
 from harness.abi.dwarf import Layout, Member
 from harness.abi.exports import Export, read_exports
-from harness.abi.sameness import Allowance, Comparison, compare_exports, compare_functions, compare_layouts
+from harness.abi.sameness import (
+    Allowance,
+    Comparison,
+    compare_enumerators,
+    compare_exports,
+    compare_functions,
+    compare_layouts,
+    compare_macros,
+)
 from harness.isolation import reasons
 
 PID = Member("pid", 0, 4, "int")
@@ -148,6 +156,25 @@ def test_a_function_that_differs_needs_a_reason() -> None:
     assert comparison.differences == {"f": "f(): is not inlined any more"}
 
 
+def test_macros_are_equal_by_their_text() -> None:
+    before = {"DEPTH": " 8", "init(lock)": " do { } while (0)", "trace_it": "(x)", "GONE": ""}
+    after = {**before, "DEPTH": " 16", "trace_it": "(x) traced(x)", "MORE": ""}
+    del after["GONE"]
+    comparison = compare_macros(before, after, {}, differing=STUBS)
+    assert (comparison.equal, comparison.compared, comparison.beside) == (1, 4, 1)
+    assert comparison.explained == {"trace_it": "events are not for modules"}
+    assert comparison.differences == {"DEPTH": "DEPTH 8 is 16 here", "GONE": "GONE is not defined here"}
+
+
+def test_enumerators_keep_their_values() -> None:
+    comparison = compare_enumerators({"FLAG": 3, "LAST": 4, "GONE": 5}, {"FLAG": 3, "DEBUG": 4, "LAST": 5})
+    assert (comparison.equal, comparison.beside) == (1, 1)
+    assert comparison.differences == {
+        "LAST": "LAST is 4 in production, and 5 here",
+        "GONE": "GONE is 5 in production, and not defined here",
+    }
+
+
 def test_exports_keep_their_licence_and_namespace(tmp_path: Path) -> None:
     file = tmp_path / "Module.symvers"
     file.write_text(
@@ -170,5 +197,5 @@ def test_a_file_that_is_no_list_of_exports_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_allowance_has_a_reason() -> None:
-    allowances = (*reasons.GROWN, *reasons.UNREACHABLE, *reasons.DIFFERING)
+    allowances = (*reasons.GROWN, *reasons.UNREACHABLE, *reasons.DIFFERING, *reasons.MACROS)
     assert all(len(entry.reason.split()) > 3 for entry in allowances)
