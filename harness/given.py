@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.errors import ModcompatError
 
+_DAY = 86400.0  # seconds
 _SCALES = (0.1, 1000.0)
 _MEMORY = (32, 65536)  # MiB
 _SYMBOL = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
@@ -35,6 +36,13 @@ def timeout_scale(factor: float) -> float:
     if not _SCALES[0] <= factor <= _SCALES[1]:  # (nan is not, either)
         raise ModcompatError(f"timeouts are scaled by {_SCALES[0]:g} to {_SCALES[1]:g}, not by {factor}")
     return float(factor)
+
+
+def timeout(seconds: float) -> float:
+    """The longest time for something, in seconds. Raises ModcompatError for none, and for more than a day."""
+    if not 0 < seconds <= _DAY:
+        raise ModcompatError(f"a timeout is a time of up to a day, in seconds, not {seconds:g}")
+    return seconds
 
 
 def guest_memory(mib: float) -> int:

@@ -21,11 +21,11 @@ from harness.boards import Board
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import FEATURES, THE_FIVE, features_named
-from harness.given import expanded, guest_memory, timeout_scale
+from harness.given import expanded, guest_memory, timeout, timeout_scale
 from harness.guest.guest import Timing
 from harness.guest.userland import find_userlands
 from harness.kernel.source import DEFAULT_PACKAGE, absolute
-from harness.kernel.users_config import UsersConfig
+from harness.kernel.users_config import UsersConfig, require_for
 from harness.lab import Lab, Settings
 from harness.manifest import NAME, Manifest, read_manifest
 from harness.measured import measured_verdicts
@@ -460,19 +460,14 @@ def _configured(
 ) -> tuple[Board, ...]:
     """The boards that there is a configuration for. Raises ModcompatError where one that is needed is missing."""
     needed = arches or ({board.arch.name for board in boards} if asked else set())
-    if lacking := sorted(needed - set(configs)):
-        files = ", ".join(f"{users.path} is for {arch}" for arch, users in configs.items())
-        raise ModcompatError(
-            f"there is no production configuration for {', '.join(lacking)}, which the modules or boards are: {files}",
-            next_step="give --config FILE for each architecture (one that is read from the file itself)",
-        )
+    require_for(needed, configs)
     return tuple(board for board in boards if board.arch.name in configs)
 
 
 def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
     scale = timeout_scale(config.getoption("--timeout-scale") or manifest.timeout_scale or 1.0)
     memory = config.getoption("--guest-memory")
-    timing = Timing(boot=config.getoption("--boot-timeout"), command=config.getoption("--command-timeout"))
+    timing = Timing(**{name: timeout(config.getoption(f"--{name}-timeout")) for name in ("boot", "command")})
     return Settings(
         source=config.getoption("--kernel-source") or manifest.source or DEFAULT_PACKAGE,
         timing=timing.scaled(scale),

@@ -7,7 +7,7 @@ import click
 from harness.architectures import ARCHITECTURES
 from harness.commands.kernels import kernel_options, settings_of, variant_on
 from harness.commands.names import KERNEL
-from harness.errors import ModcompatError
+from harness.kernel.users_config import require_for
 from harness.lab import Lab
 from harness.plan import ONE_BOARD_EACH
 
@@ -24,11 +24,7 @@ def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -
     """
     settings, _ = settings_of(**chosen)
     wanted = set(arches or settings.configs or ["x86_64"])
-    if lacking := sorted(wanted - set(settings.configs or wanted)):
-        raise ModcompatError(
-            f"no configuration is for {', '.join(lacking)}: they are for {', '.join(settings.configs)}",
-            next_step="give --config FILE for each --arch (which one that is, is read from the file itself)",
-        )
+    require_for(wanted, settings.configs)
     variants = [variant_on(name, settings) for name in kernels]
     with Lab(settings, []) as lab:
         for board in ONE_BOARD_EACH:

@@ -11,7 +11,7 @@ import click
 
 from harness.architectures import ARCHITECTURES
 from harness.boards import Board
-from harness.commands.kernels import SOURCE
+from harness.commands.kernels import CONFIGS, SOURCE
 from harness.commands.matrix import build_kernels, run_cells
 from harness.commands.names import BOARD, FEATURE
 from harness.errors import ModcompatError
@@ -22,7 +22,7 @@ from harness.isolation.mechanical import check
 from harness.kernel.config import KernelSpec
 from harness.kernel.isolation import apply_series, isolated, isolated_without, patch_numbered, series_for
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, find_source
-from harness.kernel.users_config import UsersConfig, by_architecture, read_config
+from harness.kernel.users_config import UsersConfig, by_architecture, read_config, require_for
 from harness.lab import Settings
 from harness.plan import MATRICES, choose_boards, kernels, narrow
 from harness.report.isolation import PAGE, isolation_page, proof_table
@@ -77,13 +77,7 @@ def isolate_apply(*, source: Path) -> None:
 @_features
 @_models
 @click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE)
-@click.option(
-    "--config",
-    "configs",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Production's .config, one an architecture.",
-)
+@CONFIGS
 @click.option("--without", "left_out", default="", metavar="N", help="Take a patch out of the series: what is it for?")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a kernel, one a line.")
 def isolate_check(
@@ -125,8 +119,7 @@ def _spec(arch: str, source: KernelSource, variant: Variant, users: Mapping[str,
     """A kernel to be compared. Raises ModcompatError where only other architectures have a configuration."""
     if not users:
         return KernelSpec(ARCHITECTURES[arch], source, variant_named(variant.name))
-    if arch not in users:
-        raise ModcompatError(f"no --config is for {arch}", next_step=f"they are for {', '.join(users)}")
+    require_for([arch], users)
     config = users[arch]
     return KernelSpec(ARCHITECTURES[arch], source, variant.on_users_config, config.has_versions, config)
 

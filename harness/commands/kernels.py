@@ -13,10 +13,13 @@ from harness.variants import Variant, variant_named
 
 SOURCE = "Kernel source tree, or Debian package of one."
 _FILE = click.Path(path_type=Path)
+CONFIGS = click.option(
+    "--config", "configs", multiple=True, type=_FILE, help="Production's .config, one an architecture."
+)
 _OPTIONS = (
     click.option("--manifest", "manifest_file", type=_FILE, help="A modcompat.toml: its kernels and modules."),
     click.option("--kernel-source", metavar="DIR", help=f"{SOURCE}  [default: {DEFAULT_PACKAGE}]"),
-    click.option("--config", "configs", multiple=True, type=_FILE, help="Production's .config, one an architecture."),
+    CONFIGS,
     click.option("--allow-config-additions", is_flag=True, help="Add what the harness needs to it."),
     click.option("--allow-config-change", "tolerated", multiple=True, metavar="SYMBOL", help="May differ."),
 )

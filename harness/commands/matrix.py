@@ -34,6 +34,7 @@ from harness.variants import Preemption
 )
 @click.option("-n", "workers", default="2", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON here as well.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="Folder for logs and reports.  [default: runs/<time>]")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def matrix(
     *,
@@ -44,6 +45,7 @@ def matrix(
     models: tuple[str, ...],
     workers: str,
     output: Path | None,
+    run_dir: Path | None,
     options: tuple[str, ...],
 ) -> None:
     """Run a whole set of cells and write it as JSON.
@@ -60,7 +62,7 @@ def matrix(
     chosen = narrow(MATRICES[which], boards=boards_of, features=of_features, preemptions=map(Preemption, models))
     build_kernels(chosen, Settings())
     narrowed = (("--board", boards), ("--arch", arches), ("--feature", features), ("--preemption", models))
-    status, result = run_cells(which, workers, narrowed, options)
+    status, result = run_cells(which, workers, narrowed, options, run_dir)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(result.read_bytes())
@@ -76,14 +78,18 @@ def build_kernels(chosen: Iterable[Selection], settings: Settings) -> None:
 
 
 def run_cells(
-    which: str, workers: str, narrowed: Iterable[tuple[str, Iterable[str]]], options: Iterable[str]
+    which: str,
+    workers: str,
+    narrowed: Iterable[tuple[str, Iterable[str]]],
+    options: Iterable[str],
+    run_dir: Path | None = None,
 ) -> tuple[int, Path]:
     """Run the cells of a matrix under pytest; the exit status that it makes, and the matrix.json.
 
     narrowed: options that can be given several times, and their values. options: others.
     Raises ModcompatError when there is no verdict.
     """
-    run = new_run_folder(None, PROJECT)
+    run = new_run_folder(str(run_dir) if run_dir else None, PROJECT)
     command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--matrix", which, "--run-dir", str(run)]
     for option, values in narrowed:
         command += [word for value in values for word in (option, value)]

@@ -77,6 +77,16 @@ def by_architecture(configs: Iterable[UsersConfig]) -> dict[str, UsersConfig]:
     return found
 
 
+def require_for(arches: Iterable[str], configs: Mapping[str, UsersConfig]) -> None:
+    """Raises ModcompatError where production configurations are given, and one of the architectures has none."""
+    if configs and (lacking := sorted(set(arches) - set(configs))):
+        files = ", ".join(f"{users.path} is for {arch}" for arch, users in configs.items())
+        raise ModcompatError(
+            f"there is no production configuration for {', '.join(lacking)}: {files}",
+            next_step="give --config FILE for each architecture (which one that is, is read from the file itself)",
+        )
+
+
 def architecture_in(settings: Mapping[str, str], path: Path) -> Architecture:
     """What a configuration is for. Raises ModcompatError."""
     for arch in ARCHITECTURES.values():

@@ -258,7 +258,7 @@ def test_a_mistake_is_one_clear_line(arguments: list[str], tmp_path: Path, monke
         (
             "build production --kernel-source absent --config arm.config",
             ["--arch", "x86_64"],
-            "no configuration is for",
+            "no production configuration for x86_64",
         ),
     ],
 )

@@ -1,0 +1,58 @@
+"""Patches of the series that neither headers nor options show: a guest shows what each of them is for."""
+
+from harness.boards import BOARDS
+from harness.detect.verdict import Word
+from harness.features import FEATURES, Feature
+from harness.isolation.bugs import BUGS, Where
+from harness.isolation.catalogue import commit, prepared
+from harness.kernel.build import build_kernel
+from harness.kernel.config import KernelSpec
+from harness.kernel.isolation import isolated_without, series_for
+from harness.kernel.prebuilt import find_prebuilt
+from harness.kernel.source import DEFAULT_PACKAGE, find_source
+from harness.lab import CellResult, Lab, Settings
+from harness.modules import shipped
+from harness.plan import Cell, Flavour
+from harness.store import Store
+from harness.variants import Variant, variant_of
+
+STORE = Store()
+BOARD = BOARDS["x86_64-q35"]
+
+
+def without(subject: str, variant: Variant) -> Settings:
+    """What makes a run take a kernel that lacks a patch, named by the end of its file's name."""
+    source = find_source(DEFAULT_PACKAGE, STORE)
+    (patch,) = (patch for patch in series_for(source) if patch.stem.endswith(subject))
+    kernel = build_kernel(KernelSpec(BOARD.arch, isolated_without(source, patch, STORE), variant), STORE)
+    prebuilt = find_prebuilt(variant, kernel.image, build_tree=kernel.build_tree)
+    return Settings(prebuilt={(BOARD.arch.name, variant.name): prebuilt})
+
+
+def judged(settings: Settings, feature: Feature, name: str) -> CellResult:
+    (module,) = (module for module in shipped() if module.name == name)
+    with Lab(settings, [module]) as lab:
+        return lab.run(Cell(BOARD, feature, Flavour.ISOLATED, module))
+
+
+def test_a_module_is_loaded_into_a_structure_that_is_too_small_for_the_kernel() -> None:
+    variant = variant_of(FEATURES["all"], isolated=True)
+    settings = without("Load-modules-that-have-a-smaller-struct-modul", variant)
+    for name in ("embedded", "locks"):
+        result = judged(settings, FEATURES["all"], name)
+        assert result.verdict.word not in (Word.CLEAN, Word.INVALID), result.verdict.reason
+
+
+def test_a_module_that_was_built_without_lockdep_is_loaded() -> None:
+    variant = variant_of(FEATURES["lockdep"], isolated=True)
+    result = judged(without("Refuse-modules-that-disagree-about-unisolated", variant), FEATURES["lockdep"], "locks")
+    assert result.verdict.word not in (Word.REFUSED, Word.CLEAN, Word.INVALID), result.verdict.reason
+
+
+def test_no_kprobe_event_can_be_had_in_a_module() -> None:
+    variant = variant_of(FEATURES["all"], isolated=True)
+    (bug,) = (bug for bug in BUGS if bug.id == "watched/kprobe")
+    with prepared(BOARD, variant, without("Allow-events-in-modules-without-ftra", variant)) as lab:
+        guest = lab.guest(BOARD, variant)
+        assert commit(guest, bug, Where.REBUILT)
+        assert not commit(guest, bug, Where.VENDOR)
