@@ -19,42 +19,9 @@ from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
 from harness.layouts import kernel_layouts
 from harness.store import Store
 from harness.variants import Preemption, Variant, variant_of
+from tests.isolation.trials import GUESS, UPROBES, VERSIONS
 
 STORE = Store()
-
-
-@dataclass(frozen=True)
-class Trial(Feature):
-    """Options that show what a patch is for, and that are no feature of the matrix; its fragment is beside this."""
-
-    @property
-    def fragment(self) -> Path:
-        return Path(__file__).with_name(f"{self.name}.config")
-
-
-UPROBES = Trial(
-    name="uprobes",
-    symbols=("FTRACE", "PERF_EVENTS", "UPROBE_EVENTS", "UPROBES"),
-    follows={
-        **FEATURES["tracing"].follows,
-        **FEATURES["perf"].follows,
-        **dict.fromkeys(("PROBE_EVENTS", "DYNAMIC_EVENTS"), "kernel/trace/Kconfig: selected by UPROBE_EVENTS"),
-    },
-)
-GUESS = Trial(
-    name="guess",
-    symbols=("UNWINDER_GUESS", "UNWINDER_ORC", "SLUB_DEBUG"),
-    follows={
-        **FEATURES["slub"].follows,
-        **dict.fromkeys(("ARCH_STACKWALK", "HAVE_RELIABLE_STACKTRACE"), "arch/x86/Kconfig: not without ORC"),
-    },
-    is_detector=True,
-)
-VERSIONS = Trial(
-    name="versions",
-    symbols=("MODVERSIONS", "MODULE_ABI_SYMVERS"),
-    follows=dict.fromkeys(("ASM_MODVERSIONS", "MODULE_REL_CRCS"), "kernel/module/Kconfig: how MODVERSIONS does it"),
-)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,40 @@
+"""Options that show what a patch is for, and that are no features of the matrix."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.features import FEATURES, Feature
+
+
+@dataclass(frozen=True)
+class Trial(Feature):
+    """Such options; their fragment is beside this file."""
+
+    @property
+    def fragment(self) -> Path:
+        return Path(__file__).with_name(f"{self.name}.config")
+
+
+UPROBES = Trial(
+    name="uprobes",
+    symbols=("FTRACE", "PERF_EVENTS", "UPROBE_EVENTS", "UPROBES"),
+    follows={
+        **FEATURES["tracing"].follows,
+        **FEATURES["perf"].follows,
+        **dict.fromkeys(("PROBE_EVENTS", "DYNAMIC_EVENTS"), "kernel/trace/Kconfig: selected by UPROBE_EVENTS"),
+    },
+)
+GUESS = Trial(
+    name="guess",
+    symbols=("UNWINDER_GUESS", "UNWINDER_ORC", "SLUB_DEBUG"),
+    follows={
+        **FEATURES["slub"].follows,
+        **dict.fromkeys(("ARCH_STACKWALK", "HAVE_RELIABLE_STACKTRACE"), "arch/x86/Kconfig: not without ORC"),
+    },
+    is_detector=True,
+)
+VERSIONS = Trial(
+    name="versions",
+    symbols=("MODVERSIONS", "MODULE_ABI_SYMVERS"),
+    follows=dict.fromkeys(("ASM_MODVERSIONS", "MODULE_REL_CRCS"), "kernel/module/Kconfig: how MODVERSIONS does it"),
+)

@@ -1,0 +1,53 @@
+"""Uprobes in isolated kernels: they hit in a process while a module of production looks at its mm_struct."""
+
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from harness.architectures import Architecture
+from harness.boards import BOARDS, Board
+from harness.guest.initramfs import find_busybox
+from harness.lab import Lab, Settings
+from harness.modules import shipped
+from harness.store import Store
+from harness.variants import Variant
+from tests.isolation.trials import UPROBES
+
+TRACING = "/sys/kernel/debug/tracing"
+BOARD = [BOARDS["x86_64-q35"], BOARDS["arm-virt"]]
+
+
+def first_instruction(program: Path) -> int:
+    """Where in its file a program begins to run."""
+    with program.open("rb") as stream:
+        elf = ELFFile(stream)
+        (offset,) = elf.address_offsets(elf["e_entry"])
+    return int(offset)
+
+
+def entry(arch: Architecture) -> str:
+    return f"/bin/busybox:{first_instruction(find_busybox(arch, Store())):#x}"
+
+
+@pytest.mark.parametrize("board", BOARD, ids=lambda board: board.id)
+def test_a_module_of_production_looks_at_a_process_with_uprobes(board: Board) -> None:
+    (module,) = (module for module in shipped() if module.name == "tasks")
+    variant = Variant(UPROBES, isolated=True)
+    with Lab(Settings(), [module]) as lab:
+        guest = lab.guest(board, variant)
+        guest.make_pristine()
+        for command in (
+            f"echo 'p:begin {entry(board.arch)}' >{TRACING}/uprobe_events",
+            f"echo 1 >{TRACING}/events/uprobes/begin/enable",
+            "insmod modules/tasks.ko",
+            # A process of its own: its first instruction is stepped over out of line.
+            "sh -c 'echo mm >/sys/module/tasks/parameters/run; exec sleep 0'",
+        ):
+            output = guest.run(command)
+            assert output.status == 0, output
+        said = guest.run("dmesg").text
+        hits = guest.run(f"cat {TRACING}/uprobe_profile").text.split()[-1]
+        assert guest.run(f"rmmod tasks; echo 0 >{TRACING}/events/uprobes/begin/enable").status == 0
+    assert said.count("check mm.") == said.count(" ok") == 5, said
+    assert int(hits) >= 2
