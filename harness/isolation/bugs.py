@@ -60,25 +60,28 @@ class Bug:
         return together if self.feature in together.parts else FEATURES[self.feature]
 
 
+_Lost = Mapping[Where, str]
+
 _INLINED = {Where.VENDOR: "the unlock is compiled into the module: no code of the kernel runs"}
 _ZERO = dict.fromkeys(
     ISOLATED, "a lock that is all zero is an unlocked lock; the magic number that it lacked is not there any more"
 )
-_TICKETS = {
-    "arm": dict.fromkeys(
-        ISOLATED, "what freed memory is poisoned with is an unlocked ticket lock, which all of its values may be"
-    )
-}
+_TICKETS = dict.fromkeys(
+    ISOLATED, "what freed memory is poisoned with is an unlocked ticket lock, which all of its values may be"
+)
+_ALL_INLINED = {Where.VENDOR: "every lock operation is compiled into the module: no code of the kernel runs"}
 _NOT_DESTROYED = {Where.VENDOR: "mutex_destroy() is an empty inline function in the module"}
 _WATCHDOG = "echo 1 >/proc/sys/kernel/watchdog_thresh"
 
 
-def _spinlock(name: str, what: str, words: str, given_up: Mapping[Where, str] | None = None) -> Bug:
-    return Bug("spinlock", "spinlocks", name, what, ("lock", f"BUG: spinlock {words}"), given_up=given_up or {})
+def _spinlock(name: str, what: str, words: str, given_up: Mapping[Where, str] | None = None, **on: _Lost) -> Bug:
+    report, on = ("lock", f"BUG: spinlock {words}"), {"arm64": _ALL_INLINED, **on}
+    return Bug("spinlock", "spinlocks", name, what, report, given_up=given_up or {}, given_up_on=on)
 
 
 def _rwlock(name: str, what: str, words: str, given_up: Mapping[Where, str] | None = None) -> Bug:
-    return Bug("spinlock", "rwlocks", name, what, ("lock", f"BUG: rwlock {words}"), given_up=given_up or {})
+    report, on = ("lock", f"BUG: rwlock {words}"), {"arm64": _ALL_INLINED}
+    return Bug("spinlock", "rwlocks", name, what, report, given_up=given_up or {}, given_up_on=on)
 
 
 def _mutex(name: str, what: str, words: str, given_up: Mapping[Where, str] | None = None) -> Bug:
@@ -112,8 +115,7 @@ BUGS = (
     _spinlock("zeroed", "lock a spinlock that is all zero", "bad magic", _ZERO),
     _spinlock("uninitialised", "unlock a spinlock in memory that was never written to",
               "(?:bad magic|already unlocked)"),  # poison is an unlocked ticket lock
-    Bug("spinlock", "spinlocks", "freed", "lock a spinlock in memory that was freed",
-        ("lock", "BUG: spinlock bad magic"), given_up_on=_TICKETS),
+    _spinlock("freed", "lock a spinlock in memory that was freed", "bad magic", arm=_TICKETS),
     Bug("spinlock", "spinlocks", "lockup", "wait for ever for a spinlock (a watchdog's report)",
         ("lockup", "soft lockup"), before=_WATCHDOG),
     _rwlock("recursion", "lock a rwlock for writing that this task holds", "recursion"),
