@@ -6,6 +6,7 @@ from dataclasses import replace
 from harness.boards import Board
 from harness.errors import ModcompatError
 from harness.kernel import users_config
+from harness.kernel.headers import headers_of
 from harness.kernel.isolation import isolated, kernel_spec
 from harness.kernel.source import KernelSource
 from harness.kernel.users_config import UsersConfig
@@ -23,7 +24,10 @@ def at_a_glance(settings: Settings, cells: Sequence[Cell]) -> list[str]:
     boards: dict[str, Board] = {cell.board.id: cell.board for cell in cells}
     modules = {(cell.module.name, cell.board.arch.name): cell.module for cell in cells}
     lines = [f"kernels are built from {settings.source}{_patches(settings)}"]
-    lines += [f"{arch}: {name} is {kernel.image}, prebuilt" for (arch, name), kernel in settings.prebuilt.items()]
+    for (arch, name), kernel in settings.prebuilt.items():
+        lacking = "" if kernel.build_tree else " without a build tree: nothing is predicted of it"
+        lacking += ", nor of what is compared with it" if lacking and kernel.variant == PRODUCTION else ""
+        lines.append(f"{arch}: {name} is {kernel.image}, prebuilt{lacking}")
     for arch in dict.fromkeys(board.arch.name for board in boards.values()):
         users = settings.configs.get(arch)
         lines.append(
@@ -85,7 +89,7 @@ def _moved(users: UsersConfig, source: KernelSource, store: Store) -> str:
     """What the additions do to the structures that modules see."""
     given = kernel_spec(users.arch, source, PRODUCTION, store, users=replace(users, as_it_is=True))
     booted = kernel_spec(users.arch, source, PRODUCTION, store, users=users)
-    difference = layout_difference(given, booted, store)
+    difference = layout_difference(headers_of(given, store), headers_of(booted, store), store)
     if not difference.changes:
         return "these additions change no structure that modules see"
     causes = [difference.summary(cause) for cause in difference.causes]

@@ -12,7 +12,7 @@ from typing import Self
 
 from harness.abi.difference import Difference
 from harness.abi.lines import ModuleLines
-from harness.abi.module_file import read_module
+from harness.abi.module_file import ModuleFacts, read_module
 from harness.abi.prediction import Prediction
 from harness.architectures import X86_64
 from harness.boards import Board, Channel
@@ -35,9 +35,10 @@ from harness.guest.userland import Userland
 from harness.kernel import needs, users_config
 from harness.kernel.build import Kernel, build_kernel, find_kernel
 from harness.kernel.config import KernelSpec, distinct
+from harness.kernel.headers import Headers, headers_of
 from harness.kernel.isolation import kernel_spec, patched
 from harness.kernel.modules import build_modules
-from harness.kernel.prebuilt import Prebuilt, kernel_of, spec_of
+from harness.kernel.prebuilt import Prebuilt, kernel_of, prebuilt_headers, spec_of
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, is_known
 from harness.kernel.users_config import UsersConfig
 from harness.layouts import explain_breakage, explaining_layouts, layout_difference
@@ -161,6 +162,7 @@ class Lab:
         self._source: KernelSource | None = None
         self._specs: dict[tuple[str, str], KernelSpec] = {}
         self._kernels: dict[str, Kernel] = {}
+        self._known_headers: dict[tuple[str, str], Headers | None] = {}
         self._unobtainable: dict[tuple[str, str], ModcompatError] = {}
         self._told: set[str] = set()  # problems, in full
         self._places: dict[tuple[str, str], _Place] = {}
@@ -228,11 +230,27 @@ class Lab:
             result = self._run(cell)
         except ModcompatError as error:
             return self._not_run(cell, error)
-        built = not any(self._prebuilt(cell.board, variant) for variant in (cell.variant, cell.variant.production))
-        if result.module_file is None or not built:
+        if result.module_file is None:
             return result
-        spec = self._spec(cell.board, cell.variant)
-        return replace(result, prediction=self._predictor.try_to_predict(result.module_file, spec))
+        return replace(result, prediction=self._predict(cell, result.module_file))
+
+    def _predict(self, cell: Cell, file: Path) -> Prediction | None:
+        """What a file of any content says will come of it, None where nothing can be said. Never raises."""
+        try:
+            module = read_module(file)
+            return None if module.problem else self.predict(file, module, cell.board, cell.variant)
+        except Exception as error:  # noqa: BLE001 - a run is worth more than its prediction
+            say(f"no prediction for {file.name} on {cell.board.arch.name}-{cell.variant.name}: {error}")
+            return None
+
+    def predict(self, file: Path, module: ModuleFacts, board: Board, variant: Variant) -> Prediction | None:
+        """What will become of a module on a kernel of a board.
+
+        None where that kernel or its production is prebuilt without a build tree. Raises ModcompatError when the
+        headers of one cannot be had.
+        """
+        production, kernel = self._headers(board, variant.production), self._headers(board, variant)
+        return self._predictor.predict(file, module, production, kernel) if production and kernel else None
 
     def _run(self, cell: Cell) -> CellResult:
         """The verdict. Before anything is said of a debug kernel, the module runs on production."""
@@ -253,7 +271,7 @@ class Lab:
             if result.verdict.word is Word.CLEAN:
                 reason = f"always on: nothing to break; {result.verdict.reason}"
                 return replace(result, verdict=replace(result.verdict, reason=reason))
-        elif result.verdict.word is not Word.CLEAN and not self._prebuilt(cell.board, cell.variant):
+        elif result.verdict.word is not Word.CLEAN:
             self._explain(result)
         return result
 
@@ -327,16 +345,42 @@ class Lab:
         return CellResult(cell, judge(evidence), evidence, "", str(cell.preemption))
 
     def _explain(self, result: CellResult) -> None:
-        """Put into the evidence what the layouts of both kernels say about a breakage."""
-        cell = result.cell
-        spec = self._spec(cell.board, cell.variant)
-        if spec.label not in self._differences:
-            self._differences[spec.label] = layout_difference(spec.production, spec, self.store)
+        """Put into the evidence what the layouts of both kernels say about a breakage, where both have headers."""
+        cell, evidence = result.cell, result.evidence
+        try:
+            difference = self._difference(cell)
+        except ModcompatError as error:
+            evidence.explanation = [f"the structures of both kernels cannot be compared: {error.problem}"]
+            return
+        if difference is None:
+            return
         touches = load_exercise(cell.module.exercise).touches if cell.module.exercise else ()
         in_use = result.verdict.phase is Phase.EXERCISE
-        difference, evidence = self._differences[spec.label], result.evidence
         evidence.explanation = explain_breakage(difference, touches, in_use=in_use)
         evidence.layouts = explaining_layouts(difference, touches, in_use=in_use)
+
+    def _difference(self, cell: Cell) -> Difference | None:
+        """From production's layouts to those of a cell's kernel. Raises ModcompatError.
+
+        A prebuilt production without headers is stood for by one that is made of its configuration.
+        """
+        kernel, production = (self._headers(cell.board, which) for which in (cell.variant, cell.variant.production))
+        if not production and not self._prebuilt(cell.board, cell.variant):
+            production = headers_of(self._spec(cell.board, cell.variant).production, self.store)
+        if not production or not kernel:
+            return None
+        if kernel.label not in self._differences:
+            self._differences[kernel.label] = layout_difference(production, kernel, self.store)
+        return self._differences[kernel.label]
+
+    def _headers(self, board: Board, variant: Variant) -> Headers | None:
+        """What modules of a kernel are compiled against; None where it is prebuilt without a build tree."""
+        key = (board.arch.name, variant.name)
+        if key not in self._known_headers:
+            prebuilt = self._prebuilt(board, variant)
+            ours = None if prebuilt else headers_of(self._spec(board, variant), self.store)
+            self._known_headers[key] = prebuilt_headers(prebuilt) if prebuilt else ours
+        return self._known_headers[key]
 
     def _prebuilt(self, board: Board, variant: Variant) -> Prebuilt | None:
         return self.settings.prebuilt.get((board.arch.name, variant.name))

@@ -3,7 +3,7 @@
 import gc
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,8 @@ from harness import digest, process
 from harness.abi.difference import Difference
 from harness.abi.dwarf import Layout, Member, read_layouts
 from harness.abi.side_by_side import side_by_side
-from harness.architectures import ARCHITECTURES, Architecture
-from harness.errors import ModcompatError
-from harness.given import expanded
-from harness.kernel.build import kernel_inputs, make_command
-from harness.kernel.config import KernelSpec, parse
-from harness.kernel.prepare import build_tree
-from harness.kernel.toolchain import environment, toolchain
+from harness.kernel.headers import Headers
+from harness.kernel.toolchain import environment
 from harness.paths import IMAGES
 from harness.progress import task
 from harness.store import Store
@@ -32,7 +27,7 @@ _LOADER_READS = ("struct module.init", "struct module.exit")
 _CAUSES = 8  # that an explanation lists
 
 
-def layout_difference(production: KernelSpec, other: KernelSpec, store: Store) -> Difference:
+def layout_difference(production: Headers, other: Headers, store: Store) -> Difference:
     """What moved between two kernels, of everything that modules can see."""
     return Difference(kernel_layouts(production, store), kernel_layouts(other, store))
 
@@ -65,72 +60,27 @@ def explaining_layouts(difference: Difference, touches: Iterable[str], *, in_use
     return [side_by_side(difference.changes[name], focus) for name in dict.fromkeys((*chain[:1], *chain[-1:]))]
 
 
-def kernel_layouts(spec: KernelSpec, store: Store) -> dict[str, Layout]:
+def kernel_layouts(headers: Headers, store: Store) -> dict[str, Layout]:
     """The structures of a kernel, from the DWARF of a probe compiled against its headers. Cached.
 
-    Needs `make modules_prepare`, no kernel build. Raises ModcompatError when the probe does not compile.
+    Raises ModcompatError when the headers cannot be prepared, or the probe does not compile.
     """
-    inputs = kernel_inputs(spec, store)
-
-    def make(scratch: Path) -> list[str | Path]:
-        return [*make_command(spec.source.tree(), build_tree(spec, store)), f"M={scratch}"]
-
-    return _read(spec.label, spec.arch, inputs, make, store)
-
-
-def architecture_of(tree: Path) -> Architecture:
-    """What a build tree is for, by its .config. Raises ModcompatError when it is no build tree, or not prepared."""
-    if not (tree / ".config").is_file() or not (tree / "include/generated/autoconf.h").is_file():
-        raise ModcompatError(
-            f"{tree} is not a kernel build tree that modules can be built against",
-            next_step="give the folder that has .config in it, after `make modules_prepare`",
-        )
-    config = parse((tree / ".config").read_text(errors="replace"))
-    for arch in ARCHITECTURES.values():
-        if config.get(arch.config) == "y":
-            return arch
-    raise ModcompatError(f"{tree} is for none of {', '.join(ARCHITECTURES)}")
-
-
-def tree_layouts(tree: Path, store: Store) -> dict[str, Layout]:
-    """The same for any build tree of the user's, which is not written to. Raises ModcompatError."""
-    tree = expanded(tree).absolute()
-    arch = architecture_of(tree)
-    source = (tree / "source").resolve() if (tree / "source").exists() else tree
-    headers = [folder for folder in (source / "include", source / f"arch/{arch.kernel}/include") if folder.is_dir()]
-    inputs = {
-        "tree": str(tree),
-        "config": digest.of_file(tree / "include/generated/autoconf.h"),
-        "headers": [digest.of_stat(folder) for folder in headers],
-        "toolchain": toolchain(arch),
-    }
-    return _read(tree.name, arch, inputs, lambda scratch: ["make", "-C", tree, f"M={scratch}"], store)
-
-
-def _read(
-    label: str,
-    arch: Architecture,
-    inputs: Mapping[str, object],
-    make: Callable[[Path], list[str | Path]],
-    store: Store,
-) -> dict[str, Layout]:
-    """make: the command that builds what is in a folder, without its target."""
 
     def build(folder: Path) -> None:
         scratch = folder / "scratch"
         shutil.copytree(_PROBE, scratch)
-        command = [*make(scratch), "probe.o"]
-        what = f"reading the structures of {label}"
+        command = [*headers.make, f"M={scratch}", "probe.o"]
+        what = f"reading the structures of {headers.label}"
         with task(what, 2) as running:
-            process.run(command, env=environment(arch), log=folder / "probe.log", what=what)
+            process.run(command, env=environment(headers.arch), log=folder / "probe.log", what=what)
             running.step()
             layouts = read_layouts(scratch / "probe.o")
             running.step()
         (folder / "layouts.json").write_text(json.dumps([asdict(layout) for layout in layouts.values()]))
         shutil.rmtree(scratch)
 
-    keyed = {**inputs, "probe": digest.of_tree(_PROBE), "reader": _READER}
-    found = store.get_or_build("layouts", label, keyed, build)
+    inputs = {**headers.inputs, "probe": digest.of_tree(_PROBE), "reader": _READER}
+    found = store.get_or_build("layouts", headers.label, inputs, build)
     layouts = {facts["name"]: _layout(facts) for facts in json.loads((found / "layouts.json").read_text())}
     gc.freeze()  # a hundred thousand objects that stay: to be looked at in every collection took 10 % of a long run
     return layouts

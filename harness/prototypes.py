@@ -10,9 +10,7 @@ from typing import Any
 from harness import digest, process
 from harness.abi.surface import PREFIX, Field, Surface, Type, read_surface
 from harness.errors import ModcompatError
-from harness.kernel.build import kernel_inputs, make_command
-from harness.kernel.config import KernelSpec
-from harness.kernel.prepare import build_tree
+from harness.kernel.headers import Headers
 from harness.kernel.source import KernelSource
 from harness.kernel.toolchain import environment
 from harness.paths import IMAGES
@@ -27,27 +25,28 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _AT_FAULT = re.compile(r"^\S*probe\.c:(\d+):\d+: error:", re.MULTILINE)
 
 
-def kernel_surface(spec: KernelSpec, store: Store) -> Surface:
-    """What a kernel's headers say of its exports. Cached; needs `make modules_prepare`, no kernel build.
+def kernel_surface(headers: Headers, store: Store) -> Surface:
+    """What a kernel's headers say of its exports. Cached; of ours, needs `make modules_prepare`, no kernel build.
 
     An exported symbol that no header of the probe declares is not in it. Raises ModcompatError when the headers
-    do not compile.
+    do not compile, or a build tree does not tell what its kernel exports.
     """
 
     def build(folder: Path) -> None:
+        exported = _exported(headers, store)
         scratch = folder / "scratch"
         shutil.copytree(_PROBE, scratch)
-        what = f"reading what {spec.label} exports"
+        what = f"reading what {headers.label} exports"
         with task(what, 3) as running:
-            make = [*make_command(spec.source.tree(), build_tree(spec, store)), f"M={scratch}"]
+            make = [*headers.make, f"M={scratch}"]
 
             def run(target: str, log: str) -> None:
-                process.run([*make, target], env=environment(spec.arch), log=folder / log, what=what)
+                process.run([*make, target], env=environment(headers.arch), log=folder / log, what=what)
 
             run("probe.i", "preprocess.log")
             declared = set(_WORD.findall((scratch / "probe.i").read_text(errors="replace")))
             running.step()
-            _compile(scratch / "probe.c", sorted(declared & _exported(spec.source, store)), folder, run)
+            _compile(scratch / "probe.c", sorted(declared & exported), folder, run)
             running.step()
             surface = read_surface(scratch / "probe.o")
             running.step()
@@ -60,8 +59,8 @@ def kernel_surface(spec: KernelSpec, store: Store) -> Surface:
         (folder / "surface.json").write_text(json.dumps(facts))
         shutil.rmtree(scratch)
 
-    inputs = {**kernel_inputs(spec, store), "probe": digest.of_tree(_PROBE), "reader": _READER}
-    found = store.get_or_build("surface", spec.label, inputs, build)
+    inputs = {**headers.inputs, "probe": digest.of_tree(_PROBE), "reader": _READER}
+    found = store.get_or_build("surface", headers.label, inputs, build)
     facts = json.loads((found / "surface.json").read_text())
     fields = {
         name: tuple(Field(offset, member, _type(kind)) for offset, member, kind in parts)
@@ -87,7 +86,19 @@ def _compile(source: Path, names: list[str], logs: Path, run: Callable[[str, str
     return None
 
 
-def _exported(source: KernelSource, store: Store) -> set[str]:
+def _exported(headers: Headers, store: Store) -> set[str]:
+    """Every name that a kernel may export, and perhaps more."""
+    if headers.source:
+        return _exported_in(headers.source, store)
+    if headers.exports is None:
+        raise ModcompatError(
+            f"{headers.tree()} has no Module.symvers, which tells what its kernel exports",
+            next_step="`make modules` writes it there",
+        )
+    return set(headers.exports)
+
+
+def _exported_in(source: KernelSource, store: Store) -> set[str]:
     """Every name that a source tree exports under some configuration."""
 
     def build(folder: Path) -> None:

@@ -14,9 +14,10 @@ from harness.commands.kernels import SOURCE
 from harness.commands.names import KERNEL
 from harness.errors import ModcompatError
 from harness.given import expanded
+from harness.kernel.headers import architecture_of, headers_in, headers_of
 from harness.kernel.isolation import kernel_spec
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
-from harness.layouts import architecture_of, kernel_layouts, tree_layouts
+from harness.layouts import kernel_layouts
 from harness.store import Store
 from harness.variants import variant_named
 
@@ -53,8 +54,9 @@ def layout_diff(*, before: str, after: str, arch: str | None, only: str, source:
 
     def layouts(name: str) -> dict[str, Layout]:
         if name in trees:
-            return tree_layouts(trees[name], store)
-        return kernel_layouts(kernel_spec(chosen, find_source(source, store), variant_named(name), store), store)
+            return kernel_layouts(headers_in(trees[name]), store)
+        spec = kernel_spec(chosen, find_source(source, store), variant_named(name), store)
+        return kernel_layouts(headers_of(spec, store), store)
 
     difference = Difference(layouts(before), layouts(after))
     if as_json:

@@ -15,19 +15,17 @@ from rich.text import Text
 from harness.abi.loader import Outcome
 from harness.abi.module_file import ModuleFacts, inspect_module
 from harness.abi.prediction import Prediction
+from harness.architectures import Architecture
 from harness.commands.kernels import kernel_options, settings_of, variant_on
 from harness.commands.names import KERNEL
 from harness.errors import ModcompatError
 from harness.features import FEATURES, THE_FIVE
 from harness.given import expanded
-from harness.kernel.config import distinct
-from harness.kernel.isolation import kernel_spec
-from harness.kernel.users_config import UsersConfig
-from harness.lab import find_users_source
-from harness.predictions import Predictor
+from harness.lab import Lab, Settings
+from harness.plan import ONE_BOARD_EACH
+from harness.progress import say
 from harness.report.table import COLOURS
 from harness.report.visible import visible
-from harness.store import Store
 from harness.variants import Preemption, Variant, preemption_of, variant_of
 
 _INFO = ("version", "srcversion", "retpoline", "intree", "staging", "abi")
@@ -52,32 +50,28 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     --kernel: production, and the five features, stock and isolated, in the preemption model of the module. No kernel
     is built for this, only prepared, once. With one --kernel, every finding, every structure in reach that differs,
     and every symbol and section of the module is shown. With --config or --manifest, production is yours, and without
-    FILES the manifest's modules are meant. docs/prediction.md says what this can see.
+    FILES the manifest's modules are meant; its prebuilt kernels are among those shown, and need
+    build trees. docs/prediction.md says what this can see.
 
     Exit status 0 when all is predicted to be clean, 1 when something is predicted to break, 2 on an error.
     """
-    store = Store()
     settings, manifest = settings_of(**chosen)
     files = files or tuple(module.file for module in manifest.modules if module.file)
     if not files:
         raise ModcompatError("no module was named", next_step="`modcompat predict vendor.ko`, or a manifest with some")
     modules = {file: inspect_module(file) for file in map(expanded, files)}
-    origin = find_users_source(settings, store)
-    predictor = Predictor(store)
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     results: dict[Path, dict[str, Prediction]] = {}
-    for file, module in modules.items():
-        if module.arch is None:  # inspect_module() would have said so
-            raise ModcompatError(f"{file}: unknown architecture")
-        if not as_json:
-            _print_facts(console, file, module, whole=len(kernels) == 1)
-        results[file] = {}
-        users = settings.configs.get(module.arch.name)
-        for variant in [variant_on(name, settings) for name in kernels] or _usual(module, users):
-            spec = distinct(kernel_spec(module.arch, origin, variant, store, users=users), store)
-            results[file][variant.name] = predictor.predict(file, module, spec)
-        if not as_json:
-            _print(console, results[file])
+    with Lab(settings, []) as lab:
+        for file, module in modules.items():
+            if module.arch is None:  # inspect_module() would have said so
+                raise ModcompatError(f"{file}: unknown architecture")
+            if not as_json:
+                _print_facts(console, file, module, whole=len(kernels) == 1)
+            variants = [variant_on(name, settings) for name in kernels] or _usual(module, module.arch, settings)
+            results[file] = _predictions(lab, file, module, module.arch, variants)
+            if not as_json:
+                _print(console, results[file])
     if as_json:
         rows = [_as_json(file, modules[file], result) for file, result in results.items()]
         click.echo(json.dumps({"schema": 1, "modules": rows}, indent=1))
@@ -85,14 +79,34 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     sys.exit(1 if broken else 0)
 
 
-def _usual(module: ModuleFacts, users: UsersConfig | None) -> list[Variant]:
-    """The kernels that most people ask for, in the model that the module was built for, or the configuration has."""
+def _predictions(
+    lab: Lab, file: Path, module: ModuleFacts, arch: Architecture, variants: Iterable[Variant]
+) -> dict[str, Prediction]:
+    """Kernel -> prediction. Raises ModcompatError where there is none for any of the kernels."""
+    board = next(board for board in ONE_BOARD_EACH if board.arch is arch)
+    found = {variant.name: lab.predict(file, module, board, variant) for variant in variants}
+    if without := [name for name, prediction in found.items() if not prediction]:
+        text = f"no prediction on {arch.name} for {', '.join(without)}: a prebuilt kernel came without its build tree"
+        if len(without) == len(found):
+            raise ModcompatError(text, next_step="name its build_tree in the manifest")
+        say(text)
+    return {name: prediction for name, prediction in found.items() if prediction}
+
+
+def _usual(module: ModuleFacts, arch: Architecture, settings: Settings) -> list[Variant]:
+    """The kernels that most people ask for, in the model that the module was built for, or the configuration has.
+
+    And every prebuilt one.
+    """
+    users = settings.configs.get(arch.name)
     model = Preemption.NONE if users else preemption_of(module.vermagic)
     five = [FEATURES[name] for name in THE_FIVE]
     stock = [variant_of(feature, model) for feature in five]
     isolated = [variant_of(feature, model, isolated=True) for feature in five]
     usual = [Variant(preemption=model), *stock, *isolated]
-    return [variant.on_users_config for variant in usual] if users else usual
+    usual = [variant.on_users_config for variant in usual] if users else usual
+    theirs = [kernel.variant for (name, _), kernel in settings.prebuilt.items() if name == arch.name]
+    return [*usual, *(variant for variant in theirs if variant not in usual)]
 
 
 def _print_facts(console: Console, file: Path, module: ModuleFacts, *, whole: bool) -> None:

@@ -18,6 +18,7 @@ from harness.inlines import kernel_inlines
 from harness.isolation.reasons import DIFFERING, GROWN, MACROS, SAME_FUNCTIONS, UNREACHABLE
 from harness.kernel.build import find_kernel
 from harness.kernel.config import KernelSpec, parse, resolve
+from harness.kernel.headers import headers_of
 from harness.layouts import kernel_layouts
 from harness.store import Store
 
@@ -79,8 +80,8 @@ def check(spec: KernelSpec, store: Store) -> Check:
 def layout_comparison(spec: KernelSpec, store: Store) -> Comparison:
     """The structures of an isolated kernel against those of production. Cached."""
     return compare_layouts(
-        kernel_layouts(spec.production, store),
-        kernel_layouts(spec, store),
+        kernel_layouts(headers_of(spec.production, store), store),
+        kernel_layouts(headers_of(spec, store), store),
         parse(resolve(spec.production, store)),
         grown=GROWN,
         unreachable=UNREACHABLE,

@@ -7,6 +7,7 @@ from harness import digest
 from harness.errors import ModcompatError
 from harness.kernel.build import Kernel
 from harness.kernel.config import KernelSpec
+from harness.kernel.headers import Headers, headers_in
 from harness.kernel.image import read_image
 from harness.kernel.source import KernelSource
 from harness.kernel.users_config import UsersConfig, read_config
@@ -18,7 +19,8 @@ from harness.variants import Variant
 class Prebuilt:
     """An image in the place of one kernel.
 
-    build_tree: as `make M=` takes it; without one, no module can be built for it, and features are not provoked.
+    build_tree: as `make M=` takes it; without one, no module can be built for it: features are not provoked, and
+    nothing is predicted.
     symbols: its System.map; without one, backtraces have no names. device_tree: where QEMU makes none.
     console: the tty of the kernel log, "" for the board's. shared_uart: it has no other serial port.
     """
@@ -94,6 +96,11 @@ def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:
             (folder / "build/include/config/kernel.release").write_text(prebuilt.release)
 
     return Kernel(spec, store.get_or_build("prebuilt", spec.label, inputs, build), prebuilt.build_tree or Path())
+
+
+def prebuilt_headers(prebuilt: Prebuilt) -> Headers | None:
+    """What modules for it are compiled against, None without a build tree. Raises what headers_in() does."""
+    return headers_in(prebuilt.build_tree, spec_of(prebuilt).label) if prebuilt.build_tree else None
 
 
 def spec_of(prebuilt: Prebuilt) -> KernelSpec:

@@ -11,6 +11,7 @@ import pytest
 from harness.architectures import ARCHITECTURES
 from harness.exercise import load_exercise
 from harness.kernel.config import KernelSpec
+from harness.kernel.headers import headers_of
 from harness.kernel.prepare import build_tree
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.layouts import kernel_layouts
@@ -61,7 +62,8 @@ def test_a_kernel_does_not_differ_from_itself() -> None:
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_what_modules_say_they_touch_exists(arch: str) -> None:
     store = Store()
-    layouts = kernel_layouts(KernelSpec(ARCHITECTURES[arch], find_source(DEFAULT_PACKAGE, store)), store)
+    spec = KernelSpec(ARCHITECTURES[arch], find_source(DEFAULT_PACKAGE, store))
+    layouts = kernel_layouts(headers_of(spec, store), store)
     known = {name for layout in layouts.values() for name in (layout.name, layout.alias)}
     known |= {f"{layout.name}.{member.name}" for layout in layouts.values() for member in layout.members}
     touched = {place for module in shipped() if module.exercise for place in load_exercise(module.exercise).touches}

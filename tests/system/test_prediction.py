@@ -16,6 +16,7 @@ from harness.architectures import ARCHITECTURES
 from harness.features import FEATURES
 from harness.kernel.build import build_kernel, find_kernel
 from harness.kernel.config import distinct
+from harness.kernel.headers import headers_of
 from harness.kernel.isolation import kernel_spec
 from harness.kernel.modules import build_modules
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
@@ -60,7 +61,8 @@ class Cells:
         if not (find_kernel(spec, self.store) and find_kernel(production, self.store)):
             return None
         file = self.file(row["arch"], variant.production, row["module"])
-        found = self.predictor.predict(file, read_module(file), spec)
+        both = [headers_of(kernel, self.store) for kernel in (production, spec)]
+        found = self.predictor.predict(file, read_module(file), *both)
         seen = measured.words(row)
         agrees = any(found.agrees_with(word) for word in seen)
         return agrees, f"predicted {found.outcome} ({found.reason}), seen {' or '.join(seen)} ({row['reason'][:200]})"

@@ -1,0 +1,107 @@
+"""Kernels of ours in the place of kernels that a user built: what is said of a module stays the same."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.abi.module_file import read_module
+from harness.boards import BOARDS
+from harness.detect.verdict import Word
+from harness.features import FEATURES
+from harness.kernel.build import Kernel
+from harness.kernel.modules import build_modules
+from harness.kernel.prebuilt import find_prebuilt
+from harness.lab import Lab, Settings
+from harness.modules import shipped
+from harness.plan import Cell, Flavour
+from harness.variants import PRODUCTION, variant_of
+from tests.system.conftest import TIMING
+
+BOARD = BOARDS["x86_64-q35"]
+FEATURE = FEATURES["spinlock"]
+VARIANTS = (PRODUCTION, variant_of(FEATURE))
+Kernels = dict[str, Kernel]
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Kernels:
+    with Lab(Settings(), []) as lab:
+        return {variant.name: lab.kernel(BOARD, variant) for variant in VARIANTS}
+
+
+@pytest.fixture(scope="module")
+def files(kernels: Kernels) -> dict[str, Path]:
+    """Our modules, built for production."""
+    with Lab(Settings(), []) as lab:
+        built = [build_modules(it.source, kernels["production"], lab.store) for it in shipped() if it.source]
+    return {name: file for modules in built for name, file in modules.items()}
+
+
+def prebuilt(kernels: Kernels, *names: str) -> Settings:
+    """What makes a run take kernels of these names for a user's."""
+    found = [find_prebuilt(it.spec.variant, it.image, build_tree=it.build_tree) for it in map(kernels.get, names) if it]
+    return Settings(timing=TIMING, prebuilt={(BOARD.arch.name, kernel.variant.name): kernel for kernel in found})
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness.cli", "predict", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_prediction_is_the_same_as_on_kernels_of_ours(kernels: Kernels, files: dict[str, Path]) -> None:
+    debug = VARIANTS[1].name
+    with (
+        Lab(Settings(), []) as ours,
+        Lab(prebuilt(kernels, "production", debug), []) as theirs,
+        Lab(prebuilt(kernels, debug), []) as mixed,
+    ):
+        for file in files.values():
+            module = read_module(file)
+            for variant in VARIANTS:
+                expected = ours.predict(file, module, BOARD, variant)
+                assert expected is not None
+                assert theirs.predict(file, module, BOARD, variant) == expected
+                assert mixed.predict(file, module, BOARD, variant) == expected
+
+
+def test_a_cell_has_its_prediction_and_layouts_that_explain_it(kernels: Kernels) -> None:
+    (module,) = (module for module in shipped() if module.name == "locks")
+    with Lab(prebuilt(kernels, *kernels), [module]) as lab:
+        result = lab.run(Cell(BOARD, FEATURE, Flavour.STOCK, module))
+    assert result.verdict.word is Word.INERT, result.verdict.reason
+    assert result.prediction is not None
+    assert result.prediction.agrees_with(result.verdict.word)
+    assert result.prediction.reason == "struct module.init 0x138 → 0x150: the kernel never finds its init"
+    assert result.evidence.explanation
+    assert result.evidence.layouts[0]["name"] == "struct module"
+
+
+def test_the_command_takes_them_from_the_manifest(kernels: Kernels, files: dict[str, Path], tmp_path: Path) -> None:
+    manifest = tmp_path / "modcompat.toml"
+    manifest.write_text(
+        "".join(
+            f"[[prebuilt]]\nkernel = '{name}'\nimage = '{kernel.image}'\nbuild_tree = '{kernel.build_tree}'\n"
+            for name, kernel in kernels.items()
+        )
+    )
+
+    def predicted(*options: str | Path) -> object:
+        done = run(files["locks"], "--json", *options, *(word for name in kernels for word in ("--kernel", name)))
+        assert done.returncode == 1, done.stderr
+        return json.loads(done.stdout)
+
+    assert predicted("--manifest", manifest) == predicted()
+
+
+def test_the_command_says_which_kernel_came_without_its_build_tree(
+    kernels: Kernels, files: dict[str, Path], tmp_path: Path
+) -> None:
+    image = kernels["production"].image
+    config = kernels["production"].build_tree / ".config"
+    (tmp_path / "modcompat.toml").write_text(f"[[prebuilt]]\nimage = '{image}'\nconfig = '{config}'\n")
+    done = run(files["locks"], "--manifest", tmp_path / "modcompat.toml", "--kernel", "production")
+    assert done.returncode == 2
+    assert "no prediction on x86_64 for production: a prebuilt kernel came without its build tree" in done.stderr
