@@ -8,9 +8,7 @@ from pathlib import Path
 from harness import digest, process
 from harness.abi.dwarf import read_enumerators
 from harness.abi.macros import read_macros
-from harness.kernel.build import kernel_inputs, make_command
-from harness.kernel.config import KernelSpec
-from harness.kernel.prepare import build_tree
+from harness.kernel.headers import Headers
 from harness.kernel.toolchain import environment
 from harness.paths import IMAGES
 from harness.progress import task
@@ -28,21 +26,18 @@ class Definitions:
     enumerators: dict[str, int]
 
 
-def kernel_definitions(spec: KernelSpec, store: Store) -> Definitions:
-    """The macros and enumerators of a kernel's headers. Cached.
-
-    Needs `make modules_prepare`, no kernel build. Raises ModcompatError when the probe does not compile.
-    """
+def kernel_definitions(headers: Headers, store: Store) -> Definitions:
+    """The macros and enumerators of a kernel. Cached. Raises ModcompatError when the probe does not compile."""
 
     def build(folder: Path) -> None:
         scratch = folder / "scratch"
         shutil.copytree(_PROBE, scratch)
-        command = [*make_command(spec.source.tree(), build_tree(spec, store)), f"M={scratch}"]
-        what = f"reading the macros and enumerators of the {spec.title}"
+        command = [*headers.make, f"M={scratch}"]
+        what = f"reading the macros and enumerators of {headers.label}"
         with task(what, 2) as running:
             for target, flags in (("probe.i", "-dD"), ("probe.o", "")):
                 make = [*command, f"KCFLAGS={flags}", target]
-                process.run(make, env=environment(spec.arch), log=folder / f"{target}.log", what=what)
+                process.run(make, env=environment(headers.arch), log=folder / f"{target}.log", what=what)
                 running.step()
         with (scratch / "probe.i").open(errors="replace") as lines:
             macros = read_macros(lines)
@@ -52,6 +47,6 @@ def kernel_definitions(spec: KernelSpec, store: Store) -> Definitions:
         (folder / "definitions.json").write_text(json.dumps(asdict(found)))
         shutil.rmtree(scratch)
 
-    inputs = {**kernel_inputs(spec, store), "probe": digest.of_tree(_PROBE), "reader": _READER}
-    found = store.get_or_build("definitions", spec.label, inputs, build)
+    inputs = {**headers.inputs, "probe": digest.of_tree(_PROBE), "reader": _READER}
+    found = store.get_or_build("definitions", headers.label, inputs, build)
     return Definitions(**json.loads((found / "definitions.json").read_text()))

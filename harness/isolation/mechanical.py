@@ -101,7 +101,7 @@ def function_comparison(spec: KernelSpec, store: Store) -> Comparison:
 
 def definition_comparisons(spec: KernelSpec, store: Store) -> list[Comparison]:
     """The macros and the enumerators of an isolated kernel against those of production. Cached."""
-    before, after = (kernel_definitions(kernel, store) for kernel in (spec.production, spec))
+    before, after = (kernel_definitions(headers_of(it, store), store) for it in (spec.production, spec))
     config = parse(resolve(spec.production, store))
     return [
         compare_macros(before.macros, after.macros, config, differing=MACROS),

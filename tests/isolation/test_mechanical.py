@@ -115,9 +115,9 @@ def test_of_each_feature_alone_too(arch: str, feature: Feature, source: KernelSo
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_switched_off_nothing_moves(arch: str, source: KernelSource) -> None:
-    patched, plain = (KernelSpec(ARCHITECTURES[arch], tree) for tree in (isolated(source, STORE), source))
-    layouts = [kernel_layouts(headers_of(spec, STORE), STORE) for spec in (patched, plain)]
-    assert layouts[0] == layouts[1]
+    specs = (KernelSpec(ARCHITECTURES[arch], tree) for tree in (isolated(source, STORE), source))
+    patched, plain = (headers_of(spec, STORE) for spec in specs)
+    assert kernel_layouts(patched, STORE) == kernel_layouts(plain, STORE)
     now, before = kernel_definitions(patched, STORE), kernel_definitions(plain, STORE)
     assert now.enumerators == before.enumerators
     assert compare_macros(before.macros, now.macros, {}, differing=()).differences == {}
