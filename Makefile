@@ -7,7 +7,7 @@ help:
 	@echo "make matrix     set up, then the five features on a board of each architecture"
 	@echo "make isolated   set up, then the isolation series: the five features alone and together, both models"
 	@echo "make nightly    set up, then everything: every feature, board and preemption model (hours at first)"
-	@echo "make test       set up, then lint, types and every test, and every feature on one architecture"
+	@echo "make test       set up, then lint, types, unit and system tests, the five features on x86_64"
 	@echo "make unit       set up, then the tests that need no QEMU"
 	@echo "make trial      set up, then judge modules of others on a production kernel that is not ours (three hours)"
 	@echo "make browser    set up, install Chromium, then look at report.html in it"

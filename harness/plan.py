@@ -84,10 +84,12 @@ MATRICES = {
     "isolated": (
         Selection(ONE_BOARD_EACH, features_named([*THE_FIVE, "all"]), tuple(Preemption), (Flavour.ISOLATED,)),
     ),
-    # Fits into an hour when nothing is cached: every feature on one architecture, spinlock on every board, perf
-    # where it can be switched off, and all five at once isolated on each architecture
+    # Every feature there is, on one board
+    "features": (Selection((BOARDS["x86_64-q35"],), EVERY_FEATURE),),
+    # Fits into an hour when nothing is cached: the five features on one architecture, with what the system tests
+    # need, spinlock on every board, perf where it can be switched off, all five at once isolated on each architecture
     "ci": (
-        Selection((BOARDS["x86_64-q35"],), EVERY_FEATURE),
+        Selection((BOARDS["x86_64-q35"],), features_named([*THE_FIVE, "all", "kmemleak"])),
         Selection(tuple(board for board in EVERY_BOARD if board.name != "q35"), features_named(["spinlock"])),
         Selection((BOARDS["arm-virt"],), features_named(["perf"])),
         Selection(ONE_BOARD_EACH, ALL_AT_ONCE, flavours=(Flavour.ISOLATED,)),

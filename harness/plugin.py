@@ -96,7 +96,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         choices=list(MATRICES),
         help="a set of cells by name: the five features on a board of each architecture (default), the isolation "
-        "series (isolated), what CI runs (ci), or everything (nightly). The other options narrow it. Without this "
+        "series (isolated), every feature on one board (features), what CI runs (ci), or everything (nightly). The "
+        "other options narrow it. Without this "
         "option, -k chooses among all features on all boards",
     )
     group.addoption(

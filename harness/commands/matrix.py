@@ -51,8 +51,9 @@ def matrix(
     """Run a whole set of cells and write it as JSON.
 
     default: the five features on a board of each architecture, production and stock, every module. isolated: the
-    same on kernels with the isolation series, each alone and all at once, in both preemption models. ci: every
-    feature on one architecture, and all at once isolated. nightly: everything there is. Kernels are built first.
+    same on kernels with the isolation series, each alone and all at once, in both preemption models. features:
+    every feature there is on one board. ci: what CI runs, an hour when nothing is cached. nightly: everything there
+    is. Kernels are built first.
     Further OPTIONS, behind the name, go to pytest (`matrix default -x`).
 
     Exit status: 0 every verdict is what it has to be; 1 one is not; 2 something is not valid: an option, a kernel
