@@ -114,7 +114,7 @@ def _disk() -> Finding:
             f"{what} {len(needed)}, {_MINUTES_PER_KERNEL_AND_CORE * len(needed) / cores:.0f} minutes"
             for what, needed in first_runs.items()
         ),
-        "" if enough else "free some space, or set MODCOMPAT_CACHE to a folder on another disk",
+        "" if enough else "free some space, or set MODCOMPAT_CACHE to an empty folder on another disk",
     )  # fmt: skip
 
 

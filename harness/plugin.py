@@ -269,7 +269,7 @@ def lab(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -
     """Kernels and guests for the cells of this run."""
     is_worker = hasattr(pytestconfig, "workerinput")  # of pytest-xdist, where the parent folder is the run's
     shared = tmp_path_factory.getbasetemp().parent / "controls" if is_worker else None
-    with Lab(pytestconfig.stash[_SETTINGS], pytestconfig.stash[_MODULES], shared=shared) as lab:
+    with explained(), Lab(pytestconfig.stash[_SETTINGS], pytestconfig.stash[_MODULES], shared=shared) as lab:
         yield lab
 
 

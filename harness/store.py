@@ -22,18 +22,18 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from harness import digest
+from harness import cache_folder, digest
+from harness.cache_folder import MANIFEST
 from harness.errors import ModcompatError
 from harness.paths import cache_root
 from harness.progress import say
 
-MANIFEST = "entry.json"
 KEY_LENGTH = 16
+FREE_SOME = "free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to an empty folder on another disk"
 # Large and fetched again from the distribution, or only links to what is the user's: not for another machine.
 NOT_EXPORTED = frozenset({"source", "snapshot", "prebuilt"})
 # Tens of thousands of files, read only to build: verified by their sizes alone, in a second.
 SIZES_ONLY = frozenset({"source"})
-_NO_KINDS = frozenset({"locks", "logs", "scratch"})  # folders of the cache that have no entries
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,15 @@ class Entry:
 
 
 class Store:
-    """A cache folder. Every method may be called from several processes at once."""
+    """A cache folder. Every method may be called from several processes at once.
+
+    What writes or removes raises ModcompatError where the folder is one that others keep things in.
+    """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or cache_root()
         self._verified: set[Path] = set()
+        self._claimed = False
 
     def path(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path:
         """Where the entry for these inputs is or will be."""
@@ -77,6 +81,7 @@ class Store:
         if found := self.get(kind, label, inputs):
             return found
         path = self.path(kind, label, inputs)
+        self._claim()
         with self._lock(path):
             if found := self.get(kind, label, inputs):
                 return found
@@ -98,11 +103,12 @@ class Store:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A private folder on the cache's disk, removed at the end; those of killed runs go first."""
+        self._claim()
         root = self.root / "scratch"
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            root.mkdir(exist_ok=True)
             for old in root.iterdir():
-                if _is_of_the_dead(old.name.split("-")[0]):
+                if cache_folder.SCRATCH.fullmatch(old.name) and _is_of_the_dead(old.name.split("-")[0]):
                     shutil.rmtree(old, ignore_errors=True)
             folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
         except OSError as error:
@@ -115,14 +121,14 @@ class Store:
     def entries(self, kind: str = "*") -> Iterator[Entry]:
         """Every complete entry (of a kind), oldest use first."""
         found = []
-        for manifest in self.root.glob(f"{kind}/*/{MANIFEST}"):
-            if manifest.parent.name.startswith("."):
+        for folder in cache_folder.entry_folders(self.root):
+            if kind not in ("*", folder.parent.name):
                 continue
-            facts = _read_manifest(manifest.parent)
+            facts = _read_manifest(folder)
             if facts is not None:
                 size = sum(length for length, _ in facts["files"].values())
-                used = manifest.stat().st_mtime
-                found.append(Entry(facts["kind"], manifest.parent.name, manifest.parent, facts["inputs"], size, used))
+                used = (folder / MANIFEST).stat().st_mtime
+                found.append(Entry(facts["kind"], folder.name, folder, facts["inputs"], size, used))
         return iter(sorted(found, key=lambda entry: entry.used))
 
     def prune(self, *, unused_for: float, kinds: frozenset[str] | None = None) -> list[Entry]:
@@ -130,6 +136,9 @@ class Store:
 
         An entry that another process is building or waiting for stays.
         """
+        if not self.root.exists():
+            return []
+        self._claim()
         removed = []
         now = time.time()
         for entry in self.entries():
@@ -137,13 +146,13 @@ class Store:
                 continue
             if self._remove_if_free(entry.path):
                 removed.append(entry)
-        for partial in self.root.glob("*/.*.partial"):
-            self._remove_if_free(partial.with_name(partial.name[1 : -len(".partial")]), partial)
-        for rest in self.root.glob("[!.]*/[!.]*/"):  # of a removal that was interrupted
-            if rest.parent.name not in _NO_KINDS and not (rest / MANIFEST).exists():
+        for partial, entry_path in list(cache_folder.partials(self.root)):
+            self._remove_if_free(entry_path, partial)
+        for rest in list(cache_folder.entry_folders(self.root)):  # of a removal that was interrupted
+            if not (rest / MANIFEST).exists():
                 self._remove_if_free(rest)
-        for staging in self.root.glob(".import-*"):
-            if _is_of_the_dead(staging.name.rpartition("-")[2]):
+        for staging in self.root.iterdir():
+            if cache_folder.IMPORT.fullmatch(staging.name) and _is_of_the_dead(staging.name.rpartition("-")[2]):
                 self._discard(staging)
         return removed
 
@@ -177,6 +186,7 @@ class Store:
         Each is verified like any other. Raises ModcompatError for a damaged or foreign file: entries
         before the damage stay.
         """
+        self._claim()
         staging = self.root / f".import-{os.getpid()}"
         added = []
         try:
@@ -203,6 +213,14 @@ class Store:
         finally:
             self._discard(staging)
         return added
+
+    def _claim(self) -> None:
+        if not self._claimed:
+            try:
+                cache_folder.claim(self.root)
+            except OSError as error:
+                raise self._explain(error) from error
+            self._claimed = True
 
     def _lock(self, path: Path) -> "_Lock":
         try:
@@ -242,12 +260,12 @@ class Store:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return ModcompatError(
                 f"no space left for the cache in {self.root}",
-                next_step="free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to a folder on another disk",
+                next_step=FREE_SOME,
             )
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return ModcompatError(
                 f"cannot write in {error.filename or self.root}: {error.strerror}",
-                next_step="set MODCOMPAT_CACHE to a folder that you can write in",
+                next_step="set MODCOMPAT_CACHE to an empty folder that you can write in",
             )
         return error
 

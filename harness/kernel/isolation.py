@@ -10,13 +10,14 @@ from pathlib import Path
 
 from harness import digest, process
 from harness.architectures import Architecture
+from harness.cache_folder import MANIFEST
 from harness.errors import ModcompatError
 from harness.kernel.config import KernelSpec
 from harness.kernel.source import KernelSource, version_of
 from harness.kernel.unisolated import SERIES
 from harness.kernel.users_config import UsersConfig
 from harness.progress import say
-from harness.store import MANIFEST, Store
+from harness.store import Store
 from harness.variants import Variant
 
 _TOUCHED = re.compile(r"^\+\+\+ [ab]/(\S+)", re.MULTILINE)

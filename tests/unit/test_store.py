@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.cache_folder import MANIFEST
 from harness.errors import ModcompatError
-from harness.store import MANIFEST, Store
+from harness.store import Store
 
 INPUTS = {"source": "abc", "config": "CONFIG_SMP=y"}
 
@@ -142,7 +143,7 @@ def test_prune_takes_what_was_not_used_for_a_while(store: Store) -> None:
 
 def test_prune_takes_what_interrupted_removals_and_imports_left(store: Store) -> None:
     kept = store.get_or_build("kernel", "a", {}, write)
-    rest, staging = store.root / "kernel/b-0123", store.root / ".import-4194999"
+    rest, staging = store.root / "kernel/b-0123456789abcdef", store.root / ".import-4194999"
     for folder in (rest, staging, store.root / "logs/c"):
         folder.mkdir(parents=True)
         (folder / "file").touch()
