@@ -91,7 +91,8 @@ def find_users_source(settings: Settings, store: Store) -> KernelSource:
 class CellResult:
     """A judged cell. log: the kernel log of the cell. machine: what the guest was started from.
 
-    preemption: the model of the kernel that ran. core: the guest's memory, a file to be taken away.
+    preemption: the model of the kernel that ran. core: the guest's memory, a file to be taken away;
+    the results of a control have the same one.
     """
 
     cell: Cell
@@ -314,7 +315,7 @@ class Lab:
         verdict = judge(evidence)
         core = None
         if self.settings.core_dump and verdict.word is not Word.CLEAN:
-            core = self._dump(guest, place.folder / "core", evidence)
+            core = self._dump(guest, cell, evidence)
         if not guest.is_idle:
             guest.close()
         return CellResult(
@@ -322,8 +323,10 @@ class Lab:
             log, place.snapshot.boot_log, place.machine, file, core,
         )  # fmt: skip
 
-    @staticmethod
-    def _dump(guest: Guest, core: Path, evidence: Evidence) -> Path | None:
+    def _dump(self, guest: Guest, cell: Cell, evidence: Evidence) -> Path | None:
+        """The guest's memory, in a file of the cell's own: a control's may be taken away long after others have run."""
+        core = self._scratch / f"{cell.id}.core"
+        core.unlink(missing_ok=True)
         try:
             guest.qemu.dump_memory(core)
         except (QmpRefusedError, QmpLostError) as error:

@@ -1,6 +1,7 @@
 """The run folder: everything about each cell, as files."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -72,7 +73,7 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
     if result.module_file:
         (folder / f"{result.cell.module.name}.ko").write_bytes(result.module_file.read_bytes())
     if result.core:
-        shutil.move(result.core, folder / "core")
+        _take_core(result.core, folder.absolute() / "core")
     row = matrix_row(result, str(folder.relative_to(run)))
     evidence = asdict(result.evidence)
     evidence["reports"] = {
@@ -185,6 +186,17 @@ def _transcript(result: CellResult) -> str:
     if result.evidence.loss:
         parts.append(f"# {result.evidence.loss.what}\n")
     return "\n".join(parts)
+
+
+def _take_core(core: Path, target: Path) -> None:
+    """Move a core dump, and leave a link in its place: further cells that it is of link to where it went."""
+    if core.is_symlink():
+        if (kept := core.readlink()) != target:
+            target.unlink(missing_ok=True)
+            target.symlink_to(os.path.relpath(kept, target.parent))
+        return
+    shutil.move(core, target)
+    core.symlink_to(target)
 
 
 def _plain(value: object) -> str:
