@@ -327,7 +327,6 @@ class _Matrix:
         planned = {cell.id: place for place, cell in enumerate(plan)}
         rows = sorted(self._rows, key=lambda row: planned[row["id"]])
         assumed = _assumed(config)
-        path = write_matrix(rows, _run_folder(config), _command(config), assumed)
         terminalreporter.ensure_newline()
         terminalreporter.write_line("")
         width = shutil.get_terminal_size((160, 40)).columns
@@ -338,6 +337,11 @@ class _Matrix:
                 terminalreporter.write_line(said)
         for line in assumed:
             terminalreporter.write_line(f"assumed: {line}")
+        try:
+            path = write_matrix(rows, _run_folder(config), _command(config), assumed)
+        except ModcompatError as error:
+            terminalreporter.write_line(f"no matrix: {error}")
+            return
         terminalreporter.write_line(f"matrix: {path}")
         try:
             page, *_ = write_reports(path.parent)

@@ -5,12 +5,13 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.architectures import ARCHITECTURES
+from harness.architectures import ARCHITECTURES, Architecture
 from harness.detect.report import as_json_object
 from harness.errors import ModcompatError
 from harness.given import expanded
@@ -20,6 +21,7 @@ from harness.lab import CellResult
 from harness.measured import measured_verdicts
 
 LATEST = "latest"
+_ABSENT = "not installed"
 _STAMPED = re.compile(r"\d{8}-\d{6}(-\d+)?")  # the name of a run's folder where none was chosen
 
 
@@ -91,21 +93,29 @@ def write_matrix(
     """Write matrix.json, as matrix.schema.json has it: when it ran, on what and with which tools, and the cells.
 
     command: with the options that every cell depends on; with those that choose a cell it runs that again.
-    assumptions: what the run took for granted.
+    assumptions: what the run took for granted. Raises ModcompatError when it cannot be written: none is there then.
     """
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]
     facts = {
         "schema": 1,
         "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
         "kernel": ", ".join(sorted({row["kernel"] for row in rows if row["kernel"]})),
-        "compilers": {arch.name: toolchain(arch)["compiler"] for arch in arches},
-        "qemu": {arch.name: qemu_version(arch.qemu) for arch in arches},
+        "compilers": {arch.name: _compiler(arch) for arch in arches},
+        "qemu": {arch.name: _qemu(arch) for arch in arches},
         "command": command,
         "assumptions": list(assumptions),
         "cells": rows,
     }
     path = run / "matrix.json"
-    path.write_text(json.dumps(facts, indent=1))
+    part = path.with_suffix(".part")
+    try:
+        path.unlink(missing_ok=True)  # of an earlier run in the same folder
+        part.write_text(json.dumps(facts, indent=1))
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise ModcompatError(f"cannot write {path}: {error.strerror}") from error
     return path
 
 
@@ -197,6 +207,20 @@ def _take_core(core: Path, target: Path) -> None:
         return
     shutil.move(core, target)
     core.symlink_to(target)
+
+
+def _compiler(arch: Architecture) -> str:
+    try:
+        return toolchain(arch)["compiler"]
+    except ModcompatError:  # what did run is worth more than this
+        return _ABSENT
+
+
+def _qemu(arch: Architecture) -> str:
+    try:
+        return qemu_version(arch.qemu)
+    except ModcompatError:
+        return _ABSENT
 
 
 def _plain(value: object) -> str:

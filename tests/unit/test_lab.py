@@ -1,13 +1,17 @@
 """Cells that cannot be run: INVALID, with what keeps them from it, in every report."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
 from harness import lab as module
+from harness import plugin
 from harness.boards import BOARDS
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
@@ -17,6 +21,7 @@ from harness.kernel.source import KernelSource
 from harness.lab import Lab, Settings
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
+from harness.report import artefacts
 from harness.report.artefacts import write_cell, write_matrix
 from harness.report.formats import write_reports
 from harness.store import Store
@@ -82,3 +87,57 @@ def test_a_core_dump_of_a_control_is_kept_once_and_every_cell_has_it(tmp_path: P
         cores = [run / "cells" / cell.id / "core" for cell in cells]
         assert [core.read_text() for core in cores] == [text, text]
         assert [core.is_symlink() for core in cores] == [False, True]
+
+
+@pytest.fixture
+def row(tmp_path: Path) -> dict[str, Any]:
+    with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
+        return write_cell(lab._not_run(CELLS[0], ModcompatError("it broke")), tmp_path / "run")
+
+
+def test_a_matrix_can_be_written_where_a_tool_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]
+) -> None:
+    def missing(*_: object) -> str:
+        raise ModcompatError("no-such-gcc is not installed")
+
+    monkeypatch.setattr(artefacts, "toolchain", missing)
+    monkeypatch.setattr(artefacts, "qemu_version", missing)
+    facts = json.loads(write_matrix([row], tmp_path / "run").read_text())
+    assert facts["compilers"] == facts["qemu"] == {"x86_64": "not installed"}
+    assert [cell["id"] for cell in facts["cells"]] == [CELLS[0].id]
+
+
+@pytest.fixture
+def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]) -> Path:
+    """The folder of a run that an earlier one was written to, on a disk that is full by now."""
+    write = Path.write_text
+
+    def refuse(path: Path, text: str, encoding: str | None = None) -> int:
+        write(path, text[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    write_matrix([row], tmp_path / "run")
+    monkeypatch.setattr(Path, "write_text", refuse)
+    return tmp_path / "run"
+
+
+def test_a_full_disk_leaves_no_half_matrix_and_no_older_one(full: Path, row: dict[str, Any]) -> None:
+    with pytest.raises(ModcompatError, match=r"cannot write .*matrix\.json: No space left on device"):
+        write_matrix([row], full)
+    assert [path.name for path in full.iterdir()] == ["cells"]
+
+
+def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(
+    full: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(plugin, "_run_folder", lambda _: full)
+    monkeypatch.setattr(plugin, "_command", lambda _: "pytest")
+    monkeypatch.setattr(plugin, "_assumed", lambda _: [])
+    matrix = plugin._Matrix()
+    matrix._rows.append(row)
+    config, terminal = Mock(stash={plugin._CELLS: CELLS}), Mock(hasmarkup=False)
+    matrix.pytest_terminal_summary(terminal, config)
+    assert "INVALID" in terminal.write.call_args.args[0]
+    lines = [call.args[0] for call in terminal.write_line.call_args_list]
+    assert lines[-1].startswith("no matrix: cannot write")
