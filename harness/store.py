@@ -100,6 +100,10 @@ class Store:
             self._verified.add(path)
         return path
 
+    def forget(self, path: Path) -> None:
+        """Remove an entry that proved worthless, unless another process is using its lock."""
+        self._remove_if_free(path)
+
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A private folder on the cache's disk, removed at the end; those of killed runs go first."""

@@ -1,6 +1,8 @@
 """Snapshots: a guest right after boot, kept in the cache across runs."""
 
 import json
+import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,15 @@ from harness.guest.failure import GuestFailure
 from harness.guest.guest import TAG, Guest, Timing
 from harness.guest.machine import Machine
 from harness.guest.qmp import QmpLostError, QmpRefusedError
-from harness.store import Store
+from harness.store import FREE_SOME, Store
+
+# What QEMU says of a machine that it can never save (its migration/savevm.c, block/snapshot.c, and what its devices and
+# accelerators block migration with). All else may be otherwise the next time: a disk may be full, or fail.
+_LASTING = re.compile(
+    "migratable|does not support (snapshots|migration)|migration (is )?disabled|state blocked",
+    re.IGNORECASE,
+)
+_MB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -25,8 +35,9 @@ class Snapshot:
 def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
     """The snapshot of a machine: kept from an earlier run, or made by booting it now.
 
-    Raises ModcompatError when the guest does not boot.
+    Raises ModcompatError when the guest does not boot, and when its state cannot be saved this time.
     """
+    inputs = machine.identity()
 
     def build(folder: Path) -> None:
         obstacle = ""
@@ -38,6 +49,8 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
                 guest.qemu.qmp.run_job("snapshot-save", tag=TAG, vmstate="state", devices=["state"])
             except QmpRefusedError as error:
                 obstacle = str(error)
+                if not _LASTING.search(obstacle):
+                    raise _unsaved(machine, folder, obstacle) from None
             except QmpLostError as error:
                 raise ModcompatError(
                     f"{machine.board.id} booted, and QEMU did not save its state: {error}",
@@ -55,9 +68,25 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
             state.unlink()
         (folder / "snapshot.json").write_text(json.dumps({"obstacle": obstacle}))
 
-    folder = store.get_or_build("snapshot", machine.board.id, machine.identity(), build)
-    obstacle = json.loads((folder / "snapshot.json").read_text())["obstacle"]
+    known = store.get("snapshot", machine.board.id, inputs)
+    if known and (obstacle := _obstacle(known)) and not _LASTING.search(obstacle):  # kept by an older version
+        store.forget(known)
+    folder = store.get_or_build("snapshot", machine.board.id, inputs, build)
+    obstacle = _obstacle(folder)
     return Snapshot(None if obstacle else folder / "state.qcow2", folder / "boot.log", obstacle)
+
+
+def _obstacle(folder: Path) -> str:
+    return str(json.loads((folder / "snapshot.json").read_text())["obstacle"])
+
+
+def _unsaved(machine: Machine, folder: Path, why: str) -> ModcompatError:
+    """Of a disk that a guest's memory may not fit on, the room is told."""
+    free = shutil.disk_usage(folder).free
+    problem = f"{machine.board.id} booted, and QEMU could not save its state: {why}"
+    if free >= machine.board.memory << 20:
+        return ModcompatError(problem, next_step=f"try again; the state was to be written to {folder.parent}")
+    return ModcompatError(f"{problem}; {free / _MB:.0f} MB are free in {folder.parent}", next_step=FREE_SOME)
 
 
 def empty_state(folder: Path) -> Path:
