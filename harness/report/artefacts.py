@@ -1,5 +1,6 @@
 """The run folder: everything about each cell, as files."""
 
+import itertools
 import json
 import os
 import re
@@ -32,17 +33,15 @@ def new_run_folder(chosen: str | None, root: Path) -> Path:
     """
     if chosen:
         return _made(expanded(chosen).absolute())
-    runs = root / "runs"
+    runs = _made(root / "runs")
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    folder, number = runs / stamp, 1
-    while folder.exists():
-        number += 1
-        folder = runs / f"{stamp}-{number}"
-    _made(folder)
+    for name in itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2))):
+        with suppress(FileExistsError):  # of another run that started in this second
+            folder = _made(runs / name, new=True)
+            break
     link = runs / LATEST
     if link.is_symlink() or not link.exists():
-        link.unlink(missing_ok=True)
-        link.symlink_to(folder.name)
+        _point(link, folder.name)
     return folder
 
 
@@ -54,9 +53,10 @@ def forget_if_empty(folder: Path) -> None:
     link = folder.parent / LATEST
     if not link.is_symlink() or link.exists():
         return
-    link.unlink()
     if left := [run.name for run in folder.parent.iterdir() if run.is_dir() and _STAMPED.fullmatch(run.name)]:
-        link.symlink_to(max(left))
+        _point(link, max(left))
+    else:
+        link.unlink(missing_ok=True)
 
 
 def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
@@ -227,9 +227,19 @@ def _plain(value: object) -> str:
     return str(getattr(value, "value", value))
 
 
-def _made(folder: Path) -> Path:
+def _point(link: Path, name: str) -> None:
+    """Make a link, or make one point elsewhere, at once: other runs do the same."""
+    part = link.with_name(f".{link.name}-{name}-{os.getpid()}")
+    part.symlink_to(name)
+    part.replace(link)
+
+
+def _made(folder: Path, *, new: bool = False) -> Path:
+    """new: raises FileExistsError where it is there already."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=not new)
     except OSError as error:
+        if new and isinstance(error, FileExistsError):
+            raise
         raise ModcompatError(f"cannot make the run folder {folder}: {error.strerror}") from error
     return folder

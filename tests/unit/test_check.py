@@ -1,7 +1,9 @@
 """modcompat check: exit statuses that mean something, and one clear line for whatever is malformed."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from click.testing import CliRunner, Result
@@ -104,6 +106,22 @@ def test_a_run_that_wrote_nothing_is_forgotten(tmp_path: Path) -> None:
     assert latest.resolve() == first
     forget_if_empty(first)
     assert (first / "matrix.json").exists(), "something was written to it"
+
+
+def start_with_others(root: Path, barrier: Barrier) -> str:
+    barrier.wait()
+    return new_run_folder(None, root).name
+
+
+def test_runs_that_start_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -> None:
+    for number in range(10):  # one try need not show it
+        root = tmp_path / str(number)
+        barrier = Barrier(4)
+        with ThreadPoolExecutor(4) as pool:
+            names = {run.result() for run in [pool.submit(start_with_others, root, barrier) for _ in range(4)]}
+        assert len(names) == 4
+        assert {path.name for path in (root / "runs").iterdir()} == {*names, "latest"}
+        assert (root / "runs/latest").readlink().name in names
 
 
 def test_a_folder_that_was_chosen_stays(tmp_path: Path) -> None:
