@@ -99,9 +99,12 @@ def find_kernel(spec: KernelSpec, store: Store) -> Kernel | None:
 def build_kernel(spec: KernelSpec, store: Store) -> Kernel:
     """The kernel, from the cache or built. Raises ModcompatError with the last lines of a failed build."""
     inputs = kernel_inputs(spec, store)
+    log = store.root / "logs" / f"{store.path('kernel', spec.label, inputs).name}.log"
     return Kernel(
         spec,
-        store.get_or_build("kernel", spec.label, inputs, lambda folder: _build(spec, inputs["config"], folder, store)),
+        store.get_or_build(
+            "kernel", spec.label, inputs, lambda folder: _build(spec, inputs["config"], folder, store, log)
+        ),
     )
 
 
@@ -119,9 +122,9 @@ def kernel_inputs(spec: KernelSpec, store: Store) -> dict[str, object]:
     return inputs
 
 
-def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None:
+def _build(spec: KernelSpec, config: object, folder: Path, store: Store, log: Path) -> None:
+    """log: this kernel's and no other's, which stays where the build fails."""
     arch = spec.arch
-    log = store.root / "logs" / f"{spec.label}.log"
     log.unlink(missing_ok=True)
     targets = [arch.image, "modules", *_device_trees(spec, str(config))]
     versions = build_kernel(spec.production, store).build_tree / "Module.symvers" if spec.takes_versions else None
@@ -130,7 +133,6 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
     boot = output / "arch" / arch.kernel / "boot"
     shutil.copy(boot / arch.image, folder / "image")
     shutil.copy(output / "System.map", folder / "System.map")
-    shutil.copy(log, folder / "build.log")
     _keep_modules(output, folder / "modules", arch)
     for name in arch.device_trees:
         # Since Linux 6.5, arm has them in a folder per vendor.
@@ -140,6 +142,7 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store) -> None
     if spec.users:
         shutil.copy(output / "vmlinux", folder / "vmlinux")
     keep_build_tree(output, folder / "build", arch)
+    shutil.move(log, folder / "build.log")
 
 
 def make(
