@@ -79,11 +79,15 @@ def kernel_layouts(headers: Headers, store: Store) -> dict[str, Layout]:
         (folder / "layouts.json").write_text(json.dumps([asdict(layout) for layout in layouts.values()]))
         shutil.rmtree(scratch)
 
-    inputs = {**headers.inputs, "probe": digest.of_tree(_PROBE), "reader": _READER}
-    found = store.get_or_build("layouts", headers.label, inputs, build)
+    found = store.get_or_build("layouts", headers.label, layouts_inputs(headers), build)
     layouts = {facts["name"]: _layout(facts) for facts in json.loads((found / "layouts.json").read_text())}
     gc.freeze()  # a hundred thousand objects that stay: to be looked at in every collection took 10 % of a long run
     return layouts
+
+
+def layouts_inputs(headers: Headers) -> dict[str, object]:
+    """Everything that the structures of a kernel come from, for cache keys."""
+    return {**headers.inputs, "probe": digest.of_tree(_PROBE), "reader": _READER}
 
 
 def _layout(facts: dict[str, object]) -> Layout:

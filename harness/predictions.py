@@ -17,9 +17,8 @@ from harness.abi.prediction import Prediction, predict
 from harness.abi.surface import Surface
 from harness.disassembly import read_program
 from harness.kernel.headers import Headers
-from harness.layouts import kernel_layouts
-from harness.paths import IMAGES
-from harness.prototypes import kernel_surface
+from harness.layouts import kernel_layouts, layouts_inputs
+from harness.prototypes import kernel_surface, surface_inputs
 from harness.store import Store
 
 _FORMAT = 1  # raise when what is kept of two kernels changes
@@ -33,6 +32,7 @@ class Predictor:
         self._store = store
         self._changes: dict[tuple[str, str], _Change] = {}
         self._surfaces: dict[str, Surface] = {}
+        self._surface_keys: dict[str, str] = {}
         self._touched: dict[str, tuple[Access, ...]] = {}
 
     def predict(self, file: Path, module: ModuleFacts, production: Headers, kernel: Headers) -> Prediction:
@@ -51,7 +51,7 @@ class Predictor:
         """What the module's code touches, at the offsets of its production kernel. Cached."""
         if module.arch is not production.arch:
             return ()
-        inputs = {"file": digest.of_file(file), "headers": production.key, "reader": _READER}
+        inputs = {"file": digest.of_file(file), "surface": self._surface_key(production), "reader": _READER}
         key = digest.of_value(inputs)
         if key not in self._touched:
 
@@ -73,6 +73,15 @@ class Predictor:
                 found = found.laid_out(_changed_layouts(plain, production, self._store)[1])
             self._surfaces[production.key] = found
         return self._surfaces[production.key]
+
+    def _surface_key(self, production: Headers) -> str:
+        """A digest of all that surface() is made of."""
+        if production.key not in self._surface_keys:
+            plain = production.plain
+            offsets = _change_inputs(plain, production) if plain else None
+            inputs = {"types": surface_inputs(plain or production), "offsets": offsets}
+            self._surface_keys[production.key] = digest.of_value(inputs)
+        return self._surface_keys[production.key]
 
     def _change(self, production: Headers, kernel: Headers) -> "_Change":
         key = (production.key, kernel.key)
@@ -107,12 +116,6 @@ def _facts(headers: Headers, layouts: Mapping[str, Layout]) -> KernelFacts:
 
 def _changed_layouts(one: Headers, other: Headers, store: Store) -> tuple[dict[str, Layout], dict[str, Layout]]:
     """The structures that differ between two kernels, and struct module with all that it embeds, of both."""
-    inputs = {
-        "production": one.inputs,
-        "kernel": other.inputs,
-        "probe": digest.of_tree(IMAGES / "probe"),
-        "format": _FORMAT,
-    }
 
     def build(folder: Path) -> None:
         before, after = kernel_layouts(one, store), kernel_layouts(other, store)
@@ -120,9 +123,13 @@ def _changed_layouts(one: Headers, other: Headers, store: Store) -> tuple[dict[s
         kept = [[astuple(layouts[name]) for name in sorted(names) if name in layouts] for layouts in (before, after)]
         (folder / "layouts.json").write_text(json.dumps(kept))
 
-    found = store.get_or_build("change", other.label, inputs, build)
+    found = store.get_or_build("change", other.label, _change_inputs(one, other), build)
     before, after = json.loads((found / "layouts.json").read_text())
     return {layout[0]: _layout(*layout) for layout in before}, {layout[0]: _layout(*layout) for layout in after}
+
+
+def _change_inputs(one: Headers, other: Headers) -> dict[str, object]:
+    return {"production": layouts_inputs(one), "kernel": layouts_inputs(other), "format": _FORMAT}
 
 
 def _embedded(name: str, layouts: Mapping[str, Layout]) -> set[str]:

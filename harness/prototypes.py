@@ -59,14 +59,18 @@ def kernel_surface(headers: Headers, store: Store) -> Surface:
         (folder / "surface.json").write_text(json.dumps(facts))
         shutil.rmtree(scratch)
 
-    inputs = {**headers.inputs, "probe": digest.of_tree(_PROBE), "reader": _READER}
-    found = store.get_or_build("surface", headers.label, inputs, build)
+    found = store.get_or_build("surface", headers.label, surface_inputs(headers), build)
     facts = json.loads((found / "surface.json").read_text())
     fields = {
         name: tuple(Field(offset, member, _type(kind)) for offset, member, kind in parts)
         for name, parts in facts["fields"].items()
     }
     return Surface({name: _type(kind) for name, kind in facts["symbols"].items()}, fields)
+
+
+def surface_inputs(headers: Headers) -> dict[str, object]:
+    """Everything that the types of a kernel's exports come from, for cache keys."""
+    return {**headers.inputs, "probe": digest.of_tree(_PROBE), "reader": _READER}
 
 
 def _compile(source: Path, names: list[str], logs: Path, run: Callable[[str, str], None]) -> None:

@@ -1,0 +1,63 @@
+"""What predictions keep: a change of anything that was read for it makes it anew."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import layouts, predictions, prototypes
+from harness.abi.dwarf import Layout
+from harness.abi.module_file import ModuleFacts
+from harness.abi.surface import Surface
+from harness.architectures import X86_64
+from harness.kernel.headers import Headers
+from harness.predictions import Predictor
+from harness.store import Store
+
+PLAIN = Headers("production", X86_64, {"config": "A=y"}, Path)
+OTHER = Headers("production-bare", X86_64, {"config": "A=n"}, Path, plain=PLAIN)
+
+
+@pytest.fixture
+def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a probe that nothing is compiled of."""
+    folder = tmp_path / "probe"
+    folder.mkdir()
+    (folder / "probe.c").write_text("#include <linux/module.h>\n")
+    for module in (layouts, prototypes):
+        monkeypatch.setattr(module, "_PROBE", folder)
+    monkeypatch.setattr(predictions, "kernel_surface", lambda *_: Surface({}, {}))
+    monkeypatch.setattr(predictions, "kernel_layouts", lambda *_: {"struct module": Layout("struct module", 8, ())})
+    monkeypatch.setattr(predictions, "read_program", lambda *_: None)
+    monkeypatch.setattr(predictions, "accesses", lambda *_: ())
+    return folder
+
+
+def kept(production: Headers, folder: Path) -> dict[str, set[str]]:
+    """The names of what is in the cache once a module was predicted for, by kind."""
+    store = Store(folder / "cache")
+    file = folder / "vendor.ko"
+    file.touch()
+    predictor = Predictor(store)
+    predictor._accesses(file, ModuleFacts("vendor", arch=X86_64), production, predictor.surface(production))
+    _ = predictor._change(production, replace(production, label="stock", inputs={"config": "B=y"})).difference
+    return {kind: {entry.name for entry in store.entries(kind)} for kind in ("code", "change")}
+
+
+@pytest.mark.parametrize("production", [PLAIN, OTHER], ids=["plain", "other"])
+@pytest.mark.parametrize(
+    ("changed", "kinds"),
+    [("probe", {"code", "change"}), ("prototypes", {"code"}), ("layouts", {"change"}), ("nothing", set())],
+)
+def test_what_was_read_in_another_way_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probe: Path, *, production: Headers, changed: str, kinds: set[str]
+) -> None:
+    before = kept(production, tmp_path)
+    assert all(before.values())
+    if changed == "probe":
+        (probe / "probe.c").write_text("#include <linux/usb.h>\n")
+    elif changed != "nothing":
+        monkeypatch.setattr(f"harness.{changed}._READER", 1000)
+    after = kept(production, tmp_path)
+    wanted = kinds | ({"code"} if changed == "layouts" and production.plain else set())
+    assert {kind for kind in after if after[kind] > before[kind]} == wanted
