@@ -29,6 +29,7 @@ from harness.paths import cache_root
 from harness.progress import say
 
 KEY_LENGTH = 16
+_ENDING = 1.0  # seconds that programs take to end which were killed
 FREE_SOME = "free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to an empty folder on another disk"
 # Large and fetched again from the distribution, or only links to what is the user's: not for another machine.
 NOT_EXPORTED = frozenset({"source", "snapshot", "prebuilt"})
@@ -96,7 +97,7 @@ class Store:
             except OSError as error:
                 raise self._explain(error) from error
             finally:
-                self._discard(partial)
+                _discard_patiently(partial)
             self._verified.add(path)
         return path
 
@@ -316,6 +317,21 @@ def _is_intact(file: Path, size: int, content: str) -> bool:
 def _is_of_the_dead(owner: str) -> bool:
     """Whether a name that carries a process' number is of one that ended."""
     return owner.isdigit() and not psutil.pid_exists(int(owner))
+
+
+def _discard_patiently(folder: Path) -> None:
+    """Remove a folder that programs which are just ending may write to; what is left after a second is left.
+
+    Raises nothing, so that what ended a build is told, and not this. The next build removes what is there.
+    """
+    deadline = time.monotonic() + _ENDING
+    while folder.exists():
+        with suppress(OSError):
+            shutil.rmtree(folder)
+            return
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(_ENDING / 20)
 
 
 def _partial(path: Path) -> Path:

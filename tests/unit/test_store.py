@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import shutil
 import signal
 import tarfile
 import time
@@ -56,6 +57,31 @@ def test_a_failed_build_leaves_nothing(store: Store) -> None:
         store.get_or_build("kernel", "arm", INPUTS, fail)
     assert list((store.root / "kernel").iterdir()) == []
     assert store.get("kernel", "arm", INPUTS) is None
+
+
+@pytest.mark.parametrize("seconds", [0.3, 60.0], ids=["soon", "later"])
+def test_an_interrupted_build_is_told_while_its_programs_still_write(
+    store: Store, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    end = time.monotonic() + seconds
+    remove = shutil.rmtree
+
+    def resist(folder: Path) -> None:
+        if time.monotonic() < end:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder))
+        remove(folder)
+
+    def interrupt(folder: Path) -> None:
+        write(folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", resist)
+    with pytest.raises(KeyboardInterrupt):
+        store.get_or_build("kernel", "arm", INPUTS, interrupt)
+    monkeypatch.undo()
+    assert len(list((store.root / "kernel").iterdir())) == (0 if seconds < 1 else 1)
+    path = store.get_or_build("kernel", "arm", INPUTS, write)
+    assert [entry.name for entry in (store.root / "kernel").iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("damage", ["changed", "shortened", "missing", "manifest"])
