@@ -25,7 +25,11 @@ PARTIAL = re.compile(rf"\.({_KEY})\.partial")  # of one that is being built
 SCRATCH = re.compile(r"\d+-[a-z0-9_]{8}")  # of a run's private folder
 IMPORT = re.compile(r"\.import-\d+")  # of an import that an older version began
 # Folders of the cache that have no entries -> the names in them.
-NO_KINDS = {"locks": re.compile(rf"{_KEY}\.lock"), "logs": re.compile(r".+\.log"), "scratch": SCRATCH}
+NO_KINDS = {
+    "locks": re.compile(rf"{_KEY}\.lock"),
+    "logs": re.compile(r".+\.log"),
+    "scratch": re.compile(r"\d+-[a-z0-9_]{8}(\.lock)?"),
+}
 _OF_THE_DISK = "lost+found"
 
 
@@ -66,6 +70,11 @@ def partials(root: Path) -> Iterator[tuple[Path, Path]]:
         for path in _folders(kind):
             if found := PARTIAL.fullmatch(path.name):
                 yield path, path.with_name(found[1])
+
+
+def scratch_folders(root: Path) -> Iterator[Path]:
+    """The private folders of runs."""
+    return (path for path in _folders(root / "scratch") if SCRATCH.fullmatch(path.name))
 
 
 def _is_marked(root: Path) -> bool:

@@ -9,9 +9,9 @@ not at all; one that fails verification is thrown away and built again.
 import errno
 import json
 import os
+import secrets
 import shutil
 import tarfile
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import psutil
 from filelock import FileLock, Timeout
 
 from harness import cache_folder, digest
@@ -29,6 +28,7 @@ from harness.paths import cache_root
 from harness.progress import say
 
 KEY_LENGTH = 16
+_ABANDONED = 7 * 86_400.0  # seconds after which a folder is nobody's that has no lock
 _ENDING = 1.0  # seconds that programs take to end which were killed
 FREE_SOME = "free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to an empty folder on another disk"
 # Large and fetched again from the distribution, or only links to what is the user's: not for another machine.
@@ -107,21 +107,43 @@ class Store:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A private folder on the cache's disk, removed at the end; those of killed runs go first."""
+        """A private folder on the cache's disk, removed at the end; those of killed runs go first.
+
+        Beside it is a lock that is held as long. The number of a process would not do: it may be another's in another
+        container, or after a while.
+        """
         self._claim()
         root = self.root / "scratch"
+        folder = root / f"{os.getpid()}-{secrets.token_hex(4)}"
+        lock = FileLock(_lock_of(folder))
         try:
             root.mkdir(exist_ok=True)
-            for old in root.iterdir():
-                if cache_folder.SCRATCH.fullmatch(old.name) and _is_of_the_dead(old.name.split("-")[0]):
-                    shutil.rmtree(old, ignore_errors=True)
-            folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+            self._sweep()
+            lock.acquire()
+            folder.mkdir(mode=0o700)
         except OSError as error:
+            lock.release()
+            with suppress(OSError):
+                _lock_of(folder).unlink(missing_ok=True)
             raise self._explain(error) from error
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            lock.release()
+            _lock_of(folder).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove private folders that nobody holds."""
+        for folder in cache_folder.scratch_folders(self.root):
+            lock = _lock_of(folder)
+            if not lock.exists():  # an older version's, whose folders had none, or one that has just ended
+                if _is_old(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+                continue
+            with suppress(OSError), FileLock(lock, timeout=0):  # held (Timeout), or another user's
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
 
     def entries(self, kind: str = "*") -> Iterator[Entry]:
         """Every complete entry (of a kind), oldest use first."""
@@ -157,8 +179,9 @@ class Store:
             if not (rest / MANIFEST).exists():
                 self._remove_if_free(rest)
         for staging in self.root.iterdir():
-            if cache_folder.IMPORT.fullmatch(staging.name) and _is_of_the_dead(staging.name.rpartition("-")[2]):
+            if cache_folder.IMPORT.fullmatch(staging.name) and _is_old(staging):
                 self._discard(staging)
+        self._sweep()
         return removed
 
     def trim(self, kind: str, *, keep: int, unused_for: float) -> None:
@@ -191,32 +214,27 @@ class Store:
         Each is verified like any other. Raises ModcompatError for a damaged or foreign file: entries
         before the damage stay.
         """
-        self._claim()
-        staging = self.root / f".import-{os.getpid()}"
         added = []
         try:
-            staging.mkdir(parents=True)
-            with tarfile.open(archive) as tar:
+            with self.scratch() as staging, tarfile.open(archive) as tar:
                 tar.extractall(staging, members=_harmless(tar, archive))
-            for manifest in sorted(staging.glob(f"*/*/{MANIFEST}")):
-                source = manifest.parent
-                target = self.root / source.parent.name / source.name
-                if not self._is_whole(source):
-                    raise ModcompatError(f"{archive} is damaged: entry {source.name} does not verify")
-                with self._lock(target):
-                    if not self._is_whole(target):
-                        self._discard(target)
-                        target.parent.mkdir(parents=True, exist_ok=True)
-                        source.rename(target)
-                        added.append(f"{target.parent.name}/{target.name}")
+                for manifest in sorted(staging.glob(f"*/*/{MANIFEST}")):
+                    source = manifest.parent
+                    target = self.root / source.parent.name / source.name
+                    if not self._is_whole(source):
+                        raise ModcompatError(f"{archive} is damaged: entry {source.name} does not verify")
+                    with self._lock(target):
+                        if not self._is_whole(target):
+                            self._discard(target)
+                            target.parent.mkdir(parents=True, exist_ok=True)
+                            source.rename(target)
+                            added.append(f"{target.parent.name}/{target.name}")
         except (tarfile.TarError, EOFError) as error:
             raise ModcompatError(f"{archive} is not a whole archive of `modcompat cache export`: {error}") from error
         except FileNotFoundError:
             raise ModcompatError(f"there is no file {archive}") from None
         except OSError as error:
             raise self._explain(error) from error
-        finally:
-            self._discard(staging)
         return added
 
     def _claim(self) -> None:
@@ -314,9 +332,17 @@ def _is_intact(file: Path, size: int, content: str) -> bool:
         return False
 
 
-def _is_of_the_dead(owner: str) -> bool:
-    """Whether a name that carries a process' number is of one that ended."""
-    return owner.isdigit() and not psutil.pid_exists(int(owner))
+def _lock_of(folder: Path) -> Path:
+    """The lock that whoever uses a private folder holds."""
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _is_old(folder: Path) -> bool:
+    """Whether nothing was put into a folder for so long that no run can be using it."""
+    try:
+        return time.time() - folder.stat().st_mtime > _ABANDONED
+    except FileNotFoundError:
+        return False
 
 
 def _discard_patiently(folder: Path) -> None:

@@ -7,7 +7,8 @@ import shutil
 import signal
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,7 @@ def test_prune_takes_what_interrupted_removals_and_imports_left(store: Store) ->
     for folder in (rest, staging, store.root / "logs/c"):
         folder.mkdir(parents=True)
         (folder / "file").touch()
+    os.utime(staging, (1, 1))
     assert store.prune(unused_for=3600) == []
     assert kept.is_dir()
     assert (store.root / "logs/c").is_dir()
@@ -186,6 +188,69 @@ def test_prune_keeps_to_the_kinds_it_is_given(store: Store) -> None:
     store.prune(unused_for=-1, kinds=frozenset({"pin"}))
     assert kernel.exists()
     assert not pin.exists()
+
+
+def use_scratch(root: Path, started: Path) -> None:
+    with Store(root).scratch() as folder:
+        (folder / "state").touch()
+        started.write_text(str(folder))
+        time.sleep(60)
+
+
+@pytest.fixture
+def running(store: Store, tmp_path: Path) -> Iterator[tuple[BaseProcess, Path]]:
+    """Another run, and its private folder."""
+    started = tmp_path / "started"
+    run = multiprocessing.get_context("spawn").Process(target=use_scratch, args=(store.root, started))
+    run.start()
+    while not started.exists() or not started.read_text():
+        time.sleep(0.01)
+    yield run, Path(started.read_text())
+    run.kill()
+    run.join()
+
+
+def test_a_private_folder_goes_when_its_run_was_killed_and_not_before(
+    store: Store, running: tuple[BaseProcess, Path]
+) -> None:
+    run, theirs = running
+    with store.scratch() as mine, store.scratch():
+        store.prune(unused_for=-1)
+        assert (theirs / "state").exists()
+        assert mine.exists()
+        run.kill()
+        run.join()
+        store.prune(unused_for=-1)
+        assert not theirs.exists()
+        assert mine.exists()
+    assert list((store.root / "scratch").iterdir()) == []
+
+
+def test_the_number_of_a_process_says_nothing_of_a_private_folder(
+    store: Store, monkeypatch: pytest.MonkeyPatch, running: tuple[BaseProcess, Path]
+) -> None:
+    run, theirs = running
+    folder = theirs.rename(theirs.with_name("4194999-abcdefgh"))  # as a container sees it that has not this process
+    theirs.with_name(f"{theirs.name}.lock").rename(theirs.with_name(f"{folder.name}.lock"))
+    with store.scratch():
+        assert (folder / "state").exists()
+    run.kill()
+    run.join()
+    left = folder.rename(folder.with_name(f"{os.getpid()}-abcdefgh"))  # of a container in which it had our number
+    folder.with_name(f"{folder.name}.lock").rename(folder.with_name(f"{left.name}.lock"))
+    with store.scratch():
+        assert not left.exists()
+
+
+@pytest.mark.parametrize("pid", [1, 4194999])
+def test_a_private_folder_of_an_older_version_goes_after_a_week(store: Store, pid: int) -> None:
+    old = store.root / f"scratch/{pid}-abcdefgh"
+    with store.scratch():
+        old.mkdir()
+    for days, left in ((6, True), (8, False)):
+        os.utime(old, (time.time() - days * 86400,) * 2)
+        with store.scratch():
+            assert old.exists() == left
 
 
 def test_trim_keeps_the_latest_and_what_may_be_in_use(store: Store) -> None:
