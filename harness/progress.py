@@ -1,4 +1,4 @@
-"""Progress of anything that takes longer than two seconds: a bar on a terminal, plain lines elsewhere."""
+"""Progress of anything that takes longer than two seconds: a bar on a terminal that shows it, plain lines elsewhere."""
 
 import sys
 import time
@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-PLAIN_INTERVAL = 15.0  # seconds between two lines where there is no terminal
+PLAIN_INTERVAL = 15.0  # seconds between two lines where there is no bar
+_WIDTH = 60  # columns below which the title leaves no room for the bar
 
 
 def console() -> Console:
@@ -49,7 +50,7 @@ def task(what: str, total: int) -> Iterator[Task]:
     """Show a task from start to end; `step()` moves it on."""
     running = Task(what, total)
     out = console()
-    if out.is_terminal:
+    if out.is_terminal and not out.is_dumb_terminal and out.width >= _WIDTH:
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn(),
