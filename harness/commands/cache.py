@@ -1,8 +1,10 @@
 """modcompat cache."""
 
 import json
+import math
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -13,6 +15,21 @@ from harness.paths import cache_root
 from harness.store import Entry, Store
 
 DAY = 86_400.0  # seconds
+
+
+class _Days(click.FloatRange):
+    """A number of days. (To click, nan is in every range, and nothing is younger than nan.)"""
+
+    name = "days"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        days = float(super().convert(value, param, ctx))
+        if math.isnan(days):
+            self.fail("nan is no number of days.", param, ctx)
+        return days
 
 
 @click.group()
@@ -52,7 +69,7 @@ def list_(*, as_json: bool) -> None:
 
 
 @cache.command()
-@click.option("--older-than", type=float, default=14.0, show_default=True, metavar="DAYS", help="Unused for so long.")
+@click.option("--older-than", type=_Days(), default=14.0, show_default=True, metavar="DAYS", help="Unused for so long.")
 @click.option("--all", "everything", is_flag=True, help="However recently used.")
 @click.option("--kind", "kinds", multiple=True, help="Only entries of this kind (repeatable): see `cache list`.")
 def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> None:

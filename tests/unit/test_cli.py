@@ -11,6 +11,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from harness.cli import main
+from harness.store import Store
 
 BUG = "[    1.5][   T45] BUG: spinlock bad magic on CPU#1, sh/45\n"
 
@@ -59,6 +60,18 @@ def test_cache_commands_explain_what_they_cannot_do(cli: Cli, arguments: list[st
 def test_an_empty_cache_can_be_listed_and_pruned(cli: Cli) -> None:
     assert cli("cache", "list").exit_code == 0
     assert cli("cache", "prune").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "left"),
+    [("nan", 2, 1), ("-1", 2, 1), ("-inf", 2, 1), ("x", 2, 1), ("inf", 0, 1), ("1.5", 0, 1), ("0", 0, 0)],
+)
+def test_prune_takes_only_days_that_there_are(cli: Cli, days: str, status: int, left: int) -> None:
+    Store().get_or_build("kernel", "arm", {}, lambda folder: (folder / "image").touch())
+    result = cli("cache", "prune", "--older-than", days)
+    assert result.exit_code == status
+    assert "Traceback" not in result.output
+    assert len(list(Store().entries())) == left
 
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
