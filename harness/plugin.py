@@ -307,7 +307,7 @@ def explained() -> Iterator[None]:
             raise
         problem = f"no space left on the disk of {error.filename}; next: `modcompat cache prune`"
     if problem:
-        pytest.fail(problem, pytrace=False)
+        raise pytest.fail.Exception(problem, pytrace=False) from None  # or it would be shown twice
 
 
 class _Matrix:

@@ -141,3 +141,9 @@ def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(
     assert "INVALID" in terminal.write.call_args.args[0]
     lines = [call.args[0] for call in terminal.write_line.call_args_list]
     assert lines[-1].startswith("no matrix: cannot write")
+
+
+def test_a_mistake_is_shown_once() -> None:
+    with pytest.raises(pytest.fail.Exception, match="the cache is another's") as caught, plugin.explained():
+        raise ModcompatError("the cache is another's")
+    assert caught.value.__suppress_context__
