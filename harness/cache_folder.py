@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import ModcompatError
+from harness.paths import default_cache_root
 
 TAG = "CACHEDIR.TAG"
 MANIFEST = "entry.json"  # of an entry
@@ -45,7 +46,7 @@ def claim(root: Path) -> None:
     present = [path for path in root.iterdir() if path.name != _OF_THE_DISK and not path.name.startswith(f".{TAG}")]
     if _is_marked(root):
         return
-    if not present:
+    if not present or _is_the_default(root):
         _mark(root)
     elif _is_made_by_us(root, present):
         with suppress(PermissionError):  # another user's
@@ -55,6 +56,13 @@ def claim(root: Path) -> None:
             f"{root} is not empty, and what is in it is not a cache of modcompat",
             next_step=f"set MODCOMPAT_CACHE to an empty or new folder, {root / 'modcompat'} for example",
         )
+
+
+def _is_the_default(root: Path) -> bool:
+    """Whether it is the folder that the platform has for us, which nobody else keeps things in."""
+    with suppress(ModcompatError):
+        return root == default_cache_root()
+    return False
 
 
 def entry_folders(root: Path) -> Iterator[Path]:

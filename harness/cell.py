@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import time
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.shell import Output
 from harness.integrity import PROBE, VALIDATE, WELL, Watch
-from harness.leaks import FORGET, LOOK, told_by, with_names
+from harness.leaks import FORGET, LOOK, LOOK_TIME, told_by, with_names
 from harness.proof import InUse
 
 CPUS = 2
@@ -28,6 +29,7 @@ _COUNTERS = (
     "read w </sys/kernel/warn_count && read o </sys/kernel/oops_count; echo $t $w $o"
 )
 _DROPPED = re.compile(rb"\*\* \d+ printk messages dropped \*\*")  # kernel/printk/printk.c
+_SPACE = 1 << 20  # bytes free on the disk that the log is written to
 _READS = 3  # of a buffer that fills while it is read
 _LATE = 0.3  # seconds of silence after which a faulty guest's log counts as complete
 
@@ -131,10 +133,13 @@ class _Run:
         if self._guest.machine.shared_uart:
             self._read_buffer()
         self._end = self._guest.mark(f"end of {title}")
+        self._need_space()
 
     def lose(self, failure: GuestFailure) -> None:
         """Record that the guest stopped answering."""
         evidence = self.evidence
+        if not self._has_space():
+            return
         if not self._starts:
             evidence.obstacles.append(f"the pristine guest did not answer: {failure.fate.value}. {failure.detail}")
             return
@@ -215,9 +220,22 @@ class _Run:
     def _begin(self, phase: Phase) -> None:
         """With all that was printed before in the log, so that it belongs to the phase that ends."""
         position = self._guest.mark(phase)
+        self._need_space()
         self._stop_on_fault()
         self._phase = phase
         self._starts[phase] = self._looked = position
+
+    def _need_space(self) -> None:
+        if not self._has_space():
+            raise _Stop(f"stopped in the {self._phase}, for lack of space on the disk")
+
+    def _has_space(self) -> bool:
+        """What is printed while the disk is full is lost, and nobody tells: then the cell proves nothing."""
+        folder = self._guest.console.path.parent
+        has_space = shutil.disk_usage(folder).free >= _SPACE
+        if not has_space:
+            self.evidence.obstacles.append(f"no space is left on the disk of {folder}: parts of the log may be lost")
+        return has_space
 
     def _load_companions(self) -> bool:
         """Load all that the module needs, and note how it is referred to. Whether the kernel took it."""
@@ -259,15 +277,15 @@ class _Run:
         if exercise:
             bench = Bench(
                 evidence.module, self._exercise_command, self._log, self._console, evidence.checks.append,
-                folder=exercise.path.parent,
+                folder=exercise.path.parent, scale=self._guest.timing.scale,
             )  # fmt: skip
             try:
                 exercise.run(bench)
             except AssertionError as error:
                 evidence.checks.append(Check("assertion", held=False, detail=explain(error, exercise.path)))
-            except (GuestFailure, ModcompatError, _Stop):
+            except (GuestFailure, ModcompatError, _Stop, KeyboardInterrupt):
                 raise
-            except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+            except BaseException as error:  # noqa: BLE001 - a user's file may raise anything, or call sys.exit()
                 evidence.obstacles.append(f"the exercise failed: {explain(error, exercise.path)}")
         evidence.exercise_ended = True
 
@@ -305,13 +323,14 @@ class _Run:
         self._stop_on_fault()
 
     def _look_for_leaks(self) -> Check:
-        found = self._run(LOOK)
+        scale = self._guest.timing.scale
+        found = self._run(LOOK, LOOK_TIME / min(scale, 1.0))  # some of it is sleep, however fast the machine
         self._leaks = scan(with_names(found.output, self._addresses).encode())
         held = found.status == 0 and not found.output.strip()
         return Check("kmemleak: nothing was forgotten", held, "" if held else found.output[:200])
 
-    def _run(self, command: str) -> Command:
-        self._recorded(command, None)
+    def _run(self, command: str, seconds: float | None = None) -> Command:
+        self._recorded(command, seconds)
         return self.evidence.commands[-1]
 
     def _recorded(self, command: str, seconds: float | None, *, inside: bool = False) -> Output:

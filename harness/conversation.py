@@ -56,8 +56,12 @@ def wait_for(run: Run, path: str, seconds: float) -> bool:
 class Program:
     """A program in the guest's background: a load, or one to talk with."""
 
-    def __init__(self, run: Run, command: str) -> None:
-        """Start it, in a session of its own, so that it ends with everything that it started."""
+    def __init__(self, run: Run, command: str, scale: float = 1.0) -> None:
+        """Start it, in a session of its own, so that it ends with everything that it started.
+
+        scale: multiplies the seconds of expect() and stop().
+        """
+        self._scale = scale
         self.command = command
         self._run = run
         self._name = f"/tmp/program{next(_numbers)}"
@@ -89,7 +93,7 @@ class Program:
 
     def expect(self, pattern: str, seconds: float = 10.0) -> re.Match[str] | None:
         """Wait until it prints what a regular expression matches, behind what was matched before; None: it did not."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * self._scale
         while True:
             ended = self.status is not None
             if found := re.compile(pattern).search(self.printed, self._seen):
@@ -102,7 +106,7 @@ class Program:
     def stop(self, seconds: float = 10.0) -> str:
         """End it, if it has not ended, and wait for that; returns what it printed. Raises GuestError when it stays."""
         self._run(f"kill -- -{self._process} 2>/dev/null", None)
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * self._scale
         while self._run(f"[ -d /proc/{self._process} ]", None).status == 0:
             if time.monotonic() >= deadline:
                 raise GuestError(f"`{self.command}` does not end")

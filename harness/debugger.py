@@ -1,5 +1,6 @@
 """What a debugger wants of a guest: the kernel's symbols, and where a module's sections are."""
 
+import json
 from pathlib import Path
 
 from harness import process
@@ -22,6 +23,7 @@ done"""
 # Told by the guest as it loads a module (start_script), read by gdb when it is asked for.
 _SECTIONS = """\
 python
+import json
 import re
 found = {{}}
 for line in open({log!r}, errors="replace"):
@@ -32,7 +34,7 @@ for module, file in {modules!r}.items():
     places = found.get(module, {{}})
     if ".text" in places:
         rest = " ".join(f"-s {{name}} {{at}}" for name, at in places.items() if name != ".text")
-        gdb.execute(f"add-symbol-file {{file}} {{places['.text']}} {{rest}}")
+        gdb.execute(f"add-symbol-file {{json.dumps(file)}} {{places['.text']}} {{rest}}")
     else:
         print(f"{{module}} is not loaded yet: source this file again when it is")
 end
@@ -80,6 +82,6 @@ def gdb_script(arch: Architecture, symbols: Path, socket: Path, log: Path, modul
     """Commands that attach gdb to a guest. modules: the kernel's name -> file."""
     files = {name: str(path) for name, path in modules.items()}
     return (
-        f"set architecture {_GDB[arch.name]}\nset pagination off\nfile {symbols}\n"
+        f"set architecture {_GDB[arch.name]}\nset pagination off\nfile {json.dumps(str(symbols))}\n"
         f"target remote {socket}\n{_SECTIONS.format(log=str(log), modules=files)}"
     )

@@ -41,11 +41,14 @@ class Bench:
         record: Callable[[Check], None],
         *,
         folder: Path = Path(),
+        scale: float = 1.0,
     ) -> None:
         """module: the kernel's name for it. log: the kernel log so far, complete at the time of the call.
 
         unread: the same without asking the guest, so perhaps not complete. folder: where the exercise's file is.
+        scale: multiplies every time to wait, which an exercise states for an ordinary machine.
         """
+        self._scale = scale
         self.folder = folder
         self.module = module
         self._run = run
@@ -85,12 +88,12 @@ class Bench:
 
     def wait_for(self, path: str, seconds: float = 5.0) -> bool:
         """Wait for a device node or any other path; records a check, and returns whether it came."""
-        came = conversation.wait_for(self._run, path, seconds)
+        came = conversation.wait_for(self._run, path, seconds * self._scale)
         return self.check(f"{path} is there", came, "" if came else f"not within {seconds:g} s")
 
     def start(self, command: str) -> Program:
         """Start a program in the background: a load, or one to talk with (send, expect, stop, printed, status)."""
-        return Program(self._run, command)
+        return Program(self._run, command, self._scale)
 
     def counter(self, path: str, key: str = "") -> int:
         """A number that a file holds: all of it, or what follows a word in it. Raises AssertionError for none."""

@@ -23,6 +23,7 @@ _CPUS = (0, 1)
 # tables of its own, copied when it begins (arch/arm/mm/pgd.c), and gets what came later when it uses it; QEMU reads
 # through the tables of the process that a CPU ran last, which may be older than the module.
 _FRESH = "taskset 1 nproc; taskset 2 nproc"
+_NO_MEMORY = "Invalid addr"  # qmp_memsave() of QEMU 7.2, for an address that is not mapped
 _MOST = 1000  # modules: a list that is longer goes in circles
 _LIST = "list of modules"
 # Since then each kind of a module's memory is in a place of its own: struct module_memory of include/linux/module.h
@@ -106,7 +107,7 @@ class Watch:
     def _take(self, what: str, address: int, size: int) -> None:
         try:
             self._before[what] = self._read(address, size)
-        except _UnreadableError as error:
+        except (_UnreadableError, _NotReadError) as error:
             self.obstacles.append(f"{what} cannot be read from outside: {error}")
         else:
             self._ranges[what] = address, size
@@ -121,6 +122,8 @@ class Watch:
                 now = self._read(address, size)
             except _UnreadableError as error:
                 checks.append(Check(f"{what} unchanged", held=False, detail=f"it cannot be read any more: {error}"))
+            except _NotReadError as error:
+                self.obstacles.append(f"{what} could not be compared: {error}")
             else:
                 checks.append(Check(f"{what} unchanged", now == before, _difference(address, before, now)))
         return checks
@@ -131,24 +134,27 @@ class Watch:
             self.weak.append("System.map has no list of modules: it was not walked")
             return []
         try:
-            following, _ = self._links(head)
-        except _UnreadableError as error:
+            return [self._follow(head)]
+        except (_UnreadableError, _NotReadError) as error:
             self.obstacles.append(f"the list of modules cannot be read from outside: {error}")
             return []
-        node = head
+
+    def _follow(self, head: int) -> Check:
+        """The list of modules from its head on. Raises _UnreadableError where that cannot be read, _NotReadError."""
+        node, (following, _) = head, self._links(head)
         for found in range(_MOST):
             try:
                 after, before = self._links(following)
             except _UnreadableError:
-                return [_broken(f"the entry at 0x{following:x} cannot be followed")]
+                return _broken(f"the entry at 0x{following:x} cannot be followed")
             if before != node:
-                return [_broken(f"0x{following:x} does not point back to 0x{node:x}")]
+                return _broken(f"0x{following:x} does not point back to 0x{node:x}")
             if following == head:
                 listed = len(self._guest.symbols.modules)
                 detail = "" if found == listed else f"{found} in memory, {listed} in /proc/modules"
-                return [Check(_LIST, found == listed, detail)]
+                return Check(_LIST, found == listed, detail)
             node, following = following, after
-        return [_broken("it goes in circles")]
+        return _broken("it goes in circles")
 
     def _links(self, node: int) -> tuple[int, int]:
         """next and prev of a struct list_head."""
@@ -166,13 +172,19 @@ class Watch:
                 return self._guest.read_memory(address, size, cpu)
             except QmpRefusedError as error:
                 refused = str(error)
-            except QmpLostError as error:
-                raise _UnreadableError(str(error)) from None
+                if _NO_MEMORY not in refused:
+                    raise _NotReadError(refused) from None
+            except (QmpLostError, OSError) as error:
+                raise _NotReadError(str(error)) from None
         raise _UnreadableError(refused)
 
 
 class _UnreadableError(Exception):
     """Memory that no CPU can read."""
+
+
+class _NotReadError(Exception):
+    """Memory that QEMU could not hand over: nothing is known of it."""
 
 
 def _broken(detail: str) -> Check:

@@ -15,6 +15,7 @@ FORGET = "echo clear >/sys/kernel/debug/kmemleak"
 # MSECS_MIN_AGE, update_checksum()): the second one tells. What ends while it looks (the struct pid of the first sleep
 # itself, which is old enough by then) is in RCU's hands for a moment, and looks forgotten: hence the second sleep.
 LOOK = "k=/sys/kernel/debug/kmemleak; usleep 5200000; usleep 500000; echo scan >$k && echo scan >$k && cat $k"
+LOOK_TIME = 25.0  # seconds that it may take: a scan goes through all memory
 _BARE = re.compile(r"(?<=\] )0x([0-9a-f]{8,16})$", re.MULTILINE)
 _SYMBOL = re.compile(r"^([0-9a-f]+) [tT] (\S+)\s+(\[\S+\])$", re.MULTILINE)
 _LARGEST = 1 << 16  # bytes of a function

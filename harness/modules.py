@@ -64,11 +64,13 @@ def in_order(
     before: dict[str, tuple[str, ...]] = {}
     for module in modules:
         chain: dict[Path, None] = {}
+        seen: set[Path] = set()  # two may depend on one another
 
-        def follow(file: Path, chain: dict[Path, None] = chain) -> None:
+        def follow(file: Path, chain: dict[Path, None] = chain, seen: set[Path] = seen) -> None:
+            seen.add(file)
             hard = [judged.get(name) or own.get(name) for name in dependencies(file)]
             for found in (*hard, *_soft(file, own)):
-                if found and found not in chain:
+                if found and found not in seen:
                     follow(found)
                     chain[found] = None
 
@@ -100,6 +102,10 @@ def users_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple
     Raises ModcompatError when there is no such file, or the parameters are not one line.
     """
     file = expanded(file).absolute()
+    if not str(file).isprintable():
+        raise ModcompatError(
+            f"{str(file)!r}: the guest's shell cannot be told such a name", next_step="rename the file"
+        )
     if not file.is_file():
         raise ModcompatError(f"there is no module file {file}", next_step="give --module the path of a .ko file")
     if exercise is not None:

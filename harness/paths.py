@@ -5,6 +5,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from harness.errors import ModcompatError
 from harness.given import expanded
 
 HARNESS = Path(__file__).resolve().parent
@@ -16,5 +17,16 @@ MODULES = PROJECT / "modules"
 
 def cache_root() -> Path:
     """The cache folder: $MODCOMPAT_CACHE, else the platform's (~/.cache/modcompat). Raises ModcompatError."""
-    override = os.environ.get("MODCOMPAT_CACHE")
-    return expanded(override).absolute() if override else user_cache_path("modcompat")
+    if override := os.environ.get("MODCOMPAT_CACHE"):
+        return expanded(override).absolute()
+    return default_cache_root()
+
+
+def default_cache_root() -> Path:
+    """The platform's cache folder for us. Raises ModcompatError where the user has none."""
+    try:
+        return user_cache_path("modcompat")
+    except RuntimeError:  # neither HOME nor an entry in /etc/passwd
+        raise ModcompatError(
+            "this user has no home folder, and so no cache folder", next_step="set MODCOMPAT_CACHE to a folder"
+        ) from None

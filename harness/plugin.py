@@ -219,8 +219,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_MODULES] = modules
         chosen = _choose_cells(config, arches)
         config.stash[_CELLS] = [cell for selection in chosen for cell in selection.cells(modules)]
+        if config.getoption("--run-dir"):
+            _run_folder(config)
     except ModcompatError as error:
         raise pytest.UsageError(str(error)) from None
+    except OSError as error:
+        raise pytest.UsageError(f"{error.filename}: {error.strerror}") from None
     config.pluginmanager.register(_Matrix(), "modcompat-matrix")
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "loadgroup"  # each kernel's cells in one worker, where its guest is
@@ -261,7 +265,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def run_folder(pytestconfig: pytest.Config) -> Path:
     """The folder of this run's artefacts."""
-    return _run_folder(pytestconfig)
+    with explained():
+        return _run_folder(pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -269,7 +274,9 @@ def lab(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -
     """Kernels and guests for the cells of this run."""
     is_worker = hasattr(pytestconfig, "workerinput")  # of pytest-xdist, where the parent folder is the run's
     shared = tmp_path_factory.getbasetemp().parent / "controls" if is_worker else None
-    with explained(), Lab(pytestconfig.stash[_SETTINGS], pytestconfig.stash[_MODULES], shared=shared) as lab:
+    with explained():
+        lab = Lab(pytestconfig.stash[_SETTINGS], pytestconfig.stash[_MODULES], shared=shared)
+    with lab:
         yield lab
 
 
@@ -303,9 +310,14 @@ def explained() -> Iterator[None]:
     except ModcompatError as error:
         problem = str(error)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            problem = f"no space left on the disk of {error.filename}; next: `modcompat cache prune`"
+        elif error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.ENOENT) and error.filename:
+            problem = (
+                f"{error.filename}: {error.strerror}; next: look who owns it, or set MODCOMPAT_CACHE and --run-dir"
+            )
+        else:
             raise
-        problem = f"no space left on the disk of {error.filename}; next: `modcompat cache prune`"
     if problem:
         raise pytest.fail.Exception(problem, pytrace=False) from None  # or it would be shown twice
 

@@ -2,7 +2,10 @@
 # Install what the project needs: Debian packages, and a virtual environment in .venv.
 # Does nothing, in under a second, when all is there.
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd -- "$(dirname "$0")/.."
+
+exec 9<. # of two that run at once, one waits
+flock 9
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 2; }
@@ -55,8 +58,12 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
 	done
 	[ -n "$python" ] || fail "no Python 3.11 or later with venv"
 	say "making .venv with $("$python" --version)"
-	rm -rf .venv
-	"$python" -m venv .venv
+	rm -f "$stamp"
+	# What is there goes on working where nothing can be fetched now.
+	if [ "$(.venv/bin/python --version 2>/dev/null)" != "$("$python" --version)" ]; then
+		rm -rf .venv
+		"$python" -m venv .venv
+	fi
 	.venv/bin/pip install -q --disable-pip-version-check -r requirements.txt
 	.venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	printf '%s\n' "$state" >"$stamp"

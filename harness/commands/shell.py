@@ -72,7 +72,7 @@ def shell(
             bare = lab.equip(place, variant)
             facts = {module.name: read_module(bare.files[module.name]) for module in wanted}
             loads = {
-                path.rpartition("/")[2].removesuffix(".ko"): f"insmod {shlex.quote(path)}"
+                path.rpartition("/")[2].removesuffix(".ko").replace("-", "_"): f"insmod {shlex.quote(path)}"
                 for module in wanted
                 for path in bare.before[module.name]
             }

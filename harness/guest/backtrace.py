@@ -6,6 +6,7 @@ a leftover; the kernel's own notation for that is a question mark.
 """
 
 import bisect
+import errno
 import re
 import struct
 from collections.abc import Iterable
@@ -116,10 +117,16 @@ def _named(words: Iterable[int], symbols: Symbols) -> list[str]:
 
 
 def read_memory(qmp: Qmp, address: int, size: int, cpu: int, scratch: Path) -> bytes:
-    """Memory as a CPU sees it. scratch: a file for QEMU to write. Raises QmpRefusedError where there is none."""
+    """Memory as a CPU sees it. scratch: a file for QEMU to write.
+
+    Raises QmpRefusedError where there is none, OSError where the file could not be written: QEMU may not tell.
+    """
     signed = address - (1 << 64) if address >> 63 else address  # QMP's integers have a sign
     qmp.command("memsave", val=signed, size=size, filename=str(scratch), cpu_index=cpu)
-    return scratch.read_bytes()
+    data = scratch.read_bytes()
+    if len(data) != size:
+        raise OSError(errno.ENOSPC, f"QEMU wrote {len(data)} of {size} bytes", str(scratch))
+    return data
 
 
 def _stack(qmp: Qmp, arch: Architecture, pointer: int, cpu: int, scratch: Path) -> list[int]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from harness.guest.backtrace import Symbols, backtraces, read_memory
 from harness.guest.console import ConsoleLog
@@ -65,13 +65,13 @@ class Guest:
         self._state = state
         self._qemu: Qemu | None = None
         self._shell: Shell | None = None
-        self._failed = False
+        self._failure: GuestFailure | None = None
         self._panic_scan = 0
 
     @property
     def is_idle(self) -> bool:
         """The guest runs, and waits for a command."""
-        return self._qemu is not None and not self._failed and self._qemu.exit_status is None
+        return self._qemu is not None and not self._failure and self._qemu.exit_status is None
 
     @property
     def qemu(self) -> Qemu:
@@ -116,8 +116,8 @@ class Guest:
             try:
                 self._load()
             except QmpLostError as error:
-                self._failed = True
-                raise GuestFailure(Fate.QEMU_DIED, "snapshot-load", self.timing.qemu, str(error), "") from None
+                self._failure = GuestFailure(Fate.QEMU_DIED, "snapshot-load", self.timing.qemu, str(error), "")
+                raise self._failure from None
         self.origin = "restored"
         self._attempt("a sign of life", lambda shell: shell.ping(self.timing.command))
 
@@ -125,7 +125,8 @@ class Guest:
         """Run one line of shell in the guest. seconds: longest wait on an ordinary machine, by default the timing's.
 
         inside: in the user's root file system, where there is one.
-        Raises GuestFailure, which tells how the guest stopped answering; restore() or close() comes next.
+        Raises GuestFailure, which tells how the guest stopped answering, and again for every further command;
+        restore() or close() comes next.
         """
         longest = seconds * self.timing.scale if seconds else self.timing.command
         inside = inside and self.machine.userland
@@ -141,15 +142,18 @@ class Guest:
         start = self.console.size
         self.run(f"echo {shlex.quote(line)} >/dev/kmsg")
         if not self.console.wait_for(line.encode(), start, self.timing.command):
-            self._failed = True
-            raise GuestFailure(
+            self._failure = GuestFailure(
                 Fate.SILENT, f"mark {text}", self.timing.command,
                 "the kernel log does not reach the console", self.console.tail(start=self.log_start),
             )  # fmt: skip
+            raise self._failure
         return start + self.console.read(start).index(line.encode()) + len(line)
 
     def read_memory(self, address: int, size: int, cpu: int) -> bytes:
-        """The kernel's memory as a CPU sees it now, without asking the guest. Raises QmpRefusedError, QmpLostError."""
+        """The kernel's memory as a CPU sees it now, without asking the guest.
+
+        Raises QmpRefusedError, QmpLostError, and OSError where it could not be written to a file.
+        """
         return read_memory(self.qemu.qmp, address, size, cpu, self._folder / "memory")
 
     def close(self) -> None:
@@ -166,7 +170,7 @@ class Guest:
 
     def _launch(self, *, paused: bool) -> None:
         self.close()
-        self._failed = False
+        self._failure = None
         self.log_start = self.console.size
         self._qemu = Qemu(
             self.machine, folder=self._folder, console=self.console.path, state=self._state, paused=paused,
@@ -176,13 +180,15 @@ class Guest:
 
     def _attempt(self, command: str, work: Callable[[Shell], T]) -> T:
         assert self._shell is not None
+        if self._failure:
+            raise self._failure
         started = time.monotonic()
         self._panic_scan = self.console.size
         try:
             return work(self._shell)
         except (NoReplyError, ChannelClosedError, AgentRestartedError, _Gone) as error:
-            self._failed = True
-            self._tell(error, command, time.monotonic() - started)
+            self._failure = self._what_became_of_it(error, command, time.monotonic() - started)
+            raise self._failure from None
 
     def _watch(self) -> float | None:
         """Look whether the guest is still there, while a reply is awaited."""
@@ -197,8 +203,7 @@ class Guest:
             return _PANIC_GRACE * self.timing.scale
         return _FAULT_GRACE * self.timing.scale if self.is_fault(fresh) else None
 
-    def _tell(self, error: Exception, command: str, waited: float) -> NoReturn:
-        """Find out what became of the guest, and raise that."""
+    def _what_became_of_it(self, error: Exception, command: str, waited: float) -> GuestFailure:
         traces: list[str] = []
         detail = ""
         if isinstance(error, ChannelClosedError):
@@ -225,7 +230,7 @@ class Guest:
             # Faults arrive late: watchdogs take seconds to speak up.
             self.console.settle(quiet=1.5 * self.timing.scale, longest=self.timing.late)
             traces = self._backtraces()
-        raise GuestFailure(fate, command, waited, detail, self.console.tail(start=self.log_start), traces) from None
+        return GuestFailure(fate, command, waited, detail, self.console.tail(start=self.log_start), traces)
 
     def _backtraces(self) -> list[str]:
         try:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,15 @@ def test_time_passes_in_a_guest_that_sleeps(guest: Guest) -> None:
     output = guest.run("sleep 1")
     assert output.status == 0
     assert output.seconds >= 0.9
+
+
+def test_a_guest_that_was_lost_stays_lost_until_it_is_restored(guest: Guest) -> None:
+    """Nobody goes on as if nothing had been, when the guest answers after all."""
+    failure = lose(guest, "sleep 4", 1.0)
+    time.sleep(4)
+    assert lose(guest, "echo again") is failure
+    guest.make_pristine()
+    assert guest.run("echo again").text == "again"
 
 
 @pytest.mark.parametrize(

@@ -127,3 +127,11 @@ def test_what_others_put_into_a_cache_is_left_alone(tmp_path: Path) -> None:
     files = fill(tmp_path, *STRANGE, "tools/hammer/a", ".import-mine/a")
     use(tmp_path).prune(unused_for=-1)
     assert all(file.read_text() == "mine" for file in files)
+
+
+def test_the_platforms_own_folder_is_ours_whatever_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.cache_folder.default_cache_root", lambda: tmp_path)
+    kept = fill(tmp_path, *STRANGE)
+    use(tmp_path)
+    assert (tmp_path / TAG).is_file()
+    assert all(file.is_file() for file in kept)

@@ -1,13 +1,19 @@
 """What a cell's log tells: what came before the load, what was lost, and what only the kernel's own buffer has."""
 
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from harness.abi.module_file import ModuleFacts
-from harness.cell import Subject, _Run
+from harness.cell import Subject, _Run, _Stop
 from harness.detect.evidence import Phase
+from harness.exercise import Exercise
+from harness.guest.failure import Fate, GuestFailure
+from harness.guest.guest import Timing
 from harness.proof import InUse
 
 BUG = "[    2.000000] BUG: spinlock already unlocked on CPU#0, sh/52\n[    2.000000]  lock: 0xc0ffee\n"
@@ -16,8 +22,13 @@ BUG = "[    2.000000] BUG: spinlock already unlocked on CPU#0, sh/52\n[    2.000
 class Console:
     """A console log that is whole."""
 
+    path = Path(__file__)
+
     def __init__(self, text: str) -> None:
         self.content = text.encode()
+
+    def settle(self, quiet: float, longest: float) -> None:
+        """Nothing comes any more."""
 
     def read(self, start: int = 0, end: int | None = None) -> bytes:
         return self.content[start:end]
@@ -85,7 +96,7 @@ def test_on_a_shared_uart_the_kernels_own_buffer_tells(phase: Phase) -> None:
 
 def test_references_are_counted_of_what_was_loaded_for_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a feature in use had loaded before is gone by the end, and none of the module's doing."""
-    guest: Any = SimpleNamespace(machine=SimpleNamespace(shared_uart=False), mark=lambda _: 0)
+    guest: Any = SimpleNamespace(machine=SimpleNamespace(shared_uart=False), mark=lambda _: 0, console=Console(""))
     watch: Any = None
     subject = Subject(ModuleFacts("x"), "modules/x.ko", "", None, before=("modules/bus.ko",))
     run = _Run(guest, subject, InUse(None), "", watch, leaks=False)
@@ -96,3 +107,46 @@ def test_references_are_counted_of_what_was_loaded_for_the_module(monkeypatch: p
     monkeypatch.setattr(run, "_companion", lambda _: True)
     run.go("x")
     assert run._uses == {"bus": "0"}
+
+
+def fresh(exercise: Exercise | None = None) -> _Run:
+    guest: Any = SimpleNamespace(
+        machine=SimpleNamespace(shared_uart=False), console=Console(""), timing=Timing(), log_start=0
+    )
+    watch: Any = None
+    return _Run(guest, Subject(ModuleFacts("x"), "modules/x.ko", "", exercise), InUse(None), "", watch, leaks=False)
+
+
+def test_a_cell_proves_nothing_when_its_log_could_not_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = fresh()
+    failure = GuestFailure(Fate.SILENT, "mark load", 15.0, "the kernel log does not reach the console")
+    monkeypatch.setattr("harness.cell.shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    run.lose(failure)
+    assert run.evidence.loss is None
+    assert "no space is left on the disk" in run.evidence.obstacles[0]
+    with pytest.raises(_Stop, match="for lack of space"):
+        run._need_space()
+
+
+def leave(_: object) -> NoReturn:
+    sys.exit(0)
+
+
+def skip(_: object) -> NoReturn:
+    pytest.skip("not today")
+
+
+@pytest.mark.parametrize("run_it", [leave, skip])
+def test_an_exercise_cannot_end_the_run(run_it: Callable[[Any], None]) -> None:
+    run = fresh(Exercise(Path("exercise.py"), run_it))
+    run._exercise()
+    (obstacle,) = run.evidence.obstacles
+    assert obstacle.startswith(("the exercise failed: SystemExit", "the exercise failed: Skipped"))
+
+
+def test_an_interrupt_during_an_exercise_is_the_users() -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fresh(Exercise(Path("exercise.py"), interrupted))._exercise()

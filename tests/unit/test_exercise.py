@@ -130,6 +130,21 @@ def test_the_end_of_what_a_program_printed_can_be_waited_for() -> None:
     assert found[1] == "67"
 
 
+def test_times_to_wait_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1000))
+    monkeypatch.setattr("harness.conversation.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("harness.conversation.time.sleep", lambda _: None)
+    looks: list[str] = []
+
+    def absent(command: str, _: float | None) -> Output:
+        looks.append(command)
+        return Output(command, 1, b"", 0.1)
+
+    bench = Bench("vendor", absent, str, str, lambda _: None, scale=3.0)
+    assert not bench.wait_for("/dev/vendor", 10.0)
+    assert len(looks) == 30
+
+
 def test_an_interrupt_while_a_file_is_loaded_is_the_users(tmp_path: Path) -> None:
     file = tmp_path / "exercise.py"
     file.write_text("raise KeyboardInterrupt\n")

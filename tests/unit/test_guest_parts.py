@@ -6,12 +6,14 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.architectures import ARCHITECTURES, ARM64
 from harness.boards import BOARDS, Board, Channel
-from harness.guest.backtrace import Symbols, read_symbols
+from harness.debugger import gdb_script
+from harness.guest.backtrace import Symbols, read_memory, read_symbols
 from harness.guest.console import ConsoleLog
 from harness.guest.initramfs import pack
 from harness.guest.machine import Machine
@@ -106,3 +108,23 @@ def test_the_tail_of_a_console_is_text(tmp_path: Path) -> None:
     console = ConsoleLog(tmp_path / "console.log")
     console.path.write_bytes(b"one\r\ntwo \xff\r\nthree\r\n")
     assert console.tail(2) == "two \\xff\nthree"
+
+
+def test_memory_that_was_not_written_whole_is_told(tmp_path: Path) -> None:
+    """QEMU reports success where the disk was full when it closed the file."""
+
+    class Full:
+        def command(self, _: str, *, filename: str, **__: object) -> None:
+            Path(filename).write_bytes(b"123")
+
+    qmp: Any = Full()
+    with pytest.raises(OSError, match="QEMU wrote 3 of 16 bytes"):
+        read_memory(qmp, 0xFFFFFFFF81000000, 16, 0, tmp_path / "memory")
+
+
+def test_a_debugger_finds_files_whose_paths_have_blanks() -> None:
+    script = gdb_script(
+        ARM64, Path("/a b/vmlinux"), Path("/run/socket"), Path("/a b/log"), {"vendor": Path("/a b/vendor.ko")}
+    )
+    assert 'file "/a b/vmlinux"' in script
+    assert "add-symbol-file {json.dumps(file)}" in script

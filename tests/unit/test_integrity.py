@@ -203,6 +203,19 @@ def test_a_qemu_that_is_gone_is_told() -> None:
     assert guest.commands == []
 
 
+def test_what_qemu_cannot_hand_over_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    guest = FakeGuest()
+    watch = _watch(guest)
+
+    def full(*_: int) -> bytes:
+        raise OSError(28, "QEMU wrote 0 of 16 bytes", "memory")
+
+    monkeypatch.setattr(guest, "read_memory", full)
+    assert _all(watch) == []
+    assert len(watch.obstacles) == 5
+    assert all("QEMU wrote 0 of 16 bytes" in obstacle for obstacle in watch.obstacles)
+
+
 def test_a_cpu_with_older_page_tables_is_no_obstacle() -> None:
     guest = FakeGuest(stale=[(0, MODULE, MODULE + 0x2000)])
     watch = _watch(guest)

@@ -74,6 +74,14 @@ def test_soft_dependencies_are_loaded_before_by_name_or_alias(module: bytes, tmp
     assert more == {"modules/needed/sum_generic.ko": own}
 
 
+def test_modules_may_depend_on_one_another(module: bytes, tmp_path: Path) -> None:
+    files = {name: tmp_path / f"{name}.ko" for name in ("first", "second")}
+    for name, file in files.items():
+        file.write_bytes(module.replace(b"name=vendor", b"name=" + name.encode().ljust(len("vendor"), b"\0")))
+    before, _ = in_order([VendorModule(name) for name in files], files, {})
+    assert before == {"first": ("modules/second.ko",), "second": ("modules/first.ko",)}
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
