@@ -7,7 +7,7 @@ from itertools import groupby, product
 from typing import Any
 
 from harness.boards import Board
-from harness.detect.scan import scan
+from harness.detect.scan import reports_fault, scan
 from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.guest.failure import GuestFailure
@@ -89,7 +89,8 @@ def commit(guest: Guest, bug: Bug, where: Where) -> str:
         output = guest.run(f"insmod {module} bug={bug.name}", _PATIENCE)
         guest.mark("committed")
     report = find_report(guest, bug.report)
-    if report is None and output is not None:
+    # A bug that nobody reports may end in an oops, which takes insmod along.
+    if report is None and output is not None and not reports_fault(guest.console.read(guest.log_start)):
         _done(output)
     return _plain(report.words) if report else ""
 

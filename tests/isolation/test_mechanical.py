@@ -45,7 +45,7 @@ CAUGHT: Mapping[str, Caught] = {
     "module-Add-a-symbol-for-a-module-ABI-without-debug-f": Caught(symbol="MODULE_ABI_ISOLATION"),
     "module-Move-members-of-isolated-features-to-the-end-": Caught(structure="struct module"),
     "module-Load-modules-that-have-a-smaller-struct-modul": Caught(
-        elsewhere="every cell: a module's variables are overwritten by what the kernel keeps behind its struct module"
+        elsewhere="tests/nightly/test_needed.py: a module's variables are overwritten"
     ),
     "module-Keep-the-lookup-tree-s-nodes-out-of-struct-mo": Caught("arm", structure="struct module_layout"),
     "sched-Move-members-of-isolated-features-to-the-end-o": Caught(structure="struct task_struct"),
@@ -54,14 +54,14 @@ CAUGHT: Mapping[str, Caught] = {
     "perf-Move-members-of-isolated-features-to-the-end-of": Caught(structure="struct perf_event"),
     "arm64-Move-the-breakpoints-to-the-end-of-thread_stru": Caught("arm64", structure="struct thread_struct"),
     "module-Refuse-modules-that-disagree-about-unisolated": Caught(
-        elsewhere="a module that was built without lockdep is loaded into a kernel with it, in place of a refusal"
+        elsewhere="tests/nightly/test_needed.py: a module that was built without lockdep is loaded"
     ),
     "locking-spinlock-Debug-spinlocks-without-enlarging-t": Caught(structure="struct raw_spinlock"),
     "locking-mutex-Debug-mutexes-without-enlarging-them": Caught("x86_64", FEATURES["mutexes"], "struct mutex"),
     "locking-rwsem-Debug-rw-semaphores-without-enlarging-": Caught("x86_64", FEATURES["rwsems"], "struct rw_semaphore"),
     "SUNRPC-Keep-what-tracing-wants-out-of-rpc_task-and-r": Caught(structure="struct rpc_wait_queue"),
     "tracing-kprobes-Allow-events-in-modules-without-ftra": Caught(
-        elsewhere="a kprobe event in a module of production is refused"
+        elsewhere="tests/nightly/test_needed.py: a kprobe event in a module of production is refused"
     ),
     "x86-Kconfig.debug-Let-the-guess-unwinder-stay-with-M": Caught("x86_64", GUESS, symbol="UNWINDER_GUESS"),
     "x86-unwind-Keep-the-rethook-iterator-out-of-struct-u": Caught(structure="struct unwind_state"),
