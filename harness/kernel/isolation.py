@@ -20,6 +20,8 @@ from harness.progress import say
 from harness.store import Store
 from harness.variants import Variant
 
+# An entry of Kconfig (Documentation/kbuild/kconfig-language.rst): its line, and all that is indented or blank behind
+_ENTRY = re.compile(r"^(config (\w+)\n(?:(?:[ \t].*)?\n)*)", re.MULTILINE)
 _TOUCHED = re.compile(r"^\+\+\+ [ab]/(\S+)", re.MULTILINE)
 
 
@@ -58,6 +60,7 @@ def isolated_without(source: KernelSource, left_out: Path, store: Store) -> Kern
     """The source with the series applied and one patch of it taken out again, to see what the patch is for.
 
     Where later patches changed the same lines, these are as before the patch as well: git-merge-file(1), --theirs.
+    Their Kconfig symbols stay.
     """
     whole = isolated(source, store)
     identity = {**whole.identity, "without": digest.of_file(left_out)}
@@ -79,13 +82,25 @@ def isolated_without(source: KernelSource, left_out: Path, store: Store) -> Kern
                     if (before / name).is_file():
                         command = ["git", "merge-file", "-p", "-q", "--theirs"]
                         merged = process.output([*command, folder / name, behind / name, before / name])
+                    if merged and Path(name).name.startswith("Kconfig"):
+                        states = [(tree / name).read_text() for tree in (folder, behind, before)]
+                        merged += _lost_symbols(merged, *states)
                     (folder / name).unlink()  # a link
                     if merged:
                         (folder / name).write_text(merged)
 
-        return store.get_or_build("source", f"{source.label}-without-{left_out.name[:4]}", identity, build)
+        label, keyed = f"{source.label}-without-{left_out.name[:4]}", {**identity, "keeps": "symbols"}
+        return store.get_or_build("source", label, keyed, build)
 
     return KernelSource(f"{source.label} with isolation, without {left_out.stem}", identity, tree, source)
+
+
+def _lost_symbols(merged: str, whole: str, behind: str, before: str) -> str:
+    """The Kconfig symbols that a merge lost, though they are of other patches: their entries, to be put at the end."""
+    entries = {name: text for text, name in _ENTRY.findall(whole)}
+    known, gone = ({name for _, name in _ENTRY.findall(text)} for text in (merged, behind))
+    kept = {name for _, name in _ENTRY.findall(before)}
+    return "".join(f"\n{text}" for name, text in entries.items() if name not in known | (gone - kept))
 
 
 def _part_of(tree: Path, files: Iterable[str], patches: Iterable[Path], folder: Path) -> None:

@@ -45,7 +45,7 @@ CAUGHT: Mapping[str, Caught] = {
     "module-Add-a-symbol-for-a-module-ABI-without-debug-f": Caught(symbol="MODULE_ABI_ISOLATION"),
     "module-Move-members-of-isolated-features-to-the-end-": Caught(structure="struct module"),
     "module-Load-modules-that-have-a-smaller-struct-modul": Caught(
-        elsewhere="tests/nightly/test_needed.py: a module's variables are overwritten"
+        elsewhere="tests/nightly/test_needed.py: what is behind a module's small struct module is overwritten"
     ),
     "module-Keep-the-lookup-tree-s-nodes-out-of-struct-mo": Caught("arm", structure="struct module_layout"),
     "sched-Move-members-of-isolated-features-to-the-end-o": Caught(structure="struct task_struct"),
@@ -53,9 +53,7 @@ CAUGHT: Mapping[str, Caught] = {
     "user-Move-perf_mlock-to-the-end-of-user_struct": Caught("arm", structure="struct user_struct"),
     "perf-Move-members-of-isolated-features-to-the-end-of": Caught(structure="struct perf_event"),
     "arm64-Move-the-breakpoints-to-the-end-of-thread_stru": Caught("arm64", structure="struct thread_struct"),
-    "module-Refuse-modules-that-disagree-about-unisolated": Caught(
-        elsewhere="tests/nightly/test_needed.py: a module that was built without lockdep is loaded"
-    ),
+    "module-Refuse-modules-that-disagree-about-unisolated": Caught(symbol="MODULE_ABI_PRODUCTION_OPTIONS"),
     "locking-spinlock-Debug-spinlocks-without-enlarging-t": Caught(structure="struct raw_spinlock"),
     "locking-mutex-Debug-mutexes-without-enlarging-them": Caught("x86_64", FEATURES["mutexes"], "struct mutex"),
     "locking-rwsem-Debug-rw-semaphores-without-enlarging-": Caught("x86_64", FEATURES["rwsems"], "struct rw_semaphore"),

@@ -7,7 +7,7 @@ import pytest
 from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.kernel import isolation
-from harness.kernel.isolation import apply_series, isolated
+from harness.kernel.isolation import _lost_symbols, apply_series, isolated
 from harness.kernel.source import KernelSource
 from harness.report.isolation import proof_table
 from harness.store import Store
@@ -97,3 +97,12 @@ def test_the_table_of_a_proof_has_a_line_for_each_kernel() -> None:
     *_, line = proof_table(checks, cells).splitlines()
     same = "3, the same"
     assert line == f"| arm | isolated-all | {same} | 3, 1 DIFFER | {same} | {same} | not compared | 2 CLEAN, 1 SPLAT |"
+
+
+def test_the_symbols_of_other_patches_stay_when_one_is_taken_out() -> None:
+    before = "config OLD\n\tbool\n"
+    behind = before + "\nconfig TAKEN\n\tbool\n"
+    other = 'config OTHER\n\tstring "Its name"\n\thelp\n\t  Two paragraphs.\n\n\t  Of help.\n'
+    whole = f"{behind}\n{other}\nendif\n"
+    assert _lost_symbols("config OLD\n\tbool\n\nendif\n", whole, behind, before).strip() == other.strip()
+    assert _lost_symbols(f"{before}\n{other}\nendif\n", whole, behind, before) == ""
