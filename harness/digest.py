@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ def of_bytes(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=_SIZE).hexdigest()
 
 
-def of_value(value: Mapping[str, Any]) -> str:
+def of_value(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """Digest of a JSON value, independent of the order of its keys."""
     return of_bytes(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
 

@@ -47,13 +47,18 @@ def isolated(source: KernelSource, store: Store) -> KernelSource:
     patches = series_for(source)
     identity = {
         **source.identity,
-        "isolation": digest.of_value({patch.name: digest.of_file(patch) for patch in patches}),
+        "isolation": digest.of_value([_change_in(patch) for patch in patches]),
     }
 
     def tree() -> Path:
         return _patched_copy(source, patches, f"{source.label}-isolated", identity, store)
 
     return KernelSource(f"{source.label} with isolation", identity, tree, source)
+
+
+def _change_in(patch: Path) -> str:
+    """What a patch changes, without its message, which no kernel depends on."""
+    return patch.read_text().partition("\ndiff --git ")[2]
 
 
 def isolated_without(source: KernelSource, left_out: Path, store: Store) -> KernelSource:

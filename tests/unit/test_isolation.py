@@ -106,3 +106,17 @@ def test_the_symbols_of_other_patches_stay_when_one_is_taken_out() -> None:
     whole = f"{behind}\n{other}\nendif\n"
     assert _lost_symbols("config OLD\n\tbool\n\nendif\n", whole, behind, before).strip() == other.strip()
     assert _lost_symbols(f"{before}\n{other}\nendif\n", whole, behind, before) == ""
+
+
+def test_a_message_makes_no_other_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "SERIES", tmp_path)
+    (tmp_path / "6.1").mkdir()
+    patch = tmp_path / "6.1/0001-locks.patch"
+    source = KernelSource("6.1.9", {"version": "6.1.9"}, lambda: tmp_path)
+    monkeypatch.setattr(isolation, "version_of", lambda _: "6.1.9")
+
+    def key(message: str, change: str) -> str:
+        patch.write_text(f"Subject: {message}\n---\n a.c | 1 +\n\ndiff --git a/a.c b/a.c\n+{change}\n")
+        return isolated(source, Store(tmp_path / "cache")).identity["isolation"]
+
+    assert key("one", "x") == key("another", "x") != key("one", "y")
