@@ -508,6 +508,15 @@ KINDS = (
              "ffffffffa0010308, val ffffffffa000d352", "vendor: section 4 reloc 12 sym 'x': relocation 28 out of range",
              "module vendor: unsupported RELA relocation: 275", "vendor: Unknown rela relocation: 42",
              "overflow in relocation type 10 val ffff"),
+        # images/isolation: kernel/module/abi.c of the isolation series
+        _say(r"(?:module: )?\S+: (?:has trace events, and )?was built with(?:out)? CONFIG_\w+, which this kernel has |"
+             r"(?:module: )?\S+: has \S+ at 0x[0-9a-f]+ of its struct module|"
+             r"(?:module: )?\S+: (?:struct module of \d+ bytes is too small|a relocation of its struct module is)",
+             "module: ABI",
+             "module: vendor: was built without CONFIG_KASAN, which this kernel has on, and which changes the "
+             "module ABI",
+             "module: vendor: has init at 0x150 of its struct module, this kernel at 0x138: was built for another ABI",
+             "module: vendor: struct module of 64 bytes is too small"),
         _say(r"Loading of .* is rejected|Module (?:hash )?\S+ is blacklisted|Lockdown: .* unsigned module loading",
              "module: signature", "Loading of unsigned module is rejected", "Module vendor is blacklisted"),
         _say(r"\S+: (?:per-cpu alignment \d+ > \d+|Could not allocate \d+ bytes percpu data|module is already loaded)",
@@ -644,5 +653,6 @@ WORDS = (
     b"general protection ", b"invalid WRITE", b"invoked oom-killer", b"kmemleak: ", b"kobject", b"lab cache",
     b" double add", b"nobody cared", b"overran stack", b"allocation failure", b"per-cpu alignment",
     b"preempt", b"reboot: ", b"refcount_t", b"reloc", b"section name table", b"single bit error", b"stack end detected",
-    b"suspiciously", b"sysrq: ", b"tried to execute", b"unreferenced object", b"unregister_netdevice", b"version magic",
+    b"struct module", b"was built with", b"suspiciously", b"sysrq: ",
+    b"tried to execute", b"unreferenced object", b"unregister_netdevice", b"version magic",
 )  # fmt: skip
