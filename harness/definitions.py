@@ -40,9 +40,7 @@ def kernel_definitions(headers: Headers, store: Store) -> Definitions:
                 process.run(make, env=environment(headers.arch), log=folder / f"{target}.log", what=what)
                 running.step()
         with (scratch / "probe.i").open(errors="replace") as lines:
-            macros = read_macros(lines)
-        options = {name for name in macros if name.startswith("CONFIG_")}
-        macros = {name: text for name, text in macros.items() if name not in options}
+            macros = {name: text for name, text in read_macros(lines).items() if not name.startswith("CONFIG_")}
         found = Definitions(macros, read_enumerators(scratch / "probe.o"))
         (folder / "definitions.json").write_text(json.dumps(asdict(found)))
         shutil.rmtree(scratch)

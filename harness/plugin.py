@@ -428,10 +428,8 @@ def _choose_modules(config: pytest.Config, manifest: Manifest) -> tuple[list[Ven
     parameters = config.getoption("--module-params")
     chosen = [users_module(Path(file), parameters=parameters, exercise=exercise) for file in files]
     if not config.getoption("--board") and not config.getoption("--arch"):
-        for file in files:
-            inspect_module(
-                expanded(file)
-            )  # where it runs is what it says; on a board that is named, the kernel refuses it
+        for file in files:  # where it runs is what it says; on a board that is named, the kernel refuses it
+            inspect_module(expanded(file))
     stems = [(module.name, facts.arch) for module, facts in chosen]
     if len(set(stems)) < len(stems):
         names = ", ".join(name for name, _ in stems)

@@ -84,8 +84,7 @@ def compare_layouts(
             explained[name] = f"grew behind what production has; {reason}"
         else:
             differences[name] = f"{change.title}: grew, and a module may have one of its own"
-    equal = len(before) - len(explained) - len(differences)
-    return Comparison("structures", equal, len(after.keys() - before.keys()), explained, differences)
+    return _counted("structures", before, after, explained, differences)
 
 
 def compare_functions(
@@ -112,8 +111,7 @@ def compare_functions(
             explained[name] = reason
         else:
             differences[name] = f"{name}(): {problem}"
-    equal = len(before) - len(explained) - len(differences)
-    return Comparison("inlined functions", equal, len(after.keys() - before.keys()), explained, differences)
+    return _counted("inlined functions", before, after, explained, differences)
 
 
 def compare_macros(
@@ -133,8 +131,7 @@ def compare_macros(
         else:
             now = f"is{after[name]}" if name in after else "is not defined"
             differences[name] = f"{name}{text} {now} here"
-    equal = len(before) - len(explained) - len(differences)
-    return Comparison("macros", equal, len(after.keys() - before.keys()), explained, differences)
+    return _counted("macros", before, after, explained, differences)
 
 
 def compare_enumerators(before: Mapping[str, int], after: Mapping[str, int]) -> Comparison:
@@ -144,8 +141,7 @@ def compare_enumerators(before: Mapping[str, int], after: Mapping[str, int]) -> 
         for name, value in before.items()
         if after.get(name) != value
     }
-    equal, beside = len(before) - len(differences), len(after.keys() - before.keys())
-    return Comparison("enumerators", equal, beside, {}, differences)
+    return _counted("enumerators", before, after, {}, differences)
 
 
 def compare_exports(before: Mapping[str, Export], after: Mapping[str, Export]) -> Comparison:
@@ -156,9 +152,19 @@ def compare_exports(before: Mapping[str, Export], after: Mapping[str, Export]) -
             differences[name] = f"{name} is not exported"
         elif (after[name].kind, after[name].namespace) != (export.kind, export.namespace):
             differences[name] = f"{name} is {_exported(after[name])}, and in production {_exported(export)}"
-    return Comparison(
-        "exported symbols", len(before) - len(differences), len(after.keys() - before.keys()), {}, differences
-    )
+    return _counted("exported symbols", before, after, {}, differences)
+
+
+def _counted(
+    of: str,
+    before: Mapping[str, object],
+    after: Mapping[str, object],
+    explained: dict[str, str],
+    differences: dict[str, str],
+) -> Comparison:
+    """What was found, with how many are equal, and how many are only there afterwards."""
+    equal = len(before) - len(explained) - len(differences)
+    return Comparison(of, equal, len(after.keys() - before.keys()), explained, differences)
 
 
 def _reason(name: str, production: Mapping[str, str], allowances: Sequence[Allowance]) -> str:

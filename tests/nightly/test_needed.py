@@ -2,7 +2,7 @@
 
 from harness.boards import BOARDS
 from harness.detect.verdict import Word
-from harness.features import FEATURES, Feature
+from harness.features import FEATURES
 from harness.isolation.bugs import BUGS, Where
 from harness.isolation.catalogue import commit, prepared
 from harness.kernel.build import build_kernel
@@ -10,7 +10,7 @@ from harness.kernel.config import KernelSpec
 from harness.kernel.isolation import isolated_without, series_for
 from harness.kernel.prebuilt import find_prebuilt
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
-from harness.lab import CellResult, Lab, Settings
+from harness.lab import Lab, Settings
 from harness.modules import shipped
 from harness.plan import Cell, Flavour
 from harness.store import Store
@@ -29,24 +29,14 @@ def without(subject: str, variant: Variant) -> Settings:
     return Settings(prebuilt={(BOARD.arch.name, variant.name): prebuilt})
 
 
-def judged(settings: Settings, feature: Feature, name: str) -> CellResult:
-    (module,) = (module for module in shipped() if module.name == name)
-    with Lab(settings, [module]) as lab:
-        return lab.run(Cell(BOARD, feature, Flavour.ISOLATED, module))
-
-
 def test_what_the_kernel_keeps_behind_a_small_struct_module_is_a_modules_own() -> None:
     """Nine of our modules do not mind: nothing that they use again is there. This one's pointers are."""
-    variant = variant_of(FEATURES["all"], isolated=True)
-    settings = without("Load-modules-that-have-a-smaller-struct-modul", variant)
-    result = judged(settings, FEATURES["all"], "bookkeeping")
+    everything = FEATURES["all"]
+    settings = without("Load-modules-that-have-a-smaller-struct-modul", variant_of(everything, isolated=True))
+    (module,) = (module for module in shipped() if module.name == "bookkeeping")
+    with Lab(settings, [module]) as lab:
+        result = lab.run(Cell(BOARD, everything, Flavour.ISOLATED, module))
     assert result.verdict.word is Word.SPLAT, result.verdict.reason
-
-
-def test_a_module_that_was_built_without_lockdep_is_loaded() -> None:
-    variant = variant_of(FEATURES["lockdep"], isolated=True)
-    result = judged(without("Refuse-modules-that-disagree-about-unisolated", variant), FEATURES["lockdep"], "locks")
-    assert result.verdict.word not in (Word.REFUSED, Word.CLEAN, Word.INVALID), result.verdict.reason
 
 
 def test_no_kprobe_event_can_be_had_in_a_module() -> None:
