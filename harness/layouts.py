@@ -2,25 +2,20 @@
 
 import gc
 import json
-import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness import digest, process
 from harness.abi.difference import Difference
 from harness.abi.dwarf import Layout, Member, read_layouts
 from harness.abi.side_by_side import side_by_side
 from harness.kernel.headers import Headers
-from harness.kernel.toolchain import environment
-from harness.paths import IMAGES
+from harness.probe import probe_inputs, probing
 from harness.progress import task
 from harness.store import Store
 
-_PROBE = IMAGES / "probe"
 _READER = 1  # raise when what is read of the probe changes
-
 
 # Where the loader reads what a module brought with it: kernel/module/main.c, do_init_module() and delete_module().
 _LOADER_READS = ("struct module.init", "struct module.exit")
@@ -67,17 +62,13 @@ def kernel_layouts(headers: Headers, store: Store) -> dict[str, Layout]:
     """
 
     def build(folder: Path) -> None:
-        scratch = folder / "scratch"
-        shutil.copytree(_PROBE, scratch)
-        command = [*headers.make, f"M={scratch}", "probe.o"]
         what = f"reading the structures of {headers.label}"
-        with task(what, 2) as running:
-            process.run(command, env=environment(headers.arch), log=folder / "probe.log", what=what)
+        with probing(headers, folder, what) as probe, task(what, 2) as running:
+            compiled = probe.make("probe.o", "probe.log")
             running.step()
-            layouts = read_layouts(scratch / "probe.o")
+            layouts = read_layouts(compiled)
             running.step()
         (folder / "layouts.json").write_text(json.dumps([asdict(layout) for layout in layouts.values()]))
-        shutil.rmtree(scratch)
 
     found = store.get_or_build("layouts", headers.label, layouts_inputs(headers), build)
     layouts = {facts["name"]: _layout(facts) for facts in json.loads((found / "layouts.json").read_text())}
@@ -87,7 +78,7 @@ def kernel_layouts(headers: Headers, store: Store) -> dict[str, Layout]:
 
 def layouts_inputs(headers: Headers) -> dict[str, object]:
     """Everything that the structures of a kernel come from, for cache keys."""
-    return {**headers.inputs, "probe": digest.of_tree(_PROBE), "reader": _READER}
+    return probe_inputs(headers, _READER)
 
 
 def _layout(facts: dict[str, object]) -> Layout:

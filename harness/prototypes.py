@@ -2,24 +2,21 @@
 
 import json
 import re
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import digest, process
+from harness import process
 from harness.abi.surface import PREFIX, Field, Surface, Type, read_surface
 from harness.errors import ModcompatError
 from harness.kernel.headers import Headers
 from harness.kernel.source import KernelSource
-from harness.kernel.toolchain import environment
-from harness.paths import IMAGES
+from harness.probe import Probe, probe_inputs, probing
 from harness.progress import task
 from harness.store import Store
 
-_PROBE = IMAGES / "probe"
 _READER = 1  # raise when what is read of the probe changes
 _EXPORT = r"\bEXPORT_(PER_CPU_)?SYMBOL(_GPL|_NS|_NS_GPL)?\([A-Za-z_0-9]+"
+_ATTEMPTS = 3
 _NOT_EXPORTING = ("Documentation", "tools", "samples", "scripts", "LICENSES", "certs", "usr")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _AT_FAULT = re.compile(r"^\S*probe\.c:(\d+):\d+: error:", re.MULTILINE)
@@ -34,21 +31,14 @@ def kernel_surface(headers: Headers, store: Store) -> Surface:
 
     def build(folder: Path) -> None:
         exported = _exported(headers, store)
-        scratch = folder / "scratch"
-        shutil.copytree(_PROBE, scratch)
         what = f"reading what {headers.label} exports"
-        with task(what, 3) as running:
-            make = [*headers.make, f"M={scratch}"]
-
-            def run(target: str, log: str) -> None:
-                process.run([*make, target], env=environment(headers.arch), log=folder / log, what=what)
-
-            run("probe.i", "preprocess.log")
-            declared = set(_WORD.findall((scratch / "probe.i").read_text(errors="replace")))
+        with probing(headers, folder, what) as probe, task(what, 3) as running:
+            preprocessed = probe.make("probe.i", "preprocess.log")
+            declared = set(_WORD.findall(preprocessed.read_text(errors="replace")))
             running.step()
-            _compile(scratch / "probe.c", sorted(declared & exported), folder, run)
+            compiled = _compile(probe, sorted(declared & exported))
             running.step()
-            surface = read_surface(scratch / "probe.o")
+            surface = read_surface(compiled)
             running.step()
         facts = {
             "symbols": surface.symbols,
@@ -57,7 +47,6 @@ def kernel_surface(headers: Headers, store: Store) -> Surface:
             },
         }
         (folder / "surface.json").write_text(json.dumps(facts))
-        shutil.rmtree(scratch)
 
     found = store.get_or_build("surface", headers.label, surface_inputs(headers), build)
     facts = json.loads((found / "surface.json").read_text())
@@ -70,24 +59,25 @@ def kernel_surface(headers: Headers, store: Store) -> Surface:
 
 def surface_inputs(headers: Headers) -> dict[str, object]:
     """Everything that the types of a kernel's exports come from, for cache keys."""
-    return {**headers.inputs, "probe": digest.of_tree(_PROBE), "reader": _READER}
+    return probe_inputs(headers, _READER)
 
 
-def _compile(source: Path, names: list[str], logs: Path, run: Callable[[str, str], None]) -> None:
+def _compile(probe: Probe, names: list[str]) -> Path:
     """Compile the probe with a pointer to each symbol; those that turn out to be something else are left out."""
-    headers = source.read_text()
+    headers = probe.source.read_text()
     first = headers.count("\n") + 1  # the line of the first name
-    for attempt in range(3):
-        source.write_text(headers + "".join(f"__typeof__(&{name}) {PREFIX}{name};\n" for name in names))
+    attempt = 0
+    while True:
+        probe.source.write_text(headers + "".join(f"__typeof__(&{name}) {PREFIX}{name};\n" for name in names))
         log = f"probe{attempt}.log"
         try:
-            return run("probe.o", log)
+            return probe.make("probe.o", log)
         except ModcompatError:
-            wrong = {int(number) - first for number in _AT_FAULT.findall((logs / log).read_text(errors="replace"))}
-            if attempt == 2 or not wrong or min(wrong) < 0:
+            wrong = {int(number) - first for number in _AT_FAULT.findall(probe.log(log).read_text(errors="replace"))}
+            if attempt == _ATTEMPTS - 1 or not wrong or min(wrong) < 0:
                 raise
             names = [name for index, name in enumerate(names) if index not in wrong]
-    return None
+            attempt += 1
 
 
 def _exported(headers: Headers, store: Store) -> set[str]:

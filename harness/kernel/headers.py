@@ -7,11 +7,12 @@ from pathlib import Path
 
 from harness import digest
 from harness.abi.exports import Export, read_exports
-from harness.architectures import ARCHITECTURES, Architecture
+from harness.architectures import Architecture
 from harness.errors import ModcompatError
 from harness.given import expanded
 from harness.kernel.build import kernel_inputs, make_command
-from harness.kernel.config import KernelSpec, parse
+from harness.kernel.config import KernelSpec
+from harness.kernel.kconfig import architecture_in, parse
 from harness.kernel.prepare import build_tree
 from harness.kernel.source import KernelSource
 from harness.kernel.toolchain import toolchain
@@ -102,8 +103,4 @@ def architecture_of(tree: Path) -> Architecture:
             f"{tree} is not a kernel build tree that modules can be built against",
             next_step="give the folder that has .config in it, after `make modules_prepare`",
         )
-    config = parse((tree / ".config").read_text(errors="replace"))
-    for arch in ARCHITECTURES.values():
-        if config.get(arch.config) == "y":
-            return arch
-    raise ModcompatError(f"{tree} is for none of {', '.join(ARCHITECTURES)}")
+    return architecture_in(parse((tree / ".config").read_text(errors="replace")), tree / ".config")

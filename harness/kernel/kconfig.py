@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness import process
-from harness.architectures import Architecture
+from harness.architectures import ARCHITECTURES, Architecture
 from harness.errors import ModcompatError
 
 _SET = re.compile(r"^CONFIG_(\w+)=(.*)$")
@@ -21,6 +21,18 @@ def parse(text: str) -> dict[str, str]:
         elif found := _UNSET.match(line):
             symbols[found[1]] = "n"
     return symbols
+
+
+def architecture_in(settings: Mapping[str, str], path: Path) -> Architecture:
+    """What a configuration is for. Raises ModcompatError."""
+    for arch in ARCHITECTURES.values():
+        if settings.get(arch.config) == "y":
+            return arch
+    known = ", ".join(f"CONFIG_{arch.config}" for arch in ARCHITECTURES.values())
+    raise ModcompatError(
+        f"{path} is for no architecture that there are boards of: none of {known} is set",
+        next_step="a whole .config is needed, not a fragment or a defconfig: `make olddefconfig` completes one",
+    )
 
 
 def unmet(requested: Mapping[str, str], got: Mapping[str, str]) -> dict[str, tuple[str, str]]:

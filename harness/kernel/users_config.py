@@ -4,12 +4,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.architectures import ARCHITECTURES, X86_64, Architecture
+from harness.architectures import X86_64, Architecture
 from harness.errors import ModcompatError
 from harness.given import expanded, require_regular
 from harness.kernel import needs
 from harness.kernel.image import config_of, looks_like_image
-from harness.kernel.kconfig import all_no, differences, keep_config, parse, require, unmet, with_defaults
+from harness.kernel.kconfig import (
+    all_no,
+    architecture_in,
+    differences,
+    keep_config,
+    parse,
+    require,
+    unmet,
+    with_defaults,
+)
 from harness.kernel.source import KernelSource
 from harness.kernel.toolchain import toolchain
 from harness.kernel.unisolated import unisolated
@@ -85,18 +94,6 @@ def require_for(arches: Iterable[str], configs: Mapping[str, UsersConfig]) -> No
             f"there is no production configuration for {', '.join(lacking)}: {files}",
             next_step="give --config FILE for each architecture (which one that is, is read from the file itself)",
         )
-
-
-def architecture_in(settings: Mapping[str, str], path: Path) -> Architecture:
-    """What a configuration is for. Raises ModcompatError."""
-    for arch in ARCHITECTURES.values():
-        if settings.get(arch.config) == "y":
-            return arch
-    known = ", ".join(f"CONFIG_{arch.config}" for arch in ARCHITECTURES.values())
-    raise ModcompatError(
-        f"{path} is for no architecture that there are boards of: none of {known} is set",
-        next_step="a whole .config is needed, not a fragment or a defconfig: `make olddefconfig` completes one",
-    )
 
 
 def production(users: UsersConfig, source: KernelSource, store: Store) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import layouts, predictions, prototypes
+from harness import predictions
 from harness.abi.dwarf import Layout
 from harness.abi.module_file import ModuleFacts
 from harness.abi.surface import Surface
@@ -24,8 +24,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "probe"
     folder.mkdir()
     (folder / "probe.c").write_text("#include <linux/module.h>\n")
-    for module in (layouts, prototypes):
-        monkeypatch.setattr(module, "_PROBE", folder)
+    monkeypatch.setattr("harness.probe._PROBE", folder)
     monkeypatch.setattr(predictions, "kernel_surface", lambda *_: Surface({}, {}))
     monkeypatch.setattr(predictions, "kernel_layouts", lambda *_: {"struct module": Layout("struct module", 8, ())})
     monkeypatch.setattr(predictions, "read_program", lambda *_: None)
