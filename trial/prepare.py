@@ -1,6 +1,6 @@
 """Make what the trial judges: production's .config, its kernel, and the modules, below trial/build/NAME.
 
-    python trial/prepare.py x86_64 x86_64-tracing arm
+    python trial/prepare.py x86_64 x86_64-tracing arm arm-tracing
 
 The kernel's own modules come out of the production kernel's entry in the cache. The others are built as their vendors
 would: sources from Debian's -dkms packages, each built by its own Makefile against production's build tree.
@@ -80,6 +80,7 @@ PRODUCTIONS = {
     "x86_64": Production(X86_64, ("common", "x86_64"), OWN, VENDORS),
     "x86_64-tracing": Production(X86_64, ("common", "x86_64", "tracing"), (), (LTTNG,)),
     "arm": Production(ARM, ("common", "arm"), OWN, VENDORS),
+    "arm-tracing": Production(ARM, ("common", "arm", "tracing"), (), (LTTNG,)),
 }
 
 
