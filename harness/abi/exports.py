@@ -12,6 +12,11 @@ class Export:
     namespace: str = ""
     crc: int = 0
 
+    @property
+    def is_gpl(self) -> bool:
+        """Whether only modules with a licence that the GPL is compatible with may use it."""
+        return "GPL" in self.kind
+
 
 def read_exports(file: Path) -> dict[str, Export]:
     """The exported symbols, by name. Raises OSError, and ValueError for a file that is no Module.symvers."""

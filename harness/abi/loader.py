@@ -179,6 +179,7 @@ def _refusals(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
     if kernel.version >= _SIZE_CHECKED_SINCE and module.struct_size != size:
         yield f"its struct module has {module.struct_size} bytes, the kernel's {size}"
     yield from _unknown_symbols(module, kernel)
+    yield from _withheld_symbols(module, kernel)
     yield from _versions_differ(module, kernel, tuple(symbol.name for symbol in module.imports))
     if kernel.arch is X86_64 and not kernel.has("MODULE_ABI_ISOLATION"):
         yield from _slots_in_use(module, kernel)
@@ -233,10 +234,31 @@ def _unknown_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
         if symbol.name not in kernel.exports and not symbol.weak and symbol.name not in _GIVEN
     ]
     if unknown and not module.depends:
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        yield f"the kernel does not export {', '.join(unknown[:3])}{more}"
+        yield f"the kernel does not export {_few(unknown)}"
 
 
+def _withheld_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
+    """resolve_symbol(): what is for GPL modules alone, and what is in a namespace that the module does not import."""
+    exports = kernel.exports or {}
+    if module.licence not in _GPL_COMPATIBLE:
+        theirs = [it.name for it in module.imports if it.name in exports and not it.weak and exports[it.name].is_gpl]
+        if theirs:
+            licence = f"its licence is {module.licence!r}" if module.licence else "it has no licence"
+            yield f"{licence}, and the kernel exports {_few(theirs)} to GPL modules only"
+    if not kernel.has("MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS"):
+        for symbol in module.imports:
+            export = exports.get(symbol.name)
+            if export and export.namespace and export.namespace not in module.info.get("import_ns", ()):
+                yield f"{symbol.name} is in the namespace {export.namespace}, which the module does not import"
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+# license_is_gpl_compatible(), include/linux/license.h
+_GPL_COMPATIBLE = ("GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL")
 _GIVEN = ("_GLOBAL_OFFSET_TABLE_", "__this_module")
 
 

@@ -21,6 +21,7 @@ from harness.commands.names import KERNEL
 from harness.errors import ModcompatError
 from harness.features import FEATURES, THE_FIVE
 from harness.given import expanded
+from harness.kernel.users_config import require_for
 from harness.lab import Lab, Settings
 from harness.plan import ONE_BOARD_EACH
 from harness.progress import say
@@ -60,6 +61,7 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     if not files:
         raise ModcompatError("no module was named", next_step="`modcompat predict vendor.ko`, or a manifest with some")
     modules = {file: inspect_module(file) for file in map(expanded, files)}
+    require_for((module.arch.name for module in modules.values() if module.arch), settings.configs)
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     results: dict[Path, dict[str, Prediction]] = {}
     with Lab(settings, []) as lab:

@@ -133,6 +133,28 @@ def test_versions_are_compared_where_both_have_them() -> None:
     assert first(module, replace(versioned, exports=exports)) is None
 
 
+@pytest.mark.parametrize(
+    ("licence", "export", "words"),
+    [
+        ("Proprietary", Export("EXPORT_SYMBOL_GPL"), "'Proprietary', and the kernel exports mutex_lock to GPL modules"),
+        ("", Export("EXPORT_SYMBOL_GPL"), "no licence"),
+        ("GPL", Export("EXPORT_SYMBOL_GPL", namespace="LOCKS"), "mutex_lock is in the namespace LOCKS"),
+    ],
+)
+def test_what_the_kernel_withholds_is_named(licence: str, export: Export, words: str) -> None:
+    module = replace(MODULE, info={"license": (licence,)})
+    assert words in reason(module, replace(PRODUCTION, exports={"mutex_lock": export}), Outcome.REFUSED)
+
+
+@pytest.mark.parametrize("licence", ["GPL", "Dual MIT/GPL"])
+def test_what_a_module_may_have_is_no_reason(licence: str) -> None:
+    export = Export("EXPORT_SYMBOL_GPL", namespace="LOCKS")
+    module = replace(MODULE, info={"license": (licence,), "import_ns": ("LOCKS",)})
+    assert first(module, replace(PRODUCTION, exports={"mutex_lock": export})) is None
+    weak = replace(MODULE, imports=(Import("mutex_lock", weak=True),))
+    assert first(weak, replace(PRODUCTION, exports={"mutex_lock": Export("EXPORT_SYMBOL_GPL")})) is None
+
+
 def test_the_isolated_loader_gives_a_module_the_room_that_it_lacks() -> None:
     facts = kernel("a", before="refcnt", MODULE_ABI_ISOLATION="y")
     assert first(replace(MODULE, sections=(Section(".bss", 4096, "WA"),)), facts) is None
