@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import count
@@ -21,7 +22,7 @@ from harness.store import Store
 
 _HEADERS = IMAGES / "probe/probe.c"
 _PROBE = IMAGES / "inlines"
-_READER = 1  # raise when what is read of the probe changes
+_READER = 2  # raise when what is read of the probe changes
 
 # gcc -aux-info: "/* file:line:NF */ static bool name (arguments); ...", F for a definition
 _DEFINED = re.compile(
@@ -36,7 +37,8 @@ _CONSTANT_ONLY = (
 )  # fmt: skip
 # What the compiler says of a function, and the assembler, which knows lines only
 _IN_FUNCTION = re.compile(r"(?:In function|inlined from) \W(\w+)\W")
-_AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:", re.MULTILINE)
+_AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:")
+_Places = Mapping[tuple[str, int], Iterable[str]]  # file and line -> the functions that a macro made of it
 
 
 def kernel_inlines(spec: KernelSpec, store: Store) -> dict[str, Code]:
@@ -78,9 +80,8 @@ def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], 
     table.write_text("")
     process.run(command, env=env, log=log, what="reading the functions of the headers")
     yield 0
-    listed = _DEFINED.finditer((scratch / "functions.aux").read_text())
-    defined = {(found["file"], int(found["line"])): found["name"] for found in listed}
-    names = dict.fromkeys(name for name in defined.values() if name not in _CONSTANT_ONLY)
+    defined = _defined((scratch / "functions.aux").read_text())
+    names = dict.fromkeys(name for found in defined.values() for name in found if name not in _CONSTANT_ONLY)
     for attempt in count(1):
         table.write_text(_uses(names))
         trial = log.with_name(f"attempt-{attempt}.log")
@@ -97,6 +98,14 @@ def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], 
         yield attempt
 
 
+def _defined(listed: str) -> dict[tuple[str, int], list[str]]:
+    """The functions that the compiler lists, by file and line: a macro can make many of them in one."""
+    found: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for entry in _DEFINED.finditer(listed):
+        found[entry["file"], int(entry["line"])].append(entry["name"])
+    return dict(found)
+
+
 def _uses(names: Iterable[str]) -> str:
     """A use of each function by its address: the compiler then has to make a function of it."""
     names = list(names)
@@ -104,10 +113,17 @@ def _uses(names: Iterable[str]) -> str:
     return plain + "void *const functions[] = {\n" + "".join(f"\t(void *){name},\n" for name in names) + "};\n"
 
 
-def _culprits(log: str, defined: Mapping[tuple[str, int], str]) -> Iterator[str]:
-    """The functions that a compiler or an assembler complains about."""
-    yield from _IN_FUNCTION.findall(log)
-    for found in _AT_LINE.finditer(log):
-        before = [place for place in defined if place[0] == found["file"] and place[1] <= int(found["line"])]
-        if before:
-            yield defined[max(before)]
+def _culprits(log: str, defined: _Places) -> Iterator[str]:
+    """The functions in which a compiler or an assembler found errors.
+
+    What the compiler says of a function follows on its name, and on that of the function it was inlined into.
+    """
+    compiled = ""
+    for line in log.splitlines():
+        if found := _IN_FUNCTION.search(line):
+            compiled = found[1]
+        elif " error: " in line and compiled:
+            yield compiled
+        elif found := _AT_LINE.match(line):
+            before = [place for place in defined if place[0] == found["file"] and place[1] <= int(found["line"])]
+            yield from defined[max(before)] if before else ()

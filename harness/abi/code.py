@@ -4,6 +4,7 @@ Addresses are no part of it: what a function refers to is named (System V ABI, c
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,7 @@ from elftools.elf.elffile import ELFFile
 
 from harness import digest
 
-_STRINGS = 0x20  # SHF_STRINGS
-_EXECUTABLE = 0x4  # SHF_EXECINSTR
+_WRITABLE, _EXECUTABLE, _MERGEABLE, _STRINGS = 0x1, 0x4, 0x10, 0x20  # SHF_WRITE, _EXECINSTR, _MERGE, _STRINGS
 _COUNTED = re.compile(r"\.\d+(?=\.|$)")  # what GCC appends to tell static variables of one name apart
 _ANY_LENGTH = re.compile(r"\.(?:text|rodata|data|bss)(?:\.unlikely)?\.")  # -ffunction-sections, -fdata-sections
 # x86 counts a distance from behind the four bytes that hold it, and has two types of it: for what may be reached
@@ -44,32 +44,40 @@ class _Object:
         self._elf = elf
         self._sections = list(elf.iter_sections())
         self._data: dict[int, bytes] = {}
+        self._digests: dict[int, str] = {}
         self._symbols = list(elf.get_section_by_name(".symtab").iter_symbols())
         self._named: dict[tuple[int, int], str] = {
             (symbol["st_shndx"], symbol["st_value"] & ~self._thumb(symbol)): symbol.name
             for symbol in self._symbols
             if symbol["st_info"]["type"] == "STT_FUNC"
         }
+        self._relocated = {
+            section["sh_info"]: section for section in self._sections if section["sh_type"] in ("SHT_RELA", "SHT_REL")
+        }
+        self._variables: dict[int, list[int]] = defaultdict(list)
+        for symbol in self._symbols:
+            if symbol["st_info"]["type"] == "STT_OBJECT":
+                self._variables[symbol["st_shndx"]].append(symbol["st_value"])
 
     def functions(self) -> Iterator[tuple[str, Code]]:
-        references = {
-            section["sh_info"]: sorted(self._references(section))
-            for section in self._sections
-            if section["sh_type"] in ("SHT_RELA", "SHT_REL")
-        }
+        references: dict[int, list[tuple[int, str]]] = {}
         for symbol in self._symbols:
             if symbol["st_info"]["type"] != "STT_FUNC" or not isinstance(symbol["st_shndx"], int):
                 continue
             start = symbol["st_value"] & ~self._thumb(symbol)
             end = start + symbol["st_size"]
-            inside = [(at, text) for at, text in references.get(symbol["st_shndx"], []) if start <= at < end]
-            code = self._content(symbol["st_shndx"])[start:end]
+            index = symbol["st_shndx"]
+            if index not in references:
+                references[index] = sorted(self._references(index))
+            inside = [(at, text) for at, text in references[index] if start <= at < end]
+            code = self._content(index)[start:end]
             refers = tuple(f"{at - start:x}: {text}" for at, text in inside)
             yield symbol.name, Code(digest.of_bytes(code), len(code), refers)
 
-    def _references(self, section: Any) -> Iterator[tuple[int, str]]:
+    def _references(self, index: int) -> Iterator[tuple[int, str]]:
         """(offset, what is there) of a section's relocations."""
-        for relocation in section.iter_relocations():
+        relocations = self._relocated.get(index)
+        for relocation in relocations.iter_relocations() if relocations else ():
             addend = relocation["r_addend"] if relocation.is_RELA() else 0
             symbol = self._symbols[relocation["r_info_sym"]]
             kind = relocation["r_info_type"]
@@ -90,7 +98,21 @@ class _Object:
         if function and section["sh_flags"] & _EXECUTABLE:
             return function
         # A variable of its own: which one of several in a section does not matter to who is not its function.
-        return _ANY_LENGTH.sub("", _COUNTED.sub("", str(section.name)))
+        name = _ANY_LENGTH.sub("", _COUNTED.sub("", str(section.name)))
+        if section["sh_flags"] & (_WRITABLE | _EXECUTABLE):
+            start = max((start for start in self._variables[index] if start <= offset), default=0)
+            return f"{name}{offset - start:+}" if offset != start else name
+        if section["sh_flags"] & _MERGEABLE:
+            return f"{name} {self._content(index)[max(offset, 0) :][: section['sh_entsize']].hex()}"
+        return f"{name} {self._constants(index)}"
+
+    def _constants(self, index: int) -> str:
+        """A digest of a read-only section, and of what it refers to. (What refers to itself is known by its name.)"""
+        if index not in self._digests:
+            self._digests[index] = ""
+            refers = sorted(self._references(index))
+            self._digests[index] = digest.of_value([self._content(index).hex(), refers])[:16]
+        return self._digests[index]
 
     def _content(self, index: int) -> bytes:
         if index not in self._data:

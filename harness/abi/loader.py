@@ -257,7 +257,7 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
-# license_is_gpl_compatible(), include/linux/license.h
+# include/linux/license.h: license_is_gpl_compatible()
 _GPL_COMPATIBLE = ("GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL")
 _GIVEN = ("_GLOBAL_OFFSET_TABLE_", "__this_module")
 

@@ -20,7 +20,7 @@ class Allowance:
 
     lacking, having: Kconfig symbols; it holds only where production has the one off, the other on. "" for always.
     uses: for functions, only those that refer to this (a regular expression) on the other kernel, and not in
-    production.
+    production, and besides to all that they refer to in production.
     """
 
     names: str
@@ -105,7 +105,7 @@ def compare_functions(
         problem = _code_differs(code, other, same) if other else "is not inlined any more"
         if not problem:
             continue
-        new = _symbols(other) - _symbols(code) if other else set()
+        new = _added(code, other, same) if other else set()
         possible = [entry for entry in differing if not entry.uses or any(re.fullmatch(entry.uses, it) for it in new)]
         if reason := _reason(name, production, possible):
             explained[name] = reason
@@ -190,7 +190,7 @@ def _not_behind(
         elif (new.offset, new.bits) != (old.offset, old.bits):
             yield f"{old.name} moved from offset {old.offset} to {new.offset}"
         elif (new.size, new.type) != (old.size, old.type):
-            alone = old.type == new.type and "[" not in old.type
+            alone = inner and (old.type, old.size) == (new.type, inner.before.size)  # not an array of them
             behind = inner and alone and _reason(inner.name, production, grown)
             if inner is None or not behind or any(_not_behind(inner, changes, production, grown)):
                 yield f"{old.name} ({old.type}, {old.size} bytes) is {new.type}, {new.size} bytes"
@@ -218,8 +218,13 @@ def _code_differs(before: Code, after: Code, same: Mapping[str, str]) -> str:
     return "" if before.digest == after.digest else f"other instructions ({before.size} → {after.size} bytes)"
 
 
-def _symbols(code: Code) -> set[str]:
-    return {re.split(r"[+-]\d+$", reference.split(" ", 2)[-1])[0] for reference in code.refers}
+def _added(before: Code, after: Code, same: Mapping[str, str]) -> set[str]:
+    """The symbols that a function refers to in addition; none where one of those before is missing."""
+    was, now = ({_plain(it, same).split(" ", 2)[-1] for it in code.refers} for code in (before, after))
+    if was - now:
+        return set()
+    old, new = ({re.split(r"[+-]\d+$", it.split(" ", 2)[-1])[0] for it in code.refers} for code in (before, after))
+    return new - old
 
 
 def _plain(reference: str, same: Mapping[str, str]) -> str:

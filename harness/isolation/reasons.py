@@ -91,7 +91,8 @@ DIFFERING = (
         having="ARM64",
     ),
     Allowance(
-        r"\w*(perf|uprobe|hw_breakpoint|nvdimm_pmu|bp_slot|suspended_b(ps|reakpoints))\w*|ptrace_hw_copy_thread|counter_arch_bp",
+        r"(__)?perf_\w+|\w*(uprobe|hw_breakpoint)\w*|(un)?register_nvdimm_pmu|(reserve|release)_bp_slot"
+        r"|(reinstall|clear)_suspended_\w+|ptrace_hw_copy_thread|counter_arch_bp",
         "in production it does nothing or fails, and counting events can do without a module",
         lacking="PERF_EVENTS",
     ),

@@ -9,16 +9,19 @@ SOURCE = """
 %(ahead)s
 extern void schedule(void);
 extern int printk(const char *text, ...);
+static const int table[] = { 1, 2, %(constant)s };
+static struct { int a, b; } pairs[3];
 static int helper(int x) { static int calls; return x + ++calls; }
 int first(int x) { return helper(x) + %(constant)s; }
+int third(int x) { return table[x & 1] + ++pairs[%(element)s].b; }
 void second(void) { printk("%(text)s"); schedule(); }
 """
 FLAGS = ("-O2", "-fno-inline", "-ffunction-sections", "-fdata-sections", "-fno-pic", "-fcf-protection=none", "-c")
 
 
-def code(folder: Path, *, ahead: str = "", constant: str = "5", text: str = "hello") -> dict[str, Code]:
+def code(folder: Path, *, ahead: str = "", constant: str = "5", text: str = "hello", element: str = "1") -> dict[str, Code]:
     source = folder / "file.c"
-    source.write_text(SOURCE % {"ahead": ahead, "constant": constant, "text": text})
+    source.write_text(SOURCE % {"ahead": ahead, "constant": constant, "text": text, "element": element})
     subprocess.run(["gcc", *FLAGS, str(source), "-o", str(folder / "file.o")], check=True)
     return read_code(folder / "file.o")
 
@@ -32,7 +35,9 @@ def test_what_stands_elsewhere_in_a_file_does_not_matter(tmp_path: Path) -> None
 
 def test_a_change_shows_where_it_is(tmp_path: Path) -> None:
     before, after = code(tmp_path), code(tmp_path, constant="6")
-    assert [name for name in before if before[name] != after[name]] == ["first"]
+    assert [name for name in before if before[name] != after[name]] == ["first", "third"]
+    other = code(tmp_path, element="2")
+    assert [name for name in before if before[name] != other[name]] == ["third"]
 
 
 def test_calls_are_by_name_and_strings_by_content(tmp_path: Path) -> None:

@@ -86,8 +86,9 @@ def test_a_structure_may_have_grown_at_the_end_of_another() -> None:
     assert compared(GROWN_THREAD, grown, stack).differences == {}
 
 
-def test_an_array_of_what_grew_has_moved() -> None:
-    threads = Member("thread", 8, 16, "struct thread[2]", "struct thread")
+@pytest.mark.parametrize("kind", ["struct thread[2]", "threads_t"])
+def test_an_array_of_what_grew_has_moved(kind: str) -> None:
+    threads = Member("thread", 8, 16, kind, "struct thread")
     before = layouts(task(PID, threads, size=24))
     after = task(PID, replace(threads, size=48), size=56)
     assert list(compared(GROWN_THREAD, after, before=before).differences) == ["struct task"]
@@ -120,6 +121,8 @@ def test_a_reason_may_be_what_a_function_uses() -> None:
     after = {"f": replace(CODE, digest="bb", refers=(*CODE.refers, "5: 2 __tracepoint_x+8"))}
     assert not compare_functions({"f": CODE}, after, {}, differing=events, same={}).differences
     assert compare_functions(after, {"f": CODE}, {}, differing=events, same={}).differences
+    instead = {"f": replace(CODE, digest="bb", refers=("1: 2 other", "5: 2 __tracepoint_x+8"))}
+    assert compare_functions({"f": CODE}, instead, {}, differing=events, same={}).differences
 
 
 def test_a_structure_that_is_gone_is_a_difference() -> None:
