@@ -15,7 +15,7 @@ from harness.probe import probe_inputs, probing
 from harness.progress import task
 from harness.store import Store
 
-_READER = 1  # raise when what is read of the probe changes
+_READER = 2  # raise when what is read of the probe changes
 
 # Where the loader reads what a module brought with it: kernel/module/main.c, do_init_module() and delete_module().
 _LOADER_READS = ("struct module.init", "struct module.exit")

@@ -14,7 +14,7 @@ from harness.probe import Probe, probe_inputs, probing
 from harness.progress import task
 from harness.store import Store
 
-_READER = 1  # raise when what is read of the probe changes
+_READER = 2  # raise when what is read of the probe changes
 _EXPORT = r"\bEXPORT_(PER_CPU_)?SYMBOL(_GPL|_NS|_NS_GPL)?\([A-Za-z_0-9]+"
 _ATTEMPTS = 3
 _NOT_EXPORTING = ("Documentation", "tools", "samples", "scripts", "LICENSES", "certs", "usr")
@@ -42,6 +42,7 @@ def kernel_surface(headers: Headers, store: Store) -> Surface:
             running.step()
         facts = {
             "symbols": surface.symbols,
+            "prototypes": surface.prototypes,
             "fields": {
                 name: [[part.offset, part.name, part.type] for part in parts] for name, parts in surface.fields.items()
             },
@@ -54,7 +55,8 @@ def kernel_surface(headers: Headers, store: Store) -> Surface:
         name: tuple(Field(offset, member, _type(kind)) for offset, member, kind in parts)
         for name, parts in facts["fields"].items()
     }
-    return Surface({name: _type(kind) for name, kind in facts["symbols"].items()}, fields)
+    symbols = {name: _type(kind) for name, kind in facts["symbols"].items()}
+    return Surface(symbols, fields, facts["prototypes"])
 
 
 def surface_inputs(headers: Headers) -> dict[str, object]:

@@ -166,7 +166,12 @@ def render(difference: Difference, *, only: str = "") -> str:
         for name in wanted:
             chain = " ← ".join(difference.changes[link].title for link in difference.chain(name))
             lines += ["", chain, *_details(difference.changes[name])]
-        return "\n".join(lines if wanted else [*lines, "", f"{only} did not change, or is not among them"])
+        if not wanted:
+            gone = only in (word for name in difference.missing for word in (name, name.split(" ")[-1]))
+            lines += ["", f"{only} is gone" if gone else f"{only} did not change, or is not among them"]
+        return "\n".join(lines)
+    if difference.missing:
+        lines += [f"{len(difference.missing)} more are gone: {', '.join(difference.missing)}"]
     for cause, victims in difference.causes.items():
         title, *wrappers = difference.names(cause)
         lines += ["", f"cause: {title}", *(f"   and: {wrapper}, which wraps it" for wrapper in wrappers)]
@@ -212,7 +217,7 @@ def _compare(before: Layout, after: Layout) -> Change | None:
         tuple(_shifts(before, new)),
     )
     same = not (change.added or change.removed or change.resized or change.shifts)
-    return None if same and before.size == after.size else change
+    return None if same and (before.size, before.alignment) == (after.size, after.alignment) else change
 
 
 def _shape(member: Member) -> tuple[int, str, tuple[int, int] | None]:

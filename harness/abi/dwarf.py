@@ -13,6 +13,8 @@ from elftools.elf.elffile import ELFFile
 
 AGGREGATES = {"DW_TAG_structure_type": "struct", "DW_TAG_union_type": "union"}
 _QUALIFIERS = ("DW_TAG_const_type", "DW_TAG_volatile_type", "DW_TAG_restrict_type", "DW_TAG_atomic_type")
+_PARAMETERS = {"DW_TAG_formal_parameter": "", "DW_TAG_unspecified_parameters": "..."}
+_DEEP = 3  # functions, and anonymous structures, in one another
 # Types around another one, as C writes them: {0} is the inner type, {1} the number of elements.
 _WRAPPED = {
     "DW_TAG_pointer_type": "{0} *",
@@ -43,13 +45,15 @@ class Member:
 class Layout:
     """A structure or union. name: with its keyword, or its typedef's where it has none. size: bytes.
 
-    alias: a typedef of it, "" where there is none. Members of anonymous members are listed as its own.
+    alias: a typedef of it, "" where there is none. alignment: bytes that it asks for by itself (`aligned`), else 0.
+    Members of anonymous members are listed as its own.
     """
 
     name: str
     size: int
     members: tuple[Member, ...]
     alias: str = ""
+    alignment: int = 0
 
 
 def read_layouts(file: Path) -> dict[str, Layout]:
@@ -107,7 +111,8 @@ class Unit:
                 continue
             name, alias = self.spelled(entry), self._aliases.get(entry.offset, "")
             if name:
-                found.append(Layout(name, self._size(entry), tuple(self._members(entry, 0, "")), alias))
+                members = tuple(self._members(entry, 0, ""))
+                found.append(Layout(name, self._size(entry), members, alias, _number(entry, "DW_AT_alignment")))
         return found
 
     def spelled(self, entry: Any) -> str:
@@ -166,20 +171,43 @@ class Unit:
             return self._size(self.type_of(entry)) * _elements(entry)
         return 0
 
-    def text(self, entry: Any) -> str:
-        """A type as C writes it."""
+    def text(self, entry: Any, depth: int = 0) -> str:
+        """A type as C writes it.
+
+        depth: how many functions and anonymous structures it is in. What is in more of them than _DEEP is left out.
+        """
         if entry is None:
             return "void"
         tag, name = entry.tag, name_of(entry)
         if tag in AGGREGATES:
-            return self.spelled(entry) or f"{AGGREGATES[tag]} {{...}}"
+            return self.spelled(entry) or f"{AGGREGATES[tag]} {{{self._inside_text(entry, depth)}}}"
         if tag == "DW_TAG_enumeration_type":
             return f"enum {name}".strip()
         if tag == "DW_TAG_subroutine_type":
-            return "function"
+            return self._function(entry, depth)
+        if tag == "DW_TAG_pointer_type" and (inner := self.type_of(entry)) and inner.tag == "DW_TAG_subroutine_type":
+            return self._function(inner, depth, "(*)")
         if tag not in _WRAPPED:
             return name or "?"
-        return _WRAPPED[tag].format(self.text(self.type_of(entry)), _elements(entry)).replace("* *", "**")
+        return _WRAPPED[tag].format(self.text(self.type_of(entry), depth), _elements(entry)).replace("* *", "**")
+
+    def _function(self, entry: Any, depth: int, pointer: str = "") -> str:
+        given = ["..."]
+        if depth < _DEEP:
+            parameters = [child for child in entry.iter_children() if child.tag in _PARAMETERS]
+            given = [_PARAMETERS[child.tag] or self.text(self.type_of(child), depth + 1) for child in parameters]
+        return f"{self.text(self.type_of(entry), depth + 1)} {pointer}({', '.join(given)})"
+
+    def _inside_text(self, entry: Any, depth: int) -> str:
+        """The members of an anonymous structure."""
+        if depth >= _DEEP:
+            return "..."
+        words = []
+        for child in entry.iter_children():
+            if child.tag == "DW_TAG_member":
+                bits = f":{_number(child, 'DW_AT_bit_size')}" if "DW_AT_bit_size" in child.attributes else ""
+                words.append(f"{self.text(self.type_of(child), depth + 1)} {name_of(child)}{bits};")
+        return " ".join(words)
 
 
 def name_of(entry: Any) -> str:

@@ -144,6 +144,16 @@ def compare_enumerators(before: Mapping[str, int], after: Mapping[str, int]) -> 
     return _counted("enumerators", before, after, {}, differences)
 
 
+def compare_prototypes(before: Mapping[str, str], after: Mapping[str, str]) -> Comparison:
+    """The types of exported symbols, as headers declare them. None may differ."""
+    differences = {
+        name: f"{name} is `{text}` in production, and {f'`{after[name]}`' if name in after else 'not declared'} here"
+        for name, text in before.items()
+        if after.get(name) != text
+    }
+    return _counted("prototypes", before, after, {}, differences)
+
+
 def compare_exports(before: Mapping[str, Export], after: Mapping[str, Export]) -> Comparison:
     """Exported symbols: each with the licence that it asks for, and its namespace."""
     differences = {}

@@ -29,31 +29,37 @@ class Field:
 
 @dataclass(frozen=True)
 class Surface:
-    """symbols: exported name -> its type. fields: structure -> its members that lead somewhere."""
+    """symbols: exported name -> its type. fields: structure -> its members that lead somewhere.
+
+    prototypes: exported name -> its type as C writes it.
+    """
 
     symbols: dict[str, Type] = field(default_factory=dict)
     fields: dict[str, tuple[Field, ...]] = field(default_factory=dict)
+    prototypes: dict[str, str] = field(default_factory=dict)
 
     def laid_out(self, layouts: Mapping[str, Layout]) -> "Surface":
         """The same types where some structures are laid out otherwise."""
         moved = {name: tuple(_placed(fields, layouts[name])) for name, fields in self.fields.items() if name in layouts}
-        return Surface(self.symbols, self.fields | moved)
+        return replace(self, fields=self.fields | moved)
 
 
 def read_surface(file: Path) -> Surface:
     """The surface that an object file describes. Raises what dwarf.read_units() does."""
     symbols: dict[str, Type] = {}
     fields: dict[str, tuple[Field, ...]] = {}
+    prototypes: dict[str, str] = {}
     for unit in read_units(file):
         reader = _Reader(unit)
         for entry in unit.top:
             name = name_of(entry)
             if entry.tag == "DW_TAG_variable" and name.startswith(PREFIX):
-                pointer = unit.plain(unit.type_of(entry))
-                symbols[name.removeprefix(PREFIX)] = reader.type(unit.type_of(pointer), 0)
+                declared = unit.type_of(unit.plain(unit.type_of(entry)))
+                symbols[name.removeprefix(PREFIX)] = reader.type(declared, 0)
+                prototypes[name.removeprefix(PREFIX)] = unit.text(declared)
             elif entry.tag in AGGREGATES and "DW_AT_declaration" not in entry.attributes and unit.spelled(entry):
                 fields[unit.spelled(entry)] = tuple(reader.fields(entry, 0, ""))
-    return Surface(symbols, {name: found for name, found in fields.items() if found})
+    return Surface(symbols, {name: found for name, found in fields.items() if found}, prototypes)
 
 
 def pointee(kind: Type) -> str:

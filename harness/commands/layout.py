@@ -70,4 +70,4 @@ def layout_diff(*, before: str, after: str, arch: str | None, only: str, source:
         click.echo(json.dumps(facts))
     else:
         click.echo(render(difference, only=only))
-    sys.exit(1 if difference.changes else 0)
+    sys.exit(1 if difference.changes or difference.missing else 0)

@@ -12,14 +12,17 @@ from harness.abi.sameness import (
     compare_functions,
     compare_layouts,
     compare_macros,
+    compare_prototypes,
 )
 from harness.definitions import kernel_definitions
+from harness.errors import ModcompatError
 from harness.inlines import kernel_inlines
 from harness.isolation.reasons import DIFFERING, GROWN, MACROS, SAME_FUNCTIONS, UNREACHABLE
 from harness.kernel.build import find_kernel
 from harness.kernel.config import KernelSpec, parse, resolve
 from harness.kernel.headers import headers_of
 from harness.layouts import kernel_layouts
+from harness.prototypes import kernel_surface
 from harness.store import Store
 
 _SHOWN = 4  # names of those that have a reason in common
@@ -66,7 +69,13 @@ def check(spec: KernelSpec, store: Store) -> Check:
         layout_comparison(spec, store),
         function_comparison(spec, store),
         *definition_comparisons(spec, store),
+        prototype_comparison(spec, store),
     ]
+    if empty := [comparison.of for comparison in comparisons if not comparison.compared]:
+        raise ModcompatError(
+            f"no {' and no '.join(empty)} were found in the headers of the {spec.production.title}: nothing is proven",
+            next_step="another compiler may list them in a form that is not known; Debian 12's GCC is",
+        )
     production, isolated = (find_kernel(kernel, store) for kernel in (spec.production, spec))
     if production is None or isolated is None:
         missing = " and ".join(
@@ -107,6 +116,12 @@ def definition_comparisons(spec: KernelSpec, store: Store) -> list[Comparison]:
         compare_macros(before.macros, after.macros, config, differing=MACROS),
         compare_enumerators(before.enumerators, after.enumerators),
     ]
+
+
+def prototype_comparison(spec: KernelSpec, store: Store) -> Comparison:
+    """The types of exported functions and variables, of an isolated kernel against those of production. Cached."""
+    before, after = (kernel_surface(headers_of(it, store), store).prototypes for it in (spec.production, spec))
+    return compare_prototypes(before, after)
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:

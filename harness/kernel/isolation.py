@@ -58,7 +58,9 @@ def isolated(source: KernelSource, store: Store) -> KernelSource:
 
 def _change_in(patch: Path) -> str:
     """What a patch changes, without its message, which no kernel depends on."""
-    return patch.read_text().partition("\ndiff --git ")[2]
+    text = patch.read_text()
+    change = f"\n{text}".partition("\ndiff --git ")[2]
+    return change or text  # another form than git's
 
 
 def isolated_without(source: KernelSource, left_out: Path, store: Store) -> KernelSource:

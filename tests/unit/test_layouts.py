@@ -66,7 +66,7 @@ def test_members_have_offset_size_and_type(before: dict[str, Layout]) -> None:
     members = {member.name: member for member in before["struct device"].members}
     assert members["name"] == Member("name", 0, 16, "char[16]")
     assert members["guard"] == Member("guard", 16, 32, "struct mutex", "struct mutex")
-    assert members["show"].type == "function *"
+    assert members["show"].type == "const char * (*)(int)"
 
 
 def test_anonymous_members_and_bit_fields_are_looked_into(before: dict[str, Layout]) -> None:
@@ -104,6 +104,28 @@ def test_a_moved_member_is_explained(difference: Difference) -> None:
     )
     assert difference.explain("struct device", "name") == ""
     assert difference.explain("struct plain", "lock") == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("struct calls { int (*back)(int); };", "struct calls { int (*back)(long, void *); };"),
+        ("struct calls { int (*back)(int, ...); };", "struct calls { int (*back)(int); };"),
+        ("struct table { struct { int a; } rows[3]; };", "struct table { struct { unsigned int a; } rows[3]; };"),
+        ("struct table { struct { int a:3; } *row; };", "struct table { struct { int a:4; } *row; };"),
+        ("struct line { char bytes[64]; };", "struct line { char bytes[64]; } __attribute__((aligned(64)));"),
+    ],
+)
+def test_what_stands_in_its_place_may_differ_all_the_same(tmp_path: Path, one: str, other: str) -> None:
+    before, after = (read_layouts(compiled(tmp_path, text)) for text in (one, other))
+    assert len(Difference(before, after).changes) == 1
+    assert len(Difference(before, before).changes) == 0
+
+
+def test_what_is_gone_is_told(before: dict[str, Layout]) -> None:
+    less = {name: layout for name, layout in before.items() if name != "struct plain"}
+    assert "1 more are gone: struct plain" in render(Difference(before, less))
+    assert "plain is gone" in render(Difference(before, less), only="plain")
 
 
 def test_the_difference_reads_well(difference: Difference) -> None:
