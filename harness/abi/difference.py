@@ -138,6 +138,33 @@ class Difference:
                 why.append(f"{grown} in {now.name}{self._because(inner)}")
         return f"{text}, because {', '.join(why)}" if why else text
 
+    def explain_offset(self, name: str, offset: int) -> str:
+        """Why what production has at an offset of a structure is not there any more; "" where it is.
+
+        Of a union's members it is enough that one of those there has stayed.
+        """
+        if name in self.missing:
+            return f"{name} is gone"
+        change = self.changes.get(name)
+        reasons = [self._of_member(change, member, offset) for member in _at(change.before, offset)] if change else []
+        return reasons[0] if reasons and all(reasons) else ""
+
+    def _of_member(self, change: Change, member: Member, offset: int) -> str:
+        place = f"{change.name}.{member.name}"
+        now = {entry.name: entry for entry in change.after.members}.get(member.name)
+        if now is None or now.bits != member.bits:
+            return f"{place} went" if now is None else f"{place} has other bits"
+        if now.offset != member.offset:
+            return self.explain(change.name, member.name)
+        inner = self.changes.get(member.embeds)
+        if inner and inner.before.size:
+            element, within = divmod(offset - member.offset, inner.before.size)
+            if element and inner.before.size != inner.after.size:
+                return f"{inner.title} in {place}{self._because(inner.name)}"
+            return self.explain_offset(inner.name, within)
+        grew = now.size != member.size and "[" not in member.type
+        return f"{place} has {now.size} bytes in place of {member.size}" if grew else ""
+
     def _because(self, name: str) -> str:
         if name not in self.changes or self._is_cause(name):
             return ""
@@ -184,6 +211,20 @@ def render(difference: Difference, *, only: str = "") -> str:
             lines.append(f"    {difference.changes[name].title}" + (f", through {via}" if via != cause else ""))
             lines += [f"    {line}" for line in _details(difference.changes[name])] if name == "struct module" else []
     return "\n".join(lines)
+
+
+def _at(layout: Layout, offset: int) -> list[Member]:
+    """The members at an offset. A number that begins before it, or an empty structure, only where nothing else is."""
+    there = [it for it in layout.members if _covers(it, offset)]
+    whole = [it for it in there if it.size and (it.offset == offset or it.embeds or it.bits or "[" in it.type)]
+    return whole or [it for it in there if it.size] or there
+
+
+def _covers(member: Member, offset: int) -> bool:
+    """Whether a member is at an offset: an empty one where it begins, a bit field in each of its bytes."""
+    if member.bits:
+        return member.bits[0] // 8 <= offset <= (member.bits[0] + member.bits[1] - 1) // 8
+    return member.offset <= offset < member.offset + max(member.size, 1)
 
 
 def _names(members: Sequence[Member]) -> str:

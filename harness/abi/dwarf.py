@@ -30,7 +30,7 @@ _WRAPPED = {
 class Member:
     """A member. offset, size: bytes. type: as C writes it. embeds: the structure in it (arrays looked into), or "".
 
-    bits: (first bit, number of bits) of a bit field, else None.
+    bits: (first bit in the structure, number of bits) of a bit field, else None.
     """
 
     name: str
@@ -132,8 +132,9 @@ class Unit:
                 continue
             bits = None
             if "DW_AT_bit_size" in child.attributes:
-                bits = _bits(child)
-                offset = base + bits[0] // 8
+                first, count = _bits(child)
+                bits = (base * 8 + first, count)
+                offset = bits[0] // 8
             members.append(
                 Member(name, offset, self._size(kind), self.text(self.type_of(child)), self._inside(kind), bits)
             )
@@ -183,10 +184,9 @@ class Unit:
             return self.spelled(entry) or f"{AGGREGATES[tag]} {{{self._inside_text(entry, depth)}}}"
         if tag == "DW_TAG_enumeration_type":
             return f"enum {name}".strip()
-        if tag == "DW_TAG_subroutine_type":
-            return self._function(entry, depth)
-        if tag == "DW_TAG_pointer_type" and (inner := self.type_of(entry)) and inner.tag == "DW_TAG_subroutine_type":
-            return self._function(inner, depth, "(*)")
+        inner = self.type_of(entry) if tag == "DW_TAG_pointer_type" else entry
+        if inner is not None and inner.tag == "DW_TAG_subroutine_type":
+            return self._function(inner, depth, "" if inner is entry else "(*)")
         if tag not in _WRAPPED:
             return name or "?"
         return _WRAPPED[tag].format(self.text(self.type_of(entry), depth), _elements(entry)).replace("* *", "**")

@@ -92,21 +92,6 @@ def _owned(differing: list[Reached], difference: Difference) -> Iterator[Finding
 
 def _read(accesses: tuple[Access, ...], difference: Difference) -> Iterator[Finding]:
     for access in accesses:
-        for struct, member in _members_at(access.struct, access.offset, difference):
-            if moved := difference.explain(struct, member):
-                text = f"{moved}: {access.function}() has the old offset compiled in"
-                yield Finding(When.USE, Outcome.BREAKS, text)
-
-
-def _members_at(struct: str, offset: int, difference: Difference) -> Iterator[tuple[str, str]]:
-    """What stands at an offset in production: the member, and the member of what that embeds, and so on."""
-    change = difference.changes.get(struct)
-    members = [
-        member
-        for member in (change.before.members if change else ())
-        if member.offset <= offset < member.offset + max(member.size, 1) and not member.bits
-    ]
-    # Of a union, the first member speaks for all; an empty structure says nothing where there is something else.
-    for member in sorted(members, key=lambda member: not member.size)[:1]:
-        yield struct, member.name
-        yield from _members_at(member.embeds, offset - member.offset, difference)
+        if stale := difference.explain_offset(access.struct, access.offset):
+            text = f"{stale}: {access.function}() has the old offset compiled in"
+            yield Finding(When.USE, Outcome.BREAKS, text)

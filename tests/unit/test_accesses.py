@@ -1,14 +1,10 @@
 """What code touches, read from listings as objdump prints them."""
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
 from harness.abi.accesses import Access, Function, Place, Program, accesses
 from harness.abi.dwarf import Layout, Member
 from harness.abi.instructions import ABIS, instructions
-from harness.abi.prediction import _members_at
 from harness.abi.surface import Field, Surface, Type
 
 TASK, MM = "struct task_struct", "struct mm_struct"
@@ -169,10 +165,3 @@ def test_a_part_that_the_compiler_kept_apart_is_read_with_what_jumps_to_it() -> 
 )
 def test_the_modules_own_struct_module_is_known(arch: str, text: str) -> None:
     assert touched(arch, ("run", Place(".text", 0), text)) == {("struct module", 0x2A8)}
-
-
-def test_an_empty_structure_does_not_speak_for_the_member_at_its_place() -> None:
-    members = (Member("ctrl", 8, 0, "struct ctrl"), Member("disabled", 8, 4, "int"), Member("other", 8, 4, "int"))
-    difference: Any = SimpleNamespace(changes={TASK: SimpleNamespace(before=Layout(TASK, 16, members))})
-    assert list(_members_at(TASK, 8, difference)) == [(TASK, "disabled")]
-    assert list(_members_at(TASK, 12, difference)) == []

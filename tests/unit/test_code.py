@@ -19,7 +19,9 @@ void second(void) { printk("%(text)s"); schedule(); }
 FLAGS = ("-O2", "-fno-inline", "-ffunction-sections", "-fdata-sections", "-fno-pic", "-fcf-protection=none", "-c")
 
 
-def code(folder: Path, *, ahead: str = "", constant: str = "5", text: str = "hello", element: str = "1") -> dict[str, Code]:
+def code(
+    folder: Path, *, ahead: str = "", constant: str = "5", text: str = "hello", element: str = "1"
+) -> dict[str, Code]:
     source = folder / "file.c"
     source.write_text(SOURCE % {"ahead": ahead, "constant": constant, "text": text, "element": element})
     subprocess.run(["gcc", *FLAGS, str(source), "-o", str(folder / "file.o")], check=True)

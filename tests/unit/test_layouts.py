@@ -128,6 +128,31 @@ def test_what_is_gone_is_told(before: dict[str, Layout]) -> None:
     assert "plain is gone" in render(Difference(before, less), only="plain")
 
 
+LOCKREF = "struct ref { union { long both; struct { struct { int word; %s } lock; int count; }; }; short n:%d, m:3; };"
+ROWS = "struct row { char a[%d]; }; struct ref { int first; struct row rows[4]; };"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "offset", "words"),
+    [
+        (LOCKREF % ("", 5), LOCKREF % ("", 5), 4, ""),
+        (LOCKREF % ("", 5), LOCKREF % ("int magic;", 5), 0, ""),
+        (LOCKREF % ("", 5), LOCKREF % ("int magic;", 5), 4, "count 0x4 → 0x8"),
+        (LOCKREF % ("", 5), LOCKREF % ("", 6), 8, "n has other bits"),
+        ("struct ref { int a, b; };", "struct ref { int a; };", 4, "b went"),
+        ("struct ref { long a; };", "struct ref { int a; };", 0, "a has 4 bytes in place of 8"),
+        ("struct ref { };", "struct other { int a; };", 0, "struct ref is gone"),
+        (ROWS % 8, ROWS % 9, 4, ""),
+        (ROWS % 8, ROWS % 9, 12, "struct row 8 → 9"),
+    ],
+)
+def test_what_stood_at_an_offset_is_there_or_not(tmp_path: Path, one: str, other: str, offset: int, words: str) -> None:
+    before, after = (read_layouts(compiled(tmp_path, text)) for text in (one, other))
+    told = Difference(before, after).explain_offset("struct ref", offset)
+    assert words in told
+    assert bool(told) == bool(words)
+
+
 def test_the_difference_reads_well(difference: Difference) -> None:
     text = render(difference)
     assert "cause: raw_lock_t (struct raw_lock) 4 → 24" in text
