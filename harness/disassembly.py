@@ -18,7 +18,6 @@ from harness.errors import ModcompatError
 _SECTION = re.compile(r"^Disassembly of section (\S+):$")
 _FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
 _DATA = (".data", ".rodata", ".init.data", ".exit.data", "__param")
-_LONGEST = 4 << 20  # bytes of code; more is not read: it would take longer than a guest takes to tell
 
 
 def read_program(file: Path, arch: Architecture) -> Program:
@@ -26,9 +25,8 @@ def read_program(file: Path, arch: Architecture) -> Program:
     text = process.output([f"{arch.cross_compile}objdump", "-d", "-r", "-w", "--no-show-raw-insn", file])
     abi = ABIS[arch.name]
     functions: dict[Place, Function] = {}
-    if len(text) <= _LONGEST * 10:
-        for name, place, lines in _functions(text):
-            functions[place] = Function(name, place, tuple(instructions(lines, abi)))
+    for name, place, lines in _functions(text):
+        functions[place] = Function(name, place, tuple(instructions(lines, abi)))
     try:
         known, links = _symbols_and_links(file)
     except DAMAGE as error:

@@ -16,12 +16,14 @@ from harness.abi.module_file import ModuleFacts
 from harness.abi.prediction import Prediction, predict
 from harness.abi.surface import Surface
 from harness.disassembly import read_program
+from harness.errors import ModcompatError
 from harness.kernel.headers import Headers
 from harness.layouts import kernel_layouts, layouts_inputs
 from harness.prototypes import kernel_surface, surface_inputs
 from harness.store import Store
 
-_FORMAT = 1  # raise when what is kept of two kernels changes
+_LONGEST = 4 << 20  # bytes of code; more is not read: it would take longer than a guest takes to tell
+_FORMAT = 2  # raise when what is kept of two kernels changes
 _READER = 4  # raise when what is read of code changes
 
 
@@ -47,10 +49,14 @@ class Predictor:
             accesses=self._accesses(file, module, production, surface),
         )  # fmt: skip
 
-    def _accesses(self, file: Path, module: ModuleFacts, production: Headers, surface: Surface) -> tuple[Access, ...]:
-        """What the module's code touches, at the offsets of its production kernel. Cached."""
+    def _accesses(
+        self, file: Path, module: ModuleFacts, production: Headers, surface: Surface
+    ) -> tuple[Access, ...] | None:
+        """What the module's code touches, at its production's offsets; None where it is too long. Cached."""
         if module.arch is not production.arch:
             return ()
+        if module.code > _LONGEST:
+            return None
         inputs = {"file": digest.of_file(file), "surface": self._surface_key(production), "reader": _READER}
         key = digest.of_value(inputs)
         if key not in self._touched:
@@ -111,6 +117,8 @@ class _Change:
 
 
 def _facts(headers: Headers, layouts: Mapping[str, Layout]) -> KernelFacts:
+    if MODULE not in layouts:
+        raise ModcompatError(f"{headers.label} cannot load modules: its headers have no {MODULE}")
     return KernelFacts(headers.arch, headers.release, headers.config, layouts, headers.exports)
 
 
@@ -144,8 +152,8 @@ def _embedded(name: str, layouts: Mapping[str, Layout]) -> set[str]:
     return found
 
 
-def _layout(name: str, size: int, members: list[list[Any]], alias: str) -> Layout:
-    return Layout(name, size, tuple(_member(member) for member in members), alias)
+def _layout(name: str, size: int, members: list[list[Any]], alias: str, alignment: int) -> Layout:
+    return Layout(name, size, tuple(_member(member) for member in members), alias, alignment)
 
 
 def _member(facts: list[Any]) -> Member:

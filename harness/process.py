@@ -34,6 +34,7 @@ def run(
 ) -> None:
     """Run a program to its end; its output goes to `log`, and line by line to `on_line`.
 
+    env: all of its environment, ours where it is None.
     Raises ModcompatError with the last lines of the output when it fails or is missing.
     """
     words = [str(word) for word in command]
@@ -44,7 +45,7 @@ def run(
         process = subprocess.Popen(
             [*_GROUP_DIES_WITH_US, *words],
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -194,6 +194,9 @@ def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str
     """module_check_abi() and module_fit_struct() of the isolation series."""
     if not kernel.has("MODULE_ABI_ISOLATION"):
         return
+    other_events = kernel.has("MODULE_ABI_ISOLATE_PERF_EVENTS") and kernel.has("EVENT_TRACING")
+    if other_events and "abi" not in module.info and module.has_section("_ftrace_events"):
+        yield "it has trace events, and was built without CONFIG_PERF_EVENTS, which changes these"
     told = kernel.config.get("MODULE_ABI_PRODUCTION_OPTIONS", "").strip('"')
     theirs = set(" ".join(module.info.get("abi", (told,))).split())
     counts = {"PREEMPT_COUNT"} if kernel.has("PREEMPTION") else set()
@@ -205,8 +208,9 @@ def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str
     init, exit_ = _offset(kernel, "init"), _offset(kernel, "exit")
     if module.init not in (None, init):
         yield f"struct module.init 0x{module.init:x} → 0x{init:x}: was built for another ABI"
-    known = {exit_ - missing for missing in _optional_parts(kernel)}
-    if module.exit is not None and module.exit not in known:
+    if module.exit is None or exit_ is None:
+        return
+    if module.exit not in {exit_ - missing for missing in _optional_parts(kernel)}:
         yield f"struct module.exit 0x{module.exit:x} → 0x{exit_:x}: was built for another ABI"
 
 
@@ -313,13 +317,14 @@ def _init_and_exit(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding
                 f"the kernel keeps {member.name} in the module's .bss, at 0x{behind:x}",
             )
             break
-    if module.exit is not None and module.exit != exit_:
+    if module.exit is not None and exit_ is not None and module.exit != exit_:
         moved = f"struct module.exit 0x{module.exit:x} → 0x{exit_:x}"
         yield Finding(When.UNLOAD, Outcome.INERT, f"{moved}: the kernel never finds its exit")
 
 
-def _offset(kernel: KernelFacts, member: str) -> int:
-    return next(entry.offset for entry in kernel.layouts[MODULE].members if entry.name == member)
+def _offset(kernel: KernelFacts, member: str) -> int | None:
+    """Bytes; None without the member, as without MODULE_UNLOAD there is no exit."""
+    return next((entry.offset for entry in kernel.layouts[MODULE].members if entry.name == member), None)
 
 
 def _places(kernel: KernelFacts, offset: int | None) -> list[str]:

@@ -42,32 +42,34 @@ def predict(
     difference: Difference,
     surface: Surface,
     *,
-    accesses: tuple[Access, ...] = (),
+    accesses: tuple[Access, ...] | None = (),
 ) -> Prediction:
     """What will become of a module that was built for `production` on `kernel`.
 
-    difference: from production's layouts to the kernel's. surface: production's. accesses: what its code reads.
+    difference: from production's layouts to the kernel's. surface: production's. accesses: what its code touches, None
+    where it was not read.
     """
     differing = reached([symbol.name for symbol in module.imports], surface, difference.changes)
     findings = [
         *simulate(module, kernel),
         *_counting(module, production, kernel),
         *_owned(differing, difference),
-        *_read(accesses, difference),
+        *_read(accesses or (), difference),
     ]
     findings.sort(key=lambda finding: finding.when)
     if not findings:
-        return Prediction(Outcome.CLEAN, _clean(differing), (), tuple(differing))
+        return Prediction(Outcome.CLEAN, _clean(differing, was_read=accesses is not None), (), tuple(differing))
     return Prediction(findings[0].outcome, findings[0].reason, tuple(findings), tuple(differing))
 
 
-def _clean(differing: list[Reached]) -> str:
+def _clean(differing: list[Reached], *, was_read: bool) -> str:
     if not differing:
         return "the loader finds init and exit, and nothing differs that its imports lead to"
     names = ", ".join(found.change.name for found in differing[:3])
     more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
     differ = "differs" if len(differing) == 1 else "differ"
-    return f"the loader finds init and exit; {names}{more} {differ}, and its code was not seen to use what moved"
+    seen = "not seen to use what moved" if was_read else "too long to be read"
+    return f"the loader finds init and exit; {names}{more} {differ}, and its code was {seen}"
 
 
 def _counting(module: ModuleFacts, production: KernelFacts, kernel: KernelFacts) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from harness import process
 from harness.architectures import ARCHITECTURES, Architecture
 from harness.errors import ModcompatError
+from harness.kernel.toolchain import environment
 
 _SET = re.compile(r"^CONFIG_(\w+)=(.*)$")
 _UNSET = re.compile(r"^# CONFIG_(\w+) is not set$")
@@ -102,7 +103,7 @@ def table(rows: Mapping[str, tuple[str, str]], left: str, right: str) -> str:
 def _make(tree: Path, arch: Architecture, words: list[str], folder: Path, what: str) -> dict[str, str]:
     process.run(
         ["make", "-C", tree, f"O={folder}", *words],
-        env={"ARCH": arch.kernel, "CROSS_COMPILE": arch.cross_compile},
+        env=environment(arch),
         log=folder / "merge.log",
         what=what,
     )

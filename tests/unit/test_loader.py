@@ -155,6 +155,22 @@ def test_what_a_module_may_have_is_no_reason(licence: str) -> None:
     assert first(weak, replace(PRODUCTION, exports={"mutex_lock": Export("EXPORT_SYMBOL_GPL")})) is None
 
 
+def test_without_unloading_there_is_no_exit_to_be_found() -> None:
+    whole = kernel().layouts["struct module"]
+    less = replace(whole, members=tuple(member for member in whole.members if member.name != "exit"))
+    for isolated in ("y", "n"):
+        facts = kernel(MODULE_UNLOAD="n", MODULE_ABI_ISOLATION=isolated)
+        facts = replace(facts, layouts={**facts.layouts, "struct module": less})
+        assert first(replace(MODULE, vermagic="6.1.0 SMP "), facts) is None
+
+
+def test_the_isolated_loader_refuses_trace_events_of_another_form() -> None:
+    facts = kernel(MODULE_ABI_ISOLATION="y", MODULE_ABI_ISOLATE_PERF_EVENTS="y", EVENT_TRACING="y")
+    module = replace(MODULE, sections=(Section("_ftrace_events", 8, "WA"),))
+    assert "trace events" in reason(module, facts, Outcome.REFUSED)
+    assert first(replace(module, info={"abi": ("",)}), facts) is None
+
+
 def test_the_isolated_loader_gives_a_module_the_room_that_it_lacks() -> None:
     facts = kernel("a", before="refcnt", MODULE_ABI_ISOLATION="y")
     assert first(replace(MODULE, sections=(Section(".bss", 4096, "WA"),)), facts) is None

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from harness import predictions
+from harness.abi.difference import Change
 from harness.abi.dwarf import Layout
-from harness.abi.module_file import ModuleFacts
+from harness.abi.module_file import ModuleFacts, Section
+from harness.abi.prediction import _clean
+from harness.abi.reach import Reached
 from harness.abi.surface import Surface
 from harness.architectures import X86_64
 from harness.kernel.headers import Headers
@@ -60,3 +63,13 @@ def test_what_was_read_in_another_way_is_not_used(
     after = kept(production, tmp_path)
     wanted = kinds | ({"code"} if changed == "layouts" and production.plain else set())
     assert {kind for kind in after if after[kind] > before[kind]} == wanted
+
+
+def test_code_that_is_too_long_is_not_said_to_be_harmless(tmp_path: Path, probe: Path) -> None:
+    assert probe.is_dir()
+    module = ModuleFacts("vendor", arch=X86_64, sections=(Section(".text", 5 << 20, "AX"),))
+    predictor = Predictor(Store(tmp_path / "cache"))
+    assert predictor._accesses(tmp_path / "vendor.ko", module, PLAIN, Surface()) is None
+    layout = Layout("struct file", 8, ())
+    reached = [Reached(Change(layout, layout, (), (), (), ()), "filp_open", 0, owned=False)]
+    assert "too long to be read" in _clean(reached, was_read=False)
