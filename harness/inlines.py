@@ -5,7 +5,7 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from harness.store import Store
 
 _HEADERS = IMAGES / "probe/probe.c"
 _PROBE = IMAGES / "inlines"
-_READER = 2  # raise when what is read of the probe changes
+_READER = 3  # raise when what is read of the probe changes
 
 # gcc -aux-info: "/* file:line:NF */ static bool name (arguments); ...", F for a definition
 _DEFINED = re.compile(
@@ -41,8 +41,16 @@ _AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:")
 _Places = Mapping[tuple[str, int], Iterable[str]]  # file and line -> the functions that a macro made of it
 
 
-def kernel_inlines(spec: KernelSpec, store: Store) -> dict[str, Code]:
-    """The code of each function that a kernel's headers define, by name. Cached.
+@dataclass(frozen=True)
+class Inlines:
+    """functions: their code, by name. left_out: those that the compiler would not compile by themselves."""
+
+    functions: dict[str, Code]
+    left_out: tuple[str, ...] = ()
+
+
+def kernel_inlines(spec: KernelSpec, store: Store) -> Inlines:
+    """The code of each function that a kernel's headers define. Cached.
 
     Each is compiled as a function of its own, in which calls of others stay calls. Those that only exist inlined
     with constant arguments (an immediate operand of an instruction is made of one) are left out: they are part of
@@ -62,24 +70,30 @@ def kernel_inlines(spec: KernelSpec, store: Store) -> dict[str, Code]:
         shutil.copy(_HEADERS, scratch)
         command = [*make_command(spec.source.tree(), build_tree(spec, store)), f"M={scratch}", "CC_FLAGS_FTRACE="]
         with task(f"compiling the inlined functions of the {spec.title}", 4) as running:
-            for _ in _attempts(scratch, [*command, "inlines.o"], environment(spec.arch), folder / "inlines.log"):
+            left_out: list[str] = []
+            for names in _attempts(scratch, [*command, "inlines.o"], environment(spec.arch), folder / "inlines.log"):
+                left_out += names
                 running.step()
-            functions = read_code(scratch / "inlines.o")
+            found = Inlines(read_code(scratch / "inlines.o"), tuple(left_out))
             running.step()
-        (folder / "functions.json").write_text(json.dumps({name: asdict(code) for name, code in functions.items()}))
+        (folder / "functions.json").write_text(json.dumps(asdict(found)))
         shutil.rmtree(scratch)
 
     found = store.get_or_build("inlines", spec.label, inputs, build)
     facts = json.loads((found / "functions.json").read_text())
-    return {name: Code(**{**code, "refers": tuple(code["refers"])}) for name, code in facts.items()}
+    functions = {name: Code(**{**code, "refers": tuple(code["refers"])}) for name, code in facts["functions"].items()}
+    return Inlines(functions, tuple(facts["left_out"]))
 
 
-def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], log: Path) -> Iterator[int]:
-    """Read which functions there are, then compile them without those that cannot be, until all can."""
+def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], log: Path) -> Iterator[list[str]]:
+    """Read which functions there are, then compile them without those that cannot be, until all can.
+
+    Gives what was left out in each attempt.
+    """
     table = scratch / "functions.h"
     table.write_text("")
     process.run(command, env=env, log=log, what="reading the functions of the headers")
-    yield 0
+    yield []
     defined = _defined((scratch / "functions.aux").read_text())
     names = dict.fromkeys(name for found in defined.values() for name in found if name not in _CONSTANT_ONLY)
     for attempt in count(1):
@@ -88,14 +102,14 @@ def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], 
         try:
             process.run(command, env=env, log=trial, what="compiling the functions of the headers")
         except ModcompatError:
-            culprits = set(_culprits(trial.read_text(errors="replace"), defined)) & names.keys()
+            culprits = sorted(set(_culprits(trial.read_text(errors="replace"), defined)) & names.keys())
             if not culprits:
                 raise
             for name in culprits:
                 del names[name]
+            yield culprits
         else:
             return
-        yield attempt
 
 
 def _defined(listed: str) -> dict[tuple[str, int], list[str]]:

@@ -76,14 +76,21 @@ def check(spec: KernelSpec, store: Store) -> Check:
             f"no {' and no '.join(empty)} were found in the headers of the {spec.production.title}: nothing is proven",
             next_step="another compiler may list them in a form that is not known; Debian 12's GCC is",
         )
+    left_out = _not_compiled(spec, store)
     production, isolated = (find_kernel(kernel, store) for kernel in (spec.production, spec))
     if production is None or isolated is None:
         missing = " and ".join(
             kernel.label for kernel, built in ((spec.production, production), (spec, isolated)) if built is None
         )
-        return Check(spec, tuple(comparisons), (f"exported symbols: {missing} not built yet",))
+        return Check(spec, tuple(comparisons), (*left_out, f"exported symbols: {missing} not built yet"))
     symbols = [read_exports(kernel.build_tree / "Module.symvers") for kernel in (production, isolated)]
-    return Check(spec, (*comparisons, compare_exports(*symbols)))
+    return Check(spec, (*comparisons, compare_exports(*symbols)), left_out)
+
+
+def _not_compiled(spec: KernelSpec, store: Store) -> tuple[str, ...]:
+    """Which inlined functions of production could not be compared, where there are some."""
+    names = kernel_inlines(spec.production, store).left_out
+    return (f"inlined functions that do not compile by themselves: {', '.join(names)}",) if names else ()
 
 
 def layout_comparison(spec: KernelSpec, store: Store) -> Comparison:
@@ -100,8 +107,8 @@ def layout_comparison(spec: KernelSpec, store: Store) -> Comparison:
 def function_comparison(spec: KernelSpec, store: Store) -> Comparison:
     """The inlined functions of an isolated kernel against those of production. Cached."""
     return compare_functions(
-        kernel_inlines(spec.production, store),
-        kernel_inlines(spec, store),
+        kernel_inlines(spec.production, store).functions,
+        kernel_inlines(spec, store).functions,
         parse(resolve(spec.production, store)),
         differing=DIFFERING,
         same=SAME_FUNCTIONS,

@@ -16,7 +16,7 @@ from harness.paths import PROJECT
 PAGE = PROJECT / "docs/isolation.md"
 _BUILDS = {"rebuilt": "rebuilt", "production": "built for production"}
 # What harness.isolation.mechanical.check() compares.
-_COMPARED = ("structures", "inlined functions", "macros", "enumerators", "exported symbols")
+_COMPARED = ("structures", "inlined functions", "macros", "enumerators", "prototypes", "exported symbols")
 _BEGIN, _END = "<!-- made of tests/isolation/{name}.json; do not edit -->", "<!-- end of {name} -->"
 
 

@@ -88,7 +88,7 @@ def test_an_isolated_kernel_is_compared_with_production_as_it_is() -> None:
 
 
 def test_the_table_of_a_proof_has_a_line_for_each_kernel() -> None:
-    kinds = ("structures", "inlined functions", "macros", "enumerators")
+    kinds = ("structures", "inlined functions", "macros", "enumerators", "prototypes")
     comparisons = [{"of": kind, "compared": 3, "differences": {}} for kind in kinds]
     comparisons[1] |= {"differences": {"f": "g"}}
     checks = [{"arch": "arm", "kernel": "isolated-all", "comparisons": comparisons}]
@@ -96,7 +96,10 @@ def test_the_table_of_a_proof_has_a_line_for_each_kernel() -> None:
     cells = [row, row, row | {"verdict": "SPLAT"}, row | {"arch": "arm64"}]
     *_, line = proof_table(checks, cells).splitlines()
     same = "3, the same"
-    assert line == f"| arm | isolated-all | {same} | 3, 1 DIFFER | {same} | {same} | not compared | 2 CLEAN, 1 SPLAT |"
+    assert (
+        line
+        == f"| arm | isolated-all | {same} | 3, 1 DIFFER | {same} | {same} | {same} | not compared | 2 CLEAN, 1 SPLAT |"
+    )
 
 
 def test_the_symbols_of_other_patches_stay_when_one_is_taken_out() -> None:
