@@ -42,7 +42,7 @@ def test_a_report_during_a_test_is_part_of_its_outcome() -> None:
 
 def test_what_counts_is_that_it_passes_as_on_stock() -> None:
     good, bad = {"passed": 2, "failed": 0, "reports": []}, {"passed": 1, "failed": 0, "reports": []}
-    row = {"lost": "", Where.STOCK: good, Where.REBUILT: good}
+    row = {"lost": "", "left": 0, Where.STOCK: good, Where.REBUILT: good}
     assert is_well(row)
     assert not is_well(row | {Where.REBUILT: bad})
     assert not is_well(row | {Where.VENDOR: bad})
@@ -52,7 +52,7 @@ def test_what_counts_is_that_it_passes_as_on_stock() -> None:
 
 def test_where_debugging_is_given_up_fewer_cases_may_pass_and_none_may_fail() -> None:
     good, less = {"passed": 2, "failed": 0, "reports": []}, {"passed": 1, "failed": 0, "reports": []}
-    row = {"lost": "no room for it", Where.STOCK: good, Where.REBUILT: less}
+    row = {"lost": "no room for it", "left": less["passed"], Where.STOCK: good, Where.REBUILT: less}
     assert is_well(row)
     assert not is_well(row | {Where.REBUILT: less | {"failed": 1}})
 
