@@ -105,3 +105,15 @@ def test_the_command_says_which_kernel_came_without_its_build_tree(
     done = run(files["locks"], "--manifest", tmp_path / "modcompat.toml", "--kernel", "production")
     assert done.returncode == 2
     assert "no prediction on x86_64 for production: a prebuilt kernel came without its build tree" in done.stderr
+
+
+def test_an_image_alone_is_judged_without_a_prediction(kernels: Kernels) -> None:
+    (module,) = (module for module in shipped() if module.name == "locks")
+    kernel = kernels[VARIANTS[1].name]
+    image = find_prebuilt(kernel.spec.variant, kernel.image, config=kernel.build_tree / ".config")
+    settings = Settings(timing=TIMING, prebuilt={(BOARD.arch.name, kernel.spec.variant.name): image})
+    with Lab(settings, [module]) as lab:
+        result = lab.run(Cell(BOARD, FEATURE, Flavour.STOCK, module))
+    assert result.prediction is None
+    # What proves the feature live is a module, which cannot be built for it.
+    assert result.verdict.word is Word.INERT, result.verdict.reason

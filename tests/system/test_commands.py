@@ -1,0 +1,100 @@
+"""`modcompat check` and `modcompat shell`, from the command line to real guests and back."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from harness.report.schema import load
+from tests.system.conftest import SCALE
+
+MANIFEST = """\
+[run]
+features = ["spinlock"]
+flavours = ["production", "stock"]
+timeout_scale = %s
+
+[[module]]
+x86_64 = "%s"
+exercise = "exercise.py"
+"""
+ALLOWED = """
+[[allow]]
+module = "locks"
+kernel = "stock-*"
+verdicts = ["INERT"]
+reason = "a rebuilt module comes"
+expires = 2999-12-31
+"""
+EXERCISE = """\
+from harness.exercise import Bench
+
+
+def exercise(bench: Bench) -> None:
+    bench.expect("the module is there", "grep -c '^locks ' /proc/modules", "1")
+"""
+Files = dict[str, dict[str, Path]]
+
+
+def modcompat(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness.cli", *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path, module_files: Files) -> Path:
+    """What a user has: a manifest, a module, an exercise."""
+    (tmp_path / "modcompat.toml").write_text(MANIFEST % (SCALE, module_files["x86_64"]["locks"]))
+    (tmp_path / "exercise.py").write_text(EXERCISE)
+    return tmp_path
+
+
+def cells(run: Path) -> dict[str, dict[str, Any]]:
+    return {cell["flavour"]: cell for cell in load(run / "matrix.json", "matrix")["cells"]}
+
+
+def test_check_judges_a_manifest_and_reports_in_every_form(project: Path) -> None:
+    done = modcompat("check", "--manifest", "modcompat.toml", "--run-dir", "run", folder=project)
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = cells(project / "run")
+    assert {flavour: cell["verdict"] for flavour, cell in found.items()} == {"production": "CLEAN", "stock": "INERT"}
+    assert all(cell["prediction"]["agrees"] for cell in found.values())
+    for name in ("report.html", "junit.xml", "results.ktap", "summary.md"):
+        assert "INERT" in (project / "run" / name).read_text(), name
+    evidence = json.loads((project / "run" / found["production"]["folder"] / "evidence.json").read_text())["evidence"]
+    assert [check["held"] for check in evidence["checks"] if "the module is there" in check["name"]] == [True]
+
+
+def test_what_the_manifest_allows_is_told_and_is_no_finding(project: Path) -> None:
+    with (project / "modcompat.toml").open("a") as manifest:
+        manifest.write(ALLOWED)
+    done = modcompat("check", "--manifest", "modcompat.toml", "--run-dir", "run", folder=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "a rebuilt module comes" in done.stdout + done.stderr
+    assert cells(project / "run")["stock"]["allowed"]["reason"] == "a rebuilt module comes"
+
+
+def test_shell_is_a_guest_with_the_module_in_it(project: Path, module_files: Files) -> None:
+    command = ["-m", "harness.cli", "shell", "--module", str(module_files["x86_64"]["locks"])]
+    shell = pexpect.spawn(sys.executable, command, cwd=str(project), timeout=60 * SCALE, encoding="utf-8")
+    try:
+        shell.expect("# ")
+        shell.sendline("lsmod; echo mod''ules: done")
+        shell.expect("modules: done")
+        assert "locks" in (shell.before or "")
+        shell.sendline("reboot -f")
+        shell.expect(pexpect.EOF)
+        shell.close()
+        assert shell.exitstatus == 0
+    finally:
+        shell.close(force=True)
