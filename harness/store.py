@@ -9,6 +9,7 @@ not at all; one that fails verification is thrown away and built again.
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 import tarfile
@@ -28,6 +29,8 @@ from harness.paths import cache_root
 from harness.progress import say
 
 KEY_LENGTH = 16
+_STRANGE = re.compile(r"[^\w.,:+~=@-]", re.ASCII)  # in a name of a folder
+_LONGEST = 120  # characters of a label: a lock has the kind and the key in its name as well
 _ABANDONED = 7 * 86_400.0  # seconds after which a folder is nobody's that has no lock
 _ENDING = 1.0  # seconds that programs take to end which were killed
 FREE_SOME = "free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to an empty folder on another disk"
@@ -61,8 +64,12 @@ class Store:
         self._claimed = False
 
     def path(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path:
-        """Where the entry for these inputs is or will be."""
-        return self.root / kind / f"{label}-{digest.of_value(inputs)[:KEY_LENGTH]}"
+        """Where the entry for these inputs is or will be.
+
+        label: for people. It may come out of a user's file: what is no part of a plain name is not taken.
+        """
+        name = _STRANGE.sub("_", label)[:_LONGEST] or "_"
+        return self.root / kind / f"{name}-{digest.of_value(inputs)[:KEY_LENGTH]}"
 
     def get(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path | None:
         """The folder of a complete, verified entry, or None."""

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ DAMAGE = (
     OSError, MemoryError, RecursionError, struct.error,
 )  # fmt: skip
 _PACKED = {b"\xfd7zXZ\0": "xz", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_NAME = re.compile(r"[\w.+-]+", re.ASCII)  # of a module, in sysfs and as Kbuild makes it of a file's
 _FLAGS = {1: "W", 2: "A", 4: "X"}  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
 _VERSION = {32: struct.Struct("I60s"), 64: struct.Struct("Q56s")}  # struct modversion_info
 
@@ -186,13 +188,16 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
         return ModuleFacts(guess, arch, problem="it has no .modinfo section: not a kernel module")
     if elf["e_type"] != "ET_REL":
         return ModuleFacts(guess, arch, problem="it is linked, not relocatable: not a kernel module")
+    name = next(iter(info.get("name", ())), guess)
+    if "name" in info and not _NAME.fullmatch(name):
+        return ModuleFacts(guess, arch, problem=f"it is called {name!a}, which is no name of a module")
     table: Any = elf.get_section_by_name(".symtab")
     symbols = list(table.iter_symbols()) if table else []
     names = {symbol.name for symbol in symbols}
     versions = _versions(elf)
     struct_size, places = _struct_module(elf, sections)
     return ModuleFacts(
-        name=next(iter(info.get("name", ())), guess),
+        name=name,
         arch=arch,
         vermagic=next(iter(info.get("vermagic", ())), ""),
         # modpost fills struct module from these aliases (scripts/mod/modpost.c, add_header())

@@ -49,6 +49,15 @@ def test_other_inputs_are_another_entry(store: Store) -> None:
     assert first != second
 
 
+@pytest.mark.parametrize("label", ["/a/b", "../a", "../../a", "\x1b[2J\n", "", "x" * 300])
+def test_a_label_is_never_a_path(store: Store, label: str) -> None:
+    path = store.get_or_build("code", label, INPUTS, write)
+    assert path.parent == store.root / "code"
+    assert path.name.isprintable()
+    assert [entry.path for entry in store.entries("code")] == [path]
+    assert {folder.name for folder in store.root.parent.iterdir()} == {store.root.name}
+
+
 def test_a_failed_build_leaves_nothing(store: Store) -> None:
     def fail(folder: Path) -> None:
         write(folder)
