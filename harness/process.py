@@ -73,13 +73,20 @@ def run(
 
 
 def attached(command: Sequence[str | Path], *, cwd: Path | None = None) -> int:
-    """Run a program on our terminal and give its exit status. A Ctrl-C is its to handle; it ends when we do."""
+    """Run a program on our terminal and give its exit status. A Ctrl-C is its to handle; it ends when we do.
+
+    Raises KeyboardInterrupt once it has ended by that.
+    """
+    interrupts: list[int] = []
     # A handler, not SIG_IGN: the program would inherit that.
-    before = signal.signal(signal.SIGINT, lambda *_: None)
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
-        return subprocess.call([*DIES_WITH_US, *map(str, command)], cwd=cwd)
+        status = subprocess.call([*DIES_WITH_US, *map(str, command)], cwd=cwd)
     finally:
         signal.signal(signal.SIGINT, before)
+    if interrupts and status:
+        raise KeyboardInterrupt
+    return status
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

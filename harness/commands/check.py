@@ -91,8 +91,10 @@ def check(
     command += [f"--manifest={expanded(path).absolute()}"] if path else []
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", "--as-check", *command]
-    status = process.attached([*pytest, "tests/compat"], cwd=PROJECT)
-    forget_if_empty(run)
+    try:
+        status = process.attached([*pytest, "tests/compat"], cwd=PROJECT)
+    finally:
+        forget_if_empty(run)
     sys.exit(exit_status(status, run / "matrix.json"))
 
 

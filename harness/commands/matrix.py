@@ -94,8 +94,10 @@ def run_cells(
     command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--matrix", which, "--run-dir", str(run)]
     for option, values in narrowed:
         command += [word for value in values for word in (option, value)]
-    status = process.attached([*command, *options, "-c", PROJECT / "pyproject.toml", PROJECT / "tests/compat"])
-    forget_if_empty(run)
+    try:
+        status = process.attached([*command, *options, "-c", PROJECT / "pyproject.toml", PROJECT / "tests/compat"])
+    finally:
+        forget_if_empty(run)
     result = run / "matrix.json"
     if not result.is_file():
         raise ModcompatError("the run gave no verdict", next_step="see what pytest said above")
