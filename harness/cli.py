@@ -25,7 +25,6 @@ from harness.errors import ModcompatError
 from harness.guest.failure import GuestFailure
 from harness.guest.qmp import QmpLostError
 
-
 _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 

@@ -31,6 +31,14 @@ def require_regular(path: Path) -> None:
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
+def content_of(path: Path, most: int) -> bytes:
+    """A regular file, whole. most: bytes. Raises OSError for a larger one, and for what is no regular file."""
+    require_regular(path)
+    if path.stat().st_size > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MB", str(path))
+    return path.read_bytes()
+
+
 def timeout_scale(factor: float) -> float:
     """What multiplies every timeout. Raises ModcompatError for what no machine can need."""
     if not _SCALES[0] <= factor <= _SCALES[1]:  # (nan is not, either)

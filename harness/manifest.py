@@ -22,11 +22,11 @@ from harness.exercise import load_exercise
 from harness.features import features_named
 from harness.given import (
     console,
+    content_of,
     expanded,
     guest_memory,
     name_below,
     one_line,
-    require_regular,
     symbols,
     timeout_scale,
 )
@@ -273,10 +273,7 @@ def _allowance(table: "_Table", today: date) -> Allowance:
 
 def _text(path: Path) -> str:
     try:
-        require_regular(path)
-        if path.stat().st_size > _LARGEST:
-            raise ModcompatError(f"{path} is too large for a manifest")
-        return path.read_bytes().decode()
+        return content_of(path, _LARGEST).decode()
     except OSError as error:
         raise ModcompatError(
             f"cannot read the manifest {path}: {error.strerror}", next_step="`modcompat init` writes one"

@@ -16,7 +16,7 @@ from elftools.elf.elffile import ELFFile
 from harness.abi.signature import Signature, split_signature
 from harness.architectures import ARCHITECTURES, Architecture
 from harness.errors import ModcompatError
-from harness.given import require_regular
+from harness.given import content_of
 
 THIS_MODULE = ".gnu.linkonce.this_module"
 # What pyelftools lets through on damaged input, beside its own errors.
@@ -26,6 +26,7 @@ DAMAGE = (
 )  # fmt: skip
 _PACKED = {b"\xfd7zXZ\0": "xz", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _NAME = re.compile(r"[\w.+-]+", re.ASCII)  # of a module, in sysfs and as Kbuild makes it of a file's
+_LARGEST = 512 << 20  # bytes of a file that is taken for a module; it has to fit into the memory of a guest
 _FLAGS = {1: "W", 2: "A", 4: "X"}  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
 _VERSION = {32: struct.Struct("I60s"), 64: struct.Struct("Q56s")}  # struct modversion_info
 
@@ -139,8 +140,7 @@ class ModuleFacts:
 def read_module(path: Path) -> ModuleFacts:
     """Facts of a module file; never raises for its content, OSError when it is no file to be read."""
     guess = path.stem.replace("-", "_")
-    require_regular(path)
-    content = path.read_bytes()
+    content = content_of(path, _LARGEST)
     if not content:
         return ModuleFacts(guess, problem="the file is empty")
     for magic, packer in _PACKED.items():

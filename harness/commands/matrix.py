@@ -1,6 +1,5 @@
 """modcompat matrix, record."""
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +16,7 @@ from harness.paths import PROJECT
 from harness.plan import MATRICES, Selection, choose_boards, kernels, narrow
 from harness.report.artefacts import forget_if_empty, new_run_folder
 from harness.report.compatibility import PAGE, compatibility_page
+from harness.report.schema import load
 from harness.variants import Preemption
 
 
@@ -113,7 +113,7 @@ def record(*, runs: tuple[Path, ...]) -> None:
     knows what breaks, and docs/compatibility.md. Exit status 0, or 2 when one of RUNS is no matrix.json.
     """
     try:
-        matrices = [json.loads(run.read_text()) for run in runs]
+        matrices = [load(run, "matrix") for run in runs]
         facts = measured.record(matrices, measured.load())
     except (ValueError, LookupError, TypeError) as error:
         raise ModcompatError(f"that is not the matrix.json of a run: {error}") from None

@@ -1,6 +1,7 @@
 """modcompat check: exit statuses that mean something, and one clear line for whatever is malformed."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -311,6 +312,16 @@ def test_what_may_have_no_end_is_not_read(
     result = run(*arguments)
     assert is_refused(result)
     assert "not a regular file" in result.output
+
+
+@pytest.mark.parametrize("option", ["check", "predict", "check --manifest", "predict --manifest", "scan x --module"])
+def test_what_no_memory_holds_is_not_read(option: str, tmp_path: Path) -> None:
+    huge = tmp_path / "huge"
+    huge.touch()
+    os.truncate(huge, 1 << 42)
+    result = run(*option.split(), huge)
+    assert is_refused(result)
+    assert f"{huge}: it is larger than" in result.output
 
 
 @pytest.mark.parametrize("name", ["junk.ko", "loop"])
