@@ -24,6 +24,7 @@ from harness.commands.shell import shell
 from harness.errors import ModcompatError
 from harness.guest.failure import GuestFailure
 from harness.guest.qmp import QmpLostError
+from harness.report.visible import one_line, visible
 
 _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
@@ -43,11 +44,11 @@ class _Group(click.Group):
         except BrokenPipeError:
             sys.exit(2)
         except (GuestFailure, QmpLostError) as error:
-            click.echo(f"modcompat: the guest was lost: {error}", err=True)
+            click.echo(f"modcompat: the guest was lost: {visible(str(error))}", err=True)
             sys.exit(2)
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
-            click.echo(f"modcompat: {error.strerror or error}{where}", err=True)
+            click.echo(one_line(f"modcompat: {error.strerror or error}{where}"), err=True)
             sys.exit(2)
 
 

@@ -1,18 +1,21 @@
 """Errors a user can act on: what happened, the facts, and the next step to take."""
 
+from harness.report.visible import one_line, visible
+
 
 class ModcompatError(Exception):
     """Something the user can mend. Printed without a traceback.
 
     problem: one line that says what happened. details: facts (a command, the last lines of a log).
-    next_step: what to do about it.
+    next_step: what to do about it. Names and texts of any origin may be in them: what steers a terminal is made
+    visible, and the problem and the next step are one line each.
     """
 
     def __init__(self, problem: str, *, details: str = "", next_step: str = "") -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.details = details.strip("\n")
-        self.next_step = next_step
+        self.problem = one_line(problem)
+        self.details = visible(details.strip("\n"))
+        self.next_step = one_line(next_step)
+        super().__init__(self.problem)
 
     def __str__(self) -> str:
         parts = [self.problem]

@@ -324,6 +324,28 @@ def test_what_no_memory_holds_is_not_read(option: str, tmp_path: Path) -> None:
     assert f"{huge}: it is larger than" in result.output
 
 
+STEERING = "a\nb\x1b[2J\r\u202e"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["check {}.ko", "predict {}.ko", "check --manifest {}.toml", "report {}", "scan {}.log", "shell --root {}",
+     "check --manifest keys.toml", "check --manifest exercise.toml"],
+)  # fmt: skip
+def test_foreign_text_in_a_complaint_does_not_steer_the_terminal(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "keys.toml").write_text(f"{json.dumps(STEERING)} = 1\n")
+    (tmp_path / "exercise.toml").write_text("[[module]]\nfile = 'keys.toml'\nexercise = 'raises.py'\n")
+    (tmp_path / "raises.py").write_text(f"raise ValueError({STEERING!r})\n")
+    result = run(*(word.replace("{}", STEERING) for word in command.split()))
+    assert is_refused(result)
+    assert all(line.isprintable() for line in result.output.split("\n"))
+    assert "a b␛[2J" in result.output
+
+
 @pytest.mark.parametrize("name", ["junk.ko", "loop"])
 def test_the_modules_of_a_scanned_log_have_to_be_modules(name: str, tmp_path: Path) -> None:
     (tmp_path / "junk.ko").write_text("junk")
