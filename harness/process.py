@@ -68,7 +68,7 @@ def run(
         raise ModcompatError(
             f"{what} failed with exit status {status}",
             details="\n".join(last),
-            next_step=f"the whole log is {log}",
+            log=log,
         )
 
 

@@ -84,7 +84,7 @@ class Store:
         """The folder of the entry; `build` fills an empty folder when there is none yet.
 
         When another process is building it, waits for that. Raises what `build` raises (nothing is kept
-        then), and ModcompatError when the disk is full.
+        then but the log that it names), and ModcompatError when the disk is full.
         """
         if found := self.get(kind, label, inputs):
             return found
@@ -101,12 +101,26 @@ class Store:
                 build(partial)
                 _write_manifest(partial, kind, label, inputs)
                 partial.rename(path)
+            except ModcompatError as error:
+                self._keep_log(error, partial, path)
+                raise
             except OSError as error:
                 raise self._explain(error) from error
             finally:
                 _discard_patiently(partial)
             self._verified.add(path)
         return path
+
+    def _keep_log(self, error: ModcompatError, partial: Path, path: Path) -> None:
+        """Put the log of what failed beside those of kernels, when it would go with what was built so far."""
+        if error.log is None or not error.log.is_relative_to(partial):
+            return
+        kept = self.root / "logs" / f"{path.name}-{error.log.stem}.log"
+        try:
+            kept.parent.mkdir(exist_ok=True)
+            error.log = shutil.copyfile(error.log, kept)
+        except OSError:
+            error.log = None
 
     def forget(self, path: Path) -> None:
         """Remove an entry that proved worthless, unless another process is using its lock."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import process
 from harness.cache_folder import MANIFEST
 from harness.errors import ModcompatError
 from harness.store import Store
@@ -67,6 +68,21 @@ def test_a_failed_build_leaves_nothing(store: Store) -> None:
         store.get_or_build("kernel", "arm", INPUTS, fail)
     assert list((store.root / "kernel").iterdir()) == []
     assert store.get("kernel", "arm", INPUTS) is None
+
+
+def test_the_log_of_a_failed_build_is_where_the_error_says(store: Store) -> None:
+    def fail(folder: Path) -> None:
+        process.run(["sh", "-c", "echo no rule; exit 2"], log=folder / "merge.log", what="merging")
+
+    def outer(folder: Path) -> None:
+        store.get_or_build("config", "inner", INPUTS, fail)
+
+    with pytest.raises(ModcompatError) as caught:
+        store.get_or_build("kernel", "outer", INPUTS, outer)
+    log = Path(caught.value.next_step.removeprefix("the whole log is "))
+    assert "no rule" in log.read_text()
+    assert log.parent == store.root / "logs"
+    assert list(store.root.glob("config/*")) == []
 
 
 @pytest.mark.parametrize("seconds", [0.3, 60.0], ids=["soon", "later"])
