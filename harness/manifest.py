@@ -30,7 +30,7 @@ from harness.given import (
     symbols,
     timeout_scale,
 )
-from harness.kernel.prebuilt import Prebuilt, find_prebuilt
+from harness.kernel.prebuilt import Prebuilt, find_prebuilt, require_build_tree
 from harness.kernel.users_config import UsersConfig, by_architecture, read_config
 from harness.modules import VendorModule
 from harness.paths import HARNESS
@@ -193,17 +193,22 @@ def _prebuilt(table: "_Table") -> Prebuilt:
     if tty:
         table.checked("console", lambda: console(tty))
     variant = table.checked("kernel", lambda: variant_named(table.text("kernel") or "production"))
+    build_tree = table.folder("build_tree")
+    if build_tree:
+        table.checked("build_tree", lambda: require_build_tree(build_tree))
+    files = {key: table.file(key) for key in ("config", "system_map", "device_tree")}
+    shared_uart = table.flag("shared_uart")
     prebuilt = table.checked(
         "image",
         lambda: find_prebuilt(
             variant.on_users_config,
             image,
-            config=table.file("config"),
-            build_tree=table.folder("build_tree"),
-            symbols=table.file("system_map"),
-            device_tree=table.file("device_tree"),
+            config=files["config"],
+            build_tree=build_tree,
+            symbols=files["system_map"],
+            device_tree=files["device_tree"],
             console=tty,
-            shared_uart=table.flag("shared_uart"),
+            shared_uart=shared_uart,
         ),
     )
     table.close()

@@ -58,7 +58,8 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     (tmp_path / "images/bzImage").write_bytes(image)
     files |= {"build/rootfs.squashfs": "", "build/System.map": "", "build/.config": "CONFIG_X86_64=y\n"}
     (tmp_path / "build/include/config").mkdir(parents=True)
-    files |= {"build/include/config/kernel.release": "6.1.9\n"}
+    (tmp_path / "build/include/generated").mkdir()
+    files |= {"build/include/config/kernel.release": "6.1.9\n", "build/include/generated/autoconf.h": ""}
     files["exercises/vendor.py"] = "def exercise(bench): ...\n"
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -99,6 +100,10 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
             "4: allow[0].verdicts: there is no BAD",
         ),
         ("[[prebuilt]]\n", "1: prebuilt[0].image: a prebuilt kernel needs its image"),
+        (
+            "[[prebuilt]]\nimage = 'modcompat.toml'\nbuild_tree = '.'\n",
+            "3: prebuilt[0].build_tree: {folder} is not the build tree of a kernel: it has no .config and",
+        ),
         ("[run]\nroots = ['nowhere']\n", "2: run.roots: there is no "),
         ("[[prebuilt]]\nimage = 'modcompat.toml'\n", "2: prebuilt[0].image: "),
         ("a = [\n", " Invalid value"),
@@ -122,7 +127,7 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     ],
 )
 def test_a_mistake_is_told_with_line_and_key(text: str, words: str, tmp_path: Path) -> None:
-    assert words in complaint(tmp_path, text)
+    assert words.replace("{folder}", str(tmp_path)) in complaint(tmp_path, text)
 
 
 def test_a_configuration_for_another_architecture_is_refused(tmp_path: Path) -> None:
@@ -132,8 +137,14 @@ def test_a_configuration_for_another_architecture_is_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["[kernel]\nallow_config_changes = [5]\n", "[[module]]\nparameters = 5\n", "[[prebuilt]]\nimage = 5\n"],
-    ids=["list", "text", "path"],
+    [
+        "[kernel]\nallow_config_changes = [5]\n",
+        "[[module]]\nparameters = 5\n",
+        "[[prebuilt]]\nimage = 5\n",
+        "[[prebuilt]]\nimage = 'modcompat.toml'\nbuild_tree = 'absent'\n",
+        "[[prebuilt]]\nimage = 'modcompat.toml'\nshared_uart = 5\n",
+    ],
+    ids=["list", "text", "path", "beside-an-image", "flag-beside-an-image"],
 )
 def test_the_place_of_a_mistake_is_told_once(text: str, tmp_path: Path) -> None:
     assert complaint(tmp_path, text).count("modcompat.toml") == 0  # it takes the first one away
