@@ -27,14 +27,18 @@ from harness.given import (
     guest_memory,
     name_below,
     one_line,
+    patch,
     symbols,
     timeout_scale,
 )
+from harness.guest.userland import Userland, find_userlands
 from harness.kernel.prebuilt import Prebuilt, find_prebuilt, require_build_tree
+from harness.kernel.source import require_tree
 from harness.kernel.users_config import UsersConfig, by_architecture, read_config
 from harness.modules import VendorModule
 from harness.paths import HARNESS
 from harness.plan import Cell, Flavour, choose_boards
+from harness.store import Store
 from harness.toml_places import Place, key_lines, line_of
 from harness.variants import PRODUCTION, variant_named
 
@@ -90,6 +94,7 @@ class Manifest:
     shared_uart: bool = False
     memory: int = 0
     roots: tuple[Path, ...] = ()
+    roots_place: str = field(default="", compare=False)
     timeout_scale: float = 0.0
     prebuilt: tuple[Prebuilt, ...] = ()
     modules: tuple[VendorModule, ...] = ()
@@ -114,6 +119,18 @@ class Manifest:
             if kernel.variant == PRODUCTION:
                 configs.setdefault(kernel.config.arch.name, replace(kernel.config, may_add=may, tolerated=differs))
         return configs
+
+    def userlands(self, paths: Sequence[Path], store: Store) -> dict[str, Userland]:
+        """Architecture -> root file system: of these, or else of the manifest's.
+
+        They are read only where a guest is started. Raises ModcompatError, of the manifest's with their place.
+        """
+        try:
+            return find_userlands(paths or self.roots, store)
+        except ModcompatError as error:
+            if paths:
+                raise
+            raise _placed(self.roots_place, error) from None
 
     def allowance(self, cell: Cell, word: Word) -> Allowance | None:
         """What allows a cell its verdict."""
@@ -147,7 +164,7 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
     manifest = Manifest(
         path=path,
         source=kernel.source("source"),
-        patches=kernel.files("patches"),
+        patches=tuple(kernel.checked("patches", partial(patch, path)) for path in kernel.files("patches")),
         configs=_configs(top.table("config")),
         may_add=kernel.flag("allow_config_additions"),
         tolerated=kernel.checked("allow_config_changes", lambda: symbols(tolerated)),
@@ -157,6 +174,7 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
         shared_uart=run.flag("shared_uart"),
         memory=int(run.number("memory", guest_memory)),
         roots=run.paths("roots"),
+        roots_place=run.place("roots"),
         timeout_scale=run.number("timeout_scale", timeout_scale),
         prebuilt=tuple(_prebuilt(entry) for entry in top.tables("prebuilt")),
         modules=tuple(module for entry in top.tables("module") for module in _modules(entry)),
@@ -287,6 +305,11 @@ def _text(path: Path) -> str:
         raise ModcompatError(f"{path}: not UTF-8 text, from byte {error.start} on") from None
 
 
+def _placed(place: str, error: ModcompatError) -> ModcompatError:
+    """What is complained of, with the place in the manifest in front."""
+    return ModcompatError(f"{place}: {error.problem}", details=error.details, next_step=error.next_step)
+
+
 class _Table:
     """A table that knows where it stands, and which of its keys were asked for."""
 
@@ -299,9 +322,12 @@ class _Table:
 
     def fail(self, key: str, problem: str, next_step: str = "") -> NoReturn:
         """Raise ModcompatError for a key, or for the table itself."""
+        raise ModcompatError(f"{self.place(key)}: {problem}", next_step=next_step)
+
+    def place(self, key: str) -> str:
+        """FILE:LINE: KEY"""
         words = [f"[{word}]" if isinstance(word, int) else f".{word}" for word in (*self._at, *([key] if key else []))]
-        name = "".join(words).lstrip(".")
-        raise ModcompatError(f"{self._path}:{self.line(key)}: {name}: {problem}", next_step=next_step)
+        return f"{self._path}:{self.line(key)}: {''.join(words).lstrip('.')}"
 
     def line(self, key: str) -> int:
         return line_of(self._lines, (*self._at, key) if key else self._at)
@@ -311,7 +337,7 @@ class _Table:
         try:
             return check()
         except ModcompatError as error:
-            self.fail(key, error.problem, error.next_step)
+            raise _placed(self.place(key), error) from None
 
     def close(self) -> None:
         """Complain of keys that nobody asked for."""
@@ -360,6 +386,7 @@ class _Table:
         folder = self._absolute(key, text)
         if not folder.is_dir():
             self.fail(key, f"there is no folder {folder}", "a kernel source tree, or a name like linux-source-6.1")
+        self.checked(key, lambda: require_tree(folder))
         return str(folder)
 
     def file(self, key: str) -> Path | None:

@@ -23,7 +23,6 @@ from harness.exercise import load_exercise
 from harness.features import FEATURES, THE_FIVE, features_named
 from harness.given import expanded, guest_memory, timeout, timeout_scale
 from harness.guest.guest import Timing
-from harness.guest.userland import find_userlands
 from harness.kernel.source import DEFAULT_PACKAGE, absolute
 from harness.kernel.users_config import UsersConfig, require_for
 from harness.lab import Lab, Settings
@@ -497,7 +496,7 @@ def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
         memory=guest_memory(memory) if memory else manifest.memory,
         core_dump=config.getoption("--core-dump"),
         prebuilt=manifest.prebuilt_by_name,
-        userlands=find_userlands([Path(name) for name in config.getoption("--root")] or manifest.roots, Store()),
+        userlands=manifest.userlands([Path(name) for name in config.getoption("--root")], Store()),
     )
 
 

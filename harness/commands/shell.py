@@ -17,7 +17,6 @@ from harness.commands.kernels import kernel_options, settings_of, variant_on
 from harness.commands.names import BOARD, KERNEL
 from harness.debugger import gdb_script, start_script, symbols_for_debugger
 from harness.errors import ModcompatError
-from harness.guest.userland import find_userlands
 from harness.lab import Lab
 from harness.modules import VendorModule, shipped, users_module
 from harness.plan import choose_boards
@@ -58,7 +57,7 @@ def shell(
     the guest ends it. Exit status 0, or 2 when the guest cannot be started.
     """
     settings, manifest = settings_of(**chosen, shared_uart=shared_uart)
-    settings = replace(settings, userlands=find_userlands(roots or manifest.roots, Store()))
+    settings = replace(settings, userlands=manifest.userlands(roots, Store()))
     place, *others = choose_boards([board], [])
     if others:
         raise ModcompatError(f"{board} is a board of two architectures", next_step=f"{place.id}, {others[0].id}")

@@ -19,6 +19,7 @@ from harness.features import FEATURES
 from harness.manifest import TEMPLATE, Manifest, read_manifest
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
+from harness.store import Store
 from harness.toml_places import key_lines, line_of
 
 TODAY = date(2026, 11, 23)
@@ -49,9 +50,8 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     lines = [line.removeprefix("# ") for line in TEMPLATE.read_text().splitlines()]
     keys = [line for line in lines if line.startswith("[") or " = " in line.split("#")[0]]
     files = {f"configs/{arch.name}.config": f"CONFIG_{arch.config}=y\n" for arch in ARCHITECTURES.values()}
-    files |= dict.fromkeys(
-        ("patches/one.patch", "build/vendor.ko", "build/vendor_bus.ko", "firmware/fw.bin", "build/drive"), ""
-    )
+    files |= dict.fromkeys(("build/vendor.ko", "build/vendor_bus.ko", "firmware/fw.bin", "build/drive"), "")
+    files["patches/one.patch"] = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
     (tmp_path / "build").mkdir()
     (tmp_path / "images").mkdir()
     image = b"\0Linux version 6.1.9 (x) IKCFG_ST" + gzip.compress(b"CONFIG_X86_64=y\n")
@@ -89,6 +89,8 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
         ("# first\n[[module]]\nfile = 'x.ko'\n", "3: module[0].file: there is no file"),
         ("[[module]]\nexercise = ''\n", "1: module[0]: names no module"),
         ("[kernel]\nsource = './absent'\n", "2: kernel.source: there is no folder"),
+        ("[kernel]\n\nsource = '.'\n", "3: kernel.source: {folder} is not a kernel source tree"),
+        ("[kernel]\npatches = '*.toml'\n", "2: kernel.patches: {folder}/modcompat.toml is not a patch"),
         ("[kernel]\npatches = ['absent/*.patch']\n", "2: kernel.patches: no file is called like"),
         ("[config]\narm = 'absent'\n", "2: config.arm: there is no file"),
         ("[[allow]]\nexpires = 2027-01-01\n", "1: allow[0].reason: an allowed finding needs a reason"),
@@ -128,6 +130,16 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
 )
 def test_a_mistake_is_told_with_line_and_key(text: str, words: str, tmp_path: Path) -> None:
     assert words.replace("{folder}", str(tmp_path)) in complaint(tmp_path, text)
+
+
+def test_a_root_file_system_that_is_none_is_told_with_its_place_once_it_is_read(tmp_path: Path) -> None:
+    manifest = read(tmp_path, "[run]\nroots = 'modcompat.toml'\n")
+    with pytest.raises(ModcompatError) as caught:
+        manifest.userlands([], Store(tmp_path / "cache"))
+    file = tmp_path / "modcompat.toml"
+    assert caught.value.problem == f"{file}:2: run.roots: {file} is no root file system that is known"
+    with pytest.raises(ModcompatError, match=f"^{file} is no root"):
+        manifest.userlands([file], Store(tmp_path / "cache"))
 
 
 def test_a_configuration_for_another_architecture_is_refused(tmp_path: Path) -> None:
