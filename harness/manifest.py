@@ -6,7 +6,7 @@ Everything has a default. Paths are relative to the manifest's folder. Mistakes 
 
 import difflib
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 from harness.abi.module_file import inspect_module
 from harness.architectures import ARCHITECTURES, Architecture
+from harness.boards import BOARDS
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
@@ -40,7 +41,7 @@ from harness.paths import HARNESS
 from harness.plan import Cell, Flavour, choose_boards
 from harness.store import Store
 from harness.toml_places import Place, key_lines, line_of
-from harness.variants import PRODUCTION, variant_named
+from harness.variants import PRODUCTION, variant_named, variant_names
 
 T = TypeVar("T")
 
@@ -135,6 +136,10 @@ class Manifest:
     def allowance(self, cell: Cell, word: Word) -> Allowance | None:
         """What allows a cell its verdict."""
         return next((allowance for allowance in self.allowed if allowance.allows(cell, word)), None)
+
+    def idle(self, cells: Collection[Cell]) -> list[Allowance]:
+        """What is allowed and is about none of the cells."""
+        return [allowance for allowance in self.allowed if not any(map(allowance.is_of, cells))]
 
 
 def find_manifest(folder: Path) -> Path | None:
@@ -248,6 +253,8 @@ def _modules(table: "_Table") -> list[VendorModule]:
             arch = _architecture(table, key, path)
             if key not in ("file", arch.name):
                 table.fail(key, f"{path} is built for {arch.name}")
+            if path.resolve() in {needed.resolve() for needed in needs}:
+                table.fail("depends", f"{path} is loaded before itself")
             if foreign := [str(needed) for needed, built_for in needs.items() if built_for is not arch]:
                 table.fail("depends", f"{path} is built for {arch.name}, and {', '.join(foreign)} is not")
             modules.append(
@@ -275,7 +282,7 @@ def _unlike(top: "_Table", key: str, named: Sequence[tuple[str, Architecture | N
 
 def _allowance(table: "_Table", today: date) -> Allowance:
     reason, expires = table.text("reason"), table.day("expires")
-    if not reason:
+    if not reason.strip():
         table.fail("reason", "an allowed finding needs a reason")
     if expires is None:
         table.fail("expires", "an allowed finding needs a last day, like 2027-03-31, without quotes")
@@ -285,8 +292,8 @@ def _allowance(table: "_Table", today: date) -> Allowance:
         reason,
         expires,
         table.text("module") or "*",
-        table.text("kernel") or "*",
-        table.text("board") or "*",
+        table.pattern("kernel", variant_names()),
+        table.pattern("board", BOARDS),
         tuple(Word(word) for word in table.choices("verdicts", [str(word) for word in Word if word is not Word.CLEAN])),
         table.line(""),
     )
@@ -378,10 +385,18 @@ class _Table:
             self.fail(key, f"there is no {', '.join(strange)}", f"one of {', '.join(known)}")
         return chosen
 
+    def pattern(self, key: str, known: Collection[str]) -> str:
+        """A pattern that some of the known names have, any without one."""
+        pattern = self.text(key) or "*"
+        if not any(fnmatchcase(name, pattern) for name in known):
+            near = difflib.get_close_matches(pattern, known)
+            self.fail(key, f"there is no {pattern}", f"{' or '.join(near)}?" if near else f"one of {', '.join(known)}")
+        return pattern
+
     def source(self, key: str) -> str:
         """A kernel source: a folder, or a package by its name."""
         text = self.text(key)
-        if not text or (text.startswith("linux-source-") and "/" not in text):
+        if key not in self._values or (text.startswith("linux-source-") and "/" not in text):
             return text
         folder = self._absolute(key, text)
         if not folder.is_dir():
@@ -391,11 +406,11 @@ class _Table:
 
     def file(self, key: str) -> Path | None:
         text = self.text(key)
-        return self._existing(key, text) if text else None
+        return self._existing(key, text) if key in self._values else None
 
     def folder(self, key: str) -> Path | None:
         text = self.text(key)
-        path = self._absolute(key, text) if text else None
+        path = self._absolute(key, text) if key in self._values else None
         if path and not path.is_dir():
             self.fail(key, f"there is no folder {path}")
         return path

@@ -34,6 +34,7 @@ from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Se
 from harness.report.artefacts import new_run_folder, write_matrix
 from harness.report.formats import write_reports
 from harness.report.table import render
+from harness.report.visible import one_line
 from harness.store import Store
 from harness.variants import Preemption
 
@@ -346,6 +347,10 @@ class _Matrix:
             if allowed := row.get("allowed"):
                 said = f"allowed until {allowed['expires']}: {row['id']}: {row['verdict']}: {allowed['reason']}"
                 terminalreporter.write_line(said)
+        manifest = config.stash[_MANIFEST]
+        for idle in manifest.idle(plan):
+            said = f"allowed, and about no cell of this run: {manifest.path}:{idle.line}: {idle.reason}"
+            terminalreporter.write_line(one_line(said))
         for line in assumed:
             terminalreporter.write_line(f"assumed: {line}")
         try:

@@ -87,13 +87,22 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
         ("run = 3\n", "1: run: has to be a table: [run]"),
         ("[module]\nfile = 'x.ko'\n", "1: module: has to be a table in double brackets: [[module]]"),
         ("# first\n[[module]]\nfile = 'x.ko'\n", "3: module[0].file: there is no file"),
-        ("[[module]]\nexercise = ''\n", "1: module[0]: names no module"),
+        ("[[module]]\nparameters = ''\n", "1: module[0]: names no module"),
+        ("[[module]]\nexercise = ''\n", "2: module[0].exercise: '' is not a path"),
+        ("[config]\nx86_64 = ''\n", "2: config.x86_64: '' is not a path"),
+        ("[kernel]\nsource = ''\n", "2: kernel.source: '' is not a path"),
         ("[kernel]\nsource = './absent'\n", "2: kernel.source: there is no folder"),
         ("[kernel]\n\nsource = '.'\n", "3: kernel.source: {folder} is not a kernel source tree"),
         ("[kernel]\npatches = '*.toml'\n", "2: kernel.patches: {folder}/modcompat.toml is not a patch"),
         ("[kernel]\npatches = ['absent/*.patch']\n", "2: kernel.patches: no file is called like"),
         ("[config]\narm = 'absent'\n", "2: config.arm: there is no file"),
         ("[[allow]]\nexpires = 2027-01-01\n", "1: allow[0].reason: an allowed finding needs a reason"),
+        ("[[allow]]\nreason = ' '\nexpires = 2027-01-01\n", "2: allow[0].reason: an allowed finding needs a reason"),
+        (
+            "[[allow]]\nreason = 'x'\nexpires = 2027-01-01\nkernel = 'stock-spinlok'\n",
+            "4: allow[0].kernel: there is no stock-spinlok",
+        ),
+        ("[[allow]]\nreason = 'x'\nexpires = 2027-01-01\nboard = 'q36*'\n", "4: allow[0].board: there is no q36*"),
         ("[[allow]]\nreason = 'x'\n", "1: allow[0].expires: an allowed finding needs a last day"),
         ("[[allow]]\nreason = 'x'\nexpires = '2027'\n", "3: allow[0].expires: has to be a date"),
         ("[[allow]]\nreason = 'x'\nexpires = 2026-11-22\n", "3: allow[0].expires: this allowed finding expired on"),
@@ -173,6 +182,7 @@ def test_what_a_module_depends_on_is_for_its_architecture(tmp_path: Path, monkey
     (module,) = read(tmp_path, text.format("arm-bus.ko")).modules
     assert module.needs == (tmp_path / "arm-bus.ko",)
     assert "3: module[0].depends: " in complaint(tmp_path, text.format("x86_64-bus.ko"))
+    assert "arm-vendor.ko is loaded before itself" in complaint(tmp_path, text.format("./arm-vendor.ko"))
 
 
 @pytest.mark.parametrize("key", ["module", "prebuilt"])
@@ -194,6 +204,12 @@ def test_a_finding_is_allowed_up_to_its_last_day(tmp_path: Path) -> None:
     assert manifest.allowance(CELL, Word.SPLAT) is None
     other = Cell(CELL.board, CELL.feature, Flavour.ISOLATED, CELL.module)
     assert manifest.allowance(other, Word.INERT) is None
+
+
+def test_what_is_allowed_and_about_no_cell_is_known(tmp_path: Path) -> None:
+    entry = "[[allow]]\nreason = 'known'\nexpires = 2027-01-01\nmodule = '{}'\n"
+    manifest = read(tmp_path, entry.format("vend*") + entry.format("vendro"))
+    assert [allowance.line for allowance in manifest.idle([CELL])] == [5]
 
 
 def test_nothing_allows_a_cell_that_proves_nothing(tmp_path: Path) -> None:
