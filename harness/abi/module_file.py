@@ -25,6 +25,10 @@ DAMAGE = (
     OSError, MemoryError, RecursionError, struct.error,
 )  # fmt: skip
 _PACKED = {b"\xfd7zXZ\0": "xz", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_ARCHIVES = ((0, b"!<arch>\n", "an ar"), (0, b"PK\x03\x04", "a zip"), (257, b"ustar", "a tar"))  # where, what
+_MAGIC = b"\x7fELF"
+# The header of an ELF file (elf(5)), by its class: e_shoff, e_shentsize, e_shnum
+_HEADER = {1: struct.Struct("<32xI10xHH2x"), 2: struct.Struct("<40xQ10xHH2x")}
 _NAME = re.compile(r"[\w.+-]+", re.ASCII)  # of a module, in sysfs and as Kbuild makes it of a file's
 _LARGEST = 512 << 20  # bytes of a file that is taken for a module; it has to fit into the memory of a guest
 _FLAGS = {1: "W", 2: "A", 4: "X"}  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
@@ -178,6 +182,8 @@ def dependencies(path: Path) -> list[str]:
 @functools.lru_cache(64)
 def _read(content: bytes, guess: str) -> ModuleFacts:
     content, signature = split_signature(content)
+    if problem := _no_elf(content):
+        return ModuleFacts(guess, problem=problem)
     elf: Any = ELFFile(io.BytesIO(content))
     identity = (elf["e_machine"], elf.elfclass)
     arch = next((arch for arch in ARCHITECTURES.values() if arch.elf == identity and elf.little_endian), None)
@@ -226,6 +232,22 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
         compiler=_compiler(elf),
         signature=signature,
     )
+
+
+def _no_elf(content: bytes) -> str:
+    """Why it is no ELF file, or not all of one, by its first bytes; "" where it may be."""
+    if not content.startswith(_MAGIC[: len(content)]):
+        found = next((kind for at, magic, kind in _ARCHIVES if content.startswith(magic, at)), "")
+        return f"it is {found} archive: unpack it first" if found else "it is not an ELF file"
+    header = _HEADER.get(content[4]) if len(content) > 4 else None
+    if len(content) < (header.size if header else len(_MAGIC) + 1):
+        return f"it is cut short: there are only {len(content)} bytes of it"
+    if header and content[5] == 1:  # little-endian
+        table, size, count = header.unpack_from(content)
+        if table + size * count > len(content):
+            end = table + size * count
+            return f"it is cut short: its table of sections ends at byte {end}, the file at {len(content)}"
+    return ""
 
 
 def _check_bounds(sections: list[Any], size: int) -> None:

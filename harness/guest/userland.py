@@ -114,8 +114,7 @@ def _read(path: Path, scratch: Path) -> list[Member]:
         head = image.read(_EXT_AT + len(_EXT))
     root = scratch / "root"
     if head.startswith(_SQUASHFS):
-        # 2: done, but for device nodes, which only root may make
-        process.output(["unsquashfs", "-no-xattrs", "-quiet", "-no-progress", "-dest", root, path], accepted=(0, 2))
+        _unsquash(path, root)
         return list(_of_folder(root, path))
     if head[_EXT_AT:] == _EXT:
         root.mkdir()
@@ -124,6 +123,16 @@ def _read(path: Path, scratch: Path) -> list[Member]:
             raise ModcompatError(f"{path} cannot be read whole", details="\n".join(complaints[:10]))
         return list(_of_folder(root, path))
     return _of_cpio(path, head)
+
+
+def _unsquash(path: Path, root: Path) -> None:
+    try:
+        # 2: done, but for device nodes, which only root may make
+        process.output(["unsquashfs", "-no-xattrs", "-quiet", "-no-progress", "-dest", root, path], accepted=(0, 2))
+    except ModcompatError as error:
+        if not error.details:  # there is no such program
+            raise
+        raise ModcompatError(f"{path} is a squashfs image that is damaged", details=error.details) from None
 
 
 def _of_cpio(path: Path, head: bytes) -> list[Member]:

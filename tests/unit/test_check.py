@@ -194,6 +194,14 @@ def test_a_prediction_needs_a_module() -> None:
     assert "no module was named" in result.output
 
 
+def test_a_prediction_for_no_such_kernel_is_refused_before_anything_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = ModuleFacts("vendor", arch=ARCHITECTURES["arm"])
+    monkeypatch.setattr("harness.commands.predict.inspect_module", lambda _: facts)
+    result = run("predict", "vendor.ko", "--kernel", "stock-spinlok")
+    assert is_refused(result)
+    assert "there is no kernel stock-spinlok" in result.output
+
+
 def test_without_modules_and_manifest_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("check")

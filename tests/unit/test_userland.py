@@ -113,7 +113,7 @@ def test_what_is_no_root_file_system_is_refused(tmp_path: Path) -> None:
         cpio.pack([Member("bin/sh", 0o100755, b"#!/bin/other\n")]): "is not an ELF file",
         cpio.pack([Member("bin/sh", 0o100755, program(machine=8))]): "EM_MIPS",
         cpio.pack([Member("bin/sh", 0o120777, b"sh")]): "has no /bin/sh",
-        b"hsqs" + bytes(5000): "unsquashfs",
+        b"hsqs" + bytes(5000): "is a squashfs image that is damaged",
         bytes(1080) + b"\x53\xef" + bytes(5000): "cannot be read whole",
     }.items():
         file.write_bytes(content)
