@@ -220,13 +220,15 @@ def _prebuilt(table: "_Table") -> Prebuilt:
     if build_tree:
         table.checked("build_tree", lambda: require_build_tree(build_tree))
     files = {key: table.file(key) for key in ("config", "system_map", "device_tree")}
+    if config := files["config"]:
+        table.checked("config", lambda: read_config(config))
     shared_uart = table.flag("shared_uart")
     prebuilt = table.checked(
         "image",
         lambda: find_prebuilt(
             variant.on_users_config,
             image,
-            config=files["config"],
+            config=config,
             build_tree=build_tree,
             symbols=files["system_map"],
             device_tree=files["device_tree"],

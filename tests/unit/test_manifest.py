@@ -115,6 +115,10 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
             "[[prebuilt]]\nimage = 'modcompat.toml'\nbuild_tree = '.'\n",
             "3: prebuilt[0].build_tree: {folder} is not the build tree of a kernel: it has no .config and",
         ),
+        (
+            "[[prebuilt]]\nimage = 'modcompat.toml'\nconfig = 'modcompat.toml'\n",
+            "3: prebuilt[0].config: {folder}/modcompat.toml is not a kernel configuration",
+        ),
         ("[run]\nroots = ['nowhere']\n", "2: run.roots: there is no "),
         ("[[prebuilt]]\nimage = 'modcompat.toml'\n", "2: prebuilt[0].image: "),
         ("a = [\n", " Invalid value"),
