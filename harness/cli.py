@@ -1,4 +1,7 @@
-"""The command line. Exit status: 0 all is well, 1 something was found, 2 the command could not do its work."""
+"""The command line.
+
+Exit status: 0 all is well, 1 something was found, 2 the command could not do its work, 130 it was interrupted.
+"""
 
 import sys
 
@@ -21,6 +24,9 @@ from harness.commands.shell import shell
 from harness.errors import ModcompatError
 from harness.guest.failure import GuestFailure
 from harness.guest.qmp import QmpLostError
+from harness.report.visible import one_line, visible
+
+_INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
 class _Group(click.Group):
@@ -32,14 +38,17 @@ class _Group(click.Group):
         except ModcompatError as error:
             click.echo(f"modcompat: {error}", err=True)
             sys.exit(2)
+        except KeyboardInterrupt:  # which click would make status 1 of
+            click.echo("\nmodcompat: interrupted", err=True)
+            sys.exit(_INTERRUPTED)
         except BrokenPipeError:
             sys.exit(2)
         except (GuestFailure, QmpLostError) as error:
-            click.echo(f"modcompat: the guest was lost: {error}", err=True)
+            click.echo(f"modcompat: the guest was lost: {visible(str(error))}", err=True)
             sys.exit(2)
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
-            click.echo(f"modcompat: {error.strerror or error}{where}", err=True)
+            click.echo(one_line(f"modcompat: {error.strerror or error}{where}"), err=True)
             sys.exit(2)
 
 
@@ -50,7 +59,8 @@ def main() -> None:
 
     The suite itself runs under pytest: `pytest -k spinlock`, `pytest --help` for its options.
 
-    Exit status: 0 all is well, 1 something was found, 2 the command could not do its work.
+    Exit status: 0 all is well, 1 something was found, 2 the command could not do its work, 130 it was interrupted
+    (Ctrl-C).
     """
 
 

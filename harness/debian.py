@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from harness import process
@@ -33,6 +34,11 @@ def download(package: str, architecture: str, folder: Path) -> Path:
             update_failed = _apt([*options, "update"], folder)
             refused = _apt([*options, "download", request], folder)
             if refused is not None:
+                names = _named_like(package, options)
+                if names and package not in names:
+                    raise ModcompatError(
+                        f"Debian has no package {package}", next_step=f"there are {', '.join(sorted(names))}"
+                    )
                 raise ModcompatError(
                     f"cannot download Debian's {request}",
                     details=f"{refused}\n{update_failed or ''}",
@@ -68,6 +74,16 @@ def _apt(arguments: list[str], folder: Path) -> str | None:
         cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     return None if done.returncode == 0 else done.stdout.decode(errors="backslashreplace")[-1500:]
+
+
+def _named_like(package: str, options: list[str]) -> set[str]:
+    """The packages that the lists have with such a name, whatever its number; none where no list could be had."""
+    stem = package.rstrip("0123456789.")
+    # Without the packages that are installed: these are known without any list.
+    command = ["apt-cache", *options, "-o", "Dir::State::status=/dev/null", "pkgnames", stem]
+    with suppress(ModcompatError):
+        return set(process.output(command).split())
+    return set()
 
 
 def _private_state(folder: Path, architecture: str) -> list[str]:

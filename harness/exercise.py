@@ -23,6 +23,7 @@ from harness.detect.evidence import Awaited, Check
 from harness.detect.kinds import KINDS, Severity
 from harness.errors import ModcompatError
 from harness.guest.shell import Output
+from harness.report.visible import one_line
 
 _WARNINGS = {kind.name for kind in KINDS if kind.severity is Severity.WARNING}
 _OURS = re.compile(r"(?:^|\] )modcompat: ")
@@ -234,7 +235,7 @@ def _awaited(path: Path, expects: Any) -> tuple[Awaited, ...]:
 
 def explain(error: BaseException, path: Path) -> str:
     """One line for an exception that came out of an exercise: what, and where in its file."""
-    return f"{type(error).__name__}: {error} ({_place(error, path)})"
+    return one_line(f"{type(error).__name__}: {error} ({_place(error, path)})")
 
 
 def _place(error: BaseException, path: Path) -> str:

@@ -11,6 +11,8 @@ from harness.errors import ModcompatError
 _DAY = 86400.0  # seconds
 _SCALES = (0.1, 1000.0)
 _MEMORY = (32, 65536)  # MiB
+_LARGEST_PATCH = 256 << 20  # bytes; from one version of the kernel to the next it is 60 MB
+_DIFF = re.compile(rb"^(@@ -|\*\*\* |diff --git )", re.MULTILINE)
 _SYMBOL = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 _CONSOLE = re.compile(r"[A-Za-z]\w*(,\w+)?", re.ASCII)
 
@@ -29,6 +31,25 @@ def require_regular(path: Path) -> None:
     """Raises OSError for what has no end or is not there: devices, pipes, folders, links in a circle."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+
+
+def content_of(path: Path, most: int) -> bytes:
+    """A regular file, whole. most: bytes. Raises OSError for a larger one, and for what is no regular file."""
+    require_regular(path)
+    if path.stat().st_size > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MB", str(path))
+    return path.read_bytes()
+
+
+def patch(path: Path) -> Path:
+    """A file that patch(1) takes. Raises ModcompatError where it would find nothing in it."""
+    try:
+        content = content_of(path, _LARGEST_PATCH)
+    except OSError as error:
+        raise ModcompatError(f"cannot read {path}: {error.strerror}") from None
+    if not _DIFF.search(content):
+        raise ModcompatError(f"{path} is not a patch", next_step="one as `git format-patch` or `diff -u` writes it")
+    return path
 
 
 def timeout_scale(factor: float) -> float:

@@ -298,10 +298,10 @@ class Lab:
     def _judge(self, cell: Cell, place: _Place, proof: Proof, use: InUse) -> CellResult:
         file = place.files[cell.module.name]
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
-        parameters = cell.module.parameters or (exercise.parameters if exercise else "")
         subject = Subject(
-            read_module(file), place.paths[cell.module.name], parameters, exercise, place.before[cell.module.name]
-        )
+            read_module(file), place.paths[cell.module.name], cell.module.insmod_parameters, exercise,
+            place.before[cell.module.name],
+        )  # fmt: skip
         patched = "jump labels" if place.config.get("JUMP_LABEL", "n") == "y" else ""
         evidence = run_cell(
             place.guest, subject, use, title=cell.id, feature_proof=proof.text, patched=patched,

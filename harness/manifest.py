@@ -6,7 +6,7 @@ Everything has a default. Paths are relative to the manifest's folder. Mistakes 
 
 import difflib
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
@@ -16,27 +16,32 @@ from typing import Any, NoReturn, TypeVar
 
 from harness.abi.module_file import inspect_module
 from harness.architectures import ARCHITECTURES, Architecture
+from harness.boards import BOARDS
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
 from harness.features import features_named
 from harness.given import (
     console,
+    content_of,
     expanded,
     guest_memory,
     name_below,
     one_line,
-    require_regular,
+    patch,
     symbols,
     timeout_scale,
 )
-from harness.kernel.prebuilt import Prebuilt, find_prebuilt
+from harness.guest.userland import Userland, find_userlands
+from harness.kernel.prebuilt import Prebuilt, find_prebuilt, require_build_tree
+from harness.kernel.source import require_tree
 from harness.kernel.users_config import UsersConfig, by_architecture, read_config
 from harness.modules import VendorModule
 from harness.paths import HARNESS
 from harness.plan import Cell, Flavour, choose_boards
+from harness.store import Store
 from harness.toml_places import Place, key_lines, line_of
-from harness.variants import PRODUCTION, variant_named
+from harness.variants import PRODUCTION, variant_named, variant_names
 
 T = TypeVar("T")
 
@@ -90,6 +95,7 @@ class Manifest:
     shared_uart: bool = False
     memory: int = 0
     roots: tuple[Path, ...] = ()
+    roots_place: str = field(default="", compare=False)
     timeout_scale: float = 0.0
     prebuilt: tuple[Prebuilt, ...] = ()
     modules: tuple[VendorModule, ...] = ()
@@ -115,9 +121,25 @@ class Manifest:
                 configs.setdefault(kernel.config.arch.name, replace(kernel.config, may_add=may, tolerated=differs))
         return configs
 
+    def userlands(self, paths: Sequence[Path], store: Store) -> dict[str, Userland]:
+        """Architecture -> root file system: of these, or else of the manifest's.
+
+        They are read only where a guest is started. Raises ModcompatError, of the manifest's with their place.
+        """
+        try:
+            return find_userlands(paths or self.roots, store)
+        except ModcompatError as error:
+            if paths:
+                raise
+            raise _placed(self.roots_place, error) from None
+
     def allowance(self, cell: Cell, word: Word) -> Allowance | None:
         """What allows a cell its verdict."""
         return next((allowance for allowance in self.allowed if allowance.allows(cell, word)), None)
+
+    def idle(self, cells: Collection[Cell]) -> list[Allowance]:
+        """What is allowed and is about none of the cells."""
+        return [allowance for allowance in self.allowed if not any(map(allowance.is_of, cells))]
 
 
 def find_manifest(folder: Path) -> Path | None:
@@ -147,7 +169,7 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
     manifest = Manifest(
         path=path,
         source=kernel.source("source"),
-        patches=kernel.files("patches"),
+        patches=tuple(kernel.checked("patches", partial(patch, path)) for path in kernel.files("patches")),
         configs=_configs(top.table("config")),
         may_add=kernel.flag("allow_config_additions"),
         tolerated=kernel.checked("allow_config_changes", lambda: symbols(tolerated)),
@@ -157,6 +179,7 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
         shared_uart=run.flag("shared_uart"),
         memory=int(run.number("memory", guest_memory)),
         roots=run.paths("roots"),
+        roots_place=run.place("roots"),
         timeout_scale=run.number("timeout_scale", timeout_scale),
         prebuilt=tuple(_prebuilt(entry) for entry in top.tables("prebuilt")),
         modules=tuple(module for entry in top.tables("module") for module in _modules(entry)),
@@ -193,17 +216,24 @@ def _prebuilt(table: "_Table") -> Prebuilt:
     if tty:
         table.checked("console", lambda: console(tty))
     variant = table.checked("kernel", lambda: variant_named(table.text("kernel") or "production"))
+    build_tree = table.folder("build_tree")
+    if build_tree:
+        table.checked("build_tree", lambda: require_build_tree(build_tree))
+    files = {key: table.file(key) for key in ("config", "system_map", "device_tree")}
+    if config := files["config"]:
+        table.checked("config", lambda: read_config(config))
+    shared_uart = table.flag("shared_uart")
     prebuilt = table.checked(
         "image",
         lambda: find_prebuilt(
             variant.on_users_config,
             image,
-            config=table.file("config"),
-            build_tree=table.folder("build_tree"),
-            symbols=table.file("system_map"),
-            device_tree=table.file("device_tree"),
+            config=config,
+            build_tree=build_tree,
+            symbols=files["system_map"],
+            device_tree=files["device_tree"],
             console=tty,
-            shared_uart=table.flag("shared_uart"),
+            shared_uart=shared_uart,
         ),
     )
     table.close()
@@ -225,6 +255,8 @@ def _modules(table: "_Table") -> list[VendorModule]:
             arch = _architecture(table, key, path)
             if key not in ("file", arch.name):
                 table.fail(key, f"{path} is built for {arch.name}")
+            if path.resolve() in {needed.resolve() for needed in needs}:
+                table.fail("depends", f"{path} is loaded before itself")
             if foreign := [str(needed) for needed, built_for in needs.items() if built_for is not arch]:
                 table.fail("depends", f"{path} is built for {arch.name}, and {', '.join(foreign)} is not")
             modules.append(
@@ -252,7 +284,7 @@ def _unlike(top: "_Table", key: str, named: Sequence[tuple[str, Architecture | N
 
 def _allowance(table: "_Table", today: date) -> Allowance:
     reason, expires = table.text("reason"), table.day("expires")
-    if not reason:
+    if not reason.strip():
         table.fail("reason", "an allowed finding needs a reason")
     if expires is None:
         table.fail("expires", "an allowed finding needs a last day, like 2027-03-31, without quotes")
@@ -262,8 +294,8 @@ def _allowance(table: "_Table", today: date) -> Allowance:
         reason,
         expires,
         table.text("module") or "*",
-        table.text("kernel") or "*",
-        table.text("board") or "*",
+        table.pattern("kernel", variant_names()),
+        table.pattern("board", BOARDS),
         tuple(Word(word) for word in table.choices("verdicts", [str(word) for word in Word if word is not Word.CLEAN])),
         table.line(""),
     )
@@ -273,16 +305,18 @@ def _allowance(table: "_Table", today: date) -> Allowance:
 
 def _text(path: Path) -> str:
     try:
-        require_regular(path)
-        if path.stat().st_size > _LARGEST:
-            raise ModcompatError(f"{path} is too large for a manifest")
-        return path.read_bytes().decode()
+        return content_of(path, _LARGEST).decode()
     except OSError as error:
         raise ModcompatError(
             f"cannot read the manifest {path}: {error.strerror}", next_step="`modcompat init` writes one"
         ) from None
     except UnicodeDecodeError as error:
         raise ModcompatError(f"{path}: not UTF-8 text, from byte {error.start} on") from None
+
+
+def _placed(place: str, error: ModcompatError) -> ModcompatError:
+    """What is complained of, with the place in the manifest in front."""
+    return ModcompatError(f"{place}: {error.problem}", details=error.details, next_step=error.next_step)
 
 
 class _Table:
@@ -297,9 +331,12 @@ class _Table:
 
     def fail(self, key: str, problem: str, next_step: str = "") -> NoReturn:
         """Raise ModcompatError for a key, or for the table itself."""
+        raise ModcompatError(f"{self.place(key)}: {problem}", next_step=next_step)
+
+    def place(self, key: str) -> str:
+        """FILE:LINE: KEY"""
         words = [f"[{word}]" if isinstance(word, int) else f".{word}" for word in (*self._at, *([key] if key else []))]
-        name = "".join(words).lstrip(".")
-        raise ModcompatError(f"{self._path}:{self.line(key)}: {name}: {problem}", next_step=next_step)
+        return f"{self._path}:{self.line(key)}: {''.join(words).lstrip('.')}"
 
     def line(self, key: str) -> int:
         return line_of(self._lines, (*self._at, key) if key else self._at)
@@ -309,7 +346,7 @@ class _Table:
         try:
             return check()
         except ModcompatError as error:
-            self.fail(key, error.problem, error.next_step)
+            raise _placed(self.place(key), error) from None
 
     def close(self) -> None:
         """Complain of keys that nobody asked for."""
@@ -350,23 +387,32 @@ class _Table:
             self.fail(key, f"there is no {', '.join(strange)}", f"one of {', '.join(known)}")
         return chosen
 
+    def pattern(self, key: str, known: Collection[str]) -> str:
+        """A pattern that some of the known names have, any without one."""
+        pattern = self.text(key) or "*"
+        if not any(fnmatchcase(name, pattern) for name in known):
+            near = difflib.get_close_matches(pattern, known)
+            self.fail(key, f"there is no {pattern}", f"{' or '.join(near)}?" if near else f"one of {', '.join(known)}")
+        return pattern
+
     def source(self, key: str) -> str:
         """A kernel source: a folder, or a package by its name."""
         text = self.text(key)
-        if not text or (text.startswith("linux-source-") and "/" not in text):
+        if key not in self._values or (text.startswith("linux-source-") and "/" not in text):
             return text
         folder = self._absolute(key, text)
         if not folder.is_dir():
             self.fail(key, f"there is no folder {folder}", "a kernel source tree, or a name like linux-source-6.1")
+        self.checked(key, lambda: require_tree(folder))
         return str(folder)
 
     def file(self, key: str) -> Path | None:
         text = self.text(key)
-        return self._existing(key, text) if text else None
+        return self._existing(key, text) if key in self._values else None
 
     def folder(self, key: str) -> Path | None:
         text = self.text(key)
-        path = self._absolute(key, text) if text else None
+        path = self._absolute(key, text) if key in self._values else None
         if path and not path.is_dir():
             self.fail(key, f"there is no folder {path}")
         return path

@@ -7,6 +7,7 @@ from pathlib import Path
 from harness.abi.module_file import ModuleFacts, dependencies, read_module
 from harness.architectures import Architecture
 from harness.errors import ModcompatError
+from harness.exercise import load_exercise
 from harness.given import expanded, one_line
 from harness.paths import MODULES
 
@@ -34,6 +35,13 @@ class VendorModule:
     @property
     def is_ours(self) -> bool:
         return self.source is not None
+
+    @property
+    def insmod_parameters(self) -> str:
+        """What it is loaded with: its parameters, or else those of its exercise. Raises what load_exercise() does."""
+        if self.parameters or self.exercise is None:
+            return self.parameters
+        return load_exercise(self.exercise).parameters
 
     def is_for(self, arch: Architecture) -> bool:
         return self.arch is None or self.arch is arch

@@ -23,7 +23,6 @@ from harness.exercise import load_exercise
 from harness.features import FEATURES, THE_FIVE, features_named
 from harness.given import expanded, guest_memory, timeout, timeout_scale
 from harness.guest.guest import Timing
-from harness.guest.userland import find_userlands
 from harness.kernel.source import DEFAULT_PACKAGE, absolute
 from harness.kernel.users_config import UsersConfig, require_for
 from harness.lab import Lab, Settings
@@ -35,6 +34,7 @@ from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Se
 from harness.report.artefacts import new_run_folder, write_matrix
 from harness.report.formats import write_reports
 from harness.report.table import render
+from harness.report.visible import one_line
 from harness.store import Store
 from harness.variants import Preemption
 
@@ -347,6 +347,10 @@ class _Matrix:
             if allowed := row.get("allowed"):
                 said = f"allowed until {allowed['expires']}: {row['id']}: {row['verdict']}: {allowed['reason']}"
                 terminalreporter.write_line(said)
+        manifest = config.stash[_MANIFEST]
+        for idle in manifest.idle(plan):
+            said = f"allowed, and about no cell of this run: {manifest.path}:{idle.line}: {idle.reason}"
+            terminalreporter.write_line(one_line(said))
         for line in assumed:
             terminalreporter.write_line(f"assumed: {line}")
         try:
@@ -497,7 +501,7 @@ def _settings(config: pytest.Config, manifest: Manifest) -> Settings:
         memory=guest_memory(memory) if memory else manifest.memory,
         core_dump=config.getoption("--core-dump"),
         prebuilt=manifest.prebuilt_by_name,
-        userlands=find_userlands([Path(name) for name in config.getoption("--root")] or manifest.roots, Store()),
+        userlands=manifest.userlands([Path(name) for name in config.getoption("--root")], Store()),
     )
 
 

@@ -69,18 +69,25 @@ def run(
         raise ModcompatError(
             f"{what} failed with exit status {status}",
             details="\n".join(last),
-            next_step=f"the whole log is {log}",
+            log=log,
         )
 
 
 def attached(command: Sequence[str | Path], *, cwd: Path | None = None) -> int:
-    """Run a program on our terminal and give its exit status. A Ctrl-C is its to handle; it ends when we do."""
+    """Run a program on our terminal and give its exit status. A Ctrl-C is its to handle; it ends when we do.
+
+    Raises KeyboardInterrupt once it has ended by that.
+    """
+    interrupts: list[int] = []
     # A handler, not SIG_IGN: the program would inherit that.
-    before = signal.signal(signal.SIGINT, lambda *_: None)
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
-        return subprocess.call([*DIES_WITH_US, *map(str, command)], cwd=cwd)
+        status = subprocess.call([*DIES_WITH_US, *map(str, command)], cwd=cwd)
     finally:
         signal.signal(signal.SIGINT, before)
+    if interrupts and status:
+        raise KeyboardInterrupt
+    return status
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

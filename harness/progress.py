@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from harness.report.visible import visible
+
 PLAIN_INTERVAL = 15.0  # seconds between two lines where there is no bar
 _WIDTH = 60  # columns below which the title leaves no room for the bar
 
@@ -19,8 +21,8 @@ def console() -> Console:
 
 
 def say(text: str) -> None:
-    """One line for the person who waits."""
-    console().print(text, markup=False)
+    """One line for the person who waits. Names of any origin may be in it."""
+    console().print(visible(text), markup=False)
 
 
 @dataclass

@@ -9,6 +9,7 @@ not at all; one that fails verification is thrown away and built again.
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 import tarfile
@@ -28,6 +29,8 @@ from harness.paths import cache_root
 from harness.progress import say
 
 KEY_LENGTH = 16
+_STRANGE = re.compile(r"[^\w.,:+~=@-]", re.ASCII)  # in a name of a folder
+_LONGEST = 120  # characters of a label: a lock has the kind and the key in its name as well
 _ABANDONED = 7 * 86_400.0  # seconds after which a folder is nobody's that has no lock
 _ENDING = 1.0  # seconds that programs take to end which were killed
 FREE_SOME = "free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to an empty folder on another disk"
@@ -61,8 +64,12 @@ class Store:
         self._claimed = False
 
     def path(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path:
-        """Where the entry for these inputs is or will be."""
-        return self.root / kind / f"{label}-{digest.of_value(inputs)[:KEY_LENGTH]}"
+        """Where the entry for these inputs is or will be.
+
+        label: for people. It may come out of a user's file: what is no part of a plain name is not taken.
+        """
+        name = _STRANGE.sub("_", label)[:_LONGEST] or "_"
+        return self.root / kind / f"{name}-{digest.of_value(inputs)[:KEY_LENGTH]}"
 
     def get(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path | None:
         """The folder of a complete, verified entry, or None."""
@@ -77,7 +84,7 @@ class Store:
         """The folder of the entry; `build` fills an empty folder when there is none yet.
 
         When another process is building it, waits for that. Raises what `build` raises (nothing is kept
-        then), and ModcompatError when the disk is full.
+        then but the log that it names), and ModcompatError when the disk is full.
         """
         if found := self.get(kind, label, inputs):
             return found
@@ -94,12 +101,26 @@ class Store:
                 build(partial)
                 _write_manifest(partial, kind, label, inputs)
                 partial.rename(path)
+            except ModcompatError as error:
+                self._keep_log(error, partial, path)
+                raise
             except OSError as error:
                 raise self._explain(error) from error
             finally:
                 _discard_patiently(partial)
             self._verified.add(path)
         return path
+
+    def _keep_log(self, error: ModcompatError, partial: Path, path: Path) -> None:
+        """Put the log of what failed beside those of kernels, when it would go with what was built so far."""
+        if error.log is None or not error.log.is_relative_to(partial):
+            return
+        kept = self.root / "logs" / f"{path.name}-{error.log.stem}.log"
+        try:
+            kept.parent.mkdir(exist_ok=True)
+            error.log = shutil.copyfile(error.log, kept)
+        except OSError:
+            error.log = None
 
     def forget(self, path: Path) -> None:
         """Remove an entry that proved worthless, unless another process is using its lock."""

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from elftools.elf.elffile import ELFFile
 from harness.abi.signature import Signature, split_signature
 from harness.architectures import ARCHITECTURES, Architecture
 from harness.errors import ModcompatError
-from harness.given import require_regular
+from harness.given import content_of
 
 THIS_MODULE = ".gnu.linkonce.this_module"
 # What pyelftools lets through on damaged input, beside its own errors.
@@ -24,6 +25,12 @@ DAMAGE = (
     OSError, MemoryError, RecursionError, struct.error,
 )  # fmt: skip
 _PACKED = {b"\xfd7zXZ\0": "xz", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_ARCHIVES = ((0, b"!<arch>\n", "an ar"), (0, b"PK\x03\x04", "a zip"), (257, b"ustar", "a tar"))  # where, what
+_MAGIC = b"\x7fELF"
+# The header of an ELF file (elf(5)), by its class: e_shoff, e_shentsize, e_shnum
+_HEADER = {1: struct.Struct("<32xI10xHH2x"), 2: struct.Struct("<40xQ10xHH2x")}
+_NAME = re.compile(r"[\w.+-]+", re.ASCII)  # of a module, in sysfs and as Kbuild makes it of a file's
+_LARGEST = 512 << 20  # bytes of a file that is taken for a module; it has to fit into the memory of a guest
 _FLAGS = {1: "W", 2: "A", 4: "X"}  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
 _VERSION = {32: struct.Struct("I60s"), 64: struct.Struct("Q56s")}  # struct modversion_info
 
@@ -137,8 +144,7 @@ class ModuleFacts:
 def read_module(path: Path) -> ModuleFacts:
     """Facts of a module file; never raises for its content, OSError when it is no file to be read."""
     guess = path.stem.replace("-", "_")
-    require_regular(path)
-    content = path.read_bytes()
+    content = content_of(path, _LARGEST)
     if not content:
         return ModuleFacts(guess, problem="the file is empty")
     for magic, packer in _PACKED.items():
@@ -176,6 +182,8 @@ def dependencies(path: Path) -> list[str]:
 @functools.lru_cache(64)
 def _read(content: bytes, guess: str) -> ModuleFacts:
     content, signature = split_signature(content)
+    if problem := _no_elf(content):
+        return ModuleFacts(guess, problem=problem)
     elf: Any = ELFFile(io.BytesIO(content))
     identity = (elf["e_machine"], elf.elfclass)
     arch = next((arch for arch in ARCHITECTURES.values() if arch.elf == identity and elf.little_endian), None)
@@ -186,13 +194,16 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
         return ModuleFacts(guess, arch, problem="it has no .modinfo section: not a kernel module")
     if elf["e_type"] != "ET_REL":
         return ModuleFacts(guess, arch, problem="it is linked, not relocatable: not a kernel module")
+    name = next(iter(info.get("name", ())), guess)
+    if "name" in info and not _NAME.fullmatch(name):
+        return ModuleFacts(guess, arch, problem=f"it is called {name!a}, which is no name of a module")
     table: Any = elf.get_section_by_name(".symtab")
     symbols = list(table.iter_symbols()) if table else []
     names = {symbol.name for symbol in symbols}
     versions = _versions(elf)
     struct_size, places = _struct_module(elf, sections)
     return ModuleFacts(
-        name=next(iter(info.get("name", ())), guess),
+        name=name,
         arch=arch,
         vermagic=next(iter(info.get("vermagic", ())), ""),
         # modpost fills struct module from these aliases (scripts/mod/modpost.c, add_header())
@@ -221,6 +232,22 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
         compiler=_compiler(elf),
         signature=signature,
     )
+
+
+def _no_elf(content: bytes) -> str:
+    """Why it is no ELF file, or not all of one, by its first bytes; "" where it may be."""
+    if not content.startswith(_MAGIC[: len(content)]):
+        found = next((kind for at, magic, kind in _ARCHIVES if content.startswith(magic, at)), "")
+        return f"it is {found} archive: unpack it first" if found else "it is not an ELF file"
+    header = _HEADER.get(content[4]) if len(content) > 4 else None
+    if len(content) < (header.size if header else len(_MAGIC) + 1):
+        return f"it is cut short: there are only {len(content)} bytes of it"
+    if header and content[5] == 1:  # little-endian
+        table, size, count = header.unpack_from(content)
+        if table + size * count > len(content):
+            end = table + size * count
+            return f"it is cut short: its table of sections ends at byte {end}, the file at {len(content)}"
+    return ""
 
 
 def _check_bounds(sections: list[Any], size: int) -> None:

@@ -24,6 +24,7 @@ from harness.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.paths import PROJECT
 from harness.plan import ONE_BOARD_EACH, Flavour, choose_boards
 from harness.report.artefacts import forget_if_empty, new_run_folder
+from harness.report.visible import visible
 from harness.store import Store
 from harness.variants import PRODUCTION, Preemption, preemption_of
 
@@ -78,7 +79,7 @@ def check(
     if not facts and not manifest.modules:
         raise ModcompatError(f"{path} names no module", next_step="a [[module]] table with file = ...")
     for module, fact in facts.items():
-        click.echo(f"{module}: {fact.name}, for {fact.arch.name if fact.arch else '?'} {fact.vermagic}")
+        click.echo(visible(f"{module}: {fact.name}, for {fact.arch.name if fact.arch else '?'} {fact.vermagic}"))
     name = absolute(given["kernel_source"]) if given["kernel_source"] else manifest.source or DEFAULT_PACKAGE
     settings, store = Settings(source=name, patches=manifest.patches), Store()
     source = cache(lambda: find_users_source(settings, store))  # a folder is read through for it
@@ -91,8 +92,10 @@ def check(
     command += [f"--manifest={expanded(path).absolute()}"] if path else []
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", "--as-check", *command]
-    status = process.attached([*pytest, "tests/compat"], cwd=PROJECT)
-    forget_if_empty(run)
+    try:
+        status = process.attached([*pytest, "tests/compat"], cwd=PROJECT)
+    finally:
+        forget_if_empty(run)
     sys.exit(exit_status(status, run / "matrix.json"))
 
 
@@ -169,8 +172,8 @@ def tell_of_other_versions(
     for file, fact in every.items():
         if fact.vermagic and not re.match(rf"{re.escape(version)}(?!\d)", fact.vermagic):
             click.echo(
-                f"{file} was built for {fact.vermagic.split()[0]}, and {name} is {version}: its kernels "
-                "will refuse it, unless both have MODVERSIONS; --kernel-source takes the tree that it was built for"
+                visible(f"{file} was built for {fact.vermagic.split()[0]}, and {name} is {version}: its kernels ")
+                + "will refuse it, unless both have MODVERSIONS; --kernel-source takes the tree that it was built for"
             )
 
 

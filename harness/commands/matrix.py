@@ -1,6 +1,5 @@
 """modcompat matrix, record."""
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +16,7 @@ from harness.paths import PROJECT
 from harness.plan import MATRICES, Selection, choose_boards, kernels, narrow
 from harness.report.artefacts import forget_if_empty, new_run_folder
 from harness.report.compatibility import PAGE, compatibility_page
+from harness.report.schema import load
 from harness.variants import Preemption
 
 
@@ -94,8 +94,10 @@ def run_cells(
     command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--matrix", which, "--run-dir", str(run)]
     for option, values in narrowed:
         command += [word for value in values for word in (option, value)]
-    status = process.attached([*command, *options, "-c", PROJECT / "pyproject.toml", PROJECT / "tests/compat"])
-    forget_if_empty(run)
+    try:
+        status = process.attached([*command, *options, "-c", PROJECT / "pyproject.toml", PROJECT / "tests/compat"])
+    finally:
+        forget_if_empty(run)
     result = run / "matrix.json"
     if not result.is_file():
         raise ModcompatError("the run gave no verdict", next_step="see what pytest said above")
@@ -111,7 +113,7 @@ def record(*, runs: tuple[Path, ...]) -> None:
     knows what breaks, and docs/compatibility.md. Exit status 0, or 2 when one of RUNS is no matrix.json.
     """
     try:
-        matrices = [json.loads(run.read_text()) for run in runs]
+        matrices = [load(run, "matrix") for run in runs]
         facts = measured.record(matrices, measured.load())
     except (ValueError, LookupError, TypeError) as error:
         raise ModcompatError(f"that is not the matrix.json of a run: {error}") from None

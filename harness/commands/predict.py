@@ -61,6 +61,7 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     if not files:
         raise ModcompatError("no module was named", next_step="`modcompat predict vendor.ko`, or a manifest with some")
     modules = {file: inspect_module(file) for file in map(expanded, files)}
+    named = [variant_on(name, settings) for name in kernels]
     require_for((module.arch.name for module in modules.values() if module.arch), settings.configs)
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     results: dict[Path, dict[str, Prediction]] = {}
@@ -70,7 +71,7 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
                 raise ModcompatError(f"{file}: unknown architecture")
             if not as_json:
                 _print_facts(console, file, module, whole=len(kernels) == 1)
-            variants = [variant_on(name, settings) for name in kernels] or _usual(module, module.arch, settings)
+            variants = named or _usual(module, module.arch, settings)
             results[file] = _predictions(lab, file, module, module.arch, variants)
             if not as_json:
                 _print(console, results[file])

@@ -4,7 +4,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,7 @@ from harness.commands.kernels import kernel_options, settings_of, variant_on
 from harness.commands.names import BOARD, KERNEL
 from harness.debugger import gdb_script, start_script, symbols_for_debugger
 from harness.errors import ModcompatError
-from harness.guest.userland import find_userlands
-from harness.lab import Lab
+from harness.lab import Equipment, Lab
 from harness.modules import VendorModule, shipped, users_module
 from harness.plan import choose_boards
 from harness.store import Store
@@ -58,7 +57,7 @@ def shell(
     the guest ends it. Exit status 0, or 2 when the guest cannot be started.
     """
     settings, manifest = settings_of(**chosen, shared_uart=shared_uart)
-    settings = replace(settings, userlands=find_userlands(roots or manifest.roots, Store()))
+    settings = replace(settings, userlands=manifest.userlands(roots, Store()))
     place, *others = choose_boards([board], [])
     if others:
         raise ModcompatError(f"{board} is a board of two architectures", next_step=f"{place.id}, {others[0].id}")
@@ -70,22 +69,12 @@ def shell(
         with Lab(settings, wanted) as lab:
             variant = variant_on(name, settings)
             bare = lab.equip(place, variant)
-            facts = {module.name: read_module(bare.files[module.name]) for module in wanted}
-            loads = {
-                path.rpartition("/")[2].removesuffix(".ko").replace("-", "_"): f"insmod {shlex.quote(path)}"
-                for module in wanted
-                for path in bare.before[module.name]
-            }
-            loads |= {
-                facts[module.name].name: f"insmod {shlex.quote(bare.paths[module.name])} {module.parameters}".rstrip()
-                for module in wanted
-            }
-            (folder / "start").write_text(start_script(loads))
+            (folder / "start").write_text(start_script(loads(wanted, bare)))
             equipment = lab.equip(place, variant, {"start": folder / "start"})
             command = equipment.machine.interactive(log)
             if gdb:
                 symbols = symbols_for_debugger(equipment.kernel, folder)
-                files = {facts[module.name].name: bare.files[module.name] for module in wanted}
+                files = {read_module(bare.files[module.name]).name: bare.files[module.name] for module in wanted}
                 script.write_text(gdb_script(place.arch, symbols, socket, log, files))
                 command += ["-gdb", f"unix:{socket},server=on,wait=off"]
                 click.echo(f"debugger: gdb-multiarch -x {script}   (or gdb, where it knows {place.arch.name})")
@@ -97,6 +86,21 @@ def shell(
         if not log.exists():
             shutil.rmtree(folder, ignore_errors=True)
     sys.exit(2 if status else 0)
+
+
+def loads(modules: Collection[VendorModule], equipment: Equipment) -> dict[str, str]:
+    """The kernel's name for a module -> the command that loads it as a cell does, what has to be there before first."""
+    commands = {
+        path.rpartition("/")[2].removesuffix(".ko").replace("-", "_"): f"insmod {shlex.quote(path)}"
+        for module in modules
+        for path in equipment.before[module.name]
+    }
+    return commands | {
+        read_module(equipment.files[module.name]).name: (
+            f"insmod {shlex.quote(equipment.paths[module.name])} {module.insmod_parameters}".rstrip()
+        )
+        for module in modules
+    }
 
 
 def _module(name: str, parameters: str, known: Iterable[VendorModule]) -> VendorModule:

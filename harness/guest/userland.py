@@ -39,12 +39,13 @@ _CPIO = b"07070"
 _SQUASHFS = b"hsqs"  # SQUASHFS_MAGIC, fs/squashfs/squashfs_fs.h
 _EXT, _EXT_AT = b"\x53\xef", 1080  # s_magic of struct ext4_super_block, which is at byte 1024
 _HARMLESS = re.compile(r"^debugfs \d|while changing ownership|^$")  # of what debugfs says
-_UNPACKERS: Mapping[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b": gzip.decompress,
-    b"\xfd7zXZ\0": lzma.decompress,
-    b"]\0\0": lzma.decompress,
-    b"BZh": bz2.decompress,
+_PACKED: Mapping[bytes, Callable[[Path], io.BufferedIOBase]] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+    b"]\0\0": lzma.LZMAFile,
+    b"BZh": bz2.BZ2File,
 }
+_CHUNK = 1 << 20  # bytes that are unpacked at a time
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,6 @@ def find_userland(path: Path, store: Store) -> Userland:
         with store.scratch() as scratch:
             members = _read(path, scratch)
         size = sum(len(member.data) for member in members)
-        if size > _LARGEST:
-            raise ModcompatError(
-                f"{path} has {size >> 20} MB of files, and all of it would be in the memory of a guest",
-                next_step="leave out what the exercises do not need",
-            )
         facts = {"arch": _architecture(path, members).name, "size": size}
         top = Member(FOLDER, stat.S_IFDIR | 0o755)
         inside = (replace(member, name=posixpath.join(FOLDER, member.name)) for member in members)
@@ -106,37 +102,41 @@ def _digest_of_image(path: Path) -> str:
 
 
 def _digest(folder: Path) -> str:
-    facts = {str(member.name): (member.mode, digest.of_bytes(member.data)) for member in _of_folder(folder)}
+    facts = {str(member.name): (member.mode, digest.of_bytes(member.data)) for member in _of_folder(folder, folder)}
     return digest.of_value(facts)
 
 
 def _read(path: Path, scratch: Path) -> list[Member]:
     """Every member, parents first, by its path without a slash in front."""
     if path.is_dir():
-        return list(_of_folder(path))
+        return list(_of_folder(path, path))
     with path.open("rb") as image:
         head = image.read(_EXT_AT + len(_EXT))
     root = scratch / "root"
     if head.startswith(_SQUASHFS):
-        # 2: done, but for device nodes, which only root may make
-        process.output(["unsquashfs", "-no-xattrs", "-quiet", "-no-progress", "-dest", root, path], accepted=(0, 2))
-        return list(_of_folder(root))
+        _unsquash(path, root)
+        return list(_of_folder(root, path))
     if head[_EXT_AT:] == _EXT:
         root.mkdir()
         said = process.output(["debugfs", "-R", f'rdump / "{root}"', path], errors=True)
         if complaints := [line for line in said.splitlines() if not _HARMLESS.search(line)]:
             raise ModcompatError(f"{path} cannot be read whole", details="\n".join(complaints[:10]))
-        return list(_of_folder(root))
-    return _of_cpio(path)
+        return list(_of_folder(root, path))
+    return _of_cpio(path, head)
 
 
-def _of_cpio(path: Path) -> list[Member]:
-    content = path.read_bytes()
-    unpacker = next((unpacker for magic, unpacker in _UNPACKERS.items() if content.startswith(magic)), None)
+def _unsquash(path: Path, root: Path) -> None:
     try:
-        content = unpacker(content) if unpacker else content
-    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
-        raise ModcompatError(f"{path} is damaged: {error}") from None
+        # 2: done, but for device nodes, which only root may make
+        process.output(["unsquashfs", "-no-xattrs", "-quiet", "-no-progress", "-dest", root, path], accepted=(0, 2))
+    except ModcompatError as error:
+        if not error.details:  # there is no such program
+            raise
+        raise ModcompatError(f"{path} is a squashfs image that is damaged", details=error.details) from None
+
+
+def _of_cpio(path: Path, head: bytes) -> list[Member]:
+    content = _unpacked(path, head)
     if not content.startswith(_CPIO):
         raise ModcompatError(
             f"{path} is no root file system that is known",
@@ -151,9 +151,37 @@ def _of_cpio(path: Path) -> list[Member]:
     return [member for member in members if member.name]
 
 
-def _of_folder(folder: Path) -> Iterator[Member]:
-    """All that is below a folder, as root's; device nodes are left out, since the guest has its own /dev."""
+def _unpacked(path: Path, head: bytes) -> bytes:
+    """An archive that may be packed, by its first bytes. Raises ModcompatError when it is damaged or too large."""
+    opened = next((opened for magic, opened in _PACKED.items() if head.startswith(magic)), None)
+    chunks, size = [], 0
+    try:
+        with opened(path) if opened else path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                chunks.append(chunk)
+                size += len(chunk)
+                _require_room(path, size)
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+        raise ModcompatError(f"{path} is damaged: {error}") from None
+    return b"".join(chunks)
+
+
+def _require_room(path: Path, size: int) -> None:
+    """Raises ModcompatError when a root file system comes to more bytes than a guest can be given."""
+    if size > _LARGEST:
+        raise ModcompatError(
+            f"{path} has more than {_LARGEST >> 20} MB of files, and all of it would be in the memory of a guest",
+            next_step="leave out what the exercises do not need",
+        )
+
+
+def _of_folder(folder: Path, root: Path) -> Iterator[Member]:
+    """All that is below a folder, as root's; device nodes are left out, since the guest has its own /dev.
+
+    root: what the user calls it. Raises ModcompatError before a file is read that makes it too large.
+    """
     inodes: dict[tuple[int, int], int] = {}
+    size = 0
     for path in sorted(folder.rglob("*")):
         name, facts = str(path.relative_to(folder)), path.lstat()
         if stat.S_ISLNK(facts.st_mode):
@@ -162,6 +190,8 @@ def _of_folder(folder: Path) -> Iterator[Member]:
             yield Member(name, facts.st_mode)
         elif stat.S_ISREG(facts.st_mode):
             key = (facts.st_dev, facts.st_ino)
+            size += 0 if key in inodes else facts.st_size
+            _require_room(root, size)
             data = b"" if key in inodes else path.read_bytes()
             yield Member(name, facts.st_mode, data, inode=inodes.setdefault(key, len(inodes) + 1), links=facts.st_nlink)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import ModcompatError
+from harness.given import content_of
 
 _START, _END = b"IKCFG_ST", b"IKCFG_ED"  # kernel/configs.c
 _GZIP = b"\x1f\x8b\x08"
@@ -34,9 +35,7 @@ class ImageFacts:
 def read_image(path: Path) -> ImageFacts:
     """What an image says. Raises ModcompatError when it cannot be read."""
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ModcompatError(f"{path} is too large for a kernel image")
-        data = path.read_bytes()
+        data = content_of(path, _LARGEST)
     except OSError as error:
         raise ModcompatError(f"cannot read the kernel image {path}: {error.strerror}") from None
     config = release = ""

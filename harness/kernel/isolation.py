@@ -212,10 +212,11 @@ def apply(patch: Path, tree: Path) -> None:
     try:
         process.output(["patch", "-p1", "-d", tree, "--batch", "--forward", "--no-backup-if-mismatch", "-i", patch])
     except ModcompatError as error:
+        theirs = "make it for this source, as `patch -p1` takes it"
+        ours = "the tree differs from the version that the series was made for"
         raise ModcompatError(
-            f"{patch.name} does not apply", details=error.details,
-            next_step="the tree differs from the version that the series was made for",
-        ) from None  # fmt: skip
+            f"{patch.name} does not apply", details=error.details, next_step=ours if SERIES in patch.parents else theirs
+        ) from None
 
 
 def _version(source: KernelSource) -> str:

@@ -14,6 +14,8 @@ from harness.kernel.users_config import UsersConfig, read_config
 from harness.store import Store
 from harness.variants import Variant
 
+_BUILT = (".config", "include/config/kernel.release", "include/generated/autoconf.h")
+
 
 @dataclass(frozen=True)
 class Prebuilt:
@@ -54,11 +56,6 @@ def find_prebuilt(
     facts = read_image(image)
     if not facts.release:
         raise ModcompatError(f"{image} is no kernel image that can be read: no `Linux version` in it")
-    if build_tree and not all((build_tree / name).is_file() for name in (".config", "include/config/kernel.release")):
-        raise ModcompatError(
-            f"{build_tree} is not the build tree of a kernel: it lacks .config or include/config/kernel.release",
-            next_step="give the folder that the image was built in, or leave the build tree out",
-        )
     told = config or (build_tree / ".config" if build_tree else image)
     users = read_config(image if facts.config and not config else told)
     if build_tree and not symbols and (build_tree / "System.map").is_file():
@@ -66,6 +63,15 @@ def find_prebuilt(
     return Prebuilt(
         variant, image, users, facts.release, build_tree, symbols, device_tree, console, shared_uart
     )  # fmt: skip
+
+
+def require_build_tree(folder: Path) -> None:
+    """Raises ModcompatError for a folder that modules cannot be built against."""
+    if lacking := [name for name in _BUILT if not (folder / name).is_file()]:
+        raise ModcompatError(
+            f"{folder} is not the build tree of a kernel: it has no {' and no '.join(lacking)}",
+            next_step="give the folder that the image was built in, or leave the build tree out",
+        )
 
 
 def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:

@@ -112,18 +112,23 @@ def _debian_source(package: str, store: Store) -> KernelSource:
     return KernelSource(identity["version"].split("-")[0], identity, tree)
 
 
-def _folder_source(folder: Path, store: Store) -> KernelSource:
-    folder = folder.absolute()
+def require_tree(folder: Path) -> None:
+    """Raises ModcompatError for a folder that is no kernel source tree, or one that was built in."""
     if not (folder / "Kbuild").is_file() or not (folder / "scripts/kconfig/Makefile").is_file():
         raise ModcompatError(
             f"{folder} is not a kernel source tree",
-            next_step="give --kernel-source the top folder of one, or a name like linux-source-6.1",
+            next_step="give the top folder of one, or a name like linux-source-6.1",
         )
     if (folder / ".config").exists() or (folder / "include/config").exists():
         raise ModcompatError(
             f"{folder} has been configured or built in place, which spoils builds elsewhere",
             next_step=f"`make -C {folder} mrproper` (keep your .config), or give a clean copy",
         )
+
+
+def _folder_source(folder: Path, store: Store) -> KernelSource:
+    folder = folder.absolute()
+    require_tree(folder)
 
     def read(entry: Path) -> None:
         say(f"reading {folder}")

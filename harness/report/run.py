@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
+from harness.given import content_of
 from harness.report.schema import filled, load, named
 
 MATRIX = "matrix.json"
+_LARGEST = 512 << 20  # bytes of a console log
 _T = TypeVar("_T")
 
 
@@ -138,8 +140,8 @@ def read_run(path: Path) -> Run:
     if twice := [name for name, count in ids.items() if count > 1]:
         raise ModcompatError(f"{file} is not the {MATRIX} of a run: it has two cells {twice[0]!r}")
     for row in facts["cells"]:
-        if ".." in row["folder"].split("/"):
-            raise ModcompatError(f"{file} is not the {MATRIX} of a run: {row['folder']!r} leads out of it")
+        if ".." in row["folder"].split("/") or not row["folder"].isprintable():
+            raise ModcompatError(f"{file} is not the {MATRIX} of a run: {row['folder']!a} is no folder in it")
     schema = named("matrix")
     rows = [filled(row, schema["$defs"]["cell"]) for row in facts["cells"]]
     return Run(folder, filled(facts, schema), [Cell(row, folder / row["folder"]) for row in rows])
@@ -153,7 +155,7 @@ def totals(cells: Iterable[Cell]) -> list[tuple[Word, int]]:
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return content_of(file, _LARGEST)
     except FileNotFoundError:
         return b""
     except OSError as error:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ModcompatError
+from harness.given import content_of
 
 _FOLDER = Path(__file__).parent
+_LARGEST = 64 << 20  # bytes; the matrix of 500 cells has 0.4 MB
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,), "array": (list,), "string": (str,), "integer": (int,), "number": (int, float),
     "boolean": (bool,), "null": (type(None),),
@@ -27,7 +29,7 @@ def load(path: Path, schema: str) -> dict[str, Any]:
     Raises ModcompatError with what is wrong, and where, for a file that is not there or is something else.
     """
     try:
-        facts: dict[str, Any] = json.loads(path.read_bytes(), parse_constant=_refuse)
+        facts: dict[str, Any] = json.loads(content_of(path, _LARGEST), parse_constant=_refuse)
     except OSError as error:
         raise ModcompatError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,7 @@
 """modcompat check: exit statuses that mean something, and one clear line for whatever is malformed."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -193,6 +194,14 @@ def test_a_prediction_needs_a_module() -> None:
     assert "no module was named" in result.output
 
 
+def test_a_prediction_for_no_such_kernel_is_refused_before_anything_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = ModuleFacts("vendor", arch=ARCHITECTURES["arm"])
+    monkeypatch.setattr("harness.commands.predict.inspect_module", lambda _: facts)
+    result = run("predict", "vendor.ko", "--kernel", "stock-spinlok")
+    assert is_refused(result)
+    assert "there is no kernel stock-spinlok" in result.output
+
+
 def test_without_modules_and_manifest_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("check")
@@ -311,6 +320,38 @@ def test_what_may_have_no_end_is_not_read(
     result = run(*arguments)
     assert is_refused(result)
     assert "not a regular file" in result.output
+
+
+@pytest.mark.parametrize("option", ["check", "predict", "check --manifest", "predict --manifest", "scan x --module"])
+def test_what_no_memory_holds_is_not_read(option: str, tmp_path: Path) -> None:
+    huge = tmp_path / "huge"
+    huge.touch()
+    os.truncate(huge, 1 << 42)
+    result = run(*option.split(), huge)
+    assert is_refused(result)
+    assert f"{huge}: it is larger than" in result.output
+
+
+STEERING = "a\nb\x1b[2J\r\u202e"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["check {}.ko", "predict {}.ko", "check --manifest {}.toml", "report {}", "scan {}.log", "shell --root {}",
+     "check --manifest keys.toml", "check --manifest exercise.toml"],
+)  # fmt: skip
+def test_foreign_text_in_a_complaint_does_not_steer_the_terminal(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "keys.toml").write_text(f"{json.dumps(STEERING)} = 1\n")
+    (tmp_path / "exercise.toml").write_text("[[module]]\nfile = 'keys.toml'\nexercise = 'raises.py'\n")
+    (tmp_path / "raises.py").write_text(f"raise ValueError({STEERING!r})\n")
+    result = run(*(word.replace("{}", STEERING) for word in command.split()))
+    assert is_refused(result)
+    assert all(line.isprintable() for line in result.output.split("\n"))
+    assert "a b␛[2J" in result.output
 
 
 @pytest.mark.parametrize("name", ["junk.ko", "loop"])

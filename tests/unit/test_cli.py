@@ -49,6 +49,16 @@ def test_scan_says_when_it_could_not(cli: Cli, tmp_path: Path) -> None:
     assert "Traceback" not in result.output
 
 
+def test_an_interrupt_is_not_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.commands.scan.scan_stream", interrupt)
+    result = cli("scan", "-", text=BUG)
+    assert result.exit_code == 130
+    assert "Traceback" not in result.output
+
+
 @pytest.mark.parametrize("arguments", [["cache", "export", "x.tar"], ["cache", "import", "absent.tar"]])
 def test_cache_commands_explain_what_they_cannot_do(cli: Cli, arguments: list[str]) -> None:
     result = cli(*arguments)

@@ -1,5 +1,6 @@
 """Patched sources: the series is applied to a copy, and what does not fit is said."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.kernel import isolation
-from harness.kernel.isolation import _lost_symbols, apply_series, isolated
+from harness.kernel.isolation import _lost_symbols, apply_series, isolated, patched
 from harness.kernel.source import KernelSource
 from harness.report.isolation import proof_table
 from harness.store import Store
@@ -38,12 +39,12 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KernelSource:
 
 
 def test_the_series_is_applied_to_a_copy(source: KernelSource, tmp_path: Path) -> None:
-    patched = isolated(source, Store(tmp_path / "cache"))
-    assert (patched.tree() / "lib/file.c").read_text() == "first\nchanged\n"
+    copy = isolated(source, Store(tmp_path / "cache"))
+    assert (copy.tree() / "lib/file.c").read_text() == "first\nchanged\n"
     assert (source.tree() / "lib/file.c").read_text() == "first\nsecond\n"
-    assert (patched.tree() / "Makefile").samefile(source.tree() / "Makefile")
-    assert patched.original is source
-    assert patched.identity != source.identity
+    assert (copy.tree() / "Makefile").samefile(source.tree() / "Makefile")
+    assert copy.original is source
+    assert copy.identity != source.identity
 
 
 def test_a_patch_that_does_not_fit_is_named(source: KernelSource, tmp_path: Path) -> None:
@@ -71,6 +72,17 @@ def test_a_tree_that_has_the_series_is_told_so(source: KernelSource, tmp_path: P
     with pytest.raises(ModcompatError, match="has an isolation series already"):
         apply_series(source.tree(), Store(tmp_path / "cache"))
     assert (source.tree() / "lib/file.c").read_text() == "first\nsecond\n"
+
+
+def test_a_patch_of_the_users_is_not_told_as_one_of_the_series(source: KernelSource, tmp_path: Path) -> None:
+    patch = tmp_path / "theirs.patch"
+    shutil.copy(tmp_path / "series/6.1/0001-one.patch", patch)
+    (source.tree() / "lib/file.c").write_text("of another version\n")
+    store = Store(tmp_path / "cache")
+    for changed, words in ((isolated(source, store), "the series"), (patched(source, [patch], store), "patch -p1")):
+        with pytest.raises(ModcompatError, match="does not apply") as caught:
+            changed.tree()
+        assert words in caught.value.next_step
 
 
 def test_a_version_without_a_series_says_which_have_one(source: KernelSource, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import Mock
@@ -13,12 +14,14 @@ import pytest
 from harness import lab as module
 from harness import plugin
 from harness.boards import BOARDS
+from harness.commands.shell import loads
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.guest.guest import Guest
 from harness.kernel.source import KernelSource
-from harness.lab import Lab, Settings
+from harness.lab import Equipment, Lab, Settings
+from harness.manifest import Allowance, Manifest
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
 from harness.report import artefacts
@@ -52,6 +55,24 @@ def test_a_cell_that_cannot_be_run_is_invalid_by_what_keeps_it_from_it(
     page, *_ = write_reports(run)
     assert [row["verdict"] for row in json.loads(matrix.read_text())["cells"]] == ["INVALID", "INVALID"]
     assert "next: another one" in page.read_text()
+
+
+@pytest.mark.parametrize(("given", "loaded"), [("", "debug=1"), ("debug=2", "debug=2")])
+def test_a_shell_loads_a_module_as_its_cell_does(tmp_path: Path, given: str, loaded: str) -> None:
+    exercise = tmp_path / "exercise.py"
+    exercise.write_text("PARAMETERS = 'debug=1'\ndef exercise(bench): ...\n")
+    files = {name: tmp_path / f"{name}.ko" for name in ("my-vendor", "plain")}
+    for file in files.values():
+        file.touch()
+    before = {"my-vendor": ("modules/needed/the-bus.ko",), "plain": ()}
+    paths = {name: f"modules/{name}.ko" for name in files}
+    equipment = Equipment(Mock(), Mock(), paths, files, before)
+    modules = [VendorModule("my-vendor", exercise=exercise, parameters=given), VendorModule("plain")]
+    assert loads(modules, equipment) == {
+        "the_bus": "insmod modules/needed/the-bus.ko",
+        "my_vendor": f"insmod modules/my-vendor.ko {loaded}",
+        "plain": "insmod modules/plain.ko",
+    }
 
 
 class Dumping:
@@ -136,10 +157,13 @@ def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(
     monkeypatch.setattr(plugin, "_assumed", lambda _: [])
     matrix = plugin._Matrix()
     matrix._rows.append(row)
-    config, terminal = Mock(stash={plugin._CELLS: CELLS}), Mock(hasmarkup=False)
+    manifest = Manifest(Path("m.toml"), allowed=(Allowance("known", date.max, module="third", line=7),))
+    stash = {plugin._CELLS: CELLS, plugin._MANIFEST: manifest}
+    config, terminal = Mock(stash=stash), Mock(hasmarkup=False)
     matrix.pytest_terminal_summary(terminal, config)
     assert "INVALID" in terminal.write.call_args.args[0]
     lines = [call.args[0] for call in terminal.write_line.call_args_list]
+    assert lines[-2:-1] == ["allowed, and about no cell of this run: m.toml:7: known"]
     assert lines[-1].startswith("no matrix: cannot write")
 
 

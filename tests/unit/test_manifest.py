@@ -19,6 +19,7 @@ from harness.features import FEATURES
 from harness.manifest import TEMPLATE, Manifest, read_manifest
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
+from harness.store import Store
 from harness.toml_places import key_lines, line_of
 
 TODAY = date(2026, 11, 23)
@@ -49,16 +50,16 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     lines = [line.removeprefix("# ") for line in TEMPLATE.read_text().splitlines()]
     keys = [line for line in lines if line.startswith("[") or " = " in line.split("#")[0]]
     files = {f"configs/{arch.name}.config": f"CONFIG_{arch.config}=y\n" for arch in ARCHITECTURES.values()}
-    files |= dict.fromkeys(
-        ("patches/one.patch", "build/vendor.ko", "build/vendor_bus.ko", "firmware/fw.bin", "build/drive"), ""
-    )
+    files |= dict.fromkeys(("build/vendor.ko", "build/vendor_bus.ko", "firmware/fw.bin", "build/drive"), "")
+    files["patches/one.patch"] = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
     (tmp_path / "build").mkdir()
     (tmp_path / "images").mkdir()
     image = b"\0Linux version 6.1.9 (x) IKCFG_ST" + gzip.compress(b"CONFIG_X86_64=y\n")
     (tmp_path / "images/bzImage").write_bytes(image)
     files |= {"build/rootfs.squashfs": "", "build/System.map": "", "build/.config": "CONFIG_X86_64=y\n"}
     (tmp_path / "build/include/config").mkdir(parents=True)
-    files |= {"build/include/config/kernel.release": "6.1.9\n"}
+    (tmp_path / "build/include/generated").mkdir()
+    files |= {"build/include/config/kernel.release": "6.1.9\n", "build/include/generated/autoconf.h": ""}
     files["exercises/vendor.py"] = "def exercise(bench): ...\n"
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -86,11 +87,22 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
         ("run = 3\n", "1: run: has to be a table: [run]"),
         ("[module]\nfile = 'x.ko'\n", "1: module: has to be a table in double brackets: [[module]]"),
         ("# first\n[[module]]\nfile = 'x.ko'\n", "3: module[0].file: there is no file"),
-        ("[[module]]\nexercise = ''\n", "1: module[0]: names no module"),
+        ("[[module]]\nparameters = ''\n", "1: module[0]: names no module"),
+        ("[[module]]\nexercise = ''\n", "2: module[0].exercise: '' is not a path"),
+        ("[config]\nx86_64 = ''\n", "2: config.x86_64: '' is not a path"),
+        ("[kernel]\nsource = ''\n", "2: kernel.source: '' is not a path"),
         ("[kernel]\nsource = './absent'\n", "2: kernel.source: there is no folder"),
+        ("[kernel]\n\nsource = '.'\n", "3: kernel.source: {folder} is not a kernel source tree"),
+        ("[kernel]\npatches = '*.toml'\n", "2: kernel.patches: {folder}/modcompat.toml is not a patch"),
         ("[kernel]\npatches = ['absent/*.patch']\n", "2: kernel.patches: no file is called like"),
         ("[config]\narm = 'absent'\n", "2: config.arm: there is no file"),
         ("[[allow]]\nexpires = 2027-01-01\n", "1: allow[0].reason: an allowed finding needs a reason"),
+        ("[[allow]]\nreason = ' '\nexpires = 2027-01-01\n", "2: allow[0].reason: an allowed finding needs a reason"),
+        (
+            "[[allow]]\nreason = 'x'\nexpires = 2027-01-01\nkernel = 'stock-spinlok'\n",
+            "4: allow[0].kernel: there is no stock-spinlok",
+        ),
+        ("[[allow]]\nreason = 'x'\nexpires = 2027-01-01\nboard = 'q36*'\n", "4: allow[0].board: there is no q36*"),
         ("[[allow]]\nreason = 'x'\n", "1: allow[0].expires: an allowed finding needs a last day"),
         ("[[allow]]\nreason = 'x'\nexpires = '2027'\n", "3: allow[0].expires: has to be a date"),
         ("[[allow]]\nreason = 'x'\nexpires = 2026-11-22\n", "3: allow[0].expires: this allowed finding expired on"),
@@ -99,6 +111,14 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
             "4: allow[0].verdicts: there is no BAD",
         ),
         ("[[prebuilt]]\n", "1: prebuilt[0].image: a prebuilt kernel needs its image"),
+        (
+            "[[prebuilt]]\nimage = 'modcompat.toml'\nbuild_tree = '.'\n",
+            "3: prebuilt[0].build_tree: {folder} is not the build tree of a kernel: it has no .config and",
+        ),
+        (
+            "[[prebuilt]]\nimage = 'modcompat.toml'\nconfig = 'modcompat.toml'\n",
+            "3: prebuilt[0].config: {folder}/modcompat.toml is not a kernel configuration",
+        ),
         ("[run]\nroots = ['nowhere']\n", "2: run.roots: there is no "),
         ("[[prebuilt]]\nimage = 'modcompat.toml'\n", "2: prebuilt[0].image: "),
         ("a = [\n", " Invalid value"),
@@ -122,7 +142,17 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     ],
 )
 def test_a_mistake_is_told_with_line_and_key(text: str, words: str, tmp_path: Path) -> None:
-    assert words in complaint(tmp_path, text)
+    assert words.replace("{folder}", str(tmp_path)) in complaint(tmp_path, text)
+
+
+def test_a_root_file_system_that_is_none_is_told_with_its_place_once_it_is_read(tmp_path: Path) -> None:
+    manifest = read(tmp_path, "[run]\nroots = 'modcompat.toml'\n")
+    with pytest.raises(ModcompatError) as caught:
+        manifest.userlands([], Store(tmp_path / "cache"))
+    file = tmp_path / "modcompat.toml"
+    assert caught.value.problem == f"{file}:2: run.roots: {file} is no root file system that is known"
+    with pytest.raises(ModcompatError, match=f"^{file} is no root"):
+        manifest.userlands([file], Store(tmp_path / "cache"))
 
 
 def test_a_configuration_for_another_architecture_is_refused(tmp_path: Path) -> None:
@@ -132,8 +162,14 @@ def test_a_configuration_for_another_architecture_is_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["[kernel]\nallow_config_changes = [5]\n", "[[module]]\nparameters = 5\n", "[[prebuilt]]\nimage = 5\n"],
-    ids=["list", "text", "path"],
+    [
+        "[kernel]\nallow_config_changes = [5]\n",
+        "[[module]]\nparameters = 5\n",
+        "[[prebuilt]]\nimage = 5\n",
+        "[[prebuilt]]\nimage = 'modcompat.toml'\nbuild_tree = 'absent'\n",
+        "[[prebuilt]]\nimage = 'modcompat.toml'\nshared_uart = 5\n",
+    ],
+    ids=["list", "text", "path", "beside-an-image", "flag-beside-an-image"],
 )
 def test_the_place_of_a_mistake_is_told_once(text: str, tmp_path: Path) -> None:
     assert complaint(tmp_path, text).count("modcompat.toml") == 0  # it takes the first one away
@@ -150,6 +186,7 @@ def test_what_a_module_depends_on_is_for_its_architecture(tmp_path: Path, monkey
     (module,) = read(tmp_path, text.format("arm-bus.ko")).modules
     assert module.needs == (tmp_path / "arm-bus.ko",)
     assert "3: module[0].depends: " in complaint(tmp_path, text.format("x86_64-bus.ko"))
+    assert "arm-vendor.ko is loaded before itself" in complaint(tmp_path, text.format("./arm-vendor.ko"))
 
 
 @pytest.mark.parametrize("key", ["module", "prebuilt"])
@@ -171,6 +208,12 @@ def test_a_finding_is_allowed_up_to_its_last_day(tmp_path: Path) -> None:
     assert manifest.allowance(CELL, Word.SPLAT) is None
     other = Cell(CELL.board, CELL.feature, Flavour.ISOLATED, CELL.module)
     assert manifest.allowance(other, Word.INERT) is None
+
+
+def test_what_is_allowed_and_about_no_cell_is_known(tmp_path: Path) -> None:
+    entry = "[[allow]]\nreason = 'known'\nexpires = 2027-01-01\nmodule = '{}'\n"
+    manifest = read(tmp_path, entry.format("vend*") + entry.format("vendro"))
+    assert [allowance.line for allowance in manifest.idle([CELL])] == [5]
 
 
 def test_nothing_allows_a_cell_that_proves_nothing(tmp_path: Path) -> None:

@@ -86,15 +86,36 @@ def test_modules_may_depend_on_one_another(module: bytes, tmp_path: Path) -> Non
     ("content", "problem"),
     [
         (b"", "the file is empty"),
-        (b"#!/bin/sh\nexit 0\n", "not a whole ELF file"),
-        (b"\x7fELF", "not a whole ELF file"),
-        (PROGRAM[:100], "not a whole ELF file"),
+        (b"#!/bin/sh\nexit 0\n", "it is not an ELF file"),
+        (b"!<arch>\nvendor.o/", "it is an ar archive: unpack it"),
+        (b"PK\x03\x04\x14", "it is a zip archive: unpack it"),
+        (b"vendor.ko".ljust(257, b"\0") + b"ustar", "it is a tar archive: unpack it"),
+        (b"\x7fEL", "it is cut short: there are only 3 bytes of it"),
+        (PROGRAM[:15], "it is cut short: there are only 15 bytes of it"),
+        (PROGRAM[:100], "it is cut short: its table of sections ends at byte"),
+        (PROGRAM[:-1], "it is cut short: its table of sections ends at byte"),
+        (PROGRAM[:4] + b"\x07" + PROGRAM[5:], "not a whole ELF file"),
         (PROGRAM, "not a kernel module"),
         (b"\xfd7zXZ\0and so on", "compressed: unpack it with xz"),
         (MAGIC, "its signature is cut off"),
         (struct.pack(">BBBBB3xI", 0, 0, 2, 0, 0, 99) + MAGIC, "claims 99 bytes"),
     ],
-    ids=["empty", "script", "magic", "header", "program", "xz", "signature", "long-signature"],
+    ids=[
+        "empty",
+        "script",
+        "ar",
+        "zip",
+        "tar",
+        "magic",
+        "header",
+        "section",
+        "end",
+        "class",
+        "program",
+        "xz",
+        "signature",
+        "long-signature",
+    ],
 )
 def test_a_file_that_is_no_module_says_why(file: Path, content: bytes, problem: str) -> None:
     file.write_bytes(content)
@@ -123,6 +144,14 @@ def test_a_module_tells_its_facts(file: Path, module: bytes) -> None:
     assert not facts.has_section("__jump_table")
     assert facts.compiler.startswith("GCC: ")
     assert facts.signature is None
+
+
+@pytest.mark.parametrize("name", [b"/a/b", b"../a", b"\x1b[2J", b"a\nb", b"a b"])
+def test_a_name_that_is_no_name_of_a_module_is_refused(file: Path, module: bytes, name: bytes) -> None:
+    file.write_bytes(module.replace(b"name=vendor", b"name=" + name.ljust(len("vendor"), b"\0")))
+    with pytest.raises(ModcompatError, match="which is no name of a module") as caught:
+        inspect_module(file)
+    assert caught.value.problem.isprintable()
 
 
 def test_a_signature_is_told_and_left_out(file: Path, module: bytes) -> None:

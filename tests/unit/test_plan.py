@@ -115,7 +115,7 @@ def test_a_file_that_is_no_module_runs_only_where_a_board_is_named(tmp_path: Pat
     (tmp_path / "junk.ko").write_text("junk")
     options = {"--module": [str(tmp_path / "junk.ko")], "--exercise": None, "--module-params": "", "--arch": []}
     config: Any = SimpleNamespace(getoption={**options, "--board": []}.__getitem__)
-    with pytest.raises(ModcompatError, match=r"junk\.ko: not a whole ELF file"):
+    with pytest.raises(ModcompatError, match=r"junk\.ko: it is not an ELF file"):
         _choose_modules(config, Manifest())
     config = SimpleNamespace(getoption={**options, "--board": ["q35"]}.__getitem__)
     (module,), _ = _choose_modules(config, Manifest())

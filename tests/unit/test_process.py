@@ -73,3 +73,18 @@ def test_a_build_does_not_outlive_its_harness(tmp_path: Path, ending: signal.Sig
     harness.wait(timeout=10)
     _, alive = psutil.wait_procs(descendants, timeout=5)
     assert alive == []
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 2", 130), ("exit 0", 0)], ids=["ended-by-it", "went-on"])
+def test_an_interrupted_program_ends_the_command_with_130(script: str, status: int) -> None:
+    """The program sends the Ctrl-C to the harness, and ends as pytest does."""
+    code = f"""
+import click
+from harness import process
+from harness.cli import main
+main.add_command(click.Command("run", callback=lambda: process.attached(["sh", "-c", "kill -INT $PPID; {script}"])))
+main(["run"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], preexec_fn=heed_interrupts, capture_output=True, check=False)
+    assert done.returncode == status
+    assert done.stderr.decode().splitlines() == (["", "modcompat: interrupted"] if status else [])

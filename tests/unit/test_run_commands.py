@@ -1,7 +1,9 @@
 """modcompat report and modcompat diff: what they print and how they exit."""
 
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,41 @@ def test_a_mistake_is_one_line_and_status_2(arguments: tuple[object, ...]) -> No
     assert result.exit_code == 2
     assert result.output.startswith("modcompat: ")
     assert len(result.output.splitlines()) == 1
+
+
+def sparse(file: Path) -> None:
+    """Larger than any memory."""
+    file.touch()
+    os.truncate(file, 1 << 42)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, sparse])
+@pytest.mark.parametrize("name", ["matrix.json", "console.log", "evidence.json"])
+def test_a_file_of_a_run_that_has_no_end_is_not_read(tmp_path: Path, name: str, make: Callable[[Path], object]) -> None:
+    run = Path(shutil.copytree(GOLDEN, tmp_path / "run"))
+    files = list(run.rglob(name))
+    for file in files:
+        file.unlink()
+        make(file)
+    if (make, name) == (os.mkfifo, "evidence.json"):  # as where there is none
+        assert modcompat("report", run).exit_code == 0
+        return
+    commands = [("report", run)] + [("diff", run, run), ("record", run / name)] * (name == "matrix.json")
+    for command in commands:
+        result = modcompat(*command)
+        assert (result.exit_code, result.output.count("\n")) == (2, 1)
+        assert any(str(file) in result.output for file in files)
+
+
+@pytest.mark.parametrize("folder", ["cells/\0", "..", "cells/../..", "\x1b[2J"])
+def test_the_folder_of_a_cell_is_in_the_run(tmp_path: Path, folder: str) -> None:
+    facts = json.loads((GOLDEN / "matrix.json").read_text())
+    facts["cells"][0]["folder"] = folder
+    (tmp_path / "matrix.json").write_text(json.dumps(facts))
+    result = modcompat("report", tmp_path)
+    assert result.exit_code == 2
+    assert "is no folder in it" in result.output
+    assert result.output.removesuffix("\n").isprintable()
 
 
 def test_foreign_evidence_is_named(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import process
 from harness.cache_folder import MANIFEST
 from harness.errors import ModcompatError
 from harness.store import Store
@@ -49,6 +50,15 @@ def test_other_inputs_are_another_entry(store: Store) -> None:
     assert first != second
 
 
+@pytest.mark.parametrize("label", ["/a/b", "../a", "../../a", "\x1b[2J\n", "", "x" * 300])
+def test_a_label_is_never_a_path(store: Store, label: str) -> None:
+    path = store.get_or_build("code", label, INPUTS, write)
+    assert path.parent == store.root / "code"
+    assert path.name.isprintable()
+    assert [entry.path for entry in store.entries("code")] == [path]
+    assert {folder.name for folder in store.root.parent.iterdir()} == {store.root.name}
+
+
 def test_a_failed_build_leaves_nothing(store: Store) -> None:
     def fail(folder: Path) -> None:
         write(folder)
@@ -58,6 +68,21 @@ def test_a_failed_build_leaves_nothing(store: Store) -> None:
         store.get_or_build("kernel", "arm", INPUTS, fail)
     assert list((store.root / "kernel").iterdir()) == []
     assert store.get("kernel", "arm", INPUTS) is None
+
+
+def test_the_log_of_a_failed_build_is_where_the_error_says(store: Store) -> None:
+    def fail(folder: Path) -> None:
+        process.run(["sh", "-c", "echo no rule; exit 2"], log=folder / "merge.log", what="merging")
+
+    def outer(folder: Path) -> None:
+        store.get_or_build("config", "inner", INPUTS, fail)
+
+    with pytest.raises(ModcompatError) as caught:
+        store.get_or_build("kernel", "outer", INPUTS, outer)
+    log = Path(caught.value.next_step.removeprefix("the whole log is "))
+    assert "no rule" in log.read_text()
+    assert log.parent == store.root / "logs"
+    assert list(store.root.glob("config/*")) == []
 
 
 @pytest.mark.parametrize("seconds", [0.3, 60.0], ids=["soon", "later"])

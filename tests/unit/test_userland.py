@@ -1,5 +1,6 @@
 """Root file systems of users': every form of the same one gives the same, and damage gives one clear line."""
 
+import bz2
 import gzip
 import lzma
 import os
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from harness.architectures import ARM
 from harness.errors import ModcompatError
-from harness.guest import cpio
+from harness.guest import cpio, userland
 from harness.guest.cpio import Member
 from harness.guest.userland import Userland, find_userland, find_userlands
 from harness.store import Store
@@ -112,12 +113,29 @@ def test_what_is_no_root_file_system_is_refused(tmp_path: Path) -> None:
         cpio.pack([Member("bin/sh", 0o100755, b"#!/bin/other\n")]): "is not an ELF file",
         cpio.pack([Member("bin/sh", 0o100755, program(machine=8))]): "EM_MIPS",
         cpio.pack([Member("bin/sh", 0o120777, b"sh")]): "has no /bin/sh",
-        b"hsqs" + bytes(5000): "unsquashfs",
+        b"hsqs" + bytes(5000): "is a squashfs image that is damaged",
         bytes(1080) + b"\x53\xef" + bytes(5000): "cannot be read whole",
     }.items():
         file.write_bytes(content)
         assert words in complaint(file, cache), content[:20]
     assert list(Store(cache).entries()) == []
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress, bytes])
+def test_what_comes_to_more_than_a_guest_can_hold_is_not_unpacked(
+    pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(userland, "_LARGEST", 4 << 20)
+    monkeypatch.setattr(cpio, "unpack", lambda _: pytest.fail("all of it was unpacked"))
+    file = tmp_path / "image"
+    file.write_bytes(pack(b"070701" + bytes(64 << 20)))
+    assert "has more than 4 MB of files" in complaint(file, tmp_path / "cache")
+
+
+def test_a_folder_with_more_than_a_guest_can_hold_is_not_read(root: Path, tmp_path: Path) -> None:
+    (root / "sparse").touch()
+    os.truncate(root / "sparse", 1 << 42)
+    assert complaint(root, tmp_path / "cache").startswith(f"{root} has more than 1024 MB of files")
 
 
 def test_an_image_that_is_cut_off_is_refused(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
