@@ -24,7 +24,7 @@ from harness.commands.shell import shell
 from harness.errors import ModcompatError
 from harness.guest.failure import GuestFailure
 from harness.guest.qmp import QmpLostError
-from harness.report.visible import one_line, visible
+from harness.visible import one_line, visible
 
 _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 

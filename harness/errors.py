@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness.report.visible import one_line, visible
+from harness.visible import one_line, visible
 
 
 class ModcompatError(Exception):

@@ -23,7 +23,7 @@ from harness.detect.evidence import Awaited, Check
 from harness.detect.kinds import KINDS, Severity
 from harness.errors import ModcompatError
 from harness.guest.shell import Output
-from harness.report.visible import one_line
+from harness.visible import one_line
 
 _WARNINGS = {kind.name for kind in KINDS if kind.severity is Severity.WARNING}
 _OURS = re.compile(r"(?:^|\] )modcompat: ")

@@ -34,9 +34,9 @@ from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Se
 from harness.report.artefacts import new_run_folder, write_matrix
 from harness.report.formats import write_reports
 from harness.report.table import render
-from harness.report.visible import one_line
 from harness.store import Store
 from harness.variants import Preemption
+from harness.visible import one_line
 
 _RUN = pytest.StashKey[Path]()
 _CELLS = pytest.StashKey[list[Cell]]()

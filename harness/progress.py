@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from harness.report.visible import visible
+from harness.visible import visible
 
 PLAIN_INTERVAL = 15.0  # seconds between two lines where there is no bar
 _WIDTH = 60  # columns below which the title leaves no room for the bar

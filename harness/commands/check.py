@@ -24,9 +24,9 @@ from harness.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.paths import PROJECT
 from harness.plan import ONE_BOARD_EACH, Flavour, choose_boards
 from harness.report.artefacts import forget_if_empty, new_run_folder
-from harness.report.visible import visible
 from harness.store import Store
 from harness.variants import PRODUCTION, Preemption, preemption_of
+from harness.visible import visible
 
 _FLAVOURS = [str(flavour) for flavour in Flavour]
 _FILE = click.Path(path_type=Path)

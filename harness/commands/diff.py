@@ -9,7 +9,7 @@ import click
 
 from harness.report.compare import Comparison, as_json_object, compare
 from harness.report.run import Cell, Run, read_run
-from harness.report.visible import one_line
+from harness.visible import one_line
 
 
 @click.command()

@@ -26,8 +26,8 @@ from harness.lab import Lab, Settings
 from harness.plan import ONE_BOARD_EACH
 from harness.progress import say
 from harness.report.table import COLOURS
-from harness.report.visible import visible
 from harness.variants import Preemption, Variant, preemption_of, variant_of
+from harness.visible import visible
 
 _INFO = ("version", "srcversion", "retpoline", "intree", "staging", "abi")
 _SHOWN = 6  # structures that differ, and names of a long list

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from harness.report.run import Cell
-from harness.report.visible import decoded
+from harness.visible import decoded
 
 _BEFORE, _AFTER = 8, 4  # lines around those that are marked
 _LONGEST = 90  # lines of a report

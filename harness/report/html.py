@@ -17,8 +17,8 @@ from markupsafe import Markup
 from harness.report import picture
 from harness.report.excerpt import excerpt
 from harness.report.run import Cell, Run, totals
-from harness.report.visible import visible
 from harness.report.words import again
+from harness.visible import visible
 
 _STYLE = Path(__file__).with_name("report.css")
 _SIGNS = {

@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 from harness.detect.verdict import Word
 from harness.report.run import Cell, Run
-from harness.report.visible import one_line
 from harness.report.words import again, told, transcript
+from harness.visible import one_line
 
 
 def junit(run: Run) -> str:

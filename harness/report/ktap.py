@@ -10,8 +10,8 @@ from itertools import groupby
 
 from harness.detect.verdict import Word
 from harness.report.run import Cell, Run
-from harness.report.visible import one_line
 from harness.report.words import told
+from harness.visible import one_line
 
 _LEVELS: Sequence[Callable[[Cell], str]] = (
     lambda cell: cell.place,

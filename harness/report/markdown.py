@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from harness.report.run import Cell, Run, totals
-from harness.report.visible import one_line
+from harness.visible import one_line
 
 _MOST = 30  # cells listed one by one
 _LONGEST = 160  # letters of a reason

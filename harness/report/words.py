@@ -5,7 +5,7 @@ import shlex
 
 from harness.report.excerpt import excerpt
 from harness.report.run import Cell
-from harness.report.visible import visible
+from harness.visible import visible
 
 
 def told(cell: Cell) -> str:

@@ -26,8 +26,8 @@ from harness.report.ktap import ktap
 from harness.report.markdown import inline, markdown
 from harness.report.run import Cell, Run, read_run, totals
 from harness.report.schema import named, problems
-from harness.report.visible import decoded, one_line, visible
 from harness.report.words import again
+from harness.visible import decoded, one_line, visible
 
 GOLDEN = Path(__file__).parent / "golden/run"
 HOSTILE = (
