@@ -450,6 +450,7 @@ class Lab:
             device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
             boot=variant.boot,
             userland=userland is not None,
+            scale=self.settings.timing.scale,
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
         return Equipment(kernel, machine, paths, files, before)

@@ -16,9 +16,9 @@ PARAMETERS = (
     "panic=-1",  # a panic resets at once, which QEMU reports
     "nokaslr no_hash_pointers",  # addresses that can be looked up in System.map
     "slub_debug=FZPU",  # slab checks, red zones, poison, last user; ignored where SLUB_DEBUG is off
-    "rcupdate.rcu_cpu_stall_timeout=5",
-    "sysctl.kernel.hung_task_timeout_secs=10",
 )
+# After so many seconds the kernel reports what does not get on, on a machine of ordinary speed: before we give it up.
+_STALLED = {"rcupdate.rcu_cpu_stall_timeout": 5, "sysctl.kernel.hung_task_timeout_secs": 10}
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Machine:
     """A board with a kernel and a user space in it. accelerator: QEMU's name (tcg, kvm).
 
     boot: parameters of the kernel's own, as its feature needs them. userland: the user's root file system is in it.
+    scale: what timeouts are multiplied by, on a slow machine.
     """
 
     board: Board
@@ -35,6 +36,7 @@ class Machine:
     accelerator: str = "tcg"
     boot: str = ""
     userland: bool = False
+    scale: float = 1.0
 
     @property
     def parameters(self) -> str:
@@ -43,6 +45,7 @@ class Machine:
         words = (
             f"console={self.board.console}",
             *PARAMETERS,
+            *(f"{name}={round(seconds * max(self.scale, 1))}" for name, seconds in _STALLED.items()),
             self.board.boot,
             self.boot,
             f"modcompat_channel={channel}",

@@ -56,6 +56,13 @@ def test_a_snapshot_is_for_one_wiring_only(board: Board) -> None:
     assert machine(board).identity() != machine(shared).identity()
 
 
+def test_on_a_slow_machine_the_kernel_itself_waits_longer_before_it_calls_something_stalled() -> None:
+    usual = machine(BOARDS["x86_64-q35"])
+    assert "rcu_cpu_stall_timeout=5 sysctl.kernel.hung_task_timeout_secs=10 " in usual.parameters
+    assert "rcu_cpu_stall_timeout=20 sysctl.kernel.hung_task_timeout_secs=40 " in replace(usual, scale=4.0).parameters
+    assert replace(usual, scale=0.5).parameters == usual.parameters
+
+
 def test_the_command_by_hand_asks_for_an_interactive_shell() -> None:
     assert "modcompat_shell=1" in machine(BOARDS["x86_64-q35"]).by_hand()
 
