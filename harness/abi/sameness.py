@@ -134,24 +134,14 @@ def compare_macros(
     return _counted("macros", before, after, explained, differences)
 
 
-def compare_enumerators(before: Mapping[str, int], after: Mapping[str, int]) -> Comparison:
-    """Enumerators, by their values. None may differ."""
+def compare_exactly(of: str, before: Mapping[str, object], after: Mapping[str, object]) -> Comparison:
+    """What may not differ at all: enumerators by their values, prototypes by their text."""
     differences = {
-        name: f"{name} is {value} in production, and {after.get(name, 'not defined')} here"
+        name: f"{name} is {value} in production, and {after.get(name, 'missing')} here"
         for name, value in before.items()
         if after.get(name) != value
     }
-    return _counted("enumerators", before, after, {}, differences)
-
-
-def compare_prototypes(before: Mapping[str, str], after: Mapping[str, str]) -> Comparison:
-    """The types of exported symbols, as headers declare them. None may differ."""
-    differences = {
-        name: f"{name} is `{text}` in production, and {f'`{after[name]}`' if name in after else 'not declared'} here"
-        for name, text in before.items()
-        if after.get(name) != text
-    }
-    return _counted("prototypes", before, after, {}, differences)
+    return _counted(of, before, after, {}, differences)
 
 
 def compare_exports(before: Mapping[str, Export], after: Mapping[str, Export]) -> Comparison:

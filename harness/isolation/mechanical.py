@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from harness.abi.exports import read_exports
 from harness.abi.sameness import (
     Comparison,
-    compare_enumerators,
+    compare_exactly,
     compare_exports,
     compare_functions,
     compare_layouts,
     compare_macros,
-    compare_prototypes,
 )
 from harness.definitions import kernel_definitions
 from harness.errors import ModcompatError
@@ -121,14 +120,14 @@ def definition_comparisons(spec: KernelSpec, store: Store) -> list[Comparison]:
     config = parse(resolve(spec.production, store))
     return [
         compare_macros(before.macros, after.macros, config, differing=MACROS),
-        compare_enumerators(before.enumerators, after.enumerators),
+        compare_exactly("enumerators", before.enumerators, after.enumerators),
     ]
 
 
 def prototype_comparison(spec: KernelSpec, store: Store) -> Comparison:
     """The types of exported functions and variables, of an isolated kernel against those of production. Cached."""
     before, after = (kernel_surface(headers_of(it, store), store).prototypes for it in (spec.production, spec))
-    return compare_prototypes(before, after)
+    return compare_exactly("prototypes", before, after)
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:

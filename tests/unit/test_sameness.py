@@ -12,7 +12,7 @@ from harness.abi.exports import Export, read_exports
 from harness.abi.sameness import (
     Allowance,
     Comparison,
-    compare_enumerators,
+    compare_exactly,
     compare_exports,
     compare_functions,
     compare_layouts,
@@ -170,11 +170,11 @@ def test_macros_are_equal_by_their_text() -> None:
 
 
 def test_enumerators_keep_their_values() -> None:
-    comparison = compare_enumerators({"FLAG": 3, "LAST": 4, "GONE": 5}, {"FLAG": 3, "DEBUG": 4, "LAST": 5})
+    comparison = compare_exactly("enumerators", {"FLAG": 3, "LAST": 4, "GONE": 5}, {"FLAG": 3, "DEBUG": 4, "LAST": 5})
     assert (comparison.equal, comparison.beside) == (1, 1)
     assert comparison.differences == {
         "LAST": "LAST is 4 in production, and 5 here",
-        "GONE": "GONE is 5 in production, and not defined here",
+        "GONE": "GONE is 5 in production, and missing here",
     }
 
 
