@@ -48,8 +48,8 @@ unit: setup
 # What check finds is no failure here: stock kernels always give findings.
 TRIAL_FEATURES = --feature spinlock --feature slub --feature ftrace --feature kprobes --feature perf --feature all
 trial: setup
-	.venv/bin/python trial/prepare.py x86_64 x86_64-tracing arm
-	for part in modcompat tracing arm; do \
+	.venv/bin/python trial/prepare.py x86_64 x86_64-tracing arm arm-tracing
+	for part in modcompat tracing arm arm-tracing; do \
 		rm -rf runs/trial-$$part; \
 		.venv/bin/modcompat check --manifest trial/$$part.toml $(TRIAL_FEATURES) --run-dir runs/trial-$$part; \
 		test -f runs/trial-$$part/matrix.json || exit 2; done
