@@ -92,7 +92,7 @@ DIFFERING = (
     ),
     Allowance(
         r"(__)?perf_\w+|\w*(uprobe|hw_breakpoint)\w*|(un)?register_nvdimm_pmu|(reserve|release)_bp_slot"
-        r"|(reinstall|clear)_suspended_\w+|ptrace_hw_copy_thread|counter_arch_bp",
+        r"|(reinstall|try_step)_suspended_b(ps|reakpoints)|ptrace_hw_copy_thread|counter_arch_bp",
         "in production it does nothing or fails, and counting events can do without a module",
         lacking="PERF_EVENTS",
     ),
