@@ -9,7 +9,7 @@ help:
 	@echo "make nightly    set up, then everything: every feature, board and preemption model (hours at first)"
 	@echo "make test       set up, then lint, types, unit and system tests, the five features on x86_64"
 	@echo "make unit       set up, then the tests that need no QEMU"
-	@echo "make trial      set up, then judge modules of others on a production kernel that is not ours (three hours)"
+	@echo "make trial      set up, then judge modules of others on a production kernel that is not ours (three to four hours)"
 	@echo "make browser    set up, install Chromium, then look at report.html in it"
 	@echo "make bench      set up, then measure: restore against cold boot"
 	@echo "make fuzz       set up, then fuzz the report detector for ten minutes (FUZZ_SECONDS=3600 for an hour)"
