@@ -140,6 +140,7 @@ _WALKED = {
     "num_gpl_syms": "verify_exported_symbols() walks a table that is not there",
     "num_kp": "parse_args() walks a table that is not there",
     "source_list.next": "whoever lists the modules walks through code as if it were a list",
+    "target_list.next": "mod_sysfs_setup() walks through code as if it were the list of modules that this one needs",
     "list.next": "the list of modules is broken",
     "init": "it calls the module's exit when it loads it",
 }

@@ -85,6 +85,16 @@ def test_other_architectures_write_over_it() -> None:
     assert "source_list.next" in reason(module, on_arm64, Outcome.BREAKS)
 
 
+def test_the_list_of_needed_modules_is_walked_while_a_module_is_loaded() -> None:
+    target = ("target_list", 16, "struct list_head")
+    facts = kernel()
+    members = (*facts.layouts["struct module"].members[:-2], Member(target[0], 104, 16, "", target[2]))
+    members += (Member("exit", 120, 8, ""),)
+    layouts = {**facts.layouts, "struct module": replace(facts.layouts["struct module"], members=members)}
+    module = replace(MODULE, arch=ARM64, vermagic="6.1.0 SMP mod_unload aarch64")
+    assert "target_list.next: mod_sysfs" in reason(module, replace(facts, arch=ARM64, layouts=layouts), Outcome.BREAKS)
+
+
 def test_a_count_that_becomes_an_address_breaks_the_load() -> None:
     more = ("1", "2", "3", "4")
     shifted = kernel(*more, before="num_srcu_structs")
