@@ -152,10 +152,12 @@ class Difference:
     def _of_member(self, change: Change, member: Member, offset: int) -> str:
         place = f"{change.name}.{member.name}"
         now = {entry.name: entry for entry in change.after.members}.get(member.name)
-        if now is None or now.bits != member.bits:
-            return f"{place} went" if now is None else f"{place} has other bits"
+        if now is None:
+            return f"{place} went"
         if now.offset != member.offset:
             return self.explain(change.name, member.name)
+        if now.bits != member.bits:
+            return f"{place} has other bits"
         inner = self.changes.get(member.embeds)
         if inner and inner.before.size:
             element, within = divmod(offset - member.offset, inner.before.size)
