@@ -111,14 +111,21 @@ class Manifest:
     ) -> dict[str, UsersConfig]:
         """Architecture -> the user's production configuration: of these files, or else of the manifest's.
 
-        may_add, tolerated: beside what the manifest allows. Raises ModcompatError for a file that is none.
+        may_add, tolerated: beside what the manifest allows. Raises ModcompatError for a file that is none, and for
+        what is allowed to happen to a configuration where there is none.
         """
         may = may_add or self.may_add
-        differs = frozenset((*symbols(tolerated), *self.tolerated))
+        allowed = symbols(tolerated)
+        differs = frozenset((*allowed, *self.tolerated))
         configs = by_architecture(read_config(path, may_add=may, tolerated=differs) for path in files or self.configs)
         for kernel in self.prebuilt:
             if kernel.variant == PRODUCTION:
                 configs.setdefault(kernel.config.arch.name, replace(kernel.config, may_add=may, tolerated=differs))
+        if (may_add or allowed) and not configs:
+            raise ModcompatError(
+                "--allow-config-additions and -change are for a configuration of yours, and there is none",
+                next_step="--config FILE, or [config] in a manifest",
+            )
         return configs
 
     def userlands(self, paths: Sequence[Path], store: Store) -> dict[str, Userland]:

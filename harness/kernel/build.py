@@ -73,7 +73,7 @@ class Kernel:
 
     @property
     def vmlinux(self) -> Path | None:
-        """For a debugger: kept of kernels on a user's configuration."""
+        """For a debugger: kept of kernels on a user's configuration, and of prebuilt ones that have it."""
         file = self.folder / "vmlinux"
         return file if file.is_file() else None
 

@@ -78,12 +78,15 @@ def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:
     """The image as a kernel of the cache, with links to what is the user's."""
     files = [prebuilt.image, prebuilt.symbols, prebuilt.device_tree]
     versions = prebuilt.build_tree / "Module.symvers" if prebuilt.build_tree else None
+    unstripped = prebuilt.build_tree / "vmlinux" if prebuilt.build_tree else None
+    has_vmlinux = unstripped is not None and unstripped.is_file()
     inputs = {
         "files": [digest.of_file(file) if file else "" for file in files],
         "config": prebuilt.config.text,
         "release": prebuilt.release,
         "tree": str(prebuilt.build_tree or ""),
         "versions": digest.of_file(versions) if versions and versions.is_file() else "",
+        "vmlinux": str(has_vmlinux),
     }
     spec = spec_of(prebuilt)
 
@@ -96,6 +99,8 @@ def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:
             (folder / "dtb" / prebuilt.device_tree.name).symlink_to(prebuilt.device_tree)
         if prebuilt.build_tree:
             (folder / "build").symlink_to(prebuilt.build_tree)
+            if has_vmlinux:
+                (folder / "vmlinux").symlink_to(prebuilt.build_tree / "vmlinux")
         else:
             (folder / "build/include/config").mkdir(parents=True)
             (folder / "build/.config").write_text(prebuilt.config.text)

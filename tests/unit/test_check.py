@@ -282,6 +282,8 @@ def test_a_mistake_is_one_clear_line(arguments: list[str], tmp_path: Path, monke
         ("check junk.ko", ["--timeout-scale", "-1"], "scaled by 0.1 to 1000"),
         ("check junk.ko", ["--allow-config-change", "NOT A SYMBOL"], "not an option of the kernel"),
         ("build production --kernel-source absent", ["--allow-config-change", ""], "not an option of the kernel"),
+        ("build production --kernel-source absent", ["--allow-config-change", "KUNIT"], "and there is none"),
+        ("predict junk.ko", ["--allow-config-additions"], "and there is none"),
         (
             "build production --kernel-source absent --config arm.config",
             ["--arch", "x86_64"],

@@ -14,7 +14,7 @@ from harness.boards import BOARDS
 from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.kernel.headers import Headers, headers_in
-from harness.kernel.prebuilt import Prebuilt, find_prebuilt, prebuilt_headers
+from harness.kernel.prebuilt import Prebuilt, find_prebuilt, kernel_of, prebuilt_headers
 from harness.lab import Lab, Settings
 from harness.prototypes import kernel_surface
 from harness.store import Store
@@ -52,6 +52,15 @@ def test_a_build_tree_tells_what_its_kernel_is(tree: Path) -> None:
     assert headers.config == {"X86_64": "y", "SMP": "y"}
     assert headers.exports == {"printk_it": Export("EXPORT_SYMBOL_GPL", "", 0x2A)}
     assert headers.make == ["make", "-C", tree]
+
+
+def test_a_debugger_is_given_the_vmlinux_of_a_build_tree_that_has_it(tree: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache")
+    assert kernel_of(prebuilt(STOCK, tmp_path, tree), store).vmlinux is None
+    (tree / "vmlinux").write_text("ELF")
+    found = kernel_of(prebuilt(STOCK, tmp_path, tree), store).vmlinux
+    assert found is not None
+    assert found.samefile(tree / "vmlinux")
 
 
 def test_a_build_tree_has_the_architecture_of_its_configuration(tree: Path) -> None:

@@ -57,6 +57,7 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     image = b"\0Linux version 6.1.9 (x) IKCFG_ST" + gzip.compress(b"CONFIG_X86_64=y\n")
     (tmp_path / "images/bzImage").write_bytes(image)
     files |= {"build/rootfs.squashfs": "", "build/System.map": "", "build/.config": "CONFIG_X86_64=y\n"}
+    files["build/vexpress-v2p-ca9.dtb"] = ""
     (tmp_path / "build/include/config").mkdir(parents=True)
     (tmp_path / "build/include/generated").mkdir()
     files |= {"build/include/config/kernel.release": "6.1.9\n", "build/include/generated/autoconf.h": ""}
