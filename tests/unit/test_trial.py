@@ -1,7 +1,9 @@
 """The trial: its exercises load, its page tells what was run and what is not explained; a run tells its command."""
 
+import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +15,7 @@ from harness.exercise import load_exercise
 from harness.kernel.kconfig import in_fragments
 from harness.paths import PROJECT
 from harness.plugin import _DEPENDED_ON, _command
-from trial.page import page, unexplained
+from trial.page import MEASURED, PAGE, page, taken, unexplained
 from trial.prepare import HERE, PRODUCTIONS
 
 
@@ -34,27 +36,60 @@ def test_the_productions_have_no_debug_feature() -> None:
         assert not {"DEBUG_SPINLOCK", "SLUB_DEBUG", "FUNCTION_TRACER", "PERF_EVENTS"} & set(requested)
 
 
+NOTHING: dict[str, Any] = {"kernel": "", "compilers": {}, "qemu": {}, "sources": {}, "cells": []}
+
+
 def cell(flavour: str, verdict: str, predicted: str) -> dict[str, Any]:
     return {
         "id": f"tun-{flavour}", "arch": "x86_64", "board": "q35", "module": "tun",
-        "flavour": flavour, "feature": "spinlock", "shown": f"{flavour}-spinlock",
+        "flavour": flavour, "feature": "spinlock",
         "verdict": verdict, "reason": "a|b; then more",
         "prediction": {"verdict": predicted, "reason": "why", "agrees": predicted == verdict},
     }  # fmt: skip
 
 
+def measured(*cells: dict[str, Any], date: str = "2026-11-23") -> dict[str, Any]:
+    run = {"date": date, "kernel": "6.1", "compilers": {"x86_64": "gcc 12"}, "qemu": {}, "cells": cells}
+    return taken(NOTHING, [run], {"vpoll-dkms": "0.1-3"})
+
+
 def test_the_page_has_every_cell_and_asks_for_what_is_not_explained() -> None:
-    cells = [cell("stock", "INERT", "INERT"), cell("isolated", "SPLAT", "CLEAN")]
-    run = {"date": "2026-11-23", "kernel": "6.1", "compilers": {"x86_64": "gcc 12"}, "qemu": {}, "cells": cells}
-    text = "\n".join(page([run], [], {"vpoll-dkms": "0.1-3"}))
+    facts = measured(cell("stock", "INERT", "INERT"), cell("isolated", "SPLAT", "CLEAN"))
+    text = "\n".join(page(facts, []))
     assert "| tun | INERT | SPLAT ≠ |" in text
     assert "| x86_64 | stock-spinlock | INERT | a\\|b | INERT: why | yes | tun |" in text
     assert "| all | all | 2 | 0 | 1 INERT, 1 SPLAT | 1 of 2 (50.0 %) |" in text
     assert "Not run here: stock-slub, stock-ftrace, stock-kprobes, stock-perf, stock-all, isolated-slub" in text
     assert "NOT EXPLAINED YET" in text
-    assert unexplained(cells, []) == [cells[1]]
-    told = "\n".join(page([run], [{"module": "tun", "kernel": "isolated-*", "text": "a bug of ours"}], {}))
+    assert [row["flavour"] for row in unexplained(facts["cells"], [])] == ["isolated"]
+    told = "\n".join(page(facts, [{"module": "tun", "kernel": "isolated-*", "text": "a bug of ours"}]))
     assert "- `tun` on x86_64 isolated-spinlock: a bug of ours" in told
+
+
+def test_a_run_takes_the_place_of_what_it_has_again_and_leaves_the_rest() -> None:
+    known = measured(cell("stock", "INERT", "INERT"), cell("isolated", "SPLAT", "CLEAN"))
+    run = {
+        "date": "2026-11-24",
+        "kernel": "6.1",
+        "compilers": {},
+        "qemu": {},
+        "cells": [cell("isolated", "CLEAN", "CLEAN")],
+    }
+    facts = taken(known, [run], {})
+    assert [(row["date"], row["verdict"]) for row in facts["cells"]] == [
+        ("2026-11-23", "INERT"),
+        ("2026-11-24", "CLEAN"),
+    ]
+    assert "reason" not in facts["cells"][1]
+    assert (facts["compilers"], facts["sources"]) == (known["compilers"], known["sources"])
+    assert taken(facts, [], {}) == facts
+
+
+def test_the_page_in_docs_is_made_of_what_was_measured() -> None:
+    explanations = tomllib.loads((HERE / "explanations.toml").read_text())["explanation"]
+    facts = json.loads(MEASURED.read_text())
+    assert PAGE.read_text() == "\n".join(page(facts, explanations)) + "\n"
+    assert unexplained(facts["cells"], explanations) == []
 
 
 def test_the_command_of_a_run_has_what_its_cells_depend_on_and_nothing_else() -> None:
