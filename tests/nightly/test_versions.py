@@ -14,9 +14,10 @@ from harness.lab import Lab, Settings
 from harness.modules import VendorModule, shipped
 from harness.paths import MODULES
 from harness.plan import ONE_BOARD_EACH, Cell, Flavour
-from harness.variants import PRODUCTION, variant_of
+from harness.variants import variant_of
 
 EVERYTHING = FEATURES["all"]
+ISOLATED = variant_of(EVERYTHING, isolated=True)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +34,8 @@ def symbol_versions(build_tree: Path) -> dict[str, tuple[str, str]]:
 
 @pytest.mark.parametrize("board", ONE_BOARD_EACH, ids=lambda board: board.id)
 def test_every_symbol_has_its_version_of_production(board: Board, lab: Lab) -> None:
-    production = symbol_versions(lab.kernel(board, PRODUCTION).build_tree)
-    isolated = symbol_versions(lab.kernel(board, variant_of(EVERYTHING, isolated=True)).build_tree)
+    production = symbol_versions(lab.kernel(board, ISOLATED.production).build_tree)
+    isolated = symbol_versions(lab.kernel(board, ISOLATED).build_tree)
     assert len(production) > 1000
     assert {name: isolated.get(name) for name in production} == production
 
@@ -48,13 +49,13 @@ def test_a_module_of_production_loads_and_works(board: Board, module: VendorModu
 
 def test_a_module_with_another_version_is_refused(lab: Lab, tmp_path: Path) -> None:
     board, source = BOARDS["x86_64-q35"], MODULES / "warning"
-    production = lab.kernel(board, PRODUCTION)
+    production = lab.kernel(board, ISOLATED.production)
     built = build_modules(source, production, lab.store)["warning"].read_bytes()
     version = struct.pack("<I", int(symbol_versions(production.build_tree)["_printk"][0], 16))
     assert built.count(version) == 1
     altered = tmp_path / "altered.ko"
     altered.write_bytes(built.replace(version, b"\1\2\3\4"))
     with Lab(Settings(versions=True), [VendorModule("altered", file=altered)]) as other:
-        guest = other.guest(board, variant_of(EVERYTHING, isolated=True))
+        guest = other.guest(board, ISOLATED)
         assert guest.run("insmod modules/altered.ko").status
         assert "disagrees about version of symbol _printk" in guest.run("dmesg").text
