@@ -17,6 +17,7 @@ from harness.abi.signature import Signature, split_signature
 from harness.architectures import ARCHITECTURES, Architecture
 from harness.errors import ModcompatError
 from harness.given import content_of
+from harness.module_name import MODULE_NAME
 
 THIS_MODULE = ".gnu.linkonce.this_module"
 # What pyelftools lets through on damaged input, beside its own errors.
@@ -29,8 +30,9 @@ _ARCHIVES = ((0, b"!<arch>\n", "an ar"), (0, b"PK\x03\x04", "a zip"), (257, b"us
 _MAGIC = b"\x7fELF"
 # The header of an ELF file (elf(5)), by its class: e_shoff, e_shentsize, e_shnum
 _HEADER = {1: struct.Struct("<32xI10xHH2x"), 2: struct.Struct("<40xQ10xHH2x")}
-_NAME = re.compile(r"[\w.+-]+", re.ASCII)  # of a module, in sysfs and as Kbuild makes it of a file's
+_NAME = re.compile(MODULE_NAME, re.ASCII)
 _LARGEST = 512 << 20  # bytes of a file that is taken for a module; it has to fit into the memory of a guest
+_MOST_SYMBOLS = 1 << 18  # of a file that is taken for a module; the largest drivers have a fifth of that
 _FLAGS = {1: "W", 2: "A", 4: "X"}  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
 _VERSION = {32: struct.Struct("I60s"), 64: struct.Struct("Q56s")}  # struct modversion_info
 
@@ -197,22 +199,20 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
     name = next(iter(info.get("name", ())), guess)
     if "name" in info and not _NAME.fullmatch(name):
         return ModuleFacts(guess, arch, problem=f"it is called {name!a}, which is no name of a module")
-    table: Any = elf.get_section_by_name(".symtab")
-    symbols = list(table.iter_symbols()) if table else []
+    symbols = _symbols(elf)
     names = {symbol.name for symbol in symbols}
     versions = _versions(elf)
-    struct_size, places = _struct_module(elf, sections)
+    struct_size, init, exit_ = _struct_module(elf, sections)
     return ModuleFacts(
         name=name,
         arch=arch,
         vermagic=next(iter(info.get("vermagic", ())), ""),
-        # modpost fills struct module from these aliases (scripts/mod/modpost.c, add_header())
-        has_init="init_module" in names,
-        has_exit="cleanup_module" in names,
+        has_init=init is not None,
+        has_exit=exit_ is not None,
         byte_order="little" if elf.little_endian else "big",
         struct_size=struct_size,
-        init=places.get("init_module"),
-        exit=places.get("cleanup_module"),
+        init=init,
+        exit=exit_,
         info=info,
         parameters=_parameters(info),
         imports=tuple(
@@ -255,6 +255,17 @@ def _check_bounds(sections: list[Any], size: int) -> None:
         end = section["sh_offset"] + section["sh_size"]
         if section["sh_type"] not in ("SHT_NULL", "SHT_NOBITS") and end > size:
             raise ValueError(f"section {section.name or '?'} ends at byte {end}, the file at {size}")
+        if section["sh_type"] != "SHT_NOBITS" and section.data_size > _LARGEST:  # of a compressed one, what it says
+            raise ValueError(f"section {section.name or '?'} says that it unpacks to {section.data_size} bytes")
+
+
+def _symbols(elf: Any) -> list[Any]:
+    table = elf.get_section_by_name(".symtab")
+    if not table:
+        return []
+    if table.num_symbols() > _MOST_SYMBOLS:
+        raise ValueError(f"it has {table.num_symbols()} symbols, too many for a module")
+    return list(table.iter_symbols())
 
 
 def _modinfo(elf: Any) -> dict[str, tuple[str, ...]] | None:
@@ -294,19 +305,36 @@ def _versions(elf: Any) -> dict[str, int]:
     }
 
 
-def _struct_module(elf: Any, sections: list[Any]) -> tuple[int, dict[str, int]]:
-    """Bytes of its struct module, and where in it there are relocations: symbol -> offset."""
+def _struct_module(elf: Any, sections: list[Any]) -> tuple[int, int | None, int | None]:
+    """Bytes of its struct module, and where in it the relocations for init and exit are.
+
+    modpost makes them (scripts/mod/modpost.c, add_header()), and the kernel does not care what their symbols are
+    called, which may have been changed: then they are told apart by their places.
+    """
     index = next((number for number, section in enumerate(sections) if section.name == THIS_MODULE), None)
     if index is None:
         raise ValueError(f"it has no section {THIS_MODULE}")
-    places: dict[str, int] = {}
+    size = sections[index]["sh_size"]
+    named: dict[str, int] = {}
+    others: list[int] = []
     for section in sections:
         if section["sh_type"] not in ("SHT_REL", "SHT_RELA") or section["sh_info"] != index:
             continue
         table = elf.get_section(section["sh_link"])
         for entry in section.iter_relocations():
-            places[table.get_symbol(entry["r_info_sym"]).name] = entry["r_offset"]
-    return sections[index]["sh_size"], places
+            name = table.get_symbol(entry["r_info_sym"]).name
+            if name in ("init_module", "cleanup_module"):
+                named[name] = entry["r_offset"]
+            else:
+                others.append(entry["r_offset"])
+    init, exit_ = named.get("init_module"), named.get("cleanup_module")
+    for place in sorted(others):
+        # include/linux/module.h: init is in front of the module's layout, exit behind nearly everything
+        if init is None and place < size * 3 // 4:
+            init = place
+        elif exit_ is None:
+            exit_ = place
+    return size, init, exit_
 
 
 def _compiler(elf: Any) -> str:

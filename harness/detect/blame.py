@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from harness.detect.naming import plain
 from harness.detect.stacks import ALLOCATED, FREED, HELD, INTERRUPT, MAIN, OTHER, Frame, Trace
+from harness.module_name import MODULE_NAME
 
 
 class Culprit(NamedTuple):
@@ -30,7 +31,7 @@ class _Facts(NamedTuple):
     lists: list[str]  # of the loaded modules: what stands behind "Modules linked in:"
 
 
-_FUNCTION = r"(?P<function>[\w.$]+)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)? \[(?P<module>[\w-]+)\]"
+_FUNCTION = rf"(?P<function>[\w.$]+)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)? \[(?P<module>{MODULE_NAME})\]"
 _AT_HEAD = re.compile(
     rf"(?:\bat|in:?|target:|hint:|from) (?:\S+:\d+ )?(?:at )?{_FUNCTION}|\.c:\d+ {_FUNCTION.replace('P<', 'P<x')}"
 )
@@ -43,14 +44,14 @@ _CLASS = re.compile(r"\((?:&+)?(?P<name>[\w.>-]+)[^)]*\)\{")
 _LISTS = "Modules linked in:"
 # kernel/module/main.c: load_module() and delete_module() call a module's init and exit
 _WINDOW = re.compile(r"do_one_initcall|do_init_module|__do_sys_delete_module|__(?:se|x64|arm64|ia32)_sys_delete_module")
-_LOADING = re.compile(r"(?P<module>[\w-]+)\([A-Z]*[+-]\)")
+_LOADING = re.compile(rf"(?P<module>{MODULE_NAME})\([A-Z]*[+-]\)")
 # Where modules are loaded (Documentation/x86/x86_64/mm.rst, arm/memory.rst, arm64/memory.rst with 39 and 48 bits):
 # what is not mapped there belonged to a module that is gone. So it did where KASAN has the shadow of that (x86_64).
 _GONE = re.compile(
     r"(?:(?:address:?|at|pc :|PC is at|RIP: 0010:) ?)(?:virtual address )?(?:0x)?"
     r"(?:ffffffff[a-f][0-9a-f]{7}|bf[0-9a-f]{6}|ffff800[0-9a-f]0[0-7][0-9a-f]{7}|ffffffc00[0-7][0-9a-f]{6}|fffffbfff[4-7][0-9a-f]{6})\b"
 )
-_UNLOADED = re.compile(r".*\[last unloaded: (?P<module>[\w-]+)")
+_UNLOADED = re.compile(rf".*\[last unloaded: (?P<module>{MODULE_NAME})")
 
 
 def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Trace]) -> Culprit:

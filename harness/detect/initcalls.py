@@ -8,8 +8,11 @@ do_init_module() only when the kernel found an init function in struct module.
 import re
 from dataclasses import dataclass
 
-_CALLING = re.compile(rb"calling +(\S+?)\+0x[0-9a-f]+/0x[0-9a-f]+ \[([\w-]+)\] @ \d+")
-_RETURNED = re.compile(rb"initcall (\S+?)\+0x[0-9a-f]+/0x[0-9a-f]+ \[([\w-]+)\] returned (-?\d+) after")
+from harness.module_name import MODULE_NAME
+
+_FUNCTION = rf"(\S+?)\+0x[0-9a-f]+/0x[0-9a-f]+ \[({MODULE_NAME})\]"
+_CALLING = re.compile(rf"calling +{_FUNCTION} @ \d+".encode())
+_RETURNED = re.compile(rf"initcall {_FUNCTION} returned (-?\d+) after".encode())
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
+from harness.module_name import MODULE_NAME
+
 
 class Severity(Enum):
     """What a report says of the kernel."""
@@ -81,8 +83,8 @@ def _say(
     skip: str = "",
     weight: Weight = Weight.NAME,
 ) -> Wording:
-    """`{f}` in a pattern stands for a function, which becomes the group `at`."""
-    compiled = re.compile(pattern.replace("{f}", _FUNCTION))
+    """`{f}` in a pattern stands for a function, which becomes the group `at`, and `{m}` for a module's name."""
+    compiled = re.compile(pattern.replace("{f}", _FUNCTION).replace("{m}", MODULE_NAME))
     return Wording(compiled, title, where, re.compile(skip) if skip else None, weight, examples)
 
 
@@ -272,7 +274,7 @@ KINDS = (
         _say(r"huh, entered softirq \d+ \S+ \S+ {f} with preempt_count", "preemption imbalance in {function}",
              "huh, entered softirq 1 TIMER ffffffff81000000 run_timer_softirq+0x0/0x20 with preempt_count 00000101, "
              "exited with 00000102?", where=Where.HEADLINE),
-        _say(r"(?:timer: )?{f}(?: \[[\w-]+\])? preempt leak", "preemption imbalance in {function}",
+        _say(r"(?:timer: )?{f}(?: \[{m}\])? preempt leak", "preemption imbalance in {function}",
              "timer: vendor_timer+0x0/0x20 [vendor] preempt leak: 00000101 -> 00000102", where=Where.HEADLINE),
     ), taint="W"),
     Kind("rcu-usage", _W, (  # kernel/locking/lockdep.c lockdep_rcu_suspicious()

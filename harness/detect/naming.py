@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from harness.detect.kinds import Where, Wording
 from harness.detect.stacks import HELD, INTERRUPT, MAIN, OTHER, Frame, Trace
+from harness.module_name import MODULE_NAME
 
 UNKNOWN = "corrupted"  # stands for a function that a torn report does not tell
 
@@ -126,10 +127,10 @@ _ENTRY = re.compile(
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)(?:\.\d+)*|\.cold|\.\d+$")
 _LOCK_LINE = re.compile(r".*\bat:?\s+(?:\[<(?:0x)?[0-9a-f]+>\]\s+)?(?P<at>[A-Za-z_][\w.$]*)(?:\+0x|$)")
 _RELEASED = re.compile(r"\s*(?:\[<(?:0x)?[0-9a-f]+>\] )?(?P<at>[A-Za-z_][\w.$]*)\+0x")
-_OWNER = re.compile(r"\S* \[([\w-]+)\]")
+_OWNER = re.compile(rf"\S* \[({MODULE_NAME})\]")
 # What differs from one time that a line is printed to the next, and what stands for it
 _VARIES = (
-    (re.compile(r"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[[\w-]+\])?"), ""),
+    (re.compile(rf"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[{MODULE_NAME}\])?"), ""),
     (re.compile(r"\b(?:0x)?[0-9a-f]{8,}\b"), "ADDR"),
     (re.compile(r"\b(?:0x[0-9a-f]+|\d+)\b"), "NUM"),
 )

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from harness.module_name import MODULE_NAME
+
 MAIN, INTERRUPT, OTHER = "main", "interrupt", "other"
 ALLOCATED, FREED, HELD = "allocated by", "freed by", "held locks"
 
 _NAME = r"[A-Za-z_$][\w.$]*"
-_AT = r"\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>[\w-]+)(?: [0-9a-f]+)?\])?"
+_AT = rf"\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>{MODULE_NAME})(?: [0-9a-f]+)?\])?"
 # With or without addresses before it, or "? ", as arch/*/kernel/{dumpstack,traps,stacktrace,process}.c print it;
 # a name with a place instead of an offset is an inlined function: scripts/decode_stacktrace.sh and others
 _FRAME = re.compile(
@@ -21,7 +23,7 @@ _USUAL = re.compile(rf" +(?:\[<[0-9a-f]+>\] )?(?P<guess>\? )?(?P<name>{_NAME}){_
 # arch/arm/kernel/traps.c, dump_backtrace_entry(): "[<80..>] (callee) from [<80..>] (caller+0x1/0x2)", and
 # " callee from caller+0x1/0x2" without CONFIG_KALLSYMS addresses
 _ARM = re.compile(
-    rf"\s*(?:\[<[0-9a-f]+>\] )?\(?(?P<callee>{_NAME})(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[(?P<owner>[\w-]+)\])?\)? from "
+    rf"\s*(?:\[<[0-9a-f]+>\] )?\(?(?P<callee>{_NAME})(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[(?P<owner>{MODULE_NAME})\])?\)? from "
     rf"(?:\[<[0-9a-f]+>\] )?\(?(?P<name>{_NAME}){_AT}\)?"
 )
 _MARK = re.compile(r"\s*<(?P<mark>/?(?:IRQ|TASK|EOI|NMI|SOFTIRQ|[A-Z#]\w*))>\s*$")

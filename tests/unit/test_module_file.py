@@ -63,6 +63,44 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "vendor-driver.ko"
 
 
+@pytest.mark.parametrize("arch", ARCHITECTURES.values(), ids=lambda arch: arch.name)
+@pytest.mark.parametrize("renamed", [("init_module", "cleanup_module"), ("init_module",), ("cleanup_module",)])
+def test_init_and_exit_are_known_whatever_they_are_called(
+    arch: Architecture, renamed: tuple[str, ...], modules: dict[str, bytes], file: Path
+) -> None:
+    """The kernel follows the relocations of struct module, and so does this."""
+    file.write_bytes(modules[arch.name])
+    whole = read_module(file)
+    changes = [f"--redefine-sym={name}=a{number}" for number, name in enumerate(renamed)]
+    subprocess.run([f"{arch.cross_compile}objcopy", *changes, file], check=True)
+    facts = read_module(file)
+    assert (facts.init, facts.exit) == (whole.init, whole.exit)
+    assert facts.has_init
+    assert facts.has_exit
+
+
+def test_a_section_that_would_unpack_to_more_than_there_can_be_is_not_unpacked(module: bytes, file: Path) -> None:
+    file.write_bytes(module)
+    folder = file.parent
+    (folder / "debug").write_bytes(bytes(0x12340))
+    subprocess.run(["objcopy", f"--add-section=.debug_info={folder / 'debug'}", file], check=True)
+    subprocess.run(["objcopy", "--compress-debug-sections=zlib-gabi", file], check=True)
+    assert not read_module(file).problem
+    content = file.read_bytes()
+    says = struct.pack("<IIQ", 1, 0, 0x12340)  # Elf64_Chdr: ELFCOMPRESS_ZLIB, and the size
+    assert content.count(says) == 1
+    file.write_bytes(content.replace(says, struct.pack("<IIQ", 1, 0, 1 << 40)))
+    assert "unpacks to 1099511627776 bytes" in read_module(file).problem
+
+
+def test_a_file_with_more_symbols_than_any_module_is_none(
+    module: bytes, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.abi.module_file._MOST_SYMBOLS", 5)
+    file.write_bytes(module + b"\0")  # not what was read, and remembered, before
+    assert "too many for a module" in read_module(file).problem
+
+
 def test_soft_dependencies_are_loaded_before_by_name_or_alias(module: bytes, tmp_path: Path) -> None:
     vendor, own = tmp_path / "vendor.ko", tmp_path / "sum_generic.ko"
     vendor.write_bytes(module)
