@@ -137,9 +137,12 @@ class Bench:
 
 
 def _answers(log: str) -> dict[str, tuple[bool, str]]:
-    """A module's own checks in a piece of the kernel log: name -> (held, detail)."""
-    found = (_ANSWER.search(line.rstrip("\r")) for line in log.splitlines())
-    return {match[1]: (match[2] == "ok", match[3] or "") for match in found if match}
+    """A module's own checks in a piece of the kernel log: name -> (held, detail). One that failed once did not hold."""
+    answers: dict[str, tuple[bool, str]] = {}
+    for match in (_ANSWER.search(line.rstrip("\r")) for line in log.splitlines()):
+        if match and answers.get(match[1], (True, ""))[0]:
+            answers[match[1]] = match[2] == "ok", match[3] or ""
+    return answers
 
 
 def is_said(words: str, log: str) -> bool:

@@ -26,7 +26,8 @@ class Feature:
     feature that is proven by using it. parts: features that this one is made of, each with its own proof.
     boot: further kernel parameters. is_detector: production has it on, so its cells start from the bare
     baseline, without it. isolation: what the isolation series does about it, None where there is nothing to do.
-    always_on: architecture -> why it cannot be switched off there.
+    always_on: architecture -> why it cannot be switched off there. patches_code: in use, it has the kernel change its
+    own code.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Feature:
     is_detector: bool = False
     isolation: Isolation | None = None
     always_on: dict[str, str] = field(default_factory=dict)
+    patches_code: bool = False
 
     @property
     def fragment(self) -> Path:
@@ -150,8 +152,11 @@ FEATURES = {
             symbols=("FTRACE", "FUNCTION_TRACER", "DYNAMIC_FTRACE", "FUNCTION_GRAPH_TRACER"),
             follows=_FTRACE,
             isolation=Isolation.KEPT,
+            patches_code=True,
         ),
-        Feature(name="kprobes", symbols=("KPROBES",), follows=_KPROBES, isolation=Isolation.KEPT),
+        Feature(
+            name="kprobes", symbols=("KPROBES",), follows=_KPROBES, isolation=Isolation.KEPT, patches_code=True
+        ),
         Feature(name="perf", symbols=("PERF_EVENTS",), follows=_PERF, isolation=Isolation.KEPT, always_on=_PERF_ON_X86),
         Feature(
             name="all",
@@ -169,7 +174,7 @@ FEATURES = {
             isolation=Isolation.KEPT,
         ),
         # What is switched on in the same breath
-        Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING),
+        Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING, patches_code=True),
         Feature(
             name="mutexes",
             symbols=("DEBUG_MUTEXES",),

@@ -1,8 +1,9 @@
 """Memory that must stay as it is, and a list that must hold together, looked at from outside the guest.
 
 The kernel's code and constants, and those of the module, are read through QMP and compared with what they were:
-the kernel's when the guest was pristine, the module's after its load. The list of modules is walked both ways.
-Nothing of that asks the guest.
+the kernel's when the guest was pristine, the module's after its load. Constants are compared also where the kernel
+patches its code: it does not write to them once it has booted (STRICT_KERNEL_RWX). The list of modules is walked both
+ways. Nothing of that asks the guest.
 """
 
 import re
@@ -17,7 +18,8 @@ from harness.guest.guest import Guest
 from harness.guest.qmp import QmpLostError, QmpRefusedError
 
 _PAGE = 4096  # bytes; the unit of protection, so that constants begin with the page behind the code
-_KERNEL = (("code", "_stext", "_etext"), ("constants", "__start_rodata", "__end_rodata"))
+_CODE = "code"
+_KERNEL = ((_CODE, "_stext", "_etext"), ("constants", "__start_rodata", "__end_rodata"))
 _CPUS = (0, 1)
 # On each CPU a process that began after the module was loaded, and so has it in its page tables. arm: every process has
 # tables of its own, copied when it begins (arch/arm/mm/pgd.c), and gets what came later when it uses it; QEMU reads
@@ -49,19 +51,21 @@ class Watch:
     """
 
     def __init__(self, guest: Guest, *, patched: str, release: str = "") -> None:
-        """patched: why the kernel may change its own code meanwhile, "" where it does not. release: the kernel's."""
+        """patched: what has the kernel change its own code meanwhile, "" for nothing. release: the kernel's."""
         self._guest = guest
         self._is_in_pieces = version_in(release) >= _IN_PIECES
         self._patched = patched
         self._before: dict[str, bytes] = {}
         self._ranges: _Ranges = {}
         self.obstacles: list[str] = []
-        self.weak = [f"its code is patched by {patched}: not compared"] if patched else []
+        self.weak = [f"code is patched by {patched}: not compared"] if patched else []
 
     def begin(self) -> None:
         """The guest is pristine."""
         marks = self._guest.symbols.marks
-        for what, start, end in () if self._patched else _KERNEL:
+        for what, start, end in _KERNEL:
+            if what == _CODE and self._patched:
+                continue
             if start in marks and end in marks:
                 self._take(f"the kernel's {what}", marks[start], marks[end] - marks[start])
             else:
@@ -69,13 +73,14 @@ class Watch:
 
     def loaded(self, facts: ModuleFacts) -> None:
         """The module is loaded, and /proc/modules was read."""
-        if self._patched:
+        if facts.problem:
+            self.weak.append(f"the module's memory was not compared, as the file does not tell it: {facts.problem}")
             return
         place = next((start for start, _, name in self._guest.symbols.modules if name == facts.name), None)
         if place is None:
             self.obstacles.append("/proc/modules does not tell where the module is: its memory was not compared")
             return
-        if facts.code:
+        if facts.code and not self._patched:
             self._take("the module's code", place, facts.code)
         if self._is_in_pieces:
             self._take_sections(

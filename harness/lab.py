@@ -302,10 +302,9 @@ class Lab:
             read_module(file), place.paths[cell.module.name], cell.module.insmod_parameters, exercise,
             place.before[cell.module.name],
         )  # fmt: skip
-        patched = "jump labels" if place.config.get("JUMP_LABEL", "n") == "y" else ""
         evidence = run_cell(
-            place.guest, subject, use, title=cell.id, feature_proof=proof.text, patched=patched,
-            leaks=place.config.get("DEBUG_KMEMLEAK") == "y", release=self.kernel(cell.board, cell.variant).release,
+            place.guest, subject, use, title=cell.id, feature_proof=proof.text, config=place.config,
+            release=self.kernel(cell.board, cell.variant).release,
         )  # fmt: skip
         evidence.weak += place.weak
         add_places(evidence.all_reports(), {subject.facts.name: ModuleLines(file)})

@@ -48,6 +48,7 @@ T = TypeVar("T")
 NAME = "modcompat.toml"
 TEMPLATE = HARNESS / NAME
 _LARGEST = 1 << 20  # bytes of a file that is taken for a manifest
+_FINDINGS = tuple(word for word in Word if word not in (Word.CLEAN, Word.INVALID))  # what can be allowed
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Allowance:
 
     def allows(self, cell: Cell, word: Word) -> bool:
         """Whether a cell may have this verdict."""
-        wanted = word in self.verdicts if self.verdicts else word not in (Word.CLEAN, Word.INVALID)
+        wanted = word in (self.verdicts or _FINDINGS)
         return wanted and self.is_of(cell)
 
 
@@ -303,7 +304,7 @@ def _allowance(table: "_Table", today: date) -> Allowance:
         table.text("module") or "*",
         table.pattern("kernel", variant_names()),
         table.pattern("board", BOARDS),
-        tuple(Word(word) for word in table.choices("verdicts", [str(word) for word in Word if word is not Word.CLEAN])),
+        tuple(Word(word) for word in table.choices("verdicts", [str(word) for word in _FINDINGS])),
         table.line(""),
     )
     table.close()

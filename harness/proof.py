@@ -108,7 +108,9 @@ class InUse:
         """feature: None in production, where nothing is. modules: whether proof modules could be built."""
         parts = feature.proofs() if feature else []
         able = [part for part in parts if modules or not (part.proof / "Kbuild").is_file()]
-        self.names = [part.name for part in able if (part.proof / "live").is_file()]
+        used = [part for part in able if (part.proof / "live").is_file()]
+        self.names = [part.name for part in used]
+        self.patching = [part.name for part in used if part.patches_code]
 
     def start(self, guest: Guest) -> str:
         """Put it to use; returns why that failed, or ""."""

@@ -4,7 +4,7 @@ import functools
 import io
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,15 @@ _VERSION = {32: struct.Struct("I60s"), 64: struct.Struct("Q56s")}  # struct modv
 
 @dataclass(frozen=True)
 class Section:
-    """A section that is loaded. size: bytes. flags: W writable, A in memory, X code, as readelf(1) shows them."""
+    """A section that is loaded. flags: W writable, A in memory, X code, as readelf(1) shows them.
+
+    size, alignment: bytes.
+    """
 
     name: str
     size: int
     flags: str
+    alignment: int = 1
 
     @property
     def stays(self) -> bool:
@@ -127,12 +131,12 @@ class ModuleFacts:
     @property
     def code(self) -> int:
         """Bytes of code that stays loaded."""
-        return sum(section.size for section in self.sections if section.stays and "X" in section.flags)
+        return _laid_out(section for section in self.sections if section.stays and "X" in section.flags)
 
     @property
     def constants(self) -> int:
         """Bytes that stay loaded, are not code, and are not written to."""
-        return sum(section.size for section in self.sections if section.stays and "X" not in section.flags)
+        return _laid_out(section for section in self.sections if section.stays and "X" not in section.flags)
 
     @property
     def bss(self) -> int:
@@ -141,6 +145,14 @@ class ModuleFacts:
     def has_section(self, name: str) -> bool:
         """Whether it has a section of that name with something in it."""
         return any(section.name == name and section.size for section in self.sections)
+
+
+def _laid_out(sections: Iterable[Section]) -> int:
+    """Bytes of sections one behind the other: module_get_offset() of kernel/module/main.c."""
+    end = 0
+    for section in sections:
+        end = -(-end // section.alignment) * section.alignment + section.size
+    return end
 
 
 def read_module(path: Path) -> ModuleFacts:
@@ -225,7 +237,7 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
         versions=elf.get_section_by_name("__versions") is not None,
         other_versions={name: crc for name, crc in versions.items() if name not in names},
         sections=tuple(
-            Section(section.name, section["sh_size"], _flags(section["sh_flags"]))
+            Section(section.name, section["sh_size"], _flags(section["sh_flags"]), section["sh_addralign"] or 1)
             for section in sections
             if section["sh_flags"] & 2  # SHF_ALLOC
         ),

@@ -91,13 +91,14 @@ class Evidence:
     initcall: InitCall | None = None
     listed: bool = False  # in /proc/modules after the load
     announced: list[Check] = field(default_factory=list)  # words that init and exit must say
-    exercise: str = ""  # its file, or why there is none
+    exercise: str = ""  # its file; "" where none was given
     checks: list[Check] = field(default_factory=list)
     exercise_ended: bool = False
     stopped: str = ""  # why later phases were left out
     unload: Command | None = None
     gone: bool = False  # not in /proc/modules after the unload
-    integrity: list[Check] = field(default_factory=list)
+    integrity: list[Check] = field(default_factory=list)  # of memory
+    works: list[Check] = field(default_factory=list)  # what the guest still does at the end
     before: Counters | None = None
     after: Counters | None = None
     reports: dict[Phase, list[Report]] = field(default_factory=dict)

@@ -23,7 +23,8 @@ _USUAL = re.compile(rf" +(?:\[<[0-9a-f]+>\] )?(?P<guess>\? )?(?P<name>{_NAME}){_
 # arch/arm/kernel/traps.c, dump_backtrace_entry(): "[<80..>] (callee) from [<80..>] (caller+0x1/0x2)", and
 # " callee from caller+0x1/0x2" without CONFIG_KALLSYMS addresses
 _ARM = re.compile(
-    rf"\s*(?:\[<[0-9a-f]+>\] )?\(?(?P<callee>{_NAME})(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[(?P<owner>{MODULE_NAME})\])?\)? from "
+    rf"\s*(?:\[<[0-9a-f]+>\] )?\(?(?P<callee>{_NAME})(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?"
+    rf"(?: \[(?P<owner>{MODULE_NAME})\])?\)? from "
     rf"(?:\[<[0-9a-f]+>\] )?\(?(?P<name>{_NAME}){_AT}\)?"
 )
 _MARK = re.compile(r"\s*<(?P<mark>/?(?:IRQ|TASK|EOI|NMI|SOFTIRQ|[A-Z#]\w*))>\s*$")

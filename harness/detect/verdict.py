@@ -119,7 +119,7 @@ def _integrity(evidence: Evidence) -> Verdict | None:
         ]
         if rose and all(report.severity is Severity.REFUSAL for report in evidence.all_reports()):
             return Verdict(Word.SPLAT, f"the kernel counted damage that no report was found for: {', '.join(rose)}")
-    return _unheld(Word.CORRUPTED, evidence.integrity)
+    return _unheld(Word.CORRUPTED, [*evidence.integrity, *evidence.works])
 
 
 _RULES: dict[Phase, Callable[[Evidence], Verdict | None]] = {
@@ -140,10 +140,16 @@ def _missing(evidence: Evidence) -> list[str]:
         ),
         "the module was loaded": evidence.load is not None and evidence.listed,
         "the exercise came to its end": evidence.exercise_ended,
+        f"{evidence.exercise} checked anything": (not evidence.exercise or bool(evidence.checks or evidence.announced)),
+        # delete_module(2) refuses a module that has an init and no exit, and no other
+        "the exit of a module without an init ran (an exercise's ANNOUNCES can tell)": (
+            evidence.has_init or not evidence.has_exit or "exit" in {check.name for check in evidence.announced}
+        ),
         "the module was unloaded": (
             evidence.unload is not None and (evidence.gone or (evidence.has_init and not evidence.has_exit))
         ),
-        "memory was checked": bool(evidence.integrity),
+        f"memory was checked ({'; '.join(evidence.weak) or 'nothing says why'})": bool(evidence.integrity),
+        "the guest still works": bool(evidence.works),
         "the kernel's counters were read": evidence.before is not None and evidence.after is not None,
         "the whole log was scanned": evidence.scanned,
     }
@@ -152,7 +158,8 @@ def _missing(evidence: Evidence) -> list[str]:
 
 def _summary(evidence: Evidence) -> str:
     ran = [text for text, present in (("init", evidence.has_init), ("exit", evidence.has_exit)) if present]
-    checks = f"{len(evidence.checks)} checks held" if evidence.checks else f"no checks ({evidence.exercise})"
+    without = evidence.exercise or "no exercise was given: load and unload only"
+    checks = f"{len(evidence.checks)} checks held" if evidence.checks else f"no checks ({without})"
     used = f", {' and '.join(evidence.used)} in use" if evidence.used else ""
     reports = "only the awaited report" if evidence.awaited else "no report"
     clean = f"{reports}, {len(evidence.integrity)} memory checks clean"

@@ -19,7 +19,7 @@ def told(cell: Cell) -> str:
     if cell.prediction:
         lines.append(f"predicted: {cell.prediction['verdict']}: {cell.prediction['reason']}")
     lines += [f"proves nothing: {line}" for line in evidence["obstacles"]]
-    for group in ("announced", "checks", "integrity", "in_use"):
+    for group in ("announced", "checks", "integrity", "works", "in_use"):
         checks = evidence[group]
         failed = [check for check in checks if not check["held"]]
         lines += [f"{group}: {len(checks) - len(failed)} held, {len(failed)} did not"] if checks else []

@@ -10,7 +10,7 @@ import pytest
 
 from harness.abi.module_file import ModuleFacts
 from harness.cell import Subject, _Run, _Stop
-from harness.detect.evidence import Phase
+from harness.detect.evidence import Command, Phase
 from harness.exercise import Exercise
 from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Timing
@@ -34,11 +34,12 @@ class Console:
         return self.content[start:end]
 
 
-def scanned(text: str, *, buffer: str = "") -> _Run:
+def scanned(text: str, *, buffer: str = "", exercise: Exercise | None = None) -> _Run:
     """A cell that came to its end with this log. buffer: what the kernel's own one had, which was read last."""
     guest: Any = SimpleNamespace(console=Console(text), log_start=0, machine=SimpleNamespace(shared_uart=bool(buffer)))
     watch: Any = None
-    run = _Run(guest, Subject(ModuleFacts("x"), "modules/x.ko", "", None), InUse(None), "", watch, leaks=False)
+    run = _Run(guest, Subject(ModuleFacts("x"), "modules/x.ko", "", exercise), InUse(None), "", watch, config={})
+    run.evidence.load = run.evidence.unload = Command("x", 0, "", 0.1)
     run._begun = "modcompat: begin of x"
     run._first = text.index(run._begun) + len(run._begun)
     for phase in Phase:
@@ -99,7 +100,7 @@ def test_references_are_counted_of_what_was_loaded_for_the_module(monkeypatch: p
     guest: Any = SimpleNamespace(machine=SimpleNamespace(shared_uart=False), mark=lambda _: 0, console=Console(""))
     watch: Any = None
     subject = Subject(ModuleFacts("x"), "modules/x.ko", "", None, before=("modules/bus.ko",))
-    run = _Run(guest, subject, InUse(None), "", watch, leaks=False)
+    run = _Run(guest, subject, InUse(None), "", watch, config={})
     for step in ("_make_pristine", "_begin", "_load", "_exercise", "_unload", "_integrity"):
         monkeypatch.setattr(run, step, lambda *_: None)
     counts = iter([{"probes": "0"}, {"probes": "0", "bus": "0"}])
@@ -109,12 +110,78 @@ def test_references_are_counted_of_what_was_loaded_for_the_module(monkeypatch: p
     assert run._uses == {"bus": "0"}
 
 
+@pytest.mark.parametrize(("last", "is_whole"), [("b\n", True), ("c\n", False)])
+def test_a_buffer_that_fills_while_it_is_read_proves_nothing(last: str, is_whole: bool) -> None:  # noqa: FBT001
+    """On a shared UART what is printed meanwhile is in neither copy of the log."""
+    answers = {"dmesg": "a\nb\n", "dmesg | tail -n 1": last}
+    guest: Any = SimpleNamespace(
+        machine=SimpleNamespace(shared_uart=True), mark=lambda _: 0, run=lambda it: SimpleNamespace(text=answers[it]),
+        console=SimpleNamespace(size=0, read=lambda *_: b""),
+    )  # fmt: skip
+    watch: Any = None
+    run = _Run(guest, Subject(ModuleFacts("x"), "modules/x.ko", "", None), InUse(None), "", watch, config={})
+    run._read_buffer()
+    assert (run.evidence.obstacles == []) is is_whole
+
+
+def test_what_exit_has_to_say_counts_from_the_unload_on() -> None:
+    text = BEGIN + LOAD + "[    2.000000] x: removed\n" + UNLOAD
+    announces = {"exit": "x: removed"}
+    for log, held in ((text, False), (text + "[    4.000000] x: removed\n", True)):
+        evidence = scanned(log, exercise=Exercise(Path("x.py"), lambda _: None, announces)).evidence
+        assert [check.held for check in evidence.announced] == [held]
+
+
+@pytest.mark.parametrize(("licence", "config", "is_told"), [
+    (1, {"DEBUG_SPINLOCK": "y"}, True),
+    (0, {"DEBUG_SPINLOCK": "y"}, False),
+    (1, {}, False),
+    (1, {"DEBUG_SPINLOCK": "y", "MODULE_ABI_ISOLATION": "y"}, False),
+    (1, {"DEBUG_SPINLOCK": "y", "LOCKDEP": "y", "MODULE_ABI_ISOLATION": "y"}, True),
+])  # fmt: skip
+def test_a_proprietary_module_switches_lock_debugging_off(
+    licence: int,
+    config: dict[str, str],
+    is_told: bool,  # noqa: FBT001
+) -> None:
+    run = ending(config, taint=4096 | licence)
+    assert any("reports nothing of locks" in line for line in run.evidence.weak) is is_told
+
+
+def test_slab_debugging_that_validates_nothing_is_an_obstacle() -> None:
+    assert ending({}, taint=0).evidence.obstacles == []
+    assert "no slab cache could be validated" in ending({"SLUB_DEBUG": "y"}, taint=0).evidence.obstacles[0]
+
+
+def test_kmemleak_that_cannot_look_is_an_obstacle() -> None:
+    run = ending({"DEBUG_KMEMLEAK": "y"}, taint=0, status=1)
+    assert [line for line in run.evidence.obstacles if line.startswith("kmemleak could not look")]
+    assert all(check.held for check in run.evidence.integrity)
+
+
+def ending(config: dict[str, str], *, taint: int, status: int = 0) -> _Run:
+    """A cell whose memory has been looked at. status: of each command; no slab cache is validated."""
+
+    def answer(command: str, *_: object, **__: object) -> SimpleNamespace:
+        text = "well well 2 " + f"{taint} 0 0" if "tainted" in command else "0" if "validate" in command else ""
+        return SimpleNamespace(text=text, status=status, seconds=0.1)
+
+    guest: Any = SimpleNamespace(
+        machine=SimpleNamespace(shared_uart=False), run=answer, console=Console(""), timing=Timing(), log_start=0,
+        symbols=SimpleNamespace(with_modules=lambda _: None),
+    )  # fmt: skip
+    watch: Any = SimpleNamespace(end=list, weak=[], obstacles=[])
+    run = _Run(guest, Subject(ModuleFacts("x"), "modules/x.ko", "", None), InUse(None), "", watch, config=config)
+    run._integrity()
+    return run
+
+
 def fresh(exercise: Exercise | None = None) -> _Run:
     guest: Any = SimpleNamespace(
         machine=SimpleNamespace(shared_uart=False), console=Console(""), timing=Timing(), log_start=0
     )
     watch: Any = None
-    return _Run(guest, Subject(ModuleFacts("x"), "modules/x.ko", "", exercise), InUse(None), "", watch, leaks=False)
+    return _Run(guest, Subject(ModuleFacts("x"), "modules/x.ko", "", exercise), InUse(None), "", watch, config={})
 
 
 def test_a_cell_proves_nothing_when_its_log_could_not_be_written(monkeypatch: pytest.MonkeyPatch) -> None:

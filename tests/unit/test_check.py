@@ -53,6 +53,7 @@ def is_refused(result: Result) -> bool:
         ([{"verdict": "CLEAN"}, {"verdict": "INERT"}], 1, 1),
         ([{"verdict": "INERT", "allowed": {"reason": "known"}}], 0, 0),
         ([{"verdict": "INERT"}, {"verdict": "INVALID"}], 1, 2),
+        ([{"verdict": "INVALID", "allowed": {"reason": "by an older modcompat"}}], 0, 2),
         ([{"verdict": "CLEAN"}], 1, 2),  # a kernel that did not build has no row
         ([{"verdict": "CLEAN"}], 2, 2),
         ([{"verdict": "CLEAN"}], 4, 2),

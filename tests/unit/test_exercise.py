@@ -77,6 +77,13 @@ def test_a_modules_own_checks_are_collected_by_name() -> None:
     assert "no answer" in script.checks[2].detail
 
 
+@pytest.mark.parametrize("answers", [("ok", "FAILED got 0x1"), ("FAILED got 0x1", "ok")])
+def test_a_check_that_failed_once_did_not_hold(answers: tuple[str, str]) -> None:
+    script = Script([f"vendor: check a {answer}" for answer in answers])
+    script.bench.module_checks("run", "locks", ["a"])
+    assert [(check.held, check.detail) for check in script.checks] == [(False, "got 0x1")]
+
+
 def test_an_answer_from_before_does_not_count() -> None:
     script = Script(["vendor: check a ok"])
     script.bench.module_checks("run", "locks", ["a"])

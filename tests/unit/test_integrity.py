@@ -227,11 +227,28 @@ def test_a_cpu_with_older_page_tables_is_no_obstacle() -> None:
 
 def test_what_is_not_compared_is_told() -> None:
     watch = _watch(FakeGuest(), patched="ftrace")
-    assert [check.name for check in _all(watch)] == ["list of modules"]
-    assert watch.weak == ["its code is patched by ftrace: not compared"]
+    assert [check.name for check in _all(watch)] == [MODULES[1], *NAMES[1:]]  # constants stay where code is patched
+    assert watch.weak == ["code is patched by ftrace: not compared"]
     watch = _watch(FakeGuest(marks={}))
     assert [check.name for check in _all(watch)] == MODULES
     assert len(watch.weak) == 3
+
+
+def test_a_file_that_cannot_be_read_does_not_tell_what_to_compare() -> None:
+    watch = Watch(cast("Guest", FakeGuest()), patched="")
+    watch.begin()
+    watch.loaded(ModuleFacts("vendor", problem="it is compressed"))
+    assert [check.name for check in _all(watch)] == NAMES
+    assert "the file does not tell it: it is compressed" in watch.weak[-1]
+
+
+def test_a_modules_sections_are_laid_out_with_their_alignment() -> None:
+    facts = ModuleFacts(
+        "vendor",
+        sections=(Section(".text", 0xFF5, "AX", 16), Section(".text.unlikely", 0x10, "AX", 16), Section("d", 9, "WA")),
+    )
+    assert facts.code == 0x1010  # over the page, where the sum of the sizes is not
+    assert facts.constants == 0
 
 
 def test_a_module_without_an_address_is_an_obstacle() -> None:
