@@ -15,13 +15,15 @@ from harness.boards import Board
 from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.guest.guest import Guest, Timing
+from harness.guests import Guests
 from harness.isolation import recorded
 from harness.kernel.modules import build_modules
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
 from harness.paths import IMAGES
 from harness.plan import choose_boards
 from harness.progress import task
 from harness.report.isolation import PAGE, isolation_page
+from harness.settings import Settings
 from harness.variants import Variant, variant_of
 
 ALL = FEATURES["all"]
@@ -116,9 +118,9 @@ def measured(board: Board, settings: Settings, rounds: int) -> list[dict[str, An
     rows = []
     for mode in MODES:
         place = _place(board, mode)
-        with ExitStack() as labs, task(f"measuring {mode.unit} on {board.id}", rounds * len(SIDES)) as running:
+        with ExitStack() as started, task(f"measuring {mode.unit} on {board.id}", rounds * len(SIDES)) as running:
             guests = {
-                name: labs.enter_context(_lab(place, side[1], settings)).guest(place, side[0])
+                name: started.enter_context(_guests(place, side[1], settings)).guest(place, side[0])
                 for name, side in SIDES.items()
             }
             taken: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
@@ -145,10 +147,10 @@ def _place(board: Board, mode: Mode) -> Board:
     )
 
 
-def _lab(board: Board, built_for: Variant, settings: Settings) -> Lab:
-    with Lab(settings, []) as builder:
-        files = build_modules(IMAGES / "cost", builder.kernel(board, built_for), builder.store)
-    return Lab(settings, [], files={f"cost/{name}.ko": file for name, file in files.items()})
+def _guests(board: Board, built_for: Variant, settings: Settings) -> Guests:
+    kernels = Kernels(settings)
+    files = build_modules(IMAGES / "cost", kernels.kernel(board, built_for), kernels.store)
+    return Guests(kernels, files={f"cost/{name}.ko": file for name, file in files.items()})
 
 
 def _row(unit: str, operation: str, taken: dict[str, list[float]]) -> dict[str, Any]:

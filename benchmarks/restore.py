@@ -8,8 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.lab import Lab, Settings
+from harness.guests import Guests
+from harness.kernels import Kernels
 from harness.plan import choose_boards
+from harness.settings import Settings
 from harness.variants import PRODUCTION
 
 
@@ -30,9 +32,9 @@ def main(*, boards: tuple[str, ...], rounds: int) -> None:
     """
     columns = ("board", "cold boot s", "restore s", "ratio", "new QEMU s", "ratio", "spread of restore s")
     table = Table(*columns, title=f"median of {rounds}")
-    with Lab(Settings(), []) as lab:
+    with Guests(Kernels(Settings())) as guests:
         for board in choose_boards(boards, []):
-            guest = lab.guest(board, PRODUCTION)
+            guest = guests.guest(board, PRODUCTION)
             cold, warm, fresh = [], [], []
             for _ in range(rounds):
                 guest.close()

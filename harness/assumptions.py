@@ -10,9 +10,10 @@ from harness.kernel.headers import headers_of
 from harness.kernel.isolation import isolated, kernel_spec
 from harness.kernel.source import KernelSource
 from harness.kernel.users_config import UsersConfig
-from harness.lab import Settings, find_users_source
+from harness.kernels import find_users_source
 from harness.layouts import layout_difference
 from harness.plan import Cell, Flavour
+from harness.settings import Settings
 from harness.store import Store
 from harness.variants import PRODUCTION
 

@@ -11,13 +11,14 @@ from harness.architectures import ARCHITECTURES
 from harness.boards import BOARDS
 from harness.errors import ModcompatError
 from harness.features import features_named
-from harness.guest.accelerator import probe_firmware
+from harness.guest.accelerator import probe_firmware, probe_kvm
 from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
 from harness.paths import cache_root
 from harness.plan import EVERY_BOARD, MATRICES, Flavour, Selection, kernels
 from harness.process import output
+from harness.settings import Settings
 from harness.store import Store
 from harness.variants import PRODUCTION
 
@@ -63,15 +64,16 @@ def _accelerator() -> Finding:
     probe = probe_firmware()
     if not probe.works:
         return Finding("accelerator", None, f"TCG, because KVM does not run a guest here: {probe.why}")
-    with Lab(Settings(), []) as lab:
-        board = BOARDS["x86_64-q35"]
-        kernel = lab.cached_kernel(board, PRODUCTION) if lab.has_source() else None
-        if kernel is None:
-            return Finding(
-                "accelerator", None,
-                "KVM runs firmware; whether it runs a kernel is tried when one is built (TCG if not)",
-            )  # fmt: skip
-        probe = lab.probe_kvm(Machine(board, kernel.image, build_initramfs(board.arch, {}, lab.store)))
+    board, settings = BOARDS["x86_64-q35"], Settings()
+    known = Kernels(settings)
+    kernel = known.cached_kernel(board, PRODUCTION) if known.has_source() else None
+    if kernel is None:
+        return Finding(
+            "accelerator", None,
+            "KVM runs firmware; whether it runs a kernel is tried when one is built (TCG if not)",
+        )  # fmt: skip
+    machine = Machine(board, kernel.image, build_initramfs(board.arch, {}, known.store))
+    probe = probe_kvm(machine, known.store, settings.timing.scale)
     return Finding("accelerator", None, f"KVM: {probe.why}" if probe.works else f"TCG, because {probe.why}")
 
 

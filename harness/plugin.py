@@ -25,7 +25,7 @@ from harness.given import expanded, guest_memory, timeout, timeout_scale
 from harness.guest.guest import Timing
 from harness.kernel.source import DEFAULT_PACKAGE, absolute
 from harness.kernel.users_config import UsersConfig, require_for
-from harness.lab import Lab, Settings
+from harness.lab import Lab
 from harness.manifest import NAME, Manifest, read_manifest
 from harness.measured import measured_verdicts
 from harness.modules import VendorModule, shipped, users_module
@@ -34,6 +34,7 @@ from harness.plan import EVERY_BOARD, EVERY_FEATURE, MATRICES, Cell, Flavour, Se
 from harness.report.artefacts import new_run_folder, write_matrix
 from harness.report.formats import write_reports
 from harness.report.table import render
+from harness.settings import Settings
 from harness.store import Store
 from harness.variants import Preemption
 from harness.visible import one_line
@@ -294,11 +295,11 @@ def kernels(lab: Lab, cell: Cell, pytestconfig: pytest.Config) -> None:
     assert capture is not None
     with capture.global_and_fixture_disabled(), explained():
         wanted = (cell.variant.production, cell.variant)
-        if terminal and any(not lab.is_ready(cell.board, variant) for variant in wanted):
+        if terminal and any(not lab.kernels.is_ready(cell.board, variant) for variant in wanted):
             terminal.ensure_newline()
         with suppress(ModcompatError):  # the cell will be INVALID by it
             for variant in wanted:
-                lab.kernel(cell.board, variant)
+                lab.kernels.kernel(cell.board, variant)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from harness.architectures import ARCHITECTURES
 from harness.commands.kernels import kernel_options, settings_of, variant_on
 from harness.commands.names import KERNEL
 from harness.kernel.users_config import require_for
-from harness.lab import Lab
+from harness.kernels import Kernels
 from harness.plan import ONE_BOARD_EACH
 
 
@@ -26,9 +26,9 @@ def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -
     wanted = set(arches or settings.configs or ["x86_64"])
     require_for(wanted, settings.configs)
     variants = [variant_on(name, settings) for name in kernels]
-    with Lab(settings, []) as lab:
-        for board in ONE_BOARD_EACH:
-            if board.arch.name in wanted:
-                for variant in variants:
-                    kernel = lab.kernel(board, variant)
-                    click.echo(f"{board.arch.name} {variant.name} {kernel.release}: {kernel.folder}")
+    known = Kernels(settings)
+    for board in ONE_BOARD_EACH:
+        if board.arch.name in wanted:
+            for variant in variants:
+                kernel = known.kernel(board, variant)
+                click.echo(f"{board.arch.name} {variant.name} {kernel.release}: {kernel.folder}")

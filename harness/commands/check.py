@@ -19,11 +19,12 @@ from harness.features import THE_FIVE
 from harness.given import expanded, one_line, symbols, timeout_scale
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
 from harness.kernel.users_config import lacking, read_config
-from harness.lab import Settings, find_users_source
+from harness.kernels import find_users_source
 from harness.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.paths import PROJECT
 from harness.plan import ONE_BOARD_EACH, Flavour, choose_boards
 from harness.report.artefacts import forget_if_empty, new_run_folder
+from harness.settings import Settings
 from harness.store import Store
 from harness.variants import PRODUCTION, Preemption, preemption_of
 from harness.visible import visible

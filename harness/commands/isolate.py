@@ -23,9 +23,9 @@ from harness.kernel.config import KernelSpec
 from harness.kernel.isolation import apply_series, isolated, isolated_without, patch_numbered, series_for
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, find_source
 from harness.kernel.users_config import UsersConfig, by_architecture, read_config, require_for
-from harness.lab import Settings
 from harness.plan import MATRICES, choose_boards, kernels, narrow
 from harness.report.isolation import PAGE, isolation_page, proof_table
+from harness.settings import Settings
 from harness.store import Store
 from harness.variants import Preemption, Variant, variant_named, variant_of
 

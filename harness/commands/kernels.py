@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from harness.kernel.source import DEFAULT_PACKAGE
-from harness.lab import Settings
 from harness.manifest import Manifest, read_manifest
+from harness.settings import Settings
 from harness.variants import Variant, variant_named
 
 SOURCE = "Kernel source tree, or Debian package of one."

@@ -9,10 +9,12 @@ import click
 from harness.commands.names import BOARD
 from harness.crashpoints import REPRESENTATIVE, outcome
 from harness.errors import ModcompatError
-from harness.lab import Lab, Settings
+from harness.guests import Guests
+from harness.kernels import Kernels
 from harness.lkdtm import build, points, provoke
 from harness.plan import ONE_BOARD_EACH, choose_boards
 from harness.report.lkdtm import PAGE, lkdtm_page, load, record
+from harness.settings import Settings
 from harness.variants import PRODUCTION
 
 PATIENCE = 40.0  # seconds: the watchdog of hung tasks may take 20, and wakes when the guest is lost for us
@@ -34,11 +36,10 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
     chosen = set(wanted) | (set(REPRESENTATIVE) if few else set())
     total = failed = 0
     for board in choose_boards(names, []) if names else ONE_BOARD_EACH:
-        with Lab(Settings(), []) as builder:
-            kernel = builder.kernel(board, PRODUCTION)
-            module = build(kernel, builder.store)
-        with Lab(Settings(), [module]) as lab:
-            guest = lab.guest(board, PRODUCTION)
+        kernels = Kernels(Settings())
+        kernel = kernels.kernel(board, PRODUCTION)
+        with Guests(kernels, [build(kernel, kernels.store)]) as guests:
+            guest = guests.guest(board, PRODUCTION)
             rows = []
             offered = points(guest)
             if unknown := set(wanted) - set(offered):

@@ -11,12 +11,13 @@ from harness.commands.names import ARCH, BOARD, FEATURE
 from harness.commands.status import exit_status
 from harness.errors import ModcompatError
 from harness.features import features_named
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
 from harness.paths import PROJECT
 from harness.plan import MATRICES, Selection, choose_boards, kernels, narrow
 from harness.report.artefacts import forget_if_empty, new_run_folder
 from harness.report.compatibility import PAGE, compatibility_page
 from harness.report.schema import load
+from harness.settings import Settings
 from harness.variants import Preemption
 
 
@@ -73,9 +74,9 @@ def matrix(
 
 def build_kernels(chosen: Iterable[Selection], settings: Settings) -> None:
     """Have every kernel of a plan. Raises ModcompatError for one that cannot be built."""
-    with Lab(settings, []) as lab:
-        for board, variant in kernels(chosen):
-            lab.kernel(board, variant)
+    known = Kernels(settings)
+    for board, variant in kernels(chosen):
+        known.kernel(board, variant)
 
 
 def run_cells(

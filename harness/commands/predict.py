@@ -22,10 +22,11 @@ from harness.errors import ModcompatError
 from harness.features import FEATURES, THE_FIVE
 from harness.given import expanded
 from harness.kernel.users_config import require_for
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
 from harness.plan import ONE_BOARD_EACH
 from harness.progress import say
 from harness.report.table import COLOURS
+from harness.settings import Settings
 from harness.variants import Preemption, Variant, preemption_of, variant_of
 from harness.visible import visible
 
@@ -65,16 +66,16 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     require_for((module.arch.name for module in modules.values() if module.arch), settings.configs)
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     results: dict[Path, dict[str, Prediction]] = {}
-    with Lab(settings, []) as lab:
-        for file, module in modules.items():
-            if module.arch is None:  # inspect_module() would have said so
-                raise ModcompatError(f"{file}: unknown architecture")
-            if not as_json:
-                _print_facts(console, file, module, whole=len(kernels) == 1)
-            variants = named or _usual(module, module.arch, settings)
-            results[file] = _predictions(lab, file, module, module.arch, variants)
-            if not as_json:
-                _print(console, results[file])
+    known = Kernels(settings)
+    for file, module in modules.items():
+        if module.arch is None:  # inspect_module() would have said so
+            raise ModcompatError(f"{file}: unknown architecture")
+        if not as_json:
+            _print_facts(console, file, module, whole=len(kernels) == 1)
+        variants = named or _usual(module, module.arch, settings)
+        results[file] = _predictions(known, file, module, module.arch, variants)
+        if not as_json:
+            _print(console, results[file])
     if as_json:
         rows = [_as_json(file, modules[file], result) for file, result in results.items()]
         click.echo(json.dumps({"schema": 1, "modules": rows}, indent=1))
@@ -83,11 +84,11 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
 
 
 def _predictions(
-    lab: Lab, file: Path, module: ModuleFacts, arch: Architecture, variants: Iterable[Variant]
+    known: Kernels, file: Path, module: ModuleFacts, arch: Architecture, variants: Iterable[Variant]
 ) -> dict[str, Prediction]:
     """Kernel -> prediction. Raises ModcompatError where there is none for any of the kernels."""
     board = next(board for board in ONE_BOARD_EACH if board.arch is arch)
-    found = {variant.name: lab.predict(file, module, board, variant) for variant in variants}
+    found = {variant.name: known.predict(file, module, board, variant) for variant in variants}
     if without := [name for name, prediction in found.items() if not prediction]:
         text = f"no prediction on {arch.name} for {', '.join(without)}: a prebuilt kernel came without its build tree"
         if len(without) == len(found):

@@ -17,7 +17,8 @@ from harness.commands.kernels import kernel_options, settings_of, variant_on
 from harness.commands.names import BOARD, KERNEL
 from harness.debugger import gdb_script, start_script, symbols_for_debugger
 from harness.errors import ModcompatError
-from harness.lab import Equipment, Lab
+from harness.guests import Equipment, Guests
+from harness.kernels import Kernels
 from harness.modules import VendorModule, shipped, users_module
 from harness.plan import choose_boards
 from harness.store import Store
@@ -66,11 +67,11 @@ def shell(
     folder = Path(tempfile.mkdtemp(prefix="modcompat-shell-"))
     log, socket, script = folder / "console.log", folder / "gdb.socket", folder / "attach.gdb"
     try:
-        with Lab(settings, wanted) as lab:
+        with Guests(Kernels(settings), wanted) as guests:
             variant = variant_on(name, settings)
-            bare = lab.equip(place, variant)
+            bare = guests.equip(place, variant)
             (folder / "start").write_text(start_script(loads(wanted, bare)))
-            equipment = lab.equip(place, variant, {"start": folder / "start"})
+            equipment = guests.equip(place, variant, {"start": folder / "start"})
             command = equipment.machine.interactive(log)
             if gdb:
                 symbols = symbols_for_debugger(equipment.kernel, folder)

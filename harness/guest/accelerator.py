@@ -1,19 +1,22 @@
 """Which accelerator works: proven by running a guest. /dev/kvm can exist, open, and still not run one."""
 
+import json
 import platform
 import shutil
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from harness import process
 from harness.errors import ModcompatError
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, Timing
-from harness.guest.machine import Machine
+from harness.guest.machine import Machine, qemu_version
 from harness.guest.snapshot import empty_state
+from harness.progress import say
+from harness.store import Store
 
 _SECONDS = 10.0  # longest time for firmware to say its name
 _FIRMWARE = b"SeaBIOS"
@@ -60,7 +63,24 @@ def probe_firmware() -> Probe:
     return Probe(works=False, why=said[-1] if said else f"QEMU ended with exit status {status}")
 
 
-def probe_kernel(machine: Machine, scale: float) -> Probe:
+def probe_kvm(machine: Machine, store: Store, scale: float) -> Probe:
+    """Whether KVM boots a kernel. Asked once per boot of the host, of the first kernel that comes along."""
+    firmware = probe_firmware()
+    if not firmware.works:
+        return firmware
+    inputs = {"host": _boot_id(), "qemu": qemu_version(machine.board.arch.qemu)}
+
+    def build(folder: Path) -> None:
+        say("trying KVM")
+        probe = _probe_kernel(machine, scale)
+        say(f"KVM works: {probe.why}" if probe.works else f"guests run under TCG: {probe.why}")
+        (folder / "probe.json").write_text(json.dumps(asdict(probe)))
+
+    found = store.get_or_build("probe", "kvm", inputs, build)
+    return Probe(**json.loads((found / "probe.json").read_text()))
+
+
+def _probe_kernel(machine: Machine, scale: float) -> Probe:
     """Boot a kernel under KVM up to its shell. Firmware may run where a kernel does not (seen)."""
     timing = Timing(boot=_SECONDS, late=0.0).scaled(scale)
     with tempfile.TemporaryDirectory(prefix="modcompat-") as name:
@@ -77,6 +97,6 @@ def probe_kernel(machine: Machine, scale: float) -> Probe:
     return Probe(works=True, why="a kernel booted under KVM")
 
 
-def boot_id() -> str:
+def _boot_id() -> str:
     """Identity of the host's present boot: what KVM can do may change with the next."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -13,11 +13,13 @@ from harness.features import FEATURES
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.shell import Output
+from harness.guests import Guests
 from harness.isolation.bugs import BUGS, FOLDER, ISOLATED, Bug, Where
 from harness.kernel.modules import build_modules
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
 from harness.progress import task
 from harness.proof import find_report, sights
+from harness.settings import Settings
 from harness.variants import Variant, variant_of
 
 _PATIENCE = 20.0  # seconds for a bug and its report
@@ -47,10 +49,10 @@ def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) 
             together = list(group)
             for places in ((Where.STOCK,), ISOLATED):
                 variant = variant_of(FEATURES[name], isolated=places is ISOLATED)
-                with prepared(board, variant, settings) as lab:
+                with prepared(board, variant, settings) as guests:
                     for bug in together:
                         for where in places:
-                            found[bug.id, where] = commit(lab.guest(board, variant), bug, where)
+                            found[bug.id, where] = commit(guests.guest(board, variant), bug, where)
                             running.step()
     return [
         {"feature": bug.feature, "bug": bug.id, "what": bug.what} | {str(w): found[bug.id, w] for w in Where}
@@ -58,14 +60,14 @@ def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) 
     ]
 
 
-def prepared(board: Board, variant: Variant, settings: Settings) -> Lab:
-    """A lab whose guests have the modules of images/bugs, built for their kernel and, if isolated, for production."""
-    with Lab(settings, []) as builder:
-        builds = {_REBUILT: build_modules(FOLDER, builder.kernel(board, variant), builder.store)}
-        if variant.isolated:
-            builds[_VENDOR] = build_modules(FOLDER, builder.kernel(board, variant.production), builder.store)
+def prepared(board: Board, variant: Variant, settings: Settings) -> Guests:
+    """Guests that have the modules of images/bugs, built for their kernel and, if isolated, for production."""
+    kernels = Kernels(settings)
+    builds = {_REBUILT: build_modules(FOLDER, kernels.kernel(board, variant), kernels.store)}
+    if variant.isolated:
+        builds[_VENDOR] = build_modules(FOLDER, kernels.kernel(board, variant.production), kernels.store)
     files = {f"{_PLACE}/{build}/{name}.ko": file for build, modules in builds.items() for name, file in modules.items()}
-    return Lab(settings, [], files={**files, f"{_PLACE}/watch": FOLDER / "watch"})
+    return Guests(kernels, files={**files, f"{_PLACE}/watch": FOLDER / "watch"})
 
 
 def commit(guest: Guest, bug: Bug, where: Where) -> str:
@@ -101,9 +103,9 @@ def run_mixed(board: Board, settings: Settings) -> list[dict[str, Any]]:
     Nothing is wrong with that, so there must be no report. Raises ModcompatError when a module cannot be loaded.
     """
     variant = variant_of(FEATURES["all"], isolated=True)
-    with prepared(board, variant, settings) as lab:
+    with prepared(board, variant, settings) as guests:
         return [
-            _shared(lab.guest(board, variant), lender, borrower)
+            _shared(guests.guest(board, variant), lender, borrower)
             for lender, borrower in product((_REBUILT, _VENDOR), repeat=2)
         ]
 

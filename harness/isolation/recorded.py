@@ -11,8 +11,9 @@ from typing import Any
 from harness.boards import Board
 from harness.features import FEATURES
 from harness.kernel.toolchain import toolchain
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
 from harness.paths import PROJECT
+from harness.settings import Settings
 from harness.variants import variant_of
 
 FOLDER = PROJECT / "tests/isolation"
@@ -36,12 +37,10 @@ def record(what: str, measured: dict[str, Any], folder: Path = FOLDER) -> Path:
 
 def circumstances(board: Board, settings: Settings) -> dict[str, Any]:
     """What is measured with, and when."""
-    with Lab(settings, []) as lab:
-        release = lab.kernel(board, variant_of(FEATURES["all"])).release
     return {
         "arch": board.arch.name,
         "board": board.id,
-        "kernel": release,
+        "kernel": Kernels(settings).kernel(board, variant_of(FEATURES["all"])).release,
         "compiler": toolchain(board.arch)["compiler"],
         "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
     }

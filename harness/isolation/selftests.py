@@ -18,12 +18,14 @@ from harness.boards import Board
 from harness.detect.scan import scan
 from harness.features import FEATURES
 from harness.guest.guest import Guest
+from harness.guests import Guests
 from harness.isolation.bugs import Where
 from harness.kernel.build import Kernel
 from harness.kernel.modules import build_modules
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
 from harness.paths import IMAGES
 from harness.progress import task
+from harness.settings import Settings
 from harness.store import Store
 from harness.variants import variant_of
 
@@ -116,21 +118,21 @@ def run_module_tests(
         for isolated in (False, True):
             variant = variant_of(FEATURES["all"], isolated=isolated)
             places = PLACES[1:] if isolated else PLACES[:1]
-            with Lab(settings, []) as builder:
-                kernels = {
-                    place: builder.kernel(board, variant.production if place is Where.VENDOR else variant)
-                    for place in places
-                }
-                files = {
-                    f"selftests/{place.name}/{name}.ko": file
-                    for place, kernel in kernels.items()
-                    for name, file in _built(kernel, builder.store).items()
-                }
-            with Lab(settings, [], files=files) as lab:
+            kernels = Kernels(settings)
+            built_for = {
+                place: kernels.kernel(board, variant.production if place is Where.VENDOR else variant)
+                for place in places
+            }
+            files = {
+                f"selftests/{place.name}/{name}.ko": file
+                for place, kernel in built_for.items()
+                for name, file in _built(kernel, kernels.store).items()
+            }
+            with Guests(kernels, files=files) as guests:
                 for test in chosen:
                     for place in places:
                         if not (test.for_feature and place is Where.VENDOR):
-                            found[test.name, place] = _ran(lab.guest(board, variant), test, place)
+                            found[test.name, place] = _ran(guests.guest(board, variant), test, place)
                         running.step()
     return [
         _row(test, {place: found[test.name, place] for place in PLACES if (test.name, place) in found})
@@ -144,12 +146,11 @@ def run_boot_tests(board: Board, settings: Settings) -> list[dict[str, Any]]:
     found: dict[tuple[str, Where], dict[str, Any]] = {}
     for place in PLACES[:2]:
         variant = replace(variant_of(FEATURES["all"], isolated=place is not Where.STOCK), selftest=True)
-        with Lab(settings, []) as builder:
-            modules = builder.kernel(board, variant).own_modules
-        with Lab(
-            patient, [], files={f"selftests/{place.name}/{name}.ko": file for name, file in modules.items()}
-        ) as lab:
-            guest = lab.guest(board, variant)
+        kernels = Kernels(patient)
+        modules = kernels.kernel(board, variant).own_modules
+        files = {f"selftests/{place.name}/{name}.ko": file for name, file in modules.items()}
+        with Guests(kernels, files=files) as guests:
+            guest = guests.guest(board, variant)
             log = guest.run("dmesg", _PATIENCE).text
             for test in BOOT_TESTS:
                 found[test.name, place] = _ran(guest, test, place) if test.commands else outcome(test, log)

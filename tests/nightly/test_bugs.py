@@ -6,7 +6,7 @@ from harness.guest.guest import Timing
 from harness.isolation import recorded
 from harness.isolation.bugs import BUGS, Where
 from harness.isolation.catalogue import is_well, run_catalogue, run_mixed
-from harness.lab import Settings
+from harness.settings import Settings
 from tests.system.conftest import SCALE
 
 BOARD = BOARDS["x86_64-q35"]

@@ -13,7 +13,8 @@ from harness.kernel.isolation import isolated, kernel_spec
 from harness.kernel.kconfig import all_no
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
 from harness.kernel.users_config import UsersConfig, read_config
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
+from harness.settings import Settings
 from harness.store import Store
 from harness.variants import PRODUCTION, variant_named
 
@@ -41,8 +42,7 @@ def source(store: Store) -> KernelSource:
 
 @pytest.fixture(scope="module")
 def users(tmp_path_factory: pytest.TempPathFactory) -> UsersConfig:
-    with Lab(Settings(), []) as lab:
-        ours = (lab.kernel(BOARD, PRODUCTION).build_tree / ".config").read_text()
+    ours = (Kernels(Settings()).kernel(BOARD, PRODUCTION).build_tree / ".config").read_text()
     file = tmp_path_factory.mktemp("users") / "production.config"
     file.write_text(ours + USERS)
     return read_config(file)

@@ -8,8 +8,10 @@ from harness.boards import BOARDS
 from harness.commands.lkdtm import PATIENCE
 from harness.crashpoints import REPRESENTATIVE, outcome
 from harness.guest.guest import Guest
-from harness.lab import Lab, Settings
+from harness.guests import Guests
+from harness.kernels import Kernels
 from harness.lkdtm import build, points, provoke
+from harness.settings import Settings
 from harness.variants import PRODUCTION
 
 BOARD = BOARDS["x86_64-q35"]
@@ -17,10 +19,10 @@ BOARD = BOARDS["x86_64-q35"]
 
 @pytest.fixture(scope="module")
 def crashing() -> Iterator[Guest]:
-    with Lab(Settings(), []) as builder:
-        module = build(builder.kernel(BOARD, PRODUCTION), builder.store)
-    with Lab(Settings(), [module]) as lab:
-        yield lab.guest(BOARD, PRODUCTION)
+    kernels = Kernels(Settings())
+    module = build(kernels.kernel(BOARD, PRODUCTION), kernels.store)
+    with Guests(kernels, [module]) as guests:
+        yield guests.guest(BOARD, PRODUCTION)
 
 
 def test_the_driver_offers_its_points(crashing: Guest) -> None:

@@ -5,19 +5,21 @@ import pytest
 from harness.boards import Board
 from harness.commands.lkdtm import PATIENCE
 from harness.crashpoints import OUTCOMES, outcome
-from harness.lab import Lab, Settings
+from harness.guests import Guests
+from harness.kernels import Kernels
 from harness.lkdtm import build, points, provoke
 from harness.plan import ONE_BOARD_EACH
+from harness.settings import Settings
 from harness.variants import PRODUCTION
 
 
 @pytest.mark.parametrize("board", ONE_BOARD_EACH, ids=lambda board: board.id)
 def test_every_crash_point_is_reported_in_time_and_the_fate_told(board: Board) -> None:
-    with Lab(Settings(), []) as builder:
-        module = build(builder.kernel(board, PRODUCTION), builder.store)
+    kernels = Kernels(Settings())
+    module = build(kernels.kernel(board, PRODUCTION), kernels.store)
     objections = {}
-    with Lab(Settings(), [module]) as lab:
-        guest = lab.guest(board, PRODUCTION)
+    with Guests(kernels, [module]) as guests:
+        guest = guests.guest(board, PRODUCTION)
         offered = points(guest)
         for point in offered:
             found = provoke(guest, point, seconds=PATIENCE).objections(outcome(board.arch.name, point))

@@ -13,11 +13,13 @@ from harness.detect.report import Report
 from harness.detect.scan import scan
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Timing
+from harness.guests import Guests
 from harness.integrity import VALIDATE
 from harness.kernel.modules import build_modules
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
 from harness.modules import VendorModule
 from harness.places import add_places
+from harness.settings import Settings
 from harness.variants import PRODUCTION, Variant, variant_named
 from tests.system.conftest import GUESTS, SCALE
 
@@ -52,19 +54,18 @@ class Court:
     """Guests with the guilty modules in them, built for the guest's own kernel."""
 
     def __init__(self) -> None:
-        self._labs: dict[tuple[str, str], tuple[Lab, dict[str, Path]]] = {}
+        self._places: dict[tuple[str, str], tuple[Guests, dict[str, Path]]] = {}
 
     def hear(self, board_name: str, variant: Variant, case: str) -> list[Report]:
         """The reports of a module that is loaded, with what follows."""
         board = BOARDS[board_name]
         key = (board_name, variant.name)
-        if key not in self._labs:
-            with Lab(Settings(), []) as builder:
-                files = build_modules(GUILTY, builder.kernel(board, variant), builder.store)
-            modules = [VendorModule(name, file=file) for name, file in files.items()]
-            self._labs[key] = Lab(Settings(timing=Timing(command=40.0).scaled(SCALE)), modules), files
-        lab, files = self._labs[key]
-        guest = lab.guest(board, variant)
+        if key not in self._places:
+            kernels = Kernels(Settings(timing=Timing(command=40.0).scaled(SCALE)))
+            files = build_modules(GUILTY, kernels.kernel(board, variant), kernels.store)
+            self._places[key] = Guests(kernels, [VendorModule(name, file=file) for name, file in files.items()]), files
+        guests, files = self._places[key]
+        guest = guests.guest(board, variant)
         guest.make_pristine()
         name, _, parameters = case.partition(" ")
         start = guest.mark(f"hear {case}")
@@ -80,8 +81,8 @@ class Court:
         return reports
 
     def close(self) -> None:
-        for lab, _ in self._labs.values():
-            lab.close()
+        for guests, _ in self._places.values():
+            guests.close()
 
 
 @pytest.fixture(scope="module")

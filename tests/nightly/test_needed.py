@@ -10,9 +10,10 @@ from harness.kernel.config import KernelSpec
 from harness.kernel.isolation import isolated_without, series_for
 from harness.kernel.prebuilt import find_prebuilt
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
-from harness.lab import Lab, Settings
+from harness.lab import Lab
 from harness.modules import shipped
 from harness.plan import Cell, Flavour
+from harness.settings import Settings
 from harness.store import Store
 from harness.variants import Variant, variant_of
 
@@ -42,7 +43,7 @@ def test_what_the_kernel_keeps_behind_a_small_struct_module_is_a_modules_own() -
 def test_no_kprobe_event_can_be_had_in_a_module() -> None:
     variant = variant_of(FEATURES["all"], isolated=True)
     (bug,) = (bug for bug in BUGS if bug.id == "watched/kprobe")
-    with prepared(BOARD, variant, without("Allow-events-in-modules-without-ftra", variant)) as lab:
-        guest = lab.guest(BOARD, variant)
+    with prepared(BOARD, variant, without("Allow-events-in-modules-without-ftra", variant)) as guests:
+        guest = guests.guest(BOARD, variant)
         assert commit(guest, bug, Where.REBUILT)
         assert not commit(guest, bug, Where.VENDOR)

@@ -4,9 +4,10 @@ import os
 
 from harness.detect.verdict import Word
 from harness.features import FEATURES
-from harness.lab import Lab, Settings
+from harness.lab import Lab
 from harness.modules import shipped
 from harness.plan import ONE_BOARD_EACH, Cell, Flavour
+from harness.settings import Settings
 
 CELLS = int(os.environ.get("MODCOMPAT_CELLS", "300"))
 

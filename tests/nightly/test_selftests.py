@@ -6,7 +6,7 @@ import pytest
 
 from harness.boards import BOARDS
 from harness.isolation.selftests import is_well, run_boot_tests, run_module_tests
-from harness.lab import Settings
+from harness.settings import Settings
 
 BOARD = BOARDS["x86_64-q35"]
 

@@ -8,8 +8,10 @@ from elftools.elf.elffile import ELFFile
 from harness.architectures import Architecture
 from harness.boards import BOARDS, Board
 from harness.guest.initramfs import find_busybox
-from harness.lab import Lab, Settings
+from harness.guests import Guests
+from harness.kernels import Kernels
 from harness.modules import shipped
+from harness.settings import Settings
 from harness.store import Store
 from harness.variants import Variant
 from tests.isolation.trials import UPROBES
@@ -35,8 +37,8 @@ def entry(arch: Architecture) -> str:
 def test_a_module_of_production_looks_at_a_process_with_uprobes(board: Board) -> None:
     (module,) = (module for module in shipped() if module.name == "tasks")
     variant = Variant(UPROBES, isolated=True)
-    with Lab(Settings(), [module]) as lab:
-        guest = lab.guest(board, variant)
+    with Guests(Kernels(Settings()), [module]) as guests:
+        guest = guests.guest(board, variant)
         guest.make_pristine()
         for command in (
             f"echo 'p:begin {entry(board.arch)}' >{TRACING}/uprobe_events",

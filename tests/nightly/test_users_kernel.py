@@ -9,11 +9,13 @@ from harness.boards import BOARDS
 from harness.detect.verdict import Word
 from harness.features import FEATURES
 from harness.kernel.users_config import UsersConfig, read_config
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
+from harness.lab import Lab
 from harness.modules import VendorModule
 from harness.paths import PROJECT
 from harness.plan import Cell, Flavour
-from harness.variants import PRODUCTION
+from harness.settings import Settings
+from harness.variants import PRODUCTION, variant_of
 
 BOARD = BOARDS["x86_64-q35"]
 CONFIG = Path(__file__).parent / "users.config"
@@ -23,37 +25,45 @@ EXAMPLES = {"veth": "network.py", "null_blk": "block.py"}
 @pytest.fixture(scope="module")
 def users(tmp_path_factory: pytest.TempPathFactory) -> UsersConfig:
     """Our production, and what is in users.config."""
-    with Lab(Settings(), []) as lab:
-        ours = (lab.kernel(BOARD, PRODUCTION).build_tree / ".config").read_text()
+    ours = (Kernels(Settings()).kernel(BOARD, PRODUCTION).build_tree / ".config").read_text()
     file = tmp_path_factory.mktemp("users") / "production.config"
     file.write_text(ours + CONFIG.read_text())
     return read_config(file)
 
 
 @pytest.fixture(scope="module")
-def lab(users: UsersConfig) -> Iterator[Lab]:
-    settings = Settings(configs={"x86_64": users})
-    with Lab(settings, []) as builder:
-        built = builder.kernel(BOARD, PRODUCTION).own_modules
-    modules = [
-        VendorModule(name, file=built[name], exercise=PROJECT / "docs/examples" / exercise)
+def settings(users: UsersConfig) -> Settings:
+    return Settings(configs={"x86_64": users})
+
+
+@pytest.fixture(scope="module")
+def modules(settings: Settings) -> dict[str, VendorModule]:
+    """Modules of the kernel's own, built for the user's production, by name."""
+    built = Kernels(settings).kernel(BOARD, PRODUCTION).own_modules
+    return {
+        name: VendorModule(name, file=built[name], exercise=PROJECT / "docs/examples" / exercise)
         for name, exercise in EXAMPLES.items()
-    ]
-    with Lab(settings, modules) as lab:
+    }
+
+
+@pytest.fixture(scope="module")
+def lab(settings: Settings, modules: dict[str, VendorModule]) -> Iterator[Lab]:
+    with Lab(settings, [*modules.values()]) as lab:
         yield lab
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 @pytest.mark.parametrize("flavour", [Flavour.PRODUCTION, Flavour.ISOLATED])
-def test_modules_of_the_users_production_work(name: str, flavour: Flavour, lab: Lab) -> None:
-    (module,) = (module for module in lab._modules if module.name == name)
-    result = lab.run(Cell(BOARD, FEATURES["all"], flavour, module, own_config=True))
+def test_modules_of_the_users_production_work(
+    name: str, flavour: Flavour, lab: Lab, modules: dict[str, VendorModule]
+) -> None:
+    result = lab.run(Cell(BOARD, FEATURES["all"], flavour, modules[name], own_config=True))
     assert result.verdict.word is Word.CLEAN, result.verdict.reason
 
 
-def test_what_production_has_is_told_to_the_series(lab: Lab) -> None:
-    cell = Cell(BOARD, FEATURES["all"], Flavour.ISOLATED, lab._modules[0], own_config=True)
-    config = lab.kernel(BOARD, cell.variant).config
+def test_what_production_has_is_told_to_the_series(settings: Settings) -> None:
+    variant = variant_of(FEATURES["all"], isolated=True).on_users_config
+    config = Kernels(settings).kernel(BOARD, variant).config
     assert config["MODULE_ABI_SYMVERS"] == '"production.symvers"'
     for symbol in ("TRACING", "KPROBES", "UPROBES"):
         assert config[f"MODULE_ABI_PRODUCTION_HAS_{symbol}"] == "y"

@@ -9,11 +9,13 @@ import pytest
 from harness.boards import BOARDS, Board
 from harness.detect.verdict import Word
 from harness.features import FEATURES
+from harness.guests import Guests
 from harness.kernel.modules import build_modules
-from harness.lab import Lab, Settings
+from harness.lab import Lab
 from harness.modules import VendorModule, shipped
 from harness.paths import MODULES
 from harness.plan import ONE_BOARD_EACH, Cell, Flavour
+from harness.settings import Settings
 from harness.variants import variant_of
 
 EVERYTHING = FEATURES["all"]
@@ -34,8 +36,8 @@ def symbol_versions(build_tree: Path) -> dict[str, tuple[str, str]]:
 
 @pytest.mark.parametrize("board", ONE_BOARD_EACH, ids=lambda board: board.id)
 def test_every_symbol_has_its_version_of_production(board: Board, lab: Lab) -> None:
-    production = symbol_versions(lab.kernel(board, ISOLATED.production).build_tree)
-    isolated = symbol_versions(lab.kernel(board, ISOLATED).build_tree)
+    production = symbol_versions(lab.kernels.kernel(board, ISOLATED.production).build_tree)
+    isolated = symbol_versions(lab.kernels.kernel(board, ISOLATED).build_tree)
     assert len(production) > 1000
     assert {name: isolated.get(name) for name in production} == production
 
@@ -49,13 +51,13 @@ def test_a_module_of_production_loads_and_works(board: Board, module: VendorModu
 
 def test_a_module_with_another_version_is_refused(lab: Lab, tmp_path: Path) -> None:
     board, source = BOARDS["x86_64-q35"], MODULES / "warning"
-    production = lab.kernel(board, ISOLATED.production)
-    built = build_modules(source, production, lab.store)["warning"].read_bytes()
+    production = lab.kernels.kernel(board, ISOLATED.production)
+    built = build_modules(source, production, lab.kernels.store)["warning"].read_bytes()
     version = struct.pack("<I", int(symbol_versions(production.build_tree)["_printk"][0], 16))
     assert built.count(version) == 1
     altered = tmp_path / "altered.ko"
     altered.write_bytes(built.replace(version, b"\1\2\3\4"))
-    with Lab(Settings(versions=True), [VendorModule("altered", file=altered)]) as other:
-        guest = other.guest(board, ISOLATED)
+    with Guests(lab.kernels, [VendorModule("altered", file=altered)]) as guests:
+        guest = guests.guest(board, ISOLATED)
         assert guest.run("insmod modules/altered.ko").status
         assert "disagrees about version of symbol _printk" in guest.run("dmesg").text

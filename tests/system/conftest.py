@@ -9,10 +9,12 @@ import pytest
 
 from harness.boards import BOARDS, Board
 from harness.guest.guest import Guest, Timing
+from harness.guests import Guests
 from harness.kernel.modules import build_modules
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
 from harness.modules import VendorModule
 from harness.paths import MODULES
+from harness.settings import Settings
 from harness.variants import PRODUCTION
 
 FAULTY = Path(__file__).parent / "faulty"
@@ -27,12 +29,12 @@ class Bench:
 
     def __init__(self, board: Board, folder: Path) -> None:
         self.board = board
-        with Lab(Settings(), []) as builder:
-            production = builder.kernel(board, PRODUCTION)
-            self.files = build_modules(FAULTY, production, builder.store)
-            self.files |= build_modules(LOCKS, production, builder.store)
-        self.lab = Lab(Settings(timing=TIMING), [VendorModule(name, file=file) for name, file in self.files.items()])
-        self.guest: Guest = self.lab.guest(board, PRODUCTION)
+        kernels = Kernels(Settings(timing=TIMING))
+        production = kernels.kernel(board, PRODUCTION)
+        self.files = build_modules(FAULTY, production, kernels.store)
+        self.files |= build_modules(LOCKS, production, kernels.store)
+        self.guests = Guests(kernels, [VendorModule(name, file=file) for name, file in self.files.items()])
+        self.guest: Guest = self.guests.guest(board, PRODUCTION)
         self.folder = folder
 
 
@@ -46,7 +48,7 @@ def bench(
     with capture.global_and_fixture_disabled():
         bench = Bench(BOARDS[request.param], tmp_path_factory.mktemp("bench"))
     yield bench
-    bench.lab.close()
+    bench.guests.close()
 
 
 @pytest.fixture
@@ -62,10 +64,11 @@ def module_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str
     files: dict[str, dict[str, Path]] = {}
     for board in (BOARDS["x86_64-q35"], BOARDS["arm-virt"]):
         folder = tmp_path_factory.mktemp(board.arch.name)
-        with Lab(Settings(), []) as lab:
-            built = build_modules(FAULTY, lab.kernel(board, PRODUCTION), lab.store)
-            built |= build_modules(LOCKS, lab.kernel(board, PRODUCTION), lab.store)
-            release = lab.kernel(board, PRODUCTION).release.encode()
+        kernels = Kernels(Settings())
+        production = kernels.kernel(board, PRODUCTION)
+        built = build_modules(FAULTY, production, kernels.store)
+        built |= build_modules(LOCKS, production, kernels.store)
+        release = production.release.encode()
         whole = built["locks"].read_bytes()
         made = {
             "truncated": whole[: len(whole) // 2],

@@ -14,33 +14,36 @@ from harness.features import FEATURES
 from harness.kernel.build import Kernel
 from harness.kernel.modules import build_modules
 from harness.kernel.prebuilt import find_prebuilt
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
+from harness.lab import Lab
 from harness.modules import shipped
 from harness.plan import Cell, Flavour
+from harness.settings import Settings
+from harness.store import Store
 from harness.variants import PRODUCTION, variant_of
 from tests.system.conftest import TIMING
 
 BOARD = BOARDS["x86_64-q35"]
 FEATURE = FEATURES["spinlock"]
 VARIANTS = (PRODUCTION, variant_of(FEATURE))
-Kernels = dict[str, Kernel]
+ByName = dict[str, Kernel]
 
 
 @pytest.fixture(scope="module")
-def kernels() -> Kernels:
-    with Lab(Settings(), []) as lab:
-        return {variant.name: lab.kernel(BOARD, variant) for variant in VARIANTS}
+def kernels() -> ByName:
+    known = Kernels(Settings())
+    return {variant.name: known.kernel(BOARD, variant) for variant in VARIANTS}
 
 
 @pytest.fixture(scope="module")
-def files(kernels: Kernels) -> dict[str, Path]:
+def files(kernels: ByName) -> dict[str, Path]:
     """Our modules, built for production."""
-    with Lab(Settings(), []) as lab:
-        built = [build_modules(it.source, kernels["production"], lab.store) for it in shipped() if it.source]
+    store = Store()
+    built = [build_modules(it.source, kernels["production"], store) for it in shipped() if it.source]
     return {name: file for modules in built for name, file in modules.items()}
 
 
-def prebuilt(kernels: Kernels, *names: str) -> Settings:
+def prebuilt(kernels: ByName, *names: str) -> Settings:
     """What makes a run take kernels of these names for a user's."""
     found = [find_prebuilt(it.spec.variant, it.image, build_tree=it.build_tree) for it in map(kernels.get, names) if it]
     return Settings(timing=TIMING, prebuilt={(BOARD.arch.name, kernel.variant.name): kernel for kernel in found})
@@ -51,23 +54,20 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_prediction_is_the_same_as_on_kernels_of_ours(kernels: Kernels, files: dict[str, Path]) -> None:
+def test_a_prediction_is_the_same_as_on_kernels_of_ours(kernels: ByName, files: dict[str, Path]) -> None:
     debug = VARIANTS[1].name
-    with (
-        Lab(Settings(), []) as ours,
-        Lab(prebuilt(kernels, "production", debug), []) as theirs,
-        Lab(prebuilt(kernels, debug), []) as mixed,
-    ):
-        for file in files.values():
-            module = read_module(file)
-            for variant in VARIANTS:
-                expected = ours.predict(file, module, BOARD, variant)
-                assert expected is not None
-                assert theirs.predict(file, module, BOARD, variant) == expected
-                assert mixed.predict(file, module, BOARD, variant) == expected
+    ours = Kernels(Settings())
+    theirs, mixed = Kernels(prebuilt(kernels, "production", debug)), Kernels(prebuilt(kernels, debug))
+    for file in files.values():
+        module = read_module(file)
+        for variant in VARIANTS:
+            expected = ours.predict(file, module, BOARD, variant)
+            assert expected is not None
+            assert theirs.predict(file, module, BOARD, variant) == expected
+            assert mixed.predict(file, module, BOARD, variant) == expected
 
 
-def test_a_cell_has_its_prediction_and_layouts_that_explain_it(kernels: Kernels) -> None:
+def test_a_cell_has_its_prediction_and_layouts_that_explain_it(kernels: ByName) -> None:
     (module,) = (module for module in shipped() if module.name == "locks")
     with Lab(prebuilt(kernels, *kernels), [module]) as lab:
         result = lab.run(Cell(BOARD, FEATURE, Flavour.STOCK, module))
@@ -79,7 +79,7 @@ def test_a_cell_has_its_prediction_and_layouts_that_explain_it(kernels: Kernels)
     assert result.evidence.layouts[0]["name"] == "struct module"
 
 
-def test_the_command_takes_them_from_the_manifest(kernels: Kernels, files: dict[str, Path], tmp_path: Path) -> None:
+def test_the_command_takes_them_from_the_manifest(kernels: ByName, files: dict[str, Path], tmp_path: Path) -> None:
     manifest = tmp_path / "modcompat.toml"
     manifest.write_text(
         "".join(
@@ -97,7 +97,7 @@ def test_the_command_takes_them_from_the_manifest(kernels: Kernels, files: dict[
 
 
 def test_the_command_says_which_kernel_came_without_its_build_tree(
-    kernels: Kernels, files: dict[str, Path], tmp_path: Path
+    kernels: ByName, files: dict[str, Path], tmp_path: Path
 ) -> None:
     image = kernels["production"].image
     config = kernels["production"].build_tree / ".config"
@@ -107,7 +107,7 @@ def test_the_command_says_which_kernel_came_without_its_build_tree(
     assert "no prediction on x86_64 for production: a prebuilt kernel came without its build tree" in done.stderr
 
 
-def test_an_image_alone_is_judged_without_a_prediction(kernels: Kernels) -> None:
+def test_an_image_alone_is_judged_without_a_prediction(kernels: ByName) -> None:
     (module,) = (module for module in shipped() if module.name == "locks")
     kernel = kernels[VARIANTS[1].name]
     image = find_prebuilt(kernel.spec.variant, kernel.image, config=kernel.build_tree / ".config")

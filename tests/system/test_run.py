@@ -19,10 +19,13 @@ import harness.variants
 from harness.boards import BOARDS
 from harness.detect.verdict import Word
 from harness.features import FEATURES
-from harness.lab import Lab, Settings
+from harness.guests import Guests
+from harness.kernels import Kernels
+from harness.lab import Lab
 from harness.modules import VendorModule, shipped
 from harness.paths import KCONFIG, MODULES, PROJECT, cache_root
 from harness.plan import Cell, Flavour, Selection
+from harness.settings import Settings
 from harness.variants import PRODUCTION, variant_of
 from tests.system.conftest import SCALE
 
@@ -193,10 +196,11 @@ def test_no_qemu_outlives_its_run(ending: signal.Signals, delay: float, tmp_path
 def test_two_runs_share_a_cache(tmp_path: Path) -> None:
     """Both find the snapshots missing and make them; neither gets in the other's way."""
     board = BOARDS["x86_64-q35"]
-    with Lab(Settings(), shipped()) as lab:
-        kernels = [lab.kernel(board, variant) for variant in (PRODUCTION, variant_of(FEATURES["spinlock"]))]
-        lab.guest(board, PRODUCTION)
-    names = [kernel.folder.name for kernel in kernels]
+    kernels = Kernels(Settings())
+    variants = (PRODUCTION, variant_of(FEATURES["spinlock"]))
+    names = [kernels.kernel(board, variant).folder.name for variant in variants]
+    with Guests(kernels, shipped()) as guests:
+        guests.guest(board, PRODUCTION)
 
     def unneeded(folder: str, entries: list[str]) -> set[str]:
         kind = Path(folder).name
@@ -277,7 +281,7 @@ def test_no_cell_is_judged_whose_feature_is_not_live() -> None:
     """A kernel that lacks the feature in the place of the one that has it."""
     board, feature = BOARDS["x86_64-q35"], FEATURES["spinlock"]
     with Lab(Settings(), shipped()) as lab:
-        lab._kernels["x86_64-stock-spinlock"] = lab.kernel(board, PRODUCTION)
+        lab.kernels._kernels["x86_64-stock-spinlock"] = lab.kernels.kernel(board, PRODUCTION)
         result = lab.run(Cell(board, feature, Flavour.STOCK, shipped()[0]))
     assert result.verdict.word is Word.INVALID
     assert "not live" in result.verdict.reason

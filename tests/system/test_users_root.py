@@ -11,9 +11,10 @@ from harness.detect.verdict import Word
 from harness.features import FEATURES
 from harness.guest.initramfs import find_busybox
 from harness.guest.userland import find_userlands
-from harness.lab import Lab, Settings
+from harness.lab import Lab
 from harness.modules import shipped
 from harness.plan import Cell, Flavour
+from harness.settings import Settings
 from harness.store import Store
 from tests.system.conftest import GUESTS, TIMING
 

@@ -15,8 +15,9 @@ from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.kernel.headers import Headers, headers_in
 from harness.kernel.prebuilt import Prebuilt, find_prebuilt, kernel_of, prebuilt_headers
-from harness.lab import Lab, Settings
+from harness.kernels import Kernels
 from harness.prototypes import kernel_surface
+from harness.settings import Settings
 from harness.store import Store
 from harness.variants import PRODUCTION, Variant, variant_of
 
@@ -111,8 +112,8 @@ def test_nothing_is_predicted_where_one_of_both_has_no_build_tree(tree: Path, tm
         (BOARD.arch.name, variant.name): prebuilt(variant, tmp_path, None if variant == without else tree)
         for variant in (PRODUCTION, STOCK)
     }
-    with Lab(Settings(prebuilt=kernels), [], Store(tmp_path / "cache")) as lab:
-        assert lab.predict(tmp_path / "vendor.ko", ModuleFacts("vendor", X86_64), BOARD, STOCK) is None
+    known = Kernels(Settings(prebuilt=kernels), Store(tmp_path / "cache"))
+    assert known.predict(tmp_path / "vendor.ko", ModuleFacts("vendor", X86_64), BOARD, STOCK) is None
 
 
 def test_what_has_no_prediction_is_said_once_as_a_run_starts(tree: Path, tmp_path: Path) -> None:

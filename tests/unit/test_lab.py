@@ -11,22 +11,23 @@ from unittest.mock import Mock
 
 import pytest
 
-from harness import lab as module
-from harness import plugin
+from harness import kernels, plugin
 from harness.boards import BOARDS
 from harness.commands.shell import loads
 from harness.detect.verdict import Word
 from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.guest.guest import Guest
+from harness.guests import Equipment
 from harness.kernel.source import KernelSource
-from harness.lab import Equipment, Lab, Settings
+from harness.lab import Lab
 from harness.manifest import Allowance, Manifest
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
 from harness.report import artefacts
 from harness.report.artefacts import write_cell, write_matrix
 from harness.report.formats import write_reports
+from harness.settings import Settings
 from harness.store import Store
 
 CELLS = [
@@ -41,7 +42,7 @@ def refuse(_: Settings, __: Store) -> KernelSource:
 def test_a_cell_that_cannot_be_run_is_invalid_by_what_keeps_it_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "find_users_source", refuse)
+    monkeypatch.setattr(kernels, "find_users_source", refuse)
     with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
         first, second = map(lab.run, CELLS)
     assert first.verdict.word is second.verdict.word is Word.INVALID

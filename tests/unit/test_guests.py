@@ -1,0 +1,62 @@
+"""Guests that are kept: one that does not start is not started again, and all of them are ended."""
+
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from harness import guests as module
+from harness.boards import BOARDS
+from harness.errors import ModcompatError
+from harness.features import FEATURES
+from harness.guest.guest import Guest
+from harness.guests import Equipment, Guests, Place
+from harness.kernels import Kernels
+from harness.settings import Settings
+from harness.store import Store
+from harness.variants import PRODUCTION, variant_of
+
+BOARD = BOARDS["x86_64-q35"]
+STOCK = variant_of(FEATURES["spinlock"])
+
+
+@pytest.fixture
+def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Guests:
+    """Guests that need no kernel."""
+    monkeypatch.setattr(Guests, "equip", lambda *_: Equipment(Mock(), Mock(), {}, {}, {}))
+    return Guests(Kernels(Settings(), Store(tmp_path / "cache")))
+
+
+def place(guest: Guest) -> Place:
+    return Place(guest, Mock(), Mock(), Path(), {}, "", {}, {}, {}, (), takes_modules=True)
+
+
+def test_a_guest_that_does_not_boot_is_booted_once(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
+    boot = Mock(side_effect=ModcompatError("it did not boot"))
+    monkeypatch.setattr(module, "find_snapshot", boot)
+    for variant, boots in ((STOCK, 1), (STOCK, 1), (PRODUCTION, 2), (STOCK, 2)):
+        with pytest.raises(ModcompatError, match="it did not boot"):
+            guests.guest(BOARD, variant)
+        assert boot.call_count == boots
+
+
+def test_a_guest_that_cannot_be_ended_keeps_no_other_from_it(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = [Mock(**{"close.side_effect": effect}) for effect in (None, OSError("stuck"), None)]
+    monkeypatch.setattr(guests, "_furnish", Mock(side_effect=map(place, started)))
+    for board in ("x86_64-q35", "arm-virt", "arm64-virt"):
+        guests.guest(BOARDS[board], PRODUCTION)
+    with pytest.raises(OSError, match="stuck"):
+        guests.close()
+    assert [guest.close.call_count for guest in started] == [1, 1, 1]
+    assert not guests.scratch.exists()
+
+
+def test_a_guest_that_is_lost_as_it_starts_is_ended(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
+    guest = Mock(**{"make_pristine.side_effect": ModcompatError("QEMU did not start")})
+    monkeypatch.setattr(module, "find_snapshot", lambda *_: Mock(state=None))
+    monkeypatch.setattr(module, "empty_state", lambda folder: folder)
+    monkeypatch.setattr(module, "Guest", lambda *_, **__: guest)
+    monkeypatch.setattr(module, "read_symbols", lambda _: None)
+    with pytest.raises(ModcompatError, match="QEMU did not start"):
+        guests.guest(BOARD, PRODUCTION)
+    assert guest.close.called
