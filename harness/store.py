@@ -210,7 +210,8 @@ class Store:
         entries = list(self.entries(kind))
         for entry in entries[: max(0, len(entries) - keep)]:
             if time.time() - entry.used > unused_for:
-                self._remove_if_free(entry.path)
+                with suppress(OSError, ModcompatError):  # a cache that is another user's: it stays
+                    self._remove_if_free(entry.path)
 
     def export(self, archive: Path) -> list[Entry]:
         """Write every entry worth carrying to another machine into a tar file; returns them."""

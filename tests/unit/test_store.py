@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from harness import process
 from harness.cache_folder import MANIFEST
@@ -284,6 +285,21 @@ def test_trim_keeps_the_latest_and_what_may_be_in_use(store: Store) -> None:
         os.utime(path / MANIFEST, (time.time() - 100 * (age + 1),) * 2)
     store.trim("snapshot", keep=1, unused_for=150)
     assert [path.exists() for path in paths] == [False, False, True, True]
+
+
+def test_what_another_user_keeps_in_the_cache_is_used_and_not_trimmed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store.get_or_build("snapshot", "theirs", INPUTS, write)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert store.get("snapshot", "theirs", INPUTS) == path
+    store.trim("snapshot", keep=0, unused_for=-1)
+    assert path.exists()
 
 
 def test_an_exported_cache_serves_on_another_machine(store: Store, tmp_path: Path) -> None:
