@@ -57,6 +57,22 @@ def of_configurations(settings: Settings, cells: Sequence[Cell], store: Store) -
     return [line for users in configs for line in _of_configuration(users, source, store)]
 
 
+def at_first(settings: Settings, cells: Sequence[Cell]) -> list[str]:
+    """What is known at once of a run; nothing, where modules and kernels are all ours."""
+    if not settings.configs and all(cell.module.is_ours for cell in cells):
+        return []
+    return at_a_glance(settings, cells)
+
+
+def at_the_end(settings: Settings, cells: Sequence[Cell], store: Store) -> list[str]:
+    """What is known when a run is over. Takes as long as `of_configurations`."""
+    lines = at_first(settings, cells)
+    try:
+        return [*lines, *of_configurations(settings, cells, store)] if lines else []
+    except ModcompatError as error:
+        return [*lines, error.problem]
+
+
 def series_obstacle(source: Callable[[], KernelSource], store: Store) -> str:
     """Why there are no isolated kernels of a source, "" where the series fits. source: finds it, or raises.
 

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, versi
 from harness.kernel.users_config import lacking, read_config
 from harness.kernels import find_users_source
 from harness.manifest import NAME, Manifest, find_manifest, read_manifest
+from harness.options import joined
 from harness.paths import PROJECT
 from harness.plan import ONE_BOARD_EACH, Flavour, choose_boards
 from harness.report.artefacts import forget_if_empty, new_run_folder
@@ -87,10 +88,29 @@ def check(
     tell_of_other_versions(name, source, manifest, facts)
     _can_be_booted(given, manifest, source, store)
     models = _preemption(facts, has_config=bool(given["configs"] or manifest.configs))
-    command = [*_options(given, manifest, facts), *(f"--preemption={model}" for model in models)]
-    command += [f"--module={module.absolute()}" for module in facts]
-    command += [f"--flavour={flavour}" for flavour in flavours or manifest.flavours or _that_can_be(source, store)]
-    command += [f"--manifest={expanded(path).absolute()}"] if path else []
+    boards = _boards(given, manifest, facts)
+    command = [f"-k={given['expression']}"] if given["expression"] else []
+    command += joined(
+        {
+            "--board": boards,
+            "--arch": given["arches"],
+            "--flavour": flavours or manifest.flavours or _that_can_be(source, store),
+            "--feature": given["features"] or manifest.features or THE_FIVE,
+            "--preemption": models,
+            "--kernel-source": given["kernel_source"],
+            "--config": given["configs"],
+            "--allow-config-additions": given["allow_config_additions"],
+            "--allow-config-change": given["tolerated"],
+            "--manifest": path,
+            "--module": list(facts),
+            "--module-params": given["module_params"],
+            "--exercise": given["exercise"],
+            "--shared-uart": given["shared_uart"],
+            "--root": given["roots"],
+            "--timeout-scale": given["timeout_scale"],
+            "--core-dump": given["core_dump"],
+        }
+    )
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", "--as-check", *command]
     try:
@@ -114,9 +134,12 @@ def _preemption(facts: Mapping[Path, ModuleFacts], *, has_config: bool) -> list[
     return list(set(models.values()))
 
 
-def _options(given: dict[str, Any], manifest: Manifest, facts: Mapping[Path, ModuleFacts]) -> list[str]:
-    """What is given, as the suite takes it; files by their whole paths, because it runs elsewhere."""
-    boards = given["boards"] or manifest.boards or _boards(given["arches"], manifest, facts.values())
+def _boards(given: Mapping[str, Any], manifest: Manifest, facts: Mapping[Path, ModuleFacts]) -> Sequence[str]:
+    """The boards that are asked for, or one of each architecture that the modules are for.
+
+    Raises ModcompatError where there is none for one of the modules.
+    """
+    boards = given["boards"] or manifest.boards or _one_each(given["arches"], manifest, facts.values())
     arches = {board.arch for board in choose_boards(boards, given["arches"])} if boards else set()
     for file, fact in facts.items():
         if fact.arch not in arches:
@@ -124,35 +147,10 @@ def _options(given: dict[str, Any], manifest: Manifest, facts: Mapping[Path, Mod
                 f"{file} is for {fact.arch.name if fact.arch else '?'}, and the boards that are asked for are not",
                 next_step="leave --board and --arch out, and each module has a board of its architecture",
             )
-    command = [
-        f"{option}={value}"
-        for option, values in (
-            ("--config", [expanded(path).absolute() for path in given["configs"]]),
-            ("--root", [expanded(path).absolute() for path in given["roots"]]),
-            ("--allow-config-change", given["tolerated"]),
-            ("--feature", given["features"] or manifest.features or THE_FIVE),
-            ("--board", boards),
-            ("--arch", given["arches"]),
-        )
-        for value in values
-    ]
-    single = {
-        "--kernel-source": absolute(given["kernel_source"]) if given["kernel_source"] else None,
-        "--exercise": given["exercise"] and expanded(given["exercise"]).absolute(),
-        "--module-params": given["module_params"],
-        "--timeout-scale": given["timeout_scale"],
-        "-k": given["expression"],
-    }
-    command += [f"{option}={value}" for option, value in single.items() if value]
-    flags = {
-        "--allow-config-additions": given["allow_config_additions"],
-        "--shared-uart": given["shared_uart"],
-        "--core-dump": given["core_dump"],
-    }
-    return [*command, *(option for option, value in flags.items() if value)]
+    return boards
 
 
-def _boards(arches: tuple[str, ...], manifest: Manifest, facts: Iterable[ModuleFacts]) -> list[str]:
+def _one_each(arches: tuple[str, ...], manifest: Manifest, facts: Iterable[ModuleFacts]) -> list[str]:
     """One board of each architecture that the modules are for."""
     found = {fact.arch for fact in facts if fact.arch} or {module.arch for module in manifest.modules if module.arch}
     return [board.id for board in ONE_BOARD_EACH if board.arch in found and (not arches or board.arch.name in arches)]

@@ -10,8 +10,9 @@ from harness.lab import Lab
 from harness.manifest import Manifest
 from harness.measured import measured_verdicts
 from harness.plan import Cell
-from harness.plugin import ROW, ExpectedBreakageError, explained
+from harness.plugin import ExpectedBreakageError, explained
 from harness.report.artefacts import failure_text, write_cell
+from harness.report.terminal import ROW
 
 
 @pytest.mark.usefixtures("kernels")

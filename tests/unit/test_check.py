@@ -178,6 +178,20 @@ def test_a_module_of_a_preemptible_kernel_gets_one(
     assert "one.ko were built for a preemptible kernel" in result.output
 
 
+def test_what_a_check_is_given_reaches_the_suite_whatever_folder_that_runs_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collected: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files(monkeypatch, one=ModuleFacts("one", arch=ARCHITECTURES["arm"]))
+    options = ("--exercise", "work.py", "--module-params", "-a", "--timeout-scale", "3", "--core-dump", "-k", "stock")
+    run("check", "one.ko", "--flavour", "stock", "--feature", "slub", *options)
+    suite = collected[collected.index("--as-check") + 1 : -1]
+    assert set(suite) == {
+        f"--module={tmp_path}/one.ko", f"--exercise={tmp_path}/work.py", "--module-params=-a", "--timeout-scale=3.0",
+        "--core-dump", "-k=stock", "--flavour=stock", "--feature=slub", "--board=arm-virt", "--preemption=none",
+    }  # fmt: skip
+
+
 def test_a_module_without_a_board_among_those_asked_for_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collected: list[str]
 ) -> None:

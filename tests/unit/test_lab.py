@@ -11,7 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from harness import kernels, plugin
+from harness import kernels
 from harness.boards import BOARDS
 from harness.commands.shell import loads
 from harness.detect.verdict import Word
@@ -24,9 +24,11 @@ from harness.lab import Lab
 from harness.manifest import Allowance, Manifest
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
+from harness.plugin import explained
 from harness.report import artefacts
 from harness.report.artefacts import write_cell, write_matrix
 from harness.report.formats import write_reports
+from harness.report.terminal import Matrix
 from harness.settings import Settings
 from harness.store import Store
 
@@ -150,18 +152,12 @@ def test_a_full_disk_leaves_no_half_matrix_and_no_older_one(full: Path, row: dic
     assert [path.name for path in full.iterdir()] == ["cells"]
 
 
-def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(
-    full: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]
-) -> None:
-    monkeypatch.setattr(plugin, "_run_folder", lambda _: full)
-    monkeypatch.setattr(plugin, "_command", lambda _: "pytest")
-    monkeypatch.setattr(plugin, "_assumed", lambda _: [])
-    matrix = plugin._Matrix()
-    matrix._rows.append(row)
+def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(full: Path, row: dict[str, Any]) -> None:
     manifest = Manifest(Path("m.toml"), allowed=(Allowance("known", date.max, module="third", line=7),))
-    stash = {plugin._CELLS: CELLS, plugin._MANIFEST: manifest}
-    config, terminal = Mock(stash=stash), Mock(hasmarkup=False)
-    matrix.pytest_terminal_summary(terminal, config)
+    matrix = Matrix(CELLS, manifest, "pytest", assumed=list, run_folder=lambda: full)
+    matrix.rows.append(row)
+    terminal = Mock(hasmarkup=False)
+    matrix.pytest_terminal_summary(terminal)
     assert "INVALID" in terminal.write.call_args.args[0]
     lines = [call.args[0] for call in terminal.write_line.call_args_list]
     assert lines[-2:-1] == ["allowed, and about no cell of this run: m.toml:7: known"]
@@ -169,6 +165,6 @@ def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(
 
 
 def test_a_mistake_is_shown_once() -> None:
-    with pytest.raises(pytest.fail.Exception, match="the cache is another's") as caught, plugin.explained():
+    with pytest.raises(pytest.fail.Exception, match="the cache is another's") as caught, explained():
         raise ModcompatError("the cache is another's")
     assert caught.value.__suppress_context__

@@ -3,12 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from harness.boards import BOARDS
+from harness.choices import choose_modules
 from harness.errors import ModcompatError
 from harness.features import FEATURES, THE_FIVE
 from harness.manifest import Manifest
@@ -25,7 +24,6 @@ from harness.plan import (
     choose_boards,
     kernels,
 )
-from harness.plugin import _choose_modules
 from harness.variants import Preemption
 
 MODULE = VendorModule("vendor")
@@ -114,9 +112,7 @@ def test_a_file_that_is_no_module_runs_only_where_a_board_is_named(tmp_path: Pat
     """What it is for is not known; a kernel that is asked for says that it refuses it."""
     (tmp_path / "junk.ko").write_text("junk")
     options = {"--module": [str(tmp_path / "junk.ko")], "--exercise": None, "--module-params": "", "--arch": []}
-    config: Any = SimpleNamespace(getoption={**options, "--board": []}.__getitem__)
     with pytest.raises(ModcompatError, match=r"junk\.ko: it is not an ELF file"):
-        _choose_modules(config, Manifest())
-    config = SimpleNamespace(getoption={**options, "--board": ["q35"]}.__getitem__)
-    (module,), _ = _choose_modules(config, Manifest())
+        choose_modules({**options, "--board": []}.__getitem__, Manifest())
+    (module,), _ = choose_modules({**options, "--board": ["q35"]}.__getitem__, Manifest())
     assert module.name == "junk"

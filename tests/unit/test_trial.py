@@ -5,7 +5,6 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ import pytest
 from harness.commands.check import check
 from harness.exercise import load_exercise
 from harness.kernel.kconfig import in_fragments
+from harness.options import OPTIONS, Given, reproduction
 from harness.paths import PROJECT
-from harness.plugin import _DEPENDED_ON, _command
 from trial.page import MEASURED, PAGE, page, taken, unexplained
 from trial.prepare import HERE, PRODUCTIONS
 
@@ -94,7 +93,7 @@ def test_the_page_in_docs_is_made_of_what_was_measured() -> None:
 
 def test_the_command_of_a_run_has_what_its_cells_depend_on_and_nothing_else() -> None:
     given = {"--manifest": "/my trial/modcompat.toml", "--config": ["/a.config", "/b.config"]}
-    program, *words = shlex.split(_command(asked(given)))
+    program, *words = shlex.split(reproduction(asked(given)))
     assert program.endswith("/pytest")
     assert words[:3] == ["-c", str(PROJECT / "pyproject.toml"), str(PROJECT / "tests/compat")]
     assert words[3:] == ["--config", "/a.config", "--config", "/b.config", "--manifest", "/my trial/modcompat.toml"]
@@ -103,15 +102,15 @@ def test_the_command_of_a_run_has_what_its_cells_depend_on_and_nothing_else() ->
 def test_the_command_of_a_run_names_its_files_for_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     given = {"--kernel-source": "linux", "--exercise": "vendor.py", "--module-params": "a=b"}
-    words = shlex.split(_command(asked(given)))
+    words = shlex.split(reproduction(asked(given)))
     assert words[4:6] == ["--kernel-source", str(tmp_path / "linux")]
     assert words[6:] == ["--module-params", "a=b", "--exercise", str(tmp_path / "vendor.py")]
-    assert _command(asked({"--kernel-source": "linux-source-6.12"})).endswith(" --kernel-source linux-source-6.12")
+    assert reproduction(asked({"--kernel-source": "linux-source-6.12"})).endswith(" --kernel-source linux-source-6.12")
 
 
 def test_the_command_of_a_check_is_one_that_check_takes() -> None:
     given = {"--as-check": True, "--module": ["/a.ko", "/b c.ko"], "--shared-uart": True, "--timeout-scale": 3.0}
-    program, *words = shlex.split(_command(asked(given)))
+    program, *words = shlex.split(reproduction(asked(given)))
     assert program.endswith("/modcompat")
     assert words == ["check", "/a.ko", "/b c.ko", "--shared-uart", "--timeout-scale", "3.0"]
     taken = {name for parameter in check.params for name in parameter.opts}
@@ -119,12 +118,11 @@ def test_the_command_of_a_check_is_one_that_check_takes() -> None:
 
 
 def test_timeouts_belong_to_the_command_of_a_run() -> None:
-    words = shlex.split(_command(asked({"--timeout-scale": 2.0, "--command-timeout": 8.0, "--boot-timeout": 9.0})))
+    words = shlex.split(reproduction(asked({"--timeout-scale": 2.0, "--command-timeout": 8.0, "--boot-timeout": 9.0})))
     assert words[4:] == ["--boot-timeout", "9.0", "--command-timeout", "8.0", "--timeout-scale", "2.0"]
 
 
-def asked(given: dict[str, Any]) -> Any:
-    """pytest's configuration, with these options."""
-    lists: dict[str, list[str]] = {"--config": [], "--allow-config-change": [], "--module": []}
-    options = {**_DEPENDED_ON, **lists, "--as-check": False, **given}
-    return SimpleNamespace(getoption=options.__getitem__)
+def asked(given: dict[str, Any]) -> Given:
+    """These options, and of all others the default."""
+    defaults = {option.name: option.arguments.get("default", option.kind()) for option in OPTIONS}
+    return {**defaults, **given}.__getitem__
