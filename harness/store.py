@@ -12,12 +12,11 @@ import os
 import re
 import secrets
 import shutil
-import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -34,8 +33,6 @@ _LONGEST = 120  # characters of a label: a lock has the kind and the key in its 
 _ABANDONED = 7 * 86_400.0  # seconds after which a folder is nobody's that has no lock
 _ENDING = 1.0  # seconds that programs take to end which were killed
 FREE_SOME = "free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to an empty folder on another disk"
-# Large and fetched again from the distribution, or only links to what is the user's: not for another machine.
-NOT_EXPORTED = frozenset({"source", "snapshot", "prebuilt"})
 # Tens of thousands of files, read only to build: verified by their sizes alone, in a second.
 SIZES_ONLY = frozenset({"source"})
 
@@ -74,7 +71,7 @@ class Store:
     def get(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path | None:
         """The folder of a complete, verified entry, or None."""
         path = self.path(kind, label, inputs)
-        if not self._is_whole(path):
+        if not self.is_whole(path):
             return None
         with suppress(PermissionError):  # a cache that is another user's
             os.utime(path / MANIFEST)
@@ -105,7 +102,7 @@ class Store:
                 self._keep_log(error, partial, path)
                 raise
             except OSError as error:
-                raise self._explain(error) from error
+                raise self.explained(error) from error
             finally:
                 _discard_patiently(partial)
             self._verified.add(path)
@@ -146,7 +143,7 @@ class Store:
             lock.release()
             with suppress(OSError):
                 _lock_of(folder).unlink(missing_ok=True)
-            raise self._explain(error) from error
+            raise self.explained(error) from error
         try:
             yield folder
         finally:
@@ -213,67 +210,8 @@ class Store:
                 with suppress(OSError, ModcompatError):  # a cache that is another user's: it stays
                     self._remove_if_free(entry.path)
 
-    def export(self, archive: Path) -> list[Entry]:
-        """Write every entry worth carrying to another machine into a tar file; returns them."""
-        chosen = [entry for entry in self.entries() if entry.kind not in NOT_EXPORTED]
-        if not chosen:
-            raise ModcompatError(f"nothing to export in {self.root}", next_step="run `make spinlock` first")
-        partial = archive.with_name(f".{archive.name}.partial")
-        try:
-            with tarfile.open(partial, "w") as tar:
-                for entry in chosen:
-                    tar.add(entry.path, arcname=f"{entry.kind}/{entry.name}")
-            partial.rename(archive)
-        except OSError as error:
-            raise ModcompatError(f"cannot write {archive}: {error.strerror}") from error
-        finally:
-            partial.unlink(missing_ok=True)
-        return chosen
-
-    def import_(self, archive: Path) -> list[str]:
-        """Add the entries of an exported tar file that are not here yet; returns their names.
-
-        Each is verified like any other. Raises ModcompatError for a damaged or foreign file: entries
-        before the damage stay.
-        """
-        added = []
-        try:
-            with self.scratch() as staging, tarfile.open(archive) as tar:
-                tar.extractall(staging, members=_harmless(tar, archive))
-                for manifest in sorted(staging.glob(f"*/*/{MANIFEST}")):
-                    source = manifest.parent
-                    target = self.root / source.parent.name / source.name
-                    if not self._is_whole(source):
-                        raise ModcompatError(f"{archive} is damaged: entry {source.name} does not verify")
-                    with self._lock(target):
-                        if not self._is_whole(target):
-                            self._discard(target)
-                            target.parent.mkdir(parents=True, exist_ok=True)
-                            source.rename(target)
-                            added.append(f"{target.parent.name}/{target.name}")
-        except (tarfile.TarError, EOFError) as error:
-            raise ModcompatError(f"{archive} is not a whole archive of `modcompat cache export`: {error}") from error
-        except FileNotFoundError:
-            raise ModcompatError(f"there is no file {archive}") from None
-        except OSError as error:
-            raise self._explain(error) from error
-        return added
-
-    def _claim(self) -> None:
-        if not self._claimed:
-            try:
-                cache_folder.claim(self.root)
-            except OSError as error:
-                raise self._explain(error) from error
-            self._claimed = True
-
-    def _lock(self, path: Path) -> "_Lock":
-        try:
-            return _Lock(self.root / "locks" / f"{path.parent.name}-{path.name}.lock", path.name)
-        except OSError as error:
-            raise self._explain(error) from error
-
-    def _is_whole(self, path: Path) -> bool:
+    def is_whole(self, path: Path) -> bool:
+        """Whether the folder of an entry is complete, and every file in it as it was written."""
         if path in self._verified and path.exists():
             return True
         facts = _read_manifest(path)
@@ -285,6 +223,48 @@ class Store:
                 return False
         self._verified.add(path)
         return True
+
+    def adopt(self, folder: Path) -> bool:
+        """Make the folder of a whole entry, <kind>/<name> somewhere on the cache's disk, one of the cache's.
+
+        False, and the folder stays, where that entry is here already.
+        """
+        target = self.root / folder.parent.name / folder.name
+        with self._lock(target):
+            if self.is_whole(target):
+                return False
+            self._discard(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(target)
+        return True
+
+    def explained(self, error: OSError) -> Exception:
+        """What a user can do about an error of the cache's disk; any other error as it is."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return ModcompatError(
+                f"no space left for the cache in {self.root}",
+                next_step=FREE_SOME,
+            )
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            return ModcompatError(
+                f"cannot write in {error.filename or self.root}: {error.strerror}",
+                next_step="set MODCOMPAT_CACHE to an empty folder that you can write in",
+            )
+        return error
+
+    def _claim(self) -> None:
+        if not self._claimed:
+            try:
+                cache_folder.claim(self.root)
+            except OSError as error:
+                raise self.explained(error) from error
+            self._claimed = True
+
+    def _lock(self, path: Path) -> "_Lock":
+        try:
+            return _Lock(self.root / "locks" / f"{path.parent.name}-{path.name}.lock", path.name)
+        except OSError as error:
+            raise self.explained(error) from error
 
     def _remove_if_free(self, entry: Path, target: Path | None = None) -> bool:
         try:
@@ -300,19 +280,6 @@ class Store:
             # The manifest goes first: what is left of an interrupted removal is not an entry.
             (path / MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(path)
-
-    def _explain(self, error: OSError) -> Exception:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return ModcompatError(
-                f"no space left for the cache in {self.root}",
-                next_step=FREE_SOME,
-            )
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return ModcompatError(
-                f"cannot write in {error.filename or self.root}: {error.strerror}",
-                next_step="set MODCOMPAT_CACHE to an empty folder that you can write in",
-            )
-        return error
 
 
 class _Lock:
@@ -333,18 +300,6 @@ class _Lock:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-
-
-def _harmless(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
-    """The members, as long as all of them stay inside. (tarfile's own filter is not in Debian 12's Python.)"""
-    for member in tar:
-        target = PurePosixPath(member.name)
-        if member.issym():
-            target = target.parent / member.linkname
-        inside = not os.path.normpath(target).startswith(("..", "/"))
-        if not inside or not (member.isfile() or member.isdir() or member.issym()):
-            raise ModcompatError(f"{archive} was not written by `modcompat cache export`: it has {member.name}")
-        yield member
 
 
 def _is_intact(file: Path, size: int, content: str) -> bool:

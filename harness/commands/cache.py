@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.archive import export_entries, import_entries
 from harness.paths import cache_root
 from harness.store import Entry, Store
 
@@ -92,7 +93,7 @@ def export(*, archive: Path) -> None:
     For `cache import` on another machine. Sources and snapshots stay: they are fetched and made anew. Exit status 0,
     or 2 when there is nothing to export, or the file cannot be written.
     """
-    click.echo(f"exported {_total(Store().export(archive))} to {archive}")
+    click.echo(f"exported {_total(export_entries(Store(), archive))} to {archive}")
 
 
 @cache.command("import")
@@ -102,7 +103,7 @@ def import_(*, archive: Path) -> None:
 
     Those that are not here yet; each is verified. Exit status 0, or 2 when it is no such file, or an entry is damaged.
     """
-    added = Store().import_(archive)
+    added = import_entries(Store(), archive)
     for name in added:
         click.echo(f"added {name}")
     click.echo(f"added {len(added)} entries")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.archive import import_entries
 from harness.cache_folder import TAG
 from harness.errors import ModcompatError
 from harness.store import Store
@@ -65,7 +66,7 @@ def build(store: Store) -> object:
 @pytest.mark.parametrize(
     "act",
     [build, lambda store: store.scratch().__enter__(), lambda store: store.prune(unused_for=-1),
-     lambda store: store.import_(store.root / "absent.tar")],
+     lambda store: import_entries(store, store.root / "absent.tar")],
     ids=["build", "scratch", "prune", "import"],
 )  # fmt: skip
 def test_a_folder_that_others_keep_things_in_is_refused(tmp_path: Path, act: Callable[[Store], object]) -> None:

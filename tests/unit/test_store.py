@@ -5,9 +5,8 @@ import multiprocessing
 import os
 import shutil
 import signal
-import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -300,46 +299,6 @@ def test_what_another_user_keeps_in_the_cache_is_used_and_not_trimmed(
     assert store.get("snapshot", "theirs", INPUTS) == path
     store.trim("snapshot", keep=0, unused_for=-1)
     assert path.exists()
-
-
-def test_an_exported_cache_serves_on_another_machine(store: Store, tmp_path: Path) -> None:
-    store.get_or_build("kernel", "arm", INPUTS, write)
-    store.get_or_build("source", "linux", INPUTS, write)
-    archive = tmp_path / "kernels.tar"
-    assert [entry.kind for entry in store.export(archive)] == ["kernel"]
-    other = Store(tmp_path / "other")
-    assert len(other.import_(archive)) == 1
-    assert other.import_(archive) == []
-    path = other.get_or_build("kernel", "arm", INPUTS, refuse)
-    assert (path / "link").readlink() == Path("image")
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [lambda whole: whole[: len(whole) // 3], lambda whole: whole.replace(b"c0008000", b"c0009000"), lambda _: b""],
-    ids=["cut", "changed", "empty"],
-)
-def test_a_damaged_archive_adds_nothing_broken(store: Store, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    store.get_or_build("kernel", "arm", INPUTS, write)
-    archive = tmp_path / "kernels.tar"
-    store.export(archive)
-    archive.write_bytes(damage(archive.read_bytes()))
-    other = Store(tmp_path / "other")
-    with pytest.raises(ModcompatError):
-        other.import_(archive)
-    assert other.get("kernel", "arm", INPUTS) is None
-    assert not list(other.root.glob(".import-*"))
-
-
-def test_an_archive_cannot_write_outside_the_cache(store: Store, tmp_path: Path) -> None:
-    archive, evil = tmp_path / "evil.tar", tmp_path / "evil"
-    evil.write_text("x")
-    with tarfile.open(archive, "w") as tar:
-        tar.add(evil, arcname="../../escaped")
-    with pytest.raises(ModcompatError):
-        store.import_(archive)
-    assert not (tmp_path.parent / "escaped").exists()
-    assert not (tmp_path / "escaped").exists()
 
 
 def test_an_unwritable_cache_is_explained(tmp_path: Path) -> None:
