@@ -4,15 +4,12 @@ Everything has a default. Paths are relative to the manifest's folder. Mistakes 
 `harness/modcompat.toml` is the commented one that `modcompat init` writes.
 """
 
-import difflib
-import tomllib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
 
 from harness.abi.module_file import inspect_module
 from harness.architectures import ARCHITECTURES, Architecture
@@ -26,7 +23,6 @@ from harness.given import (
     content_of,
     expanded,
     guest_memory,
-    name_below,
     one_line,
     patch,
     symbols,
@@ -34,16 +30,13 @@ from harness.given import (
 )
 from harness.guest.userland import Userland, find_userlands
 from harness.kernel.prebuilt import Prebuilt, find_prebuilt, require_build_tree
-from harness.kernel.source import require_tree
 from harness.kernel.users_config import UsersConfig, by_architecture, read_config
 from harness.modules import VendorModule
 from harness.paths import HARNESS
 from harness.plan import Cell, Flavour, choose_boards
 from harness.store import Store
-from harness.toml_places import Place, key_lines, line_of
+from harness.toml_table import Table, placed, read_table
 from harness.variants import PRODUCTION, variant_named, variant_names
-
-T = TypeVar("T")
 
 NAME = "modcompat.toml"
 TEMPLATE = HARNESS / NAME
@@ -139,7 +132,7 @@ class Manifest:
         except ModcompatError as error:
             if paths:
                 raise
-            raise _placed(self.roots_place, error) from None
+            raise placed(self.roots_place, error) from None
 
     def allowance(self, cell: Cell, word: Word) -> Allowance | None:
         """What allows a cell its verdict."""
@@ -163,15 +156,7 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
     """
     path = expanded(path).absolute()
     text = _text(path)
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ModcompatError(f"{path}: {error}", next_step="https://toml.io has the grammar on one page") from None
-    except ValueError as error:  # a number of many thousand digits
-        raise ModcompatError(f"{path}: {error}") from None
-    except RecursionError:
-        raise ModcompatError(f"{path}: its values are nested too deeply") from None
-    top = _Table(path, key_lines(text), values, ())
+    top = read_table(path, text)
     kernel, run = top.table("kernel"), top.table("run")
     tolerated = kernel.texts("allow_config_changes")
     manifest = Manifest(
@@ -202,7 +187,7 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
     return manifest
 
 
-def _configs(table: "_Table") -> tuple[Path, ...]:
+def _configs(table: Table) -> tuple[Path, ...]:
     """A production configuration for each architecture that is named."""
     paths = []
     for arch in ARCHITECTURES:
@@ -215,7 +200,7 @@ def _configs(table: "_Table") -> tuple[Path, ...]:
     return tuple(paths)
 
 
-def _prebuilt(table: "_Table") -> Prebuilt:
+def _prebuilt(table: Table) -> Prebuilt:
     """A kernel of the user's in the place of one that would be built."""
     image = table.file("image")
     if image is None:
@@ -248,7 +233,7 @@ def _prebuilt(table: "_Table") -> Prebuilt:
     return prebuilt
 
 
-def _modules(table: "_Table") -> list[VendorModule]:
+def _modules(table: Table) -> list[VendorModule]:
     """The modules of one entry: `file`, or a key for each architecture; patterns may name many."""
     exercise = table.file("exercise")
     if exercise:
@@ -276,21 +261,21 @@ def _modules(table: "_Table") -> list[VendorModule]:
     return modules
 
 
-def _architecture(table: "_Table", key: str, path: Path) -> Architecture:
+def _architecture(table: Table, key: str, path: Path) -> Architecture:
     """What a module file is built for."""
     arch = table.checked(key, lambda: inspect_module(path)).arch
     assert arch is not None  # inspect_module() would have said so
     return arch
 
 
-def _unlike(top: "_Table", key: str, named: Sequence[tuple[str, Architecture | None]]) -> None:
+def _unlike(top: Table, key: str, named: Sequence[tuple[str, Architecture | None]]) -> None:
     """What is of one architecture is told apart by its names."""
     for place, (name, arch) in enumerate(named):
         if (name, arch) in named[:place]:
             top.fail(key, f"two are called {name}, for one architecture")
 
 
-def _allowance(table: "_Table", today: date) -> Allowance:
+def _allowance(table: Table, today: date) -> Allowance:
     reason, expires = table.text("reason"), table.day("expires")
     if not reason.strip():
         table.fail("reason", "an allowed finding needs a reason")
@@ -320,176 +305,3 @@ def _text(path: Path) -> str:
         ) from None
     except UnicodeDecodeError as error:
         raise ModcompatError(f"{path}: not UTF-8 text, from byte {error.start} on") from None
-
-
-def _placed(place: str, error: ModcompatError) -> ModcompatError:
-    """What is complained of, with the place in the manifest in front."""
-    return ModcompatError(f"{place}: {error.problem}", details=error.details, next_step=error.next_step)
-
-
-class _Table:
-    """A table that knows where it stands, and which of its keys were asked for."""
-
-    def __init__(self, path: Path, lines: Mapping[Place, int], values: Mapping[str, Any], at: Place) -> None:
-        self._path = path
-        self._lines = dict(lines)
-        self._values = values
-        self._at = at
-        self._asked: list[str] = []
-
-    def fail(self, key: str, problem: str, next_step: str = "") -> NoReturn:
-        """Raise ModcompatError for a key, or for the table itself."""
-        raise ModcompatError(f"{self.place(key)}: {problem}", next_step=next_step)
-
-    def place(self, key: str) -> str:
-        """FILE:LINE: KEY"""
-        words = [f"[{word}]" if isinstance(word, int) else f".{word}" for word in (*self._at, *([key] if key else []))]
-        return f"{self._path}:{self.line(key)}: {''.join(words).lstrip('.')}"
-
-    def line(self, key: str) -> int:
-        return line_of(self._lines, (*self._at, key) if key else self._at)
-
-    def checked(self, key: str, check: Callable[[], T]) -> T:
-        """What a check returns; what it complains of is told with the place of the key."""
-        try:
-            return check()
-        except ModcompatError as error:
-            raise _placed(self.place(key), error) from None
-
-    def close(self) -> None:
-        """Complain of keys that nobody asked for."""
-        for key in self._values:
-            if key not in self._asked:
-                near = difflib.get_close_matches(key, self._asked, n=1)
-                self.fail(key, "there is no such key", f"{near[0]}?" if near else f"known: {', '.join(self._asked)}")
-
-    def text(self, key: str) -> str:
-        return str(self._get(key, str, "a text in quotes", ""))
-
-    def flag(self, key: str) -> bool:
-        return bool(self._get(key, bool, "true or false", default=False))
-
-    def number(self, key: str, check: Callable[[float], float]) -> float:
-        """What a check makes of a number, 0 where there is none."""
-        value = self._get(key, (int, float), "a number", None)
-        if isinstance(value, bool):
-            self.fail(key, "has to be a number")
-        return 0 if value is None else self.checked(key, lambda: check(value))
-
-    def day(self, key: str) -> date | None:
-        value = self._get(key, date, "a date like 2027-03-31, without quotes", None)
-        return value.date() if isinstance(value, datetime) else value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A text, or a list of texts."""
-        value = self._get(key, (str, list), "a text, or a list of texts", [])
-        texts = [value] if isinstance(value, str) else value
-        if not all(isinstance(text, str) for text in texts):
-            self.fail(key, "has to be a list of texts in quotes")
-        return tuple(texts)
-
-    def choices(self, key: str, known: Sequence[str]) -> tuple[str, ...]:
-        chosen = self.texts(key)
-        strange = [text for text in chosen if text not in known]
-        if strange:
-            self.fail(key, f"there is no {', '.join(strange)}", f"one of {', '.join(known)}")
-        return chosen
-
-    def pattern(self, key: str, known: Collection[str]) -> str:
-        """A pattern that some of the known names have, any without one."""
-        pattern = self.text(key) or "*"
-        if not any(fnmatchcase(name, pattern) for name in known):
-            near = difflib.get_close_matches(pattern, known)
-            self.fail(key, f"there is no {pattern}", f"{' or '.join(near)}?" if near else f"one of {', '.join(known)}")
-        return pattern
-
-    def source(self, key: str) -> str:
-        """A kernel source: a folder, or a package by its name."""
-        text = self.text(key)
-        if key not in self._values or (text.startswith("linux-source-") and "/" not in text):
-            return text
-        folder = self._absolute(key, text)
-        if not folder.is_dir():
-            self.fail(key, f"there is no folder {folder}", "a kernel source tree, or a name like linux-source-6.1")
-        self.checked(key, lambda: require_tree(folder))
-        return str(folder)
-
-    def file(self, key: str) -> Path | None:
-        text = self.text(key)
-        return self._existing(key, text) if key in self._values else None
-
-    def folder(self, key: str) -> Path | None:
-        text = self.text(key)
-        path = self._absolute(key, text) if key in self._values else None
-        if path and not path.is_dir():
-            self.fail(key, f"there is no folder {path}")
-        return path
-
-    def paths(self, key: str) -> tuple[Path, ...]:
-        """Paths of files or folders that are there."""
-        found = tuple(self._absolute(key, text) for text in self.texts(key))
-        for path in found:
-            if not (path.is_dir() or path.is_file()):
-                self.fail(key, f"there is no {path}")
-        return found
-
-    def files(self, key: str) -> tuple[Path, ...]:
-        """Paths and patterns; each has to stand for some file."""
-        return tuple(path for text in self.texts(key) for path in self._matching(key, text))
-
-    def named_files(self, key: str, folder: str) -> tuple[tuple[str, Path], ...]:
-        """A table of names below a folder of the guest, with a path each."""
-        table = self.table(key)
-        for name in table.keys():  # noqa: SIM118
-            table.checked(name, partial(name_below, folder, name))
-        found = tuple((name, path) for name in table.keys() if (path := table.file(name)))  # noqa: SIM118
-        table.close()
-        return found
-
-    def keys(self) -> list[str]:
-        return list(self._values)
-
-    def table(self, key: str) -> "_Table":
-        value = self._get(key, dict, f"a table: [{key}]", {})
-        return _Table(self._path, self._lines, value, (*self._at, key))
-
-    def tables(self, key: str) -> list["_Table"]:
-        value = self._get(key, list, f"a table in double brackets: [[{key}]]", [])
-        if not all(isinstance(entry, dict) for entry in value):
-            self.fail(key, f"has to be a table in double brackets: [[{key}]]")
-        return [_Table(self._path, self._lines, entry, (*self._at, key, place)) for place, entry in enumerate(value)]
-
-    def _get(self, key: str, kind: Any, called: str, default: Any) -> Any:
-        self._asked.append(key)
-        value = self._values.get(key, default)
-        if key in self._values and not isinstance(value, kind):
-            self.fail(key, f"has to be {called}")
-        return value
-
-    def _absolute(self, key: str, text: str) -> Path:
-        if "\0" in text or text.strip() != text or not text:
-            self.fail(key, f"{text!r} is not a path")
-        return self._path.parent / self.checked(key, lambda: expanded(text))
-
-    def _existing(self, key: str, text: str) -> Path:
-        path = self._absolute(key, text)
-        try:
-            found = path.is_file()
-        except OSError as error:
-            self.fail(key, f"{path}: {error.strerror}")
-        if not found:
-            self.fail(key, f"there is no file {path}")
-        return path
-
-    def _matching(self, key: str, text: str) -> list[Path]:
-        if not set(text) & set("*?["):
-            return [self._existing(key, text)]
-        path = self._absolute(key, text)
-        pattern = str(path.relative_to(path.anchor))
-        try:
-            found = sorted(match for match in Path(path.anchor).glob(pattern) if match.is_file())
-        except (ValueError, NotImplementedError, OSError) as error:
-            self.fail(key, f"{text!r} is not a pattern for files: {error}")
-        if not found:
-            self.fail(key, f"no file is called like {path}")
-        return found

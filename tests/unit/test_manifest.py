@@ -20,7 +20,7 @@ from harness.manifest import TEMPLATE, Manifest, read_manifest
 from harness.modules import VendorModule
 from harness.plan import Cell, Flavour
 from harness.store import Store
-from harness.toml_places import key_lines, line_of
+from harness.toml_table import key_lines, line_of
 
 TODAY = date(2026, 11, 23)
 CELL = Cell(BOARDS["x86_64-q35"], FEATURES["spinlock"], Flavour.STOCK, VendorModule("vendor"))
