@@ -1,4 +1,4 @@
-"""`modcompat check` and `modcompat shell`, from the command line to real guests and back."""
+"""`modcompat check` and `modcompat shell`, from the command line to real guests and back; what `pytest -k` chooses."""
 
 import json
 import os
@@ -11,6 +11,8 @@ from typing import Any
 import pexpect
 import pytest
 
+from harness.features import THE_FIVE
+from harness.paths import PROJECT
 from harness.report.schema import load
 from tests.system.conftest import SCALE
 
@@ -98,3 +100,12 @@ def test_shell_is_a_guest_with_the_module_in_it(project: Path, module_files: Fil
         assert shell.exitstatus == 0
     finally:
         shell.close(force=True)
+
+
+def test_a_name_of_the_five_chooses_cells_alone() -> None:
+    """`pytest -k ftrace` means the cells, so no other test may have such a word in its id."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-k", " or ".join(THE_FIVE)]
+    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    chosen = [line for line in listed.splitlines() if "::" in line]
+    assert chosen
+    assert {line.split("::")[0] for line in chosen} == {"tests/compat/test_modules.py"}

@@ -1,9 +1,6 @@
 """Parts of the guest driver that need no QEMU: file system, command line, symbols, console."""
 
-import shutil
 import subprocess
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from harness.guest.backtrace import Symbols, read_memory, read_symbols
 from harness.guest.console import ConsoleLog
 from harness.guest.initramfs import pack
 from harness.guest.machine import Machine
+from tests.unit.tools import need
 
 SYSTEM_MAP = """\
 ffffffff81000000 T _text
@@ -27,8 +25,8 @@ ffffffff81002000 D jiffies
 """
 
 
-@pytest.mark.skipif(shutil.which("cpio") is None, reason="cpio is not installed")
 def test_the_initramfs_is_one_that_cpio_reads(tmp_path: Path) -> None:
+    need("cpio")
     script = tmp_path / "init"
     script.write_text("#!/bin/sh\n")
     archive = pack({"init": script, "modules/deep/a.ko": script})
@@ -94,21 +92,18 @@ def test_a_module_that_never_finished_loading_is_found_in_the_module_area() -> N
     assert symbols.name(0xFFFFFFC000005000) == "0x5000 [vendor]"
 
 
-def test_the_console_is_waited_for_by_position(tmp_path: Path) -> None:
+def test_the_console_is_waited_for_by_position(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     console = ConsoleLog(tmp_path / "console.log")
     assert console.size == 0
     console.path.write_bytes(b"mark\n")
+    assert not console.wait_for(b"mark", 5, 0)
 
-    def write_later() -> None:
-        time.sleep(0.1)
+    def write_meanwhile(_: float) -> None:
         with console.path.open("ab") as stream:
             stream.write(b"mark\n")
 
-    writer = threading.Thread(target=write_later)
-    writer.start()
+    monkeypatch.setattr("harness.guest.console.time.sleep", write_meanwhile)  # between two looks
     assert console.wait_for(b"mark", 5, 5)
-    writer.join()
-    assert not console.wait_for(b"mark", 10, 0.05)
 
 
 def test_the_tail_of_a_console_is_text(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """The plan: cells as sentences, boards by name."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ from harness.features import FEATURES, THE_FIVE
 from harness.manifest import Manifest
 from harness.measured import measured_verdicts
 from harness.modules import VendorModule, shipped
-from harness.paths import PROJECT
 from harness.plan import (
     EVERY_BOARD,
     EVERY_FEATURE,
@@ -47,15 +44,6 @@ def test_the_cells_of_a_feature_on_a_board_come_together() -> None:
     places = [(cell.board.id, cell.feature.name) for cell in plan]
     assert len(plan) == len(EVERY_BOARD) * len([Flavour.PRODUCTION, Flavour.STOCK]) * len(EVERY_FEATURE) * 2
     assert len(set(places)) == sum(one != other for one, other in zip(places, [None, *places], strict=False))
-
-
-def test_a_name_of_the_five_chooses_cells_alone() -> None:
-    """`pytest -k ftrace` means the cells, so no other test may have such a word in its id."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-k", " or ".join(THE_FIVE)]
-    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
-    chosen = [line for line in listed.splitlines() if "::" in line]
-    assert chosen
-    assert {line.split("::")[0] for line in chosen} == {"tests/compat/test_modules.py"}
 
 
 def test_what_ci_covers() -> None:

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -90,10 +89,8 @@ def test_a_command_cannot_change_or_end_the_agent(agent: Agent) -> None:
 
 
 def test_a_command_without_an_answer_is_told(agent: Agent) -> None:
-    started = time.monotonic()
     with pytest.raises(NoReplyError):
         agent.run("sleep 30", 0.3)
-    assert time.monotonic() - started < 5
 
 
 def test_a_closed_line_is_told(agent: Agent) -> None:

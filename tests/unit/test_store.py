@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from harness.errors import ModcompatError
 from harness.store import Store
 
 INPUTS = {"source": "abc", "config": "CONFIG_SMP=y"}
+RUNS = 3  # at once
+PATIENCE = 60.0  # seconds for another process
 
 
 def write(folder: Path) -> None:
@@ -85,15 +87,31 @@ def test_the_log_of_a_failed_build_is_where_the_error_says(store: Store) -> None
     assert list(store.root.glob("config/*")) == []
 
 
+class Clock:
+    """A clock that only goes on while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 @pytest.mark.parametrize("seconds", [0.3, 60.0], ids=["soon", "later"])
 def test_an_interrupted_build_is_told_while_its_programs_still_write(
     store: Store, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    end = time.monotonic() + seconds
+    clock = Clock()
     remove = shutil.rmtree
 
     def resist(folder: Path) -> None:
-        if time.monotonic() < end:
+        if clock.now < seconds:
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder))
         remove(folder)
 
@@ -101,6 +119,7 @@ def test_an_interrupted_build_is_told_while_its_programs_still_write(
         write(folder)
         raise KeyboardInterrupt
 
+    monkeypatch.setattr("harness.store.time", clock)
     monkeypatch.setattr(shutil, "rmtree", resist)
     with pytest.raises(KeyboardInterrupt):
         store.get_or_build("kernel", "arm", INPUTS, interrupt)
@@ -138,25 +157,42 @@ def test_a_full_disk_is_explained_and_leaves_nothing(store: Store) -> None:
     assert list((store.root / "kernel").iterdir()) == []
 
 
-def build_slowly(root: Path, built: Path) -> None:
+def wait_until(is_so: Callable[[], object]) -> None:
+    """Raises TimeoutError for what does not come about."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.01)
+
+
+def ended(run: BaseProcess) -> int | None:
+    """The exit status of another run, which is over or about to end."""
+    run.join(PATIENCE)
+    return run.exitcode
+
+
+def build_among_others(root: Path, arrived: Path, built: Path) -> None:
     def build(folder: Path) -> None:
-        time.sleep(0.3)
+        wait_until(lambda: len(list(arrived.iterdir())) == RUNS)
         write(folder)
         (built / str(os.getpid())).touch()
 
+    (arrived / str(os.getpid())).touch()
     Store(root).get_or_build("kernel", "arm", INPUTS, build)
 
 
-def test_two_runs_at_once_build_one_entry(store: Store, tmp_path: Path) -> None:
-    built = tmp_path / "built"
+def test_runs_at_once_build_one_entry(store: Store, tmp_path: Path) -> None:
+    arrived, built = tmp_path / "arrived", tmp_path / "built"
+    arrived.mkdir()
     built.mkdir()
     context = multiprocessing.get_context("spawn")
-    runs = [context.Process(target=build_slowly, args=(store.root, built)) for _ in range(3)]
+    runs = [
+        context.Process(target=build_among_others, args=(store.root, arrived, built), daemon=True) for _ in range(RUNS)
+    ]
     for run in runs:
         run.start()
-    for run in runs:
-        run.join()
-    assert [run.exitcode for run in runs] == [0, 0, 0]
+    assert [ended(run) for run in runs] == [0] * RUNS
     assert len(list(built.iterdir())) == 1
 
 
@@ -171,13 +207,11 @@ def build_for_ever(root: Path, started: Path) -> None:
 
 def test_a_killed_build_is_not_an_entry_and_is_not_in_the_way(store: Store, tmp_path: Path) -> None:
     started = tmp_path / "started"
-    run = multiprocessing.get_context("spawn").Process(target=build_for_ever, args=(store.root, started))
+    run = multiprocessing.get_context("spawn").Process(target=build_for_ever, args=(store.root, started), daemon=True)
     run.start()
-    while not started.exists():
-        time.sleep(0.01)
-    assert run.pid is not None
-    os.kill(run.pid, signal.SIGKILL)
-    run.join()
+    wait_until(started.exists)
+    run.kill()
+    assert ended(run) == -signal.SIGKILL
     assert store.get("kernel", "arm", INPUTS) is None
     assert list(store.entries()) == []
     path = store.get_or_build("kernel", "arm", INPUTS, write)
@@ -226,13 +260,14 @@ def use_scratch(root: Path, started: Path) -> None:
 def running(store: Store, tmp_path: Path) -> Iterator[tuple[BaseProcess, Path]]:
     """Another run, and its private folder."""
     started = tmp_path / "started"
-    run = multiprocessing.get_context("spawn").Process(target=use_scratch, args=(store.root, started))
+    run = multiprocessing.get_context("spawn").Process(target=use_scratch, args=(store.root, started), daemon=True)
     run.start()
-    while not started.exists() or not started.read_text():
-        time.sleep(0.01)
-    yield run, Path(started.read_text())
-    run.kill()
-    run.join()
+    try:
+        wait_until(lambda: started.exists() and started.read_text())
+        yield run, Path(started.read_text())
+    finally:
+        run.kill()
+        ended(run)
 
 
 def test_a_private_folder_goes_when_its_run_was_killed_and_not_before(
@@ -244,7 +279,7 @@ def test_a_private_folder_goes_when_its_run_was_killed_and_not_before(
         assert (theirs / "state").exists()
         assert mine.exists()
         run.kill()
-        run.join()
+        ended(run)
         store.prune(unused_for=-1)
         assert not theirs.exists()
         assert mine.exists()
@@ -260,7 +295,7 @@ def test_the_number_of_a_process_says_nothing_of_a_private_folder(
     with store.scratch():
         assert (folder / "state").exists()
     run.kill()
-    run.join()
+    ended(run)
     left = folder.rename(folder.with_name(f"{os.getpid()}-abcdefgh"))  # of a container in which it had our number
     folder.with_name(f"{folder.name}.lock").rename(folder.with_name(f"{left.name}.lock"))
     with store.scratch():

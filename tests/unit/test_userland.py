@@ -20,6 +20,7 @@ from harness.guest import cpio, userland
 from harness.guest.cpio import Member
 from harness.guest.userland import Userland, find_userland, find_userlands
 from harness.store import Store
+from tests.unit.tools import need
 
 
 def program(machine: int = 40, bits: int = 32) -> bytes:
@@ -76,8 +77,8 @@ NEEDS = {"cpio": "cpio", "cpio.gz": "cpio", "cpio.xz": "cpio", "squashfs": "mksq
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_it_is_read(form: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", _with_sbin()["PATH"])
-    if form in NEEDS and shutil.which(NEEDS[form]) is None:
-        pytest.skip(f"{NEEDS[form]} is not installed")
+    if form in NEEDS:
+        need(NEEDS[form])
     image = tmp_path / f"rootfs.{form}"
     FORMS[form](root, image)
     userland = find_userland(image, Store(tmp_path / "cache"))

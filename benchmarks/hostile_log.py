@@ -1,0 +1,40 @@
+"""Whether time grows with a log and no faster, in logs of nothing but what reports begin with.
+
+python -m benchmarks.hostile_log: a line for each, and exit status 1 where a log of eight times the size takes more
+than twenty times as long.
+"""
+
+import sys
+import time
+
+from harness.detect.scan import scan
+
+UNITS = (
+    b"BUG: ", b"[ 1.000000] ", b"WARNING: ", b"\r", b"[", b" at: ", b"\x1b[", b"f+0x1/0x2 ",
+    b"Call Trace:\n f+0x1/0x2\n", b"BUG: KASAN: \n",
+)  # fmt: skip
+_SIZES = (100_000, 800_000)  # bytes
+_MOST = 20  # times the time
+_LEAST = 0.05  # seconds that can be compared
+
+
+def seconds(log: bytes) -> float:
+    started = time.process_time()
+    scan(log)
+    return time.process_time() - started
+
+
+def main() -> None:
+    """Each log in its turn."""
+    slow = False
+    for unit in UNITS:
+        seconds(unit * (10_000 // len(unit)))
+        short, long = (seconds(unit * (size // len(unit))) for size in _SIZES)
+        is_slow = long >= _MOST * max(short, _LEAST)
+        slow |= is_slow
+        print(f"{unit!s:32} {short:.3f} s, {long:.3f} s{'  SLOW' * is_slow}")
+    sys.exit(1 if slow else 0)
+
+
+if __name__ == "__main__":
+    main()
