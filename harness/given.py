@@ -73,7 +73,7 @@ def guest_memory(mib: float) -> int:
     return int(mib)
 
 
-def one_line(text: str) -> str:
+def module_parameters(text: str) -> str:
     """Parameters of a module. Raises ModcompatError for more than one line."""
     if set(text) & set("\n\r\0"):
         raise ModcompatError(f"parameters of a module have to be one line, as insmod takes it: {text!r}")

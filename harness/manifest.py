@@ -23,7 +23,7 @@ from harness.given import (
     content_of,
     expanded,
     guest_memory,
-    one_line,
+    module_parameters,
     patch,
     symbols,
     timeout_scale,
@@ -239,7 +239,7 @@ def _modules(table: Table) -> list[VendorModule]:
     if exercise:
         table.checked("exercise", lambda: load_exercise(exercise))
     parameters = table.text("parameters")
-    table.checked("parameters", lambda: one_line(parameters))
+    table.checked("parameters", lambda: module_parameters(parameters))
     needs = {path: _architecture(table, "depends", path) for path in table.files("depends")}
     firmware, programs = table.named_files("firmware", "/lib/firmware"), table.named_files("programs", "/tools")
     modules = []

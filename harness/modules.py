@@ -8,7 +8,7 @@ from harness.abi.module_file import ModuleFacts, dependencies, read_module
 from harness.architectures import Architecture
 from harness.errors import ModcompatError
 from harness.exercise import load_exercise
-from harness.given import expanded, one_line
+from harness.given import expanded, module_parameters
 from harness.paths import MODULES
 
 
@@ -119,4 +119,4 @@ def users_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple
     if exercise is not None:
         exercise = expanded(exercise).absolute()
     facts = read_module(file)
-    return VendorModule(file.stem, file=file, exercise=exercise, parameters=one_line(parameters)), facts
+    return VendorModule(file.stem, file=file, exercise=exercise, parameters=module_parameters(parameters)), facts

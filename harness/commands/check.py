@@ -16,7 +16,7 @@ from harness.commands.names import ARCH, BOARD, FEATURE
 from harness.commands.status import exit_status
 from harness.errors import ModcompatError
 from harness.features import THE_FIVE
-from harness.given import expanded, one_line, symbols, timeout_scale
+from harness.given import expanded, module_parameters, symbols, timeout_scale
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
 from harness.kernel.users_config import lacking, read_config
 from harness.kernels import find_users_source
@@ -73,7 +73,7 @@ def check(
             next_step="`modcompat check vendor.ko`, or `modcompat init` for a manifest",
         )
     symbols(given["tolerated"])
-    one_line(given["module_params"] or "")
+    module_parameters(given["module_params"] or "")
     if given["timeout_scale"] is not None:
         timeout_scale(given["timeout_scale"])
     manifest = read_manifest(path) if path else Manifest()
