@@ -196,10 +196,10 @@ def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str
     if not kernel.has("MODULE_ABI_ISOLATION"):
         return
     other_events = kernel.has("MODULE_ABI_ISOLATE_PERF_EVENTS") and kernel.has("EVENT_TRACING")
-    if other_events and "abi" not in module.info and module.has_section("_ftrace_events"):
+    if other_events and "module_abi" not in module.info and module.has_section("_ftrace_events"):
         yield "it has trace events, and was built without CONFIG_PERF_EVENTS, which changes these"
     told = kernel.config.get("MODULE_ABI_PRODUCTION_OPTIONS", "").strip('"')
-    theirs = set(" ".join(module.info.get("abi", (told,))).split())
+    theirs = set(" ".join(module.info.get("module_abi", (told,))).split())
     counts = {"PREEMPT_COUNT"} if kernel.has("PREEMPTION") else set()
     for tag in unisolated(kernel.release):
         is_on = kernel.config.get(tag, "n") != "n"
@@ -211,22 +211,16 @@ def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str
         yield f"struct module.init 0x{module.init:x} → 0x{init:x}: was built for another ABI"
     if module.exit is None or exit_ is None:
         return
-    if module.exit not in {exit_ - missing for missing in _optional_parts(kernel)}:
+    if module.exit not in (exit_, exit_ - _optional_part(kernel)):
         yield f"struct module.exit 0x{module.exit:x} → 0x{exit_:x}: was built for another ABI"
 
 
-def _optional_parts(kernel: KernelFacts) -> set[int]:
+def _optional_part(kernel: KernelFacts) -> int:
     """By how many bytes a module's exit may be nearer: known_exit_offset() of the isolation series."""
     members = {member.name: member for member in kernel.layouts[MODULE].members}
-    parts = []
-    if kernel.has("UNWINDER_ORC"):
-        parts.append(members["arch"].size)
-    if kernel.has("KALLSYMS") and "kallsyms" in members:
-        parts.append(members["args"].offset - members["kallsyms"].offset)
-    sums = {0}
-    for part in parts:
-        sums |= {total + part for total in sums}
-    return sums
+    if not kernel.has("KALLSYMS") or "kallsyms" not in members:
+        return 0
+    return members["args"].offset - members["kallsyms"].offset
 
 
 def _unknown_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:

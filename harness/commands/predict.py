@@ -30,7 +30,7 @@ from harness.settings import Settings
 from harness.variants import Preemption, Variant, preemption_of, variant_of
 from harness.visible import visible
 
-_INFO = ("version", "srcversion", "retpoline", "intree", "staging", "abi")
+_INFO = ("version", "srcversion", "retpoline", "intree", "staging", "module_abi")
 _SHOWN = 6  # structures that differ, and names of a long list
 _TOLD = (
     "__mcount_loc", "__patchable_function_entries", "__tracepoints", "__jump_table", "__ex_table", "__bug_table",

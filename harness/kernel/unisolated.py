@@ -1,13 +1,19 @@
-"""Options that the isolation series does not hide from modules, and has the loader refuse modules for."""
+"""What the isolation series has to be told of production, read from its patches.
+
+That is the options that it does not hide from modules, and has the loader refuse modules for; and which of the
+features that it hides production has itself.
+"""
 
 import re
 from functools import cache
+from pathlib import Path
 
 from harness.paths import IMAGES
 
 SERIES = IMAGES / "isolation"
 _PATCH = "*-module-Refuse-modules-that-disagree-*.patch"
 # Those that may be modules themselves are asked for in a way of their own.
+_ASKED = re.compile(r"^\+config MODULE_ABI_PRODUCTION_HAS_(\w+)$", re.MULTILINE)
 _TAG = re.compile(r"^\+(?:\tMODULE_ABI_TAG\(|#if IS_ENABLED\(CONFIG_)(\w+)\)", re.MULTILINE)
 
 
@@ -17,5 +23,15 @@ def unisolated(version: str) -> tuple[str, ...]:
 
     They differ between versions: what is isolated, and what changes structures at all. Empty without a series.
     """
-    folder = SERIES / ".".join(version.split(".")[:2])
-    return tuple(tag for patch in folder.glob(_PATCH) for tag in _TAG.findall(patch.read_text()))
+    return tuple(tag for patch in _folder(version).glob(_PATCH) for tag in _TAG.findall(patch.read_text()))
+
+
+@cache
+def asked(version: str) -> tuple[str, ...]:
+    """The features of which the series for a kernel version asks whether production has them (docs/isolation.md)."""
+    patches = sorted(_folder(version).glob("*.patch"))
+    return tuple(symbol for patch in patches for symbol in _ASKED.findall(patch.read_text()))
+
+
+def _folder(version: str) -> Path:
+    return SERIES / ".".join(version.split(".")[:2])

@@ -21,7 +21,7 @@ from harness.kernel.kconfig import (
 )
 from harness.kernel.source import KernelSource
 from harness.kernel.toolchain import toolchain
-from harness.kernel.unisolated import unisolated
+from harness.kernel.unisolated import asked, unisolated
 from harness.store import Store
 
 _NEXT = "give --config the .config that the production kernel was built with"
@@ -31,8 +31,6 @@ _OF_THE_MACHINE = (
     "CC_", "GCC_", "CLANG_", "AS_", "LD_", "LLD_", "RUSTC_", "PAHOLE_", "TOOLS_SUPPORT_", "HAVE_", "ARCH_HAS_",
     "ARCH_SUPPORTS_", "ARCH_WANT", "CONFIG_",
 )  # fmt: skip
-# What the isolation series asks of production (its MODULE_ABI_PRODUCTION_HAS_* symbols; docs/isolation.md).
-_ASKED = ("TRACING", "FUNCTION_TRACER", "KPROBES", "PERF_EVENTS", "UPROBES", "TASKS_RCU", "BPF_EVENTS")
 
 
 @dataclass(frozen=True)
@@ -160,11 +158,14 @@ def changed_by_kconfig(users: UsersConfig, source: KernelSource, store: Store) -
 
 
 def production_has(config: Mapping[str, str], arch: Architecture, version: str) -> dict[str, str]:
-    """What the isolation series has to be told of a production configuration. version: the kernel's, `6.1.192`."""
+    """What the isolation series has to be told of a production configuration. version: the kernel's, `6.1.192`.
+
+    Also what production lacks, so that nothing depends on the defaults.
+    """
     told = {
-        f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y"
-        for symbol in _ASKED
-        if config.get(symbol) == "y" and not (symbol == "PERF_EVENTS" and arch is X86_64)
+        f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y" if config.get(symbol) == "y" else "n"
+        for symbol in asked(version)
+        if not (symbol == "PERF_EVENTS" and arch is X86_64)  # not asked there
     }
     options = [symbol for symbol in unisolated(version) if config.get(symbol, "n") != "n"]
     return told | {"MODULE_ABI_PRODUCTION_OPTIONS": f'"{" ".join(options)}"'}

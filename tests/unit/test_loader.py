@@ -178,7 +178,15 @@ def test_the_isolated_loader_refuses_trace_events_of_another_form() -> None:
     facts = kernel(MODULE_ABI_ISOLATION="y", MODULE_ABI_ISOLATE_PERF_EVENTS="y", EVENT_TRACING="y")
     module = replace(MODULE, sections=(Section("_ftrace_events", 8, "WA"),))
     assert "trace events" in reason(module, facts, Outcome.REFUSED)
-    assert first(replace(module, info={"abi": ("",)}), facts) is None
+    assert first(replace(module, info={"module_abi": ("",)}), facts) is None
+
+
+def test_the_isolated_loader_knows_a_struct_module_without_kallsyms_alone() -> None:
+    """Where the unwinder's 16 bytes are missing, more than struct module differs."""
+    facts = kernel("arch", "num_orcs", "kallsyms", "args", MODULE_ABI_ISOLATION="y", KALLSYMS="y", UNWINDER_ORC="y")
+    modules = {without: replace(MODULE, exit=104 + 32 - without) for without in (0, 8, 16, 24)}
+    assert {without for without, module in modules.items() if first(module, facts) is None} == {0, 8}
+    assert "struct module.exit" in reason(modules[16], facts, Outcome.REFUSED)
 
 
 def test_the_isolated_loader_gives_a_module_the_room_that_it_lacks() -> None:

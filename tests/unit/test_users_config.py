@@ -99,17 +99,21 @@ def test_what_is_not_isolated_is_what_the_series_says(version: str) -> None:
 
 def test_the_series_is_told_what_production_has_that_is_not_isolated() -> None:
     config = parse("CONFIG_PAGE_OWNER=y\nCONFIG_KUNIT=m\n")
-    assert production_has(config, X86_64, "6.1.192") == {"MODULE_ABI_PRODUCTION_OPTIONS": '"KUNIT PAGE_OWNER"'}
+    told = production_has(config, X86_64, "6.1.192")
+    assert told["MODULE_ABI_PRODUCTION_OPTIONS"] == '"KUNIT PAGE_OWNER"'
 
 
 def test_the_series_is_told_what_production_has() -> None:
-    config = parse("CONFIG_TRACING=y\nCONFIG_PERF_EVENTS=y\n# CONFIG_KPROBES is not set\n")
-    assert production_has(config, X86_64, "6.1.192") == {
-        "MODULE_ABI_PRODUCTION_HAS_TRACING": "y",
-        "MODULE_ABI_PRODUCTION_OPTIONS": '""',
-    }
-    assert production_has(config, ARM, "6.1.192") == {
-        "MODULE_ABI_PRODUCTION_HAS_TRACING": "y",
-        "MODULE_ABI_PRODUCTION_HAS_PERF_EVENTS": "y",
-        "MODULE_ABI_PRODUCTION_OPTIONS": '""',
-    }
+    config = parse("CONFIG_TRACING=y\nCONFIG_PERF_EVENTS=y\nCONFIG_DEBUG_MUTEXES=y\n# CONFIG_KPROBES is not set\n")
+    told = {
+        f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y" if symbol in ("TRACING", "DEBUG_MUTEXES") else "n"
+        for symbol in (
+            "TRACING", "BPF_EVENTS", "FUNCTION_TRACER", "KPROBES", "FUNCTION_GRAPH_TRACER", "UPROBES", "TASKS_RCU",
+            "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RWSEMS",
+        )
+    }  # fmt: skip
+    options = {"MODULE_ABI_PRODUCTION_OPTIONS": '""'}
+    assert production_has(config, X86_64, "6.1.192") == told | options
+    assert production_has(config, ARM, "6.1.192") == told | {"MODULE_ABI_PRODUCTION_HAS_PERF_EVENTS": "y"} | options
+    later = {"MODULE_ABI_PRODUCTION_HAS_TASKS_TRACE_RCU": "n"}
+    assert production_has(config, X86_64, "6.12.117") == told | later | options
