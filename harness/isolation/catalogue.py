@@ -26,6 +26,7 @@ _PATIENCE = 20.0  # seconds for a bug and its report
 _TIMES = 10  # that modules share locks
 _PLACE = "bugs"  # in the guest
 _REBUILT, _VENDOR = "rebuilt", "production"  # folders of modules in it
+PROPRIETARY = f"insmod /{_PLACE}/{_VENDOR}/proprietary.ko"  # upstream switches off lock debugging for it
 # What differs from run to run.
 _ACCIDENTAL = (
     (r"\b(?:0x)?[0-9a-f]{8,16}\b", "ADDRESS"),

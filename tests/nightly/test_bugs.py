@@ -1,12 +1,17 @@
 """The debugging still debugs: deliberate bugs on stock and on isolated kernels, of all features at once."""
 
+from dataclasses import replace
+
+import pytest
+
 from harness.boards import BOARDS
 from harness.features import FEATURES
 from harness.guest.guest import Timing
 from harness.isolation import recorded
 from harness.isolation.bugs import BUGS, Where
-from harness.isolation.catalogue import is_well, run_catalogue, run_mixed
+from harness.isolation.catalogue import PROPRIETARY, commit, is_well, prepared, run_catalogue, run_mixed
 from harness.settings import Settings
+from harness.variants import variant_of
 from tests.system.conftest import SCALE
 
 BOARD = BOARDS["x86_64-q35"]
@@ -29,3 +34,15 @@ def test_modules_of_both_builds_share_locks_in_one_kernel() -> None:
     rows = run_mixed(BOARD, SETTINGS)
     assert [row for row in rows if not is_well(row)] == []
     assert len(rows) == 4
+
+
+@pytest.mark.parametrize("name", ["spinlocks/already-unlocked", "mutexes/not-locked", "rwsems/not-write-locked"])
+def test_a_proprietary_module_does_not_end_lock_debugging(name: str) -> None:
+    (bug,) = (bug for bug in BUGS if bug.id == name)
+    variant = variant_of(bug.kernel, isolated=True)
+    with prepared(BOARD, variant, SETTINGS) as guests:
+        guest = guests.guest(BOARD, variant)
+        assert commit(guest, replace(bug, before=PROPRIETARY), Where.REBUILT)
+        log = guest.console.read(guest.log_start)
+    assert b"module license 'Proprietary' taints kernel" in log
+    assert b"Disabling lock debugging" not in log

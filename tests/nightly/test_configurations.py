@@ -1,22 +1,27 @@
 """Features on a production configuration of the user's, made by the Kconfig of a real source tree."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.architectures import ARCHITECTURES
 from harness.boards import BOARDS
 from harness.errors import ModcompatError
+from harness.features import FEATURES, Feature
 from harness.kernel import users_config
 from harness.kernel.config import KernelSpec, differences, distinct, parse, resolve
 from harness.kernel.isolation import isolated, kernel_spec
-from harness.kernel.kconfig import all_no
-from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
-from harness.kernel.users_config import UsersConfig, read_config
+from harness.kernel.kconfig import all_no, in_fragments
+from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, version_of
+from harness.kernel.users_config import UsersConfig, production_has, read_config
 from harness.kernels import Kernels
+from harness.paths import KCONFIG
 from harness.settings import Settings
 from harness.store import Store
-from harness.variants import PRODUCTION, variant_named
+from harness.variants import PRODUCTION, Variant, variant_named
+from tests.isolation.trials import UPROBES as UPROBE_EVENTS
 
 BOARD = BOARDS["x86_64-q35"]
 USERS = """
@@ -94,6 +99,66 @@ def test_what_production_has_by_implication_is_assumed(
     assert got["TASKS_RCU"] == "y"
     assert got["MODULE_ABI_PRODUCTION_HAS_TASKS_RCU"] == "y"
     assert got.get("MODULE_ABI_ISOLATE_TASKS_RCU", "n") == "n"
+
+
+TRACER = "CONFIG_FUNCTION_TRACER=y\n# CONFIG_FUNCTION_GRAPH_TRACER is not set\n"
+LOCKS = ("DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RWSEMS")
+IsolatedOn = Callable[[str, Feature], set[str]]
+
+
+@pytest.fixture
+def isolated_on(users: UsersConfig, source: KernelSource, store: Store, tmp_path: Path) -> IsolatedOn:
+    """What is on in the isolated kernel of a feature, on the user's configuration with some changes."""
+
+    def on(changes: str, feature: Feature) -> set[str]:
+        file = tmp_path / "production.config"
+        file.write_text(f"{users.text}\n{changes}")
+        featured = kernel_spec(users.arch, source, Variant(feature, isolated=True), store, users=read_config(file))
+        return {symbol for symbol, value in parse(resolve(featured, store)).items() if value == "y"}
+
+    return on
+
+
+@pytest.mark.parametrize(
+    ("production", "feature", "symbol"),
+    [
+        ("# CONFIG_UPROBE_EVENTS is not set\n", UPROBE_EVENTS, "UPROBES"),
+        (TRACER, FEATURES["ftrace"], "FUNCTION_GRAPH_TRACER"),
+    ],
+    ids=["uprobes", "graph"],
+)
+def test_what_production_lacks_does_not_follow_from_what_it_has(
+    production: str, feature: Feature, symbol: str, isolated_on: IsolatedOn
+) -> None:
+    """Production has tracing, or the function tracer; what is on top of that is isolated, and nothing else."""
+    on = isolated_on(production, feature)
+    assert {symbol, f"MODULE_ABI_ISOLATE_{symbol}", "MODULE_ABI_PRODUCTION_HAS_TRACING"} <= on
+    assert f"MODULE_ABI_PRODUCTION_HAS_{symbol}" not in on
+    assert not {"MODULE_ABI_ISOLATE_TRACING", "MODULE_ABI_ISOLATE_FUNCTION_TRACER"} & on
+
+
+def test_locks_that_production_debugs_are_as_it_has_them(isolated_on: IsolatedOn) -> None:
+    production = "".join(f"CONFIG_{lock}=y\n" for lock in LOCKS)
+    on = isolated_on(f"{production}# CONFIG_KPROBES is not set\n", FEATURES["kprobes"])
+    assert {f"MODULE_ABI_PRODUCTION_HAS_{lock}" for lock in LOCKS} | {"MODULE_ABI_ISOLATE_KPROBES"} <= on
+    assert not {f"{lock}_OUTSIDE" for lock in LOCKS} & on
+
+
+def test_other_locks_are_debugged_from_outside(isolated_on: IsolatedOn) -> None:
+    on = isolated_on("CONFIG_DEBUG_MUTEXES=y\n", FEATURES["spinlock"])
+    assert {f"{lock}_OUTSIDE" for lock in LOCKS} & on == {"DEBUG_SPINLOCK_OUTSIDE"}
+    assert {f"MODULE_ABI_PRODUCTION_HAS_{lock}" for lock in LOCKS} & on == {"MODULE_ABI_PRODUCTION_HAS_DEBUG_MUTEXES"}
+
+
+def test_options_that_are_not_isolated_are_told(users: UsersConfig, source: KernelSource, store: Store) -> None:
+    """Ours are in images/kconfig/isolation.config, the users' are read from their configuration."""
+    name = "MODULE_ABI_PRODUCTION_OPTIONS"
+    ours = in_fragments([KCONFIG / "isolation.config"])[name]
+    for arch in ARCHITECTURES.values():
+        production = parse(resolve(kernel_spec(arch, source, PRODUCTION, store), store))
+        told = production_has(production, arch, version_of(source))[name]
+        assert set(told.strip('"').split()) == set(ours.strip('"').split())
+    assert "DEBUG_FS" in parse(resolve(spec("isolated-all", users, source, store), store))[name]
 
 
 def test_what_the_harness_needs_is_named_or_added(

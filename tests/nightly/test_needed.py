@@ -1,10 +1,12 @@
 """Patches of the series that neither headers nor options show: a guest shows what each of them is for."""
 
+from dataclasses import replace
+
 from harness.boards import BOARDS
 from harness.detect.verdict import Word
 from harness.features import FEATURES
 from harness.isolation.bugs import BUGS, Where
-from harness.isolation.catalogue import commit, prepared
+from harness.isolation.catalogue import PROPRIETARY, commit, prepared
 from harness.kernel.build import build_kernel
 from harness.kernel.config import KernelSpec
 from harness.kernel.isolation import isolated_without, series_for
@@ -47,3 +49,13 @@ def test_no_kprobe_event_can_be_had_in_a_module() -> None:
         guest = guests.guest(BOARD, variant)
         assert commit(guest, bug, Where.REBUILT)
         assert not commit(guest, bug, Where.VENDOR)
+
+
+def test_no_bug_with_locks_is_reported_beside_a_proprietary_module() -> None:
+    variant = variant_of(FEATURES["all"], isolated=True)
+    (bug,) = (bug for bug in BUGS if bug.id == "spinlocks/already-unlocked")
+    settings = without("Keep-lock-debugging-on-beside-proprietary-mod", variant)
+    with prepared(BOARD, variant, settings) as guests:
+        guest = guests.guest(BOARD, variant)
+        assert commit(guest, bug, Where.REBUILT)
+        assert not commit(guest, replace(bug, before=PROPRIETARY), Where.REBUILT)
