@@ -12,11 +12,12 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -216,6 +217,8 @@ class Store:
             return True
         facts = _read_manifest(path)
         if facts is None:
+            if (path / MANIFEST).exists():
+                say(f"cache entry {path.parent.name}/{path.name} is damaged ({MANIFEST}): it will be made again")
             return False
         for name, (size, content) in facts["files"].items():
             if not _is_intact(path / name, size, content):
@@ -304,8 +307,11 @@ class _Lock:
 
 def _is_intact(file: Path, size: int, content: str) -> bool:
     try:
-        return file.lstat().st_size == size and (not content or digest.of_file(file) == content)
-    except OSError:
+        found = file.lstat()
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
+            return False
+        return found.st_size == size and (not content or digest.of_file(file) == content)
+    except (OSError, ValueError):  # ValueError: of a name that no file can have
         return False
 
 
@@ -351,11 +357,21 @@ def _write_manifest(folder: Path, kind: str, label: str, inputs: Mapping[str, An
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
+    """What an entry says of itself, None where it is damaged: it may hold anything then."""
     try:
         facts = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     expected = {"kind": str, "inputs": dict, "files": dict, "digest": str}
     if not isinstance(facts, dict) or any(not isinstance(facts.get(k), t) for k, t in expected.items()):
         return None
-    return facts if facts["digest"] == digest.DIGEST else None
+    if facts["digest"] != digest.DIGEST or facts["kind"] != folder.parent.name:
+        return None
+    return facts if all(_is_a_file(name, content) for name, content in facts["files"].items()) else None
+
+
+def _is_a_file(name: str, content: Any) -> bool:
+    """Whether a manifest may say this of a file of its entry: a name inside of it -> size and digest."""
+    path = PurePosixPath(name)
+    inside = not path.is_absolute() and ".." not in path.parts
+    return inside and isinstance(content, list) and [type(value) for value in content] == [int, str]

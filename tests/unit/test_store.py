@@ -1,6 +1,7 @@
 """The cache: one build for equal inputs, all or nothing, and never a broken entry."""
 
 import errno
+import json
 import multiprocessing
 import os
 import shutil
@@ -143,6 +144,46 @@ def test_a_damaged_entry_is_made_again(store: Store, damage: str) -> None:
             (path / MANIFEST).write_text((path / MANIFEST).read_text()[:-20])
     fresh = Store(store.root)
     assert fresh.get("kernel", "arm", INPUTS) is None
+    assert (fresh.get_or_build("kernel", "arm", INPUTS, write) / "image").read_bytes() == b"kernel"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"files": {"x": 5}},
+        {"files": {"x": [1, 2, 3]}},
+        {"files": {"x": ["1", ""]}},
+        {"files": {"x": [1, 7]}},
+        {"files": {"image\0": [6, ""]}},
+        {"files": {"\ud800": [6, ""]}},
+        {"files": {"../../cache/CACHEDIR.TAG": [1, ""]}},
+        {"files": {"/dev/zero": [0, "digest"]}},
+        {"files": {"deep": [4096, ""]}},
+        {"files": []},
+        {"kind": "../../kernel"},
+        {"digest": 5},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_says_what_none_can_is_damage(store: Store, changed: dict[str, object]) -> None:
+    path = store.get_or_build("kernel", "arm", INPUTS, write)
+    facts = json.loads((path / MANIFEST).read_text())
+    (path / MANIFEST).write_text(json.dumps(facts | changed))
+    is_made_again(store.root)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "[]", "null", ""], ids=lambda text: text[:3] or "empty")
+def test_a_manifest_that_is_none_is_damage(store: Store, text: str) -> None:
+    (store.get_or_build("kernel", "arm", INPUTS, write) / MANIFEST).write_text(text)
+    is_made_again(store.root)
+
+
+def is_made_again(root: Path) -> None:
+    """An entry that has to be damaged, which listing and trimming have to bear."""
+    fresh = Store(root)
+    assert fresh.get("kernel", "arm", INPUTS) is None
+    assert len(list(fresh.entries())) <= 1
+    fresh.trim("kernel", keep=1, unused_for=0)
     assert (fresh.get_or_build("kernel", "arm", INPUTS, write) / "image").read_bytes() == b"kernel"
 
 
