@@ -3,6 +3,7 @@
 Format: Documentation/driver-api/early-userspace/buffer-format.rst, init/initramfs.c (Linux 6.1).
 """
 
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from harness.errors import ModcompatError
 
 _MAGICS = (b"070701", b"070702")  # the second one with checksums, which the kernel does not look at
 _HEADER = 110  # bytes: a magic number, and 13 numbers of 8 hexadecimal digits
+_NUMBERS = re.compile(rb"[0-9A-Fa-f]{104}")  # (int() takes signs, spaces and underscores as well)
 _TRAILER = "TRAILER!!!"
 
 
@@ -54,10 +56,9 @@ def unpack(archive: bytes) -> Iterator[Member]:
             )
         if len(header) < _HEADER:
             raise ModcompatError(f"the cpio archive is cut off at byte {at}")
-        try:
-            numbers = [int(header[start : start + 8], 16) for start in range(6, _HEADER, 8)]
-        except ValueError:
-            raise ModcompatError(f"the cpio archive is damaged at byte {at}") from None
+        if not _NUMBERS.fullmatch(header, 6):
+            raise ModcompatError(f"the cpio archive is damaged at byte {at}")
+        numbers = [int(header[start : start + 8], 16) for start in range(6, _HEADER, 8)]
         inode, mode, uid, gid, links, _, size, _, _, major, minor, length, _ = numbers
         start = at + _HEADER
         begin = start + length + -(start + length - at) % 4
