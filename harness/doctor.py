@@ -46,7 +46,8 @@ def examine() -> Iterator[Finding]:
     for name, use in (
         ("make", "builds kernels"), ("flex", "builds Kconfig"), ("bison", "builds Kconfig"), ("bc", "builds kernels"),
         ("qemu-img", "makes images for snapshots"), ("setpriv", "ends guests when the harness is killed"),
-        ("debugfs", "reads ext2/3/4 root file systems"), ("unsquashfs", "reads squashfs root file systems"),
+        ("debugfs", "reads ext2/3/4 root file systems"), ("e2fsck", "checks ext2/3/4 root file systems"),
+        ("unsquashfs", "reads squashfs root file systems"),
         ("dpkg-deb", "unpacks Debian packages"), ("xz", "unpacks kernel sources"),
     ):  # fmt: skip
         yield _program(name, use)

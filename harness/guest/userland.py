@@ -118,11 +118,31 @@ def _read(path: Path, scratch: Path) -> list[Member]:
         return list(_of_folder(root, path))
     if head[_EXT_AT:] == _EXT:
         root.mkdir()
-        said = process.output(["debugfs", "-R", f'rdump / "{root}"', path], errors=True)
+        copy = _in_order(path, scratch)
+        said = process.output(["debugfs", "-R", f'rdump / "{root}"', copy], errors=True)
         if complaints := [line for line in said.splitlines() if not _HARMLESS.search(line)]:
             raise ModcompatError(f"{path} cannot be read whole", details="\n".join(complaints[:10]))
         return list(_of_folder(root, path))
     return _of_cpio(path, head)
+
+
+def _in_order(path: Path, scratch: Path) -> Path:
+    """A copy of an ext2/3/4 image that debugfs can be given. Raises ModcompatError where there is none.
+
+    debugfs writes a file called `../x` outside, and one with the name of a symbolic link to where that leads. e2fsck
+    refuses both, the second in a large folder only where it sorts that (-D). What can be mended without asking (-p) is
+    the state of an image that was not unmounted: its journal is to be replayed.
+    """
+    copy = scratch / "image"
+    process.output(["cp", "--sparse=always", "--reflink=auto", "--no-preserve=mode", path, copy])
+    try:
+        process.output(["e2fsck", "-fpD", copy], accepted=(0, 1))  # 1: mended
+    except ModcompatError as error:
+        if not error.details:  # there is no such program
+            raise
+        told = error.details.replace(str(copy), str(path))
+        raise ModcompatError(f"{path} is an ext2/3/4 image that is damaged", details=told) from None
+    return copy
 
 
 def _unsquash(path: Path, root: Path) -> None:
