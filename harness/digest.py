@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 DIGEST = "blake2b"
+PART = 32 << 20  # bytes of a large file that are read at a time
 _SIZE = 20  # bytes
 
 
@@ -16,6 +17,16 @@ def of_file(path: Path) -> str:
         return of_bytes(b"link:" + bytes(path.readlink()))
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=_SIZE)).hexdigest()
+
+
+def of_large_file(path: Path, on_part: Callable[[], object]) -> str:
+    """The same of a regular file that may take long to read. on_part: called with each PART of it."""
+    content = hashlib.blake2b(digest_size=_SIZE)
+    with path.open("rb") as stream:
+        while part := stream.read(PART):
+            content.update(part)
+            on_part()
+    return content.hexdigest()
 
 
 def of_bytes(data: bytes) -> str:

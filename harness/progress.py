@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from harness.visible import visible
 
 PLAIN_INTERVAL = 15.0  # seconds between two lines where there is no bar
+_PATIENCE = 2.0  # seconds in which nothing need be shown
 _WIDTH = 60  # columns below which the title leaves no room for the bar
 
 
@@ -65,3 +66,30 @@ def task(what: str, total: int) -> Iterator[Task]:
         say(f"{what} ...")
         yield running
     say(f"{what}: done in {time.monotonic() - running.started:.0f} s")
+
+
+class _LateTask:
+    """A task that is shown once it takes long."""
+
+    def __init__(self, what: str, total: int, shown: ExitStack) -> None:
+        self._what = what
+        self._total = total
+        self._shown = shown
+        self._done = 0
+        self._started = time.monotonic()
+        self._task: Task | None = None
+
+    def step(self) -> None:
+        if self._task is None and time.monotonic() - self._started >= _PATIENCE:
+            self._task = self._shown.enter_context(task(self._what, self._total))
+            self._task.done, self._task.started = self._done, self._started
+        self._done += 1
+        if self._task:
+            self._task.step()
+
+
+@contextmanager
+def task_if_long(what: str, total: int) -> Iterator[_LateTask]:
+    """A task that is mostly over at once: nothing is shown of it in the first two seconds."""
+    with ExitStack() as shown:
+        yield _LateTask(what, total, shown)

@@ -28,7 +28,7 @@ from harness.errors import ModcompatError
 from harness.given import expanded, require_regular
 from harness.guest import cpio
 from harness.guest.cpio import Member
-from harness.progress import say
+from harness.progress import say, task_if_long
 from harness.store import Store
 
 FOLDER = "userland"  # where it is in the guest; images/guest/init and agent know it too
@@ -98,11 +98,16 @@ def find_userlands(paths: Iterable[Path], store: Store) -> dict[str, Userland]:
 
 def _digest_of_image(path: Path) -> str:
     require_regular(path)
-    return digest.of_file(path.resolve())
+    with task_if_long(f"looking at {path.name}", path.stat().st_size // digest.PART + 1) as looking:
+        return digest.of_large_file(path, looking.step)
 
 
 def _digest(folder: Path) -> str:
-    facts = {str(member.name): (member.mode, digest.of_bytes(member.data)) for member in _of_folder(folder, folder)}
+    facts = {}
+    with task_if_long(f"looking at {folder.name}", sum(1 for _ in folder.rglob("*"))) as looking:
+        for member in _of_folder(folder, folder):
+            facts[member.name] = (member.mode, digest.of_bytes(member.data))
+            looking.step()
     return digest.of_value(facts)
 
 

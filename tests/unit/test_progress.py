@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from harness import progress
-from harness.progress import task
+from harness.progress import task, task_if_long
 
 
 class Terminal(io.StringIO):
@@ -36,3 +36,22 @@ def test_there_is_something_to_see_while_it_runs(
         if not has_bar:
             assert file.getvalue() == "building the kernel ...\n"
     assert "building the kernel: done in" in file.getvalue()
+
+
+def test_what_is_over_at_once_is_not_shown_and_the_rest_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("harness.progress.time.monotonic", lambda: now)
+    with task_if_long("looking at rootfs", 3) as looking:
+        looking.step()
+        now = 1.9
+        looking.step()
+    assert capsys.readouterr().err == ""
+    with task_if_long("looking at rootfs", 3) as looking:
+        looking.step()
+        now += 2.0
+        looking.step()
+        assert capsys.readouterr().err == "looking at rootfs ...\n"
+        looking.step()
+    assert capsys.readouterr().err == "looking at rootfs: done in 2 s\n"

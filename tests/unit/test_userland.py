@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness import progress
 from harness.architectures import ARM
 from harness.errors import ModcompatError
 from harness.guest import cpio, userland
@@ -110,12 +111,14 @@ def test_what_is_no_root_file_system_is_refused(tmp_path: Path) -> None:
         gzip.compress(b"hello" * 1000)[:30]: "is damaged",
         b"070701" + b"0" * 50: "cut off",
         b"070701" + b"x" * 200: "damaged at byte 0",
+        b"070701" + b"-0000070" * 13 + b"\0": "damaged at byte 0",
+        b"070701" + b"1_0 +0x1" * 13 + bytes(9): "damaged at byte 0",
         cpio.pack([Member("etc", 0o40755)]): "has no /bin/sh",
         cpio.pack([Member("bin/sh", 0o100755, b"#!/bin/other\n")]): "is not an ELF file",
         cpio.pack([Member("bin/sh", 0o100755, program(machine=8))]): "EM_MIPS",
         cpio.pack([Member("bin/sh", 0o120777, b"sh")]): "has no /bin/sh",
         b"hsqs" + bytes(5000): "is a squashfs image that is damaged",
-        bytes(1080) + b"\x53\xef" + bytes(5000): "cannot be read whole",
+        bytes(1080) + b"\x53\xef" + bytes(5000): "is an ext2/3/4 image that is damaged",
     }.items():
         file.write_bytes(content)
         assert words in complaint(file, cache), content[:20]
@@ -147,6 +150,82 @@ def test_an_image_that_is_cut_off_is_refused(root: Path, tmp_path: Path, monkeyp
         make(root, image)
         os.truncate(image, image.stat().st_size * 2 // 5)
         assert complaint(image, tmp_path / "cache")
+
+
+def debugfs(image: Path, *commands: str) -> None:
+    """Change an image, whatever that makes of it."""
+    need("debugfs")
+    lines = "".join(f"{command}\n" for command in commands)
+    subprocess.run(["debugfs", "-w", "-f", "-", image], input=lines.encode(), check=True, capture_output=True)
+
+
+def renamed(image: Path, name: str, other: str) -> None:
+    image.write_bytes(image.read_bytes().replace(name.encode(), other.encode()))
+
+
+def plain_ext4(root: Path, image: Path) -> None:
+    """Of small blocks, and without checksums of what will be changed in it."""
+    command: list[str | Path] = ["mkfs.ext4", "-q", "-b", "1024", "-O", "^metadata_csum", "-d", root, image, "4M"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("state", ["unmounted", "wrong count", "journal"])
+def test_an_image_that_was_in_use_is_read(
+    state: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", _with_sbin()["PATH"])
+    need("mkfs.ext4")
+    image = tmp_path / "rootfs"
+    plain_ext4(root, image)
+    debugfs(image, "ssv state 0", *(["ssv free_blocks_count 7"] if state == "wrong count" else []))
+    if state == "journal":
+        (tmp_path / "block").write_bytes(bytes(1024))
+        debugfs(image, "journal_open", f"journal_write -b 3000 {tmp_path}/block", "journal_close")
+    image.chmod(0o444)
+    content = image.read_bytes()
+    assert find_userland(image, Store(tmp_path / "cache")).arch is ARM
+    assert image.read_bytes() == content, "it is the user's"
+
+
+def test_an_image_cannot_write_outside_by_a_name(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", _with_sbin()["PATH"])
+    need("mkfs.ext4")
+    (root / "XXXXXXXXXXXXXXXX-escaped").write_text("x")
+    image = tmp_path / "rootfs"
+    plain_ext4(root, image)
+    renamed(image, "XXXXXXXXXXXXXXXX-escaped", "../../../../../x-escaped")
+    assert "is damaged" in complaint(image, tmp_path / "cache")
+    assert not list(tmp_path.parent.rglob("x-escaped"))
+
+
+@pytest.mark.parametrize("between", [0, 40], ids=["in-one-block", "in-two-blocks"])
+def test_an_image_cannot_write_outside_by_a_link_and_a_file_of_one_name(
+    between: int, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """(An ordinary e2fsck does not see two in different blocks of a folder.)"""
+    monkeypatch.setenv("PATH", _with_sbin()["PATH"])
+    need("mkfs.ext4")
+    image, escaped = tmp_path / "rootfs", tmp_path / "escaped"
+    plain_ext4(root, image)
+    link, file = "l" * 100, "f" * 100
+    (tmp_path / "file").write_text("x")
+    others = [f"write {tmp_path}/file {'o' * 60}{number}" for number in range(between)]
+    debugfs(image, "mkdir d", "cd d", f"symlink {link} {escaped}", *others, f"write {tmp_path}/file {file}")
+    assert find_userland(image, Store(tmp_path / "cache")).arch is ARM
+    renamed(image, file, link)
+    assert "is damaged" in complaint(image, tmp_path / "cache")
+    assert not escaped.exists()
+
+
+def test_a_large_one_that_is_looked_at_for_long_is_told(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    image = tmp_path / "rootfs"
+    image.write_bytes(cpio.pack([Member("bin/sh", 0o100755, program())]))
+    for path in (image, root):
+        find_userland(path, Store(tmp_path / "cache"))
+        assert f"looking at {path.name} ..." in capsys.readouterr().err
 
 
 def test_there_is_one_for_each_architecture(root: Path, tmp_path: Path) -> None:
