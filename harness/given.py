@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.errors import ModcompatError
 
+IN_MEMORY = 1 << 30  # bytes of the user's files in the memory of a guest
 _DAY = 86400.0  # seconds
 _SCALES = (0.1, 1000.0)
 _MEMORY = (32, 65536)  # MiB
@@ -71,6 +72,20 @@ def guest_memory(mib: float) -> int:
     if not _MEMORY[0] <= mib <= _MEMORY[1] or mib != int(mib):
         raise ModcompatError(f"the memory of a guest is a whole number of {_MEMORY[0]} to {_MEMORY[1]} MiB, not {mib}")
     return int(mib)
+
+
+def size_in_memory(files: Iterable[Path]) -> int:
+    """Bytes of files that are put into the memory of a guest. Raises ModcompatError where it cannot hold them."""
+    sizes = [(file.stat().st_size, file) for file in files]
+    size = sum(length for length, _ in sizes)
+    if size > IN_MEMORY:
+        _, largest = max(sizes)
+        raise ModcompatError(
+            f"firmware and programs come to {size >> 20} MB, {largest} above all, and a guest has room for "
+            f"{IN_MEMORY >> 20} MB: all of it would be in its memory",
+            next_step="leave out what the modules and exercises do not need",
+        )
+    return size
 
 
 def module_parameters(text: str) -> str:

@@ -11,6 +11,7 @@ from harness.architectures import X86_64
 from harness.boards import Board, Channel
 from harness.detect.scan import reports_fault
 from harness.errors import ModcompatError
+from harness.given import size_in_memory
 from harness.guest.accelerator import probe_kvm
 from harness.guest.backtrace import Symbols, read_symbols
 from harness.guest.failure import GuestFailure
@@ -30,7 +31,7 @@ from harness.variants import PRODUCTION, Variant
 
 _USERS_MEMORY = 512  # MiB for a kernel of the user's, which may be large
 _MIB = 1 << 20
-_COPIES = 2  # of a root file system in memory while the kernel unpacks it
+_COPIES = 2  # of the user's files in memory while the kernel unpacks them
 _KEPT = 120  # snapshots in the cache, 15 to 50 MB each
 _RUNNING = 4  # guests that are kept running, 150 to 250 MB each
 _IN_USE = 3600.0  # seconds in which another run may still want what it has just looked up
@@ -137,6 +138,7 @@ class Guests:
         paths: dict[str, str] = {}
         files: dict[str, Path] = {}
         contents = {**self._files, **(more or {})}
+        brought: dict[str, Path] = {}
         modules = [module for module in self._modules if module.is_for(board.arch)]
         for module in modules:
             built = {module.name: module.file} if module.file else self._built(module, production)
@@ -148,14 +150,16 @@ class Guests:
             if taken := [path for path, file in theirs.items() if contents.get(path, file) != file]:
                 raise ModcompatError(f"{', '.join(taken)} of {module.name} is another file than another module's")
             contents |= theirs
+            brought |= theirs
         before, needed = in_order(modules, files, kernel.own_modules)
         contents |= needed
         if variant.feature and not missing_in(kernel.config, variant.feature):
             contents |= proof_files(variant.feature, kernel, self._store)
         contents |= {f"tools/{name}": file for name, file in build_tools(board.arch, self._store).items()}
         userland = self._settings.userlands.get(board.arch.name)
+        size = size_in_memory(brought.values()) + (userland.size if userland else 0)
         machine = Machine(
-            board=self._fitted(board, kernel, self._kernels.prebuilt(board, variant)),
+            board=self._fitted(board, kernel, self._kernels.prebuilt(board, variant), size),
             kernel=kernel.image,
             initramfs=build_initramfs(board.arch, contents, self._store, userland),
             device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
@@ -207,8 +211,11 @@ class Guests:
             kernel.takes_modules,
         )  # fmt: skip
 
-    def _fitted(self, board: Board, kernel: Kernel, prebuilt: Prebuilt | None) -> Board:
-        """The board as this kernel can use it. Raises ModcompatError where it cannot."""
+    def _fitted(self, board: Board, kernel: Kernel, prebuilt: Prebuilt | None, size: int) -> Board:
+        """The board as this kernel can use it. size: bytes of the user's files. Raises ModcompatError where it cannot.
+
+        The modules to judge are not among these: the memory that a board has is meant to hold them.
+        """
         if prebuilt and (lacking := needs.missing(kernel.config, board.arch)):
             raise ModcompatError(
                 f"{prebuilt.image} was built without what the harness needs", details=needs.listed(lacking),
@@ -221,8 +228,7 @@ class Guests:
                 next_step="set it in the configuration, or choose another board with --board",
             )  # fmt: skip
         memory = self._settings.memory or (max(board.memory, _USERS_MEMORY) if users else board.memory)
-        if userland := self._settings.userlands.get(board.arch.name):
-            memory += -(-_COPIES * userland.size // _MIB)
+        memory += -(-_COPIES * size // _MIB)
         shared = self._settings.shared_uart or bool(needs.lacks_channel(kernel.config, board))
         if prebuilt:
             shared |= prebuilt.shared_uart

@@ -25,6 +25,7 @@ from harness.given import (
     guest_memory,
     module_parameters,
     patch,
+    size_in_memory,
     symbols,
     timeout_scale,
 )
@@ -242,6 +243,8 @@ def _modules(table: Table) -> list[VendorModule]:
     table.checked("parameters", lambda: module_parameters(parameters))
     needs = {path: _architecture(table, "depends", path) for path in table.files("depends")}
     firmware, programs = table.named_files("firmware", "/lib/firmware"), table.named_files("programs", "/tools")
+    brought = [path for _, path in (*firmware, *programs)]
+    table.checked("firmware" if firmware else "programs", lambda: size_in_memory(brought))
     modules = []
     for key in ("file", *ARCHITECTURES):
         for path in table.files(key):
@@ -298,7 +301,7 @@ def _allowance(table: Table, today: date) -> Allowance:
 
 def _text(path: Path) -> str:
     try:
-        return content_of(path, _LARGEST).decode()
+        return content_of(path, _LARGEST).decode("utf-8-sig")  # some editors put a mark in front
     except OSError as error:
         raise ModcompatError(
             f"cannot read the manifest {path}: {error.strerror}", next_step="`modcompat init` writes one"

@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from textwrap import shorten
 
 from harness import process
 from harness.errors import ModcompatError
 from harness.guest.machine import Machine
 from harness.guest.qmp import Event, Qmp, QmpLostError
 
+_SAID = 300  # characters of QEMU's own words that are the reason why it did not start
 _IO_URING_SETUP = 425  # io_uring_setup(2), the same number on every architecture since Linux 5.1
 
 
@@ -105,9 +107,11 @@ class Qemu:
         self.process.wait()
 
     def _launch_error(self) -> ModcompatError:
+        said = self.complaints()
         return ModcompatError(
-            f"{self.command[0]} did not start (exit status {self.process.returncode})",
-            details=f"{' '.join(self.command)}\n{self.complaints()}",
+            f"{self.command[0]} did not start (exit status {self.process.returncode}): "
+            + shorten(said or "without a word", _SAID, placeholder=" ..."),
+            details=f"{' '.join(self.command)}\n{said}",
             next_step="`modcompat doctor` checks the installation",
         )
 

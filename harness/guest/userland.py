@@ -25,7 +25,7 @@ from elftools.elf.elffile import ELFFile
 from harness import digest, process
 from harness.architectures import ARCHITECTURES, Architecture
 from harness.errors import ModcompatError
-from harness.given import expanded, require_regular
+from harness.given import IN_MEMORY, expanded, require_regular
 from harness.guest import cpio
 from harness.guest.cpio import Member
 from harness.progress import say, task_if_long
@@ -33,7 +33,7 @@ from harness.store import Store
 
 FOLDER = "userland"  # where it is in the guest; images/guest/init and agent know it too
 _SHELL = "bin/sh"
-_LARGEST = 1 << 30  # bytes: all of it is in the guest's memory
+_LARGEST = IN_MEMORY
 _LINKS = 40  # symbolic links in a row: MAXSYMLINKS of include/linux/namei.h
 _CPIO = b"07070"
 _SQUASHFS = b"hsqs"  # SQUASHFS_MAGIC, fs/squashfs/squashfs_fs.h

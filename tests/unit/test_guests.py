@@ -1,5 +1,6 @@
 """Guests that are kept: one that does not start is not started again, and all of them are ended."""
 
+import os
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -10,8 +11,11 @@ from harness.boards import BOARDS
 from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.guest.guest import Guest
+from harness.guest.qemu import Qemu
 from harness.guests import Equipment, Guests, Place
+from harness.kernel import needs
 from harness.kernels import Kernels
+from harness.modules import VendorModule
 from harness.settings import Settings
 from harness.store import Store
 from harness.variants import PRODUCTION, variant_of
@@ -38,6 +42,32 @@ def test_a_guest_that_does_not_boot_is_booted_once(guests: Guests, monkeypatch: 
         with pytest.raises(ModcompatError, match="it did not boot"):
             guests.guest(BOARD, variant)
         assert boot.call_count == boots
+
+
+@pytest.mark.parametrize(("size", "memory"), [(0, 128), (10 << 20, 148), ((10 << 20) + 1, 149)])
+def test_a_guest_has_room_for_what_the_user_brings(
+    size: int, memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    firmware = tmp_path / "firmware"
+    firmware.touch()
+    os.truncate(firmware, size)
+    kernels = Mock(settings=Settings(accelerator="tcg"), store=Store(tmp_path / "cache"))
+    kernels.prebuilt.return_value = None
+    for name in ("missing_for", "lacks_channel"):
+        monkeypatch.setattr(needs, name, lambda *_: [])
+    monkeypatch.setattr(module, "in_order", lambda *_: ({}, {}))
+    monkeypatch.setattr(module, "build_tools", lambda *_: {})
+    monkeypatch.setattr(module, "build_initramfs", lambda *_: tmp_path)
+    vendor = VendorModule("vendor", file=tmp_path / "vendor.ko", firmware=(("fw.bin", firmware),))
+    with Guests(kernels, [vendor]) as guests:
+        assert guests.equip(BOARD, PRODUCTION).machine.board.memory == memory
+
+
+def test_qemu_that_does_not_start_has_the_last_word(tmp_path: Path) -> None:
+    says = ["sh", "-c", "echo 'qemu: initrd is too large' >&2; exit 1"]
+    machine = Mock(shared_uart=False, **{"options.return_value": says, "serial.return_value": []})
+    with pytest.raises(ModcompatError, match=r"^sh did not start \(exit status 1\): qemu: initrd is too large\n"):
+        Qemu(machine, folder=tmp_path, console=tmp_path / "log", state=tmp_path / "state", paused=False, timeout=60.0)
 
 
 def test_a_guest_that_cannot_be_ended_keeps_no_other_from_it(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The manifest: everything has a default, and a mistake is told with file, line and key."""
 
 import gzip
+import os
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -188,6 +189,19 @@ def test_what_a_module_depends_on_is_for_its_architecture(tmp_path: Path, monkey
     assert module.needs == (tmp_path / "arm-bus.ko",)
     assert "3: module[0].depends: " in complaint(tmp_path, text.format("x86_64-bus.ko"))
     assert "arm-vendor.ko is loaded before itself" in complaint(tmp_path, text.format("./arm-vendor.ko"))
+
+
+def test_what_comes_to_more_than_a_guest_can_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness.manifest, "inspect_module", lambda path: ModuleFacts(path.stem, X86_64))
+    for name, size in {"vendor.ko": 1, "small": 1, "half": 600 << 20, "other": 500 << 20}.items():
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, size)
+    text = "[[module]]\nfile = 'vendor.ko'\n{}\n"
+    assert read(tmp_path, text.format("firmware = { a = 'small', b = 'half' }")).modules
+    told = complaint(tmp_path, text.format("firmware = { a = 'small', b = 'half' }\nprograms = { c = 'other' }"))
+    assert told.startswith("3: module[0].firmware: firmware and programs come to 1100 MB, ")
+    assert f"{tmp_path}/half above all" in told
+    assert "3: module[0].programs: " in complaint(tmp_path, text.format("programs = { b = 'half', c = 'half' }"))
 
 
 @pytest.mark.parametrize("key", ["module", "prebuilt"])
