@@ -61,6 +61,21 @@ def looks_like_image(head: bytes) -> bool:
     return b"\0" in head
 
 
+def unpacked(data: bytes, most: int) -> bytes:
+    """A file, or what gzip packed into it, as into /proc/config.gz. most: bytes that come out.
+
+    What is damaged, and a text that is cut off, stays packed.
+    """
+    if not data.startswith(_GZIP):
+        return data
+    unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        content = unzip.decompress(data, most)
+    except zlib.error:
+        return data
+    return content if unzip.eof or looks_like_image(content) else data
+
+
 def _config(data: bytes) -> str:
     start = data.find(_START + _GZIP)
     if start < 0:

@@ -26,9 +26,15 @@ def parse(text: str) -> dict[str, str]:
 
 def architecture_in(settings: Mapping[str, str], path: Path) -> Architecture:
     """What a configuration is for. Raises ModcompatError."""
-    for arch in ARCHITECTURES.values():
-        if settings.get(arch.config) == "y":
-            return arch
+    found = [arch for arch in ARCHITECTURES.values() if settings.get(arch.config) == "y"]
+    if len(found) > 1:
+        raise ModcompatError(
+            f"{path} is for {' and '.join(arch.name for arch in found)} at once: "
+            + " and ".join(f"CONFIG_{arch.config}=y" for arch in found),
+            next_step="give the .config of one kernel; several files are not put together",
+        )
+    if found:
+        return found[0]
     known = ", ".join(f"CONFIG_{arch.config}" for arch in ARCHITECTURES.values())
     raise ModcompatError(
         f"{path} is for no architecture that there are boards of: none of {known} is set",

@@ -8,7 +8,7 @@ from harness.architectures import X86_64, Architecture
 from harness.errors import ModcompatError
 from harness.given import expanded, require_regular
 from harness.kernel import needs
-from harness.kernel.image import config_of, looks_like_image
+from harness.kernel.image import config_of, looks_like_image, unpacked
 from harness.kernel.kconfig import (
     all_no,
     architecture_in,
@@ -67,7 +67,8 @@ def read_config(path: Path, *, may_add: bool = False, tolerated: frozenset[str] 
             content = file.read(_LARGEST)
     except OSError as error:
         raise ModcompatError(f"cannot read the configuration {path}: {error.strerror}", next_step=_NEXT) from None
-    text = config_of(path) if looks_like_image(content) else content.decode(errors="backslashreplace")
+    content = unpacked(content, _LARGEST)
+    text = config_of(path) if looks_like_image(content) else content.decode("utf-8-sig", errors="backslashreplace")
     settings = parse(text)
     if not settings:
         raise ModcompatError(f"{path} is not a kernel configuration: it sets no CONFIG_ symbol", next_step=_NEXT)

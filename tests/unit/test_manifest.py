@@ -45,6 +45,10 @@ def test_everything_has_a_default(tmp_path: Path) -> None:
     assert read(tmp_path, TEMPLATE.read_text()) == Manifest(path=tmp_path / "modcompat.toml")
 
 
+def test_a_mark_of_an_editor_in_front_is_no_part_of_it(tmp_path: Path) -> None:
+    assert read(tmp_path, "\ufeff[run]\nmemory = 64\n").memory == 64
+
+
 def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each comment that looks like a key is taken in, and none is unknown."""
     monkeypatch.setattr(harness.manifest, "inspect_module", lambda path: ModuleFacts(path.stem, X86_64))

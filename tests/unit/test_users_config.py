@@ -1,5 +1,6 @@
 """A production configuration of the user's: what is read of it, and what the harness needs in it."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -69,9 +70,26 @@ def test_the_architecture_is_read_from_the_file(tmp_path: Path) -> None:
     assert (users.arch, users.has_versions) == (ARM, True)
 
 
+def test_it_may_be_a_copy_of_what_the_kernel_has_in_proc(tmp_path: Path) -> None:
+    file = tmp_path / "config.gz"
+    file.write_bytes(gzip.compress(b"CONFIG_ARM=y\n"))
+    assert read_config(file).text == "CONFIG_ARM=y\n"
+    for packed in (gzip.compress(b"CONFIG_ARM=y\n" * 9)[:-9], gzip.compress(b"CONFIG_ARM=y\n" * (1 << 19))):
+        file.write_bytes(packed)
+        with pytest.raises(ModcompatError, match="has no configuration in it"):
+            read_config(file)
+
+
+def test_a_mark_of_an_editor_in_front_is_no_part_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "production.config"
+    file.write_bytes(b"\xef\xbb\xbfCONFIG_ARM=y\nCONFIG_MODVERSIONS=y\n")
+    assert read_config(file).text == "CONFIG_ARM=y\nCONFIG_MODVERSIONS=y\n"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("CONFIG_ARM=y\nCONFIG_X86_64=y\n", "is for x86_64 and arm at once: CONFIG_X86_64=y and CONFIG_ARM=y"),
         ("", "sets no CONFIG_ symbol"),
         ("garbage", "sets no CONFIG_ symbol"),
         ("\0\xff garbage", "has no configuration in it"),
