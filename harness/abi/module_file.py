@@ -209,7 +209,7 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
     if elf["e_type"] != "ET_REL":
         return ModuleFacts(guess, arch, problem="it is linked, not relocatable: not a kernel module")
     name = next(iter(info.get("name", ())), guess)
-    if "name" in info and not _NAME.fullmatch(name):
+    if name in (".", "..") or ("name" in info and not _NAME.fullmatch(name)):
         return ModuleFacts(guess, arch, problem=f"it is called {name!a}, which is no name of a module")
     symbols = _symbols(elf)
     names = {symbol.name for symbol in symbols}

@@ -169,9 +169,10 @@ def tell_of_other_versions(
         return
     version = version_of(source())
     for file, fact in every.items():
-        if fact.vermagic and not re.match(rf"{re.escape(version)}(?!\d)", fact.vermagic):
+        built_for = next(iter(fact.vermagic.split()), "")
+        if built_for and not re.match(rf"{re.escape(version)}(?!\d)", built_for):
             click.echo(
-                visible(f"{file} was built for {fact.vermagic.split()[0]}, and {name} is {version}: its kernels ")
+                visible(f"{file} was built for {built_for}, and {name} is {version}: its kernels ")
                 + "will refuse it, unless both have MODVERSIONS; --kernel-source takes the tree that it was built for"
             )
 

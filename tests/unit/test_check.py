@@ -385,7 +385,13 @@ def test_the_folder_of_a_run_is_in_somebodys_home_folder_only_where_there_is_one
 
 @pytest.mark.parametrize(
     ("vermagic", "told"),
-    [("6.1.9-vendor SMP ", ""), ("6.1.90 SMP ", "is 6.1.9"), ("5.10.0 SMP ", "built for 5.10.0, and"), ("", "")],
+    [
+        ("6.1.9-vendor SMP ", ""),
+        ("6.1.90 SMP ", "is 6.1.9"),
+        ("5.10.0 SMP ", "built for 5.10.0, and"),
+        ("", ""),
+        ("  ", ""),
+    ],
 )
 def test_a_module_of_another_kernel_version_is_told_before_anything_is_built(
     vermagic: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

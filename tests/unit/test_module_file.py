@@ -184,7 +184,7 @@ def test_a_module_tells_its_facts(file: Path, module: bytes) -> None:
     assert facts.signature is None
 
 
-@pytest.mark.parametrize("name", [b"/a/b", b"../a", b"\x1b[2J", b"a\nb", b"a b"])
+@pytest.mark.parametrize("name", [b".", b"..", b"/a/b", b"../a", b"\x1b[2J", b"a\nb", b"a b"])
 def test_a_name_that_is_no_name_of_a_module_is_refused(file: Path, module: bytes, name: bytes) -> None:
     file.write_bytes(module.replace(b"name=vendor", b"name=" + name.ljust(len("vendor"), b"\0")))
     with pytest.raises(ModcompatError, match="which is no name of a module") as caught:
