@@ -13,7 +13,7 @@ from harness import process
 from harness.abi.module_file import ModuleFacts, inspect_module, read_module
 from harness.assumptions import series_obstacle
 from harness.commands.names import ARCH, BOARD, FEATURE
-from harness.commands.status import exit_status
+from harness.commands.status import exit_status, require_matrix
 from harness.errors import ModcompatError
 from harness.features import THE_FIVE
 from harness.given import expanded, module_parameters, symbols, timeout_scale
@@ -117,6 +117,7 @@ def check(
         status = process.attached([*pytest, "tests/compat"], cwd=PROJECT)
     finally:
         forget_if_empty(run)
+    require_matrix(run / "matrix.json")
     sys.exit(exit_status(status, run / "matrix.json"))
 
 

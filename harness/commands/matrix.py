@@ -8,7 +8,7 @@ import click
 
 from harness import measured, process
 from harness.commands.names import ARCH, BOARD, FEATURE
-from harness.commands.status import exit_status
+from harness.commands.status import exit_status, require_matrix
 from harness.errors import ModcompatError
 from harness.features import features_named
 from harness.kernels import Kernels
@@ -100,8 +100,7 @@ def run_cells(
     finally:
         forget_if_empty(run)
     result = run / "matrix.json"
-    if not result.is_file():
-        raise ModcompatError("the run gave no verdict", next_step="see what pytest said above")
+    require_matrix(result)
     return exit_status(status, result), result
 
 

@@ -4,6 +4,17 @@ import json
 from pathlib import Path
 
 from harness.detect.verdict import Word
+from harness.errors import ModcompatError
+
+
+def require_matrix(matrix: Path) -> None:
+    """Raise ModcompatError where a run left no verdicts: pytest did not start, or was ended under way."""
+    if not matrix.is_file():
+        raise ModcompatError(
+            "the run gave no verdict",
+            next_step="see what pytest said above; where it said nothing, something ended its process, "
+            "os._exit() in an exercise for example",
+        )
 
 
 def exit_status(pytest: int, matrix: Path) -> int:

@@ -132,13 +132,19 @@ def test_a_folder_that_was_chosen_stays(tmp_path: Path) -> None:
     assert chosen.is_dir()
 
 
-def test_a_check_with_a_mistaken_option_leaves_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("status", [0, 1, 4], ids=["ended", "failed", "mistaken"])
+def test_a_check_without_a_verdict_says_so_and_leaves_no_run(
+    status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4: what pytest says of a mistaken option. 0: what an exercise may end its process with."""
     monkeypatch.chdir(tmp_path)
     facts = ModuleFacts("vendor", arch=ARCHITECTURES["arm"])
     monkeypatch.setattr("harness.commands.check.inspect_module", lambda _: facts)
     monkeypatch.setattr("harness.commands.check.tell_of_other_versions", lambda *_: None)
-    monkeypatch.setattr(process, "attached", lambda *_, **__: 4)  # what pytest says of a mistaken option
-    assert run("check", "vendor.ko", "--flavour", "stock", "--feature", "spinlok").exit_code == 2
+    monkeypatch.setattr(process, "attached", lambda *_, **__: status)
+    result = run("check", "vendor.ko", "--flavour", "stock", "--feature", "slub")
+    assert result.exit_code == 2
+    assert "modcompat: the run gave no verdict\n" in result.output
     assert not list((tmp_path / "runs").iterdir())
 
 
