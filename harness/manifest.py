@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from harness.abi.module_file import inspect_module
@@ -175,14 +176,14 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
         roots=run.paths("roots"),
         roots_place=run.place("roots"),
         timeout_scale=run.number("timeout_scale", timeout_scale),
-        prebuilt=tuple(_prebuilt(entry) for entry in top.tables("prebuilt")),
-        modules=tuple(module for entry in top.tables("module") for module in _modules(entry)),
+        prebuilt=tuple(kernels := [_prebuilt(entry) for entry in top.tables("prebuilt")]),
+        modules=tuple(chain.from_iterable(judged := [_modules(entry) for entry in top.tables("module")])),
         allowed=tuple(_allowance(entry, today or datetime.now().astimezone().date()) for entry in top.tables("allow")),
     )
     run.checked("features", lambda: features_named(manifest.features))
     run.checked("boards", lambda: choose_boards(manifest.boards, ()))
-    _unlike(top, "module", [(module.name, module.arch) for module in manifest.modules])
-    _unlike(top, "prebuilt", [(kernel.variant.name, kernel.config.arch) for kernel in manifest.prebuilt])
+    _unlike(top.tables("prebuilt"), [[(kernel.variant.name, kernel.config.arch)] for kernel in kernels])
+    _unlike(top.tables("module"), [[(module.name, module.arch) for module in modules] for modules in judged])
     for table in (kernel, run, top):
         table.close()
     return manifest
@@ -271,11 +272,14 @@ def _architecture(table: Table, key: str, path: Path) -> Architecture:
     return arch
 
 
-def _unlike(top: Table, key: str, named: Sequence[tuple[str, Architecture | None]]) -> None:
-    """What is of one architecture is told apart by its names."""
-    for place, (name, arch) in enumerate(named):
-        if (name, arch) in named[:place]:
-            top.fail(key, f"two are called {name}, for one architecture")
+def _unlike(tables: Iterable[Table], named: Iterable[Iterable[tuple[str, Architecture | None]]]) -> None:
+    """What is of one architecture is told apart by its names. named: of each table."""
+    seen = set()
+    for table, names in zip(tables, named, strict=True):
+        for name, arch in names:
+            if (name, arch) in seen:
+                table.fail("", f"two are called {name}, for one architecture, and this is the second")
+            seen.add((name, arch))
 
 
 def _allowance(table: Table, today: date) -> Allowance:

@@ -25,6 +25,7 @@ _WORD = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
 _PATH = rf"{_WORD}(?:\s*\.\s*{_WORD})*"
 _HEADER = re.compile(rf"^\s*\[(\[?)\s*({_PATH})\s*\]")
 _KEY = re.compile(rf"^\s*({_PATH})\s*=")
+_TOLD = re.compile(r"\(at line (\d+), column \d+\)$")
 _WORDS = re.compile(_WORD)
 _QUOTES = ('"""', "'''")
 
@@ -34,12 +35,20 @@ def read_table(path: Path, text: str) -> "Table":
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ModcompatError(f"{path}: {error}", next_step="https://toml.io has the grammar on one page") from None
+        raise ModcompatError(
+            f"{path}:{_line_in(error, text)}: {error}", next_step="https://toml.io has the grammar on one page"
+        ) from None
     except ValueError as error:  # a number of many thousand digits
         raise ModcompatError(f"{path}: {error}") from None
     except RecursionError:
         raise ModcompatError(f"{path}: its values are nested too deeply") from None
     return Table(path, key_lines(text), values, ())
+
+
+def _line_in(error: tomllib.TOMLDecodeError, text: str) -> int:
+    """The line of a mistake. (From Python 3.14 on, the error has it.)"""
+    told = _TOLD.search(str(error))
+    return int(told[1]) if told else len(text.splitlines()) or 1  # "at end of document"
 
 
 class Table:

@@ -127,7 +127,10 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
         ),
         ("[run]\nroots = ['nowhere']\n", "2: run.roots: there is no "),
         ("[[prebuilt]]\nimage = 'modcompat.toml'\n", "2: prebuilt[0].image: "),
-        ("a = [\n", " Invalid value"),
+        ("a = [\n", "1: Invalid value"),
+        ("[run]\n[run]\n", "2: Cannot declare"),
+        ("[kernel]\nsource = 'a'\nsource = 'b'", "3: Cannot overwrite a value"),
+        ("[kernel]\nsource = 'a'\nsource = 'b'\n[run]\n", "3: Cannot overwrite a value"),
         (f"a = {'9' * 5000}\n", "digits"),
         ("[run]\nmemory = 999999\n", "2: run.memory: the memory of a guest"),
         ("[run]\nmemory = 64.5\n", "2: run.memory: the memory of a guest"),
@@ -215,7 +218,7 @@ def test_two_of_one_name_are_refused(key: str, tmp_path: Path, monkeypatch: pyte
     (tmp_path / "bzImage").write_bytes(b"\0Linux version 6.1.9 (x) IKCFG_ST" + gzip.compress(b"CONFIG_X86_64=y\n"))
     entry = {"module": "[[module]]\nfile = 'vendor.ko'\n", "prebuilt": "[[prebuilt]]\nimage = 'bzImage'\n"}[key]
     assert len(read(tmp_path, entry).modules + read(tmp_path, entry).prebuilt) == 1
-    assert f"1: {key}: two are called" in complaint(tmp_path, entry * 2)
+    assert f"4: {key}[1]: two are called" in complaint(tmp_path, f"{entry}\n{entry}")
 
 
 def test_a_finding_is_allowed_up_to_its_last_day(tmp_path: Path) -> None:
