@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from harness.abi.module_file import ModuleFacts
+from harness.deadline import DeadlineError, deadline
 from harness.detect.evidence import Check, Command, Counters, Evidence, GuestLoss, Loss, Phase
 from harness.detect.initcalls import find_initcall
 from harness.detect.kinds import Severity
 from harness.detect.report import Report
 from harness.detect.scan import scan
 from harness.errors import ModcompatError
-from harness.exercise import Bench, Exercise, explain, is_said
+from harness.exercise import Bench, Exercise, explain, is_said, place_in
 from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.shell import Output
@@ -23,6 +24,7 @@ from harness.leaks import FORGET, LOOK, LOOK_TIME, told_by, with_names
 from harness.proof import InUse
 
 CPUS = 2
+_EXERCISE = 600.0  # seconds that an exercise may take on an ordinary machine, however it passes them
 _LOST = {Fate.SILENT: Loss.HUNG, Fate.AGENT_DIED: Loss.HUNG}  # every other fate is death
 # Each command costs a guest some 20 ms, and each program that the shell starts as much again.
 _COUNTERS = (
@@ -286,8 +288,14 @@ class _Run:
                 evidence.module, self._exercise_command, self._log, self._console, evidence.checks.append,
                 folder=exercise.path.parent, scale=self._guest.timing.scale,
             )  # fmt: skip
+            longest = _EXERCISE * self._guest.timing.scale
             try:
-                exercise.run(bench)
+                with deadline(longest):
+                    exercise.run(bench)
+            except DeadlineError as error:
+                place = place_in(error, exercise.path)
+                evidence.obstacles.append(f"the exercise did not end within {longest:g} s: it was at {place}")
+                raise _Stop("stopped in the exercise, which did not end") from None
             except AssertionError as error:
                 evidence.checks.append(Check("assertion", held=False, detail=explain(error, exercise.path)))
             except (GuestFailure, ModcompatError, _Stop, KeyboardInterrupt):

@@ -19,12 +19,14 @@ from typing import Any
 
 from harness import conversation
 from harness.conversation import Program
+from harness.deadline import deadline
 from harness.detect.evidence import Awaited, Check
 from harness.detect.kinds import KINDS, Severity
 from harness.errors import ModcompatError
 from harness.guest.shell import Output
 from harness.visible import one_line
 
+_LOADING = 60.0  # seconds until a file has to be read
 _WARNINGS = {kind.name for kind in KINDS if kind.severity is Severity.WARNING}
 _OURS = re.compile(r"(?:^|\] )modcompat: ")
 _ANSWER = re.compile(r"check (\S+) (ok|FAILED)(?: (.*))?$")
@@ -173,12 +175,13 @@ def load_exercise(path: Path) -> Exercise:
         raise ModcompatError(f"{path} is not a Python file", next_step="give --exercise the path of a .py file")
     module: Any = importlib.util.module_from_spec(specification)
     try:
-        specification.loader.exec_module(module)
+        with deadline(_LOADING):
+            specification.loader.exec_module(module)
     except KeyboardInterrupt:
         raise  # the user's own, more likely than the file's
     except BaseException as error:  # pytest.skip() and sys.exit() are no Exception
         raise ModcompatError(
-            f"{path} cannot be loaded: {type(error).__name__}: {error}", details=_place(error, path)
+            f"{path} cannot be loaded: {type(error).__name__}: {error}", details=place_in(error, path)
         ) from error
     run = getattr(module, "exercise", None)
     announces = getattr(module, "ANNOUNCES", {})
@@ -238,9 +241,10 @@ def _awaited(path: Path, expects: Any) -> tuple[Awaited, ...]:
 
 def explain(error: BaseException, path: Path) -> str:
     """One line for an exception that came out of an exercise: what, and where in its file."""
-    return one_line(f"{type(error).__name__}: {error} ({_place(error, path)})")
+    return one_line(f"{type(error).__name__}: {error} ({place_in(error, path)})")
 
 
-def _place(error: BaseException, path: Path) -> str:
+def place_in(error: BaseException, path: Path) -> str:
+    """Where in the file of an exercise an exception came from."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f"{path.name} line {lines[-1]}" if lines else path.name

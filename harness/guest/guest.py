@@ -189,6 +189,9 @@ class Guest:
         except (NoReplyError, ChannelClosedError, AgentRestartedError, _Gone) as error:
             self._failure = self._what_became_of_it(error, command, time.monotonic() - started)
             raise self._failure from None
+        except BaseException:  # an interrupt, a deadline: the reply may still come, and is no answer to what comes next
+            self._failure = GuestFailure(Fate.SILENT, command, time.monotonic() - started, "its reply was not awaited")
+            raise
 
     def _watch(self) -> float | None:
         """Look whether the guest is still there, while a reply is awaited."""

@@ -1,5 +1,7 @@
 """What a cell's log tells: what came before the load, what was lost, and what only the kernel's own buffer has."""
 
+import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,8 @@ import pytest
 from harness.abi.module_file import ModuleFacts
 from harness.cell import Subject, _Run, _Stop
 from harness.detect.evidence import Command, Phase
-from harness.exercise import Exercise
+from harness.detect.verdict import Word, judge
+from harness.exercise import Exercise, load_exercise
 from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Timing
 from harness.proof import InUse
@@ -209,6 +212,33 @@ def test_an_exercise_cannot_end_the_run(run_it: Callable[[Any], None]) -> None:
     run._exercise()
     (obstacle,) = run.evidence.obstacles
     assert obstacle.startswith(("the exercise failed: SystemExit", "the exercise failed: Skipped"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "while True: pass",
+        "while True: bench.run('true')",
+        "import time; time.sleep(1000)",
+        "import threading; threading.Event().wait()",
+        "while True:\n  try: bench.run('true')\n  except Exception: pass",
+    ],
+)
+def test_an_exercise_without_an_end_proves_nothing(body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.cell._EXERCISE", 0.2)
+    file = tmp_path / "vendor.py"
+    file.write_text("def exercise(bench):\n  " + body.replace("\n", "\n  ") + "\n")
+    run = fresh(load_exercise(file))
+    monkeypatch.setattr(run, "_exercise_command", lambda *_: None)
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(_Stop):
+        run._exercise()
+    (obstacle,) = run.evidence.obstacles
+    assert re.fullmatch(r"the exercise did not end within 0\.2 s: it was at vendor\.py line \d", obstacle)
+    assert not run.evidence.exercise_ended
+    assert judge(run.evidence).word is Word.INVALID
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_an_interrupt_during_an_exercise_is_the_users() -> None:

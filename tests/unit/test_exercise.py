@@ -152,6 +152,18 @@ def test_times_to_wait_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(looks) == 30
 
 
+def test_a_file_that_is_not_loaded_in_time_is_told_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.exercise._LOADING", 0.2)
+    file = tmp_path / "vendor.py"
+    file.write_text("x = 1\nwhile True: pass\n")
+    with pytest.raises(
+        ModcompatError, match=r"vendor\.py cannot be loaded: DeadlineError: it did not end within 0\.2 s"
+    ):
+        load_exercise(file)
+
+
 def test_an_interrupt_while_a_file_is_loaded_is_the_users(tmp_path: Path) -> None:
     file = tmp_path / "exercise.py"
     file.write_text("raise KeyboardInterrupt\n")

@@ -8,9 +8,11 @@ import pytest
 
 from harness import guests as module
 from harness.boards import BOARDS
+from harness.deadline import DeadlineError
 from harness.errors import ModcompatError
 from harness.features import FEATURES
-from harness.guest.guest import Guest
+from harness.guest.failure import GuestFailure
+from harness.guest.guest import Guest, Timing
 from harness.guest.qemu import Qemu
 from harness.guests import Equipment, Guests, Place
 from harness.kernel import needs
@@ -61,6 +63,20 @@ def test_a_guest_has_room_for_what_the_user_brings(
     vendor = VendorModule("vendor", file=tmp_path / "vendor.ko", firmware=(("fw.bin", firmware),))
     with Guests(kernels, [vendor]) as guests:
         assert guests.equip(BOARD, PRODUCTION).machine.board.memory == memory
+
+
+def test_a_guest_whose_answer_was_not_awaited_is_not_asked_again(tmp_path: Path) -> None:
+    """The answer may come later, and would be taken for that of another command."""
+    log = tmp_path / "log"
+    log.touch()
+    guest = Guest(Mock(userland=False), folder=tmp_path, console=log, state=tmp_path / "state", timing=Timing())
+    guest._qemu, guest._shell = Mock(exit_status=None), Mock(**{"run.side_effect": DeadlineError})
+    assert guest.is_idle
+    with pytest.raises(DeadlineError):
+        guest.run("sleep 1000")
+    assert not guest.is_idle
+    with pytest.raises(GuestFailure, match="its reply was not awaited"):
+        guest.run("true")
 
 
 def test_qemu_that_does_not_start_has_the_last_word(tmp_path: Path) -> None:
