@@ -50,8 +50,7 @@ def import_entries(store: Store, archive: Path) -> list[str]:
     """
     added = []
     try:
-        require_regular(archive)
-        with store.scratch() as staging, tarfile.open(archive) as tar:
+        with store.scratch() as staging, _opened(archive) as tar:
             tar.extractall(staging, members=_harmless(tar, archive))
             for entry in sorted(staging.glob("*/*")):  # tarfile takes what is cut off in a header for the end
                 if not store.is_whole(entry):
@@ -69,6 +68,11 @@ def import_entries(store: Store, archive: Path) -> list[str]:
             raise ModcompatError(f"cannot read {archive}: {error.strerror or error}") from None
         raise store.explained(error) from error
     return added
+
+
+def _opened(archive: Path) -> tarfile.TarFile:
+    require_regular(archive)  # what has no end would be read for ever
+    return tarfile.open(archive)
 
 
 def _has_links(entry: Entry) -> bool:
