@@ -45,7 +45,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     """
     settings = PROJECT / "pyproject.toml"
     called = early_config.invocation_params
-    if early_config.inipath != settings and called.dir.is_relative_to(PROJECT) and settings.is_file():
+    is_chosen = early_config.known_args_namespace.inifilename is not None  # -c: the user's own choice
+    is_misled = early_config.inipath != settings and called.dir.is_relative_to(PROJECT)
+    if is_misled and not is_chosen and settings.is_file():
         os.execv(sys.executable, [sys.executable, "-m", "pytest", "-c", str(settings), *map(str, called.args)])
     yield
 
