@@ -170,6 +170,8 @@ class Exercise:
 
 def load_exercise(path: Path) -> Exercise:
     """Read an exercise file. Raises ModcompatError with file and line for what is wrong with it."""
+    if not path.exists():
+        raise ModcompatError(f"there is no exercise file {path}", next_step="give --exercise the path of a .py file")
     specification = importlib.util.spec_from_file_location(f"exercise_{path.parent.name}_{path.stem}", path)
     if specification is None or specification.loader is None or not path.is_file():
         raise ModcompatError(f"{path} is not a Python file", next_step="give --exercise the path of a .py file")

@@ -47,7 +47,7 @@ def test_a_faulty_file_is_explained(tmp_path: Path, text: str, words: str) -> No
 
 
 def test_a_missing_file_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(ModcompatError, match="not a Python file"):
+    with pytest.raises(ModcompatError, match="there is no exercise file"):
         load_exercise(tmp_path / "absent.py")
 
 
