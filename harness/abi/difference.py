@@ -38,7 +38,7 @@ class Change:
 
     def is_called(self, name: str) -> bool:
         """Whether a person may mean this structure by a name: `struct module`, `module`, `spinlock_t`."""
-        return name in (self.name, self.name.split(" ")[-1], self.after.alias)
+        return name in self.after.names
 
     @property
     def spelling(self) -> str:
@@ -50,11 +50,32 @@ class Change:
         """The name as C code uses it, and the size."""
         return f"{self.spelling} {self.before.size} → {self.after.size}"
 
+    @property
+    def told(self) -> str:
+        """The title, and where the size says nothing, what there is behind it: `struct page 64 → 64: ptl was ...`."""
+        what = self.what if self.before.size == self.after.size else ""
+        return f"{self.title}: {what}" if what else self.title
+
+    @property
+    def what(self) -> str:
+        """The first thing that changed: what came, went, is of another type, or moved; "" without members that did."""
+        for entries, verb in ((self.added, "came"), (self.removed, "went")):
+            if entries:
+                return f"{_names(entries)} {verb}"
+        for was, now in self.resized:
+            if was.type != now.type:
+                return f"{now.name} was {was.type}, is {now.type}"
+            return f"{now.name} has other bits" if was.size == now.size else f"{now.name} {was.size} → {now.size}"
+        for shift in self.shifts:
+            return f"{shift.first.name} 0x{shift.first.offset:x} → 0x{shift.first.offset + shift.by:x}"
+        return ""
+
 
 class Difference:
     """The changes from one kernel to another, by structure."""
 
     def __init__(self, before: Mapping[str, Layout], after: Mapping[str, Layout]) -> None:
+        self._before, self._after = before, after
         self.compared = len(before.keys() & after.keys())
         self.missing = sorted(before.keys() - after.keys())
         self.changes: dict[str, Change] = {}
@@ -62,6 +83,11 @@ class Difference:
             change = _compare(before[name], after[name])
             if change:
                 self.changes[name] = change
+
+    @cached_property
+    def spellings(self) -> set[str]:
+        """Everything that a person may call a structure of either kernel."""
+        return _spellings(self._before) | _spellings(self._after)
 
     @cached_property
     def causes(self) -> dict[str, list[str]]:
@@ -97,13 +123,23 @@ class Difference:
         """The change of a structure that a person may mean by a name."""
         return self.changes.get(name) or next((it for it in self.changes.values() if it.is_called(name)), None)
 
+    def concerns(self, name: str) -> bool:
+        """Whether a structure that a person may mean by a name changed, or is gone."""
+        return self.find(name) is not None or self.is_gone(name)
+
+    def is_gone(self, name: str) -> bool:
+        return name in self.spellings - _spellings(self._after)
+
+    def is_new(self, name: str) -> bool:
+        return name in self.spellings - _spellings(self._before)
+
     def explain_place(self, place: str) -> str:
         """Why a structure ("struct mutex") or a member ("struct module.init") changed; "" when it did not."""
         name, _, member = place.partition(".")
         change = self.find(name)
         if change is None:
             return ""
-        return self.explain(change.name, member) if member else f"{change.title}{self._because(change.name)}"
+        return self.explain(change.name, member) if member else f"{change.told}{self._because(change.name)}"
 
     def summary(self, cause: str) -> str:
         """A cause in one line: what it gained, what that moved, and how many structures embed it."""
@@ -112,6 +148,8 @@ class Difference:
         for entries, verb in ((change.added, "came"), (change.removed, "went")):
             if entries:
                 text += f": {_names(entries)} {verb}"
+        if change.resized and not (change.added or change.removed):
+            text += f": {change.what}"
         if change.shifts:
             first = change.shifts[0].first
             text += f", {first.name} 0x{first.offset:x} → 0x{first.offset + change.shifts[0].by:x}"
@@ -170,7 +208,7 @@ class Difference:
     def _because(self, name: str) -> str:
         if name not in self.changes or self._is_cause(name):
             return ""
-        return f" (because of {self.changes[self.chain(name)[-1]].title})"
+        return f" (because of {self.changes[self.chain(name)[-1]].told})"
 
     def _is_cause(self, name: str) -> bool:
         change = self.changes[name]
@@ -196,8 +234,10 @@ def render(difference: Difference, *, only: str = "") -> str:
             chain = " ← ".join(difference.changes[link].title for link in difference.chain(name))
             lines += ["", chain, *_details(difference.changes[name])]
         if not wanted:
-            gone = only in (word for name in difference.missing for word in (name, name.split(" ")[-1]))
-            lines += ["", f"{only} is gone" if gone else f"{only} did not change, or is not among them"]
+            become = (
+                "is gone" if difference.is_gone(only) else "is new" if difference.is_new(only) else "did not change"
+            )
+            lines += ["", f"{only} {become}"]
         return "\n".join(lines)
     if difference.missing:
         lines += [f"{len(difference.missing)} more are gone: {', '.join(difference.missing)}"]
@@ -227,6 +267,10 @@ def _covers(member: Member, offset: int) -> bool:
     if member.bits:
         return member.bits[0] // 8 <= offset <= (member.bits[0] + member.bits[1] - 1) // 8
     return member.offset <= offset < member.offset + max(member.size, 1)
+
+
+def _spellings(layouts: Mapping[str, Layout]) -> set[str]:
+    return {name for layout in layouts.values() for name in layout.names}
 
 
 def _names(members: Sequence[Member]) -> str:

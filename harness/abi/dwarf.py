@@ -55,6 +55,11 @@ class Layout:
     alias: str = ""
     alignment: int = 0
 
+    @property
+    def names(self) -> set[str]:
+        """What a person may call it: `struct module`, `module`, `spinlock_t`."""
+        return {self.name, self.name.split(" ")[-1], self.alias} - {""}
+
 
 def read_layouts(file: Path) -> dict[str, Layout]:
     """Every complete structure and union of an ELF file with debug information, by name.

@@ -160,7 +160,31 @@ def test_the_difference_reads_well(difference: Difference) -> None:
     assert "struct mutex 32 → 48" in text
     one = render(difference, only="device")
     assert "a … show (4 members): offset 48 → 64 (+16)" in one
-    assert "did not change" in render(difference, only="nothing")
+    assert "did not change" in render(difference, only="plain")
+
+
+def test_a_cause_of_the_same_size_says_what_changed(tmp_path: Path) -> None:
+    for was, now, told in (
+        ("int flags; long *lock", "int flags; int *lock", "lock was long int *, is int *"),
+        ("int a, b", "int b, a", "a 0x0 → 0x4"),
+        ("int a:3, b:4", "int a:4, b:3", "a has other bits"),
+        ("int a, b", "int a, c", "c came"),
+    ):
+        texts = (f"struct page {{ {members}; }};" for members in (was, now))
+        difference = Difference(*(read_layouts(compiled(tmp_path, text)) for text in texts))
+        assert told in difference.summary("struct page")
+        assert told in difference.explain_place("struct page")
+
+
+def test_a_structure_is_meant_by_any_of_its_names(before: dict[str, Layout], difference: Difference) -> None:
+    assert {"raw_lock_t", "struct raw_lock", "raw_lock", "plain", "atomic_t"} <= difference.spellings
+    assert "nothing" not in difference.spellings
+    assert difference.concerns("raw_lock_t")
+    assert not difference.concerns("plain")
+    less = {name: layout for name, layout in before.items() if name != "struct plain"}
+    assert Difference(before, less).concerns("plain")
+    assert not Difference(less, before).concerns("plain")
+    assert "plain is new" in render(Difference(less, before), only="plain")
 
 
 def test_a_file_without_debug_information_is_refused(tmp_path: Path) -> None:
