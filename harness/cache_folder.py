@@ -4,8 +4,10 @@ A cache of ours carries CACHEDIR.TAG (https://bford.info/cachedir/), which backu
 made before there was this mark is known by the names of what is in it.
 """
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +34,21 @@ NO_KINDS = {
     "scratch": re.compile(r"\d+-[a-z0-9_]{8}(\.lock)?"),
 }
 _OF_THE_DISK = "lost+found"
+# What there are entries of, by the names of their folders.
+KINDS = (
+    "busybox", "change", "code", "config", "definitions", "exports", "initramfs", "inlines", "kernel", "layouts",
+    "module", "pin", "prebuilt", "prepared", "probe", "selftests", "snapshot", "source", "surface", "tools", "tree",
+    "userland",
+)  # fmt: skip
+
+
+def require_possible(root: Path) -> None:
+    """Raises OSError where the folder of a cache is something else, or can be made nowhere. Makes nothing."""
+    there = _nearest(root)
+    if not stat.S_ISDIR(there.stat().st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(there))
+    if there != root and not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
 
 
 def claim(root: Path) -> None:
@@ -56,6 +73,15 @@ def claim(root: Path) -> None:
             f"{root} is not empty, and what is in it is not a cache of modcompat",
             next_step=f"set MODCOMPAT_CACHE to an empty or new folder, {root / 'modcompat'} for example",
         )
+
+
+def _nearest(path: Path) -> Path:
+    """What there is of a path, itself or the nearest above it. Raises OSError where that cannot be told."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return _nearest(path.parent)
+    return path
 
 
 def _is_the_default(root: Path) -> bool:

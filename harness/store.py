@@ -34,6 +34,7 @@ _LONGEST = 120  # characters of a label: a lock has the kind and the key in its 
 _ABANDONED = 7 * 86_400.0  # seconds after which a folder is nobody's that has no lock
 _ENDING = 1.0  # seconds that programs take to end which were killed
 FREE_SOME = "free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to an empty folder on another disk"
+ELSEWHERE = "set MODCOMPAT_CACHE to an empty folder that you can write in, or to none for the usual one"
 # Tens of thousands of files, read only to build: verified by their sizes alone, in a second.
 SIZES_ONLY = frozenset({"source"})
 
@@ -57,7 +58,12 @@ class Store:
     """
 
     def __init__(self, root: Path | None = None) -> None:
+        """Raises ModcompatError where there can be no cache in the folder."""
         self.root = root or cache_root()
+        try:
+            cache_folder.require_possible(self.root)
+        except OSError as error:
+            raise self._impossible(error) from None
         self._verified: set[Path] = set()
         self._claimed = False
 
@@ -251,7 +257,7 @@ class Store:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return ModcompatError(
                 f"cannot write in {error.filename or self.root}: {error.strerror}",
-                next_step="set MODCOMPAT_CACHE to an empty folder that you can write in",
+                next_step=ELSEWHERE,
             )
         return error
 
@@ -260,8 +266,16 @@ class Store:
             try:
                 cache_folder.claim(self.root)
             except OSError as error:
-                raise self.explained(error) from error
+                full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                raise (self.explained(error) if full else self._impossible(error)) from error
             self._claimed = True
+
+    def _impossible(self, error: OSError) -> ModcompatError:
+        """Why the cache cannot be where it is to be."""
+        return ModcompatError(
+            f"there can be no cache in {self.root}: {error.filename or self.root}: {error.strerror}",
+            next_step=ELSEWHERE,
+        )
 
     def _lock(self, path: Path) -> "_Lock":
         try:
