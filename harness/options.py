@@ -101,6 +101,7 @@ OPTIONS = (
     Option("--core-dump", "keep the memory of each guest whose cell is not CLEAN, as a core file for crash(8): 128 MB "
            "each or more", kind=bool),
     Option("--as-check", argparse.SUPPRESS, kind=bool),  # `modcompat check` runs this
+    Option("--as-command", argparse.SUPPRESS, kind=bool),  # a command of ours does, and speaks as it
 )  # fmt: skip
 
 

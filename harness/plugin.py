@@ -24,6 +24,7 @@ from harness.report.artefacts import new_run_folder
 from harness.report.terminal import Matrix
 from harness.settings import Settings
 from harness.store import Store
+from harness.visible import one_line
 
 _RUN = pytest.StashKey[Path]()
 _CELLS = pytest.StashKey[Sequence[Cell]]()
@@ -66,9 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.getoption("--run-dir"):
             _run_folder(config)
     except ModcompatError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise _mistake(config, str(error)) from None
     except OSError as error:
-        raise pytest.UsageError(f"{error.filename}: {error.strerror}") from None
+        raise _mistake(config, one_line(f"{error.filename}: {error.strerror}")) from None
     matrix = Matrix(
         cells, manifest, command,
         assumed=lambda: at_the_end(settings, cells, Store()), run_folder=lambda: _run_folder(config),
@@ -87,7 +88,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Of modules and kernels of the user's, say what is taken for granted before minutes are spent on it."""
     config = session.config
     terminal = config.pluginmanager.getplugin("terminalreporter")
-    if terminal and not hasattr(config, "workerinput"):
+    if terminal and not hasattr(config, "workerinput") and not config.option.collectonly:
         for line in at_first(config.stash[_SETTINGS], config.stash[_CELLS]):
             terminal.write_line(f"assumed: {line}")
 
@@ -168,6 +169,14 @@ def explained() -> Iterator[None]:
             raise
     if problem:
         raise pytest.fail.Exception(problem, pytrace=False) from None  # or it would be shown twice
+
+
+def _mistake(config: pytest.Config, text: str) -> pytest.UsageError:
+    """What ends a run that cannot be. pytest prints each text in it as its own; under a command it is said as ours."""
+    if not config.getoption("--as-command"):
+        return pytest.UsageError(text)
+    print(f"modcompat: {text}", file=sys.stderr)
+    return pytest.UsageError()
 
 
 def _run_folder(config: pytest.Config) -> Path:
