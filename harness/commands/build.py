@@ -14,13 +14,19 @@ from harness.plan import ONE_BOARD_EACH
 
 @click.command()
 @click.argument("kernels", nargs=-1, required=True, type=KERNEL)
-@click.option("--arch", "arches", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="[x86_64] (repeatable)")
+@click.option(
+    "--arch",
+    "arches",
+    multiple=True,
+    type=click.Choice(list(ARCHITECTURES)),
+    help="Architectures [x86_64] (repeatable).",
+)
 @kernel_options
 def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -> None:
     """Build kernels into the cache, and say where they are.
 
-    KERNELS are their names: production, stock-spinlock, isolated-all ... Of the architectures of the
-    configurations, where there are some. Exit status 0, or 2 when one cannot be built.
+    KERNELS are their names: production, stock-spinlock, isolated-all ... Without --arch they are built for x86_64, or
+    for the architectures of the configurations where there are some. Exit status 0, or 2 when one cannot be built.
     """
     settings, _ = settings_of(**chosen)
     wanted = set(arches or settings.configs or ["x86_64"])

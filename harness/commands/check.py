@@ -12,8 +12,10 @@ import click
 from harness import process
 from harness.abi.module_file import ModuleFacts, inspect_module, read_module
 from harness.assumptions import series_obstacle
-from harness.commands.names import ARCH, BOARD, FEATURE
+from harness.commands.kernels import ABOUT_SOURCE
+from harness.commands.names import ARCH, BOARD, FEATURE, GUESTS, SOURCE, WORKERS
 from harness.commands.status import exit_status, require_matrix
+from harness.commands.suite import PYTEST, SUITE, require_cells
 from harness.errors import ModcompatError
 from harness.features import THE_FIVE
 from harness.given import expanded, module_parameters, symbols, timeout_scale
@@ -36,7 +38,7 @@ _FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("modules", nargs=-1, type=_FILE)
-@click.option("--kernel-source", metavar="DIR", help="Kernel source tree, or Debian package of one.")
+@click.option("--kernel-source", type=SOURCE, help=f"{ABOUT_SOURCE}  [default: {DEFAULT_PACKAGE}]")
 @click.option("--config", "configs", multiple=True, type=_FILE, help="Production's .config, one an architecture.")
 @click.option("--allow-config-additions", is_flag=True, help="Add what the harness needs; it says what that changes.")
 @click.option("--allow-config-change", "tolerated", multiple=True, metavar="SYMBOL", help="May differ (repeatable).")
@@ -53,15 +55,15 @@ _FILE = click.Path(path_type=Path)
 @click.option("--timeout-scale", type=float, metavar="X", help="Multiplies every timeout.")
 @click.option("--core-dump", is_flag=True, help="Keep the memory of guests whose cell is not CLEAN, for crash(8).")
 @click.option("-k", "expression", metavar="TEXT", help="Only cells named so, as pytest takes it: 'vendor and arm'.")
-@click.option("-n", "workers", default="0", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
+@click.option("-n", "workers", type=WORKERS, default="0", show_default=True, help=GUESTS)
 def check(
     *, modules: tuple[Path, ...], named: Path | None, flavours: tuple[str, ...], run_dir: Path | None, **given: Any
 ) -> None:
     """Judge MODULES on production, stock and isolated kernels.
 
-    Of the architecture that they were built for. Without MODULES, those of the manifest (modcompat.toml, `modcompat
-    init` writes one). Kernels that are not cached are built first, minutes each. Says what it assumed: as it
-    starts, at the end, in matrix.json and in the report.
+    These are kernels of the architecture that they were built for. Without MODULES, those of the manifest are judged
+    (modcompat.toml, `modcompat init` writes one). Kernels that are not cached are built first, minutes each. What was
+    assumed is said at the start, at the end, in matrix.json and in the report.
 
     Exit status: 0 every cell is CLEAN, or has a finding that the manifest allows; 1 there are findings; 2 something
     is not valid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
@@ -89,8 +91,7 @@ def check(
     _can_be_booted(given, manifest, source, store)
     models = _preemption(facts, has_config=bool(given["configs"] or manifest.configs))
     boards = _boards(given, manifest, facts)
-    command = [f"-k={given['expression']}"] if given["expression"] else []
-    command += joined(
+    chosen = joined(
         {
             "--board": boards,
             "--arch": given["arches"],
@@ -111,10 +112,13 @@ def check(
             "--core-dump": given["core_dump"],
         }
     )
+    named_so = [f"-k={given['expression']}"] if given["expression"] else []
+    if named_so:
+        require_cells(chosen, named_so)
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
-    pytest = [sys.executable, "-m", "pytest", "-q", "-n", given["workers"], f"--run-dir={run}", "--as-check", *command]
+    options = ["-n", given["workers"], f"--run-dir={run}", "--as-check", *named_so, *chosen]
     try:
-        status = process.attached([*pytest, "tests/compat"], cwd=PROJECT)
+        status = process.attached([*PYTEST, *options, *SUITE], cwd=PROJECT)
     finally:
         forget_if_empty(run)
     require_matrix(run / "matrix.json")

@@ -13,7 +13,8 @@ from harness.manifest import NAME, TEMPLATE
 def init(*, folder: Path) -> None:
     """Write a commented manifest, modcompat.toml.
 
-    Into FOLDER [the current one]. An existing one is not touched. Exit status 0, or 2 when it cannot be written.
+    It goes into FOLDER [the current one]. An existing one is not touched. Exit status 0, or 2 when it cannot be
+    written.
     """
     target = folder / NAME
     try:

@@ -11,9 +11,9 @@ import click
 
 from harness.architectures import ARCHITECTURES
 from harness.boards import Board
-from harness.commands.kernels import CONFIGS, SOURCE
+from harness.commands.kernels import ABOUT_SOURCE, CONFIGS
 from harness.commands.matrix import build_kernels, run_cells
-from harness.commands.names import BOARD, FEATURE
+from harness.commands.names import BOARD, FEATURE, GUESTS, SOURCE, WORKERS
 from harness.errors import ModcompatError
 from harness.features import features_named
 from harness.isolation import catalogue, recorded, selftests
@@ -31,10 +31,19 @@ from harness.variants import Preemption, Variant, variant_named, variant_of
 
 _board = click.option("--board", default="x86_64-q35", show_default=True, type=BOARD, help="Where to run it.")
 _arches = click.option(
-    "--arch", "arches", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="[every one] (repeatable)"
+    "--arch",
+    "arches",
+    multiple=True,
+    type=click.Choice(list(ARCHITECTURES)),
+    help="Architectures [every one] (repeatable).",
 )
 _features = click.option(
-    "--feature", "features", multiple=True, default=["all"], type=FEATURE, help="[all: the five together] (repeatable)"
+    "--feature",
+    "features",
+    multiple=True,
+    default=["all"],
+    type=FEATURE,
+    help="Debug features [all: the five together] (repeatable).",
 )
 _models = click.option(
     "--preemption",
@@ -43,6 +52,9 @@ _models = click.option(
     default=["none"],
     type=click.Choice([str(model) for model in Preemption]),
     help="Preemption models of the kernels [none] (repeatable).",
+)
+_source = click.option(
+    "--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE
 )
 _output = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON here.")
 _record = click.option("--record", is_flag=True, help="Stand by it: into tests/isolation, and docs/isolation.md.")
@@ -64,8 +76,8 @@ def isolate() -> None:
 def isolate_apply(*, source: Path) -> None:
     """Apply the series to a kernel source tree.
 
-    The series for its version: all of it, or, if one patch does not fit, nothing. Then switch on
-    CONFIG_MODULE_ABI_ISOLATION with the debug features. Exit status 0, or 2 when it was not applied.
+    It is the series for the tree's version; all of it is applied, or, if one patch does not fit, nothing. Then switch
+    on CONFIG_MODULE_ABI_ISOLATION with the debug features. Exit status 0, or 2 when it was not applied.
     """
     patches = apply_series(source.absolute(), Store())
     for patch in patches:
@@ -76,7 +88,7 @@ def isolate_apply(*, source: Path) -> None:
 @_arches
 @_features
 @_models
-@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE)
+@_source
 @CONFIGS
 @click.option("--without", "left_out", default="", metavar="N", help="Take a patch out of the series: what is it for?")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a kernel, one a line.")
@@ -125,11 +137,11 @@ def _spec(arch: str, source: KernelSource, variant: Variant, users: Mapping[str,
 
 
 @isolate.command("prove")
-@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE)
+@_source
 @_arches
 @_features
 @_models
-@click.option("-n", "workers", default="2", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
+@click.option("-n", "workers", type=WORKERS, default="2", show_default=True, help=GUESTS)
 @_output
 def isolate_prove(
     *,
@@ -142,9 +154,9 @@ def isolate_prove(
 ) -> None:
     """Apply, build, compare, and run every module, on a kernel tree.
 
-    All there is to show for it. DIR, or the name of a Debian source package (linux-source-6.12), is not changed.
-    The options can be given several times; each kernel takes some minutes. Ends with a table, a line for each
-    isolated kernel.
+    This is all there is to show for the series. DIR, or the name of a Debian source package (linux-source-6.12), is
+    not changed. The options can be given several times; each kernel takes some minutes. Ends with a table, a line for
+    each isolated kernel.
 
     Exit status 0 when all compare equal and all modules are CLEAN, 1 when not, 2 when it cannot be found out.
     """
@@ -182,8 +194,8 @@ def isolate_prove(
 def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, record: bool) -> None:
     """Commit every deliberate bug, and say which kernels report it.
 
-    Stock and isolated ones, which are built first. Exit status 0 when each is reported or given up as it is known,
-    1 when one is not, 2 when that cannot be found out.
+    Stock and isolated kernels are meant, and built first. Exit status 0 when each is reported or given up as it is
+    known, 1 when one is not, 2 when that cannot be found out.
     """
     place, settings = _one(board), Settings()
     wanted = {feature.name for feature in features_named(features)} or {bug.feature for bug in BUGS}
@@ -214,8 +226,8 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
 def isolate_selftest(*, board: str, boot: bool, output: Path | None, record: bool) -> None:
     """Run the kernel's own tests of what the series touches.
 
-    On the stock and on the isolated kernel, which are built first. Exit status 0 when all is as on the stock kernel,
-    1 when a test fails or says other things, 2 when that cannot be found out.
+    They run on the stock and on the isolated kernel, which are built first. Exit status 0 when all is as on the stock
+    kernel, 1 when a test fails or says other things, 2 when that cannot be found out.
     """
     place, settings = _one(board), Settings()
     rows = selftests.run_module_tests(place, settings) + (selftests.run_boot_tests(place, settings) if boot else [])

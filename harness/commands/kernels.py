@@ -6,19 +6,20 @@ from typing import Any
 
 import click
 
+from harness.commands.names import SOURCE
 from harness.kernel.source import DEFAULT_PACKAGE
 from harness.manifest import Manifest, read_manifest
 from harness.settings import Settings
 from harness.variants import Variant, variant_named
 
-SOURCE = "Kernel source tree, or Debian package of one."
+ABOUT_SOURCE = "Kernel source tree, or Debian package of one."
 _FILE = click.Path(path_type=Path)
 CONFIGS = click.option(
     "--config", "configs", multiple=True, type=_FILE, help="Production's .config, one an architecture."
 )
 _OPTIONS = (
     click.option("--manifest", "manifest_file", type=_FILE, help="A modcompat.toml: its kernels and modules."),
-    click.option("--kernel-source", metavar="DIR", help=f"{SOURCE}  [default: {DEFAULT_PACKAGE}]"),
+    click.option("--kernel-source", type=SOURCE, help=f"{ABOUT_SOURCE}  [default: {DEFAULT_PACKAGE}]"),
     CONFIGS,
     click.option("--allow-config-additions", is_flag=True, help="Add what the harness needs to it."),
     click.option("--allow-config-change", "tolerated", multiple=True, metavar="SYMBOL", help="May differ."),

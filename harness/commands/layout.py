@@ -1,5 +1,6 @@
 """modcompat layout."""
 
+import difflib
 import json
 import sys
 from dataclasses import asdict
@@ -10,8 +11,8 @@ import click
 from harness.abi.difference import Difference, render
 from harness.abi.dwarf import Layout
 from harness.architectures import ARCHITECTURES
-from harness.commands.kernels import SOURCE
-from harness.commands.names import KERNEL
+from harness.commands.kernels import ABOUT_SOURCE
+from harness.commands.names import KERNEL_OR_TREE, SOURCE
 from harness.errors import ModcompatError
 from harness.given import expanded
 from harness.kernel.headers import architecture_of, headers_in, headers_of
@@ -28,11 +29,11 @@ def layout() -> None:
 
 
 @layout.command("diff")
-@click.argument("before", type=KERNEL)
-@click.argument("after", type=KERNEL)
+@click.argument("before", type=KERNEL_OR_TREE)
+@click.argument("after", type=KERNEL_OR_TREE)
 @click.option("--arch", type=click.Choice(list(ARCHITECTURES)), default=None, help="Of kernels by name [x86_64].")
 @click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, module, spinlock_t.")
-@click.option("--kernel-source", "source", default=DEFAULT_PACKAGE, show_default=True, metavar="DIR", help=SOURCE)
+@click.option("--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE)
 @click.option("--json", "as_json", is_flag=True, help="The changes as one JSON object.")
 def layout_diff(*, before: str, after: str, arch: str | None, only: str, source: str, as_json: bool) -> None:
     """Say which structures differ between two kernels, and why.
@@ -43,7 +44,7 @@ def layout_diff(*, before: str, after: str, arch: str | None, only: str, source:
     Each structure that changed by itself is shown once, with those that embed it under it. No kernel is built
     for this, only prepared.
 
-    Exit status 0 when nothing changed, 1 when something did, 2 when it cannot be found out.
+    Exit status 0 when nothing changed (with --type: not this), 1 when something did, 2 when it cannot be found out.
     """
     store = Store()
     trees = {name: expanded(name) for name in (before, after) if "/" in name or Path(name).is_dir()}
@@ -59,6 +60,11 @@ def layout_diff(*, before: str, after: str, arch: str | None, only: str, source:
         return kernel_layouts(headers_of(spec, store), store)
 
     difference = Difference(layouts(before), layouts(after))
+    if only and only not in difference.spellings:
+        near = difflib.get_close_matches(only, sorted(difference.spellings))
+        raise ModcompatError(
+            f"modules see no structure {only}", next_step=f"near it: {', '.join(near)}" if near else ""
+        )
     if as_json:
         changes = {
             name: asdict(change) | {"because": difference.chain(name)}
@@ -70,4 +76,5 @@ def layout_diff(*, before: str, after: str, arch: str | None, only: str, source:
         click.echo(json.dumps(facts))
     else:
         click.echo(render(difference, only=only))
-    sys.exit(1 if difference.changes or difference.missing else 0)
+    changed = difference.concerns(only) if only else difference.changes or difference.missing
+    sys.exit(1 if changed else 0)

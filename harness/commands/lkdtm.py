@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.commands.names import BOARD
+from harness.commands.names import BOARD, POINT
 from harness.crashpoints import REPRESENTATIVE, outcome
 from harness.errors import ModcompatError
 from harness.guests import Guests
@@ -22,16 +22,16 @@ PATIENCE = 40.0  # seconds: the watchdog of hung tasks may take 20, and wakes wh
 
 @click.command()
 @click.option("--board", "names", multiple=True, type=BOARD, help="Only these boards (repeatable).")
-@click.option("--point", "wanted", multiple=True, metavar="NAME", help="Only these crash points (repeatable).")
+@click.option("--point", "wanted", multiple=True, type=POINT, help="Only these crash points (repeatable).")
 @click.option("--few", is_flag=True, help=f"Only {', '.join(REPRESENTATIVE)}.")
 @click.option("--record", "keep", is_flag=True, help="Write what was seen to docs/lkdtm.md and its data.")
 @click.option("--logs", type=click.Path(file_okay=False), metavar="DIR", help="Keep the kernel log of each point.")
 def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: bool, logs: str | None) -> None:
     """Crash production kernels on purpose, and see what is reported.
 
-    In every way that LKDTM offers; and what becomes of the guest. A pristine guest for each point. Exit status 0
-    when each is reported as the kind that it is, in time, with the guest's fate told right, and blamed on the
-    driver where the report tells a module; 1 when one is not; 2 when it cannot be found out.
+    They are crashed in every way that LKDTM offers, each in a pristine guest, and what becomes of that is told. Exit
+    status 0 when each is reported as the kind that it is, in time, with the guest's fate told right, and blamed on
+    the driver where the report tells a module; 1 when one is not; 2 when it cannot be found out.
     """
     chosen = set(wanted) | (set(REPRESENTATIVE) if few else set())
     total = failed = 0

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from harness import measured, process
-from harness.commands.names import ARCH, BOARD, FEATURE
+from harness.commands.names import ARCH, BOARD, FEATURE, GUESTS, WORKERS
 from harness.commands.status import exit_status, require_matrix
+from harness.commands.suite import PYTEST, SUITE, require_cells
 from harness.errors import ModcompatError
 from harness.features import features_named
 from harness.kernels import Kernels
@@ -33,7 +34,7 @@ from harness.variants import Preemption
     type=click.Choice([str(model) for model in Preemption]),
     help="Only kernels of this preemption model (repeatable).",
 )
-@click.option("-n", "workers", default="2", show_default=True, metavar="N", help="Guests at a time (pytest-xdist).")
+@click.option("-n", "workers", type=WORKERS, default="2", show_default=True, help=GUESTS)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON here as well.")
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Folder for logs and reports.  [default: runs/<time>]")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
@@ -62,8 +63,10 @@ def matrix(
     """
     boards_of, of_features = choose_boards(boards, arches), features_named(features)
     chosen = narrow(MATRICES[which], boards=boards_of, features=of_features, preemptions=map(Preemption, models))
-    build_kernels(chosen, Settings())
     narrowed = (("--board", boards), ("--arch", arches), ("--feature", features), ("--preemption", models))
+    if options:
+        require_cells(["--matrix", which, *_words(narrowed)], options)
+    build_kernels(chosen, Settings())
     status, result = run_cells(which, workers, narrowed, options, run_dir)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -92,16 +95,18 @@ def run_cells(
     Raises ModcompatError when there is no verdict.
     """
     run = new_run_folder(str(run_dir) if run_dir else None, PROJECT)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--matrix", which, "--run-dir", str(run)]
-    for option, values in narrowed:
-        command += [word for value in values for word in (option, value)]
+    command = [*PYTEST, "-n", workers, "--matrix", which, "--run-dir", str(run), *_words(narrowed), *options]
     try:
-        status = process.attached([*command, *options, "-c", PROJECT / "pyproject.toml", PROJECT / "tests/compat"])
+        status = process.attached([*command, *SUITE])
     finally:
         forget_if_empty(run)
     result = run / "matrix.json"
     require_matrix(result)
     return exit_status(status, result), result
+
+
+def _words(narrowed: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
+    return [word for option, values in narrowed for value in values for word in (option, value)]
 
 
 @click.command()

@@ -39,14 +39,14 @@ _TOLD = (
 
 
 @click.command()
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="FILE.ko...")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE.ko]...")
 @click.option("--kernel", "kernels", multiple=True, type=KERNEL, help="Only these kernels (repeatable).")
 @kernel_options
 @click.option("--json", "as_json", is_flag=True, help="Facts and predictions as one JSON object.")
 def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
     """Say what will become of a module, before anything boots.
 
-    And what the module is, by its file.
+    What the module is, by its file, is told first.
 
     Kernels are named as everywhere: production, stock-spinlock, isolated-all, stock-ftrace-preempt ... Without
     --kernel: production, and the five features, stock and isolated, in the preemption model of the module. No kernel
@@ -64,7 +64,7 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     modules = {file: inspect_module(file) for file in map(expanded, files)}
     named = [variant_on(name, settings) for name in kernels]
     require_for((module.arch.name for module in modules.values() if module.arch), settings.configs)
-    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+    console = Console(width=None if Console().is_terminal else 150, highlight=False)
     results: dict[Path, dict[str, Prediction]] = {}
     known = Kernels(settings)
     for file, module in modules.items():
