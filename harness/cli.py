@@ -1,9 +1,13 @@
 """The command line.
 
 Exit status: 0 all is well, 1 something was found, 2 the command could not do its work, 130 it was interrupted.
+An exception that nobody foresaw is a 2 as well: Python's own status for it is a finding.
 """
 
+import io
 import sys
+import traceback
+from importlib.metadata import version
 
 import click
 
@@ -30,7 +34,7 @@ _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
 class _Group(click.Group):
-    """Prints a user's mistake as it is, without a traceback."""
+    """Prints a user's mistake as it is, without a traceback; a fault of ours with one, as no finding either."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -50,6 +54,12 @@ class _Group(click.Group):
             where = f" ({error.filename})" if error.filename else ""
             click.echo(one_line(f"modcompat: {error.strerror or error}{where}"), err=True)
             sys.exit(2)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception:  # noqa: BLE001 - Python would exit with 1, which is a finding
+            fault = f"this is a fault of modcompat {version('modcompat')}: please report it with this output"
+            click.echo(f"{visible(traceback.format_exc())}modcompat: {fault}", err=True)
+            sys.exit(2)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,6 +72,9 @@ def main() -> None:
     Exit status: 0 all is well, 1 something was found, 2 the command could not do its work, 130 it was interrupted
     (Ctrl-C).
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # (None where it is closed)
+            stream.reconfigure(errors="backslashreplace")  # what its encoding has no place for is shown all the same
 
 
 for command in (

@@ -32,7 +32,7 @@ def report(*, run: Path, form: str | None, output: Path | None) -> None:
     if output and str(output) != "-":
         click.echo(write(output, make(_for(output, found))))
     else:
-        click.echo(make(found), nl=False)
+        click.echo(make(found).encode(), nl=False)  # as it is in a file, whatever the terminal's encoding
 
 
 def _for(output: Path, run: Run) -> Run:

@@ -46,6 +46,8 @@ def scan(*, logs: tuple[str, ...], files: tuple[Path, ...], as_json: bool) -> No
 
 
 def _chunks(name: str) -> Iterator[bytes]:
+    if name == "-" and sys.stdin is None:
+        raise ModcompatError("cannot read -: standard input is closed")
     try:
         with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as log:
             read = getattr(log, "read1", log.read)  # what has come so far, not only when the buffer is full
