@@ -12,11 +12,14 @@ from typing import Any
 import click
 
 from harness import process
-from harness.abi.module_file import read_module
+from harness.abi.module_file import inspect_module, read_module
+from harness.architectures import Architecture
+from harness.boards import BOARDS
 from harness.commands.kernels import kernel_options, settings_of, variant_on
-from harness.commands.names import BOARD, KERNEL
+from harness.commands.names import BOARD, KERNEL, MODULE
 from harness.debugger import gdb_script, start_script, symbols_for_debugger
 from harness.errors import ModcompatError
+from harness.given import expanded
 from harness.guests import Equipment, Guests
 from harness.kernels import Kernels
 from harness.modules import VendorModule, shipped, users_module
@@ -33,8 +36,9 @@ _FILE = click.Path(path_type=Path)
     "--module",
     "modules",
     multiple=True,
+    type=MODULE,
     metavar="FILE.ko|NAME",
-    help="Load it: a file, or one of the manifest's or of ours.",
+    help="Load it: a file, or one of the manifest's or of ours (repeatable).",
 )
 @click.option("--module-params", default="", metavar="TEXT", help="Parameters to load it with, as for insmod.")
 @click.option("--root", "roots", multiple=True, type=_FILE, help="A root file system of yours, in /userland.")
@@ -55,15 +59,17 @@ def shell(
     """Start the guest of a cell with a shell on this terminal.
 
     Modules are loaded in it as it starts. The kernel log goes to a file that is named at the start. `reboot -f` in
-    the guest ends it. Exit status 0, or 2 when the guest cannot be started.
+    the guest ends it. It takes a terminal: what is to run by itself is an exercise (docs/exercises.md). Exit status 0,
+    or 2 when the guest cannot be started.
     """
     settings, manifest = settings_of(**chosen, shared_uart=shared_uart)
     settings = replace(settings, userlands=manifest.userlands(roots, Store()))
     place, *others = choose_boards([board], [])
     if others:
         raise ModcompatError(f"{board} is a board of two architectures", next_step=f"{place.id}, {others[0].id}")
-    known = [*(module for module in manifest.modules if module.is_for(place.arch)), *shipped()]
-    wanted = [_module(module, module_params, known) for module in modules]
+    known = [*manifest.modules, *shipped()]
+    wanted = [_module(module, module_params, known, place.arch) for module in modules]
+    _require_terminal()
     folder = Path(tempfile.mkdtemp(prefix="modcompat-shell-"))
     log, socket, script = folder / "console.log", folder / "gdb.socket", folder / "attach.gdb"
     try:
@@ -104,9 +110,32 @@ def loads(modules: Collection[VendorModule], equipment: Equipment) -> dict[str, 
     }
 
 
-def _module(name: str, parameters: str, known: Iterable[VendorModule]) -> VendorModule:
-    """One of the manifest's or of ours by its name, or a file."""
-    for module in known:
-        if module.name == name:
+def _require_terminal() -> None:
+    """Raises ModcompatError without one: the guest cannot be told that there is no more input, and idles for ever.
+
+    What is piped into it comes while it boots, and is lost in part.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise ModcompatError(
+            "a shell in a guest takes a terminal, and standard input is none",
+            next_step="what is to run by itself is an exercise: `modcompat check --exercise`, docs/exercises.md",
+        )
+
+
+def _module(name: str, parameters: str, known: Iterable[VendorModule], arch: Architecture) -> VendorModule:
+    """One of the manifest's or of ours by its name, or a file.
+
+    Raises ModcompatError for one of another architecture: a kernel would refuse that as well, and a minute later.
+    """
+    named = [module for module in known if module.name == name]
+    if not named:
+        file, _ = users_module(Path(name), parameters=parameters, exercise=None)
+        named = [replace(file, arch=inspect_module(expanded(name)).arch)]
+    for module in named:
+        if module.is_for(arch):
             return replace(module, parameters=parameters) if parameters else module
-    return users_module(Path(name), parameters=parameters, exercise=None)[0]
+    arches = {module.arch for module in named}
+    raise ModcompatError(
+        f"{name} is for {', '.join(its.name for its in arches if its)}, and the board for {arch.name}",
+        next_step=f"--board: {', '.join(board.id for board in BOARDS.values() if board.arch in arches)}",
+    )
