@@ -51,10 +51,10 @@ def examine() -> Iterator[Finding]:
         ("dpkg-deb", "unpacks Debian packages"), ("xz", "unpacks kernel sources"),
     ):  # fmt: skip
         yield _program(name, use)
-    for header, use in (("libelf.h", "objtool"), ("openssl/opensslv.h", "kernel builds")):
+    for header, use in (("libelf.h", "objtool needs it"), ("openssl/opensslv.h", "kernel builds need it")):
         found = next((base for base in ("/usr/include", f"/usr/include/{platform.machine()}-linux-gnu")
                       if (Path(base) / header).exists()), None)  # fmt: skip
-        yield Finding(header, found is not None, f"{use} needs it", "" if found else "`make setup`")
+        yield Finding(header, found is not None, use, "" if found else "`make setup`")
     yield _accelerator()
     yield _disk()
     yield _cached()
@@ -123,6 +123,7 @@ def _disk() -> Finding:
 
 def _cached() -> Finding:
     entries = list(Store().entries())
-    kernels = sum(entry.kind == "kernel" for entry in entries)
+    built = sum(entry.kind == "kernel" for entry in entries)
     size = sum(entry.size for entry in entries) / 1e9
-    return Finding("cache", None, f"{kernels} kernels, {len(entries)} entries, {size:.1f} GB in {cache_root()}")
+    counts = f"{built} kernel{'s' * (built != 1)}, {len(entries)} entr{'y' if len(entries) == 1 else 'ies'}"
+    return Finding("cache", None, f"{counts}, {size:.1f} GB in {cache_root()}")

@@ -12,16 +12,21 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.archive import export_entries, import_entries
+from harness.cache_folder import KINDS
+from harness.commands.names import KIND
+from harness.errors import ModcompatError
 from harness.paths import cache_root
 from harness.store import Entry, Store
+from harness.visible import one_line
 
 DAY = 86_400.0  # seconds
+_UNLIMITED = 10_000  # columns
 
 
 class _Days(click.FloatRange):
     """A number of days. (To click, nan is in every range, and nothing is younger than nan.)"""
 
-    name = "days"
+    name = "number of days"
 
     def __init__(self) -> None:
         super().__init__(min=0)
@@ -60,28 +65,40 @@ def list_(*, as_json: bool) -> None:
             }
             click.echo(json.dumps(facts))
         return
+    console = Console()
+    if not console.is_terminal:  # what reads it wants whole names
+        console.width = _UNLIMITED
     table = Table("kind", "name", "MB", "last used")
+    table.columns[1].overflow = "fold"
     table.columns[2].justify = "right"
     for entry in entries:
         used = datetime.fromtimestamp(entry.used).astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(entry.kind, Text(entry.name), f"{entry.size / 1e6:.1f}", used)
-    Console(soft_wrap=True).print(table)
-    click.echo(f"{_total(entries)} in {cache_root()}")
+        table.add_row(Text(one_line(entry.kind)), Text(one_line(entry.name)), f"{entry.size / 1e6:.1f}", used)
+    console.print(table)
+    click.echo(one_line(f"{_total(entries)} in {cache_root()}"))
 
 
 @cache.command()
 @click.option("--older-than", type=_Days(), default=14.0, show_default=True, metavar="DAYS", help="Unused for so long.")
 @click.option("--all", "everything", is_flag=True, help="However recently used.")
-@click.option("--kind", "kinds", multiple=True, help="Only entries of this kind (repeatable): see `cache list`.")
+@click.option(
+    "--kind", "kinds", multiple=True, type=KIND, help="Only entries of this kind (repeatable): see `cache list`."
+)
 def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> None:
     """Remove entries that were not used for a while.
 
-    And what killed builds left behind. An entry that another run is making stays. Do not prune under a running suite.
-    Exit status 0, or 2 when something cannot be removed.
+    What killed builds left behind goes as well. An entry that another run is making stays. Do not prune under a
+    running suite. Exit status 0, or 2 when something cannot be removed.
     """
-    removed = Store().prune(unused_for=-1 if everything else older_than * DAY, kinds=frozenset(kinds) or None)
+    store = Store()
+    known = {*KINDS, *(entry.kind for entry in store.entries())}  # an older version had others
+    if unknown := sorted(set(kinds) - known):
+        raise ModcompatError(
+            f"the cache has no kind {', '.join(unknown)}", next_step=f"kinds: {', '.join(sorted(known))}"
+        )
+    removed = store.prune(unused_for=-1 if everything else older_than * DAY, kinds=frozenset(kinds) or None)
     for entry in removed:
-        click.echo(f"removed {entry.kind}/{entry.name}")
+        click.echo(one_line(f"removed {entry.kind}/{entry.name}"))
     click.echo(f"removed {_total(removed)}")
 
 
@@ -90,10 +107,10 @@ def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> Non
 def export(*, archive: Path) -> None:
     """Write kernels, modules and tools into a tar file.
 
-    For `cache import` on another machine. Sources and snapshots stay: they are fetched and made anew. Exit status 0,
-    or 2 when there is nothing to export, or the file cannot be written.
+    `cache import` takes it on another machine. Sources and snapshots stay: they are fetched and made anew. Exit
+    status 0, or 2 when there is nothing to export, or the file cannot be written.
     """
-    click.echo(f"exported {_total(export_entries(Store(), archive))} to {archive}")
+    click.echo(one_line(f"exported {_total(export_entries(Store(), archive))} to {archive}"))
 
 
 @cache.command("import")
@@ -101,13 +118,18 @@ def export(*, archive: Path) -> None:
 def import_(*, archive: Path) -> None:
     """Add the entries of an exported tar file.
 
-    Those that are not here yet; each is verified. Exit status 0, or 2 when it is no such file, or an entry is damaged.
+    Each is verified; what is here already stays as it is. Exit status 0, or 2 when it is no such file, or an entry is
+    damaged.
     """
     added = import_entries(Store(), archive)
     for name in added:
-        click.echo(f"added {name}")
-    click.echo(f"added {len(added)} entries")
+        click.echo(one_line(f"added {name}"))
+    click.echo(f"added {_entries(len(added))}")
 
 
 def _total(entries: list[Entry]) -> str:
-    return f"{len(entries)} entries, {sum(entry.size for entry in entries) / 1e6:.0f} MB"
+    return f"{_entries(len(entries))}, {sum(entry.size for entry in entries) / 1e6:.0f} MB"
+
+
+def _entries(count: int) -> str:
+    return f"{count} entr{'y' if count == 1 else 'ies'}"

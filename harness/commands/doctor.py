@@ -6,6 +6,7 @@ import sys
 import click
 
 from harness.doctor import examine
+from harness.visible import one_line
 
 
 @click.command()
@@ -13,8 +14,8 @@ from harness.doctor import examine
 def doctor(*, as_json: bool) -> None:
     """Say what is present and missing, and what a first run takes.
 
-    And which accelerator works. Exit status 0 when all that is needed is there, 1 when something is missing, 2 when
-    that cannot be found out.
+    It also tries which accelerator works. Exit status 0 when all that is needed is there, 1 when something is
+    missing, 2 when that cannot be found out.
     """
     missing = False
     for finding in examine():
@@ -23,7 +24,7 @@ def doctor(*, as_json: bool) -> None:
             click.echo(json.dumps(vars(finding)))
             continue
         sign, colour = {True: ("ok", "green"), False: ("MISSING", "red"), None: ("note", "cyan")}[finding.ok]
-        click.echo(f"{click.style(f'{sign:8}', fg=colour)}{finding.what:28} {finding.fact}")
+        click.echo(f"{click.style(f'{sign:8}', fg=colour)}{finding.what:28} {one_line(finding.fact)}")
         if finding.next_step:
-            click.echo(f"{'':8}{'':28} next: {finding.next_step}")
+            click.echo(f"{'':8}{'':28} next: {one_line(finding.next_step)}")
     sys.exit(1 if missing else 0)
