@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -18,6 +20,7 @@ from harness.cli import main
 from harness.commands.check import tell_of_other_versions
 from harness.commands.matrix import run_cells
 from harness.commands.status import exit_status
+from harness.commands.suite import SUITE
 from harness.errors import ModcompatError
 from harness.kernel.source import find_source
 from harness.manifest import Manifest
@@ -189,13 +192,76 @@ def test_what_a_check_is_given_reaches_the_suite_whatever_folder_that_runs_in(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     files(monkeypatch, one=ModuleFacts("one", arch=ARCHITECTURES["arm"]))
+    monkeypatch.setattr("harness.commands.check.require_cells", lambda *_: None)
     options = ("--exercise", "work.py", "--module-params", "-a", "--timeout-scale", "3", "--core-dump", "-k", "stock")
     run("check", "one.ko", "--flavour", "stock", "--feature", "slub", *options)
-    suite = collected[collected.index("--as-check") + 1 : -1]
+    suite = collected[collected.index("--as-check") + 1 : collected.index("-c")]
     assert set(suite) == {
         f"--module={tmp_path}/one.ko", f"--exercise={tmp_path}/work.py", "--module-params=-a", "--timeout-scale=3.0",
         "--core-dump", "-k=stock", "--flavour=stock", "--feature=slub", "--board=arm-virt", "--preemption=none",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", ["100000", "-1", "x", "1_0", "", "٣", "9" * 5000])
+@pytest.mark.parametrize("command", ["check vendor.ko", "matrix ci", "isolate prove"])
+def test_no_more_guests_are_started_at_a_time_than_the_machine_can_bear(command: str, workers: str) -> None:
+    result = run(*command.split(), "-n", workers)
+    assert result.exit_code == 2
+    assert "is not a whole number from 0 to" in result.output
+
+
+@pytest.mark.parametrize("workers", ["0", "2", "auto", "logical"])
+def test_guests_at_a_time_are_said_as_to_xdist(
+    workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collected: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files(monkeypatch, one=ModuleFacts("one", arch=ARCHITECTURES["arm"]))
+    run("check", "one.ko", "--flavour", "stock", "-n", workers)
+    assert collected[collected.index("-n") + 1] == workers
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--nosuch"], "unrecognized arguments: --nosuch"),
+        (["-k", "and and"], "Wrong expression"),
+        (["-k", "nomatch"], "a cell is called bookkeeping-module-on-production-kernel"),
+        (["--module", "absent.ko"], "there is no module file"),
+    ],
+    ids=["unknown", "wrong", "no-cell", "no-module"],
+)
+def test_options_of_a_matrix_are_looked_at_before_a_kernel_is_built(
+    options: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.commands.matrix.build_kernels", lambda *_: pytest.fail("a kernel would be built"))
+    result = run("matrix", "ci", *options)
+    assert is_refused(result), result.output
+    assert words in result.output
+
+
+def test_a_mistake_that_the_suite_finds_is_said_as_the_command_says_its_own(tmp_path: Path) -> None:
+    said = {}
+    for command in ([], ["--as-command"]):
+        suite = [sys.executable, "-m", "pytest", *command, "--module", str(tmp_path / "absent.ko"), *SUITE]
+        done = subprocess.run(suite, capture_output=True, text=True, check=False)
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR
+        said[bool(command)] = done.stderr
+    assert said[True].startswith("modcompat: there is no module file ")
+    assert "ERROR" not in said[True]
+    assert said[False].startswith("ERROR: there is no module file ")
+
+
+def test_a_check_that_no_cell_is_left_of_says_how_cells_are_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collected: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files(monkeypatch, one=ModuleFacts("one", arch=ARCHITECTURES["arm"]))
+    (tmp_path / "one.ko").touch()
+    result = run("check", "one.ko", "--flavour", "stock", "--board", "arm-virt", "-k", "nomatch")
+    assert result.exit_code == 2
+    assert "no cell is left with -k=nomatch" in result.output
+    assert "one-module-on-stock-kernel-with-spinlock-on-arm-virt" in result.output
+    assert not collected
 
 
 def test_a_module_without_a_board_among_those_asked_for_is_refused(
@@ -269,7 +335,12 @@ def test_a_malformed_configuration_or_root_file_system_is_refused(
     [
         ["shell", "--board", "q36"],
         ["shell", "--board", "virt"],
+        ["shell"],
+        ["shell", "--module", "locks"],
         ["shell", "--module", "absent.ko"],
+        ["shell", "--module", "empty.ko"],
+        ["shell", "--module", "/bin/true"],
+        ["cache", "prune", "--kind", "nosuch"],
         ["shell", "--config", "absent.config"],
         ["shell", "--root", "absent.squashfs"],
         ["build", "stock-nothing"],
@@ -291,7 +362,42 @@ def test_a_mistake_is_one_clear_line(arguments: list[str], tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "cache"))
     (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "empty.ko").touch()
     assert is_refused(run(*arguments)), run(*arguments).output
+
+
+def test_a_module_of_another_architecture_is_not_taken_into_a_guest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.ko").touch()
+    facts = ModuleFacts("one", arch=ARCHITECTURES["arm"])
+    monkeypatch.setattr("harness.commands.shell.inspect_module", lambda _: facts)
+    monkeypatch.setattr("harness.manifest.inspect_module", lambda _: facts)
+    (tmp_path / "modcompat.toml").write_text("[[module]]\nfile = 'one.ko'\n")
+    for words in (["one.ko"], ["one", "--manifest", "modcompat.toml"]):
+        result = run("shell", "--board", "q35", "--module", *words)
+        assert is_refused(result)
+        assert f"{words[0]} is for arm, and the board for x86_64" in result.output
+        assert "arm-virt, arm-vexpress-a9" in result.output
+
+
+@pytest.mark.parametrize("root", ["file", "file/below", "loop", "loop/below", "/dev/null", "x" * 300])
+@pytest.mark.parametrize(
+    "command",
+    ["cache list", "cache prune", "cache import x.tar", "build production", "layout diff production stock-slub"],
+)
+def test_a_cache_that_cannot_be_is_refused_by_every_command(
+    command: str, root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / root))
+    result = run(*command.split())
+    assert is_refused(result)
+    assert "there can be no cache in" in result.output
+    assert "set MODCOMPAT_CACHE" in result.output
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """The command line: exit statuses that mean something, and no traceback for a user's mistake."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +13,10 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
+from harness.cache_folder import KINDS
 from harness.cli import main
+from harness.doctor import _cached
+from harness.paths import HARNESS, PROJECT
 from harness.store import Store
 
 BUG = "[    1.5][   T45] BUG: spinlock bad magic on CPU#1, sh/45\n"
@@ -57,6 +63,88 @@ def test_an_interrupt_is_not_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch
     result = cli("scan", "-", text=BUG)
     assert result.exit_code == 130
     assert "Traceback" not in result.output
+
+
+def test_a_fault_of_ours_is_not_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("\x1b[2J")
+
+    monkeypatch.setattr("harness.commands.scan.scan_stream", fail)
+    result = cli("scan", "-", text=BUG)
+    assert result.exit_code == 2
+    assert "Traceback" in result.output
+    assert "ZeroDivisionError: ␛[2J" in result.output
+    assert result.output.endswith("please report it with this output\n")
+
+
+@pytest.mark.parametrize("arguments", [["scan"], ["--nosuch"], ["nosuch"], ["cache", "prune", "--older-than", "x"]])
+def test_a_mistake_in_the_command_is_no_fault_of_ours(cli: Cli, arguments: list[str]) -> None:
+    result = cli(*arguments)
+    assert result.exit_code == 2
+    assert "fault" not in result.output
+    assert "Error: " in result.output
+
+
+def outside(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run it by a shell in a process of its own."""
+    script = f"exec {sys.executable} -m harness.cli {command}"
+    return subprocess.run(
+        ["sh", "-c", script], cwd=PROJECT, env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_closed_input_is_no_log() -> None:
+    done = outside("scan - <&-")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "modcompat: cannot read -: standard input is closed\n"
+
+
+def test_what_an_encoding_has_no_place_for_is_shown_all_the_same() -> None:
+    run = Path(__file__).parent / "golden/run"
+    told = outside(f"diff {run} →", PYTHONIOENCODING="latin-1")
+    assert told.returncode == 2
+    assert "\\u2192" in told.stderr
+    assert "Traceback" not in told.stderr
+    page = outside(f"report {run} --format html", PYTHONIOENCODING="latin-1")
+    assert "→" in page.stdout, "a file is as it is, wherever it goes"
+
+
+def test_a_list_that_goes_into_a_pipe_has_whole_names(cli: Cli) -> None:
+    path = Store().get_or_build("kernel", "arm-" + 60 * "x", {}, lambda folder: (folder / "image").touch())
+    assert path.name in cli("cache", "list").output
+    assert "1 entry, " in cli("cache", "list").output
+
+
+def test_the_name_of_the_cache_does_not_steer_the_terminal(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "a\x1b[2J"))
+    assert "a␛[2J" in cli("cache", "list").output
+    assert "\x1b" not in cli("cache", "list").output
+
+
+def test_only_kinds_that_there_are_can_be_pruned(cli: Cli) -> None:
+    for kind in ("kernel", "of-an-older-version"):
+        Store().get_or_build(kind, "arm", {}, lambda folder: (folder / "image").touch())
+    refused = cli("cache", "prune", "--all", "--kind", "kernl")
+    assert refused.exit_code == 2
+    assert "kernel, layouts" in refused.output
+    for kind in ("kernel", "of-an-older-version", "userland"):
+        assert cli("cache", "prune", "--all", "--kind", kind).exit_code == 0
+    assert not list(Store().entries())
+
+
+def test_the_doctor_counts_one_kernel_as_one(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store().get_or_build("kernel", "arm", {}, lambda folder: (folder / "image").touch())
+    monkeypatch.setattr("harness.commands.doctor.examine", lambda: iter([_cached()]))
+    assert "1 kernel, 1 entry, 0.0 GB in " in cli("doctor").output
+
+
+def test_every_kind_of_entry_is_known() -> None:
+    made = {
+        kind for file in HARNESS.rglob("*.py") for kind in re.findall(r'get_or_build\(\s*"([^"]+)"', file.read_text())
+    }
+    assert made == set(KINDS)
 
 
 @pytest.mark.parametrize("arguments", [["cache", "export", "x.tar"], ["cache", "import", "absent.tar"]])
@@ -133,11 +221,45 @@ def test_a_list_of_commands_has_whole_sentences(path: tuple[str, ...], cli: Cli)
         (("predict", "--kernel"), "stock-sl", ["stock-slub", "stock-slub-preempt"]),
         (("build",), "isolated-ft", ["isolated-ftrace", "isolated-ftrace-preempt"]),
         (("isolate", "bugs", "--feature"), "sp", ["spinlock"]),
+        (("shell", "--module"), "ta", ["tail", "tasks"]),
+        (("cache", "prune", "--kind"), "pr", ["prebuilt", "prepared", "probe"]),
+        (("lkdtm", "--point"), "CORRUPT_L", ["CORRUPT_LIST_ADD", "CORRUPT_LIST_DEL"]),
+        (("check", "--kernel-source"), "linux-", ["linux-source-6.1"]),
+        (("matrix", "-n"), "l", ["logical"]),
     ],
-    ids=["boards", "one-board", "features", "architectures", "kernel", "kernels", "to-build", "of-a-subcommand"],
+    ids=[
+        "boards",
+        "one-board",
+        "features",
+        "architectures",
+        "kernel",
+        "kernels",
+        "to-build",
+        "of-a-subcommand",
+        "modules",
+        "kinds",
+        "crash-points",
+        "sources",
+        "guests-at-a-time",
+    ],
 )
 def test_the_shell_completes_names(words: tuple[str, ...], begun: str, offered: list[str]) -> None:
     completion = ShellComplete(main, {}, "modcompat", "_MODCOMPAT_COMPLETE")
     found = [item.value for item in completion.get_completions(list(words), begun)]
     assert found[: len(offered)] == offered
     assert all(name.startswith(begun) for name in found)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("shell", "--module"), "file"),
+        (("isolate", "prove", "--kernel-source"), "dir"),
+        (("predict", "--kernel-source"), "dir"),
+        (("layout", "diff"), "dir"),
+    ],
+    ids=["module", "source", "of-many-commands", "build-tree"],
+)
+def test_the_shell_completes_paths(words: tuple[str, ...], kind: str) -> None:
+    completion = ShellComplete(main, {}, "modcompat", "_MODCOMPAT_COMPLETE")
+    assert kind in {item.type for item in completion.get_completions(list(words), "./x")}
