@@ -121,7 +121,7 @@ def check(
         status = process.attached([*PYTEST, *options, *SUITE], cwd=PROJECT)
     finally:
         forget_if_empty(run)
-    require_matrix(run / "matrix.json")
+    require_matrix(status, run / "matrix.json")
     sys.exit(exit_status(status, run / "matrix.json"))
 
 

@@ -101,7 +101,7 @@ def run_cells(
     finally:
         forget_if_empty(run)
     result = run / "matrix.json"
-    require_matrix(result)
+    require_matrix(status, result)
     return exit_status(status, result), result
 
 
