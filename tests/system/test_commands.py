@@ -109,3 +109,12 @@ def test_a_name_of_the_five_chooses_cells_alone() -> None:
     chosen = [line for line in listed.splitlines() if "::" in line]
     assert chosen
     assert {line.split("::")[0] for line in chosen} == {"tests/compat/test_modules.py"}
+
+
+def test_another_configuration_file_of_pytest_is_the_users_choice(tmp_path: Path) -> None:
+    """The suite starts over with ours where pytest was misled, and not for ever where it was told."""
+    other = tmp_path / "other.ini"
+    other.write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-c", other, "--collect-only", "-q", "tests/unit/test_given.py"]
+    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60 * SCALE)
+    assert "test_given.py" in listed.stdout or "tests collected" in listed.stdout
