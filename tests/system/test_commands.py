@@ -115,6 +115,6 @@ def test_another_configuration_file_of_pytest_is_the_users_choice(tmp_path: Path
     """The suite starts over with ours where pytest was misled, and not for ever where it was told."""
     other = tmp_path / "other.ini"
     other.write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-c", other, "--collect-only", "-q", "tests/unit/test_given.py"]
+    command = [sys.executable, "-m", "pytest", "-c", str(other), "--collect-only", "-q", "tests/unit/test_given.py"]
     listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60 * SCALE)
     assert "test_given.py" in listed.stdout or "tests collected" in listed.stdout
