@@ -23,8 +23,10 @@ _KERNEL = ((_CODE, "_stext", "_etext"), ("constants", "__start_rodata", "__end_r
 _CPUS = (0, 1)
 # On each CPU a process that began after the module was loaded, and so has it in its page tables. arm: every process has
 # tables of its own, copied when it begins (arch/arm/mm/pgd.c), and gets what came later when it uses it; QEMU reads
-# through the tables of the process that a CPU ran last, which may be older than the module.
-_FRESH = "taskset 1 nproc; taskset 2 nproc"
+# through the tables of the process that a CPU ran last, which may be older than the module. They are busy for a tenth of
+# a second, so that those who sleep (our shell, a program that samples) are not the last again.
+_FRESH = "for c in 1 2; do taskset $c sh -c 'i=0; while [ $((i += 1)) -lt 9999 ]; do :; done' & done"
+_ROUNDS = 5  # of such processes, until one is met
 _NO_MEMORY = "Invalid addr"  # qmp_memsave() of QEMU 7.2, for an address that is not mapped
 _MOST = 1000  # modules: a list that is longer goes in circles
 _LIST = "list of modules"
@@ -168,11 +170,11 @@ class Watch:
         return following, before
 
     def _read(self, address: int, size: int) -> bytes:
-        """Through any CPU that can: the next attempt is made after each has run a process of today."""
+        """Through any CPU that can: each further attempt is made while both run a process of today."""
         refused = ""
-        for fresh, cpu in product((False, True), _CPUS):
+        for attempt, cpu in product(range(1 + _ROUNDS), _CPUS):
             try:
-                if fresh and cpu == _CPUS[0]:
+                if attempt and cpu == _CPUS[0]:
                     self._guest.run(_FRESH)
                 return self._guest.read_memory(address, size, cpu)
             except QmpRefusedError as error:
