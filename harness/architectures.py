@@ -16,6 +16,8 @@ class Architecture:
     patch running code and rely on other CPUs seeing it; with several threads, QEMU 7.2 may translate code while
     another CPU writes it, and keep the stale translation (seen: an int3 of text_poke_bp() that was long gone). Where
     CPUs wait for each other without saying so, as on arm, one thread is many times slower.
+    maps_modules_late: a process that is older than a module has the module in its page tables only from the first time
+    on that it comes there (arch/arm/mm/fault.c, do_translation_fault()).
     """
 
     name: str
@@ -30,6 +32,7 @@ class Architecture:
     module_area: tuple[int, int]
     device_trees: tuple[str, ...] = ()
     cpu_threads: str = "multi"
+    maps_modules_late: bool = False
 
     @property
     def cross_compile(self) -> str:
@@ -61,6 +64,7 @@ ARM = Architecture(
     steps=1080,
     module_area=(-0x1100000, -0x8000),  # arch/arm/include/asm/memory.h, MODULES_VADDR
     device_trees=("vexpress-v2p-ca9.dtb", "vexpress-v2p-ca15-tc1.dtb"),
+    maps_modules_late=True,
 )
 ARM64 = Architecture(
     name="arm64",

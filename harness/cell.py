@@ -72,7 +72,7 @@ def run_cell(
     Raises ModcompatError when QEMU cannot be started.
     """
     patching = [*use.patching, *(["jump labels"] if config.get("JUMP_LABEL") == "y" else [])]
-    watch = Watch(guest, patched=", ".join(patching), release=release)
+    watch = Watch(guest, patched=", ".join(patching), in_use=", ".join(use.names), release=release)
     run = _Run(guest, subject, use, feature_proof, watch, config=config)
     started = time.monotonic()
     try:

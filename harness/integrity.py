@@ -23,10 +23,10 @@ _KERNEL = ((_CODE, "_stext", "_etext"), ("constants", "__start_rodata", "__end_r
 _CPUS = (0, 1)
 # On each CPU a process that began after the module was loaded, and so has it in its page tables. arm: every process has
 # tables of its own, copied when it begins (arch/arm/mm/pgd.c), and gets what came later when it uses it; QEMU reads
-# through the tables of the process that a CPU ran last, which may be older than the module. They are busy for a tenth of
-# a second, so that those who sleep (our shell, a program that samples) are not the last again.
-_FRESH = "for c in 1 2; do taskset $c sh -c 'i=0; while [ $((i += 1)) -lt 9999 ]; do :; done' & done"
-_ROUNDS = 5  # of such processes, until one is met
+# through the tables of the process that a CPU ran last, which may be older than the module, and with the rights of what
+# it runs just then, which in a program are not the kernel's.
+_FRESH = "taskset 1 nproc; taskset 2 nproc"
+_ROUNDS = 4  # of such processes: our shell may have run since
 _NO_MEMORY = "Invalid addr"  # qmp_memsave() of QEMU 7.2, for an address that is not mapped
 _MOST = 1000  # modules: a list that is longer goes in circles
 _LIST = "list of modules"
@@ -52,11 +52,15 @@ class Watch:
     obstacles: checks that had to run and could not. weak: those that cannot be asked for here, and why.
     """
 
-    def __init__(self, guest: Guest, *, patched: str, release: str = "") -> None:
-        """patched: what has the kernel change its own code meanwhile, "" for nothing. release: the kernel's."""
+    def __init__(self, guest: Guest, *, patched: str, in_use: str = "", release: str = "") -> None:
+        """patched: what has the kernel change its own code meanwhile, "" for nothing. release: the kernel's.
+
+        in_use: features that are, which may have programs that run all the time.
+        """
         self._guest = guest
         self._is_in_pieces = version_in(release) >= _IN_PIECES
         self._patched = patched
+        self._in_use = in_use
         self._before: dict[str, bytes] = {}
         self._ranges: _Ranges = {}
         self.obstacles: list[str] = []
@@ -77,6 +81,11 @@ class Watch:
         """The module is loaded, and /proc/modules was read."""
         if facts.problem:
             self.weak.append(f"the module's memory was not compared, as the file does not tell it: {facts.problem}")
+            return
+        if self._in_use and self._guest.machine.board.arch.maps_modules_late:
+            self.weak.append(
+                f"the module's memory was not compared: {self._in_use} was in use, on CPUs that may lack it"
+            )
             return
         place = next((start for start, _, name in self._guest.symbols.modules if name == facts.name), None)
         if place is None:
@@ -170,7 +179,7 @@ class Watch:
         return following, before
 
     def _read(self, address: int, size: int) -> bytes:
-        """Through any CPU that can: each further attempt is made while both run a process of today."""
+        """Through any CPU that can: each further attempt is made after both have run a process of today."""
         refused = ""
         for attempt, cpu in product(range(1 + _ROUNDS), _CPUS):
             try:

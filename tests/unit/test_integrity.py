@@ -44,7 +44,9 @@ class FakeGuest:
     memory: bytearray = field(default_factory=lambda: bytearray(i % 251 for i in range(0x10000)))
 
     def __post_init__(self) -> None:
-        self.machine = SimpleNamespace(board=SimpleNamespace(arch=SimpleNamespace(elf=("", self.bits))))
+        self.machine = SimpleNamespace(
+            board=SimpleNamespace(arch=SimpleNamespace(elf=("", self.bits), maps_modules_late=self.bits == 32))
+        )
         listed = tuple((MODULE + n * 0x1000, 0x1000, name) for n, name in enumerate(("vendor", "other")))
         self.symbols = Symbols((), 0, modules=listed, marks=self.marks)
         ring = (LIST, *ENTRIES)
@@ -232,6 +234,15 @@ def test_what_is_not_compared_is_told() -> None:
     watch = _watch(FakeGuest(marks={}))
     assert [check.name for check in _all(watch)] == MODULES
     assert len(watch.weak) == 3
+
+
+@pytest.mark.parametrize(("bits", "compared"), [(64, [*MODULES, *NAMES]), (32, NAMES)])
+def test_programs_older_than_the_module_may_not_show_it_on_arm(bits: int, compared: list[str]) -> None:
+    watch = Watch(cast("Guest", FakeGuest(bits=bits)), patched="", in_use="perf")
+    watch.begin()
+    watch.loaded(FACTS)
+    assert [check.name for check in _all(watch)] == compared
+    assert bool(watch.weak) is (bits == 32)
 
 
 def test_a_file_that_cannot_be_read_does_not_tell_what_to_compare() -> None:
