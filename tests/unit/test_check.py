@@ -385,7 +385,7 @@ def test_a_module_of_another_architecture_is_not_taken_into_a_guest(
 @pytest.mark.parametrize("root", ["file", "file/below", "loop", "loop/below", "/dev/null", "x" * 300])
 @pytest.mark.parametrize(
     "command",
-    ["cache list", "cache prune", "cache import x.tar", "build production", "layout diff production stock-slub"],
+    ["cache list", "cache prune", "cache import x.tar", "build production", "layout diff production production-bare"],
 )
 def test_a_cache_that_cannot_be_is_refused_by_every_command(
     command: str, root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
