@@ -111,6 +111,13 @@ def test_a_ping_is_answered_with_the_mark_before(agent: Agent) -> None:
     assert agent.run("echo well").text == "well"
 
 
+def test_what_is_left_of_a_torn_request_is_no_answer(agent: Agent) -> None:
+    """A shared UART tore "again" while a snapshot was taken: each guest restored from it begins with the rest."""
+    for _ in range(2):
+        agent.shell._send(b"n\n")
+        assert agent.run("echo well").text == "well"
+
+
 def test_a_command_is_one_line(agent: Agent) -> None:
     with pytest.raises(ValueError, match="one line"):
         agent.run("echo\necho")
