@@ -80,8 +80,12 @@ class Store:
         path = self.path(kind, label, inputs)
         if not self.is_whole(path):
             return None
-        with suppress(PermissionError):  # a cache that is another user's
+        try:
             os.utime(path / MANIFEST)
+        except FileNotFoundError:  # removed just now
+            return None
+        except OSError:  # a cache that is another user's, or mounted read-only
+            pass
         return path
 
     def get_or_build(self, kind: str, label: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
