@@ -27,7 +27,7 @@ def kernel_definitions(headers: Headers, store: Store) -> Definitions:
 
     def build(folder: Path) -> None:
         what = f"reading the macros and enumerators of {headers.label}"
-        with probing(headers, folder, what) as probe, task(what, 2) as running:
+        with probing(headers, folder, what, store) as probe, task(what, 2) as running:
             preprocessed = probe.make("probe.i", "probe.i.log", flags="-dD")
             running.step()
             with preprocessed.open(errors="replace") as lines:

@@ -12,15 +12,14 @@ from pathlib import Path
 from harness import digest, process
 from harness.abi.code import Code, read_code
 from harness.errors import ModcompatError
-from harness.kernel.build import kernel_inputs, make_command
 from harness.kernel.config import KernelSpec
-from harness.kernel.prepare import build_tree
+from harness.kernel.headers import headers_of
 from harness.kernel.toolchain import environment
 from harness.paths import IMAGES
+from harness.probe import probe_inputs, probing
 from harness.progress import task
 from harness.store import Store
 
-_HEADERS = IMAGES / "probe/probe.c"
 _PROBE = IMAGES / "inlines"
 _READER = 3  # raise when what is read of the probe changes
 
@@ -57,27 +56,21 @@ def kernel_inlines(spec: KernelSpec, store: Store) -> Inlines:
     who calls them. Function tracing's call sites are left out everywhere. Needs `make modules_prepare`, no kernel
     build. Raises ModcompatError when the probe does not compile.
     """
-    inputs = {
-        **kernel_inputs(spec, store),
-        "headers": digest.of_file(_HEADERS),
-        "probe": digest.of_tree(_PROBE),
-        "reader": _READER,
-    }
+    headers = headers_of(spec, store)
+    inputs = {**probe_inputs(headers, _READER), "inlines": digest.of_tree(_PROBE)}
 
     def build(folder: Path) -> None:
-        scratch = folder / "scratch"
-        shutil.copytree(_PROBE, scratch)
-        shutil.copy(_HEADERS, scratch)
-        command = [*make_command(spec.source.tree(), build_tree(spec, store)), f"M={scratch}", "CC_FLAGS_FTRACE="]
-        with task(f"compiling the inlined functions of the {spec.title}", 4) as running:
+        what = f"compiling the inlined functions of the {spec.title}"
+        with probing(headers, folder, what, store) as probe, task(what, 4) as running:
+            shutil.copytree(_PROBE, probe.folder, dirs_exist_ok=True)
+            command = [*headers.make, f"M={probe.folder}", "CC_FLAGS_FTRACE=", "inlines.o"]
             left_out: list[str] = []
-            for names in _attempts(scratch, [*command, "inlines.o"], environment(spec.arch), folder / "inlines.log"):
+            for names in _attempts(probe.folder, command, environment(spec.arch), folder / "inlines.log"):
                 left_out += names
                 running.step()
-            found = Inlines(read_code(scratch / "inlines.o"), tuple(left_out))
+            found = Inlines(read_code(probe.folder / "inlines.o"), tuple(left_out))
             running.step()
         (folder / "functions.json").write_text(json.dumps(asdict(found)))
-        shutil.rmtree(scratch)
 
     found = store.get_or_build("inlines", spec.label, inputs, build)
     facts = json.loads((found / "functions.json").read_text())

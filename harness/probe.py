@@ -1,17 +1,31 @@
 """The probe: a source file that includes what modules include, to be compiled against a kernel's headers."""
 
+import json
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import digest, process
+from harness.errors import ModcompatError
 from harness.kernel.headers import Headers
 from harness.kernel.toolchain import environment
 from harness.paths import IMAGES
+from harness.progress import say, task
+from harness.store import Store
 
 _PROBE = IMAGES / "probe"
+_LIST = "headers.txt"
+_READER = 1  # raise when other headers are found to compile
+
+# What gcc -H says: that it enters a header of the probe itself; and an error in the one that it is in
+_ENTERED = re.compile(r"^\. (?P<path>\S+)$")
+_ERROR = re.compile(r" (?:fatal )?error: (?P<text>.*)$")
+# From here on, errors may be those of a declaration that was not ended.
+_UNENDED = re.compile(r"storage class specified|expected .=|no such parameter|declaration specifiers")
+_SHOWN = 6  # headers
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,7 @@ class Probe:
         return self.folder / "probe.c"
 
     def make(self, target: str, log: str, flags: str = "") -> Path:
-        """Make `probe.i` or `probe.o` of it. log: a name. flags: more, for the compiler.
+        """Make `probe.i`, `probe.s` or `probe.o` of it. log: a name. flags: more, for the compiler.
 
         Raises ModcompatError with the compiler's last lines.
         """
@@ -40,14 +54,97 @@ class Probe:
 
 
 @contextmanager
-def probing(headers: Headers, folder: Path, what: str) -> Iterator[Probe]:
-    """A probe that is gone afterwards. The logs stay in the folder."""
+def probing(headers: Headers, folder: Path, what: str, store: Store) -> Iterator[Probe]:
+    """A probe of all headers that compile, which is gone afterwards. The logs stay in the folder.
+
+    Raises ModcompatError as headers_left_out() does.
+    """
+    left_out = headers_left_out(headers, store)
     scratch = folder / "scratch"
     shutil.copytree(_PROBE, scratch)
-    yield Probe(scratch, headers, what)
+    probe = Probe(scratch, headers, what)
+    probe.source.write_text(including(name for name in _listed() if name not in left_out))
+    yield probe
     shutil.rmtree(scratch)
 
 
 def probe_inputs(headers: Headers, reader: int) -> dict[str, object]:
     """Everything that what is read of it comes from, for cache keys. reader: raised when what is read changes."""
-    return {**headers.inputs, "probe": digest.of_tree(_PROBE), "reader": reader}
+    return {**headers.inputs, "probe": digest.of_tree(_PROBE), "headers": _READER, "reader": reader}
+
+
+def including(names: Iterable[str]) -> str:
+    """A source file of headers; those that a kernel does not have are no error."""
+    return "".join(f"#if __has_include(<{name}>)\n#include <{name}>\n#endif\n" for name in names)
+
+
+def headers_left_out(headers: Headers, store: Store) -> dict[str, str]:
+    """Headers of the list that do not compile in a kernel, each with the compiler's first error. Cached.
+
+    There are none in kernels that the list was made for (scripts/probe.py). Raises ModcompatError where the headers
+    cannot be prepared, or the compiler does not say which of them is wrong.
+    """
+
+    def build(folder: Path) -> None:
+        scratch = folder / "scratch"
+        shutil.copytree(_PROBE, scratch)
+        probe = Probe(scratch, headers, f"reading the headers of {headers.label}")
+        names = list(_listed())
+        left_out: dict[str, str] = {}
+        with task(probe.what, 1) as running:
+            while True:
+                probe.source.write_text(including(names))
+                log = f"attempt-{len(left_out)}.log"
+                try:
+                    probe.make("probe.s", log, flags="-H -fsyntax-only")
+                    break
+                except ModcompatError:
+                    wrong = _wrong(probe.log(log).read_text(errors="replace"), names)
+                    if not wrong:
+                        raise
+                    names = [name for name in names if name not in wrong]
+                    left_out |= wrong
+                    running.step()
+            running.step()
+        (folder / "left_out.json").write_text(json.dumps(left_out))
+        shutil.rmtree(scratch)
+        if left_out:
+            more = ", ..." if len(left_out) > _SHOWN else ""
+            say(f"{len(left_out)} headers do not compile in {headers.label}: {', '.join([*left_out][:_SHOWN])}{more}")
+
+    found = store.get_or_build("headers", headers.label, probe_inputs(headers, _READER), build)
+    left_out: dict[str, str] = json.loads((found / "left_out.json").read_text())
+    return left_out
+
+
+def _listed() -> list[str]:
+    return (_PROBE / _LIST).read_text().split()
+
+
+def _wrong(log: str, names: Iterable[str]) -> dict[str, str]:
+    """The headers of a probe in which the compiler found errors, with the first of each.
+
+    Of a declaration that was not ended, errors follow in other headers: the first is blamed, and the one before it.
+    """
+    known = set(names)
+    found: dict[str, str] = {}
+    before = entered = ""
+    for line in log.splitlines():
+        if match := _ENTERED.match(line):
+            before, entered = entered, _name_of(match["path"], known)
+        elif entered and entered not in found and (match := _ERROR.search(line)):
+            unended = _UNENDED.search(match["text"])
+            if not unended:
+                found[entered] = match["text"]
+            elif not found:
+                return {name: match["text"] for name in (before, entered) if name}
+            else:
+                break
+    return found
+
+
+def _name_of(path: str, known: set[str]) -> str:
+    """Which of the headers is in a file, "" where none is."""
+    parts = path.split("/")
+    tails = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((tail for tail in tails if tail in known), "")

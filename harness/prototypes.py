@@ -32,7 +32,7 @@ def kernel_surface(headers: Headers, store: Store) -> Surface:
     def build(folder: Path) -> None:
         exported = _exported(headers, store)
         what = f"reading what {headers.label} exports"
-        with probing(headers, folder, what) as probe, task(what, 3) as running:
+        with probing(headers, folder, what, store) as probe, task(what, 3) as running:
             preprocessed = probe.make("probe.i", "preprocess.log")
             declared = set(_WORD.findall(preprocessed.read_text(errors="replace")))
             running.step()

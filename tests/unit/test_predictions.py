@@ -26,7 +26,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a probe that nothing is compiled of."""
     folder = tmp_path / "probe"
     folder.mkdir()
-    (folder / "probe.c").write_text("#include <linux/module.h>\n")
+    (folder / "headers.txt").write_text("linux/module.h\n")
     monkeypatch.setattr("harness.probe._PROBE", folder)
     monkeypatch.setattr(predictions, "kernel_surface", lambda *_: Surface({}, {}))
     monkeypatch.setattr(predictions, "kernel_layouts", lambda *_: {"struct module": Layout("struct module", 8, ())})
@@ -57,7 +57,7 @@ def test_what_was_read_in_another_way_is_not_used(
     before = kept(production, tmp_path)
     assert all(before.values())
     if changed == "probe":
-        (probe / "probe.c").write_text("#include <linux/usb.h>\n")
+        (probe / "headers.txt").write_text("linux/usb.h\n")
     elif changed != "nothing":
         monkeypatch.setattr(f"harness.{changed}._READER", 1000)
     after = kept(production, tmp_path)

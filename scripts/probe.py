@@ -1,0 +1,59 @@
+"""Make images/probe/headers.txt: the headers that modules include, and that compile together in one file.
+
+Candidates are what sources that can be modules include, in all kernels that there is an isolation series for. Those
+that do not compile in one of these kernels, production or isolated, on one of the architectures, go; so do those that
+say nothing about the ABI. Takes half an hour, and builds no kernel. A new kernel version is a reason to run it.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import product
+
+from harness import probe
+from harness.architectures import ARCHITECTURES
+from harness.features import FEATURES
+from harness.kernel.config import KernelSpec
+from harness.kernel.headers import headers_of
+from harness.kernel.isolation import SERIES, isolated
+from harness.kernel.source import KernelSource, find_source
+from harness.paths import IMAGES
+from harness.store import Store
+from harness.variants import variant_of
+
+LIST = IMAGES / "probe/headers.txt"
+STORE = Store()
+CAN_BE_MODULES = ("block", "crypto", "drivers", "fs", "lib", "net", "security", "sound")
+# Constants, what others include for themselves, and what only defines trace points
+NOT_THESE = ("uapi/", "dt-bindings/", "asm-generic/", "vdso/", "trace/", "xen/interface/")
+# What features have in the headers of an architecture
+OF_ARCHITECTURES = (
+    "debug-monitors", "ftrace", "hw_breakpoint", "intel_pt", "kprobes", "mmu_context", "module", "perf_event", "probes",
+    "processor", "stacktrace", "traps", "unwind",
+)  # fmt: skip
+INCLUDED = re.compile(rb"^\s*#\s*include\s*<([\w./-]+\.h)>", re.MULTILINE)
+
+
+def candidates(source: KernelSource) -> Iterator[str]:
+    tree = source.tree()
+    for folder in CAN_BE_MODULES:
+        for file in (tree / folder).rglob("*.c"):
+            for name in map(bytes.decode, INCLUDED.findall(file.read_bytes())):
+                if not name.startswith(NOT_THESE) and (tree / "include" / name).is_file():
+                    yield name
+
+
+def main() -> None:
+    sources = [find_source(f"linux-source-{series.name}", STORE) for series in sorted(SERIES.iterdir())]
+    names = [f"asm/{name}.h" for name in OF_ARCHITECTURES]  # first: of two headers that clash, the second goes
+    names += sorted({name for source in sources for name in candidates(source)})
+    everything = variant_of(FEATURES["all"], isolated=True)
+    for source, arch in product(sources, ARCHITECTURES.values()):
+        for tree, variant in ((source, everything.production), (isolated(source, STORE), everything)):
+            LIST.write_text("\n".join(names) + "\n")
+            left_out = probe.headers_left_out(headers_of(KernelSpec(arch, tree, variant), STORE), STORE)
+            names = [name for name in names if name not in left_out]
+    LIST.write_text("\n".join(names) + "\n")
+
+
+if __name__ == "__main__":
+    main()
