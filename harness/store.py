@@ -204,9 +204,9 @@ class Store:
                 removed.append(entry)
         for partial, entry_path in list(cache_folder.partials(self.root)):
             self._remove_if_free(entry_path, partial)
-        for rest in list(cache_folder.entry_folders(self.root)):  # of a removal that was interrupted
-            if not (rest / MANIFEST).exists():
-                self._remove_if_free(rest)
+        for folder in list(cache_folder.entry_folders(self.root)):
+            if _read_manifest(folder) is None:  # the rest of a removal that was interrupted, or damaged
+                self._remove_if_free(folder)
         for staging in self.root.iterdir():
             if cache_folder.IMPORT.fullmatch(staging.name) and _is_old(staging):
                 self._discard(staging)

@@ -21,6 +21,7 @@ from harness.kernel.build import find_kernel
 from harness.kernel.config import KernelSpec, parse, resolve
 from harness.kernel.headers import headers_of
 from harness.layouts import kernel_layouts
+from harness.probe import headers_left_out
 from harness.prototypes import kernel_surface
 from harness.store import Store
 
@@ -87,9 +88,14 @@ def check(spec: KernelSpec, store: Store) -> Check:
 
 
 def _not_compiled(spec: KernelSpec, store: Store) -> tuple[str, ...]:
-    """Which inlined functions of production could not be compared, where there are some."""
-    names = kernel_inlines(spec.production, store).left_out
-    return (f"inlined functions that do not compile by themselves: {', '.join(names)}",) if names else ()
+    """What of production's headers could not be compared, where there is something."""
+    headers = headers_left_out(headers_of(spec.production, store), store)
+    functions = kernel_inlines(spec.production, store).left_out
+    left_out = {
+        "headers that do not compile": headers,
+        "inlined functions that do not compile by themselves": functions,
+    }
+    return tuple(f"{what}: {', '.join(names)}" for what, names in left_out.items() if names)
 
 
 def layout_comparison(spec: KernelSpec, store: Store) -> Comparison:

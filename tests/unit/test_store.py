@@ -268,8 +268,9 @@ def test_prune_takes_what_was_not_used_for_a_while(store: Store) -> None:
     assert new.exists()
 
 
-def test_prune_takes_what_interrupted_removals_and_imports_left(store: Store) -> None:
-    kept = store.get_or_build("kernel", "a", {}, write)
+def test_prune_takes_what_nobody_can_use(store: Store) -> None:
+    kept, damaged = (store.get_or_build("kernel", name, {}, write) for name in "ad")
+    (damaged / "entry.json").write_text("{")
     rest, staging = store.root / "kernel/b-0123456789abcdef", store.root / ".import-4194999"
     for folder in (rest, staging, store.root / "logs/c"):
         folder.mkdir(parents=True)
@@ -278,8 +279,7 @@ def test_prune_takes_what_interrupted_removals_and_imports_left(store: Store) ->
     assert store.prune(unused_for=3600) == []
     assert kept.is_dir()
     assert (store.root / "logs/c").is_dir()
-    assert not rest.exists()
-    assert not staging.exists()
+    assert not any(folder.exists() for folder in (rest, staging, damaged))
 
 
 def test_prune_keeps_to_the_kinds_it_is_given(store: Store) -> None:
