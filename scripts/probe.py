@@ -23,13 +23,14 @@ from harness.variants import variant_of
 LIST = IMAGES / "probe/headers.txt"
 STORE = Store()
 CAN_BE_MODULES = ("block", "crypto", "drivers", "fs", "lib", "net", "security", "sound")
-# Constants, what others include for themselves, and what only defines trace points
-NOT_THESE = ("uapi/", "dt-bindings/", "asm-generic/", "vdso/", "trace/", "xen/interface/")
+# Constants, what others include for themselves, what only defines trace points, and tests
+NOT_THESE = ("uapi/", "dt-bindings/", "asm-generic/", "vdso/", "trace/", "xen/interface/", "kunit/", "drm/drm_kunit")
 # What features have in the headers of an architecture
 OF_ARCHITECTURES = (
     "debug-monitors", "ftrace", "hw_breakpoint", "intel_pt", "kprobes", "mmu_context", "module", "perf_event", "probes",
     "processor", "stacktrace", "traps", "unwind",
 )  # fmt: skip
+CLASHES = {"linux/arm_sdei.h"}  # with asm/stacktrace.h of arm64
 INCLUDED = re.compile(rb"^\s*#\s*include\s*<([\w./-]+\.h)>", re.MULTILINE)
 
 
@@ -44,8 +45,11 @@ def candidates(source: KernelSource) -> Iterator[str]:
 
 def main() -> None:
     sources = [find_source(f"linux-source-{series.name}", STORE) for series in sorted(SERIES.iterdir())]
-    names = [f"asm/{name}.h" for name in OF_ARCHITECTURES]  # first: of two headers that clash, the second goes
-    names += sorted({name for source in sources for name in candidates(source)})
+    found = sorted({name for source in sources for name in candidates(source)} - CLASHES)
+    # Of two headers that clash, the later one goes: those that nearly all others build on come first.
+    names = [name for name in found if name.startswith("linux/")]
+    names += [f"asm/{name}.h" for name in OF_ARCHITECTURES]
+    names += [name for name in found if not name.startswith("linux/")]
     everything = variant_of(FEATURES["all"], isolated=True)
     for source, arch in product(sources, ARCHITECTURES.values()):
         for tree, variant in ((source, everything.production), (isolated(source, STORE), everything)):
