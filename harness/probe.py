@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,6 @@ from harness.progress import say, task
 from harness.store import Store
 
 _PROBE = IMAGES / "probe"
-_LIST = "headers.txt"
 _READER = 1  # raise when other headers are found to compile
 
 # What gcc -H says: that it enters a header of the probe itself; and an error in the one that it is in
@@ -63,7 +62,7 @@ def probing(headers: Headers, folder: Path, what: str, store: Store) -> Iterator
     scratch = folder / "scratch"
     shutil.copytree(_PROBE, scratch)
     probe = Probe(scratch, headers, what)
-    probe.source.write_text(including(name for name in _listed() if name not in left_out))
+    probe.source.write_text(including(without(listed(), left_out)))
     yield probe
     shutil.rmtree(scratch)
 
@@ -73,9 +72,12 @@ def probe_inputs(headers: Headers, reader: int) -> dict[str, object]:
     return {**headers.inputs, "probe": digest.of_tree(_PROBE), "headers": _READER, "reader": reader}
 
 
-def including(names: Iterable[str]) -> str:
-    """A source file of headers; those that a kernel does not have are no error."""
-    return "".join(f"#if __has_include(<{name}>)\n#include <{name}>\n#endif\n" for name in names)
+def including(headers: Mapping[str, str]) -> str:
+    """A source file of headers, each with what it needs; those that a kernel does not have are no error."""
+    return "".join(
+        f"#if __has_include(<{name}>) && __has_include(<{needed}>)\n#include <{name}>\n#endif\n"
+        for name, needed in headers.items()
+    )
 
 
 def headers_left_out(headers: Headers, store: Store) -> dict[str, str]:
@@ -89,7 +91,7 @@ def headers_left_out(headers: Headers, store: Store) -> dict[str, str]:
         scratch = folder / "scratch"
         shutil.copytree(_PROBE, scratch)
         probe = Probe(scratch, headers, f"reading the headers of {headers.label}")
-        names = list(_listed())
+        names = listed()
         left_out: dict[str, str] = {}
         with task(probe.what, 1) as running:
             while True:
@@ -102,7 +104,7 @@ def headers_left_out(headers: Headers, store: Store) -> dict[str, str]:
                     wrong = _wrong(probe.log(log).read_text(errors="replace"), names)
                     if not wrong:
                         raise
-                    names = [name for name in names if name not in wrong]
+                    names = without(names, wrong)
                     left_out |= wrong
                     running.step()
             running.step()
@@ -117,8 +119,14 @@ def headers_left_out(headers: Headers, store: Store) -> dict[str, str]:
     return left_out
 
 
-def _listed() -> list[str]:
-    return (_PROBE / _LIST).read_text().split()
+def listed() -> dict[str, str]:
+    """The headers of the list, each with the one of an architecture that it needs, or itself."""
+    lines = (line.split() for line in (_PROBE / "headers.txt").read_text().splitlines())
+    return {name: needed[0] if needed else name for name, *needed in lines}
+
+
+def without(headers: Mapping[str, str], names: Container[str]) -> dict[str, str]:
+    return {name: needed for name, needed in headers.items() if name not in names}
 
 
 def _wrong(log: str, names: Iterable[str]) -> dict[str, str]:

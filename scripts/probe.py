@@ -6,7 +6,7 @@ say nothing about the ABI. Takes half an hour, and builds no kernel. A new kerne
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 
 from harness import probe
@@ -31,6 +31,18 @@ OF_ARCHITECTURES = (
     "processor", "stacktrace", "traps", "unwind",
 )  # fmt: skip
 CLASHES = {"linux/arm_sdei.h"}  # with asm/stacktrace.h of arm64
+# What is only for some architectures, by a header that these have
+NEEDED = {
+    "clocksource/hyperv_timer.h": "asm/mshyperv.h",
+    "linux/cs5535.h": "asm/msr.h",
+    "linux/firmware/trusted_foundations.h": "asm/hardware/cache-l2x0.h",
+    "linux/hyperv.h": "asm/hyperv-tlfs.h",
+    "linux/irqchip/arm-gic-v3.h": "asm/arch_gicv3.h",
+    "linux/kvm_host.h": "asm/kvm_host.h",
+    "linux/mc146818rtc.h": "asm/mc146818rtc.h",
+    "linux/perf/arm_pmu.h": "asm/cputype.h",
+    "linux/perf/arm_pmuv3.h": "asm/arm_pmuv3.h",
+}
 INCLUDED = re.compile(rb"^\s*#\s*include\s*<([\w./-]+\.h)>", re.MULTILINE)
 
 
@@ -43,6 +55,10 @@ def candidates(source: KernelSource) -> Iterator[str]:
                     yield name
 
 
+def write(names: Iterable[str]) -> None:
+    LIST.write_text("".join(f"{name} {NEEDED.get(name, '')}".rstrip() + "\n" for name in names))
+
+
 def main() -> None:
     sources = [find_source(f"linux-source-{series.name}", STORE) for series in sorted(SERIES.iterdir())]
     found = sorted({name for source in sources for name in candidates(source)} - CLASHES)
@@ -53,10 +69,10 @@ def main() -> None:
     everything = variant_of(FEATURES["all"], isolated=True)
     for source, arch in product(sources, ARCHITECTURES.values()):
         for tree, variant in ((source, everything.production), (isolated(source, STORE), everything)):
-            LIST.write_text("\n".join(names) + "\n")
+            write(names)
             left_out = probe.headers_left_out(headers_of(KernelSpec(arch, tree, variant), STORE), STORE)
             names = [name for name in names if name not in left_out]
-    LIST.write_text("\n".join(names) + "\n")
+    write(names)
 
 
 if __name__ == "__main__":

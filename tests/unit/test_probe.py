@@ -8,7 +8,7 @@ from harness.architectures import X86_64
 from harness.errors import ModcompatError
 from harness.kernel.headers import Headers
 from harness.paths import IMAGES
-from harness.probe import headers_left_out, probing
+from harness.probe import headers_left_out, listed, probing
 from harness.store import Store
 
 MAKEFILE = """
@@ -25,7 +25,9 @@ def kernel(folder: Path, monkeypatch: pytest.MonkeyPatch, **headers: str) -> Hea
     for name, text in headers.items():
         (folder / f"include/{name}.h").write_text(text)
     (folder / "Makefile").write_text(MAKEFILE)
-    (probe / "headers.txt").write_text("".join(f"{name}.h\n" for name in headers) + "not-in-this-kernel.h\n")
+    elsewhere = "not-in-this-kernel.h\nbad.h not-in-this-architecture.h\n"
+    (folder / "include/bad.h").write_text("bad")
+    (probe / "headers.txt").write_text("".join(f"{name}.h\n" for name in headers) + elsewhere)
     monkeypatch.setattr("harness.probe._PROBE", probe)
     return Headers("a-kernel", X86_64, {"of": headers}, lambda: folder)
 
@@ -67,5 +69,5 @@ def test_what_is_no_headers_fault_is_an_error(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_list_names_each_header_once() -> None:
-    listed = (IMAGES / "probe/headers.txt").read_text().split()
-    assert len(listed) == len(set(listed)) > 3000
+    lines = (IMAGES / "probe/headers.txt").read_text().splitlines()
+    assert len(lines) == len(listed()) > 3000
