@@ -30,11 +30,10 @@ OF_ARCHITECTURES = (
     "debug-monitors", "ftrace", "hw_breakpoint", "intel_pt", "kprobes", "mmu_context", "module", "perf_event", "probes",
     "processor", "stacktrace", "traps", "unwind",
 )  # fmt: skip
-CLASHES = {"linux/arm_sdei.h"}  # with asm/stacktrace.h of arm64
+CLASHES = {"linux/arm_sdei.h", "linux/cs5535.h"}  # with asm/stacktrace.h of arm64, with linux/gpio/machine.h
 # What is only for some architectures, by a header that these have
 NEEDED = {
-    "clocksource/hyperv_timer.h": "asm/mshyperv.h",
-    "linux/cs5535.h": "asm/msr.h",
+    "clocksource/hyperv_timer.h": "asm/hyperv_timer.h",
     "linux/firmware/trusted_foundations.h": "asm/hardware/cache-l2x0.h",
     "linux/hyperv.h": "asm/hyperv-tlfs.h",
     "linux/irqchip/arm-gic-v3.h": "asm/arch_gicv3.h",
