@@ -39,6 +39,11 @@ UNREACHABLE = (
         "no module has a trace event, nor can it come by one: include/trace/trace_events.h makes them",
         lacking="EVENT_TRACING",
     ),
+    Allowance(
+        "struct (security_hook_heads|lsm_static_calls_table)|union security_list_options",
+        "no module has hooks of a security module: security/security.c, security_add_hooks() is not exported",
+        lacking="PERF_EVENTS",
+    ),
 )
 
 # Functions that do what another one does: what is inlined in production, and what the kernel has in its place.
