@@ -41,6 +41,7 @@ NEEDED = {
     "linux/mc146818rtc.h": "asm/mc146818rtc.h",
     "linux/perf/arm_pmu.h": "asm/cputype.h",
     "linux/perf/arm_pmuv3.h": "asm/arm_pmuv3.h",
+    "linux/scx200_gpio.h": "asm/msr.h",
 }
 INCLUDED = re.compile(rb"^\s*#\s*include\s*<([\w./-]+\.h)>", re.MULTILINE)
 
