@@ -21,7 +21,7 @@ from harness.progress import task
 from harness.store import Store
 
 _PROBE = IMAGES / "inlines"
-_READER = 3  # raise when what is read of the probe changes
+_READER = 4  # raise when what is read of the probe changes
 
 # gcc -aux-info: "/* file:line:NF */ static bool name (arguments); ...", F for a definition
 _DEFINED = re.compile(

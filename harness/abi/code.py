@@ -15,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 from harness import digest
 
 _WRITABLE, _EXECUTABLE, _MERGEABLE, _STRINGS = 0x1, 0x4, 0x10, 0x20  # SHF_WRITE, _EXECINSTR, _MERGE, _STRINGS
+_ELSEWHERE = 0xFFFF  # SHN_XINDEX: the section's number is in another table, since it is too large for the field
 _COUNTED = re.compile(r"\.\d+(?=\.|$)")  # what GCC appends to tell static variables of one name apart
 _ANY_LENGTH = re.compile(r"\.(?:text|rodata|data|bss)(?:\.unlikely)?\.")  # -ffunction-sections, -fdata-sections
 # x86 counts a distance from behind the four bytes that hold it, and has two types of it: for what may be reached
@@ -46,6 +47,9 @@ class _Object:
         self._data: dict[int, bytes] = {}
         self._digests: dict[int, str] = {}
         self._symbols = list(elf.get_section_by_name(".symtab").iter_symbols())
+        for number, symbol in enumerate(self._symbols):
+            if symbol["st_shndx"] == _ELSEWHERE:
+                symbol.entry["st_shndx"] = elf.get_section_by_name(".symtab_shndx").get_section_index(number)
         self._named: dict[tuple[int, int], str] = {
             (symbol["st_shndx"], symbol["st_value"] & ~self._thumb(symbol)): symbol.name
             for symbol in self._symbols

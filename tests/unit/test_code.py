@@ -49,3 +49,16 @@ def test_calls_are_by_name_and_strings_by_content(tmp_path: Path) -> None:
     assert any(reference.endswith(" schedule") for reference in before["second"].refers)
     assert before["second"].digest == after["second"].digest
     assert before["second"] != after["second"]
+
+
+def test_functions_of_a_file_with_more_sections_than_a_symbol_can_number(tmp_path: Path) -> None:
+    """On ARM, each of the headers' 18,000 functions has four."""
+    numbers = range(66_000)
+    (tmp_path / "many.s").write_text(
+        "".join(f'.section .text.f{n},"ax"\n.type f{n},%function\nf{n}: .long {n}\n.size f{n},4\n' for n in numbers)
+        + '.section .text.last,"ax"\n.type last,%function\nlast: .long f65999\n.size last,4\n'
+    )
+    subprocess.run(["as", "many.s", "-o", "many.o"], cwd=tmp_path, check=True)
+    functions = read_code(tmp_path / "many.o")
+    assert len({functions[f"f{n}"].digest for n in numbers}) == len(numbers)
+    assert functions["last"].refers == ("0: 10 f65999",)
