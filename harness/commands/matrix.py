@@ -17,7 +17,7 @@ from harness.paths import PROJECT
 from harness.plan import MATRICES, Selection, choose_boards, kernels, narrow
 from harness.report.artefacts import forget_if_empty, new_run_folder
 from harness.report.compatibility import PAGE, compatibility_page
-from harness.report.schema import load
+from harness.report.run import read_run
 from harness.settings import Settings
 from harness.variants import Preemption
 
@@ -110,15 +110,16 @@ def _words(narrowed: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def record(*, runs: tuple[Path, ...]) -> None:
     """Stand by what was measured.
 
-    Takes RUNS' matrix.json files into the measured verdicts: writes tests/compat/measured.json, from which the suite
-    knows what breaks, and docs/compatibility.md. Exit status 0, or 2 when one of RUNS is no matrix.json.
+    Takes RUNS, folders of runs or their matrix.json files, into the measured verdicts: writes
+    tests/compat/measured.json, from which the suite knows what breaks, and docs/compatibility.md. Exit status 0, or 2
+    when one of RUNS is neither.
     """
     try:
-        matrices = [load(run, "matrix") for run in runs]
+        matrices = [read_run(run).facts for run in runs]
         facts = measured.record(matrices, measured.load())
     except (ValueError, LookupError, TypeError) as error:
         raise ModcompatError(f"that is not the matrix.json of a run: {error}") from None
