@@ -36,9 +36,9 @@ NO_KINDS = {
 _OF_THE_DISK = "lost+found"
 # What there are entries of, by the names of their folders.
 KINDS = (
-    "busybox", "change", "code", "config", "definitions", "exports", "initramfs", "inlines", "kernel", "layouts",
-    "module", "pin", "prebuilt", "prepared", "probe", "selftests", "snapshot", "source", "surface", "tools", "tree",
-    "userland",
+    "busybox", "change", "code", "config", "definitions", "exports", "headers", "initramfs", "inlines", "kernel",
+    "layouts", "module", "pin", "prebuilt", "prepared", "probe", "selftests", "snapshot", "source", "surface", "tools",
+    "tree", "userland",
 )  # fmt: skip
 
 

@@ -150,7 +150,7 @@ def test_foreign_evidence_is_named(tmp_path: Path) -> None:
     result = modcompat("report", run)
     assert result.exit_code == 2
     assert str(evidence) in result.output
-    assert "evidence.checks is 7, not array" in result.output
+    assert "evidence.checks is 7, whose type has to be" in result.output
 
 
 def test_o_goes_with_a_format() -> None:
