@@ -59,11 +59,17 @@ def probing(headers: Headers, folder: Path, what: str, store: Store) -> Iterator
     Raises ModcompatError as headers_left_out() does.
     """
     left_out = headers_left_out(headers, store)
+    with _copied(headers, folder, what) as probe:
+        probe.source.write_text(_including(_without(listed(), left_out)))
+        yield probe
+
+
+@contextmanager
+def _copied(headers: Headers, folder: Path, what: str) -> Iterator[Probe]:
+    """A probe that has no headers yet."""
     scratch = folder / "scratch"
     shutil.copytree(_PROBE, scratch)
-    probe = Probe(scratch, headers, what)
-    probe.source.write_text(including(without(listed(), left_out)))
-    yield probe
+    yield Probe(scratch, headers, what)
     shutil.rmtree(scratch)
 
 
@@ -72,7 +78,7 @@ def probe_inputs(headers: Headers, reader: int) -> dict[str, object]:
     return {**headers.inputs, "probe": digest.of_tree(_PROBE), "headers": _READER, "reader": reader}
 
 
-def including(headers: Mapping[str, str]) -> str:
+def _including(headers: Mapping[str, str]) -> str:
     """A source file of headers, each with what it needs; those that a kernel does not have are no error."""
     return "".join(
         f"#if __has_include(<{name}>) && __has_include(<{needed}>)\n#include <{name}>\n#endif\n"
@@ -88,14 +94,12 @@ def headers_left_out(headers: Headers, store: Store) -> dict[str, str]:
     """
 
     def build(folder: Path) -> None:
-        scratch = folder / "scratch"
-        shutil.copytree(_PROBE, scratch)
-        probe = Probe(scratch, headers, f"reading the headers of {headers.label}")
         names = listed()
         left_out: dict[str, str] = {}
-        with task(probe.what, 1) as running:
+        what = f"reading the headers of {headers.label}"
+        with _copied(headers, folder, what) as probe, task(what, 1) as running:
             while True:
-                probe.source.write_text(including(names))
+                probe.source.write_text(_including(names))
                 log = f"attempt-{len(left_out)}.log"
                 try:
                     probe.make("probe.s", log, flags="-H -fsyntax-only")
@@ -104,12 +108,11 @@ def headers_left_out(headers: Headers, store: Store) -> dict[str, str]:
                     wrong = _wrong(probe.log(log).read_text(errors="replace"), names)
                     if not wrong:
                         raise
-                    names = without(names, wrong)
+                    names = _without(names, wrong)
                     left_out |= wrong
                     running.step()
             running.step()
         (folder / "left_out.json").write_text(json.dumps(left_out))
-        shutil.rmtree(scratch)
         if left_out:
             more = ", ..." if len(left_out) > _SHOWN else ""
             say(f"{len(left_out)} headers do not compile in {headers.label}: {', '.join([*left_out][:_SHOWN])}{more}")
@@ -125,7 +128,7 @@ def listed() -> dict[str, str]:
     return {name: needed[0] if needed else name for name, *needed in lines}
 
 
-def without(headers: Mapping[str, str], names: Container[str]) -> dict[str, str]:
+def _without(headers: Mapping[str, str], names: Container[str]) -> dict[str, str]:
     return {name: needed for name, needed in headers.items() if name not in names}
 
 
