@@ -32,7 +32,7 @@ def kernel_definitions(headers: Headers, store: Store) -> Definitions:
             running.step()
             with preprocessed.open(errors="replace") as lines:
                 macros = {name: text for name, text in read_macros(lines).items() if not name.startswith("CONFIG_")}
-            found = Definitions(macros, read_enumerators(probe.make("probe.o", "probe.o.log")))
+            found = Definitions(macros, read_enumerators(probe.linked("probe.o.log")))
             running.step()
         (folder / "definitions.json").write_text(json.dumps(asdict(found)))
 

@@ -25,6 +25,7 @@ _ERROR = re.compile(r" (?:fatal )?error: (?P<text>.*)$")
 # From here on, errors may be those of a declaration that was not ended.
 _UNENDED = re.compile(r"storage class specified|expected .=|no such parameter|declaration specifiers")
 _SHOWN = 6  # headers
+_LINKED = ("--unresolved-symbols=ignore-all", "--entry=0", "--no-warnings")  # it is to be read, not to run
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,18 @@ class Probe:
         command = [*self.headers.make, f"M={self.folder}", f"KCFLAGS={flags}", target]
         process.run(command, env=environment(self.headers.arch), log=self.log(log), what=self.what)
         return self.folder / target
+
+    def linked(self, log: str) -> Path:
+        """Make `probe.o` of it, linked: pyelftools takes twice as long for one whose relocations it has to apply.
+
+        log: a name. Raises as make() does.
+        """
+        compiled = self.make("probe.o", log)
+        linked = compiled.with_suffix(".elf")
+        linker = f"{self.headers.arch.cross_compile}ld"
+        command: list[str | Path] = [linker, *_LINKED, "-o", linked, compiled]
+        process.run(command, env=environment(self.headers.arch), log=self.log(f"link-{log}"), what=self.what)
+        return linked
 
     def log(self, name: str) -> Path:
         return self.folder.parent / name

@@ -73,7 +73,7 @@ def _compile(probe: Probe, names: list[str]) -> Path:
         probe.source.write_text(headers + "".join(f"__typeof__(&{name}) {PREFIX}{name};\n" for name in names))
         log = f"probe{attempt}.log"
         try:
-            return probe.make("probe.o", log)
+            return probe.linked(log)
         except ModcompatError:
             wrong = {int(number) - first for number in _AT_FAULT.findall(probe.log(log).read_text(errors="replace"))}
             if attempt == _ATTEMPTS - 1 or not wrong or min(wrong) < 0:

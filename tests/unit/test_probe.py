@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.abi.dwarf import read_layouts
 from harness.architectures import X86_64
 from harness.errors import ModcompatError
 from harness.kernel.headers import Headers
@@ -13,7 +14,7 @@ from harness.store import Store
 
 MAKEFILE = """
 probe.o probe.s:
-\tgcc -Iinclude $(KCFLAGS) -c -o $(M)/$@ $(M)/probe.c
+\tgcc -g -Iinclude $(KCFLAGS) -c -o $(M)/$@ $(M)/probe.c
 """
 
 
@@ -66,6 +67,14 @@ def test_what_is_no_headers_fault_is_an_error(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "Makefile").write_text("probe.s:\n\tfalse\n")
     with pytest.raises(ModcompatError, match="reading the headers of a-kernel failed"):
         headers_left_out(headers, Store(tmp_path / "cache"))
+
+
+def test_linked_it_has_the_same_structures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "struct first { long a; int b; } it; void elsewhere(void); void (*const refers)(void) = elsewhere;"
+    headers = kernel(tmp_path, monkeypatch, first=text)
+    with probing(headers, tmp_path, "compiling", Store(tmp_path / "cache")) as probe:
+        compiled, linked = probe.make("probe.o", "log"), probe.linked("log")
+        assert read_layouts(linked) == read_layouts(compiled) != {}
 
 
 def test_the_list_names_each_header_once() -> None:
