@@ -28,11 +28,11 @@ def kernel_definitions(headers: Headers, store: Store) -> Definitions:
     def build(folder: Path) -> None:
         what = f"reading the macros and enumerators of {headers.label}"
         with probing(headers, folder, what, store) as probe, task(what, 2) as running:
-            preprocessed = probe.make("probe.i", "probe.i.log", flags="-dD")
+            preprocessed = probe.make("probe.i", folder / "probe.i.log", flags="-dD")
             running.step()
             with preprocessed.open(errors="replace") as lines:
                 macros = {name: text for name, text in read_macros(lines).items() if not name.startswith("CONFIG_")}
-            found = Definitions(macros, read_enumerators(probe.linked("probe.o.log")))
+            found = Definitions(macros, read_enumerators(probe.linked(folder / "probe.o.log")))
             running.step()
         (folder / "definitions.json").write_text(json.dumps(asdict(found)))
 

@@ -6,12 +6,11 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 
 from harness import digest, process
 from harness.abi.code import Code, read_code
-from harness.errors import ModcompatError
+from harness.attempts import attempts
 from harness.kernel.config import KernelSpec
 from harness.kernel.headers import headers_of
 from harness.kernel.toolchain import environment
@@ -65,7 +64,7 @@ def kernel_inlines(spec: KernelSpec, store: Store) -> Inlines:
             shutil.copytree(_PROBE, probe.folder, dirs_exist_ok=True)
             command = [*headers.make, f"M={probe.folder}", "CC_FLAGS_FTRACE=", "inlines.o"]
             left_out: list[str] = []
-            for names in _attempts(probe.folder, command, environment(spec.arch), folder / "inlines.log"):
+            for names in _attempts(probe.folder, command, environment(spec.arch), folder):
                 left_out += names
                 running.step()
             found = Inlines(read_code(probe.folder / "inlines.o"), tuple(left_out))
@@ -78,31 +77,26 @@ def kernel_inlines(spec: KernelSpec, store: Store) -> Inlines:
     return Inlines(functions, tuple(facts["left_out"]))
 
 
-def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], log: Path) -> Iterator[list[str]]:
+def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], logs: Path) -> Iterator[list[str]]:
     """Read which functions there are, then compile them without those that cannot be, until all can.
 
     Gives what was left out in each attempt.
     """
     table = scratch / "functions.h"
     table.write_text("")
-    process.run(command, env=env, log=log, what="reading the functions of the headers")
+    process.run(command, env=env, log=logs / "inlines.log", what="reading the functions of the headers")
     yield []
     defined = _defined((scratch / "functions.aux").read_text())
     names = dict.fromkeys(name for found in defined.values() for name in found if name not in _CONSTANT_ONLY)
-    for attempt in count(1):
+
+    def compile_all(names: list[str], log: Path) -> None:
         table.write_text(_uses(names))
-        trial = log.with_name(f"attempt-{attempt}.log")
-        try:
-            process.run(command, env=env, log=trial, what="compiling the functions of the headers")
-        except ModcompatError:
-            culprits = sorted(set(_culprits(trial.read_text(errors="replace"), defined)) & names.keys())
-            if not culprits:
-                raise
-            for name in culprits:
-                del names[name]
-            yield culprits
-        else:
-            return
+        process.run(command, env=env, log=log, what="compiling the functions of the headers")
+
+    def blamed(log: str, names: list[str]) -> list[str]:
+        return sorted(set(_culprits(log, defined)).intersection(names))
+
+    yield from attempts(names, compile_all, blamed, logs)
 
 
 def _defined(listed: str) -> dict[tuple[str, int], list[str]]:
@@ -113,9 +107,8 @@ def _defined(listed: str) -> dict[tuple[str, int], list[str]]:
     return dict(found)
 
 
-def _uses(names: Iterable[str]) -> str:
+def _uses(names: list[str]) -> str:
     """A use of each function by its address: the compiler then has to make a function of it."""
-    names = list(names)
     plain = "".join(f"#undef {name}\n" for name in names)  # macros of the same name
     return plain + "void *const functions[] = {\n" + "".join(f"\t(void *){name},\n" for name in names) + "};\n"
 

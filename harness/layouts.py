@@ -64,7 +64,7 @@ def kernel_layouts(headers: Headers, store: Store) -> dict[str, Layout]:
     def build(folder: Path) -> None:
         what = f"reading the structures of {headers.label}"
         with probing(headers, folder, what, store) as probe, task(what, 2) as running:
-            compiled = probe.linked("probe.log")
+            compiled = probe.linked(folder / "probe.log")
             running.step()
             layouts = read_layouts(compiled)
             running.step()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import digest, process
-from harness.errors import ModcompatError
+from harness.attempts import attempts
 from harness.kernel.headers import Headers
 from harness.kernel.toolchain import environment
 from harness.paths import IMAGES
@@ -40,29 +40,26 @@ class Probe:
     def source(self) -> Path:
         return self.folder / "probe.c"
 
-    def make(self, target: str, log: str, flags: str = "") -> Path:
-        """Make `probe.i`, `probe.s` or `probe.o` of it. log: a name. flags: more, for the compiler.
+    def make(self, target: str, log: Path, flags: str = "") -> Path:
+        """Make `probe.i`, `probe.s` or `probe.o` of it. flags: more, for the compiler.
 
         Raises ModcompatError with the compiler's last lines.
         """
         command = [*self.headers.make, f"M={self.folder}", f"KCFLAGS={flags}", target]
-        process.run(command, env=environment(self.headers.arch), log=self.log(log), what=self.what)
+        process.run(command, env=environment(self.headers.arch), log=log, what=self.what)
         return self.folder / target
 
-    def linked(self, log: str) -> Path:
+    def linked(self, log: Path) -> Path:
         """Make `probe.o` of it, linked: pyelftools takes twice as long for one whose relocations it has to apply.
 
-        log: a name. Raises as make() does.
+        Raises as make() does.
         """
         compiled = self.make("probe.o", log)
         linked = compiled.with_suffix(".elf")
         linker = f"{self.headers.arch.cross_compile}ld"
         command: list[str | Path] = [linker, *_LINKED, "-o", linked, compiled]
-        process.run(command, env=environment(self.headers.arch), log=self.log(f"link-{log}"), what=self.what)
+        process.run(command, env=environment(self.headers.arch), log=log.with_stem(f"link-{log.stem}"), what=self.what)
         return linked
-
-    def log(self, name: str) -> Path:
-        return self.folder.parent / name
 
 
 @contextmanager
@@ -107,23 +104,18 @@ def headers_left_out(headers: Headers, store: Store) -> dict[str, str]:
     """
 
     def build(folder: Path) -> None:
-        names = listed()
+        needs = listed()
         left_out: dict[str, str] = {}
         what = f"reading the headers of {headers.label}"
         with _copied(headers, folder, what) as probe, task(what, 1) as running:
-            while True:
-                probe.source.write_text(_including(names))
-                log = f"attempt-{len(left_out)}.log"
-                try:
-                    probe.make("probe.s", log, flags="-H -fsyntax-only")
-                    break
-                except ModcompatError:
-                    wrong = _wrong(probe.log(log).read_text(errors="replace"), names)
-                    if not wrong:
-                        raise
-                    names = _without(names, wrong)
-                    left_out |= wrong
-                    running.step()
+
+            def compile_all(names: list[str], log: Path) -> None:
+                probe.source.write_text(_including({name: needs[name] for name in names}))
+                probe.make("probe.s", log, flags="-H -fsyntax-only")
+
+            for wrong in attempts(needs, compile_all, _wrong, folder):
+                left_out |= wrong
+                running.step()
             running.step()
         (folder / "left_out.json").write_text(json.dumps(left_out))
         if left_out:

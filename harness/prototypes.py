@@ -7,6 +7,7 @@ from typing import Any
 
 from harness import process
 from harness.abi.surface import PREFIX, Field, Surface, Type, read_surface
+from harness.attempts import attempts
 from harness.errors import ModcompatError
 from harness.kernel.headers import Headers
 from harness.kernel.source import KernelSource
@@ -16,7 +17,6 @@ from harness.store import Store
 
 _READER = 2  # raise when what is read of the probe changes
 _EXPORT = r"\bEXPORT_(PER_CPU_)?SYMBOL(_GPL|_NS|_NS_GPL)?\([A-Za-z_0-9]+"
-_ATTEMPTS = 3
 _NOT_EXPORTING = ("Documentation", "tools", "samples", "scripts", "LICENSES", "certs", "usr")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _AT_FAULT = re.compile(r"^\S*probe\.c:(\d+):\d+: error:", re.MULTILINE)
@@ -33,10 +33,10 @@ def kernel_surface(headers: Headers, store: Store) -> Surface:
         exported = _exported(headers, store)
         what = f"reading what {headers.label} exports"
         with probing(headers, folder, what, store) as probe, task(what, 3) as running:
-            preprocessed = probe.make("probe.i", "preprocess.log")
+            preprocessed = probe.make("probe.i", folder / "preprocess.log")
             declared = set(_WORD.findall(preprocessed.read_text(errors="replace")))
             running.step()
-            compiled = _compile(probe, sorted(declared & exported))
+            compiled = _compile(probe, sorted(declared & exported), folder)
             running.step()
             surface = read_surface(compiled)
             running.step()
@@ -64,22 +64,22 @@ def surface_inputs(headers: Headers) -> dict[str, object]:
     return probe_inputs(headers, _READER)
 
 
-def _compile(probe: Probe, names: list[str]) -> Path:
+def _compile(probe: Probe, names: list[str], logs: Path) -> Path:
     """Compile the probe with a pointer to each symbol; those that turn out to be something else are left out."""
     headers = probe.source.read_text()
     first = headers.count("\n") + 1  # the line of the first name
-    attempt = 0
-    while True:
+
+    def compile_all(names: list[str], log: Path) -> None:
         probe.source.write_text(headers + "".join(f"__typeof__(&{name}) {PREFIX}{name};\n" for name in names))
-        log = f"probe{attempt}.log"
-        try:
-            return probe.linked(log)
-        except ModcompatError:
-            wrong = {int(number) - first for number in _AT_FAULT.findall(probe.log(log).read_text(errors="replace"))}
-            if attempt == _ATTEMPTS - 1 or not wrong or min(wrong) < 0:
-                raise
-            names = [name for index, name in enumerate(names) if index not in wrong]
-            attempt += 1
+        probe.make("probe.o", log)
+
+    def blamed(log: str, names: list[str]) -> list[str]:
+        lines = [int(number) - first for number in _AT_FAULT.findall(log)]
+        return [] if min(lines, default=-1) < 0 else [names[line] for line in lines]
+
+    for _ in attempts(names, compile_all, blamed, logs):
+        pass
+    return probe.linked(logs / "probe.log")
 
 
 def _exported(headers: Headers, store: Store) -> set[str]:

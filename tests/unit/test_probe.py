@@ -37,7 +37,7 @@ def compiles_without(headers: Headers, folder: Path) -> list[str]:
     store = Store(folder / "cache")
     left_out = headers_left_out(headers, store)
     with probing(headers, folder, "compiling", store) as probe:
-        assert probe.make("probe.o", "log").is_file()
+        assert probe.make("probe.o", folder / "log").is_file()
     return list(left_out)
 
 
@@ -73,7 +73,7 @@ def test_linked_it_has_the_same_structures(tmp_path: Path, monkeypatch: pytest.M
     text = "struct first { long a; int b; } it; void elsewhere(void); void (*const refers)(void) = elsewhere;"
     headers = kernel(tmp_path, monkeypatch, first=text)
     with probing(headers, tmp_path, "compiling", Store(tmp_path / "cache")) as probe:
-        compiled, linked = probe.make("probe.o", "log"), probe.linked("log")
+        compiled, linked = probe.make("probe.o", tmp_path / "log"), probe.linked(tmp_path / "log")
         assert read_layouts(linked) == read_layouts(compiled) != {}
 
 
