@@ -14,7 +14,8 @@ from harness.architectures import ARCHITECTURES
 from harness.features import FEATURES
 from harness.kernel.config import KernelSpec
 from harness.kernel.headers import headers_of
-from harness.kernel.isolation import SERIES, isolated
+from harness.kernel.isolation import isolated
+from harness.kernel.series import all_series
 from harness.kernel.source import KernelSource, find_source
 from harness.paths import IMAGES
 from harness.store import Store
@@ -60,7 +61,7 @@ def write(names: Iterable[str]) -> None:
 
 
 def main() -> None:
-    sources = [find_source(f"linux-source-{series.name}", STORE) for series in sorted(SERIES.iterdir())]
+    sources = [find_source(f"linux-source-{name}", STORE) for name in all_series()]
     found = sorted({name for source in sources for name in candidates(source)} - CLASHES)
     # Of two headers that clash, the later one goes: those that nearly all others build on come first.
     names = [name for name in found if name.startswith("linux/")]

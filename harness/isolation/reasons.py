@@ -20,6 +20,8 @@ GROWN = (
     Allowance("struct mod_tree_node", "it is the loader's, at the end of struct module"),
 )
 
+_RAPL = "Intel's power capping is for x86, which always has perf events: drivers/powercap/Kconfig"
+
 # Structures that no module of a production kernel without the option can hand to the kernel, or get from it.
 UNREACHABLE = (
     Allowance(
@@ -44,6 +46,7 @@ UNREACHABLE = (
         "no module has hooks of a security module: security/security.c, security_add_hooks() is not exported",
         lacking="PERF_EVENTS",
     ),
+    Allowance("struct rapl_package", _RAPL, lacking="INTEL_RAPL_CORE"),
 )
 
 # Functions that do what another one does: what is inlined in production, and what the kernel has in its place.
@@ -101,6 +104,7 @@ DIFFERING = (
         "in production it does nothing or fails, and counting events can do without a module",
         lacking="PERF_EVENTS",
     ),
+    Allowance(r"rapl_package_(add|remove)_pmu", _RAPL, lacking="INTEL_RAPL_CORE"),
     Allowance(
         r"mutex_destroy|__devm_mutex_init|dma_resv_reset_max_fences",
         "in production it does nothing, and the checks do without what the module does not tell",

@@ -1,7 +1,4 @@
-"""The isolation series: kernel patches that make debug features leave the module ABI unchanged.
-
-images/isolation/<version>/ holds a series per kernel version, in the form that git-format-patch(1) writes.
-"""
+"""The isolation series: kernel patches that make debug features leave the module ABI unchanged."""
 
 import re
 import shutil
@@ -13,8 +10,8 @@ from harness.architectures import Architecture
 from harness.cache_folder import MANIFEST
 from harness.errors import ModcompatError
 from harness.kernel.config import KernelSpec
+from harness.kernel.series import all_series, is_of_a_series, series, series_name
 from harness.kernel.source import KernelSource, version_of
-from harness.kernel.unisolated import SERIES
 from harness.kernel.users_config import UsersConfig
 from harness.progress import say
 from harness.store import Store
@@ -188,12 +185,12 @@ def apply_series(tree: Path, store: Store) -> list[Path]:
 
 def series_for(source: KernelSource) -> list[Path]:
     """The patches for a source, in their order. Raises ModcompatError with the versions that have some."""
-    version = _version(source)
-    patches = sorted((SERIES / version).glob("*.patch"))
+    version = version_of(source)
+    patches = series(version)
     if not patches:
-        known = ", ".join(sorted(folder.name for folder in SERIES.iterdir() if folder.is_dir()))
+        known = ", ".join(all_series())
         raise ModcompatError(
-            f"there is no isolation series for Linux {version} ({source.label})",
+            f"there is no isolation series for Linux {series_name(version)} ({source.label})",
             next_step=f"there are some for {known}; docs/isolation.md says how to bring one to another version",
         )
     return patches
@@ -215,10 +212,5 @@ def apply(patch: Path, tree: Path) -> None:
         theirs = "make it for this source, as `patch -p1` takes it"
         ours = "the tree differs from the version that the series was made for"
         raise ModcompatError(
-            f"{patch.name} does not apply", details=error.details, next_step=ours if SERIES in patch.parents else theirs
+            f"{patch.name} does not apply", details=error.details, next_step=ours if is_of_a_series(patch) else theirs
         ) from None
-
-
-def _version(source: KernelSource) -> str:
-    """The series' name of a kernel version: `6.1`."""
-    return ".".join(version_of(source).split(".")[:2])

@@ -6,11 +6,9 @@ features that it hides production has itself.
 
 import re
 from functools import cache
-from pathlib import Path
 
-from harness.paths import IMAGES
+from harness.kernel.series import series
 
-SERIES = IMAGES / "isolation"
 _PATCH = "*-module-Refuse-modules-that-disagree-*.patch"
 # Those that may be modules themselves are asked for in a way of their own.
 _ASKED = re.compile(r"^\+config MODULE_ABI_PRODUCTION_HAS_(\w+)$", re.MULTILINE)
@@ -23,15 +21,11 @@ def unisolated(version: str) -> tuple[str, ...]:
 
     They differ between versions: what is isolated, and what changes structures at all. Empty without a series.
     """
-    return tuple(tag for patch in _folder(version).glob(_PATCH) for tag in _TAG.findall(patch.read_text()))
+    patches = (patch for patch in series(version) if patch.match(_PATCH))
+    return tuple(tag for patch in patches for tag in _TAG.findall(patch.read_text()))
 
 
 @cache
 def asked(version: str) -> tuple[str, ...]:
     """The features of which the series for a kernel version asks whether production has them (docs/isolation.md)."""
-    patches = sorted(_folder(version).glob("*.patch"))
-    return tuple(symbol for patch in patches for symbol in _ASKED.findall(patch.read_text()))
-
-
-def _folder(version: str) -> Path:
-    return SERIES / ".".join(version.split(".")[:2])
+    return tuple(symbol for patch in series(version) for symbol in _ASKED.findall(patch.read_text()))

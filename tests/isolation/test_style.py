@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
+from harness.kernel.series import all_series
 from harness.kernel.source import find_source
-from harness.kernel.unisolated import SERIES
 from harness.store import Store
 
 # Of checkpatch.pl's types, by series: what does not apply, and why.
@@ -22,10 +22,10 @@ NOT_APPLICABLE = {
 }
 
 
-@pytest.mark.parametrize("version", sorted(folder.name for folder in SERIES.iterdir()))
+@pytest.mark.parametrize("version", all_series())
 def test_checkpatch_has_nothing_to_say(version: str) -> None:
     tree = find_source(f"linux-source-{version}", Store()).tree()
-    patches = [str(patch) for patch in sorted((SERIES / version).glob("*.patch"))]
+    patches = [str(patch) for patch in all_series()[version]]
     assert patches
     ignored = ",".join(NOT_APPLICABLE[version])
     command = ["perl", str(tree / "scripts/checkpatch.pl"), "--no-tree", "--no-summary", "--terse", "--ignore", ignored]

@@ -8,7 +8,7 @@ import pytest
 from harness.errors import ModcompatError
 from harness.features import FEATURES
 from harness.kernel import isolation
-from harness.kernel.isolation import _lost_symbols, apply_series, isolated, patched
+from harness.kernel.isolation import _lost_symbols, apply_series, isolated, patched, series_for
 from harness.kernel.source import KernelSource
 from harness.report.isolation import proof_table
 from harness.store import Store
@@ -34,7 +34,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KernelSource:
     (tree / "Makefile").write_text("VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 9\n")
     (tmp_path / "series/6.1").mkdir(parents=True)
     (tmp_path / "series/6.1/0001-one.patch").write_text(PATCH)
-    monkeypatch.setattr(isolation, "SERIES", tmp_path / "series")
+    monkeypatch.setattr("harness.kernel.series.SERIES", tmp_path / "series")
     return KernelSource("6.1.9", {"folder": "x"}, lambda: tree)
 
 
@@ -93,6 +93,24 @@ def test_a_version_without_a_series_says_which_have_one(source: KernelSource, tm
     assert "6.1" in caught.value.next_step
 
 
+def test_an_older_kernel_has_patches_of_its_own(source: KernelSource, tmp_path: Path) -> None:
+    folder, tree = tmp_path / "series/6.1", source.tree()
+    for before in ("6.1.9", "6.1.10", "6.1.100"):
+        (folder / f"before-{before}").mkdir()
+        (folder / f"before-{before}/0001-another.patch").write_text(PATCH.replace("+changed", f"+before {before}"))
+    (folder / "0002-two.patch").write_text(PATCH)
+
+    def chosen(version: str) -> list[str]:
+        major, minor, sublevel = version.split(".")
+        (tree / "Makefile").write_text(f"VERSION = {major}\nPATCHLEVEL = {minor}\nSUBLEVEL = {sublevel}\n")
+        return [str(patch.relative_to(folder)) for patch in series_for(source)]
+
+    assert chosen("6.1.8") == ["before-6.1.9/0001-another.patch", "0002-two.patch"]
+    assert chosen("6.1.9") == ["before-6.1.10/0001-another.patch", "0002-two.patch"]
+    assert chosen("6.1.99") == ["before-6.1.100/0001-another.patch", "0002-two.patch"]
+    assert chosen("6.1.100") == ["0001-one.patch", "0002-two.patch"]
+
+
 def test_an_isolated_kernel_is_compared_with_production_as_it_is() -> None:
     variant = variant_of(FEATURES["spinlock"], isolated=True)
     assert variant.name == "isolated-spinlock"
@@ -124,7 +142,7 @@ def test_the_symbols_of_other_patches_stay_when_one_is_taken_out() -> None:
 
 
 def test_a_message_makes_no_other_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "SERIES", tmp_path)
+    monkeypatch.setattr("harness.kernel.series.SERIES", tmp_path)
     (tmp_path / "6.1").mkdir()
     patch = tmp_path / "6.1/0001-locks.patch"
     source = KernelSource("6.1.9", {"version": "6.1.9"}, lambda: tmp_path)

@@ -1,0 +1,31 @@
+"""The series applies to every version of its kernel that Debian still has."""
+
+import pytest
+
+from harness import debian, process
+from harness.errors import ModcompatError
+from harness.kernel.isolation import apply_series
+from harness.kernel.series import all_series
+from harness.store import Store
+
+
+def versions(package: str) -> set[str]:
+    """`linux-source-6.1 | 6.1.192-2 | http://...`: a line for each, apt-cache(8)."""
+    return {line.split("|")[1].strip() for line in process.output(["apt-cache", "madison", package]).splitlines()}
+
+
+@pytest.mark.parametrize("name", all_series())
+def test_it_applies(name: str) -> None:
+    package, store = f"linux-source-{name}", Store()
+    refused = {}
+    known = versions(package)
+    assert known, "run `apt-get update` first"
+    for version in sorted(known):
+        with store.scratch() as scratch:
+            deb = debian.download(f"{package}={version}", "all", scratch)
+            debian.unpack_tarball(debian.unpack_member(deb, f"usr/src/{package}.tar.xz", scratch), scratch)
+            try:
+                apply_series(scratch, store)
+            except ModcompatError as error:
+                refused[version] = f"{error.problem}\n{error.details}"
+    assert refused == {}
