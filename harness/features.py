@@ -123,6 +123,7 @@ _KPROBES = {
 }  # fmt: skip
 _PERF = {
     **_because("arch/arm/Kconfig, arch/arm64/Kconfig: selected if PERF_EVENTS", "HAVE_HW_BREAKPOINT"),
+    **_because("arch/arm64/kvm/Kconfig: selected by KVM if PERF_EVENTS", "GUEST_PERF_EVENTS"),
     **_MODULE_TREE,
 }
 _PREEMPT_COUNT = _because("lib/Kconfig.debug: selected; production with PREEMPT has it anyway", "PREEMPT_COUNT")

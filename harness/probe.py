@@ -1,5 +1,6 @@
 """The probe: a source file that includes what modules include, to be compiled against a kernel's headers."""
 
+import gc
 import json
 import re
 import shutil
@@ -81,6 +82,7 @@ def _copied(headers: Headers, folder: Path, what: str) -> Iterator[Probe]:
     shutil.copytree(_PROBE, scratch)
     yield Probe(scratch, headers, what)
     shutil.rmtree(scratch)
+    gc.collect()  # what pyelftools made of it: cycles, which kernel_layouts() would keep with what it freezes
 
 
 def probe_inputs(headers: Headers, reader: int) -> dict[str, object]:
