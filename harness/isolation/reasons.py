@@ -104,6 +104,12 @@ DIFFERING = (
         "in production it does nothing or fails, and counting events can do without a module",
         lacking="PERF_EVENTS",
     ),
+    Allowance(
+        "kvm_(un)?register_perf_callbacks|kvm_arch_pmi_in_guest",
+        "KVM calls it, which is no module there: arch/arm64/kvm/Kconfig",
+        lacking="PERF_EVENTS",
+        having="ARM64",
+    ),
     Allowance(r"rapl_package_(add|remove)_pmu", _RAPL, lacking="INTEL_RAPL_CORE"),
     Allowance(
         r"mutex_destroy|__devm_mutex_init|dma_resv_reset_max_fences",
