@@ -1,0 +1,52 @@
+"""With the series' symbol off, the kernel is compiled as if there were no series: debug features on, all objects."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.abi.code import Code, read_code
+from harness.architectures import ARCHITECTURES
+from harness.features import FEATURES
+from harness.kernel.build import make
+from harness.kernel.config import KernelSpec, resolve
+from harness.kernel.isolation import isolated
+from harness.kernel.source import DEFAULT_PACKAGE, find_source
+from harness.store import Store
+from harness.variants import variant_of
+
+STORE = Store()
+# The configuration itself; programs of the build, of which modpost knows of the series; and what is linked of others
+_OTHERS = ("kernel/configs.o", "scripts/", "tools/", "vmlinux", ".vmlinux", ".tmp_vmlinux")
+
+
+def objects(spec: KernelSpec, folder: Path) -> dict[str, Path]:
+    """What each source file is compiled to, in a kernel with all five features of the proposal."""
+    folder.mkdir()
+    config = resolve(spec, STORE)
+    steps = spec.arch.steps
+    output = make(spec, config, ["vmlinux"], folder=folder, log=folder / "log", what=folder.name, steps=steps)
+    found = {str(path.relative_to(output)): path for path in output.rglob("*.o")}
+    return {name: path for name, path in found.items() if not name.startswith(_OTHERS)}
+
+
+def differing(before: Path, now: Path) -> dict[str, tuple[Code | None, Code | None]]:
+    if before.read_bytes() == now.read_bytes():
+        return {}
+    functions, others = read_code(before), read_code(now)
+    return {
+        name: (functions.get(name), others.get(name))
+        for name in functions.keys() | others.keys()
+        if functions.get(name) != others.get(name)
+    }
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_function_is_as_it_was(arch: str) -> None:
+    source, variant = find_source(DEFAULT_PACKAGE, STORE), variant_of(FEATURES["all"])
+    with STORE.scratch() as scratch:
+        plain = objects(KernelSpec(ARCHITECTURES[arch], source, variant), scratch / "upstream")
+        patched = objects(KernelSpec(ARCHITECTURES[arch], isolated(source, STORE), variant), scratch / "switched-off")
+        assert len(plain) > 500
+        assert plain.keys() == patched.keys()
+        changed = {name: differing(path, patched[name]) for name, path in plain.items()}
+    assert {name: functions for name, functions in changed.items() if functions} == {}
