@@ -4,7 +4,7 @@ import gc
 import json
 import re
 import shutil
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,10 @@ class Probe:
     def source(self) -> Path:
         return self.folder / "probe.c"
 
+    @property
+    def elf(self) -> Path:
+        return self.folder / "probe.elf"
+
     def make(self, target: str, log: Path, flags: str = "") -> Path:
         """Make `probe.i`, `probe.s` or `probe.o` of it. flags: more, for the compiler.
 
@@ -56,11 +60,10 @@ class Probe:
         Raises as make() does.
         """
         compiled = self.make("probe.o", log)
-        linked = compiled.with_suffix(".elf")
         linker = f"{self.headers.arch.cross_compile}ld"
-        command: list[str | Path] = [linker, *_LINKED, "-o", linked, compiled]
+        command: list[str | Path] = [linker, *_LINKED, "-o", self.elf, compiled]
         process.run(command, env=environment(self.headers.arch), log=log.with_stem(f"link-{log.stem}"), what=self.what)
-        return linked
+        return self.elf
 
 
 @contextmanager
@@ -71,8 +74,9 @@ def probing(headers: Headers, folder: Path, what: str, store: Store) -> Iterator
     """
     left_out = headers_left_out(headers, store)
     with _copied(headers, folder, what) as probe:
-        probe.source.write_text(_including(_without(listed(), left_out)))
+        probe.source.write_text(_including({name: it for name, it in listed().items() if name not in left_out}))
         yield probe
+    gc.collect()  # what pyelftools made of it: cycles, which kernel_layouts() would keep with what it freezes
 
 
 @contextmanager
@@ -82,7 +86,6 @@ def _copied(headers: Headers, folder: Path, what: str) -> Iterator[Probe]:
     shutil.copytree(_PROBE, scratch)
     yield Probe(scratch, headers, what)
     shutil.rmtree(scratch)
-    gc.collect()  # what pyelftools made of it: cycles, which kernel_layouts() would keep with what it freezes
 
 
 def probe_inputs(headers: Headers, reader: int) -> dict[str, object]:
@@ -133,10 +136,6 @@ def listed() -> dict[str, str]:
     """The headers of the list, each with the one of an architecture that it needs, or itself."""
     lines = (line.split() for line in (_PROBE / "headers.txt").read_text().splitlines())
     return {name: needed[0] if needed else name for name, *needed in lines}
-
-
-def _without(headers: Mapping[str, str], names: Container[str]) -> dict[str, str]:
-    return {name: needed for name, needed in headers.items() if name not in names}
 
 
 def _wrong(log: str, names: Iterable[str]) -> dict[str, str]:

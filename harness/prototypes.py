@@ -71,15 +71,15 @@ def _compile(probe: Probe, names: list[str], logs: Path) -> Path:
 
     def compile_all(names: list[str], log: Path) -> None:
         probe.source.write_text(headers + "".join(f"__typeof__(&{name}) {PREFIX}{name};\n" for name in names))
-        probe.make("probe.o", log)
+        probe.linked(log)
 
     def blamed(log: str, names: list[str]) -> list[str]:
-        lines = [int(number) - first for number in _AT_FAULT.findall(log)]
-        return [] if min(lines, default=-1) < 0 else [names[line] for line in lines]
+        wrong = {int(number) - first for number in _AT_FAULT.findall(log)}
+        return [] if min(wrong, default=-1) < 0 else [name for index, name in enumerate(names) if index in wrong]
 
     for _ in attempts(names, compile_all, blamed, logs):
         pass
-    return probe.linked(logs / "probe.log")
+    return probe.elf
 
 
 def _exported(headers: Headers, store: Store) -> set[str]:

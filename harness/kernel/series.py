@@ -17,7 +17,8 @@ def series(version: str) -> list[Path]:
     folder = SERIES / series_name(version)
     older = sorted(folder.glob(f"{_OLDER}*"), key=_before, reverse=True)
     folders = [folder, *(each for each in older if _numbers(version) < _before(each))]
-    return [patch for _, patch in sorted({_number(patch): patch for each in folders for patch in _in(each)}.items())]
+    patches = {patch.name.partition("-")[0]: patch for each in folders for patch in each.glob("*.patch")}
+    return [patches[number] for number in sorted(patches)]
 
 
 def series_name(version: str) -> str:
@@ -27,23 +28,11 @@ def series_name(version: str) -> str:
 
 def all_series() -> dict[str, list[Path]]:
     """Every patch that there is, for whatever version, by series."""
-    return {
-        folder.name: sorted(folder.rglob("*.patch"), key=lambda patch: (_number(patch), str(patch)))
-        for folder in sorted(SERIES.iterdir())
-        if folder.is_dir()
-    }
+    return {folder.name: sorted(folder.rglob("*.patch")) for folder in sorted(SERIES.iterdir()) if folder.is_dir()}
 
 
 def is_of_a_series(patch: Path) -> bool:
     return SERIES in patch.parents
-
-
-def _in(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.patch"))
-
-
-def _number(patch: Path) -> str:
-    return patch.name.partition("-")[0]
 
 
 def _before(folder: Path) -> tuple[int, ...]:
