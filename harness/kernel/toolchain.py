@@ -3,6 +3,8 @@
 import functools
 import os
 import platform
+import shutil
+from pathlib import Path
 
 from harness import process
 from harness.architectures import Architecture
@@ -17,14 +19,35 @@ _NOT_OURS = {
 _NOR_ANY = ("KBUILD_", "KCONFIG_")
 
 
+# What Kconfig runs and the build uses: init/Kconfig, scripts/Kconfig.include and the top Makefile of Linux 6.1 and 6.12.
+_CROSS_TOOLS = {"compiler": "gcc", "linker": "ld", "assembler": "as", "nm": "nm", "objcopy": "objcopy"}
+_HOST_TOOLS = {"host compiler": "gcc", "host C++ compiler": "g++"} | {
+    name: name for name in ("pahole", "rustc", "bindgen")
+}
+
+
 @functools.cache
 def toolchain(arch: Architecture) -> dict[str, str]:
-    """What of the tools matters to a build: compiler and linker versions, and the machine they run on."""
+    """The host's tools that decide a configuration and a build: tool -> version, empty if absent.
+
+    Kconfig runs these tools and sets symbols by their answers (PAHOLE_VERSION, RUST_IS_AVAILABLE, GCC_PLUGINS), so
+    they are part of the identity of every configuration and kernel. Raises ModcompatError without a compiler.
+    """
+    cross = {name: f"{arch.cross_compile}{tool}" for name, tool in _CROSS_TOOLS.items()}
+    plugins = process.output([cross["compiler"], "-print-file-name=plugin"]).strip()
     return {
-        "compiler": process.output([f"{arch.cross_compile}gcc", "--version"]).splitlines()[0],
-        "linker": process.output([f"{arch.cross_compile}ld", "--version"]).splitlines()[0],
+        **{name: _version(tool) for name, tool in (cross | _HOST_TOOLS).items()},
+        "compiler plugins": "yes" if Path(plugins, "include/plugin-version.h").is_file() else "",
         "host": platform.machine(),
     }
+
+
+def _version(tool: str) -> str:
+    """The first line that `tool --version` prints; empty if there is no such program, or it does not work."""
+    if not shutil.which(tool):
+        return ""
+    lines = process.output([tool, "--version"], accepted=range(256)).splitlines()
+    return lines[0] if lines else ""
 
 
 def environment(arch: Architecture) -> dict[str, str]:

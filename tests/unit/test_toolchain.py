@@ -1,9 +1,34 @@
 """What of the user's shell reaches a build."""
 
+from pathlib import Path
+
 import pytest
 
 from harness.architectures import ARM
-from harness.kernel.toolchain import environment
+from harness.kernel.toolchain import environment, toolchain
+
+
+def test_a_tool_that_kconfig_asks_makes_another_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    pahole = tmp_path / "pahole"
+    found = []
+    for version in ("v1.24", "v1.29"):
+        pahole.write_text(f"#!/bin/sh\necho {version}\n")
+        pahole.chmod(0o755)
+        toolchain.cache_clear()
+        found.append(toolchain(ARM))
+    toolchain.cache_clear()
+    assert [tools["pahole"] for tools in found] == ["v1.24", "v1.29"]
+    assert {**found[0], "pahole": ""} == {**found[1], "pahole": ""}
+
+
+def test_a_tool_that_is_not_installed_has_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for tool in ("gcc", "ld", "as", "nm", "objcopy"):
+        (tmp_path / f"{ARM.cross_compile}{tool}").symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    toolchain.cache_clear()
+    assert toolchain(ARM)["pahole"] == ""
+    toolchain.cache_clear()
 
 
 def test_a_shell_that_is_set_up_for_another_kernel_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
