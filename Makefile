@@ -41,6 +41,7 @@ lint: setup
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 unit: setup
 	.venv/bin/pytest tests/unit

@@ -1,3 +1,3 @@
-"""Wires the plugin in; everything is in harness/plugin.py."""
+"""Wires the plugin in; everything is in harness/plugin/hooks.py."""
 
-pytest_plugins = ["harness.plugin"]
+pytest_plugins = ["harness.plugin.hooks"]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.detect.report import Report
+from harness.detect.kernel_report import Report
 from harness.detect.scan import Scanner, scan
 
 # Our kinds -> types of the labels. "" is a label without a type.

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from harness.detect.report import Report
+from harness.detect.kernel_report import Report
 from harness.detect.scan import scan
 
 CASES = Path(__file__).resolve().parent.parent / "tests/unit/golden/console"

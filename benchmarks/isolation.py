@@ -11,20 +11,20 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from harness.boards import Board
-from harness.errors import ModcompatError
-from harness.features import FEATURES
+from harness.guest.boards import Board
 from harness.guest.guest import Guest, Timing
-from harness.guests import Guests
-from harness.isolation import recorded
-from harness.kernel.modules import build_modules
-from harness.kernels import Kernels
-from harness.paths import IMAGES
-from harness.plan import choose_boards
-from harness.progress import task
-from harness.report.isolation import PAGE, isolation_page
-from harness.settings import Settings
-from harness.variants import Variant, variant_of
+from harness.kernel.features import FEATURES
+from harness.kernel.module_build import build_modules
+from harness.kernel.variants import Variant, variant_of
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.cells import choose_boards
+from harness.lab.plan.settings import Settings
+from harness.lab.validation import records
+from harness.report.isolation_page import PAGE, isolation_page
+from harness.support.errors import ModcompatError
+from harness.support.paths import IMAGES
+from harness.support.progress import task
 
 ALL = FEATURES["all"]
 # Each with a module that was built for it, the last one with a module that was built for production
@@ -169,7 +169,7 @@ def _row(unit: str, operation: str, taken: dict[str, list[float]]) -> dict[str, 
 @click.option("--board", default="x86_64-q35", show_default=True, help="Where to measure.")
 @click.option("--rounds", default=5, show_default=True, help="Measurements on each kernel, in turn.")
 @click.option("--timeout-scale", "scale", default=1.0, show_default=True, help="For a slow machine.")
-@click.option("--record", is_flag=True, help="Stand by it: into tests/isolation, and docs/isolation.md.")
+@click.option("--record", is_flag=True, help="Stand by it: into harness/lab/validation, and docs/isolation.md.")
 def main(*, board: str, rounds: int, scale: float, record: bool) -> None:
     """Measure locks, context switches, forks and module loads on kernels with all features at once.
 
@@ -187,7 +187,7 @@ def main(*, board: str, rounds: int, scale: float, record: bool) -> None:
         )
     Console(width=140).print(table)
     if record:
-        path = recorded.record("costs", recorded.circumstances(place, settings) | {"rounds": rounds, "costs": rows})
+        path = records.record("costs", records.circumstances(place, settings) | {"rounds": rounds, "costs": rows})
         PAGE.write_text(isolation_page(PAGE.read_text()))
         print(f"recorded: {path}, {PAGE}")
 

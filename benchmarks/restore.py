@@ -8,11 +8,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.guests import Guests
-from harness.kernels import Kernels
-from harness.plan import choose_boards
-from harness.settings import Settings
-from harness.variants import PRODUCTION
+from harness.kernel.variants import PRODUCTION
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.cells import choose_boards
+from harness.lab.plan.settings import Settings
 
 
 def seconds(work: Callable[[], None]) -> float:

@@ -9,17 +9,17 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import product
 
-from harness import probe
-from harness.architectures import ARCHITECTURES
-from harness.features import FEATURES
+from harness.abi.headers import probe
+from harness.kernel.architectures import ARCHITECTURES
 from harness.kernel.config import KernelSpec
-from harness.kernel.headers import headers_of
-from harness.kernel.isolation import isolated
-from harness.kernel.series import all_series
+from harness.kernel.features import FEATURES
+from harness.kernel.isolation_patches import isolated
+from harness.kernel.module_headers import headers_of
+from harness.kernel.patch_series import all_series
 from harness.kernel.source import KernelSource, find_source
-from harness.paths import IMAGES
-from harness.store import Store
-from harness.variants import variant_of
+from harness.kernel.variants import variant_of
+from harness.support.cache.store import Store
+from harness.support.paths import IMAGES
 
 LIST = IMAGES / "probe/headers.txt"
 STORE = Store()

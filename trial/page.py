@@ -1,4 +1,4 @@
-"""Take runs of the trial into measured.json, and write docs/trial.md from it and from explanations.toml.
+"""Take runs of the trial into expected_verdicts.json, and write docs/trial.md from it and from explanations.toml.
 
     python trial/page.py runs/trial-tracing/matrix.json runs/trial-arm/matrix.json
 
@@ -18,9 +18,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from harness import measured
-from harness.features import THE_FIVE
-from harness.paths import PROJECT
+from harness.kernel.features import THE_FIVE
+from harness.lab.plan import expected_verdicts
+from harness.support.paths import PROJECT
 
 HERE = Path(__file__).resolve().parent
 MEASURED = HERE / "measured.json"
@@ -247,7 +247,7 @@ def main() -> int:
     versions = {path.stem: path.read_text().strip() for path in sorted((HERE / "build").glob("*/*.version"))}
     known = json.loads(MEASURED.read_text())
     facts = taken(known, [json.loads(Path(name).read_text()) for name in sys.argv[1:]], versions)
-    measured.write(facts, MEASURED)
+    expected_verdicts.write(facts, MEASURED)
     explanations = tomllib.loads((HERE / "explanations.toml").read_text()).get("explanation", [])
     PAGE.write_text("\n".join(page(facts, explanations)) + "\n")
     return 1 if unexplained(facts["cells"], explanations) else 0

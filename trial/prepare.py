@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import debian
-from harness.architectures import ARM, X86_64, Architecture
-from harness.errors import ModcompatError
+from harness.kernel.architectures import ARM, X86_64, Architecture
 from harness.kernel.kconfig import all_no, in_fragments, require
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
-from harness.store import Store
+from harness.support import debian
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
 
 HERE = Path(__file__).resolve().parent
 OWN = (

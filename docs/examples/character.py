@@ -1,6 +1,6 @@
 """A character device: drivers/tty/ttynull.c of the kernel, a terminal that swallows what is written to it."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 DEVICE = "/dev/ttynull"
 

@@ -1,1 +1,1 @@
-"""The ABI: facts of a .ko file. Takes files and returns facts; knows no guest."""
+"""What a module sees of a kernel: files in, facts out. Knows no guest."""

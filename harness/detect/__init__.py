@@ -1,1 +1,1 @@
-"""Detection: console text -> reports; evidence -> verdict. Takes text and returns facts; knows no QEMU."""
+"""Detection: console text to kernel reports, evidence to a verdict. Knows no QEMU."""

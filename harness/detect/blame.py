@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from harness.detect.naming import plain
 from harness.detect.stacks import ALLOCATED, FREED, HELD, INTERRUPT, MAIN, OTHER, Frame, Trace
-from harness.module_name import MODULE_NAME
+from harness.detect.titles import plain
+from harness.support.module_name import MODULE_NAME
 
 
 class Culprit(NamedTuple):

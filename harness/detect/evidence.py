@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from harness.detect.initcalls import InitCall
-from harness.detect.report import Report
+from harness.detect.kernel_report import Report
 
 
 class Phase(StrEnum):

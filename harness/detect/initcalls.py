@@ -8,7 +8,7 @@ do_init_module() only when the kernel found an init function in struct module.
 import re
 from dataclasses import dataclass
 
-from harness.module_name import MODULE_NAME
+from harness.support.module_name import MODULE_NAME
 
 _FUNCTION = rf"(\S+?)\+0x[0-9a-f]+/0x[0-9a-f]+ \[({MODULE_NAME})\]"
 _CALLING = re.compile(rf"calling +{_FUNCTION} @ \d+".encode())

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from harness.module_name import MODULE_NAME
+from harness.support.module_name import MODULE_NAME
 
 
 class Severity(Enum):

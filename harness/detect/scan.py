@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from harness.detect.growing import Growing
+from harness.detect.kernel_report import Head, Report, Span, read_report
 from harness.detect.kinds import KINDS, TRIGGER, WORDS, Severity, is_opening
 from harness.detect.lines import LINE, LONGEST_LINE, STAMPED_LINE, Message, messages
-from harness.detect.report import Head, Report, Span, read_report
+from harness.detect.open_report import Growing
 
 _OURS = "modcompat: "  # our own marks, written from the guest's user space
 _FAR = 512  # lines of others after which nothing more is expected

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from harness.module_name import MODULE_NAME
+from harness.support.module_name import MODULE_NAME
 
 MAIN, INTERRUPT, OTHER = "main", "interrupt", "other"
 ALLOCATED, FREED, HELD = "allocated by", "freed by", "held locks"

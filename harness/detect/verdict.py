@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.detect.evidence import Check, Evidence, Loss, Phase
+from harness.detect.kernel_report import Report
 from harness.detect.kinds import Severity
-from harness.detect.report import Report
 
 # What the kernel reports of a CPU or a task that does not come on: the silence itself, not its cause.
 _OF_SILENCE = {"lockup", "hung-task", "rcu-stall"}

@@ -1,1 +1,1 @@
-"""Guests: a kernel booted on an emulated board, with a shell. Knows nothing of verdicts."""
+"""One emulated machine: boards, QEMU, QMP, console, shell and snapshots. Knows nothing of verdicts."""

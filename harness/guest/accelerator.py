@@ -9,14 +9,14 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from harness import process
-from harness.errors import ModcompatError
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, Timing
 from harness.guest.machine import Machine, qemu_version
 from harness.guest.snapshot import empty_state
-from harness.progress import say
-from harness.store import Store
+from harness.support import process
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+from harness.support.progress import say
 
 _SECONDS = 10.0  # longest time for firmware to say its name
 _FIRMWARE = b"SeaBIOS"

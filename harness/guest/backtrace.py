@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.architectures import Architecture
-from harness.errors import ModcompatError
 from harness.guest.qmp import Qmp, QmpRefusedError
+from harness.kernel.architectures import Architecture
+from harness.support.errors import ModcompatError
 
 _STACK = 2048  # bytes read above the stack pointer
 _FRAMES = 16  # most frames shown of a CPU

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from harness.errors import ModcompatError
+from harness.support.errors import ModcompatError
 
 _MAGICS = (b"070701", b"070702")  # the second one with checksums, which the kernel does not look at
 _HEADER = 110  # bytes: a magic number, and 13 numbers of 8 hexadecimal digits

@@ -4,13 +4,13 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from harness import debian, digest
-from harness.architectures import Architecture
 from harness.guest import cpio
 from harness.guest.cpio import Member
 from harness.guest.userland import Userland
-from harness.paths import IMAGES
-from harness.store import Store
+from harness.kernel.architectures import Architecture
+from harness.support import debian, digest
+from harness.support.cache.store import Store
+from harness.support.paths import IMAGES
 
 _FILE, _PROGRAM = 0o644, 0o755
 

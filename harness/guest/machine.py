@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import process
-from harness.boards import Board, Channel
+from harness.guest.boards import Board, Channel
+from harness.support import process
 
 # The kernel's parameters, Documentation/admin-guide/kernel-parameters.txt:
 PARAMETERS = (

@@ -10,10 +10,10 @@ import subprocess
 from pathlib import Path
 from textwrap import shorten
 
-from harness import process
-from harness.errors import ModcompatError
 from harness.guest.machine import Machine
 from harness.guest.qmp import Event, Qmp, QmpLostError
+from harness.support import process
+from harness.support.errors import ModcompatError
 
 _SAID = 300  # characters of QEMU's own words that are the reason why it did not start
 _IO_URING_SETUP = 425  # io_uring_setup(2), the same number on every architecture since Linux 5.1

@@ -6,13 +6,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import process
-from harness.errors import ModcompatError
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import TAG, Guest, Timing
 from harness.guest.machine import Machine
 from harness.guest.qmp import QmpLostError, QmpRefusedError
-from harness.store import FREE_SOME, Store
+from harness.support import process
+from harness.support.cache.store import FREE_SOME, Store
+from harness.support.errors import ModcompatError
 
 # What QEMU says of a machine that it can never save (its migration/savevm.c, block/snapshot.c, and what its devices and
 # accelerators block migration with). All else may be otherwise the next time: a disk may be full, or fail.

@@ -3,11 +3,11 @@
 import shutil
 from pathlib import Path
 
-from harness import digest, process
-from harness.architectures import Architecture
+from harness.kernel.architectures import Architecture
 from harness.kernel.toolchain import toolchain
-from harness.paths import IMAGES
-from harness.store import Store
+from harness.support import digest, process
+from harness.support.cache.store import Store
+from harness.support.paths import IMAGES
 
 
 def build_tools(arch: Architecture, store: Store) -> dict[str, Path]:

@@ -22,14 +22,14 @@ from pathlib import Path
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from harness import digest, process
-from harness.architectures import ARCHITECTURES, Architecture
-from harness.errors import ModcompatError
-from harness.given import IN_MEMORY, expanded, require_regular
 from harness.guest import cpio
 from harness.guest.cpio import Member
-from harness.progress import say, task_if_long
-from harness.store import Store
+from harness.kernel.architectures import ARCHITECTURES, Architecture
+from harness.support import digest, process
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+from harness.support.inputs import IN_MEMORY, expanded, require_regular
+from harness.support.progress import say, task_if_long
 
 FOLDER = "userland"  # where it is in the guest; images/guest/init and agent know it too
 _SHELL = "bin/sh"

@@ -1,1 +1,1 @@
-"""Kernels: source tree -> configuration -> build -> cached artefact. Knows nothing of guests."""
+"""Kernels: architectures and features, source tree, configuration, build. Knows nothing of guests."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import process
-from harness.architectures import Architecture
+from harness.kernel.architectures import Architecture
 from harness.kernel.config import KernelSpec, parse, resolve
 from harness.kernel.toolchain import environment, toolchain
-from harness.progress import task
-from harness.store import Store
+from harness.support import process
+from harness.support.cache.store import Store
+from harness.support.progress import task
 
 RECIPE = 1  # raise when what is kept of a build changes
 

@@ -8,16 +8,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.architectures import Architecture
-from harness.errors import ModcompatError
-from harness.kernel import users_config
+from harness.kernel import user_config
+from harness.kernel.architectures import Architecture
 from harness.kernel.kconfig import all_no, differences, in_fragments, keep_config, parse, require, table, unmet
 from harness.kernel.source import KernelSource, version_of
 from harness.kernel.toolchain import toolchain
-from harness.kernel.users_config import UsersConfig
-from harness.paths import KCONFIG
-from harness.store import Store
-from harness.variants import ISOLATION, PRODUCTION, Variant
+from harness.kernel.user_config import UsersConfig
+from harness.kernel.variants import ISOLATION, PRODUCTION, Variant
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+from harness.support.paths import KCONFIG
 
 __all__ = ["KernelSpec", "differences", "distinct", "gate", "parse", "resolve", "unmet"]
 
@@ -94,7 +94,7 @@ def gate(
             details=table(stray, "production", feature.name),
             next_step="what breaks could not be blamed on the feature: set these symbols alike in production's "
             "configuration, let them differ by name (--allow-config-change SYMBOL), or add them to the feature's "
-            "`follows` in harness/features.py with the reason",
+            "`follows` in harness/kernel/features.py with the reason",
         )
 
 
@@ -140,13 +140,13 @@ def _merge(spec: KernelSpec, store: Store) -> str:
 def _on_users(spec: KernelSpec, users: UsersConfig, store: Store) -> str:
     """Production as the user has it, or a feature on top of that: what neither mentions is off."""
     original = spec.production.source
-    production = users_config.production(users, original, store)
+    production = user_config.production(users, original, store)
     if spec.variant == spec.variant.production:
         return production
     before = parse(production)
     requested = in_fragments(spec.fragments)
     if spec.variant.isolated:
-        requested |= users_config.production_has(before, spec.arch, version_of(original))
+        requested |= user_config.production_has(before, spec.arch, version_of(original))
     inputs = {
         "source": spec.source.identity,
         "production": production,

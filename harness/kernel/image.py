@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import ModcompatError
-from harness.given import content_of
+from harness.support.errors import ModcompatError
+from harness.support.inputs import content_of
 
 _START, _END = b"IKCFG_ST", b"IKCFG_ED"  # kernel/configs.c
 _GZIP = b"\x1f\x8b\x08"

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harness import process
-from harness.architectures import ARCHITECTURES, Architecture
-from harness.errors import ModcompatError
+from harness.kernel.architectures import ARCHITECTURES, Architecture
 from harness.kernel.toolchain import environment
+from harness.support import process
+from harness.support.errors import ModcompatError
 
 _SET = re.compile(r"^CONFIG_(\w+)=(.*)$")
 _UNSET = re.compile(r"^# CONFIG_(\w+) is not set$")

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import digest
-from harness.errors import ModcompatError
 from harness.kernel.build import Kernel
 from harness.kernel.config import KernelSpec
-from harness.kernel.headers import Headers, headers_in
 from harness.kernel.image import read_image
+from harness.kernel.module_headers import Headers, headers_in
 from harness.kernel.source import KernelSource
-from harness.kernel.users_config import UsersConfig, read_config
-from harness.store import Store
-from harness.variants import Variant
+from harness.kernel.user_config import UsersConfig, read_config
+from harness.kernel.variants import Variant
+from harness.support import digest
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
 
 _BUILT = (".config", "include/config/kernel.release", "include/generated/autoconf.h")
 

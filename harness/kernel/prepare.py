@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harness.kernel.build import find_kernel, keep_build_tree, kernel_inputs, make
 from harness.kernel.config import KernelSpec
-from harness.store import Store
+from harness.support.cache.store import Store
 
 
 def build_tree(spec: KernelSpec, store: Store) -> Path:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import debian, digest
-from harness.errors import ModcompatError
-from harness.given import expanded
-from harness.progress import say
-from harness.store import Store
+from harness.support import debian, digest
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+from harness.support.inputs import expanded
+from harness.support.progress import say
 
 DEFAULT_PACKAGE = "linux-source-6.1"
 _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", re.MULTILINE)

@@ -6,8 +6,8 @@ import platform
 import shutil
 from pathlib import Path
 
-from harness import process
-from harness.architectures import Architecture
+from harness.kernel.architectures import Architecture
+from harness.support import process
 
 # What a shell may have for another kernel's sake, and make(1) and Kbuild read (Documentation/kbuild/kbuild.rst).
 _NOT_OURS = {
@@ -19,7 +19,7 @@ _NOT_OURS = {
 _NOR_ANY = ("KBUILD_", "KCONFIG_")
 
 
-# What Kconfig runs and the build uses: init/Kconfig, scripts/Kconfig.include and the top Makefile of Linux 6.1 and 6.12.
+# What Kconfig runs and the build uses (Linux 6.1 and 6.12: init/Kconfig, scripts/Kconfig.include, Makefile)
 _CROSS_TOOLS = {"compiler": "gcc", "linker": "ld", "assembler": "as", "nm": "nm", "objcopy": "objcopy"}
 _HOST_TOOLS = {"host compiler": "gcc", "host C++ compiler": "g++"} | {
     name: name for name in ("pahole", "rustc", "bindgen")

@@ -1,1 +1,1 @@
-"""Reports: what a run leaves for people and for programs."""
+"""Reports: what a run leaves for people and for programs, made of the files in its folder."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.run import Cell, Run
+from harness.report.recorded_run import Cell, Run
 
 
 @dataclass(frozen=True)

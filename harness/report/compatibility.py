@@ -7,8 +7,8 @@ from typing import Any
 
 import jinja2
 
-from harness.measured import words
-from harness.paths import PROJECT
+from harness.lab.plan.expected_verdicts import words
+from harness.support.paths import PROJECT
 
 PAGE = PROJECT / "docs/compatibility.md"
 _ARCHES = ("x86_64", "arm", "arm64")
@@ -24,9 +24,11 @@ _LONGEST = 220  # characters of evidence in a cell of a table
 
 
 def compatibility_page(measured: dict[str, Any]) -> str:
-    """The page for what harness.measured.load() gives."""
+    """The page for what expected_verdicts.load() returns."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness", "report"), undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
+        loader=jinja2.PackageLoader("harness", "report/templates"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
         autoescape=False,
     )  # fmt: skip
     environment.filters["cell"] = _cell

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from harness.report.run import Cell
-from harness.visible import decoded
+from harness.report.recorded_run import Cell
+from harness.support.text import decoded
 
 _BEFORE, _AFTER = 8, 4  # lines around those that are marked
 _LONGEST = 90  # lines of a report

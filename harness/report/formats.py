@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import ModcompatError
 from harness.report.html import html
 from harness.report.junit import junit
 from harness.report.ktap import ktap
 from harness.report.markdown import markdown
-from harness.report.run import Run, read_run
+from harness.report.recorded_run import Run, read_run
+from harness.support.errors import ModcompatError
 
 
 def with_evidence(run: Run) -> str:

@@ -16,11 +16,11 @@ from markupsafe import Markup
 
 from harness.report import picture
 from harness.report.excerpt import excerpt
-from harness.report.run import Cell, Run, totals
-from harness.report.words import again
-from harness.visible import visible
+from harness.report.plain_text import again
+from harness.report.recorded_run import Cell, Run, totals
+from harness.support.text import visible
 
-_STYLE = Path(__file__).with_name("report.css")
+_STYLE = Path(__file__).with_name("templates") / "report.css"
 _SIGNS = {
     "CLEAN": "✓", "INERT": "○", "REFUSED": "⊘", "SPLAT": "✱", "CORRUPTED": "✗", "HUNG": "…",
     "DIED": "†", "INVALID": "?",
@@ -62,7 +62,7 @@ def html(run: Run) -> str:
 def _environment() -> jinja2.Environment:
     """StrictUndefined: a name that the template misspells is an error, not an empty place."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness", "report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.PackageLoader("harness", "report/templates"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     environment.filters |= {"address": _address, "draw": picture.draw}

@@ -8,9 +8,9 @@ from itertools import groupby
 from xml.etree import ElementTree as ET
 
 from harness.detect.verdict import Word
-from harness.report.run import Cell, Run
-from harness.report.words import again, told, transcript
-from harness.visible import one_line
+from harness.report.plain_text import again, told, transcript
+from harness.report.recorded_run import Cell, Run
+from harness.support.text import one_line
 
 
 def junit(run: Run) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from harness.detect.verdict import Word
-from harness.report.run import Cell, Run
-from harness.report.words import told
-from harness.visible import one_line
+from harness.report.plain_text import told
+from harness.report.recorded_run import Cell, Run
+from harness.support.text import one_line
 
 _LEVELS: Sequence[Callable[[Cell], str]] = (
     lambda cell: cell.place,

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from harness.report.run import Cell, Run, totals
-from harness.visible import one_line
+from harness.report.recorded_run import Cell, Run, totals
+from harness.support.text import one_line
 
 _MOST = 30  # cells listed one by one
 _LONGEST = 160  # letters of a reason

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.visible import one_line
+from harness.support.text import one_line
 
 # Measures of the drawing, in its own units (pixels where it is shown at full size).
 WIDTH, EDGE, COLUMN = 452, 44, 142  # of all, of the offsets on both sides, of a column of boxes

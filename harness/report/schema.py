@@ -7,10 +7,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 
-from harness.errors import ModcompatError
-from harness.given import content_of
+from harness.support.errors import ModcompatError
+from harness.support.inputs import content_of
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "templates"
 _LARGEST = 64 << 20  # bytes; the matrix of 500 cells has 0.4 MB
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.run import once
+from harness.report.recorded_run import once
 
 COLOURS = {
     "CLEAN": "green", "INERT": "magenta", "REFUSED": "yellow", "SPLAT": "red",

@@ -1,6 +1,6 @@
 """The exercise of the bookkeeping module: struct module as the module and as user space see it."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ANNOUNCES = {"init": "bookkeeping: init", "exit": "bookkeeping: exit"}
 TOUCHES = ["struct module.core_layout", "struct module.refcnt", "struct module.percpu"]

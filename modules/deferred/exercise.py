@@ -1,6 +1,6 @@
 """The exercise of the deferred module: timers, work, tasklets, threads and RCU, each awaited."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ANNOUNCES = {"init": "deferred: init", "exit": "deferred: exit"}
 TOUCHES = ["struct completion", "struct timer_list", "struct work_struct", "struct kthread_worker"]

@@ -1,6 +1,6 @@
 """The exercise of the embedded module: what has a lock inside, on the heap, static and on the stack."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ANNOUNCES = {"init": "embedded: init", "exit": "embedded: exit"}
 TOUCHES = [

@@ -1,6 +1,6 @@
 """The exercise of the files module: a device, a file in /proc, one in debugfs."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ANNOUNCES = {"init": "files: init", "exit": "files: exit"}
 TOUCHES = [

@@ -1,6 +1,6 @@
 """The exercise of the holders module: a second module that depends on it comes and goes."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ANNOUNCES = {"init": "holders: init", "exit": "holders: exit"}
 TOUCHES = ["struct module.source_list", "struct module.target_list"]

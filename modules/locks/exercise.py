@@ -1,6 +1,6 @@
 """The exercise of the locks module: every variant of every operation, and two CPUs that contend."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ANNOUNCES = {"init": "locks: init", "exit": "locks: exit"}
 TOUCHES = ["spinlock_t", "rwlock_t"]

@@ -1,6 +1,6 @@
 """The exercise of the slab module: caches, size classes, helpers, pages."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ANNOUNCES = {"init": "slab: init", "exit": "slab: exit"}
 TOUCHES = ["mempool_t"]

@@ -1,6 +1,6 @@
 """The exercise of the tail module: page faults that must not be served, timer slack, sleeping."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ANNOUNCES = {"init": "tail: init", "exit": "tail: exit"}
 TOUCHES = ["struct task_struct.pagefault_disabled", "struct task_struct.timer_slack_ns"]

@@ -1,6 +1,6 @@
 """The exercise of the tasks module: task_struct by the module's offsets, by the kernel's, and from user space."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ANNOUNCES = {"init": "tasks: init", "exit": "tasks: exit"}
 TOUCHES = [

@@ -2,7 +2,7 @@
 
 import re
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ANNOUNCES = {"init": "warning: init", "exit": "warning: exit"}
 EXPECTS = [{"kind": "warning", "title": r"at \S*warning\.c:\d+ misbehave\+\S+ \[warning\]"}]

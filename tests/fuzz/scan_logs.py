@@ -11,7 +11,7 @@ import time
 import atheris
 
 with atheris.instrument_imports(include=["harness.detect"]):
-    from harness.detect.report import as_json_object
+    from harness.detect.kernel_report import as_json_object
     from harness.detect.scan import scan, scan_stream
 
 _SECONDS_A_MEGABYTE = 20.0  # many times what the slowest real log takes, with what instrumentation costs

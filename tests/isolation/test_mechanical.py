@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from harness.abi.sameness import compare_macros
-from harness.architectures import ARCHITECTURES
-from harness.definitions import kernel_definitions
-from harness.errors import ModcompatError
-from harness.features import FEATURES, Feature, Isolation
-from harness.inlines import kernel_inlines
-from harness.isolation.mechanical import check, layout_comparison
+from harness.abi.compare.equivalence import compare_macros
+from harness.abi.headers.export_prototypes import kernel_surface
+from harness.abi.headers.inline_functions import kernel_inlines
+from harness.abi.headers.layouts import kernel_layouts
+from harness.abi.headers.macros import kernel_definitions
+from harness.kernel.architectures import ARCHITECTURES
 from harness.kernel.config import KernelSpec, resolve
-from harness.kernel.headers import headers_of
-from harness.kernel.isolation import isolated, isolated_without, series_for
+from harness.kernel.features import FEATURES, Feature, Isolation
+from harness.kernel.isolation_patches import isolated, isolated_without, series_for
+from harness.kernel.module_headers import headers_of
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
-from harness.layouts import kernel_layouts
-from harness.prototypes import kernel_surface
-from harness.store import Store
-from harness.variants import Preemption, Variant, variant_of
+from harness.kernel.variants import Preemption, Variant, variant_of
+from harness.lab.validation.abi_comparison import check, layout_comparison
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
 from tests.isolation.trials import GUESS, UPROBES, VERSIONS
 
 STORE = Store()
@@ -135,7 +135,7 @@ def test_switched_off_inlined_functions_are_as_ever(arch: str, source: KernelSou
     patched, plain = (KernelSpec(ARCHITECTURES[arch], tree) for tree in (isolated(source, STORE), source))
     now, before = (kernel_inlines(spec, STORE).functions for spec in (patched, plain))
     assert set(now) == set(before)
-    # It hands on its line number in a header that has become longer (harness/isolation/reasons.py).
+    # It hands on its line number in a header that has become longer (harness/lab/validation/allowed_differences.py).
     assert {name for name, code in now.items() if code != before[name]} <= {"cond_resched_rcu"}
 
 

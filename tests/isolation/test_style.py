@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from harness.kernel.series import all_series
+from harness.kernel.patch_series import all_series
 from harness.kernel.source import find_source
-from harness.store import Store
+from harness.support.cache.store import Store
 
 # Of checkpatch.pl's types, by series: what does not apply, and why.
 NOT_APPLICABLE = {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.features import FEATURES, Feature
+from harness.kernel.features import FEATURES, Feature
 
 
 @dataclass(frozen=True)

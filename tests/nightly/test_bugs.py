@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from harness.boards import BOARDS
-from harness.features import FEATURES
+from harness.guest.boards import BOARDS
 from harness.guest.guest import Timing
-from harness.isolation import recorded
-from harness.isolation.bugs import BUGS, Where
-from harness.isolation.catalogue import PROPRIETARY, commit, is_well, prepared, run_catalogue, run_mixed
-from harness.settings import Settings
-from harness.variants import variant_of
+from harness.kernel.features import FEATURES
+from harness.kernel.variants import variant_of
+from harness.lab.plan.settings import Settings
+from harness.lab.validation import records
+from harness.lab.validation.bug_runner import PROPRIETARY, commit, is_well, prepared, run_catalogue, run_mixed
+from harness.lab.validation.bugs import BUGS, Where
 from tests.system.conftest import SCALE
 
 BOARD = BOARDS["x86_64-q35"]
@@ -20,7 +20,7 @@ SETTINGS = Settings(timing=Timing().scaled(SCALE))
 
 def test_every_bug_is_reported_where_it_was_when_it_was_recorded() -> None:
     together = [bug for bug in BUGS if bug.kernel is FEATURES["all"]]
-    measured = {row["bug"]: row for row in recorded.load("bugs")[BOARD.arch.name]["bugs"]}
+    measured = {row["bug"]: row for row in records.load("bugs")[BOARD.arch.name]["bugs"]}
     rows = run_catalogue(BOARD, SETTINGS, together)
     assert [row["bug"] for row in rows] == [bug.id for bug in together]
     for row in rows:

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from harness.architectures import ARCHITECTURES
-from harness.boards import BOARDS
-from harness.errors import ModcompatError
-from harness.features import FEATURES, Feature
-from harness.kernel import users_config
+from harness.guest.boards import BOARDS
+from harness.kernel import user_config
+from harness.kernel.architectures import ARCHITECTURES
 from harness.kernel.config import KernelSpec, differences, distinct, parse, resolve
-from harness.kernel.isolation import isolated, kernel_spec
+from harness.kernel.features import FEATURES, Feature
+from harness.kernel.isolation_patches import isolated, kernel_spec
 from harness.kernel.kconfig import all_no, in_fragments
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, version_of
-from harness.kernel.users_config import UsersConfig, production_has, read_config
-from harness.kernels import Kernels
-from harness.paths import KCONFIG
-from harness.settings import Settings
-from harness.store import Store
-from harness.variants import PRODUCTION, Variant, variant_named
+from harness.kernel.user_config import UsersConfig, production_has, read_config
+from harness.kernel.variants import PRODUCTION, Variant, variant_named
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+from harness.support.paths import KCONFIG
 from tests.isolation.trials import UPROBES as UPROBE_EVENTS
 
 BOARD = BOARDS["x86_64-q35"]
@@ -173,4 +173,4 @@ def test_what_the_harness_needs_is_named_or_added(
     adding = read_config(file, may_add=True)
     config = parse(resolve(spec("production", adding, source, store), store))
     assert (config["DEVTMPFS"], config["SERIAL_8250_CONSOLE"]) == ("y", "y")
-    assert {"DEVTMPFS", "SERIAL_8250_CONSOLE"} <= set(users_config.added(adding, source, store))
+    assert {"DEVTMPFS", "SERIAL_8250_CONSOLE"} <= set(user_config.added(adding, source, store))

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.boards import BOARDS
-from harness.commands.lkdtm import PATIENCE
-from harness.crashpoints import REPRESENTATIVE, outcome
+from harness.cli.lkdtm_command import PATIENCE
+from harness.guest.boards import BOARDS
 from harness.guest.guest import Guest
-from harness.guests import Guests
-from harness.kernels import Kernels
-from harness.lkdtm import build, points, provoke
-from harness.settings import Settings
-from harness.variants import PRODUCTION
+from harness.kernel.variants import PRODUCTION
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
+from harness.lab.validation.lkdtm import build, points, provoke
+from harness.lab.validation.lkdtm_expectations import REPRESENTATIVE, outcome
 
 BOARD = BOARDS["x86_64-q35"]
 

@@ -2,15 +2,15 @@
 
 import pytest
 
-from harness.boards import Board
-from harness.commands.lkdtm import PATIENCE
-from harness.crashpoints import OUTCOMES, outcome
-from harness.guests import Guests
-from harness.kernels import Kernels
-from harness.lkdtm import build, points, provoke
-from harness.plan import ONE_BOARD_EACH
-from harness.settings import Settings
-from harness.variants import PRODUCTION
+from harness.cli.lkdtm_command import PATIENCE
+from harness.guest.boards import Board
+from harness.kernel.variants import PRODUCTION
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.cells import ONE_BOARD_EACH
+from harness.lab.plan.settings import Settings
+from harness.lab.validation.lkdtm import build, points, provoke
+from harness.lab.validation.lkdtm_expectations import OUTCOMES, outcome
 
 
 @pytest.mark.parametrize("board", ONE_BOARD_EACH, ids=lambda board: board.id)

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from harness.abi.lines import ModuleLines
-from harness.boards import BOARDS
-from harness.detect.report import Report
+from harness.abi.elf.line_table import ModuleLines
+from harness.detect.kernel_report import Report
 from harness.detect.scan import scan
+from harness.guest.boards import BOARDS
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Timing
-from harness.guests import Guests
-from harness.integrity import VALIDATE
-from harness.kernel.modules import build_modules
-from harness.kernels import Kernels
-from harness.modules import VendorModule
-from harness.places import add_places
-from harness.settings import Settings
-from harness.variants import PRODUCTION, Variant, variant_named
+from harness.kernel.module_build import build_modules
+from harness.kernel.variants import PRODUCTION, Variant, variant_named
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.execution.memory_checks import VALIDATE
+from harness.lab.execution.source_lines import add_places
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import VendorModule
 from tests.system.conftest import GUESTS, SCALE
 
 GUILTY = Path(__file__).parent / "guilty"

@@ -2,22 +2,22 @@
 
 from dataclasses import replace
 
-from harness.boards import BOARDS
 from harness.detect.verdict import Word
-from harness.features import FEATURES
-from harness.isolation.bugs import BUGS, Where
-from harness.isolation.catalogue import PROPRIETARY, commit, prepared
+from harness.guest.boards import BOARDS
 from harness.kernel.build import build_kernel
 from harness.kernel.config import KernelSpec
-from harness.kernel.isolation import isolated_without, series_for
+from harness.kernel.features import FEATURES
+from harness.kernel.isolation_patches import isolated_without, series_for
 from harness.kernel.prebuilt import find_prebuilt
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
-from harness.lab import Lab
-from harness.modules import shipped
-from harness.plan import Cell, Flavour
-from harness.settings import Settings
-from harness.store import Store
-from harness.variants import Variant, variant_of
+from harness.kernel.variants import Variant, variant_of
+from harness.lab.execution.lab import Lab
+from harness.lab.plan.cells import Cell, Flavour
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import shipped
+from harness.lab.validation.bug_runner import PROPRIETARY, commit, prepared
+from harness.lab.validation.bugs import BUGS, Where
+from harness.support.cache.store import Store
 
 STORE = Store()
 BOARD = BOARDS["x86_64-q35"]

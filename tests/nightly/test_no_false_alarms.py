@@ -3,11 +3,11 @@
 import os
 
 from harness.detect.verdict import Word
-from harness.features import FEATURES
-from harness.lab import Lab
-from harness.modules import shipped
-from harness.plan import ONE_BOARD_EACH, Cell, Flavour
-from harness.settings import Settings
+from harness.kernel.features import FEATURES
+from harness.lab.execution.lab import Lab
+from harness.lab.plan.cells import ONE_BOARD_EACH, Cell, Flavour
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import shipped
 
 CELLS = int(os.environ.get("MODCOMPAT_CELLS", "300"))
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from harness.boards import BOARDS
 from harness.detect.verdict import Word
-from harness.features import FEATURES, Isolation
-from harness.lab import Lab
-from harness.modules import shipped
-from harness.plan import Cell, Flavour
-from harness.settings import Settings
+from harness.guest.boards import BOARDS
+from harness.kernel.features import FEATURES, Isolation
+from harness.lab.execution.lab import Lab
+from harness.lab.plan.cells import Cell, Flavour
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import shipped
 
 # The first option that the kernel has on and a module built without it disagrees about (include/linux/module_abi.h)
 OPTIONS = {"lockdep": "DEBUG_LOCK_ALLOC", "atomic-sleep": "PREEMPT_COUNT", "kasan": "KASAN"}

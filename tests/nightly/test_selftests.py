@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from harness.boards import BOARDS
-from harness.isolation.selftests import is_well, run_boot_tests, run_module_tests
-from harness.settings import Settings
+from harness.guest.boards import BOARDS
+from harness.lab.plan.settings import Settings
+from harness.lab.validation.selftests import is_well, run_boot_tests, run_module_tests
 
 BOARD = BOARDS["x86_64-q35"]
 

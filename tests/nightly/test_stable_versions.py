@@ -2,11 +2,11 @@
 
 import pytest
 
-from harness import debian, process
-from harness.errors import ModcompatError
-from harness.kernel.isolation import apply_series
-from harness.kernel.series import all_series
-from harness.store import Store
+from harness.kernel.isolation_patches import apply_series
+from harness.kernel.patch_series import all_series
+from harness.support import debian, process
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
 
 
 def versions(package: str) -> set[str]:

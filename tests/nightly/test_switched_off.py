@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.abi.code import Code, read_code
-from harness.architectures import ARCHITECTURES
-from harness.features import FEATURES
+from harness.abi.elf.functions import Code, read_code
+from harness.kernel.architectures import ARCHITECTURES
 from harness.kernel.build import make
 from harness.kernel.config import KernelSpec, resolve
-from harness.kernel.isolation import isolated
+from harness.kernel.features import FEATURES
+from harness.kernel.isolation_patches import isolated
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
-from harness.store import Store
-from harness.variants import variant_of
+from harness.kernel.variants import variant_of
+from harness.support.cache.store import Store
 
 STORE = Store()
 # The configuration itself; programs of the build, of which modpost knows of the series; and what is linked of others

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from harness.architectures import Architecture
-from harness.boards import BOARDS, Board
+from harness.guest.boards import BOARDS, Board
 from harness.guest.initramfs import find_busybox
-from harness.guests import Guests
-from harness.kernels import Kernels
-from harness.modules import shipped
-from harness.settings import Settings
-from harness.store import Store
-from harness.variants import Variant
+from harness.kernel.architectures import Architecture
+from harness.kernel.variants import Variant
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import shipped
+from harness.support.cache.store import Store
 from tests.isolation.trials import UPROBES
 
 TRACING = "/sys/kernel/debug/tracing"

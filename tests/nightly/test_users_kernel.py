@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.boards import BOARDS
 from harness.detect.verdict import Word
-from harness.features import FEATURES
-from harness.kernel.users_config import UsersConfig, read_config
-from harness.kernels import Kernels
-from harness.lab import Lab
-from harness.modules import VendorModule
-from harness.paths import PROJECT
-from harness.plan import Cell, Flavour
-from harness.settings import Settings
-from harness.variants import PRODUCTION, variant_of
+from harness.guest.boards import BOARDS
+from harness.kernel.features import FEATURES
+from harness.kernel.user_config import UsersConfig, read_config
+from harness.kernel.variants import PRODUCTION, variant_of
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.execution.lab import Lab
+from harness.lab.plan.cells import Cell, Flavour
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import VendorModule
+from harness.support.paths import PROJECT
 
 BOARD = BOARDS["x86_64-q35"]
 CONFIG = Path(__file__).parent / "users.config"

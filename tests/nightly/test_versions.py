@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.boards import BOARDS, Board
 from harness.detect.verdict import Word
-from harness.features import FEATURES
-from harness.guests import Guests
-from harness.kernel.modules import build_modules
-from harness.lab import Lab
-from harness.modules import VendorModule, shipped
-from harness.paths import MODULES
-from harness.plan import ONE_BOARD_EACH, Cell, Flavour
-from harness.settings import Settings
-from harness.variants import variant_of
+from harness.guest.boards import BOARDS, Board
+from harness.kernel.features import FEATURES
+from harness.kernel.module_build import build_modules
+from harness.kernel.variants import variant_of
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.lab import Lab
+from harness.lab.plan.cells import ONE_BOARD_EACH, Cell, Flavour
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import VendorModule, shipped
+from harness.support.paths import MODULES
 
 EVERYTHING = FEATURES["all"]
 ISOLATED = variant_of(EVERYTHING, isolated=True)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.boards import BOARDS, Board
+from harness.guest.boards import BOARDS, Board
 from harness.guest.guest import Guest, Timing
-from harness.guests import Guests
-from harness.kernel.modules import build_modules
-from harness.kernels import Kernels
-from harness.modules import VendorModule
-from harness.paths import MODULES
-from harness.settings import Settings
-from harness.variants import PRODUCTION
+from harness.kernel.module_build import build_modules
+from harness.kernel.variants import PRODUCTION
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import VendorModule
+from harness.support.paths import MODULES
 
 FAULTY = Path(__file__).parent / "faulty"
 LOCKS = MODULES / "locks"

@@ -11,9 +11,9 @@ from typing import Any
 import pexpect
 import pytest
 
-from harness.features import THE_FIVE
-from harness.paths import PROJECT
+from harness.kernel.features import THE_FIVE
 from harness.report.schema import load
+from harness.support.paths import PROJECT
 from tests.system.conftest import SCALE
 
 MANIFEST = """\
@@ -35,7 +35,7 @@ reason = "a rebuilt module comes"
 expires = 2999-12-31
 """
 EXERCISE = """\
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 
 def exercise(bench: Bench) -> None:
@@ -45,7 +45,7 @@ Files = dict[str, dict[str, Path]]
 
 
 def modcompat(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "harness", *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False,
@@ -87,7 +87,7 @@ def test_what_the_manifest_allows_is_told_and_is_no_finding(project: Path) -> No
 
 
 def test_shell_is_a_guest_with_the_module_in_it(project: Path, module_files: Files) -> None:
-    command = ["-m", "harness.cli", "shell", "--module", str(module_files["x86_64"]["locks"])]
+    command = ["-m", "harness", "shell", "--module", str(module_files["x86_64"]["locks"])]
     shell = pexpect.spawn(sys.executable, command, cwd=str(project), timeout=60 * SCALE, encoding="utf-8")
     try:
         shell.expect("# ")
@@ -108,13 +108,22 @@ def test_a_name_of_the_five_chooses_cells_alone() -> None:
     listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     chosen = [line for line in listed.splitlines() if "::" in line]
     assert chosen
-    assert {line.split("::")[0] for line in chosen} == {"tests/compat/test_modules.py"}
+    assert {line.split("::")[0] for line in chosen} == {"harness/plugin/suite/test_modules.py"}
 
 
 def test_another_configuration_file_of_pytest_is_the_users_choice(tmp_path: Path) -> None:
     """The suite starts over with ours where pytest was misled, and not for ever where it was told."""
     other = tmp_path / "other.ini"
     other.write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-c", str(other), "--collect-only", "-q", "tests/unit/test_given.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        str(other),
+        "--collect-only",
+        "-q",
+        "tests/unit/support/test_inputs.py",
+    ]
     listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60 * SCALE)
-    assert "test_given.py" in listed.stdout or "tests collected" in listed.stdout
+    assert "test_inputs.py" in listed.stdout or "tests collected" in listed.stdout

@@ -9,13 +9,13 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from harness import digest
-from harness.boards import BOARDS, Channel
-from harness.errors import ModcompatError
+from harness.guest.boards import BOARDS, Channel
 from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import TAG, Guest
 from harness.guest.snapshot import empty_state, find_snapshot
-from harness.store import Store
+from harness.support import digest
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
 from tests.system.conftest import SCALE, TIMING, Bench
 
 

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from harness.architectures import ARCHITECTURES
-from harness.exercise import load_exercise
+from harness.abi.headers.layouts import kernel_layouts
+from harness.kernel.architectures import ARCHITECTURES
 from harness.kernel.config import KernelSpec
-from harness.kernel.headers import headers_of
+from harness.kernel.module_headers import headers_of
 from harness.kernel.prepare import build_tree
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
-from harness.layouts import kernel_layouts
-from harness.modules import shipped
-from harness.store import Store
+from harness.lab.plan.exercise import load_exercise
+from harness.lab.plan.vendor_modules import shipped
+from harness.support.cache.store import Store
 
 LOCK = {"x86_64": (4, 24), "arm": (4, 16), "arm64": (4, 24)}
 
 
 def difference(arch: str, before: str, after: str) -> tuple[int, dict[str, Any]]:
-    command = [sys.executable, "-m", "harness.cli", "layout", "diff", before, after, "--arch", arch, "--json"]
+    command = [sys.executable, "-m", "harness", "layout", "diff", before, after, "--arch", arch, "--json"]
     done = subprocess.run(command, capture_output=True, check=False)
     return done.returncode, json.loads(done.stdout)
 
@@ -48,7 +48,7 @@ def test_a_build_tree_is_compared_like_a_kernel_by_name(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_build_tree_is_refused(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "harness.cli", "layout", "diff", str(tmp_path), "production"]
+    command = [sys.executable, "-m", "harness", "layout", "diff", str(tmp_path), "production"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "make modules_prepare" in done.stderr

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from harness.abi.module_file import read_module
-from harness.boards import BOARDS
+from harness.abi.elf.module_file import read_module
 from harness.detect.verdict import Word
-from harness.features import FEATURES
+from harness.guest.boards import BOARDS
 from harness.kernel.build import Kernel
-from harness.kernel.modules import build_modules
+from harness.kernel.features import FEATURES
+from harness.kernel.module_build import build_modules
 from harness.kernel.prebuilt import find_prebuilt
-from harness.kernels import Kernels
-from harness.lab import Lab
-from harness.modules import shipped
-from harness.plan import Cell, Flavour
-from harness.settings import Settings
-from harness.store import Store
-from harness.variants import PRODUCTION, variant_of
+from harness.kernel.variants import PRODUCTION, variant_of
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.execution.lab import Lab
+from harness.lab.plan.cells import Cell, Flavour
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import shipped
+from harness.support.cache.store import Store
 from tests.system.conftest import TIMING
 
 BOARD = BOARDS["x86_64-q35"]
@@ -50,7 +50,7 @@ def prebuilt(kernels: ByName, *names: str) -> Settings:
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness.cli", "predict", *arguments]
+    command = [sys.executable, "-m", "harness", "predict", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

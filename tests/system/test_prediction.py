@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from harness import measured
-from harness.abi.module_file import read_module
-from harness.architectures import ARCHITECTURES
-from harness.features import FEATURES
+from harness.abi.elf.module_file import read_module
+from harness.abi.predict.predictor import Predictor
+from harness.kernel.architectures import ARCHITECTURES
 from harness.kernel.build import build_kernel, find_kernel
 from harness.kernel.config import distinct
-from harness.kernel.headers import headers_of
-from harness.kernel.isolation import kernel_spec
-from harness.kernel.modules import build_modules
+from harness.kernel.features import FEATURES
+from harness.kernel.isolation_patches import kernel_spec
+from harness.kernel.module_build import build_modules
+from harness.kernel.module_headers import headers_of
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
-from harness.modules import shipped
-from harness.predictions import Predictor
-from harness.store import Store
-from harness.variants import Preemption, Variant, variant_of
+from harness.kernel.variants import Preemption, Variant, variant_of
+from harness.lab.plan import expected_verdicts
+from harness.lab.plan.vendor_modules import shipped
+from harness.support.cache.store import Store
 
 # Cells whose prediction is known to be wrong: (module, features, architectures) -> what statics cannot see.
 CAUSES = {
@@ -63,7 +63,7 @@ class Cells:
         file = self.file(row["arch"], variant.production, row["module"])
         both = [headers_of(kernel, self.store) for kernel in (production, spec)]
         found = self.predictor.predict(file, read_module(file), *both)
-        seen = measured.words(row)
+        seen = expected_verdicts.words(row)
         agrees = any(found.agrees_with(word) for word in seen)
         return agrees, f"predicted {found.outcome} ({found.reason}), seen {' or '.join(seen)} ({row['reason'][:200]})"
 
@@ -84,7 +84,7 @@ def cause(row: dict[str, Any]) -> str:
 def judged() -> list[Judged]:
     """Every cell on record whose kernels there are: `make test` has built those of the ci matrix by now."""
     cells = Cells()
-    predicted = [(row, cells.predict(row)) for row in measured.load()["cells"]]
+    predicted = [(row, cells.predict(row)) for row in expected_verdicts.load()["cells"]]
     return [(row, *found) for row, found in predicted if found]
 
 
@@ -100,7 +100,7 @@ def test_predictions_agree_with_what_was_measured(judged: list[Judged]) -> None:
     agreeing = sum(agrees for _, agrees, _ in judged)
     causes = Counter(cause(row) for row, agrees, _ in judged if not agrees)
     assert judged, "no kernel of a cell on record has been built"
-    recorded = len(measured.load()["cells"])
+    recorded = len(expected_verdicts.load()["cells"])
     print(f"prediction: {agreeing} of {len(judged)} cells agree ({agreeing / len(judged):.1%}); {recorded} on record")
     for why, count in causes.items():
         print(f"  {count} disagree: {why}")
@@ -108,7 +108,7 @@ def test_predictions_agree_with_what_was_measured(judged: list[Judged]) -> None:
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness.cli", "predict", *arguments]
+    command = [sys.executable, "-m", "harness", "predict", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

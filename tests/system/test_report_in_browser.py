@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.report.html import html
-from harness.report.run import read_run
+from harness.report.recorded_run import read_run
 
 selenium = pytest.importorskip("selenium.webdriver", reason="no selenium; `make browser` installs it and Chromium")
 

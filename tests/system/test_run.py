@@ -14,19 +14,19 @@ from typing import Any
 import psutil
 import pytest
 
-import harness.features
-import harness.variants
-from harness.boards import BOARDS
+import harness.kernel.features
+import harness.kernel.variants
 from harness.detect.verdict import Word
-from harness.features import FEATURES
-from harness.guests import Guests
-from harness.kernels import Kernels
-from harness.lab import Lab
-from harness.modules import VendorModule, shipped
-from harness.paths import KCONFIG, MODULES, PROJECT, cache_root
-from harness.plan import Cell, Flavour, Selection
-from harness.settings import Settings
-from harness.variants import PRODUCTION, variant_of
+from harness.guest.boards import BOARDS
+from harness.kernel.features import FEATURES
+from harness.kernel.variants import PRODUCTION, variant_of
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.execution.lab import Lab
+from harness.lab.plan.cells import Cell, Flavour, Selection
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import VendorModule, shipped
+from harness.support.paths import KCONFIG, MODULES, PROJECT, cache_root
 from tests.system.conftest import SCALE
 
 Files = dict[str, dict[str, Path]]
@@ -37,7 +37,7 @@ def start(*arguments: str | Path, cache: Path | None = None) -> subprocess.Popen
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     if cache:
         environment["MODCOMPAT_CACHE"] = str(cache)
-    command = [sys.executable, "-m", "pytest", "tests/compat", "--feature", "spinlock", *map(str, arguments)]
+    command = [sys.executable, "-m", "pytest", "harness/plugin/suite", "--feature", "spinlock", *map(str, arguments)]
     command += [] if "--flavour" in arguments else ["--flavour", "production", "--flavour", "stock"]
     command += ["--timeout-scale", str(SCALE)]
     return subprocess.Popen(
@@ -248,7 +248,7 @@ def test_a_feature_without_its_kconfig_line_is_not_judged(
 ) -> None:
     kconfig = Path(shutil.copytree(KCONFIG, tmp_path / "kconfig"))
     (kconfig / "feature" / f"{name}.config").write_text("# somebody has taken the line out\n")
-    for module in (harness.features, harness.variants):
+    for module in (harness.kernel.features, harness.kernel.variants):
         monkeypatch.setattr(module, "KCONFIG", kconfig)
     with Lab(Settings(), shipped()) as lab:
         cells = Selection((BOARDS["x86_64-q35"],), (FEATURES[name],), flavours=(Flavour.STOCK,)).cells(shipped())

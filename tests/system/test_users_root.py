@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.boards import BOARDS
 from harness.detect.verdict import Word
-from harness.features import FEATURES
+from harness.guest.boards import BOARDS
 from harness.guest.initramfs import find_busybox
 from harness.guest.userland import find_userlands
-from harness.lab import Lab
-from harness.modules import shipped
-from harness.plan import Cell, Flavour
-from harness.settings import Settings
-from harness.store import Store
+from harness.kernel.features import FEATURES
+from harness.lab.execution.lab import Lab
+from harness.lab.plan.cells import Cell, Flavour
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import shipped
+from harness.support.cache.store import Store
 from tests.system.conftest import GUESTS, TIMING
 
 EXERCISE = """

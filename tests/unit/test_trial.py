@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness.commands.check import check
-from harness.exercise import load_exercise
+from harness.cli.check_command import check
 from harness.kernel.kconfig import in_fragments
-from harness.options import OPTIONS, Given, reproduction
-from harness.paths import PROJECT
+from harness.lab.plan.exercise import load_exercise
+from harness.plugin.options import OPTIONS, Given, reproduction
+from harness.support.paths import PROJECT
 from trial.page import MEASURED, PAGE, page, taken, unexplained
 from trial.prepare import HERE, PRODUCTIONS
 
@@ -95,7 +95,7 @@ def test_the_command_of_a_run_has_what_its_cells_depend_on_and_nothing_else() ->
     given = {"--manifest": "/my trial/modcompat.toml", "--config": ["/a.config", "/b.config"]}
     program, *words = shlex.split(reproduction(asked(given)))
     assert program.endswith("/pytest")
-    assert words[:3] == ["-c", str(PROJECT / "pyproject.toml"), str(PROJECT / "tests/compat")]
+    assert words[:3] == ["-c", str(PROJECT / "pyproject.toml"), str(PROJECT / "harness/plugin/suite")]
     assert words[3:] == ["--config", "/a.config", "--config", "/b.config", "--manifest", "/my trial/modcompat.toml"]
 
 

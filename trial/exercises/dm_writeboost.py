@@ -1,6 +1,6 @@
 """dm-writeboost: a cache in front of a disk, both of them RAM disks; what is written comes back."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 DRIVE, DISK, CACHE, MAPPED = "drive", "/dev/ram0", "/dev/ram1", "/dev/dm-0"
 

@@ -1,6 +1,6 @@
 """locktorture: writers that fight for a spinlock, and the module's own judgement of it."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 PARAMETERS = "torture_type=spin_lock_irq nwriters_stress=3 stat_interval=2 verbose=0"
 ANNOUNCES = {"init": "Start of test", "exit": "End of test: SUCCESS"}

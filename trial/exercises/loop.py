@@ -1,6 +1,6 @@
 """loop, with ext2 on it: a file becomes a disk, the disk gets a file system, and keeps what is written."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 IMAGE, PLACE = "/tmp/image", "/tmp/mounted"
 

@@ -1,6 +1,6 @@
 """lttng-ring-buffer-client-mmap-discard: ten events go into its buffers, and are found there."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 
 def exercise(bench: Bench) -> None:

@@ -1,6 +1,6 @@
 """lttng-tracer: the tracer's control file; without a ring buffer client it can make sessions, and no channel."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 SESSION, QUIESCENT, TRACEPOINTS = 0xF645, 0xF648, 0xF647  # lttng/abi.h
 

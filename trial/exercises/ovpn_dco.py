@@ -1,6 +1,6 @@
 """openvpn-dco: two devices, each the other's peer over UDP on this host; what goes out encrypted comes in again."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 DRIVE, COUNT = "drive", 10
 

@@ -1,6 +1,6 @@
 """rcutorture: readers and writers of RCU against each other, and the module's own judgement of it."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 # Without pauses (stutter): a writer that pauses makes no progress, which the module tells with a call trace.
 PARAMETERS = (

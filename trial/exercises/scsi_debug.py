@@ -1,6 +1,6 @@
 """scsi_debug: a disk in memory behind the SCSI layer; data, errors on demand, and a file system."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 PARAMETERS = "dev_size_mb=8"
 DISK = "/dev/sda"

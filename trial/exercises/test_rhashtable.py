@@ -1,6 +1,6 @@
 """test_rhashtable: the kernel's own test of its resizable hash table, all of it in the module's init."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 PARAMETERS = "parm_entries=2000 runs=1 tcount=3"
 ANNOUNCES = {"init": "Running rhashtable test"}

@@ -2,7 +2,7 @@
 
 import re
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ANNOUNCES = {"init": "XArray: "}
 

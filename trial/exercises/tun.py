@@ -1,6 +1,6 @@
 """tun: a device whose other end is a program that answers pings."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 DRIVE = "drive"
 

@@ -1,6 +1,6 @@
 """uinput: a keyboard of a program's, and its key presses in the input layer."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 
 def exercise(bench: Bench) -> None:

@@ -1,6 +1,6 @@
 """v4l2loopback: what one program writes into a video device, another one reads from it."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 PARAMETERS = "devices=2 card_label=trial,other"
 

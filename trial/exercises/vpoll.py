@@ -1,6 +1,6 @@
 """vpoll: a file whose events a program sets, and another call finds."""
 
-from harness.exercise import Bench
+from harness.lab.plan.exercise import Bench
 
 ADD, DELETE, SET = 0x5E01, 0x5E02, 0x5E03  # _IO('^', 1) and so on
 POLLIN, POLLPRI, POLLOUT = 1, 2, 4

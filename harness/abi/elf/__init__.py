@@ -1,0 +1,1 @@
+"""Reading .ko and object files: sections, symbols, DWARF, line tables."""

@@ -1,0 +1,97 @@
+"""File and line of an address in a module, from the debug information of its .ko.
+
+A .ko is a relocatable file: every section begins at 0, and .debug_line says nothing before its relocations are
+applied. So each section is given a range of addresses of its own first, through the values of the symbols.
+"""
+
+import bisect
+import io
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from elftools.common.exceptions import DWARFError
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from harness.abi.elf.module_file import DAMAGE
+
+_DAMAGE = (*DAMAGE, DWARFError)
+_APART = 1 << 24  # bytes between two sections: more than any module has
+
+
+class ModuleLines:
+    """The lines of one .ko. A file that is no module, or has no debug information, has none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def find(self, function: str, offset: int) -> str:
+        """`file.c:42` for the instruction at an offset (bytes) in a function, or ""."""
+        if function not in self._functions or offset < 0:
+            return ""
+        address = self._functions[function] + offset
+        place = bisect.bisect_right(self._rows, (address, "\x7f")) - 1
+        return self._rows[place][1] if place >= 0 else ""
+
+    @cached_property
+    def _functions(self) -> dict[str, int]:
+        return self._tables[0]
+
+    @cached_property
+    def _rows(self) -> list[tuple[int, str]]:
+        return self._tables[1]
+
+    @cached_property
+    def _tables(self) -> tuple[dict[str, int], list[tuple[int, str]]]:
+        """Function -> address, and rows of (first address, `file:line`, "" behind the end of a sequence)."""
+        try:
+            data = bytearray(self._path.read_bytes())
+            functions = _spread(data)
+            elf = ELFFile(io.BytesIO(bytes(data)))
+            rows = sorted(set(_rows(elf.get_dwarf_info()))) if elf.has_dwarf_info() else []
+        except _DAMAGE:
+            return {}, []  # a file that somebody handed in may be anything
+        return functions, rows
+
+
+def _spread(data: bytearray) -> dict[str, int]:
+    """Move the symbols of each section into a range of its own, in place; returns where the functions are."""
+    elf = ELFFile(io.BytesIO(bytes(data)))
+    width = elf.elfclass // 8
+    value_at = 8 if elf.elfclass == 64 else 4  # of st_value in Elf64_Sym and Elf32_Sym, elf(5)
+    order = "little" if elf.little_endian else "big"
+    functions: dict[str, int] = {}
+    # Only code: what debug sections say of each other stays as it is
+    code = {n for n, section in enumerate(elf.iter_sections()) if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR}
+    for table in elf.iter_sections():
+        if not isinstance(table, SymbolTableSection):
+            continue
+        for number, symbol in enumerate(table.iter_symbols()):
+            section = symbol["st_shndx"]
+            if section not in code:
+                continue
+            address = section * _APART + symbol["st_value"]
+            start = table["sh_offset"] + number * table["sh_entsize"] + value_at
+            data[start : start + width] = address.to_bytes(width, order)
+            if symbol["st_info"]["type"] == "STT_FUNC":
+                functions[symbol.name] = address & ~1 if elf["e_machine"] == "EM_ARM" else address  # bit 0: Thumb
+    return functions
+
+
+def _rows(dwarf: Any) -> Iterator[tuple[int, str]]:
+    for unit in dwarf.iter_CUs():
+        program = dwarf.line_program_for_CU(unit)
+        if program is None:
+            continue
+        files = program["file_entry"]
+        first = 0 if program["version"] >= 5 else 1  # DWARF 5 counts files from 0
+        for entry in program.get_entries():
+            state = entry.state
+            if state is None:
+                continue
+            number = state.file - first
+            name = files[number].name.decode(errors="replace") if 0 <= number < len(files) else "?"
+            yield state.address, "" if state.end_sequence else f"{name.rsplit('/', 1)[-1]}:{state.line}"

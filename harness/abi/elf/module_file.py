@@ -1,0 +1,358 @@
+"""Facts of a module file, read with pyelftools. The file may be anything: damaged, foreign, empty."""
+
+import functools
+import io
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from elftools.common.exceptions import ELFError
+from elftools.construct import ConstructError
+from elftools.elf.elffile import ELFFile
+
+from harness.abi.elf.signature import Signature, split_signature
+from harness.kernel.architectures import ARCHITECTURES, Architecture
+from harness.support.errors import ModcompatError
+from harness.support.inputs import content_of
+from harness.support.module_name import MODULE_NAME
+
+THIS_MODULE = ".gnu.linkonce.this_module"
+# What pyelftools lets through on damaged input, beside its own errors.
+DAMAGE = (
+    ELFError, ConstructError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
+    OSError, MemoryError, RecursionError, struct.error,
+)  # fmt: skip
+_PACKED = {b"\xfd7zXZ\0": "xz", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_ARCHIVES = ((0, b"!<arch>\n", "an ar"), (0, b"PK\x03\x04", "a zip"), (257, b"ustar", "a tar"))  # where, what
+_MAGIC = b"\x7fELF"
+# The header of an ELF file (elf(5)), by its class: e_shoff, e_shentsize, e_shnum
+_HEADER = {1: struct.Struct("<32xI10xHH2x"), 2: struct.Struct("<40xQ10xHH2x")}
+_NAME = re.compile(MODULE_NAME, re.ASCII)
+_LARGEST = 512 << 20  # bytes of a file that is taken for a module; it has to fit into the memory of a guest
+_MOST_SYMBOLS = 1 << 18  # of a file that is taken for a module; the largest drivers have a fifth of that
+_FLAGS = {1: "W", 2: "A", 4: "X"}  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
+_VERSION = {32: struct.Struct("I60s"), 64: struct.Struct("Q56s")}  # struct modversion_info
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section that is loaded. flags: W writable, A in memory, X code, as readelf(1) shows them.
+
+    size, alignment: bytes.
+    """
+
+    name: str
+    size: int
+    flags: str
+    alignment: int = 1
+
+    @property
+    def stays(self) -> bool:
+        """Read-only memory of a module after its init: layout_sections() of kernel/module/main.c."""
+        passing = self.name in (".modinfo", "__versions") or self.name.startswith((".init", ".ARM.exidx.init"))
+        return "W" not in self.flags and not passing
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter, as MODULE_PARM_DESC() and module_param() left it in .modinfo."""
+
+    name: str
+    kind: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Import:
+    """A symbol that the kernel or another module has to give. crc: its version, None without MODVERSIONS."""
+
+    name: str
+    weak: bool = False
+    crc: int | None = None
+
+
+@dataclass(frozen=True)
+class ModuleFacts:
+    """What a .ko says of itself. problem: why it could not be read (then the rest is a guess).
+
+    name: the kernel's name for it. has_init, has_exit: whether struct module points to an init and an exit.
+    struct_size: bytes of its struct module; init, exit: where in it the relocations for init and exit are, bytes, None
+    without. info: every key of .modinfo with its values. bss: bytes of .bss. versions: it has a table of
+    CRCs; other_versions: those that are of no symbol it imports, module_layout above all.
+    """
+
+    name: str
+    arch: Architecture | None = None
+    vermagic: str = ""
+    has_init: bool = True
+    has_exit: bool = True
+    problem: str = ""
+    byte_order: str = "little"
+    struct_size: int = 0
+    init: int | None = None
+    exit: int | None = None
+    info: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    parameters: tuple[Parameter, ...] = ()
+    imports: tuple[Import, ...] = ()
+    exports: tuple[str, ...] = ()
+    versions: bool = False
+    other_versions: dict[str, int] = field(default_factory=dict)
+    sections: tuple[Section, ...] = ()
+    compiler: str = ""
+    signature: Signature | None = None
+
+    @property
+    def licence(self) -> str:
+        return next(iter(self.info.get("license", ())), "")
+
+    @property
+    def depends(self) -> tuple[str, ...]:
+        """The modules that have to be loaded before it."""
+        return tuple(name for name in ",".join(self.info.get("depends", ())).split(",") if name)
+
+    @property
+    def soft_depends(self) -> tuple[str, ...]:
+        """What modprobe loads before it where it can: names or aliases of modules (`softdep pre:`)."""
+        names, before = [], False
+        for word in " ".join(self.info.get("softdep", ())).split():
+            if word.endswith(":"):
+                before = word == "pre:"
+            elif before:
+                names.append(word)
+        return tuple(names)
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return self.info.get("alias", ())
+
+    @property
+    def code(self) -> int:
+        """Bytes of code that stays loaded."""
+        return _laid_out(section for section in self.sections if section.stays and "X" in section.flags)
+
+    @property
+    def constants(self) -> int:
+        """Bytes that stay loaded, are not code, and are not written to."""
+        return _laid_out(section for section in self.sections if section.stays and "X" not in section.flags)
+
+    @property
+    def bss(self) -> int:
+        return sum(section.size for section in self.sections if section.name == ".bss")
+
+    def has_section(self, name: str) -> bool:
+        """Whether it has a section of that name with something in it."""
+        return any(section.name == name and section.size for section in self.sections)
+
+
+def _laid_out(sections: Iterable[Section]) -> int:
+    """Bytes of sections one behind the other: module_get_offset() of kernel/module/main.c."""
+    end = 0
+    for section in sections:
+        end = -(-end // section.alignment) * section.alignment + section.size
+    return end
+
+
+def read_module(path: Path) -> ModuleFacts:
+    """Facts of a module file; never raises for its content, OSError when it is no file to be read."""
+    guess = path.stem.replace("-", "_")
+    content = content_of(path, _LARGEST)
+    if not content:
+        return ModuleFacts(guess, problem="the file is empty")
+    for magic, packer in _PACKED.items():
+        if content.startswith(magic):
+            return ModuleFacts(guess, problem=f"it is compressed: unpack it with {packer} first")
+    try:
+        return _read(content, guess)
+    except DAMAGE as error:
+        return ModuleFacts(guess, problem=damage(error))
+
+
+def damage(error: Exception) -> str:
+    """What one of DAMAGE says of a file, in one line."""
+    return f"not a whole ELF file: {' '.join(str(error).split()) or type(error).__name__}"
+
+
+def inspect_module(path: Path) -> ModuleFacts:
+    """The same for a file that has to be a module. Raises ModcompatError, of one line, when it is not."""
+    try:
+        facts = read_module(path)
+    except OSError as error:
+        raise ModcompatError(f"cannot read {path}: {error.strerror}") from None
+    if facts.problem:
+        raise ModcompatError(f"{path}: {facts.problem}")
+    if facts.arch is None:
+        raise ModcompatError(f"{path}: it is for none of {', '.join(ARCHITECTURES)}")
+    return facts
+
+
+def dependencies(path: Path) -> list[str]:
+    """The modules that a module's file says it depends on, by the kernel's names; none where it cannot be read."""
+    return [name.replace("-", "_") for name in read_module(path).depends]
+
+
+@functools.lru_cache(64)
+def _read(content: bytes, guess: str) -> ModuleFacts:
+    content, signature = split_signature(content)
+    if problem := _no_elf(content):
+        return ModuleFacts(guess, problem=problem)
+    elf: Any = ELFFile(io.BytesIO(content))
+    identity = (elf["e_machine"], elf.elfclass)
+    arch = next((arch for arch in ARCHITECTURES.values() if arch.elf == identity and elf.little_endian), None)
+    sections = list(elf.iter_sections())
+    _check_bounds(sections, len(content))
+    info = _modinfo(elf)
+    if info is None:
+        return ModuleFacts(guess, arch, problem="it has no .modinfo section: not a kernel module")
+    if elf["e_type"] != "ET_REL":
+        return ModuleFacts(guess, arch, problem="it is linked, not relocatable: not a kernel module")
+    name = next(iter(info.get("name", ())), guess)
+    if name in (".", "..") or ("name" in info and not _NAME.fullmatch(name)):
+        return ModuleFacts(guess, arch, problem=f"it is called {name!a}, which is no name of a module")
+    symbols = _symbols(elf)
+    names = {symbol.name for symbol in symbols}
+    versions = _versions(elf)
+    struct_size, init, exit_ = _struct_module(elf, sections)
+    return ModuleFacts(
+        name=name,
+        arch=arch,
+        vermagic=next(iter(info.get("vermagic", ())), ""),
+        has_init=init is not None,
+        has_exit=exit_ is not None,
+        byte_order="little" if elf.little_endian else "big",
+        struct_size=struct_size,
+        init=init,
+        exit=exit_,
+        info=info,
+        parameters=_parameters(info),
+        imports=tuple(
+            Import(symbol.name, symbol["st_info"]["bind"] == "STB_WEAK", versions.get(symbol.name))
+            for symbol in symbols
+            if symbol["st_shndx"] == "SHN_UNDEF" and symbol.name
+        ),
+        # include/linux/export.h: an exported symbol has an entry of that name
+        exports=tuple(sorted(name.removeprefix("__ksymtab_") for name in names if name.startswith("__ksymtab_"))),
+        versions=elf.get_section_by_name("__versions") is not None,
+        other_versions={name: crc for name, crc in versions.items() if name not in names},
+        sections=tuple(
+            Section(section.name, section["sh_size"], _flags(section["sh_flags"]), section["sh_addralign"] or 1)
+            for section in sections
+            if section["sh_flags"] & 2  # SHF_ALLOC
+        ),
+        compiler=_compiler(elf),
+        signature=signature,
+    )
+
+
+def _no_elf(content: bytes) -> str:
+    """Why it is no ELF file, or not all of one, by its first bytes; "" where it may be."""
+    if not content.startswith(_MAGIC[: len(content)]):
+        found = next((kind for at, magic, kind in _ARCHIVES if content.startswith(magic, at)), "")
+        return f"it is {found} archive: unpack it first" if found else "it is not an ELF file"
+    header = _HEADER.get(content[4]) if len(content) > 4 else None
+    if len(content) < (header.size if header else len(_MAGIC) + 1):
+        return f"it is cut short: there are only {len(content)} bytes of it"
+    if header and content[5] == 1:  # little-endian
+        table, size, count = header.unpack_from(content)
+        if table + size * count > len(content):
+            end = table + size * count
+            return f"it is cut short: its table of sections ends at byte {end}, the file at {len(content)}"
+    return ""
+
+
+def _check_bounds(sections: list[Any], size: int) -> None:
+    for section in sections:
+        end = section["sh_offset"] + section["sh_size"]
+        if section["sh_type"] not in ("SHT_NULL", "SHT_NOBITS") and end > size:
+            raise ValueError(f"section {section.name or '?'} ends at byte {end}, the file at {size}")
+        if section["sh_type"] != "SHT_NOBITS" and section.data_size > _LARGEST:  # of a compressed one, what it says
+            raise ValueError(f"section {section.name or '?'} says that it unpacks to {section.data_size} bytes")
+
+
+def _symbols(elf: Any) -> list[Any]:
+    table = elf.get_section_by_name(".symtab")
+    if not table:
+        return []
+    if table.num_symbols() > _MOST_SYMBOLS:
+        raise ValueError(f"it has {table.num_symbols()} symbols, too many for a module")
+    return list(table.iter_symbols())
+
+
+def _modinfo(elf: Any) -> dict[str, tuple[str, ...]] | None:
+    section = elf.get_section_by_name(".modinfo")
+    if section is None:
+        return None
+    info: dict[str, tuple[str, ...]] = {}
+    for entry in section.data().split(b"\0"):
+        key, equals, value = entry.decode(errors="backslashreplace").partition("=")
+        if equals:
+            info[key] = (*info.get(key, ()), value)
+    return info
+
+
+def _parameters(info: dict[str, tuple[str, ...]]) -> tuple[Parameter, ...]:
+    """include/linux/moduleparam.h: `parmtype=name:type`, `parm=name:description`."""
+    kinds = dict(_halves(info.get("parmtype", ())))
+    words = dict(_halves(info.get("parm", ())))
+    return tuple(Parameter(name, kinds.get(name, ""), words.get(name, "")) for name in {**kinds, **words})
+
+
+def _halves(entries: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for entry in entries:
+        name, _, rest = entry.partition(":")
+        yield name, rest
+
+
+def _versions(elf: Any) -> dict[str, int]:
+    section = elf.get_section_by_name("__versions")
+    if section is None:
+        return {}
+    entry, content = _VERSION[elf.elfclass], section.data()
+    whole = content[: len(content) // entry.size * entry.size]
+    return {
+        name.split(b"\0")[0].decode(errors="backslashreplace"): crc & 0xFFFFFFFF
+        for crc, name in entry.iter_unpack(whole)
+    }
+
+
+def _struct_module(elf: Any, sections: list[Any]) -> tuple[int, int | None, int | None]:
+    """Bytes of its struct module, and where in it the relocations for init and exit are.
+
+    modpost makes them (scripts/mod/modpost.c, add_header()), and the kernel does not care what their symbols are
+    called, which may have been changed: then they are told apart by their places.
+    """
+    index = next((number for number, section in enumerate(sections) if section.name == THIS_MODULE), None)
+    if index is None:
+        raise ValueError(f"it has no section {THIS_MODULE}")
+    size = sections[index]["sh_size"]
+    named: dict[str, int] = {}
+    others: list[int] = []
+    for section in sections:
+        if section["sh_type"] not in ("SHT_REL", "SHT_RELA") or section["sh_info"] != index:
+            continue
+        table = elf.get_section(section["sh_link"])
+        for entry in section.iter_relocations():
+            name = table.get_symbol(entry["r_info_sym"]).name
+            if name in ("init_module", "cleanup_module"):
+                named[name] = entry["r_offset"]
+            else:
+                others.append(entry["r_offset"])
+    init, exit_ = named.get("init_module"), named.get("cleanup_module")
+    for place in sorted(others):
+        # include/linux/module.h: init is in front of the module's layout, exit behind nearly everything
+        if init is None and place < size * 3 // 4:
+            init = place
+        elif exit_ is None:
+            exit_ = place
+    return size, init, exit_
+
+
+def _compiler(elf: Any) -> str:
+    section = elf.get_section_by_name(".comment")
+    return section.data().strip(b"\0").split(b"\0")[0].decode(errors="backslashreplace") if section else ""
+
+
+def _flags(bits: int) -> str:
+    return "".join(letter for bit, letter in _FLAGS.items() if bits & bit)

@@ -1,0 +1,1 @@
+"""What a kernel's headers define: structures, inline functions, macros and prototypes, found by compiling them."""

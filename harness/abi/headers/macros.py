@@ -1,0 +1,40 @@
+"""What headers define beside structures and functions, and modules compile in: macros, and values of enumerators."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness.abi.elf.dwarf import read_enumerators
+from harness.abi.elf.macro_table import read_macros
+from harness.abi.headers.probe import probe_inputs, probing
+from harness.kernel.module_headers import Headers
+from harness.support.cache.store import Store
+from harness.support.progress import task
+
+_READER = 1  # raise when what is read of the probe changes
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """macros: parameters and replacement by name, without options (CONFIG_...). enumerators: values by name."""
+
+    macros: dict[str, str]
+    enumerators: dict[str, int]
+
+
+def kernel_definitions(headers: Headers, store: Store) -> Definitions:
+    """The macros and enumerators of a kernel. Cached. Raises ModcompatError when the probe does not compile."""
+
+    def build(folder: Path) -> None:
+        what = f"reading the macros and enumerators of {headers.label}"
+        with probing(headers, folder, what, store) as probe, task(what, 2) as running:
+            preprocessed = probe.make("probe.i", folder / "probe.i.log", flags="-dD")
+            running.step()
+            with preprocessed.open(errors="replace") as lines:
+                macros = {name: text for name, text in read_macros(lines).items() if not name.startswith("CONFIG_")}
+            found = Definitions(macros, read_enumerators(probe.linked(folder / "probe.o.log")))
+            running.step()
+        (folder / "definitions.json").write_text(json.dumps(asdict(found)))
+
+    found = store.get_or_build("definitions", headers.label, probe_inputs(headers, _READER), build)
+    return Definitions(**json.loads((found / "definitions.json").read_text()))

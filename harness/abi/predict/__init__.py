@@ -1,0 +1,1 @@
+"""Predicting what becomes of a module on another kernel, without running it."""

@@ -1,0 +1,88 @@
+"""The program in a module file, taken apart by objdump(1) of the architecture's binutils, and pyelftools."""
+
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from harness.abi.elf.module_file import DAMAGE, damage
+from harness.abi.predict.instructions import ABIS, instructions
+from harness.abi.predict.member_accesses import Function, Place, Program
+from harness.kernel.architectures import Architecture
+from harness.support import process
+from harness.support.errors import ModcompatError
+
+_SECTION = re.compile(r"^Disassembly of section (\S+):$")
+_FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
+_DATA = (".data", ".rodata", ".init.data", ".exit.data", "__param")
+
+
+def read_program(file: Path, arch: Architecture) -> Program:
+    """The functions and pointers of a whole module file. Raises ModcompatError when it is damaged."""
+    text = process.output([f"{arch.cross_compile}objdump", "-d", "-r", "-w", "--no-show-raw-insn", file])
+    abi = ABIS[arch.name]
+    functions: dict[Place, Function] = {}
+    for name, place, lines in _functions(text):
+        functions[place] = Function(name, place, tuple(instructions(lines, abi)))
+    try:
+        known, links = _symbols_and_links(file)
+    except DAMAGE as error:
+        raise ModcompatError(f"{file}: {damage(error)}") from None
+    return Program(abi, functions, known, links)
+
+
+def _symbols_and_links(file: Path) -> tuple[dict[str, Place], dict[Place, Place | str]]:
+    """Where its symbols are, and what relocations put into its data. Raises DAMAGE."""
+    with file.open("rb") as stream:
+        elf: Any = ELFFile(stream)
+        names = [section.name for section in elf.iter_sections()]
+        table = elf.get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            raise ValueError("it has no symbol table")  # noqa: TRY004 - of the file, as the others
+        symbols = [_where(symbol, names) for symbol in table.iter_symbols()]
+        known = {
+            symbol.name or place.section: place
+            for symbol, place in zip(table.iter_symbols(), symbols, strict=True)
+            if isinstance(place, Place)
+        }
+        return known, _links(elf, names, symbols)
+
+
+def _functions(text: str) -> list[tuple[str, Place, list[str]]]:
+    found: list[tuple[str, Place, list[str]]] = []
+    section = ""
+    for line in text.splitlines():
+        if start := _SECTION.match(line):
+            section = start[1]
+        elif start := _FUNCTION.match(line):
+            found.append((start[2], Place(section, int(start[1], 16)), []))
+        elif found and line:
+            found[-1][2].append(line)
+    return found
+
+
+def _where(symbol: Any, names: list[str]) -> Place | str:
+    index = symbol["st_shndx"]
+    return Place(names[index], symbol["st_value"]) if isinstance(index, int) and index < len(names) else symbol.name
+
+
+def _links(elf: Any, names: list[str], symbols: list[Place | str]) -> dict[Place, Place | str]:
+    """What relocations put into the module's data."""
+    links: dict[Place, Place | str] = {}
+    for section in elf.iter_sections():
+        if section["sh_type"] not in ("SHT_REL", "SHT_RELA") or section["sh_info"] >= len(names):
+            continue
+        name = names[section["sh_info"]]
+        if not name.startswith(_DATA):
+            continue
+        content = elf.get_section(section["sh_info"]).data()
+        for entry in section.iter_relocations():
+            at, target = entry["r_offset"], symbols[entry["r_info_sym"]]
+            addend = entry["r_addend"] if entry.is_RELA() else struct.unpack_from("<I", content, at)[0]
+            links[Place(name, at)] = (
+                Place(target.section, target.offset + addend) if isinstance(target, Place) else target
+            )
+    return links

@@ -1,0 +1,340 @@
+"""The kernel's module loader on paper: what it does with a module file, step by step, from both sides' layouts.
+
+After load_module() in kernel/module/main.c of Linux 6.1. The kernel takes the file's section .gnu.linkonce.this_module
+for its struct module. That section is as large as struct module was where the module was built, and is zero but for
+the name and two relocations, which write the addresses of init and exit. Where the kernel's struct module differs,
+the relocations hit other members, init and exit are looked for where nothing was written, and what the kernel keeps
+behind the section's end is in the module's .bss, which comes next.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from harness.abi.elf.dwarf import Layout
+from harness.abi.elf.module_file import ModuleFacts
+from harness.kernel.architectures import ARM, ARM64, X86_64, Architecture
+from harness.kernel.isolation_options import unisolated
+from harness.kernel.symvers import Export
+
+MODULE = "struct module"
+_SIZE_CHECKED_SINCE = (6, 4)  # elf_validity_cache_index_mod(): the section has to have the kernel's size
+
+
+class Outcome(StrEnum):
+    """What statics can tell apart. BREAKS: SPLAT, CORRUPTED, HUNG or DIED."""
+
+    CLEAN = "CLEAN"
+    INERT = "INERT"
+    REFUSED = "REFUSED"
+    BREAKS = "BREAKS"
+
+
+class When(IntEnum):
+    """The stations of a module's life."""
+
+    LOAD = 0
+    USE = 1
+    UNLOAD = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that will go wrong: the first is the verdict."""
+
+    when: When
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True)
+class KernelFacts:
+    """What of a kernel decides how it takes a module.
+
+    release: as uname -r. layouts: struct module, all that it embeds, and more. exports: None where it was not built.
+    """
+
+    arch: Architecture
+    release: str
+    config: Mapping[str, str]
+    layouts: Mapping[str, Layout]
+    exports: Mapping[str, Export] | None = field(default=None, repr=False)
+
+    def has(self, symbol: str) -> bool:
+        return self.config.get(symbol, "n") == "y"
+
+    @property
+    def version(self) -> tuple[int, int]:
+        return version_in(self.release)
+
+    @property
+    def vermagic(self) -> str:
+        """include/linux/vermagic.h; the hash that RANDSTRUCT adds is not known."""
+        words = [self.release]
+        words += [word for symbol, word in _VERMAGIC if self.has(symbol)]
+        words += [word for symbol, word in _ARCH_VERMAGIC[self.arch.name] if not symbol or self.has(symbol)]
+        return " ".join(words)
+
+
+_VERMAGIC = (
+    ("SMP", "SMP"),
+    ("PREEMPT_BUILD", "preempt"),
+    ("PREEMPT_RT", "preempt_rt"),
+    ("MODULE_UNLOAD", "mod_unload"),
+    ("MODVERSIONS", "modversions"),
+)
+# arch/*/include/asm/vermagic.h
+_ARCH_VERMAGIC = {
+    X86_64.name: (),
+    ARM.name: (
+        ("CPU_32v6", "ARMv6"), ("CPU_32v7", "ARMv7"), ("THUMB2_KERNEL", "thumb2"), ("ARM_PATCH_PHYS_VIRT", "p2v8"),
+    ),
+    ARM64.name: (("", "aarch64"),),
+}  # fmt: skip
+
+# What the loader has written before it applies relocations: always, or where the module has a section (a list of
+# alternatives). percpu_modalloc(), module_unload_init(), init_param_lock(), find_module_sections(), move_module().
+_WRITTEN = (
+    "state", "list.", "name", "core_layout.base", "core_layout.size", "init_layout.base", "init_layout.size",
+    "source_list.", "target_list.", "refcnt", "param_lock.wait_list.", "param_lock.magic", "param_lock.wait_lock.",
+)  # fmt: skip
+_OF_SECTIONS = {
+    "kp": ("__param",), "num_kp": ("__param",),
+    "syms": ("__ksymtab",), "num_syms": ("__ksymtab",), "crcs": ("__kcrctab",),
+    "gpl_syms": ("__ksymtab_gpl",), "num_gpl_syms": ("__ksymtab_gpl",), "gpl_crcs": ("__kcrctab_gpl",),
+    "extable": ("__ex_table",), "num_exentries": ("__ex_table",),
+    "percpu": (".data..percpu",), "percpu_size": (".data..percpu",),
+    "ctors": (".ctors", ".init_array"), "num_ctors": (".ctors", ".init_array"),
+    "noinstr_text_start": (".noinstr.text",), "noinstr_text_size": (".noinstr.text",),
+    "tracepoints_ptrs": ("__tracepoints_ptrs",), "num_tracepoints": ("__tracepoints_ptrs",),
+    "srcu_struct_ptrs": ("___srcu_struct_ptrs",), "num_srcu_structs": ("___srcu_struct_ptrs",),
+    "bpf_raw_events": ("__bpf_raw_tp_map",), "num_bpf_raw_events": ("__bpf_raw_tp_map",),
+    "btf_data": (".BTF",), "btf_data_size": (".BTF",),
+    "jump_entries": ("__jump_table",), "num_jump_entries": ("__jump_table",),
+    "trace_events": ("_ftrace_events",), "num_trace_events": ("_ftrace_events",),
+    "trace_evals": ("_ftrace_eval_map",), "num_trace_evals": ("_ftrace_eval_map",),
+    "trace_bprintk_fmt_start": ("__trace_printk_fmt",), "num_trace_bprintk_fmt": ("__trace_printk_fmt",),
+    "ftrace_callsites": ("__mcount_loc", "__patchable_function_entries"),
+    "num_ftrace_callsites": ("__mcount_loc", "__patchable_function_entries"),
+    "ei_funcs": ("_error_injection_whitelist",), "num_ei_funcs": ("_error_injection_whitelist",),
+    "kprobes_text_start": (".kprobes.text",), "kprobes_text_size": (".kprobes.text",),
+    "kprobe_blacklist": ("_kprobe_blacklist",), "num_kprobe_blacklist": ("_kprobe_blacklist",),
+    "static_call_sites": (".static_call_sites",), "num_static_call_sites": (".static_call_sites",),
+}  # fmt: skip
+# What the kernel does with a member behind the relocations, while it loads or lists the module, when the member holds
+# the address of a function. Counts of tables that a module may lack make it walk from address zero on; pointers to
+# tables matter only where the module has the table (_OF_SECTIONS).
+_WALKED = {
+    "num_srcu_structs": "srcu_module_coming() walks a table that is not there",
+    "num_tracepoints": "tracepoint_module_coming() walks a table that is not there",
+    "num_trace_events": "trace_module_add_events() walks a table that is not there",
+    "num_trace_evals": "trace_module_add_evals() walks a table that is not there",
+    "num_trace_bprintk_fmt": "trace_printk's notifier walks a table that is not there",
+    "num_jump_entries": "jump_label_module_notify() walks a table that is not there",
+    "num_static_call_sites": "static_call_module_notify() walks a table that is not there",
+    "num_ftrace_callsites": "ftrace_module_init() walks a table that is not there",
+    "num_kprobe_blacklist": "kprobes' notifier walks a table that is not there",
+    "num_exentries": "post_relocation() sorts a table that is not there",
+    "num_syms": "verify_exported_symbols() walks a table that is not there",
+    "num_gpl_syms": "verify_exported_symbols() walks a table that is not there",
+    "num_kp": "parse_args() walks a table that is not there",
+    "source_list.next": "whoever lists the modules walks through code as if it were a list",
+    "target_list.next": "mod_sysfs_setup() walks through code as if it were the list of modules that this one needs",
+    "list.next": "the list of modules is broken",
+    "init": "it calls the module's exit when it loads it",
+}
+_TABLES = ("kp", "syms", "gpl_syms", "extable", "jump_entries", "static_call_sites", "ftrace_callsites", "percpu")
+# What the kernel keeps in struct module while the module lives: not the module's to write.
+_KEPT = ("source_list", "target_list", "exit", "refcnt", "args", "percpu", "sect_attrs", "kallsyms", "bug_list")
+
+
+def version_in(release: str) -> tuple[int, int]:
+    """The version that a release begins with, to be compared; (0, 0) for none."""
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def simulate(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
+    """What goes wrong when a kernel loads and unloads a module, in order, as far as the loader is concerned."""
+    refusals = [Finding(When.LOAD, Outcome.REFUSED, reason) for reason in _refusals(module, kernel)]
+    yield from refusals
+    if not refusals and not kernel.has("MODULE_ABI_ISOLATION"):
+        yield from _relocations(module, kernel)
+        yield from _init_and_exit(module, kernel)
+
+
+def _refusals(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
+    """All reasons to refuse the module, the one first that the kernel would give."""
+    if module.arch is not kernel.arch:
+        theirs = module.arch.name if module.arch else "another architecture"
+        yield f"it is for {theirs}, the kernel for {kernel.arch.name}"
+        return
+    if kernel.has("MODULE_SIG_FORCE") and not module.signature:
+        yield "it is not signed, and the kernel has MODULE_SIG_FORCE"
+    yield from _isolation_refuses(module, kernel)
+    yield from _versions_differ(module, kernel, ("module_layout",))
+    if _magic(module.vermagic, module) != _magic(kernel.vermagic, module):
+        yield f"vermagic {module.vermagic.strip()!r}, the kernel's is {kernel.vermagic!r}"
+    size = kernel.layouts[MODULE].size
+    if kernel.version >= _SIZE_CHECKED_SINCE and module.struct_size != size:
+        yield f"its struct module has {module.struct_size} bytes, the kernel's {size}"
+    yield from _unknown_symbols(module, kernel)
+    yield from _withheld_symbols(module, kernel)
+    yield from _versions_differ(module, kernel, tuple(symbol.name for symbol in module.imports))
+    if kernel.arch is X86_64 and not kernel.has("MODULE_ABI_ISOLATION"):
+        yield from _slots_in_use(module, kernel)
+
+
+def _magic(vermagic: str, module: ModuleFacts) -> list[str]:
+    """same_magic(): where there are CRCs, the release does not count."""
+    return vermagic.split()[1 if module.versions else 0 :]
+
+
+def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
+    """module_check_abi() and module_fit_struct() of the isolation series."""
+    if not kernel.has("MODULE_ABI_ISOLATION"):
+        return
+    other_events = kernel.has("MODULE_ABI_ISOLATE_PERF_EVENTS") and kernel.has("EVENT_TRACING")
+    if other_events and "module_abi" not in module.info and module.has_section("_ftrace_events"):
+        yield "it has trace events, and was built without CONFIG_PERF_EVENTS, which changes these"
+    told = kernel.config.get("MODULE_ABI_PRODUCTION_OPTIONS", "").strip('"')
+    theirs = set(" ".join(module.info.get("module_abi", (told,))).split())
+    counts = {"PREEMPT_COUNT"} if kernel.has("PREEMPTION") else set()
+    for tag in unisolated(kernel.release):
+        is_on = kernel.config.get(tag, "n") != "n"
+        if tag not in counts and is_on != (tag in theirs):
+            built, state = ("without", "on") if is_on else ("with", "off")
+            yield f"it was built {built} CONFIG_{tag}, which the kernel has {state}, and which changes the module ABI"
+    init, exit_ = _offset(kernel, "init"), _offset(kernel, "exit")
+    if module.init not in (None, init):
+        yield f"struct module.init 0x{module.init:x} → 0x{init:x}: was built for another ABI"
+    if module.exit is None or exit_ is None:
+        return
+    if module.exit not in (exit_, exit_ - _optional_part(kernel)):
+        yield f"struct module.exit 0x{module.exit:x} → 0x{exit_:x}: was built for another ABI"
+
+
+def _optional_part(kernel: KernelFacts) -> int:
+    """By how many bytes a module's exit may be nearer: known_exit_offset() of the isolation series."""
+    members = {member.name: member for member in kernel.layouts[MODULE].members}
+    if not kernel.has("KALLSYMS") or "kallsyms" not in members:
+        return 0
+    return members["args"].offset - members["kallsyms"].offset
+
+
+def _unknown_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
+    """simplify_symbols(). What neither has may be another module's, if it depends on one."""
+    if kernel.exports is None:
+        return
+    unknown = [
+        symbol.name
+        for symbol in module.imports
+        if symbol.name not in kernel.exports and not symbol.weak and symbol.name not in _GIVEN
+    ]
+    if unknown and not module.depends:
+        yield f"the kernel does not export {_few(unknown)}"
+
+
+def _withheld_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
+    """resolve_symbol(): what is for GPL modules alone, and what is in a namespace that the module does not import."""
+    exports = kernel.exports or {}
+    if module.licence not in _GPL_COMPATIBLE:
+        theirs = [it.name for it in module.imports if it.name in exports and not it.weak and exports[it.name].is_gpl]
+        if theirs:
+            licence = f"its licence is {module.licence!r}" if module.licence else "it has no licence"
+            yield f"{licence}, and the kernel exports {_few(theirs)} to GPL modules only"
+    if not kernel.has("MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS"):
+        for symbol in module.imports:
+            export = exports.get(symbol.name)
+            if export and export.namespace and export.namespace not in module.info.get("import_ns", ()):
+                yield f"{symbol.name} is in the namespace {export.namespace}, which the module does not import"
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+# include/linux/license.h: license_is_gpl_compatible()
+_GPL_COMPATIBLE = ("GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL")
+_GIVEN = ("_GLOBAL_OFFSET_TABLE_", "__this_module")
+
+
+def _versions_differ(module: ModuleFacts, kernel: KernelFacts, names: tuple[str, ...]) -> Iterator[str]:
+    """check_version(): with MODVERSIONS on both sides."""
+    if not module.versions or not kernel.has("MODVERSIONS") or kernel.exports is None:
+        return
+    theirs = {symbol.name: symbol.crc for symbol in module.imports} | module.other_versions
+    for name in names:
+        export, crc = kernel.exports.get(name), theirs.get(name)
+        if export and crc is not None and crc != export.crc:
+            yield f"version of {name} 0x{crc:08x}, the kernel's is 0x{export.crc:08x}"
+
+
+def _slots_in_use(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
+    """arch/x86/kernel/module.c: a relocation is only written over zeros."""
+    for what, offset in (("init", module.init), ("exit", module.exit)):
+        for place in _places(kernel, offset):
+            sections = _OF_SECTIONS.get(place, ())
+            if any(place.startswith(entry) for entry in _WRITTEN) or any(map(module.has_section, sections)):
+                where = f"struct module.{what} 0x{offset:x} is where the kernel has {place}"
+                yield f"{where}, which is in use by then: the relocation is refused"
+
+
+def _relocations(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
+    """What the addresses of init and exit do where the kernel keeps something else."""
+    for what, offset in (("init", module.init), ("exit", module.exit)):
+        for place in _places(kernel, offset):
+            if place == what:
+                continue
+            text = f"struct module.{what} 0x{offset:x} is where the kernel has {place}"
+            walked = _WALKED.get(place, "")
+            if walked:
+                yield Finding(When.LOAD, Outcome.BREAKS, f"{text}: {walked}")
+            elif place in _TABLES and any(map(module.has_section, _OF_SECTIONS[place])):
+                yield Finding(When.LOAD, Outcome.BREAKS, f"{text}: it takes code for a table")
+
+
+def _init_and_exit(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
+    init, exit_ = _offset(kernel, "init"), _offset(kernel, "exit")
+    if module.init not in (None, init):
+        moved = f"struct module.init 0x{module.init:x} → 0x{init:x}"
+        yield Finding(When.LOAD, Outcome.INERT, f"{moved}: the kernel never finds its init")
+        return
+    for member in kernel.layouts[MODULE].members:
+        behind = member.offset - module.struct_size
+        if member.name in _KEPT and behind >= 0 and behind + member.size <= module.bss:
+            yield Finding(
+                When.USE,
+                Outcome.BREAKS,
+                f"struct module {module.struct_size} → {kernel.layouts[MODULE].size}: "
+                f"the kernel keeps {member.name} in the module's .bss, at 0x{behind:x}",
+            )
+            break
+    if module.exit is not None and exit_ is not None and module.exit != exit_:
+        moved = f"struct module.exit 0x{module.exit:x} → 0x{exit_:x}"
+        yield Finding(When.UNLOAD, Outcome.INERT, f"{moved}: the kernel never finds its exit")
+
+
+def _offset(kernel: KernelFacts, member: str) -> int | None:
+    """Bytes; None without the member, as without MODULE_UNLOAD there is no exit."""
+    return next((entry.offset for entry in kernel.layouts[MODULE].members if entry.name == member), None)
+
+
+def _places(kernel: KernelFacts, offset: int | None) -> list[str]:
+    """What the kernel has where a pointer is written: `init`, `source_list.next`, or two small members."""
+    if offset is None:
+        return []
+    return list(_inside(kernel.layouts, MODULE, offset, kernel.arch.elf[1] // 8))
+
+
+def _inside(layouts: Mapping[str, Layout], struct: str, offset: int, size: int) -> Iterator[str]:
+    for member in layouts[struct].members:
+        if member.offset + member.size <= offset or member.offset >= offset + size:
+            continue
+        if member.embeds in layouts and "[" not in member.type:
+            inner = list(_inside(layouts, member.embeds, offset - member.offset, size))
+            yield from (f"{member.name}.{name}" for name in inner)
+        else:
+            yield member.name

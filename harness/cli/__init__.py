@@ -1,0 +1,1 @@
+"""The `modcompat` command: one file for each subcommand."""

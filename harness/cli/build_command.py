@@ -1,0 +1,40 @@
+"""modcompat build."""
+
+from typing import Any
+
+import click
+
+from harness.cli.kernel_options import kernel_options, settings_of, variant_on
+from harness.cli.param_types import KERNEL
+from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.user_config import require_for
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.cells import ONE_BOARD_EACH
+
+
+@click.command()
+@click.argument("kernels", nargs=-1, required=True, type=KERNEL)
+@click.option(
+    "--arch",
+    "arches",
+    multiple=True,
+    type=click.Choice(list(ARCHITECTURES)),
+    help="Architectures [x86_64] (repeatable).",
+)
+@kernel_options
+def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -> None:
+    """Build kernels into the cache, and say where they are.
+
+    KERNELS are their names: production, stock-spinlock, isolated-all ... Without --arch they are built for x86_64, or
+    for the architectures of the configurations where there are some. Exit status 0, or 2 when one cannot be built.
+    """
+    settings, _ = settings_of(**chosen)
+    wanted = set(arches or settings.configs or ["x86_64"])
+    require_for(wanted, settings.configs)
+    variants = [variant_on(name, settings) for name in kernels]
+    known = Kernels(settings)
+    for board in ONE_BOARD_EACH:
+        if board.arch.name in wanted:
+            for variant in variants:
+                kernel = known.kernel(board, variant)
+                click.echo(f"{board.arch.name} {variant.name} {kernel.release}: {kernel.folder}")

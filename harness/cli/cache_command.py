@@ -1,0 +1,135 @@
+"""modcompat cache."""
+
+import json
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.cli.param_types import KIND
+from harness.support.cache.archive import export_entries, import_entries
+from harness.support.cache.ownership import KINDS
+from harness.support.cache.store import Entry, Store
+from harness.support.errors import ModcompatError
+from harness.support.paths import cache_root
+from harness.support.text import one_line
+
+DAY = 86_400.0  # seconds
+_UNLIMITED = 10_000  # columns
+
+
+class _Days(click.FloatRange):
+    """A number of days. (To click, nan is in every range, and nothing is younger than nan.)"""
+
+    name = "number of days"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        days = float(super().convert(value, param, ctx))
+        if math.isnan(days):
+            self.fail("nan is no number of days.", param, ctx)
+        return days
+
+
+@click.group()
+def cache() -> None:
+    """Look at, trim, carry away and bring in what was built.
+
+    The cache is $MODCOMPAT_CACHE, or ~/.cache/modcompat. Exit status of each command: 0, or 2 when it cannot be done.
+    """
+
+
+@cache.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_(*, as_json: bool) -> None:
+    """List the entries, the longest unused first.
+
+    Exit status 0, or 2 when the cache cannot be read.
+    """
+    entries = list(Store().entries())
+    if as_json:
+        for entry in entries:
+            facts = {
+                "kind": entry.kind,
+                "name": entry.name,
+                "path": str(entry.path),
+                "size": entry.size,
+                "used": entry.used,
+            }
+            click.echo(json.dumps(facts))
+        return
+    console = Console()
+    if not console.is_terminal:  # what reads it wants whole names
+        console.width = _UNLIMITED
+    table = Table("kind", "name", "MB", "last used")
+    table.columns[1].overflow = "fold"
+    table.columns[2].justify = "right"
+    for entry in entries:
+        used = datetime.fromtimestamp(entry.used).astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(Text(one_line(entry.kind)), Text(one_line(entry.name)), f"{entry.size / 1e6:.1f}", used)
+    console.print(table)
+    click.echo(one_line(f"{_total(entries)} in {cache_root()}"))
+
+
+@cache.command()
+@click.option("--older-than", type=_Days(), default=14.0, show_default=True, metavar="DAYS", help="Unused for so long.")
+@click.option("--all", "everything", is_flag=True, help="However recently used.")
+@click.option(
+    "--kind", "kinds", multiple=True, type=KIND, help="Only entries of this kind (repeatable): see `cache list`."
+)
+def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> None:
+    """Remove entries that were not used for a while.
+
+    What killed builds left behind goes as well. An entry that another run is making stays. Do not prune under a
+    running suite. Exit status 0, or 2 when something cannot be removed.
+    """
+    store = Store()
+    known = {*KINDS, *(entry.kind for entry in store.entries())}  # an older version had others
+    if unknown := sorted(set(kinds) - known):
+        raise ModcompatError(
+            f"the cache has no kind {', '.join(unknown)}", next_step=f"kinds: {', '.join(sorted(known))}"
+        )
+    removed = store.prune(unused_for=-1 if everything else older_than * DAY, kinds=frozenset(kinds) or None)
+    for entry in removed:
+        click.echo(one_line(f"removed {entry.kind}/{entry.name}"))
+    click.echo(f"removed {_total(removed)}")
+
+
+@cache.command()
+@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+def export(*, archive: Path) -> None:
+    """Write kernels, modules and tools into a tar file.
+
+    `cache import` takes it on another machine. Sources and snapshots stay: they are fetched and made anew. Exit
+    status 0, or 2 when there is nothing to export, or the file cannot be written.
+    """
+    click.echo(one_line(f"exported {_total(export_entries(Store(), archive))} to {archive}"))
+
+
+@cache.command("import")
+@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+def import_(*, archive: Path) -> None:
+    """Add the entries of an exported tar file.
+
+    Each is verified; what is here already stays as it is. Exit status 0, or 2 when it is no such file, or an entry is
+    damaged.
+    """
+    added = import_entries(Store(), archive)
+    for name in added:
+        click.echo(one_line(f"added {name}"))
+    click.echo(f"added {_entries(len(added))}")
+
+
+def _total(entries: list[Entry]) -> str:
+    return f"{_entries(len(entries))}, {sum(entry.size for entry in entries) / 1e6:.0f} MB"
+
+
+def _entries(count: int) -> str:
+    return f"{count} entr{'y' if count == 1 else 'ies'}"

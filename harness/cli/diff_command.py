@@ -1,0 +1,55 @@
+"""modcompat diff."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+
+from harness.report.compare import Comparison, as_json_object, compare
+from harness.report.recorded_run import Cell, Run, read_run
+from harness.support.text import one_line
+
+
+@click.command()
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_b", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def diff(*, run_a: Path, run_b: Path, as_json: bool) -> None:
+    """Say what changed from RUN_A to RUN_B.
+
+    These are run folders, or their matrix.json. Told are cells with another verdict, with both reasons; cells that
+    are new; cells that are gone. Exit status 0 when nothing changed, 1 when something did, 2 when one of them
+    cannot be read.
+    """
+    before, after = read_run(run_a), read_run(run_b)
+    comparison = compare(before, after)
+    if as_json:
+        click.echo(json.dumps(as_json_object(comparison, before, after)))
+    else:
+        for line in _lines(comparison, before, after):
+            click.echo(line)
+    sys.exit(0 if comparison.is_empty else 1)
+
+
+def _lines(comparison: Comparison, before: Run, after: Run) -> Iterator[str]:
+    for run, sign in ((before, "-"), (after, "+")):
+        yield one_line(f"{sign} Linux {run.facts['kernel']}, {run.facts['date']}, {len(run.cells)} cells")
+    for pair in comparison.changed:
+        yield f"\n{one_line(pair.after.row['id'])}: {pair.before.verdict} → {pair.after.verdict}"
+        yield f"  - {_verdict(pair.before)}"
+        yield f"  + {_verdict(pair.after)}"
+    yield from _listed("new", comparison.new)
+    yield from _listed("gone", comparison.gone)
+    counts = {name: len(getattr(comparison, name)) for name in ("changed", "new", "gone")} | {"same": comparison.same}
+    yield "\n" + ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _listed(what: str, cells: Iterable[Cell]) -> Iterator[str]:
+    for number, cell in enumerate(cells):
+        yield "\n" * (number == 0) + f"{what}: {one_line(cell.row['id'])}: {_verdict(cell)}"
+
+
+def _verdict(cell: Cell) -> str:
+    return f"{cell.verdict}: {one_line(cell.row['reason'])}"

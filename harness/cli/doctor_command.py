@@ -1,0 +1,30 @@
+"""modcompat doctor."""
+
+import json
+import sys
+
+import click
+
+from harness.cli.prerequisites import examine
+from harness.support.text import one_line
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def doctor(*, as_json: bool) -> None:
+    """Say what is present and missing, and what a first run takes.
+
+    It also tries which accelerator works. Exit status 0 when all that is needed is there, 1 when something is
+    missing, 2 when that cannot be found out.
+    """
+    missing = False
+    for finding in examine():
+        missing |= finding.ok is False
+        if as_json:
+            click.echo(json.dumps(vars(finding)))
+            continue
+        sign, colour = {True: ("ok", "green"), False: ("MISSING", "red"), None: ("note", "cyan")}[finding.ok]
+        click.echo(f"{click.style(f'{sign:8}', fg=colour)}{finding.what:28} {one_line(finding.fact)}")
+        if finding.next_step:
+            click.echo(f"{'':8}{'':28} next: {one_line(finding.next_step)}")
+    sys.exit(1 if missing else 0)

@@ -1,0 +1,27 @@
+"""modcompat init."""
+
+from pathlib import Path
+
+import click
+
+from harness.lab.plan.manifest import NAME, TEMPLATE
+from harness.support.errors import ModcompatError
+
+
+@click.command()
+@click.argument("folder", default=".", type=click.Path(path_type=Path))
+def init(*, folder: Path) -> None:
+    """Write a commented manifest, modcompat.toml.
+
+    It goes into FOLDER [the current one]. An existing one is not touched. Exit status 0, or 2 when it cannot be
+    written.
+    """
+    target = folder / NAME
+    try:
+        with target.open("x") as file:
+            file.write(TEMPLATE.read_text())
+    except FileExistsError:
+        raise ModcompatError(f"there is a {target} already", next_step="`modcompat check` uses it") from None
+    except OSError as error:
+        raise ModcompatError(f"cannot write {target}: {error.strerror}") from None
+    click.echo(f"written: {target}; uncomment what you need, then run `modcompat check`")

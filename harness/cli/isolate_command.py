@@ -1,0 +1,257 @@
+"""modcompat isolate."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.kernel_options import ABOUT_SOURCE, CONFIGS
+from harness.cli.matrix_command import build_kernels, run_cells
+from harness.cli.param_types import BOARD, FEATURE, GUESTS, SOURCE, WORKERS
+from harness.guest.boards import Board
+from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.config import KernelSpec
+from harness.kernel.features import features_named
+from harness.kernel.isolation_patches import apply_series, isolated, isolated_without, patch_numbered, series_for
+from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, find_source
+from harness.kernel.user_config import UsersConfig, by_architecture, read_config, require_for
+from harness.kernel.variants import Preemption, Variant, variant_named, variant_of
+from harness.lab.plan.cells import MATRICES, choose_boards, kernels, narrow
+from harness.lab.plan.settings import Settings
+from harness.lab.validation import bug_runner, records, selftests
+from harness.lab.validation.abi_comparison import check
+from harness.lab.validation.bugs import BUGS, Where
+from harness.report.isolation_page import PAGE, isolation_page, proof_table
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+
+_board = click.option("--board", default="x86_64-q35", show_default=True, type=BOARD, help="Where to run it.")
+_arches = click.option(
+    "--arch",
+    "arches",
+    multiple=True,
+    type=click.Choice(list(ARCHITECTURES)),
+    help="Architectures [every one] (repeatable).",
+)
+_features = click.option(
+    "--feature",
+    "features",
+    multiple=True,
+    default=["all"],
+    type=FEATURE,
+    help="Debug features [all: the five together] (repeatable).",
+)
+_models = click.option(
+    "--preemption",
+    "models",
+    multiple=True,
+    default=["none"],
+    type=click.Choice([str(model) for model in Preemption]),
+    help="Preemption models of the kernels [none] (repeatable).",
+)
+_source = click.option(
+    "--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE
+)
+_output = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON here.")
+_record = click.option("--record", is_flag=True, help="Keep the result: in the package's data and docs/isolation.md.")
+
+
+@click.group()
+def isolate() -> None:
+    """Kernel patches that keep the module ABI in debug kernels."""
+
+
+@isolate.command("apply")
+@click.option(
+    "--source",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="The kernel source tree, which is changed.",
+)
+def isolate_apply(*, source: Path) -> None:
+    """Apply the series to a kernel source tree.
+
+    It is the series for the tree's version; all of it is applied, or, if one patch does not fit, nothing. Then switch
+    on CONFIG_MODULE_ABI_ISOLATION with the debug features. Exit status 0, or 2 when it was not applied.
+    """
+    patches = apply_series(source.absolute(), Store())
+    for patch in patches:
+        click.echo(f"applied {patch.name}")
+
+
+@isolate.command("check")
+@_arches
+@_features
+@_models
+@_source
+@CONFIGS
+@click.option("--without", "left_out", default="", metavar="N", help="Take a patch out of the series: what is it for?")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a kernel, one a line.")
+def isolate_check(
+    *,
+    arches: tuple[str, ...],
+    features: tuple[str, ...],
+    models: tuple[str, ...],
+    source: str,
+    configs: tuple[Path, ...],
+    left_out: str,
+    as_json: bool,
+) -> None:
+    """Prove that isolated kernels have production's module ABI.
+
+    Compared are all structures, macros and enumerators that the headers for modules define, the code of all
+    functions that these have modules compile in, and, of kernels that are built, the exported symbols. No kernel is
+    built for it: the first time takes about two minutes for each, later ones a few seconds. The options can be
+    given several times. With --config, the kernels are those on production configurations of yours, in their
+    preemption model.
+
+    Exit status 0 when a module finds what it was compiled with, 1 when it does not, 2 when that is not known.
+    """
+    store = Store()
+    plain = find_source(source, store)
+    patched = isolated_without(plain, patch_numbered(left_out, plain), store) if left_out else isolated(plain, store)
+    users = by_architecture(replace(read_config(path), as_it_is=True) for path in configs)
+    same = True
+    for arch in arches or users or ARCHITECTURES:
+        for feature in features_named(features):
+            for model in models[:1] if users else models:
+                spec = _spec(arch, patched, variant_of(feature, Preemption(model), isolated=True), users)
+                checked = check(spec, store)
+                click.echo(json.dumps(checked.as_json_object()) if as_json else checked.for_people())
+                same &= checked.is_same
+    sys.exit(0 if same else 1)
+
+
+def _spec(arch: str, source: KernelSource, variant: Variant, users: Mapping[str, UsersConfig]) -> KernelSpec:
+    """A kernel to be compared. Raises ModcompatError where only other architectures have a configuration."""
+    if not users:
+        return KernelSpec(ARCHITECTURES[arch], source, variant_named(variant.name))
+    require_for([arch], users)
+    config = users[arch]
+    return KernelSpec(ARCHITECTURES[arch], source, variant.on_users_config, config.has_versions, config)
+
+
+@isolate.command("prove")
+@_source
+@_arches
+@_features
+@_models
+@click.option("-n", "workers", type=WORKERS, default="2", show_default=True, help=GUESTS)
+@_output
+def isolate_prove(
+    *,
+    source: str,
+    arches: tuple[str, ...],
+    features: tuple[str, ...],
+    models: tuple[str, ...],
+    workers: str,
+    output: Path | None,
+) -> None:
+    """Apply, build, compare, and run every module, on a kernel tree.
+
+    This is all there is to show for the series. DIR, or the name of a Debian source package (linux-source-6.12), is
+    not changed. The options can be given several times; each kernel takes some minutes. Ends with a table, a line for
+    each isolated kernel.
+
+    Exit status 0 when all compare equal and all modules are CLEAN, 1 when not, 2 when it cannot be found out.
+    """
+    store, settings = Store(), Settings(source=source)
+    plain = find_source(source, store)
+    patched = isolated(plain, store)
+    patched.tree()
+    click.echo(f"{len(series_for(plain))} patches fit {plain.label}")
+    chosen = narrow(
+        MATRICES["isolated"],
+        boards=choose_boards([], arches),
+        features=features_named(features),
+        preemptions=map(Preemption, models),
+    )
+    build_kernels(chosen, settings)
+    checks = []
+    for board, variant in kernels(chosen):
+        if variant.isolated:
+            checks.append(check(KernelSpec(board.arch, patched, variant), store))
+            click.echo(checks[-1].for_people())
+    narrowed = (("--arch", arches), ("--feature", features), ("--preemption", models))
+    status, result = run_cells("isolated", workers, narrowed, ["--kernel-source", absolute(source)])
+    rows = json.loads(result.read_text())["cells"]
+    click.echo(proof_table([it.as_json_object() for it in checks], rows))
+    facts = {"source": plain.label, "kernels": [it.as_json_object() for it in checks], "cells": rows}
+    _keep("proof", facts, output, record=False)
+    sys.exit(status or (0 if all(it.is_same and not it.left_out for it in checks) else 1))
+
+
+@isolate.command("bugs")
+@_board
+@click.option("--feature", "features", multiple=True, type=FEATURE, help="Only bugs of these features (repeatable).")
+@_output
+@_record
+def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, record: bool) -> None:
+    """Commit every deliberate bug, and say which kernels report it.
+
+    Stock and isolated kernels are meant, and built first. Exit status 0 when each is reported or given up as it is
+    known, 1 when one is not, 2 when that cannot be found out.
+    """
+    place, settings = _one(board), Settings()
+    wanted = {feature.name for feature in features_named(features)} or {bug.feature for bug in BUGS}
+    rows = bug_runner.run_catalogue(place, settings, [bug for bug in BUGS if bug.feature in wanted])
+    mixed = bug_runner.run_mixed(place, settings)
+    for row in rows:
+        click.echo(f"{row['bug']}: {row['what']}")
+        for where in Where:
+            click.echo(f"    {where}: {row[where] or 'not reported'}")
+    for row in mixed:
+        click.echo(f"{row['lender']} lends, {row['borrower']} borrows: {row['said']}; {row['reports'] or 'no report'}")
+    known = records.load("bugs").get(place.arch.name, {"bugs": []})["bugs"]
+    facts = {"bugs": bug_runner.merged(known, rows), "mixed": mixed}
+    _keep("bugs", records.circumstances(place, settings) | facts, output, record=record)
+    wrong = bug_runner.unexplained(rows, place.arch.name) + [
+        f"shared locks: {row}" for row in mixed if not bug_runner.is_well(row)
+    ]
+    for line in wrong:
+        click.echo(f"not as the catalogue has it: {line}", err=True)
+    sys.exit(1 if wrong else 0)
+
+
+@isolate.command("selftest")
+@_board
+@click.option("--boot/--no-boot", default=True, help="Also the tests that run at boot, on two kernels of their own.")
+@_output
+@_record
+def isolate_selftest(*, board: str, boot: bool, output: Path | None, record: bool) -> None:
+    """Run the kernel's own tests of what the series touches.
+
+    They run on the stock and on the isolated kernel, which are built first. Exit status 0 when all is as on the stock
+    kernel, 1 when a test fails or says other things, 2 when that cannot be found out.
+    """
+    place, settings = _one(board), Settings()
+    rows = selftests.run_module_tests(place, settings) + (selftests.run_boot_tests(place, settings) if boot else [])
+    for row in rows:
+        click.echo(f"{'as on stock' if selftests.is_well(row) else 'NOT AS ON STOCK'}: {row['test']}")
+        for where in selftests.PLACES:
+            click.echo(f"    {where}: {row.get(where, 'not run')}")
+    _keep("selftests", records.circumstances(place, settings) | {"selftests": rows}, output, record=record)
+    sys.exit(0 if all(selftests.is_well(row) for row in rows) else 1)
+
+
+def _one(board: str) -> Board:
+    found = choose_boards([board], [])
+    if len(found) != 1:
+        raise ModcompatError(f"{board} is not one board", next_step=f"one of {', '.join(one.id for one in found)}")
+    return found[0]
+
+
+def _keep(what: str, measured: dict[str, Any], output: Path | None, *, record: bool) -> None:
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+        click.echo(f"written: {output}")
+    if record:
+        path = records.record(what, measured)
+        PAGE.write_text(isolation_page(PAGE.read_text()))
+        click.echo(f"recorded; look at the difference, then commit {path} and {PAGE}")

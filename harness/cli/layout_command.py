@@ -1,0 +1,80 @@
+"""modcompat layout."""
+
+import difflib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from harness.abi.compare.layout_diff import Difference, render
+from harness.abi.elf.dwarf import Layout
+from harness.abi.headers.layouts import kernel_layouts
+from harness.cli.kernel_options import ABOUT_SOURCE
+from harness.cli.param_types import KERNEL_OR_TREE, SOURCE
+from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.isolation_patches import kernel_spec
+from harness.kernel.module_headers import architecture_of, headers_in, headers_of
+from harness.kernel.source import DEFAULT_PACKAGE, find_source
+from harness.kernel.variants import variant_named
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+from harness.support.inputs import expanded
+
+
+@click.group()
+def layout() -> None:
+    """Compare the structures of two kernels, as modules see them."""
+
+
+@layout.command("diff")
+@click.argument("before", type=KERNEL_OR_TREE)
+@click.argument("after", type=KERNEL_OR_TREE)
+@click.option("--arch", type=click.Choice(list(ARCHITECTURES)), default=None, help="Of kernels by name [x86_64].")
+@click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, module, spinlock_t.")
+@click.option("--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE)
+@click.option("--json", "as_json", is_flag=True, help="The changes as one JSON object.")
+def layout_diff(*, before: str, after: str, arch: str | None, only: str, source: str, as_json: bool) -> None:
+    """Say which structures differ between two kernels, and why.
+
+    BEFORE and AFTER are kernels by name (production, stock-spinlock, production-preempt ...) or build trees of
+    yours (a folder with a .config, after `make modules_prepare`; it is not written to).
+
+    Each structure that changed by itself is shown once, with those that embed it under it. No kernel is built
+    for this, only prepared.
+
+    Exit status 0 when nothing changed (with --type: not this), 1 when something did, 2 when it cannot be found out.
+    """
+    store = Store()
+    trees = {name: expanded(name) for name in (before, after) if "/" in name or Path(name).is_dir()}
+    arches = {architecture_of(tree.absolute()).name for tree in trees.values()} | ({arch} if arch else set())
+    if len(arches) > 1:
+        raise ModcompatError(f"these are for different architectures: {', '.join(sorted(arches))}")
+    chosen = ARCHITECTURES[next(iter(arches), "x86_64")]
+
+    def layouts(name: str) -> dict[str, Layout]:
+        if name in trees:
+            return kernel_layouts(headers_in(trees[name]), store)
+        spec = kernel_spec(chosen, find_source(source, store), variant_named(name), store)
+        return kernel_layouts(headers_of(spec, store), store)
+
+    difference = Difference(layouts(before), layouts(after))
+    if only and only not in difference.spellings:
+        near = difflib.get_close_matches(only, sorted(difference.spellings))
+        raise ModcompatError(
+            f"modules see no structure {only}", next_step=f"near it: {', '.join(near)}" if near else ""
+        )
+    if as_json:
+        changes = {
+            name: asdict(change) | {"because": difference.chain(name)}
+            for name, change in difference.changes.items()
+            if not only or change.is_called(only)
+        }
+        causes = {name: difference.names(name) for name in difference.causes}
+        facts = {"compared": difference.compared, "missing": difference.missing, "causes": causes, "changes": changes}
+        click.echo(json.dumps(facts))
+    else:
+        click.echo(render(difference, only=only))
+    changed = difference.concerns(only) if only else difference.changes or difference.missing
+    sys.exit(1 if changed else 0)

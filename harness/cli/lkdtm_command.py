@@ -1,0 +1,72 @@
+"""modcompat lkdtm."""
+
+import datetime as dt
+import sys
+from pathlib import Path
+
+import click
+
+from harness.cli.param_types import BOARD, POINT
+from harness.kernel.variants import PRODUCTION
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.cells import ONE_BOARD_EACH, choose_boards
+from harness.lab.plan.settings import Settings
+from harness.lab.validation.lkdtm import build, points, provoke
+from harness.lab.validation.lkdtm_expectations import REPRESENTATIVE, outcome
+from harness.report.lkdtm_page import PAGE, lkdtm_page, load, record
+from harness.support.errors import ModcompatError
+
+PATIENCE = 40.0  # seconds: the watchdog of hung tasks may take 20, and wakes when the guest is lost for us
+
+
+@click.command()
+@click.option("--board", "names", multiple=True, type=BOARD, help="Only these boards (repeatable).")
+@click.option("--point", "wanted", multiple=True, type=POINT, help="Only these crash points (repeatable).")
+@click.option("--few", is_flag=True, help=f"Only {', '.join(REPRESENTATIVE)}.")
+@click.option("--record", "keep", is_flag=True, help="Write what was seen to docs/lkdtm.md and its data.")
+@click.option("--logs", type=click.Path(file_okay=False), metavar="DIR", help="Keep the kernel log of each point.")
+def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: bool, logs: str | None) -> None:
+    """Crash production kernels on purpose, and see what is reported.
+
+    They are crashed in every way that LKDTM offers, each in a pristine guest, and what becomes of that is told. Exit
+    status 0 when each is reported as the kind that it is, in time, with the guest's fate told right, and blamed on
+    the driver where the report tells a module; 1 when one is not; 2 when it cannot be found out.
+    """
+    chosen = set(wanted) | (set(REPRESENTATIVE) if few else set())
+    total = failed = 0
+    for board in choose_boards(names, []) if names else ONE_BOARD_EACH:
+        kernels = Kernels(Settings())
+        kernel = kernels.kernel(board, PRODUCTION)
+        with Guests(kernels, [build(kernel, kernels.store)]) as guests:
+            guest = guests.guest(board, PRODUCTION)
+            rows = []
+            offered = points(guest)
+            if unknown := set(wanted) - set(offered):
+                raise ModcompatError(
+                    f"{board.id} has no crash point {', '.join(sorted(unknown))}", next_step=" ".join(offered)
+                )
+            for point in offered:
+                if chosen and point not in chosen:
+                    continue
+                seen = provoke(guest, point, seconds=PATIENCE)
+                objections = seen.objections(outcome(board.arch.name, point))
+                failed += bool(objections)
+                rows.append(seen.row(board.arch.name))
+                told = f"{seen.reports[0].title}; " if seen.reports else ""
+                wrong = f" -- NOT AS IT HAS TO BE: {'; '.join(objections)}" if objections else ""
+                click.echo(f"{board.id} {point}: {told}guest {seen.fate}{wrong}")
+                if logs:
+                    _keep(logs, board.id, point, seen.log)
+        total += len(rows)
+        if keep:
+            record(rows, kernel.release, dt.datetime.now(tz=dt.UTC).date().isoformat())
+            PAGE.write_text(lkdtm_page(load()))
+    click.echo(f"{total} crash points, {failed} not as they have to be")
+    sys.exit(1 if failed else 0)
+
+
+def _keep(folder: str, board: str, point: str, log: bytes) -> None:
+    target = Path(folder) / board
+    target.mkdir(parents=True, exist_ok=True)
+    (target / f"{point}.log").write_bytes(log)

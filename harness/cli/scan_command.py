@@ -1,0 +1,80 @@
+"""modcompat scan."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from harness.abi.elf.line_table import ModuleLines
+from harness.abi.elf.module_file import inspect_module
+from harness.detect.kernel_report import Report, as_json_object
+from harness.detect.scan import scan_stream
+from harness.lab.execution.source_lines import add_places
+from harness.support.errors import ModcompatError
+
+_CHUNK = 1 << 20  # bytes of a log at a time
+
+
+@click.command()
+@click.argument("logs", nargs=-1, required=True, type=click.Path(exists=False, allow_dash=True))
+@click.option(
+    "--module",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.ko",
+    help="A module in the logs (repeatable): with debug information, addresses in it get file and line.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a report, one a line.")
+def scan(*, logs: tuple[str, ...], files: tuple[Path, ...], as_json: bool) -> None:
+    """Find the kernel's reports in console logs.
+
+    `-` is standard input. Logs of any size, a report as soon as it is complete. Exit status 0 without a report, 1
+    with one, 2 when a log or a module could not be read.
+    """
+    found = 0
+    modules = {inspect_module(file).name: ModuleLines(file) for file in files}
+    for name in logs:
+        for report in scan_stream(_chunks(name)):
+            found += 1
+            add_places([report], modules)
+            click.echo(json.dumps({"log": name, **as_json_object(report)}) if as_json else _for_people(name, report))
+    sys.exit(1 if found else 0)
+
+
+def _chunks(name: str) -> Iterator[bytes]:
+    if name == "-" and sys.stdin is None:
+        raise ModcompatError("cannot read -: standard input is closed")
+    try:
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as log:
+            read = getattr(log, "read1", log.read)  # what has come so far, not only when the buffer is full
+            while chunk := read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        raise ModcompatError(f"cannot read {name}: {error.strerror}") from None
+
+
+def _for_people(name: str, report: Report) -> str:
+    lines = [f"{name}:{report.first_line}-{report.last_line}: {report.severity.value}: {report.kind}: {report.title}"]
+    lines += [f"    {head}" for head in report.heads]
+    task = report.task
+    who = (
+        [f"CPU {task.cpu}"] * (task.cpu >= 0)
+        + [f"{task.comm}/{task.pid}"] * bool(task.comm)
+        + [report.arch] * bool(report.arch)
+    )
+    if who:
+        lines.append(f"    {', '.join(who)}")
+    if report.module:
+        lines.append(
+            f"    blamed on {report.module}{f', {report.culprit}()' if report.culprit else ''}"
+            f"{f' at {report.place}' if report.place else ''} ({report.rule})"
+        )
+    lines += [f"    {name} ({place})" for name, place in report.places.items()]
+    if report.torn:
+        lines.append(f"    torn: {report.torn_because}")
+    lines += [f"    then: {child.headline}" for child in report.children]
+    return "\n".join(lines)

@@ -1,0 +1,298 @@
+"""A report: what was found in a log, and everything that its lines tell."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from harness.detect import titles
+from harness.detect.blame import blame
+from harness.detect.kinds import KINDS, Kind, Severity, Where, Wording
+from harness.detect.stacks import Frame, Trace, add_caller, site, traces
+
+
+@dataclass(frozen=True)
+class Access:
+    """A bad access. what: Read, Write, Execute or "". size: -1 where not told. address: as printed."""
+
+    what: str = ""
+    size: int = -1
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """comm "", pid and cpu -1 where not told."""
+
+    comm: str = ""
+    pid: int = -1
+    cpu: int = -1
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report. first_line, last_line: from 1. start: byte of its first line in the log.
+
+    title: what a person would call it. headline: the line of the kernel that says most. heads: every line that
+    announces it. function, offset: where the fault was. module: the one that is blamed, for its function
+    `culprit`, by a rule. caller: what printed it, T<pid> or C<cpu>. torn_because: why it is not whole. children:
+    what followed from it, a panic for one. What is not a field is read from the text when it is asked for.
+    """
+
+    kind: str
+    severity: Severity
+    title: str
+    function: str
+    module: str
+    culprit: str
+    rule: str
+    first_line: int
+    last_line: int
+    start: int
+    text: str
+    headline: str = ""
+    heads: tuple[str, ...] = ()
+    offset: int = -1
+    access: Access = Access()
+    caller: str = ""
+    traces: list[Trace] = field(default_factory=list)
+    torn: bool = False
+    torn_because: str = ""
+    children: "list[Report]" = field(default_factory=list)
+    culprit_offset: int = -1  # of the place that was blamed, in the culprit
+    places: dict[str, str] = field(default_factory=dict)  # function+0xoffset -> file.c:42, from a module's file
+
+    @property
+    def place(self) -> str:
+        """File and line of the culprit, "" where nothing tells."""
+        ending = f"+0x{self.culprit_offset:x}"
+        named = (at for name, at in self.places.items() if name.endswith(ending) and name.startswith(self.culprit))
+        return next(named, "")
+
+    def frames(self) -> Iterator[Frame]:
+        """The faulting instruction, where the report tells it (else an empty frame), then those of every trace."""
+        yield site(self.text.split("\n")) or Frame("", -1, -1, "", reliable=True)
+        for trace in self.traces:
+            yield from trace.frames
+
+    @cached_property
+    def task(self) -> Task:
+        """Who it happened to."""
+        return _task(self)
+
+    @cached_property
+    def arch(self) -> str:
+        text = f"\n{self.text}\n"
+        return next((name for name, words in _ARCHES if any(word in text for word in words)), "")
+
+    @cached_property
+    def registers(self) -> dict[str, str]:
+        return {found["name"]: found["value"] for found in _REGISTER.finditer(self.text)}
+
+    @cached_property
+    def modules(self) -> list[str]:
+        """What was loaded."""
+        names = " ".join(found["names"] for found in _MODULES.finditer(self.text))
+        return re.sub(r"\([A-Z+-]*\)", "", names).split()
+
+    @cached_property
+    def taint_before(self) -> str:
+        found = _who(self)
+        return "".join((found["taint"] or "").split()) if found else ""
+
+    @cached_property
+    def taint_after(self) -> str:
+        """Flags, with those that the kernel sets when it is done with the report."""
+        kind = next((kind for kind in KINDS if kind.name == self.kind), None)
+        return "".join(sorted({*self.taint_before, *(kind.taint if kind else "")}))
+
+    @property
+    def words(self) -> str:
+        """The kernel's own words for it."""
+        return self.headline or self.title
+
+    def says(self, pattern: str) -> bool:
+        """Whether a line that announces it, or its title, has the pattern in it."""
+        return any(re.search(pattern, line) for line in (*self.heads, self.title))
+
+
+def as_json_object(report: Report) -> dict[str, Any]:
+    """Everything about a report, in plain types."""
+    facts = {name: value for name, value in vars(report).items() if name in Report.__dataclass_fields__}
+    return facts | {
+        "severity": report.severity.value,
+        "access": asdict(report.access),
+        **asdict(report.task),
+        "arch": report.arch,
+        "registers": report.registers,
+        "traces": [
+            {"role": trace.role, "frames": [frame._asdict() for frame in trace.frames]} for trace in report.traces
+        ],
+        "modules": report.modules,
+        "taint_before": report.taint_before,
+        "taint_after": report.taint_after,
+        "children": [as_json_object(child) for child in report.children],
+    }
+
+
+@dataclass(frozen=True)
+class Head:
+    """A line that announces a report, and the wording that matched it."""
+
+    kind: Kind
+    wording: Wording
+    found: re.Match[str]
+
+    @property
+    def text(self) -> str:
+        return self.found.string.strip()
+
+    @cached_property
+    def is_form(self) -> bool:
+        """It says how the kernel tells that something happened, whatever that was."""
+        return _FORM.match(self.found.string) is not None
+
+    @cached_property
+    def rank(self) -> tuple[int, bool]:
+        """Of the lines that announce a report, the one that ranks highest names it."""
+        return self.wording.weight.value, not self.is_form
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where in the log: lines from 1, start in bytes."""
+
+    first_line: int
+    last_line: int
+    start: int
+    caller: str
+
+
+_FORM = re.compile(
+    r"WARNING: (?:CPU: |at |\[|\S+\.[chS]:)|[kK]ernel BUG |(?:Oops: )?invalid opcode|Internal error: Oops - BUG: "
+)
+# lib/dump_stack.c, dump_stack_print_info(); "UID: " since 6.10
+_TASK = re.compile(
+    r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) "
+    r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]+)) ?"
+)
+_TASK_IN_HEAD = re.compile(
+    r"(?:CPU#(?P<cpu>\d+)[,:] (?:\w+: )?|INFO: task |by task |code: |atomic: |sh: )(?P<comm>[^\s,]+?)[/:](?P<pid>\d+)\b"
+)
+_STUCK = re.compile(r"CPU#(?P<cpu>\d+) stuck for \d+s! \[(?P<comm>.*):(?P<pid>\d+)\]")
+# print_modules() of kernel/module/main.c
+_MODULES = re.compile(r"^Modules linked in:(?P<names>.*?)(?: \[last unloaded: .*)?$", re.MULTILINE)
+_REGISTER = re.compile(
+    r"(?<![\w.])(?P<name>E?R[A-Z0-9]{1,2}|E[A-Z]{2}|R\d\d|CR\d|EFLAGS|ORIG_RAX|[rx]\d{1,2}|sp|ip|fp|pc|lr|psr"
+    r"|pstate|GPR\d\d|NIP|LR|ra|gp|tp|[ast]\d{1,2}|epc) ?: ?(?:00(?:10|18|33|2b):)?\[?<?(?P<value>[0-9a-f]{8,16})\b"
+)
+# A word that is looked for first, and the pattern that has it
+_ACCESS = (
+    (" of size ", re.compile(r"(?P<what>Read|Write) of size (?P<size>\d+)(?: at addr (?P<address>\S+))?")),
+    (" at addr ", re.compile(r"(?P<what>Read|Write) at addr (?P<address>\S+)")),  # mm/kasan/report_hw_tags.c
+    (
+        " at 0x",
+        re.compile(r"(?:Out-of-bounds|Use-after-free|Invalid) (?P<what>read|write) at 0x(?P<address>[0-9a-f]+)"),
+    ),
+    (" are uninitialized", re.compile(r"Bytes? \d+-\d+ of (?P<size>\d+) are uninitialized")),
+)
+_ADDRESS = re.compile(r"(?:address:?| at) (?P<address>(?:0x)?[0-9a-f]{8,16})\b")
+_PAGE_FAULT = re.compile(r"^#PF: \w+ (?P<what>read|write|instruction fetch)", re.MULTILINE)
+_WNR = re.compile(r"WnR = (?P<bit>[01])")
+# What only one architecture prints; a newline stands for the beginning and for the end of a line
+_ARCHES = (
+    ("x86_64", ("\nRIP: ", "\nRAX: ", "entry_SYSCALL_64")),
+    ("i386", ("\nEIP: ", "\nEAX: ")),
+    ("arm64", ("pstate: ", "\nx29: ", "el0_svc", "el0t_64", "\nCall trace:\n")),
+    ("arm", ("psr: ", "ISA ARM", "unwind_backtrace", "ret_fast_syscall", "\n8<---")),
+    ("riscv", ("\nepc : ", "ret_from_exception+")),
+    ("powerpc", ("\nNIP ",)),
+)
+
+
+def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: str, children: list[Report]) -> Report:
+    """What the lines of a report tell. damage: how they came to harm on their way, or "". heads: at least one."""
+    best = max(heads, key=lambda head: head.rank)
+    text = "\n".join(texts)
+    at, stacks = site(texts), traces(texts)
+    add_caller(texts, at, stacks)
+    named = best.found.groupdict().get("at")
+    wording = best.wording
+    told = function = titles.function(wording, best.found, texts, at, stacks)
+    access = _access(text, best.text)
+    kind = best.kind
+    if not damage and wording.where is not Where.NOWHERE and not function:
+        damage = "its stack trace is missing" if not stacks else "no frame of its stack trace tells where it was"
+    if not damage and "{access}" in wording.title and not access.what:
+        damage = "the line that tells the access is missing"
+    if not function and (at or named):
+        function = titles.plain(at.function if at else named or "")
+    culprit = blame(heads, text, at, stacks)
+    return Report(
+        kind=kind.name,
+        severity=Severity.FAULT if any(head.kind.severity is Severity.FAULT for head in heads) else kind.severity,
+        title=titles.title(wording, best.found, access.what, told),
+        function=function,
+        module=culprit.module,
+        culprit=culprit.function,
+        culprit_offset=culprit.offset,
+        rule=culprit.rule,
+        first_line=span.first_line,
+        last_line=span.last_line,
+        start=span.start,
+        text=text,
+        headline=best.text,
+        heads=tuple(head.text for head in heads),
+        offset=_offset(function, at, stacks),
+        access=access,
+        caller=span.caller,
+        traces=stacks,
+        torn=bool(damage),
+        torn_because=damage,
+        children=children,
+    )
+
+
+def _who(report: Report) -> re.Match[str] | None:
+    """The first line that dump_stack() says it in."""
+    lines = (line for line in report.text.split("\n") if line.startswith("CPU: "))
+    return next((found for line in lines if (found := _TASK.match(line))), None)
+
+
+def _task(report: Report) -> Task:
+    found = _who(report) if report.kind != "hung-task" else None
+    found = (
+        found
+        or _STUCK.search(report.headline)
+        or _TASK_IN_HEAD.search(report.headline)
+        or _TASK_IN_HEAD.search(report.text)
+    )
+    told = found.groupdict() if found else {}
+    return Task(told.get("comm") or "", int(told.get("pid") or -1), int(told.get("cpu") or _cpu(report.caller)))
+
+
+def _offset(function: str, at: Frame | None, stacks: list[Trace]) -> int:
+    frames = [*([at] if at else []), *(frame for trace in stacks for frame in trace.frames)]
+    named = (frame for frame in frames if frame.function.startswith(function))
+    return next((frame.offset for frame in named if titles.plain(frame.function) == function), -1)
+
+
+def _cpu(caller: str) -> int:
+    return int(caller[1:]) if caller.startswith("C") else -1
+
+
+def _access(text: str, headline: str) -> Access:
+    for word, pattern in _ACCESS:
+        if word in text and (found := pattern.search(text)):
+            told = found.groupdict()
+            return Access((told.get("what") or "").capitalize(), int(told.get("size") or -1), told.get("address") or "")
+    address = _ADDRESS.search(headline)
+    if not address:
+        return Access()
+    what = ""
+    if "#PF: " in text and (fault := _PAGE_FAULT.search(text)):
+        what = {"read": "Read", "write": "Write"}.get(fault["what"], "Execute")
+    elif "WnR = " in text and (bit := _WNR.search(text)):
+        what = "Write" if bit["bit"] == "1" else "Read"
+    return Access(what, -1, address["address"])

@@ -1,0 +1,87 @@
+"""What a debugger wants of a guest: the kernel's symbols, and where a module's sections are."""
+
+import json
+from pathlib import Path
+
+from harness.guest.backtrace import read_symbols
+from harness.kernel.architectures import Architecture
+from harness.kernel.build import Kernel
+from harness.support import process
+
+# Architecture -> what objcopy(1) calls it: BFD target and architecture
+_BFD = {
+    "x86_64": ("elf64-x86-64", "i386:x86-64"),
+    "arm": ("elf32-littlearm", "arm"),
+    "arm64": ("elf64-littleaarch64", "aarch64"),
+}
+_GDB = {"x86_64": "i386:x86-64", "arm": "arm", "arm64": "aarch64"}
+
+_TELL = """\
+for s in $(ls -A /sys/module/{name}/sections 2>/dev/null); do
+	echo "modcompat: section {name} $s $(cat /sys/module/{name}/sections/$s)" >/dev/kmsg
+done"""
+# Told by the guest as it loads a module (start_script), read by gdb when it is asked for.
+_SECTIONS = """\
+python
+import json
+import re
+found = {{}}
+for line in open({log!r}, errors="replace"):
+    section = re.search(r"modcompat: section (\\S+) (\\S+) (0x[0-9a-f]+)", line)
+    if section:
+        found.setdefault(section[1], {{}})[section[2]] = section[3]
+for module, file in {modules!r}.items():
+    places = found.get(module, {{}})
+    if ".text" in places:
+        rest = " ".join(f"-s {{name}} {{at}}" for name, at in places.items() if name != ".text")
+        gdb.execute(f"add-symbol-file {{json.dumps(file)}} {{places['.text']}} {{rest}}")
+    else:
+        print(f"{{module}} is not loaded yet: source this file again when it is")
+end
+"""
+
+
+def symbols_for_debugger(kernel: Kernel, folder: Path) -> Path:
+    """The kernel's vmlinux, or, where it was not kept, an ELF file with the functions of its System.map."""
+    if kernel.vmlinux:
+        return kernel.vmlinux
+    symbols = read_symbols(kernel.symbols)
+    start = symbols.functions[0][0]
+    target, machine = _BFD[kernel.arch.name]
+    hollow, script, made = folder / "hollow", folder / "symbols.txt", folder / "symbols.elf"
+    with hollow.open("wb") as file:
+        file.truncate(symbols.end - start)
+    # Functions below _end only: init's were thrown away by the time a guest has a shell, but their names do no harm.
+    script.write_text(
+        "\n".join(
+            f"--add-symbol {name}=.text:0x{address - start:x},global,function"
+            for address, name in symbols.functions
+            if start <= address < symbols.end
+        )
+    )
+    process.output(
+        [
+            f"{kernel.arch.cross_compile}objcopy", "-I", "binary", "-O", target, "-B", machine,
+            "--rename-section", ".data=.text,alloc,load,readonly,code", f"@{script}",
+            "--change-section-address", f".data=0x{start:x}", hollow, made,
+        ]
+    )  # fmt: skip
+    hollow.unlink()
+    return made
+
+
+def start_script(commands: dict[str, str]) -> str:
+    """A shell script for the guest: loads modules, and tells the kernel log where their sections are.
+
+    commands: the kernel's name for a module -> the command that loads it.
+    """
+    return "".join(f"{command}\n{_TELL.format(name=name)}\n" for name, command in commands.items())
+
+
+def gdb_script(arch: Architecture, symbols: Path, socket: Path, log: Path, modules: dict[str, Path]) -> str:
+    """Commands that attach gdb to a guest. modules: the kernel's name -> file."""
+    files = {name: str(path) for name, path in modules.items()}
+    return (
+        f"set architecture {_GDB[arch.name]}\nset pagination off\nfile {json.dumps(str(symbols))}\n"
+        f"target remote {socket}\n{_SECTIONS.format(log=str(log), modules=files)}"
+    )

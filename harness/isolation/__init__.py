@@ -1,1 +1,0 @@
-"""Whether the isolation series keeps its promises: the debugging still debugs, nothing else broke, what it costs."""

@@ -1,0 +1,280 @@
+"""The debug features. Adding one is adding an entry, a Kconfig fragment and a proof in images/proof."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from harness.support.errors import ModcompatError
+from harness.support.paths import IMAGES, KCONFIG
+
+
+class Isolation(StrEnum):
+    """What the isolation series does about a feature that changes the module ABI."""
+
+    KEPT = "kept"  # the module ABI stays what it is without the feature
+    REFUSED = "refused"  # it cannot: a module that was built without the feature is not loaded
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One debug capability.
+
+    symbols: what the fragment switches on, and what must be on in the running guest. follows: further symbols
+    that Kconfig changes because of them, the allow list of the config gate: each says why it may differ.
+    violation: kind, and words (regular expression), of the report of the proof module's violation, None for a
+    feature that is proven by using it. parts: features that this one is made of, each with its own proof.
+    boot: further kernel parameters. is_detector: production has it on, so its cells start from the bare
+    baseline, without it. isolation: what the isolation series does about it, None where there is nothing to do.
+    always_on: architecture -> why it cannot be switched off there. patches_code: in use, it has the kernel change its
+    own code.
+    """
+
+    name: str
+    symbols: tuple[str, ...]
+    follows: dict[str, str] = field(default_factory=dict)
+    violation: tuple[str, str] | None = None
+    parts: tuple[str, ...] = ()
+    boot: str = ""
+    is_detector: bool = False
+    isolation: Isolation | None = None
+    always_on: dict[str, str] = field(default_factory=dict)
+    patches_code: bool = False
+
+    @property
+    def fragment(self) -> Path:
+        return KCONFIG / "feature" / f"{self.name}.config"
+
+    @property
+    def proof(self) -> Path:
+        """Folder of what proves it live: a module that commits the violation, or a script that uses it."""
+        return IMAGES / "proof" / self.name
+
+    def proofs(self) -> "list[Feature]":
+        """The features to prove: itself, or its parts."""
+        return [FEATURES[part] for part in self.parts] or [self]
+
+
+def _because(reason: str, *symbols: str) -> dict[str, str]:
+    return dict.fromkeys(symbols, reason)
+
+
+_SPINLOCK = {
+    "UNINLINE_SPIN_UNLOCK": "lib/Kconfig.debug: selected by DEBUG_SPINLOCK",
+    **_because(
+        "kernel/Kconfig.locks: every INLINE_* lock function needs !DEBUG_SPINLOCK",
+        *(
+            f"INLINE_{kind}_{call}"
+            for kind in ("SPIN", "READ", "WRITE")
+            for call in (
+                "TRYLOCK", "TRYLOCK_BH", "LOCK", "LOCK_BH", "LOCK_IRQ", "LOCK_IRQSAVE",
+                "UNLOCK", "UNLOCK_BH", "UNLOCK_IRQ", "UNLOCK_IRQRESTORE",
+            )
+        ),
+    ),
+}  # fmt: skip
+_STACKS = {
+    **_because("mm/Kconfig.debug: SLUB_DEBUG selects the stack depot", "STACKDEPOT", "STACKTRACE"),
+    **_because("lib/Kconfig: a setting of STACKDEPOT", "STACKDEPOT_MAX_FRAMES"),
+}
+_TASKS_RCU = _because(
+    "kernel/trace/Kconfig, arch/Kconfig: tracing and kprobes wait for preempted tasks",
+    "TASKS_RCU", "TASKS_RCU_GENERIC", "TASKS_RUDE_RCU", "NEED_TASKS_RCU",
+)  # fmt: skip
+_MODULE_TREE = _because(
+    "kernel/module/Kconfig: default y if PERF_EVENTS || TRACING; x86 always has it", "MODULES_TREE_LOOKUP"
+)
+_TRACING = {
+    **_because(
+        "kernel/trace/Kconfig: the infrastructure that TRACING selects",
+        "TRACING", "NOP_TRACER", "RING_BUFFER", "EVENT_TRACING", "CONTEXT_SWITCH_TRACER", "TRACEPOINTS",
+        "BINARY_PRINTF", "TRACE_CLOCK", "GLOB", "STACKTRACE",
+    ),
+    **_because("kernel/trace/Kconfig: the default of a choice in the FTRACE menu", "BRANCH_PROFILE_NONE"),
+    **_MODULE_TREE,
+    **_TASKS_RCU,
+}  # fmt: skip
+_BOTH = _because("arch/Kconfig: def_bool y where kprobes and the function tracer are both on", "KPROBES_ON_FTRACE")
+_FTRACE = {
+    **_TRACING,
+    **_BOTH,
+    **_because("kernel/trace/Kconfig: selected by FUNCTION_TRACER", "GENERIC_TRACER"),
+    **_because("kernel/trace/Kconfig: depends on !GENERIC_TRACER", "ENABLE_DEFAULT_TRACERS"),
+    **_because(
+        "kernel/trace/Kconfig: how DYNAMIC_FTRACE finds and patches the calls on this architecture",
+        "FTRACE_MCOUNT_RECORD", "FTRACE_MCOUNT_USE_CC", "FTRACE_MCOUNT_USE_RECORDMCOUNT",
+        "FTRACE_MCOUNT_USE_PATCHABLE_FUNCTION_ENTRY", "BUILDTIME_MCOUNT_SORT", "DYNAMIC_FTRACE_WITH_REGS",
+        "DYNAMIC_FTRACE_WITH_ARGS", "DYNAMIC_FTRACE_WITH_DIRECT_CALLS", "HAVE_FUNCTION_GRAPH_TRACER",
+        "HAVE_FUNCTION_GRAPH_FREGS", "DYNAMIC_FTRACE_WITH_CALL_OPS", "HAVE_DYNAMIC_FTRACE_WITH_CALL_OPS",
+        "HAVE_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+    ),
+    **_because(
+        "arch/arm64/Kconfig: what DYNAMIC_FTRACE_WITH_CALL_OPS needs of the code", "FUNCTION_ALIGNMENT",
+        "FUNCTION_ALIGNMENT_8B",
+    ),
+}  # fmt: skip
+_KPROBES = {
+    **_because(
+        "arch/Kconfig: what KPROBES is made of on this architecture",
+        "KRETPROBES", "KRETPROBE_ON_RETHOOK", "RETHOOK", "OPTPROBES",
+    ),
+    **_BOTH,
+    **_TASKS_RCU,
+}  # fmt: skip
+_PERF = {
+    **_because("arch/arm/Kconfig, arch/arm64/Kconfig: selected if PERF_EVENTS", "HAVE_HW_BREAKPOINT"),
+    **_because("arch/arm64/kvm/Kconfig: selected by KVM if PERF_EVENTS", "GUEST_PERF_EVENTS"),
+    **_MODULE_TREE,
+}
+_PREEMPT_COUNT = _because("lib/Kconfig.debug: selected; production with PREEMPT has it anyway", "PREEMPT_COUNT")
+_PERF_ON_X86 = {"x86_64": "arch/x86/Kconfig: X86 selects PERF_EVENTS"}
+
+FEATURES = {
+    feature.name: feature
+    for feature in (
+        # The five of the proposal, and all of them at once
+        Feature(
+            name="spinlock",
+            symbols=("DEBUG_SPINLOCK",),
+            follows=_SPINLOCK,
+            violation=("lock", "spinlock already unlocked"),
+            isolation=Isolation.KEPT,
+        ),
+        Feature(
+            name="slub",
+            symbols=("SLUB_DEBUG",),
+            follows=_STACKS,
+            violation=("slub", "Right Redzone overwritten|Object corrupt"),  # the latter in Linux 6.12.y
+            is_detector=True,
+            isolation=Isolation.KEPT,
+        ),
+        Feature(
+            name="ftrace",
+            symbols=("FTRACE", "FUNCTION_TRACER", "DYNAMIC_FTRACE", "FUNCTION_GRAPH_TRACER"),
+            follows=_FTRACE,
+            isolation=Isolation.KEPT,
+            patches_code=True,
+        ),
+        Feature(
+            name="kprobes", symbols=("KPROBES",), follows=_KPROBES, isolation=Isolation.KEPT, patches_code=True
+        ),
+        Feature(name="perf", symbols=("PERF_EVENTS",), follows=_PERF, isolation=Isolation.KEPT, always_on=_PERF_ON_X86),
+        Feature(
+            name="all",
+            symbols=(
+                "DEBUG_SPINLOCK", "SLUB_DEBUG", "FTRACE", "FUNCTION_TRACER", "DYNAMIC_FTRACE",
+                "FUNCTION_GRAPH_TRACER", "KPROBES", "KPROBE_EVENTS", "PERF_EVENTS",
+            ),
+            follows={
+                **_SPINLOCK, **_STACKS, **_FTRACE, **_KPROBES, **_PERF,
+                **_because("kernel/trace/Kconfig: selected by KPROBE_EVENTS", "PROBE_EVENTS", "DYNAMIC_EVENTS"),
+                **_because("kernel/trace/Kconfig: default y; kprobe and perf events with BPF_SYSCALL", "BPF_EVENTS"),
+            },
+            parts=("spinlock", "slub", "ftrace", "kprobes", "perf"),
+            is_detector=True,
+            isolation=Isolation.KEPT,
+        ),
+        # What is switched on in the same breath
+        Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING, patches_code=True),
+        Feature(
+            name="mutexes",
+            symbols=("DEBUG_MUTEXES",),
+            violation=("lock", "WARNING: .*mutex"),
+            isolation=Isolation.KEPT,
+        ),
+        Feature(
+            name="rwsems",
+            symbols=("DEBUG_RWSEMS",),
+            violation=("lock", "WARNING: .*rwsem"),
+            isolation=Isolation.KEPT,
+        ),
+        Feature(
+            name="list",
+            symbols=("DEBUG_LIST",),
+            follows=_because("lib/Kconfig.debug: selected by DEBUG_LIST (Linux 6.6)", "LIST_HARDENED"),
+            violation=("list", "list_add corruption"),
+            is_detector=True,
+        ),
+        Feature(
+            name="pagealloc",
+            symbols=("DEBUG_PAGEALLOC",),
+            # Where pages cannot be unmapped they are poisoned: mm/page_alloc.c, init_mem_debugging_and_hardening()
+            violation=("access|slub", "page fault|paging request|memory corruption|single bit error"),
+            boot="debug_pagealloc=on",
+        ),
+        Feature(
+            name="kmemleak",
+            symbols=("DEBUG_KMEMLEAK",),
+            follows={
+                **_because("lib/Kconfig.debug: selected by DEBUG_KMEMLEAK",
+                           "CRC32", "CRC32_SLICEBY8", "BITREVERSE", "STACKDEPOT_ALWAYS_INIT"),
+                **_because("lib/Kconfig.debug: a setting of DEBUG_KMEMLEAK", "DEBUG_KMEMLEAK_MEM_POOL_SIZE"),
+            },
+            violation=("kmemleak", "new suspected memory leaks"),
+        ),
+        Feature(
+            name="kfence",
+            symbols=("KFENCE",),
+            follows=_because("lib/Kconfig.kfence: a setting of KFENCE",
+                             "KFENCE_NUM_OBJECTS", "KFENCE_SAMPLE_INTERVAL", "KFENCE_STRESS_TEST_FAULTS"),
+            violation=("kfence", "out-of-bounds"),
+            boot="kfence.sample_interval=1",
+        ),
+        Feature(
+            name="atomic-sleep",
+            symbols=("DEBUG_ATOMIC_SLEEP",),
+            follows=_PREEMPT_COUNT,
+            violation=("atomic-sleep", "sleeping function called from invalid context"),
+            isolation=Isolation.REFUSED,
+        ),
+        Feature(
+            name="lockdep",
+            symbols=("PROVE_LOCKING",),
+            follows={
+                **_because(
+                    "lib/Kconfig.debug: selected by PROVE_LOCKING or by LOCKDEP",
+                    "LOCKDEP", "DEBUG_LOCK_ALLOC", "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RT_MUTEXES",
+                    "DEBUG_RWSEMS", "DEBUG_WW_MUTEX_SLOWPATH", "PROVE_RCU", "TRACE_IRQFLAGS", "TRACE_IRQFLAGS_NMI",
+                    "KALLSYMS_ALL",
+                ),
+                **_because(
+                    "lib/Kconfig.debug: a setting of LOCKDEP",
+                    "LOCKDEP_BITS", "LOCKDEP_CHAINS_BITS", "LOCKDEP_CIRCULAR_QUEUE_BITS", "LOCKDEP_STACK_TRACE_BITS",
+                    "LOCKDEP_STACK_TRACE_HASH_BITS",
+                ),
+                **_because("kernel/trace/Kconfig: default y if TRACE_IRQFLAGS, and selects TRACING",
+                           "PREEMPTIRQ_TRACEPOINTS"),
+                **_SPINLOCK, **_TRACING, **_PREEMPT_COUNT,
+            },
+            violation=("lockdep", "possible circular locking dependency"),
+            isolation=Isolation.REFUSED,
+        ),
+        Feature(
+            name="kasan",
+            symbols=("KASAN", "KASAN_GENERIC", "KASAN_VMALLOC"),
+            follows={
+                **_because("lib/Kconfig.kasan: selected by KASAN, or a setting of it",
+                           "CONSTRUCTORS", "STACKDEPOT_ALWAYS_INIT", "KASAN_OUTLINE", "KASAN_INLINE",
+                           "KASAN_SHADOW_OFFSET", "KASAN_STACK"),
+                **_because("arch/x86/Kconfig: def_bool y if KASAN", "GENERIC_CSUM"),
+                **_because("arch/x86/Kconfig: not with KASAN, unless the compiler is new enough (Linux 6.10)",
+                           "USE_X86_SEG_SUPPORT", "CC_HAS_NAMED_AS_FIXED_SANITIZERS"),
+                **_because("lib/Kconfig.debug: its default is higher with KASAN; only a warning", "FRAME_WARN"),
+            },
+            violation=("kasan", "slab-out-of-bounds"),
+            isolation=Isolation.REFUSED,
+            boot="kasan_multi_shot",
+        ),
+    )
+}  # fmt: skip
+
+THE_FIVE = ("spinlock", "slub", "ftrace", "kprobes", "perf")
+
+
+def features_named(names: Iterable[str]) -> tuple[Feature, ...]:
+    """Features by name. Raises ModcompatError with the known names."""
+    wanted = list(names)
+    unknown = [name for name in wanted if name not in FEATURES]
+    if unknown:
+        raise ModcompatError(f"there is no feature {', '.join(unknown)}", next_step=f"one of {', '.join(FEATURES)}")
+    return tuple(FEATURES[name] for name in wanted)

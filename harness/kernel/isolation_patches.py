@@ -1,0 +1,216 @@
+"""The isolation series: kernel patches that make debug features leave the module ABI unchanged."""
+
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from harness.kernel.architectures import Architecture
+from harness.kernel.config import KernelSpec
+from harness.kernel.patch_series import all_series, is_of_a_series, series, series_name
+from harness.kernel.source import KernelSource, version_of
+from harness.kernel.user_config import UsersConfig
+from harness.kernel.variants import Variant
+from harness.support import digest, process
+from harness.support.cache.ownership import MANIFEST
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+from harness.support.progress import say
+
+# An entry of Kconfig (Documentation/kbuild/kconfig-language.rst): its line, and all that is indented or blank behind
+_ENTRY = re.compile(r"^(config (\w+)\n(?:(?:[ \t].*)?\n)*)", re.MULTILINE)
+_TOUCHED = re.compile(r"^\+\+\+ [ab]/(\S+)", re.MULTILINE)
+
+
+def kernel_spec(
+    arch: Architecture,
+    source: KernelSource,
+    variant: Variant,
+    store: Store,
+    *,
+    versions: bool = False,
+    users: UsersConfig | None = None,
+) -> KernelSpec:
+    """A kernel to be had, from the source as it is or with the isolation series.
+
+    versions: with MODVERSIONS, which a user's configuration decides by itself.
+    """
+    versions = users.has_versions if users else versions
+    return KernelSpec(arch, isolated(source, store) if variant.isolated else source, variant, versions, users)
+
+
+def isolated(source: KernelSource, store: Store) -> KernelSource:
+    """The source with the series of its version applied. Raises ModcompatError when there is none for it."""
+    patches = series_for(source)
+    identity = {
+        **source.identity,
+        "isolation": digest.of_value([_change_in(patch) for patch in patches]),
+    }
+
+    def tree() -> Path:
+        return _patched_copy(source, patches, f"{source.label}-isolated", identity, store)
+
+    return KernelSource(f"{source.label} with isolation", identity, tree, source)
+
+
+def _change_in(patch: Path) -> str:
+    """What a patch changes, without its message, which no kernel depends on."""
+    text = patch.read_text()
+    change = f"\n{text}".partition("\ndiff --git ")[2]
+    return change or text  # another form than git's
+
+
+def isolated_without(source: KernelSource, left_out: Path, store: Store) -> KernelSource:
+    """The source with the series applied and one patch of it taken out again, to see what the patch is for.
+
+    Where later patches changed the same lines, these are as before the patch as well: git-merge-file(1), --theirs.
+    Their Kconfig symbols stay.
+    """
+    whole = isolated(source, store)
+    identity = {**whole.identity, "without": digest.of_file(left_out)}
+    files = _touched([left_out])
+
+    def tree() -> Path:
+        def build(folder: Path) -> None:
+            say(f"taking {left_out.name} out of the isolation series")
+            process.output(["cp", "-a", "--link", f"{whole.tree()}/.", folder])
+            (folder / MANIFEST).unlink(missing_ok=True)
+            with store.scratch() as scratch:
+                before, behind = scratch / "before", scratch / "behind"
+                patches = series_for(source)
+                place = patches.index(left_out)
+                _part_of(source.tree(), files, patches[:place], before)
+                _part_of(source.tree(), files, patches[: place + 1], behind)
+                for name in files:
+                    merged = ""
+                    if (before / name).is_file():
+                        command = ["git", "merge-file", "-p", "-q", "--theirs"]
+                        merged = process.output([*command, folder / name, behind / name, before / name])
+                    if merged and Path(name).name.startswith("Kconfig"):
+                        states = [(tree / name).read_text() for tree in (folder, behind, before)]
+                        merged += _lost_symbols(merged, *states)
+                    (folder / name).unlink()  # a link
+                    if merged:
+                        (folder / name).write_text(merged)
+
+        label, keyed = f"{source.label}-without-{left_out.name[:4]}", {**identity, "keeps": "symbols"}
+        return store.get_or_build("source", label, keyed, build)
+
+    return KernelSource(f"{source.label} with isolation, without {left_out.stem}", identity, tree, source)
+
+
+def _lost_symbols(merged: str, whole: str, behind: str, before: str) -> str:
+    """The Kconfig symbols that a merge lost, though they are of other patches: their entries, to be put at the end."""
+    entries = {name: text for text, name in _ENTRY.findall(whole)}
+    known, gone = ({name for _, name in _ENTRY.findall(text)} for text in (merged, behind))
+    kept = {name for _, name in _ENTRY.findall(before)}
+    return "".join(f"\n{text}" for name, text in entries.items() if name not in known | (gone - kept))
+
+
+def _part_of(tree: Path, files: Iterable[str], patches: Iterable[Path], folder: Path) -> None:
+    """Some files of a source tree, with what patches make of them."""
+    patches = list(patches)
+    for name in {*files, *_touched(patches)}:
+        if (tree / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(tree / name, folder / name)
+    for patch in patches:
+        apply(patch, folder)
+
+
+def _touched(patches: Iterable[Path]) -> list[str]:
+    return sorted({name for patch in patches for name in _TOUCHED.findall(patch.read_text()) if name != "dev/null"})
+
+
+def patched(source: KernelSource, patches: Sequence[Path], store: Store) -> KernelSource:
+    """The source with patches of the user's, in their order. Raises ModcompatError when one does not fit."""
+    if not patches:
+        return source
+    contents = {str(place): digest.of_file(patch) for place, patch in enumerate(patches)}
+    identity = {**source.identity, "patches": digest.of_value(contents)}
+
+    def tree() -> Path:
+        return _patched_copy(source, patches, f"{source.label}-patched", identity, store)
+
+    return KernelSource(f"{source.label} patched", identity, tree)
+
+
+def _patched_copy(
+    source: KernelSource, patches: Sequence[Path], label: str, identity: dict[str, str], store: Store
+) -> Path:
+    def build(folder: Path) -> None:
+        say(f"applying {len(patches)} patches to {source.label}")
+        _copy(source.tree(), folder)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        _keep_release(folder)
+        for patch in patches:
+            apply(patch, folder)
+
+    return store.get_or_build("source", label, identity, build)
+
+
+def _copy(tree: Path, folder: Path) -> None:
+    try:
+        # Links where the file system has them: patch(1) replaces a file, it does not write into it.
+        process.output(["cp", "-a", "--link", f"{tree}/.", folder])
+    except ModcompatError:  # the tree is on another disk
+        process.output(["cp", "-a", f"{tree}/.", folder])
+
+
+def _keep_release(tree: Path) -> None:
+    """Have a copy of a git tree say the version that the original does, and not that it was changed."""
+    script = tree / "scripts/setlocalversion"
+    if (tree / ".git").exists() and script.is_file() and "--save-scmversion" in script.read_text():
+        process.output(["sh", "-c", 'cd "$1" && sh scripts/setlocalversion --save-scmversion', "sh", tree])
+
+
+def apply_series(tree: Path, store: Store) -> list[Path]:
+    """Apply the series of its version to a user's source tree: all of it, or nothing. Returns the patches.
+
+    Raises ModcompatError with the first patch that does not fit, or where the tree has the series already.
+    """
+    patches = series_for(KernelSource(tree.name, {}, lambda: tree))
+    kconfig = tree / "kernel/module/Kconfig"
+    if kconfig.is_file() and "config MODULE_ABI_ISOLATION" in kconfig.read_text(errors="replace"):
+        raise ModcompatError(
+            f"{tree} has an isolation series already",
+            next_step="to apply another state of it, start from the tree as it was before",
+        )
+    with store.scratch() as trial:
+        _part_of(tree, (), patches, trial)
+    for patch in patches:
+        apply(patch, tree)
+    return patches
+
+
+def series_for(source: KernelSource) -> list[Path]:
+    """The patches for a source, in their order. Raises ModcompatError with the versions that have some."""
+    version = version_of(source)
+    patches = series(version)
+    if not patches:
+        known = ", ".join(all_series())
+        raise ModcompatError(
+            f"there is no isolation series for Linux {series_name(version)} ({source.label})",
+            next_step=f"there are some for {known}; docs/isolation.md says how to bring one to another version",
+        )
+    return patches
+
+
+def patch_numbered(number: str, source: KernelSource) -> Path:
+    """A patch of the series for a source, by its number: `7` or `0007`. Raises ModcompatError."""
+    patches = {patch.name[:4]: patch for patch in series_for(source)}
+    if number.zfill(4) not in patches:
+        raise ModcompatError(f"the series has no patch {number}", next_step=f"one of 1 to {len(patches)}")
+    return patches[number.zfill(4)]
+
+
+def apply(patch: Path, tree: Path) -> None:
+    """Apply a patch to a source tree. Raises ModcompatError that says which part does not fit."""
+    try:
+        process.output(["patch", "-p1", "-d", tree, "--batch", "--forward", "--no-backup-if-mismatch", "-i", patch])
+    except ModcompatError as error:
+        theirs = "make it for this source, as `patch -p1` takes it"
+        ours = "the tree differs from the version that the series was made for"
+        raise ModcompatError(
+            f"{patch.name} does not apply", details=error.details, next_step=ours if is_of_a_series(patch) else theirs
+        ) from None

@@ -1,0 +1,48 @@
+"""Building a module against a kernel, once: a vendor module against production, a proof against its own."""
+
+import shutil
+from pathlib import Path
+
+from harness.kernel.build import Kernel, make_command
+from harness.kernel.toolchain import environment
+from harness.support import digest, process
+from harness.support.cache.store import Store
+from harness.support.paths import MODULES
+
+_SHARED = MODULES / "include"  # headers that our modules have in common
+
+
+def build_modules(source: Path, kernel: Kernel, store: Store) -> dict[str, Path]:
+    """The modules of a folder with a Kbuild file, built for a kernel: module name -> .ko.
+
+    Cached by the sources and the kernel: what was built for a kernel is never built again for it.
+    Raises ModcompatError with the compiler's last lines.
+    """
+    sources = {
+        str(path.relative_to(source)): path
+        for path in digest.files_below(source)
+        if path.suffix in (".c", ".h") or path.name == "Kbuild"
+    }
+    sources |= {path.name: path for path in sorted(_SHARED.glob("*.h"))}
+    inputs = {"kernel": kernel.key, "sources": {name: digest.of_file(path) for name, path in sources.items()}}
+
+    def build(folder: Path) -> None:
+        scratch = folder / "scratch"
+        for name, path in sources.items():
+            target = scratch / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        tree = kernel.users_tree
+        make = ["make", "-C", tree] if tree else make_command(kernel.spec.source.tree(), kernel.build_tree)
+        process.run(
+            [*make, f"M={scratch}", "modules"],
+            env=environment(kernel.arch),
+            log=folder / "build.log",
+            what=f"building module {source.name} for the {kernel.spec.title}",
+        )
+        for built in scratch.glob("*.ko"):
+            shutil.copy(built, folder / built.name)
+        shutil.rmtree(scratch)
+
+    folder = store.get_or_build("module", f"{source.name}-{kernel.spec.label}", inputs, build)
+    return {path.stem: path for path in sorted(folder.glob("*.ko"))}

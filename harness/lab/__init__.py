@@ -1,0 +1,1 @@
+"""Deciding what to run (plan), running it (execution), and testing ourselves and the patches (validation)."""

@@ -1,0 +1,1 @@
+"""Running cells: kernels and guests are prepared once, each module gets a pristine guest, and evidence is kept."""

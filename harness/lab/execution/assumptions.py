@@ -1,0 +1,126 @@
+"""What a run took for granted, as lines for a person: where the modules and kernels came from, and what was added."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from harness.abi.headers.layouts import layout_difference
+from harness.guest.boards import Board
+from harness.kernel import user_config
+from harness.kernel.isolation_patches import isolated, kernel_spec
+from harness.kernel.module_headers import headers_of
+from harness.kernel.source import KernelSource
+from harness.kernel.user_config import UsersConfig
+from harness.kernel.variants import PRODUCTION
+from harness.lab.execution.kernel_pool import find_users_source
+from harness.lab.plan.cells import Cell, Flavour
+from harness.lab.plan.settings import Settings
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+
+_SHOWN = 12  # options or structures that a line names
+
+
+def at_a_glance(settings: Settings, cells: Sequence[Cell]) -> list[str]:
+    """What is known before anything is built."""
+    boards: dict[str, Board] = {cell.board.id: cell.board for cell in cells}
+    modules = {(cell.module.name, cell.board.arch.name): cell.module for cell in cells}
+    lines = [f"kernels are built from {settings.source}{_patches(settings)}"]
+    for (arch, name), kernel in settings.prebuilt.items():
+        lacking = "" if kernel.build_tree else " without a build tree: nothing is predicted of it"
+        lacking += ", nor of what is compared with it" if lacking and kernel.variant == PRODUCTION else ""
+        lines.append(f"{arch}: {name} is {kernel.image}, prebuilt{lacking}")
+    for arch in dict.fromkeys(board.arch.name for board in boards.values()):
+        users = settings.configs.get(arch)
+        lines.append(
+            f"{arch}: production is {users.path}"
+            if users
+            else f"{arch}: production is our own configuration (images/kconfig): --config FILE takes yours"
+        )
+        if userland := settings.userlands.get(arch):
+            lines.append(f"{arch}: commands of exercises run in {userland.path}")
+    untold = sorted({module.name for module in modules.values() if not module.exercise})
+    if untold:
+        lines.append(f"no exercise for {_some(untold)}: loaded and unloaded only")
+    if not any(cell.flavour is Flavour.ISOLATED for cell in cells):
+        lines.append("no isolated kernels")
+    return lines
+
+
+def of_configurations(settings: Settings, cells: Sequence[Cell], store: Store) -> list[str]:
+    """What became of the user's configurations. Takes up to a minute where options were added, the first time."""
+    built = {cell.board.arch.name for cell in cells for variant in (cell.variant, cell.variant.production)
+             if (cell.board.arch.name, variant.name) not in settings.prebuilt}  # fmt: skip
+    configs = [users for arch, users in settings.configs.items() if arch in built]
+    if not configs:
+        return []
+    source = find_users_source(settings, store)
+    return [line for users in configs for line in _of_configuration(users, source, store)]
+
+
+def at_first(settings: Settings, cells: Sequence[Cell]) -> list[str]:
+    """What is known at once of a run; nothing, where modules and kernels are all ours."""
+    if not settings.configs and all(cell.module.is_ours for cell in cells):
+        return []
+    return at_a_glance(settings, cells)
+
+
+def at_the_end(settings: Settings, cells: Sequence[Cell], store: Store) -> list[str]:
+    """What is known when a run is over. Takes as long as `of_configurations`."""
+    lines = at_first(settings, cells)
+    try:
+        return [*lines, *of_configurations(settings, cells, store)] if lines else []
+    except ModcompatError as error:
+        return [*lines, error.problem]
+
+
+def series_obstacle(source: Callable[[], KernelSource], store: Store) -> str:
+    """Why there are no isolated kernels of a source, "" where the series fits. source: finds it, or raises.
+
+    Raises ModcompatError where the source itself cannot be had, as when a patch of the user's does not fit.
+    """
+    whole = source()
+    whole.tree()
+    try:
+        isolated(whole, store).tree()
+    except ModcompatError as error:
+        return error.problem
+    return ""
+
+
+def _of_configuration(users: UsersConfig, source: KernelSource, store: Store) -> list[str]:
+    name = f"{users.arch.name}: {users.path.name}"
+    lines = []
+    changed = user_config.changed_by_kconfig(users, source, store)
+    if changed:
+        shown = _some([f"{symbol} {given} → {got}" for symbol, (given, got) in changed.items()])
+        lines.append(f"{name}: Kconfig of this source tree changed what the file says: {shown}")
+    added = user_config.added(users, source, store) if users.may_add else {}
+    if added:
+        shown = _some([f"{symbol} {given} → {now}" for symbol, (given, now) in added.items()])
+        lines.append(f"{name}: changed in production and debug kernels alike, for the harness: {shown}")
+        lines.append(f"{name}: {_moved(users, source, store)}")
+    return lines
+
+
+def _moved(users: UsersConfig, source: KernelSource, store: Store) -> str:
+    """What the additions do to the structures that modules see."""
+    given = kernel_spec(users.arch, source, PRODUCTION, store, users=replace(users, as_it_is=True))
+    booted = kernel_spec(users.arch, source, PRODUCTION, store, users=users)
+    difference = layout_difference(headers_of(given, store), headers_of(booted, store), store)
+    if not difference.changes:
+        return "these additions change no structure that modules see"
+    causes = [difference.summary(cause) for cause in difference.causes]
+    return (
+        f"these additions change {len(difference.changes)} of {difference.compared} structures: modules built for "
+        f"your production may break by them alone: {_some(causes)}"
+    )
+
+
+def _patches(settings: Settings) -> str:
+    return f" with {len(settings.patches)} patches of yours" if settings.patches else ""
+
+
+def _some(words: Iterable[str]) -> str:
+    listed = list(words)
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return ", ".join(listed[:_SHOWN]) + more

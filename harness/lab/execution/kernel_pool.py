@@ -1,0 +1,126 @@
+"""The kernels of one run, and what is known of them without a guest: each had once."""
+
+from pathlib import Path
+
+from harness.abi.compare.layout_diff import Difference
+from harness.abi.elf.module_file import ModuleFacts
+from harness.abi.headers.layouts import layout_difference
+from harness.abi.predict.prediction import Prediction
+from harness.abi.predict.predictor import Predictor
+from harness.guest.boards import Board
+from harness.kernel.build import Kernel, build_kernel, find_kernel
+from harness.kernel.config import KernelSpec, distinct
+from harness.kernel.isolation_patches import kernel_spec, patched
+from harness.kernel.module_headers import Headers, headers_of
+from harness.kernel.prebuilt import Prebuilt, kernel_of, prebuilt_headers, spec_of
+from harness.kernel.source import KernelSource, find_source, is_known
+from harness.kernel.variants import Variant
+from harness.lab.plan.settings import Settings
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+
+
+def find_users_source(settings: Settings, store: Store) -> KernelSource:
+    """The source that a run's kernels are built from, the user's patches applied."""
+    return patched(find_source(settings.source, store), settings.patches, store)
+
+
+class Kernels:
+    """Finds and builds kernels by board and variant."""
+
+    def __init__(self, settings: Settings, store: Store | None = None) -> None:
+        self.settings = settings
+        self.store = store or Store()
+        self._source: KernelSource | None = None
+        self._specs: dict[tuple[str, str], KernelSpec] = {}
+        self._kernels: dict[str, Kernel] = {}
+        self._headers: dict[tuple[str, str], Headers | None] = {}
+        self._unobtainable: dict[tuple[str, str], ModcompatError] = {}
+        self._differences: dict[str, Difference] = {}
+        self._predictor = Predictor(self.store)
+
+    def kernel(self, board: Board, variant: Variant) -> Kernel:
+        """A kernel for a board, built when it is not cached. Raises ModcompatError where it cannot be had."""
+        name = (board.arch.name, variant.name)
+        if name in self._unobtainable:
+            raise self._unobtainable[name]
+        try:
+            return self._kernel(board, variant)
+        except ModcompatError as error:
+            self._unobtainable[name] = error  # the next cell would only fail in the same way
+            raise
+
+    def _kernel(self, board: Board, variant: Variant) -> Kernel:
+        if prebuilt := self.prebuilt(board, variant):
+            return kernel_of(prebuilt, self.store)
+        spec = self.spec(board, variant)
+        if spec.label not in self._kernels:
+            self._kernels[spec.label] = build_kernel(spec, self.store)
+        return self._kernels[spec.label]
+
+    def is_ready(self, board: Board, variant: Variant) -> bool:
+        """Whether a kernel can be had without building or fetching anything."""
+        if self.prebuilt(board, variant):
+            return True
+        try:
+            return self.has_source() and self.cached_kernel(board, variant) is not None
+        except ModcompatError:
+            return False
+
+    def has_source(self) -> bool:
+        """Whether the kernel source is known without fetching it."""
+        return is_known(self.settings.source, self.store)
+
+    def cached_kernel(self, board: Board, variant: Variant) -> Kernel | None:
+        return find_kernel(self.spec(board, variant), self.store)
+
+    def prebuilt(self, board: Board, variant: Variant) -> Prebuilt | None:
+        """The kernel of the user's that stands for a variant."""
+        return self.settings.prebuilt.get((board.arch.name, variant.name))
+
+    def spec(self, board: Board, variant: Variant) -> KernelSpec:
+        """The kernel of a variant: production itself where the feature changes nothing."""
+        if prebuilt := self.prebuilt(board, variant):
+            return spec_of(prebuilt)
+        if self._source is None:
+            self._source = find_users_source(self.settings, self.store)
+        key = (board.arch.name, variant.name)
+        if key not in self._specs:
+            spec = kernel_spec(
+                board.arch, self._source, variant, self.store,
+                versions=self.settings.versions, users=self.settings.configs.get(board.arch.name),
+            )  # fmt: skip
+            self._specs[key] = distinct(spec, self.store)
+        return self._specs[key]
+
+    def headers(self, board: Board, variant: Variant) -> Headers | None:
+        """What modules of a kernel are compiled against; None where it is prebuilt without a build tree."""
+        key = (board.arch.name, variant.name)
+        if key not in self._headers:
+            prebuilt = self.prebuilt(board, variant)
+            ours = None if prebuilt else headers_of(self.spec(board, variant), self.store)
+            self._headers[key] = prebuilt_headers(prebuilt) if prebuilt else ours
+        return self._headers[key]
+
+    def difference(self, board: Board, variant: Variant) -> Difference | None:
+        """From production's layouts to those of a kernel; None where one has no headers. Raises ModcompatError.
+
+        A prebuilt production without headers is stood for by one that is made of its configuration.
+        """
+        kernel, production = self.headers(board, variant), self.headers(board, variant.production)
+        if not production and not self.prebuilt(board, variant):
+            production = headers_of(self.spec(board, variant).production, self.store)
+        if not production or not kernel:
+            return None
+        if kernel.label not in self._differences:
+            self._differences[kernel.label] = layout_difference(production, kernel, self.store)
+        return self._differences[kernel.label]
+
+    def predict(self, file: Path, module: ModuleFacts, board: Board, variant: Variant) -> Prediction | None:
+        """What will become of a module on a kernel of a board.
+
+        None where that kernel or its production is prebuilt without a build tree. Raises ModcompatError when the
+        headers of one cannot be had.
+        """
+        production, kernel = self.headers(board, variant.production), self.headers(board, variant)
+        return self._predictor.predict(file, module, production, kernel) if production and kernel else None

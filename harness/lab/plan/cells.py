@@ -1,0 +1,167 @@
+"""The plan: which cells there are to run, in the order that reuses guests best."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.guest.boards import BOARDS, Board
+from harness.kernel.features import FEATURES, THE_FIVE, Feature, Isolation, features_named
+from harness.kernel.variants import Preemption, Variant, variant_of
+from harness.lab.plan.vendor_modules import VendorModule
+from harness.support.errors import ModcompatError
+
+
+class Flavour(StrEnum):
+    PRODUCTION = "production"
+    STOCK = "stock"
+    ISOLATED = "isolated"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One verdict to be had. own_config: on the user's production, which has no detectors of ours to leave out."""
+
+    board: Board
+    feature: Feature
+    flavour: Flavour
+    module: VendorModule
+    preemption: Preemption = Preemption.NONE
+    own_config: bool = False
+
+    @property
+    def variant(self) -> Variant:
+        """The cell's kernel."""
+        variant = variant_of(self.feature, self.preemption, isolated=self.flavour is Flavour.ISOLATED)
+        if self.own_config:
+            variant = variant.on_users_config
+        return variant.production if self.flavour is Flavour.PRODUCTION else variant
+
+    @property
+    def id(self) -> str:
+        """A sentence: `locks-module-on-stock-kernel-with-spinlock-on-arm-virt`."""
+        having = "without" if self.flavour is Flavour.PRODUCTION else "with"
+        preempt = "" if self.preemption is Preemption.NONE else f"-and-{self.preemption}"
+        kernel = f"{self.flavour}-kernel-{having}-{self.feature.name}{preempt}"
+        return f"{self.module.name}-module-on-{kernel}-on-{self.board.id}"
+
+
+_AS_IT_IS = (Flavour.PRODUCTION, Flavour.STOCK)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Boards and kernels; with modules they make cells. own_config: on production configurations of the user's."""
+
+    boards: tuple[Board, ...]
+    features: tuple[Feature, ...]
+    preemptions: tuple[Preemption, ...] = (Preemption.NONE,)
+    flavours: tuple[Flavour, ...] = _AS_IT_IS
+    own_config: bool = False
+
+    def cells(self, modules: Sequence[VendorModule]) -> Iterator[Cell]:
+        """Every cell, board by board and kernel by kernel, so that a guest is started once."""
+        for board in self.boards:
+            for preemption in self.preemptions:
+                for feature in self.features:
+                    for flavour in self.flavours:
+                        if flavour is Flavour.ISOLATED and feature.isolation is not Isolation.KEPT:
+                            continue
+                        for module in modules:
+                            if module.is_for(board.arch):
+                                yield Cell(board, feature, flavour, module, preemption, self.own_config)
+
+
+EVERY_BOARD = tuple(BOARDS.values())
+ONE_BOARD_EACH = tuple(BOARDS[name] for name in ("x86_64-q35", "arm-virt", "arm64-virt"))  # architecture
+EVERY_FEATURE = tuple(FEATURES.values())
+ALL_AT_ONCE = features_named(["all"])
+
+# What a run is made of, by name.
+MATRICES = {
+    # The five features on each architecture
+    "default": (Selection(ONE_BOARD_EACH, features_named(THE_FIVE)),),
+    # The isolation series: each of the five alone and all at once, in both preemption models
+    "isolated": (
+        Selection(ONE_BOARD_EACH, features_named([*THE_FIVE, "all"]), tuple(Preemption), (Flavour.ISOLATED,)),
+    ),
+    # Every feature there is, on one board
+    "features": (Selection((BOARDS["x86_64-q35"],), EVERY_FEATURE),),
+    # Fits into an hour when nothing is cached: the five features on one architecture, with what the system tests
+    # need, spinlock on every board, perf where it can be switched off, all five at once isolated on each architecture
+    "ci": (
+        Selection((BOARDS["x86_64-q35"],), features_named([*THE_FIVE, "all", "kmemleak"])),
+        Selection(tuple(board for board in EVERY_BOARD if board.name != "q35"), features_named(["spinlock"])),
+        Selection((BOARDS["arm-virt"],), features_named(["perf"])),
+        Selection(ONE_BOARD_EACH, ALL_AT_ONCE, flavours=(Flavour.ISOLATED,)),
+    ),
+    # Everything there is
+    "nightly": (Selection(EVERY_BOARD, EVERY_FEATURE, tuple(Preemption), tuple(Flavour)),),
+}
+
+
+def narrow(
+    selections: Iterable[Selection],
+    *,
+    boards: Sequence[Board],
+    features: Sequence[Feature],
+    preemptions: Iterable[Preemption],
+    flavours: Sequence[Flavour] = (),
+) -> list[Selection]:
+    """What of the selections is on these boards, and of these features, models and flavours (none: its own).
+
+    Raises ModcompatError when nothing is left.
+    """
+    models = tuple(preemptions)
+    narrowed = [
+        Selection(
+            tuple(board for board in selection.boards if board in boards),
+            tuple(feature for feature in selection.features if not features or feature in features),
+            models or selection.preemptions,
+            tuple(flavour for flavour in selection.flavours if not flavours or flavour in flavours),
+            selection.own_config,
+        )
+        for selection in selections
+    ]
+    if not any(selection.boards and selection.features and selection.flavours for selection in narrowed):
+        raise ModcompatError("the matrix has nothing of what is asked for", next_step="`--matrix nightly` has all")
+    return narrowed
+
+
+def kernels(selections: Iterable[Selection]) -> list[tuple[Board, Variant]]:
+    """The kernels that the selections need, each once, with a board that it runs on."""
+    needed = {
+        (cell.board.arch.name, variant.name): (cell.board, variant)
+        for selection in selections
+        for cell in selection.cells([VendorModule("any")])
+        for variant in (cell.variant.production, cell.variant)
+        if variant.feature is None or variant.isolated or cell.board.arch.name not in variant.feature.always_on
+    }
+    return list(needed.values())
+
+
+def choose_boards(names: Iterable[str], arches: Iterable[str]) -> tuple[Board, ...]:
+    """Boards by name (`virt`, or `arm-virt` for one of several) and architecture; all when nothing is asked.
+
+    Raises ModcompatError with the known names.
+    """
+    wanted, architectures = list(names), set(arches)
+    unknown = [name for name in wanted if not any(name in (board.id, board.name) for board in BOARDS.values())]
+    unknown += sorted(architectures - {board.arch.name for board in BOARDS.values()})
+    if unknown:
+        raise ModcompatError(
+            f"there is no board or architecture {', '.join(unknown)}",
+            next_step=f"boards: {', '.join(BOARDS)}; architectures: {', '.join(_architectures())}",
+        )
+    chosen = tuple(
+        board
+        for board in BOARDS.values()
+        if (not wanted or board.id in wanted or board.name in wanted)
+        and (not architectures or board.arch.name in architectures)
+    )
+    if not chosen:
+        raise ModcompatError("no board is of all the kinds asked for", next_step=f"boards: {', '.join(BOARDS)}")
+    return chosen
+
+
+def _architectures() -> list[str]:
+    return sorted({board.arch.name for board in BOARDS.values()})

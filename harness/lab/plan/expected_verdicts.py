@@ -1,0 +1,93 @@
+"""What was measured on debug kernels: harness/lab/plan/expected_verdicts.json, the matrix that the project stands by.
+
+A cell that broke when it was measured is a strict expected failure: any other verdict, CLEAN included, turns a
+run red. `modcompat record` writes the file from a run's matrix.json; docs/compatibility.md is made from it.
+"""
+
+import functools
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from harness.detect.verdict import Word
+from harness.kernel.features import FEATURES
+from harness.kernel.variants import Preemption
+from harness.lab.plan.cells import Cell, Flavour
+from harness.lab.plan.vendor_modules import shipped
+
+MEASURED = Path(__file__).with_suffix(".json")
+_PLACE = ("arch", "feature", "preemption", "flavour", "module")
+_KEPT = (*_PLACE, "verdict", "reason")  # of a row of the matrix
+_Key = tuple[str, ...]
+
+
+def measured_verdicts(cell: Cell) -> tuple[Word, ...]:
+    """The verdicts that a cell of ours is known to get, empty where it has to be CLEAN.
+
+    More than one where the damage takes its course by chance: `also` in its row, by hand, after it was seen.
+    """
+    if not cell.module.is_ours or cell.own_config or cell.flavour is not Flavour.STOCK:
+        return ()
+    place = (cell.board.arch.name, cell.feature.name, str(cell.preemption), str(cell.flavour), cell.module.name)
+    row = _table().get(place)
+    return tuple(Word(word) for word in words(row)) if row and row["verdict"] != Word.CLEAN else ()
+
+
+def words(row: dict[str, Any]) -> list[str]:
+    """The verdict of a row, and what else was seen."""
+    return [row["verdict"], *row.get("also", [])]
+
+
+def load() -> dict[str, Any]:
+    """The file: `kernel`, `compilers` by architecture, `date`, and `cells`, rows of stock and isolated kernels."""
+    facts: dict[str, Any] = json.loads(MEASURED.read_text())
+    return facts
+
+
+def record(matrices: Iterable[dict[str, Any]], known: dict[str, Any]) -> dict[str, Any]:
+    """`known` with what later runs measured. Rows of features and modules that are no more are dropped.
+
+    An INVALID row proves nothing and is not recorded. Where boards of one architecture differ, the first counts.
+    """
+    rows = {_key(row): row for row in known["cells"]}
+    facts = {name: known.get(name) for name in ("kernel", "date")} | {"compilers": dict(known["compilers"])}
+    for matrix in matrices:
+        debug = [
+            row for row in matrix["cells"] if row["flavour"] != Flavour.PRODUCTION and row["verdict"] != Word.INVALID
+        ]
+        for row in reversed(debug):
+            if row["verdict"] not in words(rows.get(_key(row), {"verdict": ""})):
+                rows[_key(row)] = _kept(row)
+        facts |= {"kernel": matrix["kernel"], "date": matrix["date"]}
+        facts["compilers"] |= matrix["compilers"]
+    places = [list(FEATURES), [str(model) for model in Preemption], [module.name for module in shipped()]]
+
+    def order(row: dict[str, Any]) -> tuple[int, int, bool, str, int]:
+        feature, model, module = (
+            names.index(row[column]) for names, column in zip(places, ("feature", "preemption", "module"), strict=True)
+        )
+        return model, feature, row["flavour"] == Flavour.ISOLATED, row["arch"], module
+
+    current = [row for row in rows.values() if row["feature"] in places[0] and row["module"] in places[2]]
+    return facts | {"cells": sorted(current, key=order)}
+
+
+def write(facts: dict[str, Any], path: Path = MEASURED) -> None:
+    """Write the file, one row a line, so that a change is easy to see."""
+    head = {name: value for name, value in facts.items() if name != "cells"}
+    rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in facts["cells"])
+    path.write_text(json.dumps(head, ensure_ascii=False)[:-1] + f',\n"cells": [\n{rows}\n]}}\n')
+
+
+def _kept(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in _KEPT} | {"because": next(iter(row["because"]), "")}
+
+
+def _key(row: dict[str, Any]) -> _Key:
+    return tuple(row[name] for name in _PLACE)
+
+
+@functools.cache
+def _table() -> dict[_Key, dict[str, Any]]:
+    return {_key(row): row for row in load()["cells"]}

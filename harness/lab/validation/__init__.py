@@ -1,0 +1,1 @@
+"""Tests of the isolation series and of the detector: ABI comparison, deliberate bugs, self tests, LKDTM."""

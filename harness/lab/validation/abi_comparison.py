@@ -1,0 +1,153 @@
+"""The mechanical proof of isolation: what a module was compiled with on production is what an isolated kernel has."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from harness.abi.compare.equivalence import (
+    Comparison,
+    compare_exactly,
+    compare_exports,
+    compare_functions,
+    compare_layouts,
+    compare_macros,
+)
+from harness.abi.headers.export_prototypes import kernel_surface
+from harness.abi.headers.inline_functions import kernel_inlines
+from harness.abi.headers.layouts import kernel_layouts
+from harness.abi.headers.macros import kernel_definitions
+from harness.abi.headers.probe import headers_left_out
+from harness.kernel.build import find_kernel
+from harness.kernel.config import KernelSpec, parse, resolve
+from harness.kernel.module_headers import headers_of
+from harness.kernel.symvers import read_exports
+from harness.lab.validation.allowed_differences import DIFFERING, GROWN, MACROS, SAME_FUNCTIONS, UNREACHABLE
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+
+_SHOWN = 4  # names of those that have a reason in common
+
+
+@dataclass(frozen=True)
+class Check:
+    """An isolated kernel against its production kernel. left_out: what could not be compared, and why."""
+
+    spec: KernelSpec
+    comparisons: tuple[Comparison, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def is_same(self) -> bool:
+        """Whether a module finds what it was compiled with, as far as it was compared."""
+        return not any(comparison.differences for comparison in self.comparisons)
+
+    def as_json_object(self) -> dict[str, object]:
+        return {
+            "arch": self.spec.arch.name,
+            "kernel": self.spec.variant.name,
+            "production": self.spec.production.variant.name,
+            "same": self.is_same,
+            "left_out": self.left_out,
+            "comparisons": [{"compared": it.compared, **asdict(it)} for it in self.comparisons],
+        }
+
+    def for_people(self) -> str:
+        """The verdict, the figures, and each difference; what is none, by its reason."""
+        verdict = "has the module ABI of" if self.is_same else "DIFFERS for modules from"
+        lines = [f"{self.spec.arch.name} {self.spec.variant.name} {verdict} {self.spec.production.variant.name}"]
+        for comparison in self.comparisons:
+            lines += [f"  {line}" for line in _lines(comparison)]
+        return "\n".join([*lines, *(f"  not compared: {what}" for what in self.left_out)])
+
+
+def check(spec: KernelSpec, store: Store) -> Check:
+    """Compare an isolated kernel with its production kernel: all that headers define, and exported symbols.
+
+    Exports are known of kernels that are built (and cached); the rest needs none. Raises ModcompatError.
+    """
+    comparisons = [
+        layout_comparison(spec, store),
+        function_comparison(spec, store),
+        *definition_comparisons(spec, store),
+        prototype_comparison(spec, store),
+    ]
+    if empty := [comparison.of for comparison in comparisons if not comparison.compared]:
+        raise ModcompatError(
+            f"no {' and no '.join(empty)} were found in the headers of the {spec.production.title}: nothing is proven",
+            next_step="another compiler may list them in a form that is not known; Debian 12's GCC is",
+        )
+    left_out = _not_compiled(spec, store)
+    production, isolated = (find_kernel(kernel, store) for kernel in (spec.production, spec))
+    if production is None or isolated is None:
+        missing = " and ".join(
+            kernel.label for kernel, built in ((spec.production, production), (spec, isolated)) if built is None
+        )
+        return Check(spec, tuple(comparisons), (*left_out, f"exported symbols: {missing} not built yet"))
+    symbols = [read_exports(kernel.build_tree / "Module.symvers") for kernel in (production, isolated)]
+    return Check(spec, (*comparisons, compare_exports(*symbols)), left_out)
+
+
+def _not_compiled(spec: KernelSpec, store: Store) -> tuple[str, ...]:
+    """What of production's headers could not be compared, where there is something."""
+    headers = headers_left_out(headers_of(spec.production, store), store)
+    functions = kernel_inlines(spec.production, store).left_out
+    left_out = {
+        "headers that do not compile": headers,
+        "inlined functions that do not compile by themselves": functions,
+    }
+    return tuple(f"{what}: {', '.join(names)}" for what, names in left_out.items() if names)
+
+
+def layout_comparison(spec: KernelSpec, store: Store) -> Comparison:
+    """The structures of an isolated kernel against those of production. Cached."""
+    return compare_layouts(
+        kernel_layouts(headers_of(spec.production, store), store),
+        kernel_layouts(headers_of(spec, store), store),
+        parse(resolve(spec.production, store)),
+        grown=GROWN,
+        unreachable=UNREACHABLE,
+    )
+
+
+def function_comparison(spec: KernelSpec, store: Store) -> Comparison:
+    """The inlined functions of an isolated kernel against those of production. Cached."""
+    return compare_functions(
+        kernel_inlines(spec.production, store).functions,
+        kernel_inlines(spec, store).functions,
+        parse(resolve(spec.production, store)),
+        differing=DIFFERING,
+        same=SAME_FUNCTIONS,
+    )
+
+
+def definition_comparisons(spec: KernelSpec, store: Store) -> list[Comparison]:
+    """The macros and the enumerators of an isolated kernel against those of production. Cached."""
+    before, after = (kernel_definitions(headers_of(it, store), store) for it in (spec.production, spec))
+    config = parse(resolve(spec.production, store))
+    return [
+        compare_macros(before.macros, after.macros, config, differing=MACROS),
+        compare_exactly("enumerators", before.enumerators, after.enumerators),
+    ]
+
+
+def prototype_comparison(spec: KernelSpec, store: Store) -> Comparison:
+    """The types of exported functions and variables, of an isolated kernel against those of production. Cached."""
+    before, after = (kernel_surface(headers_of(it, store), store).prototypes for it in (spec.production, spec))
+    return compare_exactly("prototypes", before, after)
+
+
+def _lines(comparison: Comparison) -> Iterator[str]:
+    parts = (
+        f"{comparison.equal} equal",
+        *([f"{len(comparison.explained)} explained"] if comparison.explained else []),
+        *([f"{len(comparison.differences)} DIFFER"] if comparison.differences else []),
+    )
+    yield f"{comparison.compared} {comparison.of}: {', '.join(parts)}; {comparison.beside} more here"
+    for what in comparison.differences.values():
+        yield f"  differs: {what}"
+    by_reason = defaultdict(list)
+    for name, reason in comparison.explained.items():
+        by_reason[reason].append(name)
+    for reason, names in sorted(by_reason.items(), key=lambda entry: -len(entry[1])):
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        yield f"  {', '.join(names[:_SHOWN])}{more}: {reason}"

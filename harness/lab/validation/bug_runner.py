@@ -1,0 +1,167 @@
+"""Commits the bugs of the catalogue, each in a pristine guest, and tells what the kernel says."""
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from itertools import groupby, product
+from typing import Any
+
+from harness.detect.scan import reports_fault, scan
+from harness.guest.boards import Board
+from harness.guest.failure import GuestFailure
+from harness.guest.guest import Guest
+from harness.guest.shell import Output
+from harness.kernel.features import FEATURES
+from harness.kernel.module_build import build_modules
+from harness.kernel.variants import Variant, variant_of
+from harness.lab.execution.feature_proof import find_report, sights
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
+from harness.lab.validation.bugs import BUGS, FOLDER, ISOLATED, Bug, Where
+from harness.support.errors import ModcompatError
+from harness.support.progress import task
+
+_PATIENCE = 20.0  # seconds for a bug and its report
+_TIMES = 10  # that modules share locks
+_PLACE = "bugs"  # in the guest
+_REBUILT, _VENDOR = "rebuilt", "production"  # folders of modules in it
+PROPRIETARY = f"insmod /{_PLACE}/{_VENDOR}/proprietary.ko"  # upstream switches off lock debugging for it
+# What differs from run to run.
+_ACCIDENTAL = (
+    (r"\b(?:0x)?[0-9a-f]{8,16}\b", "ADDRESS"),
+    (r"\bPID: \d+", "PID: N"),
+    (r"\bCPU(: |#)\d", r"CPU\1N"),
+    (r"#\d stuck for \d+s", "#N stuck"),
+    (r"\b(insmod|sh|another)[/:]\d+", r"\1"),
+    (r"^\d+ ", ""),
+)
+
+
+def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) -> list[dict[str, Any]]:
+    """Commit bugs wherever that can be: a row each, with the words of the report by place.
+
+    Raises ModcompatError when a kernel cannot be had, or a bug not be committed.
+    """
+    chosen = list(bugs)
+    found: dict[tuple[str, Where], str] = {}
+    with task(f"committing {len(chosen)} bugs on {board.id}", len(chosen) * len(Where)) as running:
+        for name, group in groupby(sorted(chosen, key=lambda bug: bug.kernel.name), lambda bug: bug.kernel.name):
+            together = list(group)
+            for places in ((Where.STOCK,), ISOLATED):
+                variant = variant_of(FEATURES[name], isolated=places is ISOLATED)
+                with prepared(board, variant, settings) as guests:
+                    for bug in together:
+                        for where in places:
+                            found[bug.id, where] = commit(guests.guest(board, variant), bug, where)
+                            running.step()
+    return [
+        {"feature": bug.feature, "bug": bug.id, "what": bug.what} | {str(w): found[bug.id, w] for w in Where}
+        for bug in chosen
+    ]
+
+
+def prepared(board: Board, variant: Variant, settings: Settings) -> Guests:
+    """Guests that have the modules of images/bugs, built for their kernel and, if isolated, for production."""
+    kernels = Kernels(settings)
+    builds = {_REBUILT: build_modules(FOLDER, kernels.kernel(board, variant), kernels.store)}
+    if variant.isolated:
+        builds[_VENDOR] = build_modules(FOLDER, kernels.kernel(board, variant.production), kernels.store)
+    files = {f"{_PLACE}/{build}/{name}.ko": file for build, modules in builds.items() for name, file in modules.items()}
+    return Guests(kernels, files={**files, f"{_PLACE}/watch": FOLDER / "watch"})
+
+
+def commit(guest: Guest, bug: Bug, where: Where) -> str:
+    """Commit a bug in a pristine guest. Returns what the kernel, or the tool, says of it, "" when that is nothing.
+
+    Raises ModcompatError when the bug cannot be committed.
+    """
+    guest.make_pristine()
+    guest.mark(f"{bug.id} on {where}")
+    if where is Where.BESIDE:
+        _done(guest.run(f"insmod {_module(Where.VENDOR, 'lender')}"))
+    if bug.before:
+        _done(guest.run(bug.before))
+    module = _module(where, bug.source)
+    if bug.report is None:
+        _done(guest.run(f"insmod {module}"))
+        said = sights(guest.run(f"sh /{_PLACE}/watch {bug.name}", _PATIENCE))
+        return _plain(said[0].detail) if said and said[0].held else ""
+    output = None
+    with suppress(GuestFailure):  # of some there is no way back
+        output = guest.run(f"insmod {module} bug={bug.name}", _PATIENCE)
+        guest.mark("committed")
+    report = find_report(guest, bug.report)
+    # A bug that nobody reports may end in an oops, which takes insmod along.
+    if report is None and output is not None and not reports_fault(guest.console.read(guest.log_start)):
+        _done(output)
+    return _plain(report.words) if report else ""
+
+
+def run_mixed(board: Board, settings: Settings) -> list[dict[str, Any]]:
+    """Modules of both builds in one isolated kernel share locks: a row for each that lends, and each that borrows.
+
+    Nothing is wrong with that, so there must be no report. Raises ModcompatError when a module cannot be loaded.
+    """
+    variant = variant_of(FEATURES["all"], isolated=True)
+    with prepared(board, variant, settings) as guests:
+        return [
+            _shared(guests.guest(board, variant), lender, borrower)
+            for lender, borrower in product((_REBUILT, _VENDOR), repeat=2)
+        ]
+
+
+def _shared(guest: Guest, lender: str, borrower: str) -> dict[str, Any]:
+    """Two modules share their locks in a pristine guest. lender, borrower: for which kernel they were built.
+
+    Several times: what two CPUs do to one another is a matter of chance.
+    """
+    guest.make_pristine()
+    guest.mark(f"{lender} lends, {borrower} borrows")
+    for command in (
+        f"insmod /{_PLACE}/{lender}/lender.ko", f"insmod /{_PLACE}/{borrower}/borrower.ko",
+        "rmmod borrower", "rmmod lender",
+    ) * _TIMES:  # fmt: skip
+        _done(guest.run(command, _PATIENCE))
+    guest.mark("shared")
+    log = guest.console.read(guest.log_start)
+    said = re.search(rb"borrower: (.*?)\r?\n", log)
+    reports = [report.words for report in scan(log)]
+    return {"lender": lender, "borrower": borrower, "said": said[1].decode() if said else "", "reports": reports}
+
+
+def merged(known: Iterable[dict[str, Any]], rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that are known, with those that were measured later in their place; of bugs that there are, in order."""
+    found = {row["bug"]: row for row in (*known, *rows)}
+    return [found[bug.id] for bug in BUGS if bug.id in found]
+
+
+def unexplained(rows: Iterable[Mapping[str, Any]], arch: str) -> list[str]:
+    """What of rows is not as the catalogue has it: not reported and not given up, or the other way round."""
+    known = {bug.id: bug for bug in BUGS}
+    return [
+        f"{row['bug']}, {where}: {row[where] or 'not reported'}"
+        for row in rows
+        for where in Where
+        if bool(row[where]) is (where in known[row["bug"]].lost_on(arch))
+    ]
+
+
+def is_well(row: Mapping[str, Any]) -> bool:
+    """Whether modules that shared locks did so in peace: a row of `run_mixed`."""
+    return not row["reports"] and str(row["said"]).endswith(": ok")
+
+
+def _module(where: Where, name: str) -> str:
+    return f"/{_PLACE}/{_VENDOR if where is Where.VENDOR else _REBUILT}/{name}.ko"
+
+
+def _done(output: Output) -> None:
+    if output.status:
+        raise ModcompatError(f"`{output.command}` failed in the guest", details=output.text)
+
+
+def _plain(words: str) -> str:
+    for pattern, word in _ACCIDENTAL:
+        words = re.sub(pattern, word, words)
+    return words

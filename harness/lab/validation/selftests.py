@@ -1,0 +1,211 @@
+"""The kernel's own tests of what the isolation series touches, on stock and on isolated kernels.
+
+Those that are modules run on the kernels with all features at once, built for the kernel and, on the isolated one,
+for production as well. The others, most of which run at boot, need kernels of their own, with
+images/kconfig/selftest.config. What counts is that the isolated kernel says what the stock one says. Adding a test
+is adding an entry.
+"""
+
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.detect.scan import scan
+from harness.guest.boards import Board
+from harness.guest.guest import Guest
+from harness.kernel.build import Kernel
+from harness.kernel.features import FEATURES
+from harness.kernel.module_build import build_modules
+from harness.kernel.variants import variant_of
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
+from harness.lab.validation.bugs import Where
+from harness.support import digest
+from harness.support.cache.store import Store
+from harness.support.paths import IMAGES
+from harness.support.progress import task
+
+FOLDER = IMAGES / "selftests"
+PLACES = (Where.STOCK, Where.REBUILT, Where.VENDOR)
+SOURCES = (
+    "kernel/torture.c", "kernel/locking/locktorture.c", "kernel/locking/test-ww_mutex.c", "lib/test_module.c",
+    "lib/test_static_key_base.c", "lib/test_static_keys.c", "lib/test_lockup.c",
+    "kernel/trace/kprobe_event_gen_test.c",
+)  # fmt: skip
+_BOOT = 900.0  # seconds: every event and tracer is tested at boot
+_PATIENCE = 300.0  # seconds for a test
+_TORTURE = 5  # seconds for each torture
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """A test. source: its file in the kernel. commands: what runs it, one after the other; none: it runs at boot.
+
+    passed, failed: what it says of each case (regular expressions, for the kernel log). lines: of which lines, where
+    not of all. for_feature: it tests a feature itself, so there is none for production. lost: why isolated kernels
+    pass fewer cases, where debugging is given up; left: how many they pass.
+    """
+
+    name: str
+    source: str
+    passed: str
+    failed: str = r"(?!)"
+    commands: tuple[str, ...] = ()
+    for_feature: bool = False
+    lines: str = ""
+    lost: str = ""
+    left: int = 0
+
+
+def _torture(name: str, source: str, parameters: str) -> SelfTest:
+    """A torture test: loaded, left alone for a while, and removed."""
+    module = Path(source).stem
+    commands = ("insmod torture.ko", f"insmod {module}.ko {parameters}", f"sleep {_TORTURE}", f"rmmod {module}")
+    return SelfTest(name, source, "End of test: SUCCESS", "End of test: (?!SUCCESS)|!!!", commands)
+
+
+def _locktorture(kind: str) -> SelfTest:
+    parameters = f"torture_type={kind} nwriters_stress=4 nreaders_stress=4 stat_interval=2"
+    return _torture(f"locktorture, {kind}", "kernel/locking/locktorture.c", parameters)
+
+
+# Rows of the locking API's table that are about contexts of wait/wound mutexes (ww_tests())
+_CONTEXTS = r"(?:ww api failures|ww contexts mixing|finishing ww context|locking mismatches|EDEADLK handling):"
+BOOT_TESTS = (
+    SelfTest("locking API", "lib/locking-selftest.c", r" ok  \|", r"FAILED\||unexpected",
+             lines=rf"(?m)^(?!.*{_CONTEXTS}).*$"),
+    SelfTest("locking API, wait/wound contexts", "lib/locking-selftest.c", r" ok  \|", r"FAILED\||unexpected",
+             lines=rf"(?m)^.*{_CONTEXTS}.*$",
+             lost="DEBUG_MUTEXES' checks of wait/wound contexts need room in what modules lay out", left=5),
+    SelfTest("tracers", "kernel/trace/trace_selftest.c", r"PASSED", r"Testing .*FAILED|\.\. filter failed"),
+    SelfTest("trace events", "kernel/trace/trace_events.c", r"Testing (?:event|all events).*OK", "during self test"),
+    SelfTest("KUnit, kprobes", "lib/test_kprobes.c", r"(?<!not) ok \d+ (?:- )?\S*k(?:ret)?probe",
+             r"not ok \d+ (?:- )?\S*k(?:ret)?probe"),
+    SelfTest("KUnit, slub", "lib/slub_kunit.c", r"(?<!not) ok \d+ (?:- )?(?:test_(?:clobber|next|first)|slub)",
+             r"not ok \d+ (?:- )?(?:test_(?:clobber|next|first)|slub)"),
+    _torture("rcutorture", "kernel/rcu/rcutorture.c", "stat_interval=2 fwd_progress=0"),
+)  # fmt: skip
+MODULE_TESTS = (
+    *(_locktorture(kind) for kind in ("spin_lock", "spin_lock_irq", "rw_lock", "rw_lock_irq", "mutex_lock",
+                                      "ww_mutex_lock", "rwsem_lock", "percpu_rwsem_lock")),
+    SelfTest("wait/wound mutexes", "kernel/locking/test-ww_mutex.c", "modcompat: ww_mutex ok", "test-ww_mutex.*fail",
+             ("insmod test-ww_mutex.ko", "rmmod test_ww_mutex", "echo modcompat: ww_mutex ok >/dev/kmsg")),
+    SelfTest("module loading", "lib/test_module.c", "test_module: (?:Hello|Goodbye)", "(?!)",
+             ("insmod test_module.ko", "rmmod test_module")),
+    SelfTest("static keys", "lib/test_static_keys.c", "modcompat: static keys ok", "(?!)",
+             ("insmod test_static_key_base.ko", "insmod test_static_keys.ko", "rmmod test_static_keys",
+              "rmmod test_static_key_base", "echo modcompat: static keys ok >/dev/kmsg")),
+    # It returns EAGAIN in the end, so that it need not be unloaded.
+    SelfTest("lockups on demand", "lib/test_lockup.c", "FINISH", "(?!)",
+             ("! insmod test_lockup.ko time_nsecs=1000000 iterations=10 lock_mmap_sem=1 all_cpus=1",)),
+    SelfTest("events by probes", "kernel/trace/kprobe_event_gen_test.c", "modcompat: events ok", "(?!)",
+             ("mount -t tracefs tracefs /sys/kernel/tracing", "insmod kprobe_event_gen_test.ko",
+              "rmmod kprobe_event_gen_test", "echo modcompat: events ok >/dev/kmsg"), for_feature=True),
+)  # fmt: skip
+
+
+def run_module_tests(
+    board: Board, settings: Settings, tests: Iterable[SelfTest] = MODULE_TESTS
+) -> list[dict[str, Any]]:
+    """Run the tests that are modules: a row each, with the outcome by place. Raises ModcompatError."""
+    chosen = list(tests)
+    found: dict[tuple[str, Where], dict[str, Any]] = {}
+    with task(f"{len(chosen)} self tests on {board.id}", len(chosen) * len(PLACES)) as running:
+        for isolated in (False, True):
+            variant = variant_of(FEATURES["all"], isolated=isolated)
+            places = PLACES[1:] if isolated else PLACES[:1]
+            kernels = Kernels(settings)
+            built_for = {
+                place: kernels.kernel(board, variant.production if place is Where.VENDOR else variant)
+                for place in places
+            }
+            files = {
+                f"selftests/{place.name}/{name}.ko": file
+                for place, kernel in built_for.items()
+                for name, file in _built(kernel, kernels.store).items()
+            }
+            with Guests(kernels, files=files) as guests:
+                for test in chosen:
+                    for place in places:
+                        if not (test.for_feature and place is Where.VENDOR):
+                            found[test.name, place] = _ran(guests.guest(board, variant), test, place)
+                        running.step()
+    return [
+        _row(test, {place: found[test.name, place] for place in PLACES if (test.name, place) in found})
+        for test in chosen
+    ]
+
+
+def run_boot_tests(board: Board, settings: Settings) -> list[dict[str, Any]]:
+    """Boot kernels that test themselves: a row a test, with the outcome by place. Raises ModcompatError."""
+    patient = replace(settings, timing=replace(settings.timing, boot=_BOOT * settings.timing.scale))
+    found: dict[tuple[str, Where], dict[str, Any]] = {}
+    for place in PLACES[:2]:
+        variant = replace(variant_of(FEATURES["all"], isolated=place is not Where.STOCK), selftest=True)
+        kernels = Kernels(patient)
+        modules = kernels.kernel(board, variant).own_modules
+        files = {f"selftests/{place.name}/{name}.ko": file for name, file in modules.items()}
+        with Guests(kernels, files=files) as guests:
+            guest = guests.guest(board, variant)
+            log = guest.run("dmesg", _PATIENCE).text
+            for test in BOOT_TESTS:
+                found[test.name, place] = _ran(guest, test, place) if test.commands else outcome(test, log)
+    return [_row(test, {place: found[test.name, place] for place in PLACES[:2]}) for test in BOOT_TESTS]
+
+
+def is_well(row: Mapping[str, Any]) -> bool:
+    """Whether a test passed, and everywhere as on the stock kernel, but for what is given up."""
+    stock = row[Where.STOCK]
+    found = [row[place] for place in PLACES if place in row]
+    expected = {**stock, "passed": row["left"]} if row["lost"] else stock
+    same = all(outcome == expected for outcome in found if outcome is not stock)
+    return bool(stock["passed"]) and same and not any(outcome["failed"] for outcome in found)
+
+
+def outcome(test: SelfTest, log: str) -> dict[str, Any]:
+    """How often a test passed and failed, by what it left in the log; what the kernel reported meanwhile."""
+    if test.lines:
+        log = "\n".join(re.findall(test.lines, log))
+    return {
+        "passed": len(re.findall(test.passed, log)),
+        "failed": len(re.findall(test.failed, log)),
+        "reports": sorted({re.sub(r"\d+", "N", report.words) for report in scan(log.encode())}),
+    }
+
+
+def _row(test: SelfTest, outcomes: Mapping[Where, dict[str, Any]]) -> dict[str, Any]:
+    return {"test": test.name, "source": test.source, "lost": test.lost, "left": test.left} | {
+        str(place): found for place, found in outcomes.items()
+    }
+
+
+def _ran(guest: Guest, test: SelfTest, place: Where) -> dict[str, Any]:
+    guest.make_pristine()
+    guest.mark(test.name)
+    problems = []
+    for command in test.commands:
+        output = guest.run(f"cd /selftests/{place.name}; {command}", _PATIENCE)
+        if output.status:
+            problems.append(f"{command}: {output.text}")
+    guest.mark("end of the test")
+    found = outcome(test, guest.console.read(guest.log_start).decode(errors="backslashreplace"))
+    return found | {"failed": found["failed"] + len(problems), "reports": [*problems, *found["reports"]]}
+
+
+def _built(kernel: Kernel, store: Store) -> dict[str, Path]:
+    """The tests of the kernel's own source, built for it."""
+    tree = kernel.spec.source.tree()
+    kbuild = FOLDER / "Kbuild"
+    inputs = {"source": kernel.spec.source.identity, "Kbuild": digest.of_file(kbuild), "files": list(SOURCES)}
+
+    def collect(folder: Path) -> None:
+        for source in (kbuild, *(tree / name for name in SOURCES)):
+            shutil.copy(source, folder)
+
+    return build_modules(
+        store.get_or_build("selftests", kernel.spec.source.label.replace(" ", "-"), inputs, collect), kernel, store
+    )

@@ -1,0 +1,79 @@
+"""The matrix at the end of a run: rows collected from pytest's reports, shown on the terminal, and written."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.lab.execution.run_folder import write_matrix
+from harness.lab.plan.cells import Cell
+from harness.lab.plan.manifest import Manifest
+from harness.report.formats import write_reports
+from harness.report.table import render
+from harness.support.errors import ModcompatError
+from harness.support.text import one_line
+
+ROW = "modcompat_cell"  # name of the user property that carries a row of the matrix
+
+
+class Matrix:
+    """Collects the rows of the run (pytest-xdist's workers hand theirs over inside the reports), and shows them."""
+
+    def __init__(
+        self,
+        plan: Sequence[Cell],
+        manifest: Manifest,
+        command: str,
+        *,
+        assumed: Callable[[], list[str]],
+        run_folder: Callable[[], Path],
+    ) -> None:
+        """command: what runs the cells again. assumed, run_folder: asked at the end, where there are rows."""
+        self.rows: list[dict[str, Any]] = []
+        self._plan = plan
+        self._manifest = manifest
+        self._command = command
+        self._assumed = assumed
+        self._run_folder = run_folder
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            self.rows.extend(row for name, row in report.user_properties if name == ROW and isinstance(row, dict))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if not self.rows:
+            return
+        planned = {cell.id: place for place, cell in enumerate(self._plan)}
+        rows = sorted(self.rows, key=lambda row: planned[row["id"]])
+        assumed = self._assumed()
+        terminalreporter.ensure_newline()
+        terminalreporter.write_line("")
+        width = shutil.get_terminal_size((160, 40)).columns
+        terminalreporter.write(render(rows, width=width, colours=bool(terminalreporter.hasmarkup)))
+        for line in (*self._allowed(rows), *(f"assumed: {line}" for line in assumed), *self._written(rows, assumed)):
+            terminalreporter.write_line(line)
+
+    def _allowed(self, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+        """What the manifest allows, of the rows and of nothing."""
+        for row in rows:
+            if allowed := row.get("allowed"):
+                yield f"allowed until {allowed['expires']}: {row['id']}: {row['verdict']}: {allowed['reason']}"
+        for idle in self._manifest.idle(self._plan):
+            place = f"{self._manifest.path}:{idle.line}"
+            yield one_line(f"allowed, and about no cell of this run: {place}: {idle.reason}")
+
+    def _written(self, rows: list[dict[str, Any]], assumed: list[str]) -> Iterator[str]:
+        """Write the matrix and the reports, and say where they are."""
+        try:
+            path = write_matrix(rows, self._run_folder(), self._command, assumed)
+        except ModcompatError as error:
+            yield f"no matrix: {error}"
+            return
+        yield f"matrix: {path}"
+        try:
+            page, *_ = write_reports(path.parent)
+            yield f"report: {page}"
+        except ModcompatError as error:
+            yield f"no report: {error}"

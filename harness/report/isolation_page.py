@@ -1,0 +1,120 @@
+"""Tables of docs/isolation.md that are made of what was measured; the rest of the page is written by hand."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jinja2
+
+from harness.kernel.architectures import ARCHITECTURES
+from harness.lab.validation import records
+from harness.lab.validation.bugs import BUGS, ISOLATED, Where
+from harness.lab.validation.selftests import PLACES
+from harness.support.paths import PROJECT
+
+PAGE = PROJECT / "docs/isolation.md"
+_BUILDS = {"rebuilt": "rebuilt", "production": "built for production"}
+# What harness.isolation.mechanical.check() compares.
+_COMPARED = ("structures", "inlined functions", "macros", "enumerators", "prototypes", "exported symbols")
+_BEGIN, _END = "<!-- made of harness/lab/validation/{name}.json; do not edit -->", "<!-- end of {name} -->"
+
+
+def isolation_page(page: str) -> str:
+    """The page with its tables as what was measured makes them. Raises ValueError when it has no place for one."""
+    for name, made in SECTIONS.items():
+        begin, end = _BEGIN.format(name=name), _END.format(name=name)
+        if begin not in page or end not in page:
+            raise ValueError(f"{PAGE.name} lacks {begin} ... {end}")
+        before, rest = page.split(begin, 1)
+        page = f"{before}{begin}\n\n{made(records.load(name)).strip()}\n\n{end}{rest.split(end, 1)[1]}"
+    return page
+
+
+def bugs_section(measured: Mapping[str, Any]) -> str:
+    """The catalogue: what is reported where, an architecture a table."""
+    known = {bug.id: bug for bug in BUGS}
+    reasons = list(
+        dict.fromkeys(reason for bug in BUGS for arch in ARCHITECTURES for reason in bug.lost_on(arch).values())
+    )
+
+    def shown(row: Mapping[str, Any], where: Where, arch: str) -> str:
+        if row[where]:
+            return "yes"
+        reason = known[row["bug"]].lost_on(arch).get(where)
+        return f"no ({reasons.index(reason) + 1})" if reason else "NO"
+
+    return _rendered(
+        "isolation_bugs.md.j2", measured=measured, isolated=ISOLATED, shown=shown, reasons=reasons, builds=_BUILDS
+    )
+
+
+def selftests_section(measured: Mapping[str, Any]) -> str:
+    """The kernel's own tests: what they say on the stock kernel, and whether the isolated one says the same."""
+
+    def said(found: Mapping[str, Any]) -> str:
+        reports = f", {'; '.join(found['reports'])}" if found["reports"] else ""
+        return f"{found['passed']} passed, {found['failed']} failed{reports}"
+
+    def shown(row: Mapping[str, Any], where: Where) -> str:
+        if where not in row:
+            return "-"
+        if row[where] == row[Where.STOCK]:
+            return "the same"
+        return said(row[where]) + (f": {row['lost']}" if row["lost"] else "")
+
+    places = PLACES[1:]
+    return _rendered("isolation_selftests.md.j2", measured=measured, places=places, shown=shown, said=said)
+
+
+def costs_section(measured: Mapping[str, Any]) -> str:
+    """What operations take on each kernel, an architecture a table."""
+    return _rendered("isolation_costs.md.j2", measured=measured)
+
+
+def proof_table(checks: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]]) -> str:
+    """What `isolate prove` found, a line for each isolated kernel, in Markdown.
+
+    checks: harness.isolation.mechanical.Check.as_json_object(). cells: rows of matrix.json.
+    """
+    columns = ["architecture", "kernel", *_COMPARED, "modules"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for found in checks:
+        by_kind = {it["of"]: _compared(it) for it in found["comparisons"]}
+        compared = [by_kind.get(kind, "not compared") for kind in _COMPARED]
+        words = Counter(
+            row["verdict"] for row in cells if (row["arch"], row["variant"]) == (found["arch"], found["kernel"])
+        )
+        modules = ", ".join(f"{count} {word}" for word, count in words.most_common()) or "none run"
+        lines.append(f"| {' | '.join([found['arch'], found['kernel'], *compared, modules])} |")
+    return "\n".join(lines)
+
+
+def _compared(comparison: Mapping[str, Any]) -> str:
+    different = len(comparison["differences"])
+    return f"{comparison['compared']}, {f'{different} DIFFER' if different else 'the same'}"
+
+
+def _rendered(template: str, **facts: object) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness", "report/templates"), undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, autoescape=False,
+    )  # fmt: skip
+    environment.filters |= {"cell": _cell, "brief": _brief}
+    return environment.get_template(template).render(**facts)
+
+
+def _brief(words: str) -> str:
+    """The kernel's words for a bug, without where and in what state it was."""
+    return re.sub(r" on CPU#N.*| - CPU#N.*| \(Tainted[^)]*\)| ADDRESS$", "", words)
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"([|*<\\])", r"\\\1", " ".join(text.split()))
+
+
+SECTIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "bugs": bugs_section,
+    "selftests": selftests_section,
+    "costs": costs_section,
+}

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, text, processes, progress, paths and the cache. Knows nothing of kernels."""

@@ -1,0 +1,105 @@
+"""What is in a cache, carried to another machine: a tar file of its entries."""
+
+import errno
+import lzma
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.support.cache.ownership import ENTRY, NO_KINDS
+from harness.support.cache.store import Entry, Store
+from harness.support.errors import ModcompatError
+from harness.support.inputs import require_regular
+from harness.support.progress import say
+
+# Large and fetched again from the distribution, or only links to what is the user's: not for another machine.
+_NOT_EXPORTED = frozenset({"source", "snapshot", "prebuilt"})
+_KIND = re.compile(r"[a-z]+")
+# What tarfile lets through of a damaged file, beside its own errors.
+_DAMAGE = (tarfile.TarError, EOFError, ValueError, LookupError, zlib.error, lzma.LZMAError)
+# What the disk says of members that are not where they say: below a file, or twice.
+_CONTRADICTIONS = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+
+
+def export_entries(store: Store, archive: Path) -> list[Entry]:
+    """Write every entry worth carrying to another machine into a tar file; returns them. Raises ModcompatError."""
+    kept = (entry for entry in store.entries() if entry.kind not in _NOT_EXPORTED)
+    chosen = [entry for entry in kept if not _has_links(entry)]
+    if not chosen:
+        raise ModcompatError(f"nothing to export in {store.root}", next_step="run `make spinlock` first")
+    partial = archive.with_name(f".{archive.name}.partial")
+    try:
+        with tarfile.open(partial, "w") as tar:
+            for entry in chosen:
+                tar.add(entry.path, arcname=f"{entry.kind}/{entry.name}")
+        partial.rename(archive)
+    except OSError as error:
+        raise ModcompatError(f"cannot write {archive}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return chosen
+
+
+def import_entries(store: Store, archive: Path) -> list[str]:
+    """Add the entries of an exported tar file that are not in the cache yet; returns their names.
+
+    Each is verified like any other. Raises ModcompatError for a damaged or foreign file: entries
+    before the damage stay.
+    """
+    added = []
+    try:
+        with store.scratch() as staging, _opened(archive) as tar:
+            tar.extractall(staging, members=_harmless(tar, archive))
+            for entry in sorted(staging.glob("*/*")):  # tarfile takes what is cut off in a header for the end
+                if not store.is_whole(entry):
+                    raise ModcompatError(f"{archive} is damaged: entry {entry.name} does not verify")
+                if store.adopt(entry):
+                    added.append(f"{entry.parent.name}/{entry.name}")
+    except _DAMAGE as error:
+        raise _foreign(archive, str(error)) from error
+    except FileNotFoundError:
+        raise ModcompatError(f"there is no file {archive}") from None
+    except OSError as error:
+        if error.errno in _CONTRADICTIONS:
+            raise _foreign(archive, str(error.strerror)) from error
+        if error.errno is None or error.filename == str(archive):  # of gzip, bzip2, and what is no regular file
+            raise ModcompatError(f"cannot read {archive}: {error.strerror or error}") from None
+        raise store.explained(error) from error
+    return added
+
+
+def _opened(archive: Path) -> tarfile.TarFile:
+    require_regular(archive)  # what has no end would be read for ever
+    return tarfile.open(archive)
+
+
+def _has_links(entry: Entry) -> bool:
+    """Whether there are symbolic links in an entry, which no archive may have, and which lead nowhere elsewhere."""
+    if linked := any(path.is_symlink() for path in entry.path.rglob("*")):
+        say(f"{entry.kind}/{entry.name} stays: it has links to other places of this machine")
+    return linked
+
+
+def _harmless(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
+    """The members, as long as each is a plain file or folder of an entry.
+
+    (tarfile's own filter is not in Debian 12's Python. Links are not followed here but refused: what a link leads to
+    depends on those in front of it.)
+    """
+    for member in tar:
+        if not (member.isfile() or member.isdir()) or not _is_of_an_entry(member.name):
+            raise _foreign(archive, f"it has {member.name}")
+        yield member
+
+
+def _is_of_an_entry(name: str) -> bool:
+    kind, *rest = name.split("/")
+    if not rest or not _KIND.fullmatch(kind) or kind in NO_KINDS or kind in _NOT_EXPORTED:
+        return False
+    return ENTRY.fullmatch(rest[0]) is not None and not {"", ".", ".."} & set(rest) and "\0" not in name
+
+
+def _foreign(archive: Path, why: str) -> ModcompatError:
+    return ModcompatError(f"{archive} is not a whole archive of `modcompat cache export`: {why}")

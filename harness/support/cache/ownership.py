@@ -1,0 +1,159 @@
+"""Whose a folder is that the cache is to be in: what the cache removes must have been its own.
+
+A cache of ours carries CACHEDIR.TAG (https://bford.info/cachedir/), which backup programs know as well. One that was
+made before there was this mark is known by the names of what is in it.
+"""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from harness.support.errors import ModcompatError
+from harness.support.paths import default_cache_root
+
+TAG = "CACHEDIR.TAG"
+MANIFEST = "entry.json"  # of an entry
+_TEXT = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# This is the cache of modcompat, which removes what is old in it: keep nothing else here.\n"
+    "# About this file: https://bford.info/cachedir/\n"
+)
+_KEY = r".+-[0-9a-f]{16}"
+ENTRY = re.compile(_KEY)  # the name of an entry
+PARTIAL = re.compile(rf"\.({_KEY})\.partial")  # of one that is being built
+SCRATCH = re.compile(r"\d+-[a-z0-9_]{8}")  # of a run's private folder
+IMPORT = re.compile(r"\.import-\d+")  # of an import that an older version began
+# Folders of the cache that have no entries -> the names in them.
+NO_KINDS = {
+    "locks": re.compile(rf"{_KEY}\.lock"),
+    "logs": re.compile(r".+\.log"),
+    "scratch": re.compile(r"\d+-[a-z0-9_]{8}(\.lock)?"),
+}
+_OF_THE_DISK = "lost+found"
+# What there are entries of, by the names of their folders.
+KINDS = (
+    "busybox", "change", "code", "config", "definitions", "exports", "headers", "initramfs", "inlines", "kernel",
+    "layouts", "module", "pin", "prebuilt", "prepared", "probe", "selftests", "snapshot", "source", "surface", "tools",
+    "tree", "userland",
+)  # fmt: skip
+
+
+def require_possible(root: Path) -> None:
+    """Raises OSError where the folder of a cache is something else, or can be made nowhere. Makes nothing."""
+    there = _nearest(root)
+    if not stat.S_ISDIR(there.stat().st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(there))
+    if there != root and not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
+
+
+def claim(root: Path) -> None:
+    """Make the folder of a cache and mark it, or mark one that is ours.
+
+    Raises ModcompatError for a folder that others keep things in, OSError when it cannot be made or marked.
+    """
+    if _is_marked(root):
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    # The names first: whoever makes the same cache at the same time marks it before there is anything else in it.
+    present = [path for path in root.iterdir() if path.name != _OF_THE_DISK and not path.name.startswith(f".{TAG}")]
+    if _is_marked(root):
+        return
+    if not present or _is_the_default(root):
+        _mark(root)
+    elif _is_made_by_us(root, present):
+        with suppress(PermissionError):  # another user's
+            _mark(root)
+    else:
+        raise ModcompatError(
+            f"{root} is not empty, and what is in it is not a cache of modcompat",
+            next_step=f"set MODCOMPAT_CACHE to an empty or new folder, {root / 'modcompat'} for example",
+        )
+
+
+def _nearest(path: Path) -> Path:
+    """What there is of a path, itself or the nearest above it. Raises OSError where that cannot be told."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return _nearest(path.parent)
+    return path
+
+
+def _is_the_default(root: Path) -> bool:
+    """Whether it is the folder that the platform has for us, which nobody else keeps things in."""
+    with suppress(ModcompatError):
+        return root == default_cache_root()
+    return False
+
+
+def entry_folders(root: Path) -> Iterator[Path]:
+    """Folders in the places and with the names of entries, whole or not."""
+    for kind in _folders(root):
+        if not kind.name.startswith(".") and kind.name not in NO_KINDS:
+            yield from (path for path in _folders(kind) if ENTRY.fullmatch(path.name))
+
+
+def partials(root: Path) -> Iterator[tuple[Path, Path]]:
+    """Each folder that an entry is or was being built in, and where the entry will be."""
+    for kind in _folders(root):
+        for path in _folders(kind):
+            if found := PARTIAL.fullmatch(path.name):
+                yield path, path.with_name(found[1])
+
+
+def scratch_folders(root: Path) -> Iterator[Path]:
+    """The private folders of runs."""
+    return (path for path in _folders(root / "scratch") if SCRATCH.fullmatch(path.name))
+
+
+def _is_marked(root: Path) -> bool:
+    try:
+        return (root / TAG).read_text() == _TEXT
+    except (OSError, ValueError):
+        return False
+
+
+def _mark(root: Path) -> None:
+    """At once or not at all: nobody sees half a mark."""
+    part = root / f".{TAG}.{os.getpid()}"
+    try:
+        part.write_text(_TEXT)
+        part.replace(root / TAG)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _is_made_by_us(root: Path, present: list[Path]) -> bool:
+    """Whether an unmarked folder is a cache of ours: each folder in it has nothing but what only we put there.
+
+    Files beside these folders are no obstacle: an exported archive, for example.
+    """
+    inside = {path: list(path.iterdir()) for path in present if path.is_dir() and not IMPORT.fullmatch(path.name)}
+    if not any(inside.values()):  # a run that was ended early
+        return set(inside) == set(present) and all(path.name in NO_KINDS for path in inside)
+    known = all(_is_ours(root, path) for paths in inside.values() for path in paths)
+    return known and any(paths for folder, paths in inside.items() if folder.name not in ("logs", "scratch"))
+
+
+def _is_ours(root: Path, path: Path) -> bool:
+    """Whether we made what has this name. Others append digests to names as well: an entry has a manifest or a lock."""
+    kind = path.parent.name
+    if kind in NO_KINDS:
+        return NO_KINDS[kind].fullmatch(path.name) is not None
+    partial = PARTIAL.fullmatch(path.name)
+    name = partial[1] if partial else path.name
+    locked = (root / "locks" / f"{kind}-{name}.lock").exists()
+    return ENTRY.fullmatch(name) is not None and (locked or (path / MANIFEST).is_file())
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    try:
+        found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    except OSError:
+        return
+    yield from found

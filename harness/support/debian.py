@@ -1,0 +1,117 @@
+"""Fetching Debian packages into the cache without root and without touching the system's own apt state."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from harness.support import process
+from harness.support.errors import ModcompatError
+
+_VERSION = re.compile(r"^[^_]+_([^_]+)_[^_]+\.deb$")
+
+
+def download(package: str, architecture: str, folder: Path) -> Path:
+    """Download the newest version of a package; returns the .deb in `folder`.
+
+    apt's own lists serve when they know the package; otherwise (a foreign architecture, no lists yet) a
+    private apt state of that one architecture is made for the purpose. Raises ModcompatError.
+    """
+    if shutil.which("apt-get") is None:
+        raise ModcompatError(
+            f"{package} comes from Debian's archive, and there is no apt-get here",
+            next_step="use Debian 12, or give a kernel tree with --kernel-source DIR",
+        )
+    before = set(folder.glob("*.deb"))
+    request = f"{package}:{architecture}" if architecture != "all" else package
+    refused = _apt(["download", request], folder)
+    if refused is not None:
+        with tempfile.TemporaryDirectory(prefix="modcompat-apt-") as private:
+            options = _private_state(Path(private), architecture)
+            # An index that does not load is no reason to stop: the package may be in another one.
+            update_failed = _apt([*options, "update"], folder)
+            refused = _apt([*options, "download", request], folder)
+            if refused is not None:
+                names = _named_like(package, options)
+                if names and package not in names:
+                    raise ModcompatError(
+                        f"Debian has no package {package}", next_step=f"there are {', '.join(sorted(names))}"
+                    )
+                raise ModcompatError(
+                    f"cannot download Debian's {request}",
+                    details=f"{refused}\n{update_failed or ''}",
+                    next_step="check the network and /etc/apt/sources.list*, and try again",
+                )
+    (deb,) = set(folder.glob("*.deb")) - before
+    return deb
+
+
+def version_of(deb: Path) -> str:
+    """The version in the file name of a .deb, epoch included (apt writes `:` as `%3a`)."""
+    found = _VERSION.match(deb.name)
+    if not found:
+        raise ModcompatError(f"{deb.name} is not named like a Debian package")
+    return found[1].replace("%3a", ":")
+
+
+def unpack_member(deb: Path, member: str, into: Path) -> Path:
+    """Extract one file of a .deb; returns its path below `into`."""
+    _pipe([["dpkg-deb", "--fsys-tarfile", str(deb)], ["tar", "-x", "-C", str(into), f"./{member}"]])
+    return into / member
+
+
+def unpack_tarball(tarball: Path, into: Path) -> None:
+    """Unpack an .xz tarball, its single top folder stripped."""
+    _pipe([["xz", "-dc", "-T0", str(tarball)], ["tar", "-x", "-C", str(into), "--strip-components=1"]])
+
+
+def _apt(arguments: list[str], folder: Path) -> str | None:
+    """Run apt-get; None when it went well, else what it printed."""
+    done = subprocess.run(
+        [*process.DIES_WITH_US, "apt-get", "-q", *arguments],
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    return None if done.returncode == 0 else done.stdout.decode(errors="backslashreplace")[-1500:]
+
+
+def _named_like(package: str, options: list[str]) -> set[str]:
+    """The packages that the lists have with such a name, whatever its number; none where no list could be had."""
+    stem = package.rstrip("0123456789.")
+    # Without the packages that are installed: these are known without any list.
+    command = ["apt-cache", *options, "-o", "Dir::State::status=/dev/null", "pkgnames", stem]
+    with suppress(ModcompatError):
+        return set(process.output(command).split())
+    return set()
+
+
+def _private_state(folder: Path, architecture: str) -> list[str]:
+    for needed in ("state/lists/partial", "cache/archives/partial"):
+        (folder / needed).mkdir(parents=True)
+    native = process.output(["dpkg", "--print-architecture"]).strip()
+    settings = folder / "apt.conf"
+    # "#clear" drops the system's list of architectures, which apt.conf would only add to.
+    settings.write_text(
+        f"#clear APT::Architectures;\nAPT::Architectures {{ "
+        f'"{architecture if architecture != "all" else native}"; }};\n'
+    )
+    return [
+        "-c", str(settings),
+        "-o", f"Dir::State={folder / 'state'}",
+        "-o", "Dir::State::status=/var/lib/dpkg/status",
+        "-o", f"Dir::Cache={folder / 'cache'}",
+        "-o", "Acquire::Languages=none",
+    ]  # fmt: skip
+
+
+def _pipe(commands: list[list[str]]) -> None:
+    first, second = commands
+    with subprocess.Popen([*process.DIES_WITH_US, *first], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as source:
+        done = subprocess.run([*process.DIES_WITH_US, *second], stdin=source.stdout, capture_output=True, check=False)
+        assert source.stdout is not None
+        assert source.stderr is not None
+        source.stdout.close()
+        complaint = source.stderr.read() + done.stderr
+    if source.returncode or done.returncode:
+        raise ModcompatError(f"`{' '.join(first)}` failed", details=complaint.decode(errors="replace")[-1500:])

@@ -1,0 +1,64 @@
+"""The code of functions is read from small files compiled here."""
+
+import subprocess
+from pathlib import Path
+
+from harness.abi.elf.functions import Code, read_code
+
+SOURCE = """
+%(ahead)s
+extern void schedule(void);
+extern int printk(const char *text, ...);
+static const int table[] = { 1, 2, %(constant)s };
+static struct { int a, b; } pairs[3];
+static int helper(int x) { static int calls; return x + ++calls; }
+int first(int x) { return helper(x) + %(constant)s; }
+int third(int x) { return table[x & 1] + ++pairs[%(element)s].b; }
+void second(void) { printk("%(text)s"); schedule(); }
+"""
+FLAGS = ("-O2", "-fno-inline", "-ffunction-sections", "-fdata-sections", "-fno-pic", "-fcf-protection=none", "-c")
+
+
+def code(
+    folder: Path, *, ahead: str = "", constant: str = "5", text: str = "hello", element: str = "1"
+) -> dict[str, Code]:
+    source = folder / "file.c"
+    source.write_text(SOURCE % {"ahead": ahead, "constant": constant, "text": text, "element": element})
+    subprocess.run(["gcc", *FLAGS, str(source), "-o", str(folder / "file.o")], check=True)
+    return read_code(folder / "file.o")
+
+
+def test_what_stands_elsewhere_in_a_file_does_not_matter(tmp_path: Path) -> None:
+    ahead = 'static int calls; const char *name(void) { calls++; return "another text"; }'
+    before, after = code(tmp_path), code(tmp_path, ahead=ahead)
+    assert before == {name: after[name] for name in before}
+    assert "name" in after
+
+
+def test_a_change_shows_where_it_is(tmp_path: Path) -> None:
+    before, after = code(tmp_path), code(tmp_path, constant="6")
+    assert [name for name in before if before[name] != after[name]] == ["first", "third"]
+    other = code(tmp_path, element="2")
+    assert [name for name in before if before[name] != other[name]] == ["third"]
+
+
+def test_calls_are_by_name_and_strings_by_content(tmp_path: Path) -> None:
+    before, after = code(tmp_path), code(tmp_path, text="other")
+    assert any(reference.endswith(" helper") for reference in before["first"].refers)
+    assert any(reference.endswith("'hello'") for reference in before["second"].refers)
+    assert any(reference.endswith(" schedule") for reference in before["second"].refers)
+    assert before["second"].digest == after["second"].digest
+    assert before["second"] != after["second"]
+
+
+def test_functions_of_a_file_with_more_sections_than_a_symbol_can_number(tmp_path: Path) -> None:
+    """On ARM, each of the headers' 18,000 functions has four."""
+    numbers = range(66_000)
+    (tmp_path / "many.s").write_text(
+        "".join(f'.section .text.f{n},"ax"\n.type f{n},%function\nf{n}: .long {n}\n.size f{n},4\n' for n in numbers)
+        + '.section .text.last,"ax"\n.type last,%function\nlast: .long f65999\n.size last,4\n'
+    )
+    subprocess.run(["as", "many.s", "-o", "many.o"], cwd=tmp_path, check=True)
+    functions = read_code(tmp_path / "many.o")
+    assert len({functions[f"f{n}"].digest for n in numbers}) == len(numbers)
+    assert functions["last"].refers == ("0: 10 f65999",)

@@ -1,0 +1,167 @@
+"""What code touches, read from listings as objdump prints them."""
+
+import pytest
+
+from harness.abi.elf.dwarf import Layout, Member
+from harness.abi.elf.exported_types import Field, Surface, Type
+from harness.abi.predict.instructions import ABIS, instructions
+from harness.abi.predict.member_accesses import Access, Function, Place, Program, accesses
+
+TASK, MM = "struct task_struct", "struct mm_struct"
+OPEN: Type = ("", "*struct inode", "*struct file")
+SURFACE = Surface(
+    {
+        "get_task_mm": (f"*{MM}", f"*{TASK}"),
+        "misc_register": ("", "*struct miscdevice"),
+        "init_task": TASK,
+        "system_wq": "*struct workqueue_struct",
+    },
+    {
+        TASK: (Field(768, "mm", f"*{MM}"), Field(800, "se", "struct entity")),
+        "struct entity": (Field(8, "parent", "*struct entity"),),
+        "struct miscdevice": (Field(16, "fops", "*struct file_operations"),),
+        "struct file_operations": (Field(104, "open", OPEN),),
+    },
+)
+LISTINGS = {
+    "x86_64": """
+   0:	mov    %gs:0x0,%rax	5: R_X86_64_32S	current_task
+   9:	mov    0x300(%rax),%rbx
+  10:	test   %rbx,%rbx
+  13:	je     20 <run+0x20>
+  15:	mov    0x8(%rbx),%eax
+  18:	mov    0x30(%rax),%eax
+  20:	mov    %rbx,0x8(%rsp)
+  25:	mov    0x328(%rcx),%rax
+  2a:	mov    0x8(%rsp),%rdx
+  2f:	addl   $0x1,0x7a0(%rdx)
+  36:	ret
+""",
+    "arm": """
+   0:	mrc	15, 0, r3, cr13, cr0, {3}
+   4:	ldr	r4, [r3, #768]	@ 0x300
+   8:	cmp	r4, #0
+   c:	beq	20 <run+0x20>
+  10:	ldr	r3, [r4, #8]
+  14:	ldr	r3, [r3, #48]	@ 0x30
+  20:	str	r4, [sp, #8]
+  24:	ldr	r2, [sp, #8]
+  28:	str	r1, [r2, #1952]	@ 0x7a0
+  2c:	bx	lr
+""",
+    "arm64": """
+   0:	mrs	x0, sp_el0
+   4:	ldr	x19, [x0, #768]
+   8:	cbz	x19, 20 <run+0x20>
+   c:	ldr	w0, [x19, #8]
+  10:	ldr	w0, [x0, #48]
+  20:	str	x19, [sp, #8]
+  24:	ldr	x1, [sp, #8]
+  28:	str	w3, [x1, #1952]
+  2c:	ret
+""",
+}
+
+
+def touched(arch: str, *parts: tuple[str, Place, str], **more: dict[Place, Place | str]) -> set[tuple[str, int]]:
+    abi = ABIS[arch]
+    functions = {
+        place: Function(name, place, tuple(instructions(text.splitlines(), abi))) for name, place, text in parts
+    }
+    symbols = {place.section: Place(place.section, 0) for _, place, _ in parts} | {".data": Place(".data", 0)}
+    found = accesses(Program(abi, functions, symbols, **more), SURFACE)
+    return {(access.struct, access.offset) for access in found}
+
+
+@pytest.mark.parametrize("arch", LISTINGS)
+def test_pointers_are_followed_from_current(arch: str) -> None:
+    found = touched(arch, ("run", Place(".text", 0), LISTINGS[arch]))
+    assert found == {(TASK, 768), (MM, 8), (MM, 0x7A0)}
+
+
+def test_an_access_names_its_function() -> None:
+    place = Place(".text", 0)
+    function = Function("run", place, tuple(instructions(LISTINGS["arm64"].splitlines(), ABIS["arm64"])))
+    assert Access(TASK, 768, "run") in accesses(Program(ABIS["arm64"], {place: function}), SURFACE)
+
+
+def test_what_an_imported_function_returns_is_known_and_what_it_spoils_is_not() -> None:
+    text = """
+   0:	call   5 <run+0x5>	1: R_X86_64_PLT32	get_task_mm-0x4
+   5:	mov    0x18(%rax),%rdx
+   9:	call   e <run+0xe>	a: R_X86_64_PLT32	unknown-0x4
+   e:	mov    0x20(%rax),%rdx
+  12:	ret
+"""
+    assert touched("x86_64", ("run", Place(".text", 0), text)) == {(MM, 0x18)}
+
+
+def test_types_are_found_where_another_layout_has_them() -> None:
+    moved = SURFACE.laid_out({TASK: Layout(TASK, 2000, (Member("mm", 776, 8, f"{MM} *"),))})
+    assert moved.fields[TASK] == (Field(776, "mm", f"*{MM}"),)
+    assert moved.fields["struct entity"] == SURFACE.fields["struct entity"]
+
+
+def test_embedded_structures_are_looked_into() -> None:
+    text = """
+   0:	mov    $0x0,%rdi	3: R_X86_64_32S	init_task
+   7:	mov    0x328(%rdi),%rax
+   e:	mov    0x4(%rax),%eax
+  11:	ret
+"""
+    assert touched("x86_64", ("run", Place(".text", 0), text)) == {(TASK, 0x328), ("struct entity", 4)}
+
+
+def test_a_callback_is_found_through_the_table_that_was_registered() -> None:
+    register = """
+   0:	mov    $0x0,%rdi	3: R_X86_64_32S	.data+0x40
+   7:	call   c <init+0xc>	8: R_X86_64_PLT32	misc_register-0x4
+   c:	ret
+"""
+    opened = """
+  20:	mov    0xc0(%rsi),%rax
+  27:	mov    0x230(%rdi),%rax
+  2e:	ret
+"""
+    links: dict[Place, Place | str] = {
+        Place(".data", 0x50): Place(".rodata", 0x100),
+        Place(".rodata", 0x100 + 104): Place(".text", 0x20),
+    }
+    parts = (("init", Place(".init.text", 0), register), ("device_open", Place(".text", 0x20), opened))
+    assert touched("x86_64", *parts, links=links) == {("struct file", 0xC0), ("struct inode", 0x230)}
+
+
+def test_a_part_that_the_compiler_kept_apart_is_read_with_what_jumps_to_it() -> None:
+    hot = """
+   0:	mov    %gs:0x0,%rbx	5: R_X86_64_32S	current_task
+   9:	jmp    e <run+0xe>	a: R_X86_64_PC32	.text.unlikely-0x4
+"""
+    cold = "   0:\tmov    0x18(%rbx),%eax\n   3:\tret\n"
+    parts = (("run.cold", Place(".text.unlikely", 0), cold), ("run", Place(".text", 0), hot))
+    assert touched("x86_64", *parts) == {(TASK, 0x18)}
+
+
+@pytest.mark.parametrize(
+    ("arch", "text"),
+    [
+        ("x86_64", "   0:\tmov    0x0(%rip),%rax        # 7 <run+0x7>\t3: R_X86_64_PC32\t__this_module+0x2a4\n"),
+        (
+            "arm",
+            (
+                "   0:\tmovw\tr7, #0\t0: R_ARM_MOVW_ABS_NC\t__this_module\n"
+                "   4:\tmovt\tr7, #0\t4: R_ARM_MOVT_ABS\t__this_module\n   8:\tldr\tr4, [r7, #680]!\t@ 0x2a8\n"
+            ),
+        ),
+        (
+            "arm64",
+            (
+                "   0:\tadrp\tx0, 0 <__this_module>\t0: R_AARCH64_ADR_PREL_PG_HI21\t__this_module+0x100\n"
+                "   4:\tadd\tx0, x0, #0x0\t4: R_AARCH64_ADD_ABS_LO12_NC\t__this_module+0x100\n"
+                "   8:\tldr\tx1, [x0, #424]\n"
+            ),
+        ),
+    ],
+    ids=["x86_64", "arm", "arm64"],
+)
+def test_the_modules_own_struct_module_is_known(arch: str, text: str) -> None:
+    assert touched(arch, ("run", Place(".text", 0), text)) == {("struct module", 0x2A8)}

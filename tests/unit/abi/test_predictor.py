@@ -1,0 +1,75 @@
+"""What predictions keep: a change of anything that was read for it makes it anew."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.abi.compare.layout_diff import Change
+from harness.abi.elf.dwarf import Layout
+from harness.abi.elf.exported_types import Surface
+from harness.abi.elf.module_file import ModuleFacts, Section
+from harness.abi.predict import predictor
+from harness.abi.predict.prediction import _clean
+from harness.abi.predict.predictor import Predictor
+from harness.abi.predict.reachability import Reached
+from harness.kernel.architectures import X86_64
+from harness.kernel.module_headers import Headers
+from harness.support.cache.store import Store
+
+PLAIN = Headers("production", X86_64, {"config": "A=y"}, Path)
+OTHER = Headers("production-bare", X86_64, {"config": "A=n"}, Path, plain=PLAIN)
+
+
+@pytest.fixture
+def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a probe that nothing is compiled of."""
+    folder = tmp_path / "probe"
+    folder.mkdir()
+    (folder / "headers.txt").write_text("linux/module.h\n")
+    monkeypatch.setattr("harness.abi.headers.probe._PROBE", folder)
+    monkeypatch.setattr(predictor, "kernel_surface", lambda *_: Surface({}, {}))
+    monkeypatch.setattr(predictor, "kernel_layouts", lambda *_: {"struct module": Layout("struct module", 8, ())})
+    monkeypatch.setattr(predictor, "read_program", lambda *_: None)
+    monkeypatch.setattr(predictor, "accesses", lambda *_: ())
+    return folder
+
+
+def kept(production: Headers, folder: Path) -> dict[str, set[str]]:
+    """The names of what is in the cache once a module was predicted for, by kind."""
+    store = Store(folder / "cache")
+    file = folder / "vendor.ko"
+    file.touch()
+    predictor = Predictor(store)
+    predictor._accesses(file, ModuleFacts("vendor", arch=X86_64), production, predictor.surface(production))
+    _ = predictor._change(production, replace(production, label="stock", inputs={"config": "B=y"})).difference
+    return {kind: {entry.name for entry in store.entries(kind)} for kind in ("code", "change")}
+
+
+@pytest.mark.parametrize("production", [PLAIN, OTHER], ids=["plain", "other"])
+@pytest.mark.parametrize(
+    ("changed", "kinds"),
+    [("probe", {"code", "change"}), ("export_prototypes", {"code"}), ("layouts", {"change"}), ("nothing", set())],
+)
+def test_what_was_read_in_another_way_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probe: Path, *, production: Headers, changed: str, kinds: set[str]
+) -> None:
+    before = kept(production, tmp_path)
+    assert all(before.values())
+    if changed == "probe":
+        (probe / "headers.txt").write_text("linux/usb.h\n")
+    elif changed != "nothing":
+        monkeypatch.setattr(f"harness.abi.headers.{changed}._READER", 1000)
+    after = kept(production, tmp_path)
+    wanted = kinds | ({"code"} if changed == "layouts" and production.plain else set())
+    assert {kind for kind in after if after[kind] > before[kind]} == wanted
+
+
+def test_code_that_is_too_long_is_not_said_to_be_harmless(tmp_path: Path, probe: Path) -> None:
+    assert probe.is_dir()
+    module = ModuleFacts("vendor", arch=X86_64, sections=(Section(".text", 5 << 20, "AX"),))
+    predictor = Predictor(Store(tmp_path / "cache"))
+    assert predictor._accesses(tmp_path / "vendor.ko", module, PLAIN, Surface()) is None
+    layout = Layout("struct file", 8, ())
+    reached = [Reached(Change(layout, layout, (), (), (), ()), "filp_open", 0, owned=False)]
+    assert "too long to be read" in _clean(reached, was_read=False)

@@ -1,0 +1,265 @@
+"""The command line: exit statuses that mean something, and no traceback for a user's mistake."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner, Result
+
+from harness.cli.main import main
+from harness.cli.prerequisites import _cached
+from harness.support.cache.ownership import KINDS
+from harness.support.cache.store import Store
+from harness.support.paths import HARNESS, PROJECT
+
+BUG = "[    1.5][   T45] BUG: spinlock bad magic on CPU#1, sh/45\n"
+
+
+class Cli:
+    """Runs the command."""
+
+    def __call__(self, *arguments: str, text: str | None = None) -> Result:
+        return CliRunner().invoke(main, list(arguments), input=text)
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "cache"))
+
+    return Cli()
+
+
+def test_scan_tells_logs_with_reports_from_logs_without(cli: Cli, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.log", tmp_path / "bad.log"
+    good.write_text("[    0.0] Linux version 6.1\n")
+    bad.write_text(BUG)
+    assert cli("scan", str(good)).exit_code == 0
+    assert cli("scan", str(bad)).exit_code == 1
+    result = cli("scan", "--json", "-", text=BUG)
+    assert result.exit_code == 1
+    facts = json.loads(result.output)
+    assert (facts["log"], facts["kind"], facts["severity"], facts["first_line"]) == ("-", "lock", "fault", 1)
+
+
+def test_scan_says_when_it_could_not(cli: Cli, tmp_path: Path) -> None:
+    result = cli("scan", str(tmp_path / "absent.log"))
+    assert result.exit_code == 2
+    assert "cannot read" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_an_interrupt_is_not_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.cli.scan_command.scan_stream", interrupt)
+    result = cli("scan", "-", text=BUG)
+    assert result.exit_code == 130
+    assert "Traceback" not in result.output
+
+
+def test_a_fault_of_ours_is_not_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("\x1b[2J")
+
+    monkeypatch.setattr("harness.cli.scan_command.scan_stream", fail)
+    result = cli("scan", "-", text=BUG)
+    assert result.exit_code == 2
+    assert "Traceback" in result.output
+    assert "ZeroDivisionError: ␛[2J" in result.output
+    assert result.output.endswith("please report it with this output\n")
+
+
+@pytest.mark.parametrize("arguments", [["scan"], ["--nosuch"], ["nosuch"], ["cache", "prune", "--older-than", "x"]])
+def test_a_mistake_in_the_command_is_no_fault_of_ours(cli: Cli, arguments: list[str]) -> None:
+    result = cli(*arguments)
+    assert result.exit_code == 2
+    assert "fault" not in result.output
+    assert "Error: " in result.output
+
+
+def outside(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run it by a shell in a process of its own."""
+    script = f"exec {sys.executable} -m harness {command}"
+    return subprocess.run(
+        ["sh", "-c", script], cwd=PROJECT, env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_closed_input_is_no_log() -> None:
+    done = outside("scan - <&-")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "modcompat: cannot read -: standard input is closed\n"
+
+
+def test_what_an_encoding_has_no_place_for_is_shown_all_the_same() -> None:
+    run = Path(__file__).parents[1] / "golden/run"
+    told = outside(f"diff {run} →", PYTHONIOENCODING="latin-1")
+    assert told.returncode == 2
+    assert "\\u2192" in told.stderr
+    assert "Traceback" not in told.stderr
+    page = outside(f"report {run} --format html", PYTHONIOENCODING="latin-1")
+    assert "→" in page.stdout, "a file is as it is, wherever it goes"
+
+
+def test_a_list_that_goes_into_a_pipe_has_whole_names(cli: Cli) -> None:
+    path = Store().get_or_build("kernel", "arm-" + 60 * "x", {}, lambda folder: (folder / "image").touch())
+    assert path.name in cli("cache", "list").output
+    assert "1 entry, " in cli("cache", "list").output
+
+
+def test_the_name_of_the_cache_does_not_steer_the_terminal(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "a\x1b[2J"))
+    assert "a␛[2J" in cli("cache", "list").output
+    assert "\x1b" not in cli("cache", "list").output
+
+
+def test_only_kinds_that_there_are_can_be_pruned(cli: Cli) -> None:
+    for kind in ("kernel", "of-an-older-version"):
+        Store().get_or_build(kind, "arm", {}, lambda folder: (folder / "image").touch())
+    refused = cli("cache", "prune", "--all", "--kind", "kernl")
+    assert refused.exit_code == 2
+    assert "kernel, layouts" in refused.output
+    for kind in ("kernel", "of-an-older-version", "userland"):
+        assert cli("cache", "prune", "--all", "--kind", kind).exit_code == 0
+    assert not list(Store().entries())
+
+
+def test_the_doctor_counts_one_kernel_as_one(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store().get_or_build("kernel", "arm", {}, lambda folder: (folder / "image").touch())
+    monkeypatch.setattr("harness.cli.doctor_command.examine", lambda: iter([_cached()]))
+    assert "1 kernel, 1 entry, 0.0 GB in " in cli("doctor").output
+
+
+def test_every_kind_of_entry_is_known() -> None:
+    made = {
+        kind for file in HARNESS.rglob("*.py") for kind in re.findall(r'get_or_build\(\s*"([^"]+)"', file.read_text())
+    }
+    assert made == set(KINDS)
+
+
+@pytest.mark.parametrize("arguments", [["cache", "export", "x.tar"], ["cache", "import", "absent.tar"]])
+def test_cache_commands_explain_what_they_cannot_do(cli: Cli, arguments: list[str]) -> None:
+    result = cli(*arguments)
+    assert result.exit_code == 2
+    assert result.output.startswith("modcompat: ")
+    assert "Traceback" not in result.output
+
+
+def test_an_empty_cache_can_be_listed_and_pruned(cli: Cli) -> None:
+    assert cli("cache", "list").exit_code == 0
+    assert cli("cache", "prune").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "left"),
+    [("nan", 2, 1), ("-1", 2, 1), ("-inf", 2, 1), ("x", 2, 1), ("inf", 0, 1), ("1.5", 0, 1), ("0", 0, 0)],
+)
+def test_prune_takes_only_days_that_there_are(cli: Cli, days: str, status: int, left: int) -> None:
+    Store().get_or_build("kernel", "arm", {}, lambda folder: (folder / "image").touch())
+    result = cli("cache", "prune", "--older-than", days)
+    assert result.exit_code == status
+    assert "Traceback" not in result.output
+    assert len(list(Store().entries())) == left
+
+
+def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command and group of commands, with the words that call it."""
+    yield path, group
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(commands())
+LEAVES = {path: command for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
+each = pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+
+
+@each
+def test_every_command_tells_its_exit_statuses(path: tuple[str, ...], cli: Cli) -> None:
+    result = cli(*path, "--help")
+    assert result.exit_code == 0
+    _, _, told = " ".join(result.output.split()).partition("Exit status")
+    assert re.match(r":? 0\b.*\b2 ", told)
+
+
+@each
+def test_every_option_has_help(path: tuple[str, ...]) -> None:
+    options = [option for option in LEAVES[path].params if isinstance(option, click.Option)]
+    assert not [option.name for option in options if not option.help]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, command in COMMANDS.items() if isinstance(command, click.Group)], ids=" ".join
+)
+def test_a_list_of_commands_has_whole_sentences(path: tuple[str, ...], cli: Cli) -> None:
+    _, _, listed = cli(*path, "--help").output.partition("Commands:\n")
+    assert listed
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "offered"),
+    [
+        (("check", "--board"), "arm-v", ["arm-vexpress-a15", "arm-vexpress-a9", "arm-virt"]),
+        (("matrix", "--board"), "q", ["q35"]),
+        (("check", "--feature"), "kp", ["kprobes"]),
+        (("check", "--arch"), "arm", ["arm", "arm64"]),
+        (("shell", "--kernel"), "isolated-perf", ["isolated-perf", "isolated-perf-preempt"]),
+        (("predict", "--kernel"), "stock-sl", ["stock-slub", "stock-slub-preempt"]),
+        (("build",), "isolated-ft", ["isolated-ftrace", "isolated-ftrace-preempt"]),
+        (("isolate", "bugs", "--feature"), "sp", ["spinlock"]),
+        (("shell", "--module"), "ta", ["tail", "tasks"]),
+        (("cache", "prune", "--kind"), "pr", ["prebuilt", "prepared", "probe"]),
+        (("lkdtm", "--point"), "CORRUPT_L", ["CORRUPT_LIST_ADD", "CORRUPT_LIST_DEL"]),
+        (("check", "--kernel-source"), "linux-", ["linux-source-6.1"]),
+        (("matrix", "-n"), "l", ["logical"]),
+    ],
+    ids=[
+        "boards",
+        "one-board",
+        "features",
+        "architectures",
+        "kernel",
+        "kernels",
+        "to-build",
+        "of-a-subcommand",
+        "modules",
+        "kinds",
+        "crash-points",
+        "sources",
+        "guests-at-a-time",
+    ],
+)
+def test_the_shell_completes_names(words: tuple[str, ...], begun: str, offered: list[str]) -> None:
+    completion = ShellComplete(main, {}, "modcompat", "_MODCOMPAT_COMPLETE")
+    found = [item.value for item in completion.get_completions(list(words), begun)]
+    assert found[: len(offered)] == offered
+    assert all(name.startswith(begun) for name in found)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("shell", "--module"), "file"),
+        (("isolate", "prove", "--kernel-source"), "dir"),
+        (("predict", "--kernel-source"), "dir"),
+        (("layout", "diff"), "dir"),
+    ],
+    ids=["module", "source", "of-many-commands", "build-tree"],
+)
+def test_the_shell_completes_paths(words: tuple[str, ...], kind: str) -> None:
+    completion = ShellComplete(main, {}, "modcompat", "_MODCOMPAT_COMPLETE")
+    assert kind in {item.type for item in completion.get_completions(list(words), "./x")}

@@ -1,0 +1,341 @@
+"""Finding reports: golden cases of real logs, and what must not be mistaken for a report."""
+
+import json
+import sys
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.detect.initcalls import InitCall, find_initcall
+from harness.detect.kernel_report import Report, as_json_object
+from harness.detect.kinds import KINDS, TRIGGER, WORDS, Kind, Severity
+from harness.detect.scan import Scanner, identify, reports_fault, scan, scan_stream
+
+CASES = Path(__file__).parents[1] / "golden/console"
+FIELDS = (
+    "kind",
+    "title",
+    "headline",
+    "function",
+    "module",
+    "culprit",
+    "rule",
+    "first_line",
+    "last_line",
+    "torn_because",
+)
+# What can be provoked with the kernels that we have
+_PROVOKED = {
+    "access", "atomic-sleep", "bug", "hung-task", "kasan", "kfence", "kmemleak", "list", "lock", "lockdep", "lockup",
+    "module-load", "panic", "rcu-stall", "refcount", "slub", "stack", "warning",
+}  # fmt: skip
+LOGS = [(case / "console.log").read_bytes() for case in sorted(CASES.iterdir())]
+
+
+def _golden(report: Report) -> dict[str, Any]:
+    facts = {field: getattr(report, field) for field in FIELDS}
+    children = [child.headline for child in report.children]
+    return {**facts, "severity": report.severity.value, "torn": report.torn, "children": children}
+
+
+@pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
+def test_golden(case: Path) -> None:
+    """To add a case: benchmarks/golden.py makes its folder of a log: `console.log`, and the reports, `reports.json`."""
+    found = [_golden(report) for report in scan((case / "console.log").read_bytes())]
+    assert found == json.loads((case / "reports.json").read_text())
+
+
+def test_golden_cases_are_many_and_small() -> None:
+    reports = [report for case in CASES.iterdir() for report in json.loads((case / "reports.json").read_text())]
+    assert len(list(CASES.iterdir())) >= 120
+    assert {case.name.split("-")[0] for case in CASES.iterdir()} == {"x86_64", "arm", "arm64"}
+    assert {report["kind"] for report in reports} >= _PROVOKED
+    assert sum(path.stat().st_size for path in CASES.rglob("*.*")) < 3_000_000
+
+
+EXAMPLES = [(kind, example) for kind in KINDS for wording in kind.wordings for example in wording.examples]
+
+
+@pytest.mark.parametrize(("kind", "example"), EXAMPLES, ids=range(len(EXAMPLES)))
+def test_every_example_is_of_its_kind(kind: Kind, example: str) -> None:
+    head = identify(example)
+    assert head
+    assert head.kind.name == kind.name
+    line = example.encode()
+    assert TRIGGER.search(line) or any(word in line for word in WORDS)
+    if kind.name != "reboot":  # which takes a kernel before it
+        found = [report.kind for report in scan(b"[    1.5][   T45] " + line)]
+        assert found == ([] if kind.is_silent else [kind.name])
+
+
+def test_every_wording_has_an_example() -> None:
+    assert all(wording.examples for kind in KINDS for wording in kind.wordings)
+    assert len({kind.name for kind in KINDS}) == len(KINDS)
+
+
+BUG = "BUG: spinlock bad magic on CPU#1, sh/45"
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "",
+        "[    1.5] ",
+        "[    1.539628][   T45] ",
+        "[    1.539628][    C1] ",
+        "<3>[    1.5] ",
+        "<3>",
+        "\x1b[1;31m",
+        "[   T45] ",
+        "\r",
+        "busybox login: ",
+        "busybox login: [    1.539628][   T45] ",
+        "** 12 printk messages dropped ** [    1.539628] ",
+        "kern  :err   : [    1.539628] ",
+        "3,512,1539628,-,caller=T45;",
+        "Nov 23 04:17:00 box kernel: [    1.539628] ",
+        "2026-11-23T04:17:00+00:00 box kernel: ",
+        "[Mon Nov 23 04:17:00 2026] ",
+        "2026-11-23T04:17:00,539628+00:00 ",
+        ".539628] ",
+    ],
+)
+def test_a_report_is_found_behind_any_prefix(prefix: str) -> None:
+    assert [report.headline for report in scan(f"{prefix}{BUG}\r\n".encode())] == [BUG]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Kernel command line: oops=panic panic_on_warn=1",
+        "modcompat: BUG: not the kernel's words",
+        "vendor: check heap.plain FAILED got 0x1 want 0x0",
+        "ata1: BUGfix applied",
+        "systemd[1]: Started Kernel Oops reporter.",
+        "usb 1-1: no warning: here",
+        "WARNING: /etc/ssh/moduli does not exist, using fixed modulus",
+        "traps: app[3615] general protection fault ip:7feb96eb56a1 sp:20000fd0 error:0 in libc.so",
+        "app[1]: segfault at 8 ip 00000000004cb420 sp 00007f27fd37a250 error 15",
+        "Spectre V2 : WARNING: kernel not compiled with CPU_SRSO.",
+        "INFO: lockdep is turned off.",
+        "INFO: NMI handler (perf_event_nmi_handler) took too long to run: 2.277 msecs",
+        "xfs: Unknown parameter 'Booting the kernel.'",
+        "Linux version 6.1.192 (user@host) #1 SMP",
+        "vendor: loading out-of-tree module taints kernel.",
+        "vendor: module verification failed: signature and/or required key missing - tainting kernel",
+        "random: crng init done",
+        "Run /init as init process",
+    ],
+    ids=range(18),
+)
+def test_words_in_passing_are_no_report(line: str) -> None:
+    assert scan(f"[    1.0][    T1] {line}\n".encode()) == []
+
+
+def test_an_echo_of_user_space_is_no_report() -> None:
+    splats = f"{BUG}\nWARNING: CPU: 1 PID: 2 at a.c:1 f+0x1/0x2\nKernel panic - not syncing: x\n"
+    log = f"[    1.0][    T1] Run /init\n{splats}"
+    relayed = f"[    1.0][    T1] Run /init\nNov 23 04:17:00 box kernel: [    1.539628] {BUG}\n"
+    assert scan(log.encode()) == []
+    assert scan(relayed.encode()) == []
+
+
+def test_two_cpus_that_speak_at_once_are_kept_apart() -> None:
+    log = (
+        "[ 1.0][ T1] WARNING: CPU: 0 PID: 1 at drivers/a.c:5 first_function+0x1/0x2 [one]\n"
+        "[ 1.0][ T2] WARNING: CPU: 1 PID: 2 at drivers/b.c:6 second_function+0x1/0x2 [two]\n"
+        "[ 1.0][ T1] Modules linked in: one two\n"
+        "[ 1.0][ T2] Modules linked in: one two\n"
+    )
+    assert [report.module for report in scan(log.encode())] == ["one", "two"]
+
+
+CUT = "------------[ cut here ]------------"
+TEXT = "list_add corruption. prev->next should be next (c1), but was c2. (prev=c3)."
+SITE = "WARNING: CPU: 0 PID: 47 at lib/list_debug.c:26 __list_add_valid+0x92/0xa0"
+REST = """CPU: 0 PID: 47 Comm: sh Tainted: G           O       6.1.192 #1
+Call Trace:
+ <TASK>
+ vendor_add+0x1/0x2 [vendor]
+ </TASK>
+"""
+MUTEX = "WARNING: CPU: 0 PID: 54 at kernel/locking/mutex.c:579 __mutex_lock+0x5d2/0x9e0"
+
+
+@pytest.mark.parametrize(
+    "lines", [(CUT, TEXT, SITE), (CUT, SITE, TEXT), (TEXT, CUT, "kernel BUG at lib/list_debug.c:26!")]
+)
+def test_a_text_and_its_warning_are_one_report(lines: tuple[str, ...]) -> None:
+    (report,) = scan(("\n".join(lines) + "\n" + REST).encode())
+    assert (report.kind, report.title, report.first_line) == ("list", "BUG: corrupted list in vendor_add", 1)
+    assert report.severity is Severity.FAULT
+    assert report.says("list_add corruption")
+    assert (report.module, report.culprit) == ("vendor", "vendor_add")
+    assert (report.task.comm, report.task.pid, report.task.cpu, report.taint_before) == ("sh", 47, 0, "GO")
+
+
+def test_a_failed_lock_check_is_of_kind_lock() -> None:
+    log = f"{CUT}\nDEBUG_LOCKS_WARN_ON(lock->magic != lock)\n{MUTEX}\n"
+    (report,) = scan((log + REST).encode())
+    assert (report.kind, report.title) == ("lock", "WARNING: locking bug in vendor_add")
+    assert report.says("WARNING: .*mutex")
+
+
+def test_a_panic_that_follows_is_a_child() -> None:
+    log = f"BUG: kernel NULL pointer dereference, address: 0000000000000008\nRIP: 0010:f+0x1/0x2 [m]\n{REST}"
+    end = "---[ end trace 0000000000000000 ]---\nKernel panic - not syncing: Fatal exception\n"
+    (report,) = scan((log + end).encode())
+    assert [child.title for child in report.children] == ["kernel panic: Fatal exception"]
+    assert (report.function, report.offset, report.module, report.rule) == ("f", 1, "m", "faulting instruction")
+    assert report.access.address == "0000000000000008"
+    assert json.dumps(as_json_object(report))
+
+
+def test_a_second_kernel_is_a_reboot() -> None:
+    before, banner = b"[  500.7] vendor: working\n", b"[    0.000000] Linux version 6.1.192 (user@host) #1 SMP\n"
+    assert [report.kind for report in scan(before + banner)] == ["reboot"]
+    assert scan(before + b"[  500.8] reboot: Restarting system\n" + banner) == []
+    assert scan(banner + before) == []
+
+
+def test_what_is_cut_off_is_torn() -> None:
+    log = f"[    1.0] {BUG}\n[    1.0] general protection fault: 0000 [#1] SMP\n[    1.0] RIP: 0010:f+0x1/0x2\n"
+    first, second = scan(log.encode())
+    assert (first.torn, first.title) == (True, "BUG: spinlock bad magic in corrupted")
+    assert (second.torn, second.title) == (False, "general protection fault in f")
+
+
+def test_blame_follows_its_order() -> None:
+    trace = " a+0x1/0x2\n ? guess+0x1/0x2 [guessed]\n b+0x1/0x2 [framed]\n"
+    freed = "Freed by task 5:\n kfree+0x1/0x2\n x_exit+0x1/0x2 [owner]\n"
+    head = "BUG: KASAN: use-after-free in a+0x1/0x2\nRead of size 8 at addr ffff888012345678 by task sh/53\n"
+    framed = scan(f"{head}Call Trace:\n{trace}\n{freed}".encode())[0]
+    assert (framed.module, framed.culprit, framed.rule) == ("framed", "b", "first frame with a module")
+    memory = scan(f"{head}Call Trace:\n a+0x1/0x2\n\n{freed}".encode())[0]
+    assert (memory.module, memory.rule) == ("owner", "where the memory was allocated or freed")
+    cache = "BUG vendor_cache (Tainted: G    B      O ): Poison overwritten\nModules linked in: other vendor(O)\n"
+    owned = scan(cache.encode())[0]
+    assert (owned.module, owned.rule) == ("vendor", "owner of the cache or lock")
+
+
+def test_positions_are_bytes_of_the_log() -> None:
+    log = "gr\u00fcn\n".encode() + b"\xff\xfe\n" + b"x" * 100_000 + b"\n" + BUG.encode()
+    (report,) = scan(log)
+    assert log[report.start :].startswith(b"BUG")
+    assert report.first_line == 4
+
+
+def test_a_fault_is_told_from_a_warning() -> None:
+    assert reports_fault(BUG.encode())
+    assert not reports_fault(b"WARNING: CPU: 1 PID: 2 at drivers/b.c:6 f+0x1/0x2 [two]\n")
+
+
+PIECES = [
+    *(example for _, example in EXAMPLES[::3]), "Call Trace:", " f+0x1/0x2 [m]", " ? g+0x1/0x2",
+    "---[ end trace 0 ]---",
+    "x", "", "RIP: 0010:f+0x1/0x2",
+    CUT, "8<--- cut here ---", " <IRQ>", " </IRQ>", "NMI backtrace for cpu 1",
+    "Freed by task 1:",
+    "Kernel panic - not syncing: Fatal exception", "modcompat: mark",
+    "CPU: 0 PID: 1 Comm: sh Not tainted 6.1 #1",
+]  # fmt: skip
+PREFIXES = ["", "[    1.000000] ", "[    1.000000][   T1] ", "[    2.000000][    C0] ", "login: ", "\x1b[31m", "\r"]
+LINES = st.lists(st.tuples(st.sampled_from(PREFIXES), st.sampled_from(PIECES)).map("".join), max_size=60)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=3000))
+def test_any_bytes_can_be_scanned(log: bytes) -> None:
+    scan(log)
+
+
+@settings(deadline=None)
+@given(LINES)
+def test_any_order_of_report_lines_can_be_scanned(lines: list[str]) -> None:
+    for report in scan("\n".join(lines).encode()):
+        assert 1 <= report.first_line <= report.last_line <= len(lines)
+        assert json.dumps(as_json_object(report))
+
+
+@settings(deadline=None)
+@given(LINES, st.lists(st.integers(0, 4000), max_size=20), st.integers(0, len(LOGS) - 1))
+def test_how_a_log_is_cut_makes_no_difference(lines: list[str], cuts: list[int], case: int) -> None:
+    real = LOGS[case]
+    log = real[: 1000 * len(cuts)] + "\n".join(lines).encode() + b"y" * 20_000 + b"\n" + real[:3000]
+    places = [0, *sorted(cut * len(log) // 4000 for cut in cuts), len(log)]
+    chunks = [log[start:end] for start, end in pairwise(places)]
+    assert list(scan_stream(chunks)) == scan(log)
+
+
+def test_byte_by_byte_is_the_same_too() -> None:
+    log = LOGS[0]
+    assert list(scan_stream(bytes([byte]) for byte in log)) == scan(log)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"BUG: ",
+        b"[ 1.000000] ",
+        b"WARNING: ",
+        b"\r",
+        b"[",
+        b" at: ",
+        b"\x1b[",
+        b"f+0x1/0x2 ",
+        b"Call Trace:\n f+0x1/0x2\n",
+        b"BUG: KASAN: \n",
+    ],
+)
+def test_work_grows_with_the_log_and_no_faster(unit: bytes) -> None:
+    """What is counted are calls, those into C included: how long each takes is for benchmarks/hostile_log.py."""
+
+    def calls(size: int) -> int:
+        log, counted = unit * (size // len(unit)), count()
+        sys.setprofile(lambda *_: next(counted))
+        try:
+            scan(log)
+        finally:
+            sys.setprofile(before)
+        return next(counted)
+
+    before = sys.getprofile()
+    calls(10_000)  # what is remembered of the first time
+    assert calls(80_000) < 8.5 * calls(10_000)
+
+
+def test_memory_stays_constant() -> None:
+    scanner = Scanner()
+    for _ in range(200):
+        scanner.feed(b"[    1.5] vendor: nothing new\n" * 100 + b"z" * 10_000)
+        assert len(scanner._carry) < 20_000
+    assert scanner.finish() == []
+
+
+def test_an_init_that_was_called_is_told_by_the_kernel() -> None:
+    log = (
+        b"[ 1.5][ T40] calling  other_init+0x0/0x1000 [other] @ 39\n"
+        b"[ 1.5][ T40] calling  x_init+0x0/0x1000 [x] @ 40\n"
+        b"[ 1.5][ T40] initcall x_init+0x0/0x1000 [x] returned -19 after 10000 usecs\n"
+    )
+    assert find_initcall(log, "x") == InitCall("x_init", -19)
+    assert find_initcall(log, "other") == InitCall("other_init", None)
+    assert find_initcall(log, "absent") is None
+
+
+def test_leaks_are_read_from_a_file_among_stamped_lines() -> None:
+    leak = 'unreferenced object 0xffff888012345678 (size 64):\n  comm "insmod", pid 53, jiffies 42\n  backtrace:\n'
+    frames = "    [<ffffffff81000000>] kmalloc_trace+0x1/0x2\n    [<ffffffffa0000000>] vendor_init+0x1/0x2 [vendor]\n"
+    (report,) = scan(f"[    1.0][    T1] Run /init\n{leak}{frames}# next\n[    2.0][    T1] done\n".encode())
+    assert (report.kind, report.title, report.module) == ("kmemleak", "memory leak in vendor_init", "vendor")
+
+
+def test_a_fault_behind_a_refusal_is_a_report_of_its_own() -> None:
+    log = b"[    1.0] other: Unknown symbol foo (err -2)\n[    1.0] BUG: something new went wrong\n"
+    refusal, fault = scan(log)
+    assert refusal.severity is Severity.REFUSAL
+    assert fault.severity is Severity.FAULT

@@ -1,0 +1,132 @@
+"""Parts of the guest driver that need no QEMU: file system, command line, symbols, console."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.guest.backtrace import Symbols, read_memory, read_symbols
+from harness.guest.boards import BOARDS, Board, Channel
+from harness.guest.console import ConsoleLog
+from harness.guest.debugger import gdb_script
+from harness.guest.initramfs import pack
+from harness.guest.machine import Machine
+from harness.kernel.architectures import ARCHITECTURES, ARM64
+from tests.unit.tools import need
+
+SYSTEM_MAP = """\
+ffffffff81000000 T _text
+ffffffff81000100 t do_idle
+ffffffff81000200 T schedule
+ffffffff81001000 T _etext
+ffffffff81002000 D jiffies
+"""
+
+
+def test_the_initramfs_is_one_that_cpio_reads(tmp_path: Path) -> None:
+    need("cpio")
+    script = tmp_path / "init"
+    script.write_text("#!/bin/sh\n")
+    archive = pack({"init": script, "modules/deep/a.ko": script})
+    assert archive == pack({"modules/deep/a.ko": script, "init": script})
+    listing = subprocess.run(["cpio", "-t"], input=archive, capture_output=True, check=True).stdout.decode()
+    assert set(listing.split()) >= {"init", "modules/deep/a.ko", "modules", "modules/deep", "dev/console", "dev/null"}
+
+
+def machine(board: Board) -> Machine:
+    return Machine(board, Path("image"), Path("initramfs"))
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_a_board_has_two_cpus_a_console_and_nothing_of_the_host(board: Board) -> None:
+    options = machine(board).options()
+    assert options[options.index("-smp") + 1].startswith("2")
+    assert options[options.index("-nic") + 1] == "none"
+    assert options[options.index("-sandbox") + 1].startswith("on")
+    assert f"console={board.console}" in machine(board).parameters
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_a_snapshot_is_for_one_wiring_only(board: Board) -> None:
+    shared = replace(board, channel=Channel.SHARED)
+    assert machine(board).identity() != machine(shared).identity()
+
+
+def test_on_a_slow_machine_the_kernel_itself_waits_longer_before_it_calls_something_stalled() -> None:
+    usual = machine(BOARDS["x86_64-q35"])
+    assert "rcu_cpu_stall_timeout=5 sysctl.kernel.hung_task_timeout_secs=10 " in usual.parameters
+    assert "rcu_cpu_stall_timeout=20 sysctl.kernel.hung_task_timeout_secs=40 " in replace(usual, scale=4.0).parameters
+    assert replace(usual, scale=0.5).parameters == usual.parameters
+
+
+def test_the_command_by_hand_asks_for_an_interactive_shell() -> None:
+    assert "modcompat_shell=1" in machine(BOARDS["x86_64-q35"]).by_hand()
+
+
+def test_board_ids_are_unique_and_their_architectures_known() -> None:
+    assert len({board.id for board in BOARDS.values()}) == len(BOARDS)
+    assert all(board.arch.name in ARCHITECTURES for board in BOARDS.values())
+
+
+def test_an_address_gets_the_name_of_its_function(tmp_path: Path) -> None:
+    (tmp_path / "System.map").write_text(SYSTEM_MAP)
+    symbols = read_symbols(tmp_path / "System.map")
+    assert symbols.name(0xFFFFFFFF81000110) == "do_idle+0x10"
+    assert symbols.name(0xFFFFFFFF81000200) == "schedule+0x0"
+    assert symbols.name(0xFFFFFFFF81002000) is None
+    assert symbols.name(0) is None
+
+
+def test_an_address_in_a_module_gets_its_name() -> None:
+    text = "spinlock 20480 0 - Live 0xffffffffa0000000 (O)\nother 4096 1 spinlock, Live 0xffffffffa0010000\n"
+    symbols = Symbols((), 0).with_modules(text)
+    assert symbols.name(0xFFFFFFFFA0000010) == "0x10 [spinlock]"
+    assert symbols.name(0xFFFFFFFFA0010000) == "0x0 [other]"
+    assert symbols.name(0xFFFFFFFFA0005000) is None
+
+
+def test_a_module_that_never_finished_loading_is_found_in_the_module_area() -> None:
+    symbols = Symbols(((0xFFFFFFC008000000, "_text"),), 0xFFFFFFC009000000).expecting("vendor", ARM64)
+    assert symbols.name(0xFFFFFFC000005000) == "0x5000 [vendor]"
+
+
+def test_the_console_is_waited_for_by_position(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    console = ConsoleLog(tmp_path / "console.log")
+    assert console.size == 0
+    console.path.write_bytes(b"mark\n")
+    assert not console.wait_for(b"mark", 5, 0)
+
+    def write_meanwhile(_: float) -> None:
+        with console.path.open("ab") as stream:
+            stream.write(b"mark\n")
+
+    monkeypatch.setattr("harness.guest.console.time.sleep", write_meanwhile)  # between two looks
+    assert console.wait_for(b"mark", 5, 5)
+
+
+def test_the_tail_of_a_console_is_text(tmp_path: Path) -> None:
+    console = ConsoleLog(tmp_path / "console.log")
+    console.path.write_bytes(b"one\r\ntwo \xff\r\nthree\r\n")
+    assert console.tail(2) == "two \\xff\nthree"
+
+
+def test_memory_that_was_not_written_whole_is_told(tmp_path: Path) -> None:
+    """QEMU reports success where the disk was full when it closed the file."""
+
+    class Full:
+        def command(self, _: str, *, filename: str, **__: object) -> None:
+            Path(filename).write_bytes(b"123")
+
+    qmp: Any = Full()
+    with pytest.raises(OSError, match="QEMU wrote 3 of 16 bytes"):
+        read_memory(qmp, 0xFFFFFFFF81000000, 16, 0, tmp_path / "memory")
+
+
+def test_a_debugger_finds_files_whose_paths_have_blanks() -> None:
+    script = gdb_script(
+        ARM64, Path("/a b/vmlinux"), Path("/run/socket"), Path("/a b/log"), {"vendor": Path("/a b/vendor.ko")}
+    )
+    assert 'file "/a b/vmlinux"' in script
+    assert "add-symbol-file {json.dumps(file)}" in script

@@ -1,0 +1,123 @@
+"""The command channel, against the guest's own agent run by the host's shell."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from harness.guest.shell import AgentRestartedError, ChannelClosedError, NoReplyError, Output, Shell
+from harness.support.paths import IMAGES
+
+
+class Agent:
+    """The agent in a process of its own, and our end of its line."""
+
+    def __init__(self) -> None:
+        self.line, theirs = socket.socketpair()
+        self.process = subprocess.Popen(
+            ["sh", str(IMAGES / "guest/agent")], stdin=theirs.fileno(), stdout=theirs.fileno(),
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        theirs.close()
+        self.shell = Shell(self.line, lambda: None, shared=False)
+        self.shell.wait_ready(5)
+
+    def run(self, command: str, seconds: float = 5) -> Output:
+        return self.shell.run(command, seconds)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.line.close()
+
+
+@pytest.fixture
+def agent() -> Iterator[Agent]:
+    agent = Agent()
+    yield agent
+    agent.close()
+
+
+def test_output_and_exit_status_come_back(agent: Agent) -> None:
+    output = agent.run("echo one; echo two >&2; exit 7")
+    assert (output.text, output.status) == ("one\ntwo", 7)
+
+
+@pytest.mark.parametrize("trick", ["# ", "$ ", "/ # exit 0", "ready", "abcdef 0", "login: "])
+def test_output_that_looks_like_a_prompt_is_output(agent: Agent, trick: str) -> None:
+    output = agent.run(f"echo '{trick}'; false")
+    assert (output.status, output.raw) == (1, f"{trick}\n".encode())
+
+
+def test_a_forged_closing_mark_does_not_end_a_reply(agent: Agent) -> None:
+    output = agent.run(r"printf '\0360123456789abcdef 0\036'; echo behind; false")
+    assert output.status == 1
+    assert output.raw.endswith(b"behind\n")
+
+
+def test_an_answer_to_an_earlier_question_is_not_output(agent: Agent) -> None:
+    """The line is slow, "again" was asked twice, and both answers come in front of the next reply."""
+    for command in ("echo one", "echo two"):
+        agent.line.send(b"again\nagain\n")
+        assert agent.run(command).text == command.split()[1]
+
+
+def test_any_byte_comes_through(agent: Agent) -> None:
+    everything = "".join(f"\\{value:03o}" for value in range(1, 256) if value != 0o36)
+    output = agent.run(f"printf '{everything}'")
+    assert output.raw == bytes(value for value in range(1, 256) if value != 0o36)
+    assert isinstance(output.text, str)
+
+
+def test_long_lines_are_not_wrapped(agent: Agent) -> None:
+    assert agent.run("printf '%05000d' 7").text == "0" * 4999 + "7"
+
+
+def test_ten_megabytes_come_through(agent: Agent) -> None:
+    output = agent.run("head -c 10000000 /dev/zero | tr '\\0' x", 60)
+    assert len(output.raw) == 10_000_000
+    assert agent.run("echo after").text == "after"
+
+
+def test_a_command_cannot_change_or_end_the_agent(agent: Agent) -> None:
+    agent.run("cd /; exit 3")
+    agent.run("last='none 0'; token=; line=")
+    assert agent.run("echo well").text == "well"
+
+
+def test_a_command_without_an_answer_is_told(agent: Agent) -> None:
+    with pytest.raises(NoReplyError):
+        agent.run("sleep 30", 0.3)
+
+
+def test_a_closed_line_is_told(agent: Agent) -> None:
+    os.kill(agent.process.pid, 9)
+    with pytest.raises(ChannelClosedError):
+        agent.run("echo gone")
+
+
+def test_an_agent_that_was_started_anew_is_told(agent: Agent) -> None:
+    with pytest.raises(AgentRestartedError):
+        agent.run(r"printf '\036ready\036'; sleep 5")
+
+
+def test_a_ping_is_answered_with_the_mark_before(agent: Agent) -> None:
+    agent.shell.ping(5)
+    agent.run("true")
+    agent.shell.ping(5)
+    assert agent.run("echo well").text == "well"
+
+
+def test_what_is_left_of_a_torn_request_is_no_answer(agent: Agent) -> None:
+    """A shared UART tore "again" while a snapshot was taken: each guest restored from it begins with the rest."""
+    for _ in range(2):
+        agent.shell._send(b"n\n")
+        assert agent.run("echo well").text == "well"
+
+
+def test_a_command_is_one_line(agent: Agent) -> None:
+    with pytest.raises(ValueError, match="one line"):
+        agent.run("echo\necho")

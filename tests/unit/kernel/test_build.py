@@ -1,0 +1,63 @@
+"""Kernel builds, without a kernel: what is kept of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.kernel import build
+from harness.kernel.architectures import X86_64
+from harness.kernel.build import build_kernel
+from harness.kernel.config import KernelSpec
+from harness.kernel.source import KernelSource
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+
+
+def spec(version: str) -> KernelSpec:
+    return KernelSpec(X86_64, KernelSource(f"linux {version}", {"version": version}, Path))
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setattr(build, "resolve", lambda *_: "CONFIG_SMP=y")
+    monkeypatch.setattr(build, "toolchain", lambda _: {"compiler": "gcc"})
+    return Store(tmp_path / "cache")
+
+
+def test_kernels_of_one_name_that_are_built_at_once_have_logs_of_their_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(spec: KernelSpec, *_: Any, folder: Path, log: Path, **__: Any) -> Path:
+        log.parent.mkdir(exist_ok=True)
+        with log.open("a") as stream:
+            stream.write(f"begin {spec.title}\n")
+        if spec == first:
+            other.append(build_kernel(second, store).folder)
+        with log.open("a") as stream:
+            stream.write(f"end {spec.title}\n")
+        boot = folder / "output/arch/x86/boot"
+        boot.mkdir(parents=True)
+        (boot / "bzImage").touch()
+        (folder / "output/System.map").touch()
+        return folder / "output"
+
+    monkeypatch.setattr(build, "make", make)
+    first, second = spec("6.1"), spec("6.12")
+    assert first.label == second.label
+    other: list[Path] = []
+    for kernel, folder in ((first, build_kernel(first, store).folder), (second, other[0])):
+        assert (folder / "build.log").read_text() == f"begin {kernel.title}\nend {kernel.title}\n"
+    assert not list((store.root / "logs").iterdir()), "it is with the kernel"
+
+
+def test_the_log_of_a_failed_build_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(*_: Any, log: Path, **__: Any) -> Path:
+        log.parent.mkdir(exist_ok=True)
+        log.write_text("no such header")
+        raise ModcompatError("the build failed", next_step=f"the whole log is {log}")
+
+    monkeypatch.setattr(build, "make", make)
+    with pytest.raises(ModcompatError) as caught:
+        build_kernel(spec("6.1"), store)
+    assert Path(caught.value.next_step.removeprefix("the whole log is ")).read_text() == "no such header"

@@ -1,0 +1,155 @@
+"""Patched sources: the series is applied to a copy, and what does not fit is said."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.kernel import isolation_patches
+from harness.kernel.features import FEATURES
+from harness.kernel.isolation_patches import _lost_symbols, apply_series, isolated, patched, series_for
+from harness.kernel.source import KernelSource
+from harness.kernel.variants import variant_named, variant_of
+from harness.report.isolation_page import proof_table
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+
+PATCH = """\
+Subject: [PATCH] one line
+
+--- a/lib/file.c
++++ b/lib/file.c
+@@ -1,2 +1,2 @@
+ first
+-second
++changed
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KernelSource:
+    tree = tmp_path / "tree"
+    (tree / "lib").mkdir(parents=True)
+    (tree / "lib/file.c").write_text("first\nsecond\n")
+    (tree / "Makefile").write_text("VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 9\n")
+    (tmp_path / "series/6.1").mkdir(parents=True)
+    (tmp_path / "series/6.1/0001-one.patch").write_text(PATCH)
+    monkeypatch.setattr("harness.kernel.patch_series.SERIES", tmp_path / "series")
+    return KernelSource("6.1.9", {"folder": "x"}, lambda: tree)
+
+
+def test_the_series_is_applied_to_a_copy(source: KernelSource, tmp_path: Path) -> None:
+    copy = isolated(source, Store(tmp_path / "cache"))
+    assert (copy.tree() / "lib/file.c").read_text() == "first\nchanged\n"
+    assert (source.tree() / "lib/file.c").read_text() == "first\nsecond\n"
+    assert (copy.tree() / "Makefile").samefile(source.tree() / "Makefile")
+    assert copy.original is source
+    assert copy.identity != source.identity
+
+
+def test_a_patch_that_does_not_fit_is_named(source: KernelSource, tmp_path: Path) -> None:
+    (source.tree() / "lib/file.c").write_text("quite\nanother\n")
+    with pytest.raises(ModcompatError, match=r"0001-one\.patch does not apply"):
+        isolated(source, Store(tmp_path / "cache")).tree()
+    assert not list((tmp_path / "cache/source").glob("[!.]*"))
+
+
+def test_a_users_tree_gets_the_whole_series_or_nothing(source: KernelSource, tmp_path: Path) -> None:
+    store, tree = Store(tmp_path / "cache"), source.tree()
+    (tmp_path / "series/6.1/0002-two.patch").write_text(PATCH)  # fits only before the first
+    with pytest.raises(ModcompatError, match=r"0002-two\.patch does not apply"):
+        apply_series(tree, store)
+    assert (tree / "lib/file.c").read_text() == "first\nsecond\n"
+    (tmp_path / "series/6.1/0002-two.patch").unlink()
+    assert [patch.name for patch in apply_series(tree, store)] == ["0001-one.patch"]
+    assert (tree / "lib/file.c").read_text() == "first\nchanged\n"
+
+
+def test_a_tree_that_has_the_series_is_told_so(source: KernelSource, tmp_path: Path) -> None:
+    kconfig = source.tree() / "kernel/module/Kconfig"
+    kconfig.parent.mkdir(parents=True)
+    kconfig.write_text("config MODULE_ABI_ISOLATION\n\tbool\n")
+    with pytest.raises(ModcompatError, match="has an isolation series already"):
+        apply_series(source.tree(), Store(tmp_path / "cache"))
+    assert (source.tree() / "lib/file.c").read_text() == "first\nsecond\n"
+
+
+def test_a_patch_of_the_users_is_not_told_as_one_of_the_series(source: KernelSource, tmp_path: Path) -> None:
+    patch = tmp_path / "theirs.patch"
+    shutil.copy(tmp_path / "series/6.1/0001-one.patch", patch)
+    (source.tree() / "lib/file.c").write_text("of another version\n")
+    store = Store(tmp_path / "cache")
+    for changed, words in ((isolated(source, store), "the series"), (patched(source, [patch], store), "patch -p1")):
+        with pytest.raises(ModcompatError, match="does not apply") as caught:
+            changed.tree()
+        assert words in caught.value.next_step
+
+
+def test_a_version_without_a_series_says_which_have_one(source: KernelSource, tmp_path: Path) -> None:
+    (source.tree() / "Makefile").write_text("VERSION = 7\nPATCHLEVEL = 2\n")
+    with pytest.raises(ModcompatError) as caught:
+        isolated(source, Store(tmp_path / "cache"))
+    assert "Linux 7.2" in caught.value.problem
+    assert "6.1" in caught.value.next_step
+
+
+def test_an_older_kernel_has_patches_of_its_own(source: KernelSource, tmp_path: Path) -> None:
+    folder, tree = tmp_path / "series/6.1", source.tree()
+    for before in ("6.1.9", "6.1.10", "6.1.100"):
+        (folder / f"before-{before}").mkdir()
+        (folder / f"before-{before}/0001-another.patch").write_text(PATCH.replace("+changed", f"+before {before}"))
+    (folder / "0002-two.patch").write_text(PATCH)
+
+    def chosen(version: str) -> list[str]:
+        major, minor, sublevel = version.split(".")
+        (tree / "Makefile").write_text(f"VERSION = {major}\nPATCHLEVEL = {minor}\nSUBLEVEL = {sublevel}\n")
+        return [str(patch.relative_to(folder)) for patch in series_for(source)]
+
+    assert chosen("6.1.8") == ["before-6.1.9/0001-another.patch", "0002-two.patch"]
+    assert chosen("6.1.9") == ["before-6.1.10/0001-another.patch", "0002-two.patch"]
+    assert chosen("6.1.99") == ["before-6.1.100/0001-another.patch", "0002-two.patch"]
+    assert chosen("6.1.100") == ["0001-one.patch", "0002-two.patch"]
+
+
+def test_an_isolated_kernel_is_compared_with_production_as_it_is() -> None:
+    variant = variant_of(FEATURES["spinlock"], isolated=True)
+    assert variant.name == "isolated-spinlock"
+    assert variant.production == variant_named("production")
+
+
+def test_the_table_of_a_proof_has_a_line_for_each_kernel() -> None:
+    kinds = ("structures", "inlined functions", "macros", "enumerators", "prototypes")
+    comparisons = [{"of": kind, "compared": 3, "differences": {}} for kind in kinds]
+    comparisons[1] |= {"differences": {"f": "g"}}
+    checks = [{"arch": "arm", "kernel": "isolated-all", "comparisons": comparisons}]
+    row = {"arch": "arm", "variant": "isolated-all", "verdict": "CLEAN"}
+    cells = [row, row, row | {"verdict": "SPLAT"}, row | {"arch": "arm64"}]
+    *_, line = proof_table(checks, cells).splitlines()
+    same = "3, the same"
+    assert (
+        line
+        == f"| arm | isolated-all | {same} | 3, 1 DIFFER | {same} | {same} | {same} | not compared | 2 CLEAN, 1 SPLAT |"
+    )
+
+
+def test_the_symbols_of_other_patches_stay_when_one_is_taken_out() -> None:
+    before = "config OLD\n\tbool\n"
+    behind = before + "\nconfig TAKEN\n\tbool\n"
+    other = 'config OTHER\n\tstring "Its name"\n\thelp\n\t  Two paragraphs.\n\n\t  Of help.\n'
+    whole = f"{behind}\n{other}\nendif\n"
+    assert _lost_symbols("config OLD\n\tbool\n\nendif\n", whole, behind, before).strip() == other.strip()
+    assert _lost_symbols(f"{before}\n{other}\nendif\n", whole, behind, before) == ""
+
+
+def test_a_message_makes_no_other_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.kernel.patch_series.SERIES", tmp_path)
+    (tmp_path / "6.1").mkdir()
+    patch = tmp_path / "6.1/0001-locks.patch"
+    source = KernelSource("6.1.9", {"version": "6.1.9"}, lambda: tmp_path)
+    monkeypatch.setattr(isolation_patches, "version_of", lambda _: "6.1.9")
+
+    def key(message: str, change: str) -> str:
+        patch.write_text(f"Subject: {message}\n---\n a.c | 1 +\n\ndiff --git a/a.c b/a.c\n+{change}\n")
+        return isolated(source, Store(tmp_path / "cache")).identity["isolation"]
+
+    assert key("one", "x") == key("another", "x") != key("one", "y")

@@ -1,0 +1,138 @@
+"""A production configuration of the user's: what is read of it, and what the harness needs in it."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from harness.guest import board_options
+from harness.guest.boards import BOARDS
+from harness.kernel import required_options
+from harness.kernel.architectures import ARCHITECTURES, ARM, X86_64, Architecture
+from harness.kernel.isolation_options import unisolated
+from harness.kernel.kconfig import in_fragments, parse
+from harness.kernel.user_config import production_has, read_config
+from harness.kernel.variants import PRODUCTION
+from harness.support.errors import ModcompatError
+
+# What Kconfig makes of our fragments without their saying so.
+IMPLIED = {"ARM_GIC": "y", "ARM_PSCI": "y"}
+
+
+def ours(arch: Architecture) -> dict[str, str]:
+    return in_fragments(PRODUCTION.fragments(arch)) | IMPLIED
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "production.config"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES.values(), ids=lambda arch: arch.name)
+def test_our_own_production_has_what_the_harness_needs(arch: Architecture) -> None:
+    assert required_options.missing(ours(arch), arch) == []
+    assert [
+        need for board in BOARDS.values() if board.arch is arch for need in board_options.missing_for(ours(arch), board)
+    ] == []
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.id)
+def test_our_own_production_has_a_channel_for_commands(board: object) -> None:
+    board = BOARDS[board.id]  # type: ignore[attr-defined]
+    assert board_options.lacks_channel(ours(board.arch), board) == []
+
+
+def test_what_is_missing_is_told_with_its_reason_and_can_be_added() -> None:
+    config = ours(X86_64) | {"DEVTMPFS": "n", "MODULE_SIG_FORCE": "y", "SYSTEM_TRUSTED_KEYS": '"debian/certs.pem"'}
+    missing = required_options.missing(config, X86_64)
+    text = required_options.listed(missing)
+    assert "CONFIG_DEVTMPFS=y: the command channel is a device node" in text
+    assert "# CONFIG_MODULE_SIG_FORCE is not set: " in text
+    assert required_options.missing(config | required_options.additions(missing), X86_64) == []
+
+
+def test_one_option_may_do_for_another() -> None:
+    config = ours(X86_64) | {"X86_MPPARSE": "n"}
+    assert [need.symbol for need in required_options.missing(config, X86_64)] == ["X86_MPPARSE"]
+    assert required_options.missing(config | {"ACPI": "y"}, X86_64) == []
+
+
+def test_a_driver_that_is_a_module_is_no_channel() -> None:
+    board = BOARDS["arm-virt"]
+    assert board_options.lacks_channel(ours(ARM) | {"VIRTIO_CONSOLE": "m"}, board) == ["VIRTIO_CONSOLE"]
+    assert board_options.lacks_channel({"SERIAL_8250_RUNTIME_UARTS": "1"}, BOARDS["x86_64-q35"]) == [
+        "SERIAL_8250_RUNTIME_UARTS"
+    ]
+
+
+def test_the_architecture_is_read_from_the_file(tmp_path: Path) -> None:
+    users = read_config(written(tmp_path, "CONFIG_ARM=y\nCONFIG_MODVERSIONS=y\n"))
+    assert (users.arch, users.has_versions) == (ARM, True)
+
+
+def test_it_may_be_a_copy_of_what_the_kernel_has_in_proc(tmp_path: Path) -> None:
+    file = tmp_path / "config.gz"
+    file.write_bytes(gzip.compress(b"CONFIG_ARM=y\n"))
+    assert read_config(file).text == "CONFIG_ARM=y\n"
+    for packed in (gzip.compress(b"CONFIG_ARM=y\n" * 9)[:-9], gzip.compress(b"CONFIG_ARM=y\n" * (1 << 19))):
+        file.write_bytes(packed)
+        with pytest.raises(ModcompatError, match="has no configuration in it"):
+            read_config(file)
+
+
+def test_a_mark_of_an_editor_in_front_is_no_part_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "production.config"
+    file.write_bytes(b"\xef\xbb\xbfCONFIG_ARM=y\nCONFIG_MODVERSIONS=y\n")
+    assert read_config(file).text == "CONFIG_ARM=y\nCONFIG_MODVERSIONS=y\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("CONFIG_ARM=y\nCONFIG_X86_64=y\n", "is for x86_64 and arm at once: CONFIG_X86_64=y and CONFIG_ARM=y"),
+        ("", "sets no CONFIG_ symbol"),
+        ("garbage", "sets no CONFIG_ symbol"),
+        ("\0\xff garbage", "has no configuration in it"),
+        ("CONFIG_X86_32=y\n", "no architecture"),
+        ("CONFIG_RISCV=y\nCONFIG_64BIT=y\n", "no architecture"),
+    ],
+)
+def test_what_is_no_configuration_of_a_board_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ModcompatError, match=words):
+        read_config(written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModcompatError, match=r"absent\.config: No such file"):
+        read_config(tmp_path / "absent.config")
+
+
+@pytest.mark.parametrize("version", ["6.1", "6.12"])
+def test_what_is_not_isolated_is_what_the_series_says(version: str) -> None:
+    tags = unisolated(f"{version}.7")
+    assert {"KUNIT", "USB_MON", "KASAN", "PREEMPT_COUNT", "DETECT_HUNG_TASK"} <= set(tags)
+    assert "DEBUG_SPINLOCK" not in tags, "a tag that refuses nothing"
+    assert ("KFENCE" in tags) == (version == "6.12"), "it numbers the slab flags since 6.9"
+
+
+def test_the_series_is_told_what_production_has_that_is_not_isolated() -> None:
+    config = parse("CONFIG_PAGE_OWNER=y\nCONFIG_KUNIT=m\n")
+    told = production_has(config, X86_64, "6.1.192")
+    assert told["MODULE_ABI_PRODUCTION_OPTIONS"] == '"KUNIT PAGE_OWNER"'
+
+
+def test_the_series_is_told_what_production_has() -> None:
+    config = parse("CONFIG_TRACING=y\nCONFIG_PERF_EVENTS=y\nCONFIG_DEBUG_MUTEXES=y\n# CONFIG_KPROBES is not set\n")
+    told = {
+        f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y" if symbol in ("TRACING", "DEBUG_MUTEXES") else "n"
+        for symbol in (
+            "TRACING", "BPF_EVENTS", "FUNCTION_TRACER", "KPROBES", "FUNCTION_GRAPH_TRACER", "UPROBES", "TASKS_RCU",
+            "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RWSEMS",
+        )
+    }  # fmt: skip
+    options = {"MODULE_ABI_PRODUCTION_OPTIONS": '""'}
+    assert production_has(config, X86_64, "6.1.192") == told | options
+    assert production_has(config, ARM, "6.1.192") == told | {"MODULE_ABI_PRODUCTION_HAS_PERF_EVENTS": "y"} | options
+    later = {"MODULE_ABI_PRODUCTION_HAS_TASKS_TRACE_RCU": "n"}
+    assert production_has(config, X86_64, "6.12.117") == told | later | options

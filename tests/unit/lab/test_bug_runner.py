@@ -1,0 +1,87 @@
+"""The catalogue of deliberate bugs: its entries, what was measured of them, and the page that is made of that."""
+
+import re
+
+import pytest
+
+from harness.lab.validation import records
+from harness.lab.validation.bug_runner import is_well, merged, unexplained
+from harness.lab.validation.bugs import BUGS, FOLDER, Bug, Where
+from harness.report.isolation_page import PAGE, bugs_section, isolation_page
+
+BUG = BUGS[0]
+REPORTED = {"bug": BUG.id, "feature": BUG.feature, "what": BUG.what} | {str(where): "BUG: words" for where in Where}
+
+
+def committed(bug: Bug) -> bool:
+    """Whether there is code for it."""
+    source = (FOLDER / f"{bug.source}.c").read_text()
+    watched = re.search(rf"^(?:.* \| )?{bug.name}(?: \| .*)?\)$", (FOLDER / "watch").read_text(), re.MULTILINE)
+    return f'{{ "{bug.name}",' in source if bug.report else bool(watched)
+
+
+def test_there_is_code_for_every_bug() -> None:
+    assert [bug.id for bug in BUGS if not committed(bug)] == []
+    assert len({bug.id for bug in BUGS}) == len(BUGS)
+
+
+def test_there_is_an_entry_for_every_bug_in_the_code() -> None:
+    coded = {
+        f"{source.stem}/{name}"
+        for source in FOLDER.glob("*.c")
+        for name in re.findall(r'\{ "(.+)", \w+ \}', source.read_text())
+    }
+    assert coded == {bug.id for bug in BUGS if bug.report}
+
+
+def test_the_stock_kernel_reports_every_bug() -> None:
+    assert [bug.id for bug in BUGS if Where.STOCK in bug.given_up] == []
+
+
+@pytest.mark.parametrize("arch", list(records.load("bugs")))
+def test_what_was_measured_is_reported_or_given_up_with_a_reason(arch: str) -> None:
+    measured = records.load("bugs")[arch]
+    assert unexplained(measured["bugs"], arch) == []
+    assert [row for row in measured["mixed"] if not is_well(row)] == []
+    assert len(measured["mixed"]) == 4
+
+
+def test_what_was_measured_later_takes_the_place_of_what_is_known() -> None:
+    other, gone = REPORTED | {"bug": BUGS[1].id}, REPORTED | {"bug": "gone"}
+    later = REPORTED | {Where.STOCK: "BUG: others"}
+    assert merged([other, REPORTED, gone], [later]) == [later, other]
+
+
+def test_what_is_missing_or_too_much_is_named() -> None:
+    assert unexplained([REPORTED], "arm") == []
+    assert unexplained([REPORTED | {Where.REBUILT: ""}], "arm") == [f"{BUG.id}, isolated, rebuilt: not reported"]
+    inlined = next(bug for bug in BUGS if Where.VENDOR in bug.given_up and Where.REBUILT not in bug.given_up)
+    assert len(unexplained([REPORTED | {"bug": inlined.id}], "arm")) == 1
+
+
+def test_shared_locks_that_fail_or_cause_a_report_are_not_well() -> None:
+    assert is_well({"said": "2 rounds: ok", "reports": []})
+    assert not is_well({"said": "2 rounds: FAILED", "reports": []})
+    assert not is_well({"said": "2 rounds: ok", "reports": ["BUG"]})
+    assert not is_well({"said": "", "reports": []})
+
+
+def test_the_page_is_what_the_measurements_make() -> None:
+    """Its tables are never edited by hand."""
+    assert PAGE.read_text() == isolation_page(PAGE.read_text())
+
+
+def test_a_page_without_a_place_for_a_table_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match=r"bugs\.json"):
+        isolation_page("# A page\n")
+
+
+def test_the_table_tells_what_is_not_reported_and_why() -> None:
+    run = {"kernel": "6.1", "compiler": "gcc 12", "date": "2026-01-02", "mixed": []}
+    lost = next(bug for bug in BUGS if Where.REBUILT in bug.given_up)
+    rows = [REPORTED | {Where.REBUILT: ""}, REPORTED | {"bug": lost.id, Where.REBUILT: ""}]
+    page = bugs_section({"arm": run | {"bugs": rows}})
+    assert "| BUG: words | NO | yes | yes |" in page
+    number = re.search(r"\| BUG: words \| no \((\d+)\) \| yes \| yes \|", page)
+    assert number is not None
+    assert f"\n{number[1]}. {lost.given_up[Where.REBUILT]}\n" in page

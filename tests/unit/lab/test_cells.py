@@ -1,0 +1,106 @@
+"""The plan: cells as sentences, boards by name."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.guest.boards import BOARDS
+from harness.kernel.features import FEATURES, THE_FIVE
+from harness.kernel.variants import Preemption
+from harness.lab.plan.cells import (
+    EVERY_BOARD,
+    EVERY_FEATURE,
+    MATRICES,
+    ONE_BOARD_EACH,
+    Flavour,
+    Selection,
+    choose_boards,
+    kernels,
+)
+from harness.lab.plan.expected_verdicts import measured_verdicts
+from harness.lab.plan.manifest import Manifest
+from harness.lab.plan.vendor_modules import VendorModule, shipped
+from harness.plugin.selection import choose_modules
+from harness.support.errors import ModcompatError
+
+MODULE = VendorModule("vendor")
+
+
+def test_a_cell_reads_as_a_sentence() -> None:
+    board = BOARDS["arm-virt"]
+    production, stock = Selection((board,), EVERY_FEATURE[:1]).cells([MODULE])
+    assert production.id.startswith("vendor-module-on-production-kernel-without-")
+    assert stock.id.startswith("vendor-module-on-stock-kernel-with-")
+    assert stock.id.endswith("-on-arm-virt")
+
+
+def test_a_preemption_model_is_part_of_the_sentence() -> None:
+    selection = Selection((BOARDS["arm-virt"],), EVERY_FEATURE[:1], (Preemption.FULL,))
+    assert all("-and-preempt-on-arm-virt" in cell.id for cell in selection.cells([MODULE]))
+
+
+def test_the_cells_of_a_feature_on_a_board_come_together() -> None:
+    plan = list(Selection(EVERY_BOARD, EVERY_FEATURE).cells([MODULE, VendorModule("other")]))
+    places = [(cell.board.id, cell.feature.name) for cell in plan]
+    assert len(plan) == len(EVERY_BOARD) * len([Flavour.PRODUCTION, Flavour.STOCK]) * len(EVERY_FEATURE) * 2
+    assert len(set(places)) == sum(one != other for one, other in zip(places, [None, *places], strict=False))
+
+
+def test_what_ci_covers() -> None:
+    """The five and all at once on one architecture, spinlock everywhere, perf where it makes a kernel."""
+    covered = {(board, feature.name) for part in MATRICES["ci"] for board in part.boards for feature in part.features}
+    assert {name for board, name in covered if board.name == "q35"} == {*THE_FIVE, "all", "kmemleak"}
+    assert len({(board.arch.name, variant.name) for board, variant in kernels(MATRICES["ci"])}) <= 18
+    assert {board for board, name in covered if name == "spinlock"} == set(EVERY_BOARD)
+    assert any(board.arch.name not in FEATURES["perf"].always_on for board, name in covered if name == "perf")
+    isolated = {board for part in MATRICES["ci"] if Flavour.ISOLATED in part.flavours for board in part.boards}
+    assert isolated == set(ONE_BOARD_EACH)
+
+
+def test_the_default_matrix_is_the_five_on_each_architecture() -> None:
+    (selection,) = MATRICES["default"]
+    assert {board.arch.name for board in selection.boards} == {"x86_64", "arm", "arm64"}
+    assert [feature.name for feature in selection.features] == list(THE_FIVE)
+    assert selection.boards == ONE_BOARD_EACH
+
+
+@pytest.mark.parametrize(
+    ("names", "arches", "chosen"),
+    [
+        (["q35"], [], ["x86_64-q35"]),
+        (["virt"], [], ["arm-virt", "arm64-virt"]),
+        (["virt"], ["arm"], ["arm-virt"]),
+        (["arm64-virt", "pc"], [], ["x86_64-pc", "arm64-virt"]),
+        ([], ["x86_64"], ["x86_64-q35", "x86_64-pc"]),
+        ([], [], list(BOARDS)),
+    ],
+)
+def test_boards_are_chosen_by_name_and_architecture(names: list[str], arches: list[str], chosen: list[str]) -> None:
+    assert [board.id for board in choose_boards(names, arches)] == chosen
+
+
+@pytest.mark.parametrize(("names", "arches"), [(["q36"], []), ([], ["riscv"]), (["q35"], ["arm"])])
+def test_an_unknown_board_is_an_error_that_lists_the_known(names: list[str], arches: list[str]) -> None:
+    with pytest.raises(ModcompatError) as caught:
+        choose_boards(names, arches)
+    assert "x86_64-q35" in caught.value.next_step
+
+
+def test_every_shipped_module_has_an_exercise() -> None:
+    assert shipped()
+    assert all(module.exercise and module.exercise.is_file() for module in shipped())
+
+
+def test_a_users_module_is_never_expected_to_break() -> None:
+    plan = Selection(EVERY_BOARD, EVERY_FEATURE, flavours=tuple(Flavour)).cells([VendorModule("locks")])
+    assert not [cell for cell in plan if measured_verdicts(cell)]
+
+
+def test_a_file_that_is_no_module_runs_only_where_a_board_is_named(tmp_path: Path) -> None:
+    """What it is for is not known; a kernel that is asked for says that it refuses it."""
+    (tmp_path / "junk.ko").write_text("junk")
+    options = {"--module": [str(tmp_path / "junk.ko")], "--exercise": None, "--module-params": "", "--arch": []}
+    with pytest.raises(ModcompatError, match=r"junk\.ko: it is not an ELF file"):
+        choose_modules({**options, "--board": []}.__getitem__, Manifest())
+    (module,), _ = choose_modules({**options, "--board": ["q35"]}.__getitem__, Manifest())
+    assert module.name == "junk"

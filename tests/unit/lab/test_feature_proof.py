@@ -1,0 +1,99 @@
+"""Live proof: what a feature's scripts say, and what production must not have."""
+
+import pytest
+
+from harness.detect.evidence import Check
+from harness.guest.shell import Output
+from harness.kernel.features import FEATURES
+from harness.kernel.variants import PRODUCTION, Preemption, Variant, variant_named, variant_of
+from harness.lab.execution.feature_proof import InUse, prove_absent
+
+
+class Guest:
+    """Answers every command in the same way."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        self.output = Output("", status, text.encode(), 0.1)
+        self.commands: list[str] = []
+
+    def run(self, command: str, seconds: float | None = None) -> Output:
+        self.commands.append(command)
+        return self.output
+
+
+def use(name: str) -> InUse:
+    return InUse(FEATURES[name])
+
+
+def test_what_a_script_saw_is_evidence() -> None:
+    guest = Guest("live ftrace-graph ok 12 entries\r\nnoise\nlive ftrace-load FAILED 0 calls\n")
+    checks = use("ftrace").stop(guest, "vendor")  # type: ignore[arg-type]
+    assert checks == [
+        Check("ftrace-graph", held=True, detail="12 entries"),
+        Check("ftrace-load", held=False, detail="0 calls"),
+    ]
+    assert guest.commands == ["sh /proof/ftrace/live stop vendor"]
+
+
+def test_a_script_that_says_nothing_is_a_failure() -> None:
+    (check,) = use("perf").stop(Guest("sh: not found"), "vendor")  # type: ignore[arg-type]
+    assert not check.held
+    assert "not found" in check.detail
+
+
+def test_a_script_that_failed_on_the_module_is_a_failure() -> None:
+    (check,) = use("kprobes").loaded(Guest("write error: Invalid argument", 1), "vendor")  # type: ignore[arg-type]
+    assert (check.held, check.detail) == (False, "write error: Invalid argument")
+    assert use("kprobes").loaded(Guest(""), "vendor") == []  # type: ignore[arg-type]
+
+
+def test_every_part_is_put_to_use() -> None:
+    guest = Guest("")
+    assert use("all").start(guest) == ""  # type: ignore[arg-type]
+    assert [command.split("/")[2] for command in guest.commands] == ["ftrace", "kprobes", "perf"]
+
+
+def test_a_feature_that_cannot_be_put_to_use_says_why() -> None:
+    assert "no tracefs" in use("ftrace").start(Guest("no tracefs", 1))  # type: ignore[arg-type]
+    assert InUse(None).names == []
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "obstacle"),
+    [
+        ("spinlock", {}, ""),
+        ("kprobes", {"FTRACE": "y"}, ""),
+        ("perf", {"PERF_EVENTS": "y"}, ""),  # on x86_64, where there is nothing to break
+        ("all", {"PERF_EVENTS": "y"}, ""),
+        ("all", {"PERF_EVENTS": "y", "KPROBES": "y"}, "KPROBES"),
+        ("ftrace", {"FTRACE": "y"}, "FTRACE"),
+    ],
+    ids=range(6),
+)
+def test_a_feature_is_absent_in_production_unless_it_is_always_on(
+    name: str, config: dict[str, str], obstacle: str
+) -> None:
+    proof = prove_absent(config, FEATURES[name])
+    assert bool(proof.text) is not bool(obstacle)
+    assert obstacle in proof.obstacle
+
+
+@pytest.mark.parametrize(
+    ("variant", "name"),
+    [
+        (PRODUCTION, "production"),
+        (Variant(bare=True), "production-bare"),
+        (Variant(preemption=Preemption.FULL), "production-preempt"),
+        (variant_of(FEATURES["slub"]), "stock-slub"),
+        (variant_of(FEATURES["atomic-sleep"], Preemption.FULL), "stock-atomic-sleep-preempt"),
+    ],
+    ids=range(5),
+)
+def test_kernels_are_named(variant: Variant, name: str) -> None:
+    assert variant.name == name
+    assert variant_named(name) == variant
+
+
+def test_detectors_are_compared_with_a_kernel_without_them() -> None:
+    assert variant_of(FEATURES["slub"]).production.name == "production-bare"
+    assert variant_of(FEATURES["ftrace"], Preemption.FULL).production.name == "production-preempt"

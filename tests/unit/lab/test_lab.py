@@ -1,0 +1,169 @@
+"""Cells that cannot be run: INVALID, with what keeps them from it, in every report."""
+
+import errno
+import json
+import os
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+from unittest.mock import Mock
+
+import pytest
+
+from harness.cli.shell_command import loads
+from harness.detect.verdict import Word
+from harness.guest.boards import BOARDS
+from harness.guest.guest import Guest
+from harness.kernel.features import FEATURES
+from harness.kernel.source import KernelSource
+from harness.lab.execution import kernel_pool, run_folder
+from harness.lab.execution.guest_pool import Equipment
+from harness.lab.execution.lab import Lab
+from harness.lab.execution.run_folder import write_cell, write_matrix
+from harness.lab.plan.cells import Cell, Flavour
+from harness.lab.plan.manifest import Allowance, Manifest
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import VendorModule
+from harness.plugin.hooks import explained
+from harness.plugin.terminal import Matrix
+from harness.report.formats import write_reports
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+
+CELLS = [
+    Cell(BOARDS["x86_64-q35"], FEATURES["spinlock"], Flavour.STOCK, VendorModule(name)) for name in ("first", "second")
+]
+
+
+def refuse(_: Settings, __: Store) -> KernelSource:
+    raise ModcompatError("no such kernel", details="symbol  production  featured", next_step="another one")
+
+
+def test_a_cell_that_cannot_be_run_is_invalid_by_what_keeps_it_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_pool, "find_users_source", refuse)
+    with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
+        first, second = map(lab.run, CELLS)
+    assert first.verdict.word is second.verdict.word is Word.INVALID
+    assert first.verdict.reason == second.verdict.reason == "no such kernel"
+    assert first.evidence.explanation == ["symbol  production  featured", "next: another one"]
+    assert second.evidence.explanation == []  # said once
+
+    run = tmp_path / "run"
+    rows = [write_cell(result, run) for result in (first, second)]
+    matrix = write_matrix(rows, run, "pytest", [])
+    page, *_ = write_reports(run)
+    assert [row["verdict"] for row in json.loads(matrix.read_text())["cells"]] == ["INVALID", "INVALID"]
+    assert "next: another one" in page.read_text()
+
+
+@pytest.mark.parametrize(("given", "loaded"), [("", "debug=1"), ("debug=2", "debug=2")])
+def test_a_shell_loads_a_module_as_its_cell_does(tmp_path: Path, given: str, loaded: str) -> None:
+    exercise = tmp_path / "exercise.py"
+    exercise.write_text("PARAMETERS = 'debug=1'\ndef exercise(bench): ...\n")
+    files = {name: tmp_path / f"{name}.ko" for name in ("my-vendor", "plain")}
+    for file in files.values():
+        file.touch()
+    before = {"my-vendor": ("modules/needed/the-bus.ko",), "plain": ()}
+    paths = {name: f"modules/{name}.ko" for name in files}
+    equipment = Equipment(Mock(), Mock(), paths, files, before)
+    modules = [VendorModule("my-vendor", exercise=exercise, parameters=given), VendorModule("plain")]
+    assert loads(modules, equipment) == {
+        "the_bus": "insmod modules/needed/the-bus.ko",
+        "my_vendor": f"insmod modules/my-vendor.ko {loaded}",
+        "plain": "insmod modules/plain.ko",
+    }
+
+
+class Dumping:
+    """A guest whose memory is its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def qemu(self) -> "Dumping":
+        return self
+
+    def dump_memory(self, core: Path) -> None:
+        core.write_text(self.name)
+
+
+def test_a_core_dump_of_a_control_is_kept_once_and_every_cell_has_it(tmp_path: Path) -> None:
+    one, other = (
+        [replace(cell, flavour=Flavour.PRODUCTION, feature=FEATURES[name]) for name in ("spinlock", "slub")]
+        for cell in CELLS
+    )
+    run = tmp_path / "run"
+    with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
+        first = lab._not_run(one[0], ModcompatError("it broke"))
+        first = replace(first, core=lab._dump(cast(Guest, Dumping("first")), one[0], first.evidence))
+        second = lab._not_run(other[0], ModcompatError("it broke"))
+        second = replace(second, core=lab._dump(cast(Guest, Dumping("second")), other[0], second.evidence))
+        for result, cells in ((first, one), (second, other), (first, one)):  # written again, nothing is lost
+            for cell in cells:
+                write_cell(replace(result, cell=cell), run)
+    run = run.rename(tmp_path / "moved")
+    for text, cells in (("first", one), ("second", other)):
+        cores = [run / "cells" / cell.id / "core" for cell in cells]
+        assert [core.read_text() for core in cores] == [text, text]
+        assert [core.is_symlink() for core in cores] == [False, True]
+
+
+@pytest.fixture
+def row(tmp_path: Path) -> dict[str, Any]:
+    with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
+        return write_cell(lab._not_run(CELLS[0], ModcompatError("it broke")), tmp_path / "run")
+
+
+def test_a_matrix_can_be_written_where_a_tool_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]
+) -> None:
+    def missing(*_: object) -> str:
+        raise ModcompatError("no-such-gcc is not installed")
+
+    monkeypatch.setattr(run_folder, "toolchain", missing)
+    monkeypatch.setattr(run_folder, "qemu_version", missing)
+    facts = json.loads(write_matrix([row], tmp_path / "run").read_text())
+    assert facts["compilers"] == facts["qemu"] == {"x86_64": "not installed"}
+    assert [cell["id"] for cell in facts["cells"]] == [CELLS[0].id]
+
+
+@pytest.fixture
+def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]) -> Path:
+    """The folder of a run that an earlier one was written to, on a disk that is full by now."""
+    write = Path.write_text
+
+    def refuse(path: Path, text: str, encoding: str | None = None) -> int:
+        write(path, text[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    write_matrix([row], tmp_path / "run")
+    monkeypatch.setattr(Path, "write_text", refuse)
+    return tmp_path / "run"
+
+
+def test_a_full_disk_leaves_no_half_matrix_and_no_older_one(full: Path, row: dict[str, Any]) -> None:
+    with pytest.raises(ModcompatError, match=r"cannot write .*matrix\.json: No space left on device"):
+        write_matrix([row], full)
+    assert [path.name for path in full.iterdir()] == ["cells"]
+
+
+def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(full: Path, row: dict[str, Any]) -> None:
+    manifest = Manifest(Path("m.toml"), allowed=(Allowance("known", date.max, module="third", line=7),))
+    matrix = Matrix(CELLS, manifest, "pytest", assumed=list, run_folder=lambda: full)
+    matrix.rows.append(row)
+    terminal = Mock(hasmarkup=False)
+    matrix.pytest_terminal_summary(terminal)
+    assert "INVALID" in terminal.write.call_args.args[0]
+    lines = [call.args[0] for call in terminal.write_line.call_args_list]
+    assert lines[-2:-1] == ["allowed, and about no cell of this run: m.toml:7: known"]
+    assert lines[-1].startswith("no matrix: cannot write")
+
+
+def test_a_mistake_is_shown_once() -> None:
+    with pytest.raises(pytest.fail.Exception, match="the cache is another's") as caught, explained():
+        raise ModcompatError("the cache is another's")
+    assert caught.value.__suppress_context__

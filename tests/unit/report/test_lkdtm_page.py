@@ -1,0 +1,31 @@
+"""What was measured of LKDTM: every point accounted for, and the page made from it."""
+
+import re
+
+from harness.lab.validation.lkdtm_expectations import OUTCOMES, REPRESENTATIVE, outcome
+from harness.report.lkdtm_page import PAGE, lkdtm_page, load
+
+
+def test_the_page_is_what_was_measured() -> None:
+    """It is never edited by hand: `modcompat lkdtm --record` writes it."""
+    assert PAGE.read_text() == lkdtm_page(load())
+
+
+def test_every_point_is_measured_on_every_architecture() -> None:
+    measured = {(row["arch"], row["point"]) for row in load()["points"]}
+    assert measured == {(arch, point) for arch in ("x86_64", "arm", "arm64") for point in OUTCOMES}
+    assert set(REPRESENTATIVE) <= set(OUTCOMES)
+
+
+def test_every_point_led_to_what_it_must_lead_to() -> None:
+    for row in load()["points"]:
+        wanted = outcome(row["arch"], row["point"])
+        assert re.fullmatch(wanted.kind, row["kind"]), row
+        assert row["fate"] == wanted.fate, row
+        assert row["seconds"] is None or row["seconds"] <= wanted.within, row
+        assert row["blamed"] in ("lkdtm", ""), row
+
+
+def test_what_is_not_reported_has_a_reason() -> None:
+    for row in load()["points"]:
+        assert bool(row["kind"]) != bool(outcome(row["arch"], row["point"]).why), row

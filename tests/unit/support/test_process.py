@@ -1,0 +1,90 @@
+"""Programs that are run: failures say why, and nothing outlives the harness."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.support import process
+from harness.support.errors import ModcompatError
+
+
+def test_a_failure_carries_its_last_lines_and_where_the_log_is(tmp_path: Path) -> None:
+    log = tmp_path / "build.log"
+    with pytest.raises(ModcompatError) as caught:
+        process.run(["sh", "-c", "echo fatal: no such header; exit 3"], log=log, what="the build")
+    assert caught.value.problem == "the build failed with exit status 3"
+    assert "no such header" in caught.value.details
+    assert str(log) in caught.value.next_step
+    assert "no such header" in log.read_text()
+
+
+def test_lines_are_told_as_they_come(tmp_path: Path) -> None:
+    lines: list[str] = []
+    process.run(["printf", "one\\ntwo\\n"], log=tmp_path / "log", what="printing", on_line=lines.append)
+    assert lines == ["one", "two"]
+
+
+def test_a_missing_program_is_explained() -> None:
+    with pytest.raises(ModcompatError, match="not installed"):
+        process.output(["no-such-program-anywhere"])
+
+
+STARTER = """
+import sys
+from pathlib import Path
+from harness.support import process
+process.run(["sh", "-c", "sleep 300 & sleep 301; wait"], log=Path(sys.argv[1]), what="a long build")
+"""
+
+
+def is_sleep(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "sleep"
+    except psutil.NoSuchProcess:
+        return False
+
+
+def heed_interrupts() -> None:
+    """A job in the background starts with SIGINT ignored, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_build_does_not_outlive_its_harness(tmp_path: Path, ending: signal.Signals) -> None:
+    log = tmp_path / "log"
+    harness = subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(log)],
+        stderr=subprocess.DEVNULL,
+        preexec_fn=heed_interrupts,
+    )
+    deadline = time.monotonic() + 10
+    descendants: list[psutil.Process] = []
+    while sum(is_sleep(child) for child in descendants) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        descendants = psutil.Process(harness.pid).children(recursive=True)
+    os.kill(harness.pid, ending)
+    harness.wait(timeout=10)
+    _, alive = psutil.wait_procs(descendants, timeout=5)
+    assert alive == []
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 2", 130), ("exit 0", 0)], ids=["ended-by-it", "went-on"])
+def test_an_interrupted_program_ends_the_command_with_130(script: str, status: int) -> None:
+    """The program sends the Ctrl-C to the harness, and ends as pytest does."""
+    code = f"""
+import click
+from harness.support import process
+from harness.cli.main import main
+main.add_command(click.Command("run", callback=lambda: process.attached(["sh", "-c", "kill -INT $PPID; {script}"])))
+main(["run"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], preexec_fn=heed_interrupts, capture_output=True, check=False)
+    assert done.returncode == status
+    assert done.stderr.decode().splitlines() == (["", "modcompat: interrupted"] if status else [])
