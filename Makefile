@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Every target sets up what it needs first; with everything there that takes under a second.
 .PHONY: help setup spinlock matrix isolated nightly test lint unit browser doctor bench fuzz trial
 
@@ -42,6 +43,7 @@ lint: setup
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/reuse lint --lines
 
 unit: setup
 	.venv/bin/pytest tests/unit

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well and how fast reports are found: python benchmarks/detector.py FOLDER
 
 FOLDER holds positives.jsonl (one object a line: `log`, `type`, `title` and `alt` of its first report) and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Capture golden cases from console logs of our own runs: python benchmarks/golden.py [--most N] NAME=LOG ...
 
 Each log becomes a folder in tests/unit/golden/console with the part of the log that its reports need, `console.log`,

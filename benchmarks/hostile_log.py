@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether time grows with a log and no faster, in logs of nothing but what reports begin with.
 
 python -m benchmarks.hostile_log: a line for each, and exit status 1 where a log of eight times the size takes more

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the isolation series costs: operations on an isolated kernel against the stock debug kernel, in one run."""
 
 import statistics

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How fast a long log is scanned, and in how much memory: python -m benchmarks.long_log [MEGABYTES]
 
 Pipes two logs into `modcompat scan -` as it makes them: a clean one, and the console logs of the golden cases one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Seconds per pristine guest: restored from a snapshot against booted cold, alternating in one run."""
 
 import statistics

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Install what the test of report.html in a browser needs: Debian's Chromium with its driver, and selenium in .venv.
 # Nothing else in the project needs them.
 set -eu

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Make images/probe/headers.txt: the headers that modules include, and that compile together in one file.
 
 Candidates are what sources that can be modules include, in all kernels that there is an isolation series for. Those

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Install what the project needs: Debian packages, and a virtual environment in .venv.
 # Does nothing, in under a second, when all is there.
 set -eu

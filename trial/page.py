@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Take runs of the trial into expected_verdicts.json, and write docs/trial.md from it and from explanations.toml.
 
     python trial/page.py runs/trial-tracing/matrix.json runs/trial-arm/matrix.json

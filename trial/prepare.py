@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Make what the trial judges: production's .config, its kernel, and the modules, below trial/build/NAME.
 
     python trial/prepare.py x86_64 x86_64-tracing arm arm-tracing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of a report.html for docs: `screenshots.py REPORT FOLDER`. `make browser` installs what this needs."""
 
 import sys

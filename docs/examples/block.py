@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A block driver: drivers/block/null_blk of the kernel, with memory behind it, set up through configfs."""
 
 from harness.lab.plan.exercise import Bench

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network driver: drivers/net/veth.c of the kernel, a cable with two ends, one of them in another namespace."""
 
 from harness.lab.plan.exercise import Bench

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `modcompat` command: one file for each subcommand."""

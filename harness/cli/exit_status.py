@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exit status of commands that judge cells under pytest."""
 
 import json

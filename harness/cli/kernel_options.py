@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Options that commands have in common: which kernels are meant, by source, configuration and manifest."""
 
 from collections.abc import Callable

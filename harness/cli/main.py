@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line.
 
 Exit status: 0 all is well, 1 something was found, 2 the command could not do its work, 130 it was interrupted.

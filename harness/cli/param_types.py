@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values of options that commands have in common, which the shell completes: names, folders, guests at a time."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is present, what is missing, and what a first run costs."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The suite, as commands run it under pytest: its command, and whether it takes what a user adds to that."""
 
 import re

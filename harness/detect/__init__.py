@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Detection: console text to kernel reports, evidence to a verdict. Knows no QEMU."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which module a report is blamed on, and by which rule: the order of the rules is the order of belief."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run left behind: everything a verdict may be derived from, and nothing else."""
 
 from collections.abc import Iterable

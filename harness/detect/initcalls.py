@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether the kernel called a module's init, told by the kernel itself under `initcall_debug`.
 
 init/main.c, initcall_debug_start() and _finish(): "calling  fn+0x0/0x1000 [module] @ pid" and

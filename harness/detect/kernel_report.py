@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A report: what was found in a log, and everything that its lines tell."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kinds of kernel report: one ordered table. A kind is an entry; the first wording that matches names a line.
 
 A wording is what the kernel prints (a pattern, matched at the start of a message), what a person would call that

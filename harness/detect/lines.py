@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Console lines: kernel messages apart from what printk, the line and other programs put around them."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A report whose end has not been seen: which of the lines that come are part of it."""
 
 import re

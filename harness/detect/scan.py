@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding the kernel's reports in a console log, as it comes or whole."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stack traces in the text of a report, on every architecture that the kernel prints them."""
 
 import re

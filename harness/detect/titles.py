@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a person would call a report: its title, and the function in it."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Evidence -> verdict. One rule: what went wrong first is the verdict, what followed is in the reason.
 
 A cause comes before its consequences, so the first thing that went wrong is also what reproduces. Within

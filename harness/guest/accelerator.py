@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which accelerator works: proven by running a guest. /dev/kvm can exist, open, and still not run one."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Backtraces of a guest that does not answer, read from outside: registers and stacks through QMP.
 
 This needs nothing of the guest, so it also shows a CPU that spins with interrupts off, which no sysrq and

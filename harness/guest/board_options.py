@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a board needs of a kernel's configuration, beside what its architecture needs."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulated boards. Adding one is adding an entry."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel log of a guest: a file that QEMU writes and that nobody has to drain."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cpio archives that the kernel unpacks at boot: the `newc` form.
 
 Format: Documentation/driver-api/early-userspace/buffer-format.rst, init/initramfs.c (Linux 6.1).

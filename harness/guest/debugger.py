@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a debugger wants of a guest: the kernel's symbols, and where a module's sections are."""
 
 import json

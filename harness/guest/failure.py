@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a guest can stop answering: each way told apart, each with the last lines of its console."""
 
 from dataclasses import dataclass, field

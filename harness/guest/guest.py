@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A guest: booted or restored, given commands, watched, and brought back to its pristine state."""
 
 import shlex

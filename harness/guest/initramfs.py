@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The guest's user space: busybox, our init and agent, and the modules, as one cpio archive."""
 
 import stat

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a guest is started from, and the QEMU command line that says so."""
 
 import functools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an exercise does beside single commands: files to and from the guest, and programs in its background.
 
 All of it goes through the command channel, one line of shell after the other: it needs nothing of the guest but

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A QEMU process: started, controlled over QMP, and never outliving us."""
 
 import contextlib

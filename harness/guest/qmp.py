@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QMP, QEMU's control protocol, for callers that do not use asyncio.
 
 The client lives in an event loop of its own thread, so events are taken in at any time and none is lost.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command channel: requests to the guest's agent, driven by pexpect.
 
 Each request carries a fresh token, and its reply ends with that token and the exit status between two

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Snapshots: a guest right after boot, kept in the cache across runs."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small static programs that run in the guest beside busybox."""
 
 import shutil

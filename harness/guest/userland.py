@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A root file system of the user's: what an exercise runs, runs in it.
 
 It lies in a folder of the guest's own root, as part of the initramfs, so the kernel needs no driver for it. The

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernels: architectures and features, source tree, configuration, build. Knows nothing of guests."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The architectures: what the kernel, Debian, the compiler, QEMU and ELF call each of them."""
 
 from dataclasses import dataclass

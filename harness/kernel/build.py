@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Building a kernel into a cached artefact: image, symbols, device trees, and what module builds need."""
 
 import os

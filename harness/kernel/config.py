@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernel configurations: fragments merged by the kernel's own Kconfig, then checked.
 
 Two checks, because Kconfig drops and adds options without a word: every requested symbol must have got its

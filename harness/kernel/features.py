@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The debug features. Adding one is adding an entry, a Kconfig fragment and a proof in images/proof."""
 
 from collections.abc import Iterable

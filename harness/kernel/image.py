@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a kernel image says of itself: its configuration (IKCONFIG) and its release, compressed images included.
 
 As scripts/extract-ikconfig and scripts/extract-vmlinux do it: look, and if nothing is there, unpack what looks like

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the isolation series has to be told of production, read from its patches.
 
 That is the options that it does not hide from modules, and has the loader refuse modules for; and which of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The isolation series: kernel patches that make debug features leave the module ABI unchanged."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel's own Kconfig: configurations as text, compared, and made by `make`."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Building a module against a kernel, once: a vendor module against production, a proof against its own."""
 
 import shutil

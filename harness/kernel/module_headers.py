@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What modules are compiled against: the headers of a kernel of ours, or of a build tree of the user's."""
 
 from collections.abc import Callable, Mapping

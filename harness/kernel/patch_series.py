@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The patches of the isolation series, in the form that git-format-patch(1) writes: images/isolation/<version>/.
 
 A series is that of the newest stable kernel it was tried on. What has to be another patch in older ones is in a folder

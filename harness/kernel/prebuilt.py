@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A kernel that the user built: an image, and with it what there is of its build."""
 
 from dataclasses import dataclass

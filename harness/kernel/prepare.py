@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A build tree that modules can be compiled against, without building the kernel."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the harness needs of a kernel's configuration: to boot it on a board, and to see what a module does."""
 
 from collections.abc import Iterable, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernel source trees: Debian's package, or a folder of the user's."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a kernel exports, from its Module.symvers (Documentation/kbuild/modules.rst, "Symbols From the Kernel")."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The compiler of an architecture, and the environment that makes builds repeatable."""
 
 import functools

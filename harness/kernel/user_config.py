@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The user's production configuration: read, checked, and what the harness needs added where that is allowed."""
 
 from collections.abc import Iterable, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernels that can be had from one source tree and architecture."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pytest plugin: options, cells as parameters, the run folder, and the matrix at the end."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The options of pytest, in one table: what each takes, and what is told of it to who wants to run a cell again."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run's options and its manifest choose together: settings, modules and cells."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The matrix at the end of a run: rows collected from pytest's reports, shown on the terminal, and written."""
 
 import shutil

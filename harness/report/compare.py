@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What changed from one run to another, cell by cell."""
 
 from dataclasses import dataclass

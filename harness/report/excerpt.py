@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part of a console log that matters, with the lines that tell what went wrong marked."""
 
 from collections.abc import Collection

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The reports that are made of a run folder, by name. Each is a function of what is in the folder, and nothing else."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """report.html: one file for people, without scripts and without anything from elsewhere.
 
 Console text, module names and reasons are foreign input. Whatever the template prints is made visible and escaped,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables of docs/isolation.md that are made of what was measured; the rest of the page is written by hand."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """junit.xml: a test case a cell, in the dialect that Jenkins, GitLab and GitHub's reporters read.
 
 There is no standard; the elements are those of the Jenkins xUnit plugin's schema (junit-10.xsd). Files are attached

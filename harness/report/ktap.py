@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """results.ktap: the run for kernel people, as Documentation/dev-tools/ktap.rst of the kernel has it.
 
 Boards have kernels as subtests, and these have modules. A breakage that is allowed or was measured before is

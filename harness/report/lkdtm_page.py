@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/lkdtm.md: what each crash point of LKDTM led to, measured, beside the reason where nothing is reported."""
 
 import json

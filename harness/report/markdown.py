@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """summary.md: the run in a few lines, for a pull request or a job's summary page."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bytes of a structure before and after, as two columns of boxes; picture.svg.j2 draws them.
 
 Takes what harness.abi.side_by_side gives. Members that overlap (unions, bit fields) make one box; neighbours that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cell in plain text, for reports that are text."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run folder, read back: all that a report is made of."""
 
 from collections import Counter

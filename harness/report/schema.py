@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a JSON file is what its schema says, in one line for people."""
 
 import functools

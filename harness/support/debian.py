@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fetching Debian packages into the cache without root and without touching the system's own apt state."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Content digests of files and trees."""
 
 import hashlib

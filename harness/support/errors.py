@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors a user can act on: what happened, the facts, and the next step to take."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What users give, as options or in the manifest: looked at in one way, and a mistake is one clear line."""
 
 import errno

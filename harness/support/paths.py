@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where things live: the checkout (data) and the user's cache folder (everything that was built)."""
 
 import os

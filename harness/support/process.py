@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running other programs so that none of them outlives us, and a failure says why."""
 
 import contextlib

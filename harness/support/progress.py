@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Progress of anything that takes longer than two seconds: a bar on a terminal that shows it, plain lines elsewhere."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Foreign text made visible: what a console prints can steer a terminal or a browser, and is only shown here."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A deadline for a user's code that runs in this process, and may never come to an end."""
 
 import signal

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Shares the locks of another module, lender, on every CPU at once. A lock that
  * is taken here is released there, and the other way round; nothing is wrong

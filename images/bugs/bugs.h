@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the modules with deliberate bugs have in common. Each has a table of
  * them, and its init commits the one that the parameter "bug" names, on CPU 0.

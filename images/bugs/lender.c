@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Lends its locks to another module, borrower, and does there what borrower
  * leaves to it: the calls below are as this module's build has them.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Deliberate bugs with mutexes. mutex_trylock() always looks at its mutex,
  * mutex_lock() only at one that is locked.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Does nothing, and says that it is proprietary: such a module taints the
  * kernel, and upstream switches off all lock debugging for it.

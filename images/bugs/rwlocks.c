@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Deliberate bugs with rwlocks. As with spinlocks, write_unlock() may be inlined
  * into a module, and write_unlock_irqrestore() is not.

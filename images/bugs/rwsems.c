@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Deliberate bugs with rw-semaphores. Releases and trylocks look at their
  * semaphore, down_read() and down_write() do not.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Deliberate bugs with objects of slab caches. Each cache is the bug's own, so
  * that an object that was freed is the next to be allocated.

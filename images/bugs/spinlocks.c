@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Deliberate bugs with spinlocks. spin_unlock() may be inlined into a module,
  * and spin_unlock_irqrestore() is not, on all but arm64, so there are both.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Work for tools to watch: writing a number to the parameter "work" calls
  * watched_work() as often, and each call spins for a tick or less.

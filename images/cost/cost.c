@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Times operations of the kernel, as a module sees them. Writing the name of
  * one to the parameter "run" does it as often as "rounds" says; "ns" then has

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 # What the `live` scripts have in common; each sources this file.
 
 # fact NAME NUMBER WHAT: one line of evidence; a number of nothing is a failure

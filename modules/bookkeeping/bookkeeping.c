@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * struct module, from both sides. The kernel keeps its books on a module in
  * the module's own memory, at the kernel's offsets: where its struct module is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercise of the bookkeeping module: struct module as the module and as user space see it."""
 
 from harness.lab.plan.exercise import Bench

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Work that is done later and elsewhere: timers, work items, tasklets, threads
  * and RCU callbacks. The kernel keeps its links and states inside the module's

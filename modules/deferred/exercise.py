@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercise of the deferred module: timers, work, tasklets, threads and RCU, each awaited."""
 
 from harness.lab.plan.exercise import Bench

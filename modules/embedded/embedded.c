@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Structures that embed a lock, or a pointer to themselves that debugging adds:
  * their size (canaries right behind each, on the heap, in .data and on the

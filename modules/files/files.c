@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * struct file, struct inode, struct dentry and struct seq_file, which the
  * kernel fills in and a driver reads by its own offsets: a misc device, a file

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercise of the holders module: a second module that depends on it comes and goes."""
 
 from harness.lab.plan.exercise import Bench

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * A module that another one depends on: the reference count and the lists of
  * users in struct module, as the kernel keeps them. holders_user is the other.

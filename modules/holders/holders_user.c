@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * A module that depends on another one, holders: it calls what that one
  * exports, and finds it among what it uses.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercise of the locks module: every variant of every operation, and two CPUs that contend."""
 
 from harness.lab.plan.exercise import Bench

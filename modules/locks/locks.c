@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Spinlocks and rwlocks: their size (canaries right behind each), their
  * initial values, and the lock operations, which the headers inline into the

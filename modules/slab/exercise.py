@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercise of the slab module: caches, size classes, helpers, pages."""
 
 from harness.lab.plan.exercise import Bench

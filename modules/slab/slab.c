@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Allocators: caches with a constructor, every size class, what grows and what
  * is zeroed, pools, vmalloc, pages. Every byte that was asked for is written.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercise of the tail module: page faults that must not be served, timer slack, sleeping."""
 
 from harness.lab.plan.exercise import Bench

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The tail of struct task_struct, behind what tracing adds to it: the count of
  * pagefault_disable(), which is inlined here and read by the kernel's fault

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercise of the tasks module: task_struct by the module's offsets, by the kernel's, and from user space."""
 
 from harness.lab.plan.exercise import Bench

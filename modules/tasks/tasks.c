@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * struct task_struct and what it points to: each member as this module reads
  * it, by the offset of its headers, against what a function of the kernel says

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercise of the warning module: one warning, on purpose, with the right file, line and function."""
 
 import re

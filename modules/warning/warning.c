@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The table of bugs: a warning is a trap, or a call, whose file and line the
  * kernel finds in a section of the module. It is told once, and the module

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fuzzing the detector with atheris (coverage-guided): python tests/fuzz/scan_logs.py [libFuzzer options] [CORPUS]
 
 `make fuzz` runs it with the golden cases as the corpus. A finding is an exception, a result that depends on how the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Isolated kernels have the module ABI of production, each patch of the series is needed for it, and off means off."""
 
 from collections.abc import Mapping

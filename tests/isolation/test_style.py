@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The series follows the kernel's coding style, as the kernel's own checker sees it."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Options that show what a patch is for, and that are no features of the matrix."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The debugging still debugs: deliberate bugs on stock and on isolated kernels, of all features at once."""
 
 from dataclasses import replace

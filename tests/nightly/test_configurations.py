@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Features on a production configuration of the user's, made by the Kconfig of a real source tree."""
 
 from collections.abc import Callable

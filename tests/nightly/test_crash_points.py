@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LKDTM, all of it: each crash point on a board of each architecture, in a pristine guest."""
 
 import pytest

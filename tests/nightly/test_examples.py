@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The worked examples of docs/exercises.md, each with the module of the kernel that it is written for."""
 
 import shutil

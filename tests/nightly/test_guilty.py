@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modules that do what must not be done: each is found by the kernel that can see it, and blamed."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Patches of the series that neither headers nor options show: a guest shows what each of them is for."""
 
 from dataclasses import replace

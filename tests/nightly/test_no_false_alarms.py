@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is CLEAN on production stays CLEAN: 300 cells in a row, each board in turn, without one false alarm."""
 
 import os

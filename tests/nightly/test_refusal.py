@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What cannot be isolated: the loader says which option it is, and the module does no harm."""
 
 import pytest

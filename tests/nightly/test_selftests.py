@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Nothing else broke: the kernel's own tests say on the isolated kernel what they say on the stock one."""
 
 from typing import Any

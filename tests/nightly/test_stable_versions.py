@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The series applies to every version of its kernel that Debian still has."""
 
 import pytest

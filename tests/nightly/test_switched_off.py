@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """With the series' symbol off, the kernel is compiled as if there were no series: debug features on, all objects."""
 
 from pathlib import Path

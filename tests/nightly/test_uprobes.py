@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Uprobes in isolated kernels: they hit in a process while a module of production looks at its mm_struct."""
 
 from pathlib import Path

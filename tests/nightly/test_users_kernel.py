@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A kernel of the user's: its own configuration, with MODVERSIONS, tracing, kprobes, network and block devices."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MODVERSIONS in both kernels: every symbol has production's version, and the check of versions stays."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What system tests share: real kernels (built when they are not cached), and modules that misbehave."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`modcompat check` and `modcompat shell`, from the command line to real guests and back; what `pytest -k` chooses."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The guest driver against real QEMU: every way to lose a guest is told apart, and survived."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernels of ours in the place of kernels that a user built: what is said of a module stays the same."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Predictions beside what was measured: our modules on every kernel on record."""
 
 import json

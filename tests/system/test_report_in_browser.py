@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """report.html in a real browser, from a file, as a user opens it. `make browser` installs what this needs."""
 
 import shutil

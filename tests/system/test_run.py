@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole runs, as users start them: `pytest` in a process of its own."""
 
 import contextlib

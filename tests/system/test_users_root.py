@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An exercise in a root file system of the user's, on a real guest of each architecture."""
 
 import shutil

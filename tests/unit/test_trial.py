@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The trial: its exercises load, its page tells what was run and what is not explained; a run tells its command."""
 
 import json

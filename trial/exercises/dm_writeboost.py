@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """dm-writeboost: a cache in front of a disk, both of them RAM disks; what is written comes back."""
 
 from harness.lab.plan.exercise import Bench

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """locktorture: writers that fight for a spinlock, and the module's own judgement of it."""
 
 from harness.lab.plan.exercise import Bench

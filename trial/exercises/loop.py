@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """loop, with ext2 on it: a file becomes a disk, the disk gets a file system, and keeps what is written."""
 
 from harness.lab.plan.exercise import Bench

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """lttng-ring-buffer-client-mmap-discard: ten events go into its buffers, and are found there."""
 
 from harness.lab.plan.exercise import Bench

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """lttng-tracer: the tracer's control file; without a ring buffer client it can make sessions, and no channel."""
 
 from harness.lab.plan.exercise import Bench

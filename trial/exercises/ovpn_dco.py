@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """openvpn-dco: two devices, each the other's peer over UDP on this host; what goes out encrypted comes in again."""
 
 from harness.lab.plan.exercise import Bench

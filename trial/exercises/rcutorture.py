@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """rcutorture: readers and writers of RCU against each other, and the module's own judgement of it."""
 
 from harness.lab.plan.exercise import Bench

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """scsi_debug: a disk in memory behind the SCSI layer; data, errors on demand, and a file system."""
 
 from harness.lab.plan.exercise import Bench

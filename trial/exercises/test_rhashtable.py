@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """test_rhashtable: the kernel's own test of its resizable hash table, all of it in the module's init."""
 
 from harness.lab.plan.exercise import Bench

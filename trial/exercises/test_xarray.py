@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """test_xarray: the kernel's own test of the XArray, all of it in the module's init."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """uinput: a keyboard of a program's, and its key presses in the input layer."""
 
 from harness.lab.plan.exercise import Bench

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """v4l2loopback: what one program writes into a video device, another one reads from it."""
 
 from harness.lab.plan.exercise import Bench

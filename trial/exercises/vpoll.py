@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """vpoll: a file whose events a program sets, and another call finds."""
 
 from harness.lab.plan.exercise import Bench

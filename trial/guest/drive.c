@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * drive WHAT ...: what the exercises of the trial need of a guest, and busybox does not have. One static program.
  *

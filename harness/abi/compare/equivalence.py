@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a module that was built for one kernel finds in another what it was compiled with.
 
 Each comparison counts what is equal, says for each difference that is none to a module why it is none, and names

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A structure in two kernels, member by member, as plain data: what a picture of a change is drawn from."""
 
 from collections.abc import Collection

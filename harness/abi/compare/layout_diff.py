@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The difference between two kernels' structures, and why each changed.
 
 A structure is a cause when members came, went, or changed by themselves; it is a victim when all that changed

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Structure layouts and enumerators, read from the DWARF of a compiled file with pyelftools.
 
 DWARF Debugging Information Format version 4, sections 5.5 (structures and unions), 5.5.6 (members) and 5.7

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a kernel's headers promise modules: the types of exported functions and data, and of structures' members.
 
 Read from the DWARF of a file that declares, for each exported symbol, a pointer to it

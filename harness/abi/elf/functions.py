@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The machine code of functions, read from a compiled file with pyelftools, comparable between two compilations.
 
 Addresses are no part of it: what a function refers to is named (System V ABI, chapter 4, "Relocation").

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """File and line of an address in a module, from the debug information of its .ko.
 
 A .ko is a relocatable file: every section begins at 0, and .debug_line says nothing before its relocations are

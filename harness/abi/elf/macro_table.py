@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Macros, read from what a preprocessor hands on of them.
 
 GNU cpp, "Preprocessor Output" and -dD: each `#define` and `#undef` in its place, a line each, with spaces made one.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Facts of a module file, read with pyelftools. The file may be anything: damaged, foreign, empty."""
 
 import functools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The signature at the end of a module file.
 
 From include/linux/module_signature.h and Documentation/admin-guide/module-signing.rst.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """To compile what can be compiled: what the compiler finds wrong is left out, until it finds nothing any more."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The types of everything that a kernel exports, as its headers declare it: read once for each kernel, then cached."""
 
 import json

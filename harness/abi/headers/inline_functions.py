@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The functions that module-visible headers define, and that modules compile in, for any kernel, in seconds."""
 
 import json

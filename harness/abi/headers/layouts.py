@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The layout oracle: every structure that module-visible headers define, for any kernel, in seconds."""
 
 import gc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What headers define beside structures and functions, and modules compile in: macros, and values of enumerators."""
 
 import json

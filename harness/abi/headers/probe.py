@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The probe: a source file that includes what modules include, to be compiled against a kernel's headers."""
 
 import gc

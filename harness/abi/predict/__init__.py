@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Predicting what becomes of a module on another kernel, without running it."""

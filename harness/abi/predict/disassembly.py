@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program in a module file, taken apart by objdump(1) of the architecture's binutils, and pyelftools."""
 
 import re

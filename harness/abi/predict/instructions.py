@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What instructions do to registers, read from what objdump(1) prints: no more than accesses.py asks."""
 
 import re

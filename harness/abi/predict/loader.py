@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel's module loader on paper: what it does with a module file, step by step, from both sides' layouts.
 
 After load_module() in kernel/module/main.c of Linux 6.1. The kernel takes the file's section .gnu.linkonce.this_module

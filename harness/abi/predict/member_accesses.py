@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which members of the kernel's structures a module's code touches, read from its instructions.
 
 A module is compiled with the offsets of its headers. Where a register holds a pointer to a known structure, a load or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A predicted verdict, with its reason, from facts alone: the module's file, and both kernels' layouts and options."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Predictions for kernels: what is needed of their headers is read once, and cached as little files."""
 
 import json

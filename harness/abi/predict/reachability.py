@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which structures a module reaches through what it imports, and which of those are laid out differently.
 
 A module without debug information does not say which structures its code uses. Its imports do, in part: the headers

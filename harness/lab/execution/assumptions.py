@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run took for granted, as lines for a person: where the modules and kernels came from, and what was added."""
 
 from collections.abc import Callable, Iterable, Sequence

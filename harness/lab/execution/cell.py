@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The run of a cell: a pristine guest, a module loaded, exercised, unloaded; all that is left is evidence."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Live proof: a feature is shown to be on, to report what it is for, and to be in use while a module works.
 
 A feature's folder in images/proof may hold a module that commits a violation, built for the feature's own

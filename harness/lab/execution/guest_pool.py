@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The guests of one run: what each is started from, and those that are kept running."""
 
 import shutil

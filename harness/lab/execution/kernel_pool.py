@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernels of one run, and what is known of them without a guest: each had once."""
 
 from pathlib import Path

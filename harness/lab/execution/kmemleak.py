@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory that was forgotten, as kmemleak finds it: on kernels that have it, at the end of a cell.
 
 The console only counts; the list (Documentation/dev-tools/kmemleak.rst) says who allocated. By then the module is

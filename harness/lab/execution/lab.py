@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lab: runs cells and judges them; controls and proofs are had once."""
 
 import os

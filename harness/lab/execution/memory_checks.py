@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory that must stay as it is, and a list that must hold together, looked at from outside the guest.
 
 The kernel's code and constants, and those of the module, are read through QMP and compared with what they were:

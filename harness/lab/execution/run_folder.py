@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The run folder: everything about each cell, as files."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reports with the files and lines of the modules in them, where those modules' files are at hand."""
 
 from collections.abc import Iterable, Mapping

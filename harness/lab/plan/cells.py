@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plan: which cells there are to run, in the order that reuses guests best."""
 
 from collections.abc import Iterable, Iterator, Sequence

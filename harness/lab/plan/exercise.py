@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 r"""Exercises: the conversation that makes a module work, and the answers it must give.
 
 An exercise is a Python file with a function `exercise(bench)`. It may also define ANNOUNCES, the words that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was measured on debug kernels: harness/lab/plan/expected_verdicts.json, the matrix that the project stands by.
 
 A cell that broke when it was measured is a strict expected failure: any other verdict, CLEAN included, turns a

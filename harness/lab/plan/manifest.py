@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The manifest, `modcompat.toml` in a user's repository: what is judged, on which kernels, and what is allowed.
 
 Everything has a default. Paths are relative to the manifest's folder. Mistakes are told with file, line and key.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run may choose: of its kernels, its guests, and what is kept of them."""
 
 from collections.abc import Mapping

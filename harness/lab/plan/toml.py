@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TOML read with care: what a key holds is looked at, and a mistake is told with file, line and key.
 
 tomllib reads values and forgets the lines: these are found again here.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The modules to judge: ours from `modules/`, or a file of the user's."""
 
 from collections.abc import Iterable, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mechanical proof of isolation: what a module was compiled with on production is what an isolated kernel has."""
 
 from collections import defaultdict

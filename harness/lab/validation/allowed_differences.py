@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What may differ between a production kernel and an isolated one, and why no module sees it.
 
 `modcompat isolate check` and its test let nothing through that is not here. What a reason rests on is in the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commits the bugs of the catalogue, each in a pristine guest, and tells what the kernel says."""
 
 import re

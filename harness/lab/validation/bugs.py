@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The catalogue of deliberate bugs. Adding one is adding an entry, and a function in images/bugs.
 
 Each is committed on the stock kernel of its feature and on the isolated one, there by code that was rebuilt for

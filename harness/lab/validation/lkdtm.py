@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel's own crash driver, LKDTM, walked point by point: what is reported of each, and what becomes of the guest.
 
 Documentation/fault-injection/provoke-crashes.rst. The driver's sources are those of the kernel it is built for, so

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each of LKDTM's crash points must lead to on a production kernel: data, with the reason where nothing is seen.
 
 A kind is what the first report must be of (a regular expression), "" where the kernel has nothing that could tell.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel's own tests of what the isolation series touches, on stock and on isolated kernels.
 
 Those that are modules run on the kernels with all features at once, built for the kernel and, on the isolated one,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The suite that users run: each module on each kernel of each board."""
 
 from collections.abc import Callable

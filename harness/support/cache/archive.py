@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is in a cache, carried to another machine: a tar file of its entries."""
 
 import errno

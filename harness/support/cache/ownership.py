@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whose a folder is that the cache is to be in: what the cache removes must have been its own.
 
 A cache of ours carries CACHEDIR.TAG (https://bford.info/cachedir/), which backup programs know as well. One that was

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cache: content-addressed folders, written atomically, locked, verified before they are served.
 
 An entry is `<root>/<kind>/<label>-<key>/` with the files that a build function wrote and a manifest,

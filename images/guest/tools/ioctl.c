@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * ioctl PATH REQUEST [ARG] [nonblock] [append]
  * Open a file, issue one ioctl, print what it returned; exit status 1 when a call fails.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * latency: how long operations of the kernel take that user space can ask for. Each prints nanoseconds altogether.
  * latency fork COUNT: a child that ends at once. latency switch COUNT: to another process and back, on one CPU.

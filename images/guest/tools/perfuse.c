@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * perfuse: use perf events on every CPU until SIGTERM.
  * Samples the CPUs by a software clock, with call chains, through ring buffers, and counts software events.

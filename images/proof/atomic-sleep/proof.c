@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that DEBUG_ATOMIC_SLEEP is live: this module says that it may sleep where
  * nothing may. The kernel must report it.

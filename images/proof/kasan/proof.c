@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that KASAN is live: built for the debug kernel, and so instrumented, this
  * module reads one byte behind an object. The kernel must report it.

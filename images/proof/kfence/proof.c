@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that KFENCE is live: this module allocates until KFENCE guards an object,
  * and reads the byte behind it. The kernel must report it. An object as large as

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that kmemleak is live: this module allocates objects and forgets them.
  * The kernel must report them in a scan (see `after`). There are several, because

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Use of KPROBES: built for the debug kernel itself, this module probes the
  * calls of one function and the returns from another. Busy functions of the

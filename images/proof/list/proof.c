@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that DEBUG_LIST is live: this module adds to a list whose first entry
  * does not point back. The kernel must report it, and leaves the list alone.

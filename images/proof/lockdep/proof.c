@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that PROVE_LOCKING is live: this module takes two mutexes in one order,
  * then in the other. Nothing is locked twice, so it cannot hang, but two tasks

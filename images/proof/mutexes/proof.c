@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that DEBUG_MUTEXES is live: this module unlocks a mutex that nobody holds.
  * The kernel must report it.

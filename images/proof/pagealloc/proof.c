@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that DEBUG_PAGEALLOC is live: this module writes to a page that it has
  * freed. Where the kernel unmaps free pages, the write must fault. Elsewhere (arm)

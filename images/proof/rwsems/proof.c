@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that DEBUG_RWSEMS is live: this module releases a semaphore for writing
  * that nobody holds. The kernel must report it.

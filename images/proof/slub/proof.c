@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that SLUB's checks are live: this module writes one byte behind an
  * object, into its red zone. The kernel must report it when the object is freed.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that DEBUG_SPINLOCK is live: built for the debug kernel itself, this
  * module unlocks a lock that nobody holds. The kernel must report it.

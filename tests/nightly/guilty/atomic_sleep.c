@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A module that sleeps while it holds a spinlock. */
 #include <linux/module.h>
 #include <linux/spinlock.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A module that frees its memory twice. */
 #include <linux/module.h>
 #include <linux/slab.h>

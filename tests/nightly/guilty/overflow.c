@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A module that writes one byte behind its memory. */
 #include <linux/module.h>
 #include <linux/slab.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A module that takes a spinlock that it holds. */
 #include <linux/module.h>
 #include <linux/spinlock.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A module that recurses beyond the end of its stack, and then waits. */
 #include <linux/module.h>
 #include <linux/delay.h>

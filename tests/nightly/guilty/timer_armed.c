@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A module whose exit leaves a timer armed. */
 #include <linux/module.h>
 #include <linux/timer.h>

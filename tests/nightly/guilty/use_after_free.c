@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A module that writes to memory that it has freed. */
 #include <linux/module.h>
 #include <linux/slab.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A module that another one writes to: a list that it uses, and a table that it never changes. */
 #include <linux/module.h>
 #include <linux/list.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A module that writes into another one: into its list, or, where the hardware watches, into its constants. */
 #include <linux/module.h>
 #include <linux/list.h>

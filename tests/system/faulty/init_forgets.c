@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * A module whose init forgets memory that it allocated. Several objects: one may have left its address on a stack.
  * Written to, because kmemleak reports what is not all zero at the second look only.

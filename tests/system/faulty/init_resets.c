@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A module that resets the board in its init. */
 #include <linux/module.h>
 #include <linux/reboot.h>

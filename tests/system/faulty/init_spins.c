@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A module that spins for ever with interrupts off in its init. */
 #include <linux/module.h>
 #include <linux/irqflags.h>

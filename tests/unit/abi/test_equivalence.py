@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What counts as the same for a module, on structures, functions and exports made up here."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The code of functions is read from small files compiled here."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which functions headers define, and which of them cannot be compiled alone, from what the compiler says."""
 
 from harness.abi.headers.inline_functions import _culprits, _defined, _uses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Structure layouts and their differences, on small files compiled here."""
 
 import subprocess

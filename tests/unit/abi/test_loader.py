@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The loader on paper, on kernels whose struct module is made up here."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What code touches, read from listings as objdump prints them."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Module files: anything may be in them, and nothing in them raises."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What predictions keep: a change of anything that was read for it makes it anew."""
 
 from dataclasses import replace

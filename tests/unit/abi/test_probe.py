@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Headers of the probe that a kernel's compiler does not like: found with a real compiler, and left out."""
 
 from pathlib import Path

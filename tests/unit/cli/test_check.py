@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """modcompat check: exit statuses that mean something, and one clear line for whatever is malformed."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: exit statuses that mean something, and no traceback for a user's mistake."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """modcompat report and modcompat diff: what they print and how they exit."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding reports: golden cases of real logs, and what must not be mistaken for a report."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verdicts follow from evidence alone: each word, its order of precedence, and no CLEAN without every proof."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of the guest driver that need no QEMU: file system, command line, symbols, console."""
 
 import subprocess

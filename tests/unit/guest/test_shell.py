@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command channel, against the guest's own agent run by the host's shell."""
 
 import os

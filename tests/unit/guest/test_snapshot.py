@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Snapshots: what lies in a machine is remembered, what lies in the disk is not."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Root file systems of users': every form of the same one gives the same, and damage gives one clear line."""
 
 import bz2

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernel builds, without a kernel: what is kept of them."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Configurations: what Kconfig did is compared with what was asked, and the gate names what strayed."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernel images: the configuration in them is found, however they are compressed, and garbage is refused."""
 
 import bz2

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Patched sources: the series is applied to a copy, and what does not fit is said."""
 
 import shutil

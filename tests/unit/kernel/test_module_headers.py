@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What modules are compiled against: build trees that are made up here, and where nothing can be predicted."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What of the user's shell reaches a build."""
 
 from pathlib import Path

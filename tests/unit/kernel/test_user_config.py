@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A production configuration of the user's: what is read of it, and what the harness needs in it."""
 
 import gzip

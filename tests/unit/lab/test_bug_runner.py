@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The catalogue of deliberate bugs: its entries, what was measured of them, and the page that is made of that."""
 
 import re

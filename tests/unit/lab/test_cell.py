@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a cell's log tells: what came before the load, what was lost, and what only the kernel's own buffer has."""
 
 import re

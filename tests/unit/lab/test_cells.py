@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plan: cells as sentences, boards by name."""
 
 from pathlib import Path

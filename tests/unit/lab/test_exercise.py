@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exercises: loaded from files with clear errors; checks recorded, and silence taken for failure."""
 
 from pathlib import Path

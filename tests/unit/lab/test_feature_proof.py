@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Live proof: what a feature's scripts say, and what production must not have."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Guests that are kept: one that does not start is not started again, and all of them are ended."""
 
 import os

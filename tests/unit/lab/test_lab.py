@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cells that cannot be run: INVALID, with what keeps them from it, in every report."""
 
 import errno

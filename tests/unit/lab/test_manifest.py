@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The manifest: everything has a default, and a mistake is told with file, line and key."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is told of a guest's memory: each check provoked, in memory that a test made."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the kernel's own tests leave in a log, and when that is as good as on the stock kernel."""
 
 from itertools import count

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The measured matrix and the page that is made of it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Structures side by side, and the picture of them."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was measured of LKDTM: every point accounted for, and the page made from it."""
 
 import re

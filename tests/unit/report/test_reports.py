@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The reports of a run folder: of a real one, and of one that is full of hostile text."""
 
 import json

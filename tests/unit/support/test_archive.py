@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cache on another machine: what an archive brings is verified, and stays inside."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian packages: what cannot be had, and why."""
 
 from pathlib import Path

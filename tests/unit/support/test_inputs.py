@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values that a user gives: what is taken, and what is refused."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The folder of the cache: marked as ours, and nothing in it is removed that somebody else put there."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs that are run: failures say why, and nothing outlives the harness."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Progress: a bar where the terminal can show one, and lines where it cannot."""
 
 import io

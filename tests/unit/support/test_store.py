@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cache: one build for equal inputs, all or nothing, and never a broken entry."""
 
 import errno

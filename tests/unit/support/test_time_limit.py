@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Deadlines: what does not end is ended, where it can be, and nothing is left of them."""
 
 import signal
