@@ -57,8 +57,8 @@ trial: setup
 		.venv/bin/modcompat check --manifest trial/$$part.toml $(TRIAL_FEATURES) --run-dir runs/trial-$$part; \
 		test -f runs/trial-$$part/matrix.json || exit 2; done
 	.venv/bin/python trial/page.py runs/trial-*/matrix.json
-	.venv/bin/modcompat report runs/trial-modcompat --format html -o docs/trial-report.html
-	sed -i "s|$(CURDIR)/||g" docs/trial-report.html
+	.venv/bin/modcompat report runs/trial-modcompat --format html -o docs/results/trial-report.html
+	sed -i "s|$(CURDIR)/||g" docs/results/trial-report.html
 
 browser: setup
 	scripts/browser.sh

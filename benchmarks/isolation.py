@@ -170,7 +170,7 @@ def _row(unit: str, operation: str, taken: dict[str, list[float]]) -> dict[str, 
 @click.option("--board", default="x86_64-q35", show_default=True, help="Where to measure.")
 @click.option("--rounds", default=5, show_default=True, help="Measurements on each kernel, in turn.")
 @click.option("--timeout-scale", "scale", default=1.0, show_default=True, help="For a slow machine.")
-@click.option("--record", is_flag=True, help="Stand by it: into harness/lab/validation, and docs/isolation.md.")
+@click.option("--record", is_flag=True, help="Stand by it: into harness/lab/validation, and docs/results/isolation.md.")
 def main(*, board: str, rounds: int, scale: float, record: bool) -> None:
     """Measure locks, context switches, forks and module loads on kernels with all features at once.
 

@@ -58,7 +58,7 @@ _source = click.option(
     "--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE
 )
 _output = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON here.")
-_record = click.option("--record", is_flag=True, help="Keep the result: in the package's data and docs/isolation.md.")
+_record = click.option("--record", is_flag=True, help="Record the result, and write docs/results/isolation.md.")
 
 
 @click.group()

@@ -25,7 +25,7 @@ PATIENCE = 40.0  # seconds: the watchdog of hung tasks may take 20, and wakes wh
 @click.option("--board", "names", multiple=True, type=BOARD, help="Only these boards (repeatable).")
 @click.option("--point", "wanted", multiple=True, type=POINT, help="Only these crash points (repeatable).")
 @click.option("--few", is_flag=True, help=f"Only {', '.join(REPRESENTATIVE)}.")
-@click.option("--record", "keep", is_flag=True, help="Write what was seen to docs/lkdtm.md and its data.")
+@click.option("--record", "keep", is_flag=True, help="Write what was seen to docs/results/lkdtm.md and its data.")
 @click.option("--logs", type=click.Path(file_okay=False), metavar="DIR", help="Keep the kernel log of each point.")
 def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: bool, logs: str | None) -> None:
     """Crash production kernels on purpose, and see what is reported.

@@ -116,9 +116,9 @@ def _words(narrowed: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
 def record(*, runs: tuple[Path, ...]) -> None:
     """Stand by what was measured.
 
-    Takes RUNS, folders of runs or their matrix.json files, into the measured verdicts: writes
-    harness/lab/plan/expected_verdicts.json, from which the suite knows what breaks, and docs/compatibility.md. Exit
-    status 0, or 2 when one of RUNS is neither.
+    RUNS are run folders or their matrix.json files. Their verdicts go into harness/lab/plan/expected_verdicts.json,
+    which tells the suite what breaks, and docs/results/compatibility.md is written from it. Exit status 0, or 2 when
+    one of RUNS is not a run.
     """
     try:
         matrices = [read_run(run).facts for run in runs]

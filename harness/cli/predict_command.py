@@ -54,7 +54,7 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     is built for this, only prepared, once. With one --kernel, every finding, every structure in reach that differs,
     and every symbol and section of the module is shown. With --config or --manifest, production is yours, and without
     FILES the manifest's modules are meant; its prebuilt kernels are among those shown, and need
-    build trees. docs/prediction.md says what this can see.
+    build trees. docs/explanation/prediction.md says what this can see.
 
     Exit status 0 when all is predicted to be clean, 1 when something is predicted to break, 2 on an error.
     """

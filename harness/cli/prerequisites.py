@@ -23,7 +23,7 @@ from harness.support.errors import ModcompatError
 from harness.support.paths import cache_root
 from harness.support.process import output
 
-# Measured on two cores of 2.x GHz: see docs/figures.md
+# Measured on two cores of 2.x GHz: see docs/results/figures.md
 _FIRST_RUN_DISK_GB = 3.0
 _MINUTES_PER_KERNEL_AND_CORE = 4.0
 

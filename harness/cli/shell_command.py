@@ -60,8 +60,8 @@ def shell(
     """Start the guest of a cell with a shell on this terminal.
 
     Modules are loaded in it as it starts. The kernel log goes to a file that is named at the start. `reboot -f` in
-    the guest ends it. It takes a terminal: what is to run by itself is an exercise (docs/exercises.md). Exit status 0,
-    or 2 when the guest cannot be started.
+    the guest ends it. It needs a terminal; use an exercise (docs/how-to/exercise.md) to run commands without one.
+    Exit status 0, or 2 when the guest cannot be started.
     """
     settings, manifest = settings_of(**chosen, shared_uart=shared_uart)
     settings = replace(settings, userlands=manifest.userlands(roots, Store()))
@@ -119,7 +119,7 @@ def _require_terminal() -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         raise ModcompatError(
             "a shell in a guest takes a terminal, and standard input is none",
-            next_step="what is to run by itself is an exercise: `modcompat check --exercise`, docs/exercises.md",
+            next_step="what is to run by itself is an exercise: `modcompat check --exercise`, docs/how-to/exercise.md",
         )
 
 

@@ -21,7 +21,7 @@ _TAINT_DAMAGE = {1 << 5: "B (bad page or slab)", 1 << 7: "D (died)", _WARNED: "W
 
 
 class Word(StrEnum):
-    """The verdicts; docs/verdicts.md says when each is given."""
+    """The verdicts; docs/reference/verdicts.md says when each is given."""
 
     CLEAN = "CLEAN"
     INERT = "INERT"

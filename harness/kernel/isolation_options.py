@@ -28,5 +28,5 @@ def unisolated(version: str) -> tuple[str, ...]:
 
 @cache
 def asked(version: str) -> tuple[str, ...]:
-    """The features of which the series for a kernel version asks whether production has them (docs/isolation.md)."""
+    """The MODULE_ABI_PRODUCTION_HAS_* symbols of the series for a kernel version (docs/how-to/isolation-series.md)."""
     return tuple(symbol for patch in series(version) for symbol in _ASKED.findall(patch.read_text()))

@@ -192,7 +192,7 @@ def series_for(source: KernelSource) -> list[Path]:
         known = ", ".join(all_series())
         raise ModcompatError(
             f"there is no isolation series for Linux {series_name(version)} ({source.label})",
-            next_step=f"there are some for {known}; docs/isolation.md says how to bring one to another version",
+            next_step=f"there are some for {known}; docs/how-to/kernel-series.md shows how to port one",
         )
     return patches
 

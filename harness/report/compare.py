@@ -44,7 +44,7 @@ def compare(before: Run, after: Run) -> Comparison:
 
 
 def as_json_object(comparison: Comparison, before: Run, after: Run) -> dict[str, Any]:
-    """The comparison in plain types; docs/reports.md describes it."""
+    """The comparison in plain types; docs/reference/reports.md describes it."""
     return {
         "schema": 1,
         "before": _run(before),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/compatibility.md: the measured matrix as tables for people."""
+"""docs/results/compatibility.md: the measured matrix as tables for people."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ import jinja2
 from harness.lab.plan.expected_verdicts import words
 from harness.support.paths import PROJECT
 
-PAGE = PROJECT / "docs/compatibility.md"
+PAGE = PROJECT / "docs/results/compatibility.md"
 _ARCHES = ("x86_64", "arm", "arm64")
 _TITLES = {"none": "PREEMPT_NONE", "preempt": "PREEMPT"}
 # What differs from module to module and from run to run.

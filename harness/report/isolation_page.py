@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of docs/isolation.md that are made of what was measured; the rest of the page is written by hand."""
+"""The tables of docs/results/isolation.md, written from measurements. The text around them is written by hand."""
 
 import re
 from collections import Counter
@@ -14,11 +14,11 @@ from harness.lab.validation.bugs import BUGS, ISOLATED, Where
 from harness.lab.validation.selftests import PLACES
 from harness.support.paths import PROJECT
 
-PAGE = PROJECT / "docs/isolation.md"
+PAGE = PROJECT / "docs/results/isolation.md"
 _BUILDS = {"rebuilt": "rebuilt", "production": "built for production"}
 # What harness.isolation.mechanical.check() compares.
 _COMPARED = ("structures", "inlined functions", "macros", "enumerators", "prototypes", "exported symbols")
-_BEGIN, _END = "<!-- made of harness/lab/validation/{name}.json; do not edit -->", "<!-- end of {name} -->"
+_BEGIN, _END = "<!-- Generated from harness/lab/validation/{name}.json; do not edit. -->", "<!-- end of {name} -->"
 
 
 def isolation_page(page: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A few of LKDTM's crash points; tests/nightly has all of them, docs/lkdtm.md what they led to."""
+"""A few of LKDTM's crash points; tests/nightly has all of them, docs/results/lkdtm.md what they led to."""
 
 from collections.abc import Iterator
 

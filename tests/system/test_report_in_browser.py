@@ -14,7 +14,7 @@ from harness.report.recorded_run import read_run
 selenium = pytest.importorskip("selenium.webdriver", reason="no selenium; `make browser` installs it and Chromium")
 
 GOLDEN = Path(__file__).parents[1] / "unit/golden/run"
-TRIAL = Path(__file__).parents[2] / "docs/trial-report.html"
+TRIAL = Path(__file__).parents[2] / "docs/results/trial-report.html"
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --hide-scrollbars"

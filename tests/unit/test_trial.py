@@ -25,7 +25,7 @@ def test_the_exercises_load(file: Path) -> None:
 
 
 def test_the_report_in_docs_links_nothing_that_is_not_there() -> None:
-    links = set(re.findall(r'href="([^"]*)"', (PROJECT / "docs/trial-report.html").read_text()))
+    links = set(re.findall(r'href="([^"]*)"', (PROJECT / "docs/results/trial-report.html").read_text()))
     assert links
     assert all(link.startswith("#") for link in links)
 

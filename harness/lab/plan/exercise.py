@@ -6,7 +6,7 @@ the module must print to the kernel log: {"init": "my_driver: probed", "exit": "
 PARAMETERS, what to load the module with when the user gives nothing: "debug=1 name=x". EXPECTS names warnings
 that the exercise provokes: [{"kind": "warning", "title": r"at my_driver\.c:\d+ my_probe"}]. TOUCHES names structures
 and members that the module uses, which explain its breakage if they moved: ["struct mutex", "struct file.f_pos"].
-docs/exercises.md shows how to write one.
+docs/how-to/exercise.md shows how to write one.
 """
 
 import importlib.util
@@ -191,7 +191,9 @@ def load_exercise(path: Path) -> Exercise:
     parameters = getattr(module, "PARAMETERS", "")
     touches = getattr(module, "TOUCHES", ())
     if not callable(run):
-        raise ModcompatError(f"{path} has no function `exercise(bench)`", next_step="docs/exercises.md has examples")
+        raise ModcompatError(
+            f"{path} has no function `exercise(bench)`", next_step="docs/how-to/exercise.md has examples"
+        )
     _takes_a_bench(path, run)
     if (
         not isinstance(announces, dict)
@@ -211,7 +213,7 @@ def _takes_a_bench(path: Path, run: Callable[..., Any]) -> None:
     if inspect.iscoroutinefunction(run) or inspect.isgeneratorfunction(run):
         raise ModcompatError(
             f"{path}: `exercise` is called, and nothing runs what an `async def` or a `yield` makes of that",
-            next_step="def exercise(bench): ...; docs/exercises.md has examples",
+            next_step="def exercise(bench): ...; docs/how-to/exercise.md has examples",
         )
     try:
         inspect.signature(run).bind(object())
@@ -220,7 +222,7 @@ def _takes_a_bench(path: Path, run: Callable[..., Any]) -> None:
     except TypeError as error:
         raise ModcompatError(
             f"{path}: `exercise` is called with the bench alone, and does not take that: {error}",
-            next_step="def exercise(bench): ...; docs/exercises.md has examples",
+            next_step="def exercise(bench): ...; docs/how-to/exercise.md has examples",
         ) from None
 
 

@@ -2,7 +2,7 @@
 """What was measured on debug kernels: harness/lab/plan/expected_verdicts.json, the matrix that the project stands by.
 
 A cell that broke when it was measured is a strict expected failure: any other verdict, CLEAN included, turns a
-run red. `modcompat record` writes the file from a run's matrix.json; docs/compatibility.md is made from it.
+run red. `modcompat record` writes the file from a run's matrix.json; docs/results/compatibility.md is made from it.
 """
 
 import functools

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was measured of the isolation series, by architecture: the JSON files beside this file.
 
-Tables of docs/isolation.md are made from them; see harness.report.isolation.
+Tables of docs/results/isolation.md are made from them; see harness.report.isolation.
 """
 
 import json
