@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target sets up what it needs first; with everything there that takes under a second.
-.PHONY: help setup spinlock matrix isolated nightly test lint unit browser doctor bench fuzz trial
+.PHONY: help setup spinlock matrix isolated nightly test lint unit docs browser doctor bench fuzz trial
+
+# mkdocs-material prints an advertisement otherwise
+export NO_MKDOCS_2_WARNING = 1
 
 help:
 	@echo "make setup      install what is needed: Debian packages and .venv (the others do it first)"
@@ -10,6 +13,7 @@ help:
 	@echo "make nightly    set up, then everything: every feature, board and preemption model (hours at first)"
 	@echo "make test       set up, then lint, types, unit and system tests, the five features on x86_64"
 	@echo "make unit       set up, then the tests that need no QEMU"
+	@echo "make docs       set up, then build the documentation as a site into site/"
 	@echo "make trial      set up, then judge modules of others on a production kernel that is not ours (three to four hours)"
 	@echo "make browser    set up, install Chromium, then look at report.html in it"
 	@echo "make bench      set up, then measure: restore against cold boot"
@@ -44,6 +48,11 @@ lint: setup
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/reuse lint --lines
+	.venv/bin/mkdocs build --strict
+
+# Builds the site into site/, and fails on a broken link or anchor.
+docs: setup
+	.venv/bin/mkdocs build --strict
 
 unit: setup
 	.venv/bin/pytest tests/unit
