@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from harness.report.recorded_run import Cell, Run, totals
-from harness.support.text import one_line
+from harness.support.text import and_more, one_line
 
 _MOST = 30  # cells listed one by one
 _LONGEST = 160  # letters of a reason
@@ -60,7 +60,7 @@ def _listed(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]
         return []
     lines = ["", f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
     lines += [f"| {' | '.join(inline(text) for text in row)} |" for row in rows[:_MOST]]
-    return [*lines, *(["", f"... and {len(rows) - _MOST} more"] if len(rows) > _MOST else [])]
+    return [*lines, *(["", f"... {more}"] if (more := and_more(len(rows) - _MOST)) else [])]
 
 
 def _news(cell: Cell) -> Sequence[str]:

@@ -17,6 +17,7 @@ from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.settings import Settings
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
+from harness.support.text import join_some
 
 _SHOWN = 12  # options or structures that a line names
 
@@ -122,6 +123,4 @@ def _patches(settings: Settings) -> str:
 
 
 def _some(words: Iterable[str]) -> str:
-    listed = list(words)
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return ", ".join(listed[:_SHOWN]) + more
+    return join_some(words, _SHOWN)
