@@ -8,10 +8,11 @@ from pathlib import Path
 
 from harness.kernel.architectures import Architecture
 from harness.kernel.config import KernelSpec
-from harness.kernel.patch_series import all_series, is_of_a_series, series, series_name
+from harness.kernel.patch_series import all_series, is_of_a_series, series
 from harness.kernel.source import KernelSource, version_of
 from harness.kernel.user_config import UsersConfig
 from harness.kernel.variants import Variant
+from harness.kernel.versions import series_name
 from harness.support import digest, process
 from harness.support.cache.ownership import MANIFEST
 from harness.support.cache.store import Store
