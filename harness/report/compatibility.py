@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from harness.detect.verdict import steps_in
 from harness.lab.plan.expected_verdicts import words
 from harness.support.paths import PROJECT
 
@@ -70,14 +71,14 @@ def _summary(rows: list[dict[str, Any]]) -> str:
         return "-"
     counts = Counter(" or ".join(words(row)) for row in rows)
     if set(counts) == {"CLEAN"}:
-        always = all(row["reason"].startswith("always on") for row in rows)
+        always = all(row.get("always_on") for row in rows)
         return "always on: nothing to break" if always else f"all {len(rows)} CLEAN"
     return ", ".join(f"{count} {word}" for word, count in counts.most_common())
 
 
 def _evidence(row: dict[str, Any]) -> str:
-    """What was seen first, without what differs between modules that break alike."""
-    text = re.split(r"; then (?:INERT|REFUSED|SPLAT|CORRUPTED|HUNG|DIED): ", row["reason"])[0]
+    """The reason of the first step, without the parts that differ between modules that break alike."""
+    text = steps_in(row)[0].reason
     for pattern, word in ((rf"\b{row['module']}\b", "MODULE"), *_ACCIDENTAL):
         text = re.sub(pattern, word, text)
     return text

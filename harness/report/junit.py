@@ -8,7 +8,7 @@ by `[[ATTACHMENT|path]]` lines, which Jenkins and GitLab understand; paths are r
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.report.plain_text import again, told, transcript
 from harness.report.recorded_run import Cell, Run
 from harness.support.text import one_line
@@ -60,8 +60,8 @@ def _case(suite: ET.Element, cell: Cell, command: str) -> None:
 def _outcome(cell: Cell) -> str:
     """failure, error (the run proves nothing), skipped (a breakage that is allowed or was measured before), or "" """
     if cell.is_expected:
-        return "" if cell.verdict is Word.CLEAN else "skipped"
-    return "error" if cell.verdict is Word.INVALID else "failure"
+        return "" if cell.verdict is Verdict.CLEAN else "skipped"
+    return "error" if cell.verdict is Verdict.INVALID else "failure"
 
 
 def _count(element: ET.Element, cells: list[Cell]) -> None:

@@ -9,7 +9,7 @@ hung a TIMEOUT.
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.report.plain_text import told
 from harness.report.recorded_run import Cell, Run
 from harness.support.text import one_line
@@ -18,7 +18,7 @@ _LEVELS: Sequence[Callable[[Cell], str]] = (
     lambda cell: cell.place,
     lambda cell: f"{cell.row['feature']} {cell.row['variant']}",
 )
-_DIRECTIVES = {Word.INVALID: "ERROR ", Word.HUNG: "TIMEOUT "}
+_DIRECTIVES = {Verdict.INVALID: "ERROR ", Verdict.HUNG: "TIMEOUT "}
 
 
 def ktap(run: Run) -> str:
@@ -49,7 +49,7 @@ def _result(number: int, cell: Cell) -> Iterator[str]:
     if not cell.is_expected:
         yield from (f"# {line}".rstrip() for line in told(cell).split("\n"))
         yield f"{line} # {_DIRECTIVES.get(cell.verdict, '')}{reason}"
-    elif cell.verdict is Word.CLEAN:
+    elif cell.verdict is Verdict.CLEAN:
         yield line
     else:
         yield f"{line} # XFAIL {reason}" + (f" ({one_line(cell.allowed)})" if cell.allowed else "")

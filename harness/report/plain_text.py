@@ -8,6 +8,15 @@ from harness.report.excerpt import excerpt
 from harness.report.recorded_run import Cell
 from harness.support.text import visible
 
+# field of the evidence -> title of its checks
+_GROUPS = {
+    "announced": "announced",
+    "checks": "checks",
+    "integrity": "integrity",
+    "liveness_checks": "works",
+    "feature_checks": "in use",
+}
+
 
 def told(cell: Cell) -> str:
     """What a person needs to see of a cell: verdict, why, checks that did not hold, the console where it tells."""
@@ -19,15 +28,15 @@ def told(cell: Cell) -> str:
     lines += [cell.allowed] if cell.allowed else []
     if cell.prediction:
         lines.append(f"predicted: {cell.prediction['verdict']}: {cell.prediction['reason']}")
-    lines += [f"proves nothing: {line}" for line in evidence["obstacles"]]
-    for group in ("announced", "checks", "integrity", "works", "in_use"):
+    lines += [f"proves nothing: {line}" for line in evidence["blockers"]]
+    for group, title in _GROUPS.items():
         checks = evidence[group]
         failed = [check for check in checks if not check["held"]]
-        lines += [f"{group}: {len(checks) - len(failed)} held, {len(failed)} did not"] if checks else []
+        lines += [f"{title}: {len(checks) - len(failed)} held, {len(failed)} did not"] if checks else []
         lines += [f"  {check['name']}: {check['detail']}" for check in failed]
     lines += [evidence["stopped"]] if evidence["stopped"] else []
     lines += [f"because: {line}" for line in row["because"]]
-    lines += [f"weaker evidence: {line}" for line in evidence["weak"]]
+    lines += [f"weaker evidence: {line}" for line in evidence["caveats"]]
     if evidence["loss"]:
         lines += [evidence["loss"]["what"], *evidence["loss"]["backtraces"]]
     console = excerpt(cell)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.report.schema import filled, load, named
 from harness.support.errors import ModcompatError
 from harness.support.inputs import content_of
@@ -79,8 +79,13 @@ class Cell:
         return said is not None and said["agrees"] is False
 
     @property
-    def verdict(self) -> Word:
-        return Word(self.row["verdict"])
+    def early_reports(self) -> list[dict[str, Any]]:
+        """Reports of the kernel before the module was loaded, which make the cell INVALID."""
+        return list(self.evidence["early_reports"])
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict(self.row["verdict"])
 
     @property
     def allowed(self) -> str:
@@ -91,7 +96,7 @@ class Cell:
     @property
     def is_expected(self) -> bool:
         """Whether the verdict is no news: CLEAN where nothing else was measured, or what was, or what is allowed."""
-        return bool(self.allowed) or self.verdict in (self.row["expected"] or [Word.CLEAN])
+        return bool(self.allowed) or self.verdict in (self.row["expected"] or [Verdict.CLEAN])
 
     @property
     def place(self) -> str:
@@ -127,7 +132,7 @@ def once(cells: Iterable[_T], row_of: Callable[[_T], dict[str, Any]]) -> list[_T
     for cell in cells:
         row = row_of(cell)
         key = (row["arch"], row["board"], row["variant"], row["module"])
-        if key not in seen or row_of(seen[key])["verdict"] == Word.CLEAN:
+        if key not in seen or row_of(seen[key])["verdict"] == Verdict.CLEAN:
             seen[key] = cell
     return list(seen.values())
 
@@ -148,10 +153,10 @@ def read_run(path: Path) -> Run:
     return Run(folder, filled(facts, schema), [Cell(row, folder / row["folder"]) for row in rows])
 
 
-def totals(cells: Iterable[Cell]) -> list[tuple[Word, int]]:
+def totals(cells: Iterable[Cell]) -> list[tuple[Verdict, int]]:
     """How many cells have each verdict, in the order of the words."""
     counts = Counter(cell.verdict for cell in cells)
-    return [(word, counts[word]) for word in Word if counts[word]]
+    return [(word, counts[word]) for word in Verdict if counts[word]]
 
 
 def _read(file: Path) -> bytes:

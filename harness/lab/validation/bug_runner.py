@@ -15,7 +15,7 @@ from harness.guest.shell import Output
 from harness.kernel.features import FEATURES
 from harness.kernel.module_build import build_modules
 from harness.kernel.variants import Variant, variant_of
-from harness.lab.execution.feature_proof import find_report, sights
+from harness.lab.execution.feature_proof import find_report, parse_live_checks
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
@@ -86,7 +86,7 @@ def commit(guest: Guest, bug: Bug, where: Where) -> str:
     module = _module(where, bug.source)
     if bug.report is None:
         _done(guest.run(f"insmod {module}"))
-        said = sights(guest.run(f"sh /{_PLACE}/watch {bug.name}", _PATIENCE))
+        said = parse_live_checks(guest.run(f"sh /{_PLACE}/watch {bug.name}", _PATIENCE))
         return _plain(said[0].detail) if said and said[0].held else ""
     output = None
     with suppress(GuestFailure):  # of some there is no way back

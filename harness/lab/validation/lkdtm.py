@@ -17,7 +17,7 @@ from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Guest
 from harness.kernel.build import Kernel
 from harness.kernel.module_build import build_modules
-from harness.lab.execution.memory_checks import PROBE, VALIDATE, WELL
+from harness.lab.execution.memory_checks import ALIVE, LIVENESS_COMMAND, SLAB_VALIDATE_COMMAND
 from harness.lab.plan.vendor_modules import VendorModule
 from harness.lab.validation.lkdtm_expectations import TIMES, Outcome
 from harness.support.cache.store import Store
@@ -123,8 +123,8 @@ def provoke(guest: Guest, point: str, *, seconds: float) -> Provoked:
     try:
         for _ in range(TIMES.get(point, 1)):
             guest.run(f"sh -c 'echo {point} >{_DIRECT}'", seconds)
-        guest.run(VALIDATE, seconds)
-        if guest.run(PROBE, seconds).text.split() != WELL:
+        guest.run(SLAB_VALIDATE_COMMAND, seconds)
+        if guest.run(LIVENESS_COMMAND, seconds).text.split() != ALIVE:
             fate = "hung"
         guest.mark("provoked")
     except GuestFailure as failure:

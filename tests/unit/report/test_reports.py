@@ -17,7 +17,7 @@ from _pytest.mark.expression import Expression
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.report.excerpt import excerpt
 from harness.report.formats import FORMATS, write_reports
 from harness.report.html import html
@@ -26,7 +26,7 @@ from harness.report.ktap import ktap
 from harness.report.markdown import inline, markdown
 from harness.report.plain_text import again
 from harness.report.recorded_run import Cell, Run, read_run, totals
-from harness.report.schema import named
+from harness.report.schema import load, named
 from harness.support.errors import ModcompatError
 from harness.support.text import decoded, one_line, visible
 
@@ -151,6 +151,52 @@ def test_without_a_report_what_the_verdict_quotes_is_marked() -> None:
     assert len(wrong) == 5
     refused = [line.text for line in excerpt(cell_of(golden(), "tail", "stock-kprobes")) if line.hit]
     assert "Skipping invalid relocation target" in refused[0]
+
+
+def evidence_of(cell: Cell, **changes: object) -> Cell:
+    """The cell with other evidence, which is written beside it."""
+    path = cell.path / "evidence.json"
+    facts = json.loads(path.read_text())
+    facts["evidence"] |= changes
+    path.write_text(json.dumps(facts))
+    return Cell(cell.row, cell.path)
+
+
+def test_a_report_before_the_load_is_marked(tmp_path: Path) -> None:
+    cell = cell_of(changed_run(tmp_path / "run"), "tail", "stock-spinlock")
+    early = cell.reports[0] | {"start": 0, "first_line": 1, "last_line": 1}
+    marked = [line.number for line in excerpt(evidence_of(cell, early_reports=[early])) if line.hit]
+    assert marked == [1]
+
+
+def test_the_output_of_a_failed_load_is_marked(tmp_path: Path) -> None:
+    """On a shared UART the console has it; the reason of the verdict is not searched for it."""
+    cell = cell_of(changed_run(tmp_path / "run"), "tail", "stock-kprobes")
+    line = "insmod: can't insert 'modules/tail.ko': invalid module format"
+    (cell.path / "console.log").write_text(f"insmod\n{line}\n{cell.row['reason']}\n")
+    load = {"command": "insmod x", "status": 1, "output": line, "seconds": 0.1}
+    changed = evidence_of(cell, load=load, reports={}, checks=[])
+    assert [line.number for line in excerpt(changed) if line.hit] == [2]
+
+
+OLD_NAMES = {
+    "obstacles": "blockers", "weak": "caveats", "works": "liveness_checks", "in_use": "feature_checks",
+    "used": "features_in_use", "listed": "loaded", "gone": "removed",
+}  # fmt: skip
+
+
+def test_evidence_of_an_older_version_has_its_present_names(tmp_path: Path) -> None:
+    values = {old: [] if old in ("works", "in_use") else [old] for old in OLD_NAMES} | {"exercise": ""}
+    file = tmp_path / "evidence.json"
+    file.write_text(json.dumps({"evidence": values}))
+    found = load(file, "evidence")
+    assert found["schema"] == 2
+    assert found["evidence"] == {OLD_NAMES.get(old, old): value for old, value in values.items()}
+    file.write_text(json.dumps({"schema": 2, "evidence": {"blockers": ["x"], "exercise": None}}))
+    assert load(file, "evidence")["evidence"] == {"blockers": ["x"], "exercise": None}
+    file.write_text(json.dumps({"schema": 3, "evidence": {}}))
+    with pytest.raises(ModcompatError, match="schema 3, which a later modcompat wrote; this one reads schema 2"):
+        load(file, "evidence")
 
 
 def test_a_prediction_stands_beside_what_was_observed(tmp_path: Path) -> None:
@@ -407,13 +453,13 @@ def test_of_two_controls_the_broken_one_is_shown(tmp_path: Path, number: int) ->
     run = changed_run(tmp_path / "run", verdict="INVALID", id="x")
     twin = Cell(golden().cells[0].row, tmp_path)
     cells = [run.cells[0], twin] if number else [twin, run.cells[0]]
-    assert [cell.verdict for cell in Run(tmp_path, run.facts, cells).shown] == [Word.INVALID]
+    assert [cell.verdict for cell in Run(tmp_path, run.facts, cells).shown] == [Verdict.INVALID]
 
 
 def test_production_is_shown_once() -> None:
     run = golden()
     assert len(run.shown) == len(run.cells) - 1, "it is the control of two features"
-    assert dict(totals(run.shown))[Word.CLEAN] == 3
+    assert dict(totals(run.shown))[Verdict.CLEAN] == 3
     places = [cell.row["variant"] for cell in run.shown]
     assert places.index("production") < places.index("stock-spinlock"), "where it came first"
 
