@@ -45,7 +45,7 @@ def load(path: Path, schema: str) -> dict[str, Any]:
         )
     if schema == "evidence" and version == 1:
         facts = _upgraded(facts)
-    if found := next(Draft202012Validator(named(schema)).iter_errors(facts), None):
+    if found := next(Draft202012Validator(schema_named(schema)).iter_errors(facts), None):
         raise ModcompatError(f"{path} is not the {path.name} of a run: {_told(found)}")
     return facts
 
@@ -60,13 +60,13 @@ def _upgraded(facts: Any) -> Any:
 
 
 @functools.cache
-def named(schema: str) -> dict[str, Any]:
+def schema_named(schema: str) -> dict[str, Any]:
     """A schema of this folder."""
     facts: dict[str, Any] = json.loads((_FOLDER / f"{schema}.schema.json").read_text())
     return facts
 
 
-def filled(facts: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(facts: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """The facts, with an empty value for every property of the schema that they lack."""
     return {name: _empty(rule) for name, rule in schema["properties"].items()} | facts
 

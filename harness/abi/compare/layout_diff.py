@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness.abi.elf.dwarf import Layout, Member
-from harness.support.text import and_more, join_some
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ class Difference:
             first = change.shifts[0].first
             text += f", {first.name} 0x{first.offset:x} → 0x{first.offset + change.shifts[0].by:x}"
             count = sum(shift.count for shift in change.shifts)
-            text += f" {and_more(count - 1, 'members')} moved" if count > 1 else " moved"
+            text += f" and {count - 1} more members moved" if count > 1 else " moved"
         return f"{text}; {len(victims)} more embed it" if victims else text
 
     def explain(self, name: str, member: str) -> str:
@@ -276,7 +275,8 @@ def _spellings(layouts: Mapping[str, Layout]) -> set[str]:
 
 
 def _names(members: Sequence[Member]) -> str:
-    return join_some([member.name for member in members], 3)
+    more = f" and {len(members) - 3} more" if len(members) > 3 else ""
+    return ", ".join(member.name for member in members[:3]) + more
 
 
 def _details(change: Change) -> list[str]:

@@ -15,7 +15,6 @@ from harness.abi.headers.probe import probe_inputs, probing
 from harness.kernel.module_headers import Headers
 from harness.support.cache.store import Store
 from harness.support.progress import task
-from harness.support.text import and_more
 
 _READER = 2  # raise when what is read of the probe changes
 
@@ -39,8 +38,8 @@ def explain_breakage(difference: Difference, touches: Iterable[str], *, in_use: 
     touched = [difference.explain_place(place) for place in touches]
     moved = [*touched, *loader] if in_use else [*loader, *touched]
     causes = [difference.summary(cause) for cause in difference.causes]
-    more = and_more(len(causes) - _CAUSES, "causes")
-    return list(dict.fromkeys(line for line in (*moved, *causes[:_CAUSES], more) if line))
+    more = [f"and {len(causes) - _CAUSES} more causes"] if len(causes) > _CAUSES else []
+    return list(dict.fromkeys(line for line in (*moved, *causes[:_CAUSES], *more) if line))
 
 
 def explaining_layouts(difference: Difference, touches: Iterable[str], *, in_use: bool) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ from harness.abi.elf.module_file import ModuleFacts
 from harness.abi.predict.loader import Finding, KernelFacts, Outcome, When, simulate
 from harness.abi.predict.member_accesses import Access
 from harness.abi.predict.reachability import Reached, reached
-from harness.support.text import join_some
 
 _LOCKS = re.compile(r"_raw_(spin|read|write)_(try)?lock(_irq)?")
 _UNLOCKS = re.compile(r"_raw_(spin|read|write)_unlock(_irq)?")
@@ -67,10 +66,11 @@ def predict(
 def _clean(differing: list[Reached], *, was_read: bool) -> str:
     if not differing:
         return "the loader finds init and exit, and nothing differs that its imports lead to"
-    names = join_some([found.change.name for found in differing], 3)
+    names = ", ".join(found.change.name for found in differing[:3])
+    more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
     differ = "differs" if len(differing) == 1 else "differ"
     seen = "not seen to use what moved" if was_read else "too long to be read"
-    return f"the loader finds init and exit; {names} {differ}, and its code was {seen}"
+    return f"the loader finds init and exit; {names}{more} {differ}, and its code was {seen}"
 
 
 def _counting(module: ModuleFacts, production: KernelFacts, kernel: KernelFacts) -> Iterator[Finding]:

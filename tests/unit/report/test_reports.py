@@ -24,9 +24,9 @@ from harness.report.html import html
 from harness.report.junit import junit
 from harness.report.ktap import ktap
 from harness.report.markdown import inline, markdown
-from harness.report.plain_text import again
+from harness.report.plain_text import reproduce_command
 from harness.report.recorded_run import Cell, Run, read_run, totals
-from harness.report.schema import load, named
+from harness.report.schema import load, schema_named
 from harness.support.errors import ModcompatError
 from harness.support.text import decoded, one_line, visible
 
@@ -203,29 +203,30 @@ def test_a_prediction_stands_beside_what_was_observed(tmp_path: Path) -> None:
     said = {"verdict": "INERT", "reason": "struct module.init moved"}
     run = changed_run(tmp_path / "run", prediction=said)
     page = Page(html(run))
-    assert "Predicted, and it came otherwise" in page.text
+    assert "Predicted, and not observed" in page.text
     assert "struct module.init moved" in page.text
 
 
-def test_what_came_otherwise_than_predicted_is_counted_marked_and_listed(tmp_path: Path) -> None:
+def test_what_was_not_as_predicted_is_counted_marked_and_listed(tmp_path: Path) -> None:
     run = changed_run(tmp_path / "run", prediction={"verdict": "INERT", "reason": "init moved", "agrees": False})
     text = html(run)
-    assert '<a href="#otherwise">1 came otherwise than predicted</a>' in text
+    assert '<a href="#mispredicted">1 was not as predicted</a>' in text
     assert '<b title="predicted: INERT">≠</b>' in text
-    _, _, listed = text.partition('id="otherwise"')
+    _, _, listed = text.partition('id="mispredicted"')
     assert "<strong>files</strong> on production" in listed
     assert "predicted <strong>INERT</strong>: init moved" in listed
     assert "observed <strong>CLEAN</strong>: init and exit ran" in listed
     summary = markdown(run)
-    assert "1 came otherwise than predicted." in summary
+    assert "1 was not as predicted." in summary
     assert "| files on production, x86\\_64 q35 | INERT | CLEAN | init moved |" in summary
 
 
 def test_a_prediction_that_came_true_or_was_not_judged_is_not_marked(tmp_path: Path) -> None:
     for agrees in (True, None):
         run = changed_run(tmp_path / str(agrees), prediction={"verdict": "CLEAN", "reason": "", "agrees": agrees})
-        assert "otherwise" not in html(run)
-        assert "otherwise" not in markdown(run)
+        assert "predicted</a>" not in html(run)
+        assert "mispredicted" not in html(run)
+        assert "not as predicted" not in markdown(run)
 
 
 def test_what_was_assumed_stands_behind_the_matrix(tmp_path: Path) -> None:
@@ -264,7 +265,7 @@ def test_the_function_is_told_with_and_without_a_module(
 
 def test_a_cell_is_run_again_by_what_chooses_it() -> None:
     cell = cell_of(golden(), "tail", "stock-spinlock")
-    assert again(cell, "modcompat check --timeout-scale 3.0") == (
+    assert reproduce_command(cell, "modcompat check --timeout-scale 3.0") == (
         "modcompat check --timeout-scale 3.0 --feature spinlock --flavour stock --board x86_64-q35 "
         "-k tail-module-on-stock-kernel-with-spinlock-on-x86_64-q35"
     )
@@ -273,7 +274,7 @@ def test_a_cell_is_run_again_by_what_chooses_it() -> None:
 @pytest.mark.parametrize("name", ["tail", "a b", "tom and not jerry", "x'; touch $HOME `y`", "-n", "v(1)=2", "é-x"])
 def test_the_command_takes_any_name_and_finds_its_test(name: str, tmp_path: Path) -> None:
     ident = f"{name}-module-on-stock-kernel-with-kasan-on-arm-virt"
-    words = shlex.split(again(changed_run(tmp_path / "run", id=ident).cells[0], "pytest"))
+    words = shlex.split(reproduce_command(changed_run(tmp_path / "run", id=ident).cells[0], "pytest"))
     chosen, expression = words[:-2], words[-1]
     assert chosen == ["pytest", "--feature", "spinlock", "--flavour", "production", "--board", "x86_64-q35"]
     assert words[-2] == "-k"
@@ -469,17 +470,19 @@ def test_production_is_shown_once() -> None:
 
 def test_the_files_of_a_run_are_what_their_schemas_say() -> None:
     matrix = json.loads((GOLDEN / "matrix.json").read_text())
-    jsonschema.validate(matrix, named("matrix"))
+    jsonschema.validate(matrix, schema_named("matrix"))
     for cell in matrix["cells"]:
-        jsonschema.validate(json.loads((GOLDEN / cell["folder"] / "evidence.json").read_text()), named("evidence"))
+        jsonschema.validate(
+            json.loads((GOLDEN / cell["folder"] / "evidence.json").read_text()), schema_named("evidence")
+        )
     whole = json.loads(FORMATS["json"].make(golden()))
-    jsonschema.validate(whole, named("matrix"))
+    jsonschema.validate(whole, schema_named("matrix"))
     assert whole["cells"][0]["evidence"]["checks"]
 
 
 def test_the_schemas_are_schemas() -> None:
     for name in ("matrix", "evidence"):
-        jsonschema.Draft202012Validator.check_schema(named(name))
+        jsonschema.Draft202012Validator.check_schema(schema_named(name))
 
 
 @pytest.mark.parametrize(
