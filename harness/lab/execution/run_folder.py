@@ -174,6 +174,8 @@ def failure_text(result: CellResult, run: Path) -> str:
         )
         call = evidence.initcall
         lines.append(f"init: {f'{call.function} called, returned {call.returned}' if call else 'never called'}")
+    blamed = dict.fromkeys(step.blamed for step in result.judgement.steps if step.blamed)
+    lines += [f"blamed: {', '.join(blamed)}"] if blamed else []
     failed = [check for check in evidence.checks if not check.held]
     lines.append(f"checks: {len(evidence.checks) - len(failed)} held, {len(failed)} failed")
     lines += [f"  {check.name}: {check.detail}" for check in failed[:_MAX_CHECKS_SHOWN]]
@@ -195,7 +197,9 @@ def failure_text(result: CellResult, run: Path) -> str:
     excerpt = result.log.decode(errors="backslashreplace").replace("\r", "").splitlines()[-_CONSOLE_LINES:]
     if excerpt:
         lines += ["", "last lines of the console:", *(f"  {line}" for line in excerpt)]
-    lines += ["", f"everything: {run / 'cells' / result.cell.id}"]
+    folder = run / "cells" / result.cell.id
+    lines += ["", f"everything: {folder}"]
+    lines += [f"the guest by hand: sh {folder / 'qemu.sh'}"] if result.machine else []
     return "\n".join(lines)
 
 

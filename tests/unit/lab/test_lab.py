@@ -13,17 +13,18 @@ from unittest.mock import Mock
 import pytest
 
 from harness.cli.shell_command import loads
-from harness.detect.evidence import Evidence
+from harness.detect.evidence import Evidence, Phase
 from harness.detect.verdict import Judgement, Step, Verdict
 from harness.guest.boards import BOARDS
 from harness.guest.guest import Guest
+from harness.guest.machine import Machine
 from harness.kernel.features import FEATURES
 from harness.kernel.source import KernelSource
 from harness.lab.execution import kernel_pool, run_folder
 from harness.lab.execution import lab as lab_module
 from harness.lab.execution.guest_pool import GuestImage
 from harness.lab.execution.lab import CellResult, Lab, read_control, write_control
-from harness.lab.execution.run_folder import write_cell, write_matrix
+from harness.lab.execution.run_folder import failure_text, write_cell, write_matrix
 from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.manifest import Allowance, Manifest
 from harness.lab.plan.settings import Settings
@@ -159,6 +160,19 @@ def test_a_control_of_another_version_is_not_read(tmp_path: Path, monkeypatch: p
         lab_module._control_header.cache_clear()
     assert lab_module._control_header() == present
     assert read_control(file) is not None
+
+
+def test_a_failure_names_the_module_that_is_blamed_and_how_to_start_the_guest(tmp_path: Path) -> None:
+    result = a_control(tmp_path, Verdict.INVALID)
+    steps = (Step(Verdict.INERT, "no init", Phase.LOAD), Step(Verdict.SPLAT, "a BUG", Phase.UNLOAD, "vendor"))
+    machine = Machine(BOARDS["x86_64-q35"], Path("image"), Path("initramfs"))
+    text = failure_text(replace(result, judgement=Judgement(steps), machine=machine), tmp_path)
+    assert text.startswith("INERT: no init; then SPLAT: a BUG\n")
+    assert "\nblamed: vendor\n" in text
+    assert text.endswith(f"the guest by hand: sh {tmp_path}/cells/{CELLS[0].id}/qemu.sh")
+    without = failure_text(result, tmp_path)
+    assert "blamed:" not in without
+    assert "qemu.sh" not in without
 
 
 @pytest.fixture
