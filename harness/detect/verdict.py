@@ -183,7 +183,7 @@ def _missing_proofs(evidence: Evidence) -> list[str]:
     unused = [f"{check.name} ({check.detail})" for check in evidence.feature_checks if not check.held]
     proofs = {
         "the feature was live": bool(evidence.feature_proof),
-        f"the feature was in use: {', '.join(unused) or 'it was not asked'}": (
+        f"the feature was in use: {', '.join(unused) or 'not checked'}": (
             not unused and len(evidence.feature_checks) >= len(evidence.features_in_use)
         ),
         "the module was loaded": evidence.load is not None and evidence.loaded,
@@ -196,7 +196,7 @@ def _missing_proofs(evidence: Evidence) -> list[str]:
         "the module was unloaded": (
             evidence.unload is not None and (evidence.removed or (evidence.has_init and not evidence.has_exit))
         ),
-        f"memory was checked ({'; '.join(evidence.caveats) or 'nothing says why'})": bool(evidence.integrity),
+        f"memory was checked ({'; '.join(evidence.caveats) or 'for no known reason'})": bool(evidence.integrity),
         "the guest still works": bool(evidence.liveness_checks),
         "the kernel's counters were read": evidence.before is not None and evidence.after is not None,
         "the whole log was scanned": evidence.scanned,

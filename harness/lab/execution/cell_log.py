@@ -126,7 +126,7 @@ class CellLog:
             last = self.text().strip().rpartition("\n")[2]
             if self._guest.run("dmesg | tail -n 1").text.strip() == last.strip():
                 return None
-        return "the kernel went on talking while its buffer was read: parts may be missing"
+        return "the kernel kept printing while its buffer was read: parts may be missing"
 
     def lack_of_space(self) -> str | None:
         """Why the log may be incomplete: the disk is full, and QEMU drops what it cannot write. None if it is not."""

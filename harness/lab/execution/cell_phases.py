@@ -31,8 +31,8 @@ _COUNTERS_COMMAND = (
     "read t </proc/sys/kernel/tainted; w=-; o=-; [ -e /sys/kernel/oops_count ] && "
     "read w </sys/kernel/warn_count && read o </sys/kernel/oops_count; echo $t $w $o"
 )
-# Debugging of locks that the kernel gives up when a proprietary module comes (set_license() of kernel/module/main.c,
-# add_taint() of kernel/panic.c); the isolation series keeps it, but not lockdep
+# Lock debugging that the kernel switches off when a proprietary module is loaded (set_license() of
+# kernel/module/main.c, add_taint() of kernel/panic.c); the isolation series keeps it on, except for lockdep
 _LOCK_DEBUGGING = ("DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RT_MUTEXES", "LOCKDEP")
 _PROPRIETARY = 1 << 0  # taint
 
@@ -140,7 +140,7 @@ def load_companions(cell: CellContext) -> bool:
     """
     if not cell.subject.before:
         return True
-    others = loaded_modules(cell)  # of the feature, gone by the end
+    others = loaded_modules(cell)  # loaded by the use of a feature, and gone by the end
     for path in cell.subject.before:
         loaded = cell.recorder.run(f"insmod {shlex.quote(path)}")
         cell.log.stop_on_fault()
@@ -233,7 +233,7 @@ def loaded_modules(cell: CellContext) -> dict[str, str]:
     text = cell.guest.run("cat /proc/modules").text
     cell.log.stop_on_fault()  # reading the list walks through every struct module
     cell.guest.symbols = cell.guest.symbols.with_modules(text)
-    lines = ([*line.split(" "), "", ""] for line in text.splitlines())  # name, size, count; a torn one has less
+    lines = ([*line.split(" "), "", ""] for line in text.splitlines())  # name, size, count; a torn line has fewer
     return {name: count for name, _, count, *_ in lines}
 
 

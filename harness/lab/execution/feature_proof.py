@@ -142,7 +142,7 @@ class FeatureExerciser:
         for name in self.names:
             output = guest.run(_command(name, "stop", module), _PROOF_SECONDS)
             checks += parse_live_checks(output) or [
-                Check(name, held=False, detail=f"said nothing of use: {output.text.strip()[:200]}")
+                Check(name, held=False, detail=f"reported nothing about its use: {output.text.strip()[:200]}")
             ]
         return checks
 

@@ -162,7 +162,7 @@ class Guests:
             theirs = {f"lib/firmware/{name}": file for name, file in module.firmware}
             theirs |= {f"tools/{name}": file for name, file in module.programs}
             if taken := [path for path, file in theirs.items() if contents.get(path, file) != file]:
-                raise ModcompatError(f"{', '.join(taken)} of {module.name} is another file than another module's")
+                raise ModcompatError(f"{', '.join(taken)} of {module.name} differs from the file of another module")
             contents |= theirs
             brought |= theirs
         before, needed = in_order(modules, files, kernel.own_modules)
@@ -253,7 +253,9 @@ class Guests:
         added = user_config.added(users, self._kernels.spec(board, PRODUCTION).source, self._store)
         if not added:
             return ()
-        return (f"{', '.join(added)}: not as in {users.path.name}, for the harness to work; the ABI may differ by it",)
+        return (
+            f"{', '.join(added)}: not as in {users.path.name}, because the harness needs it; this may change the ABI",
+        )
 
     def _accelerator(self, machine: Machine) -> str:
         """The accelerator: KVM for x86_64, if it was requested or if a boot proves that it works; else TCG."""

@@ -100,7 +100,9 @@ class MemoryMonitor:
     def loaded(self, facts: ModuleFacts) -> None:
         """Read the module's memory. To be called after its load, when /proc/modules was read."""
         if facts.problem:
-            self.caveats.append(f"the module's memory was not compared, as the file does not tell it: {facts.problem}")
+            self.caveats.append(
+                f"the module's memory was not compared, because its file cannot be read: {facts.problem}"
+            )
             return
         if self._features_in_use and self._guest.machine.board.arch.maps_modules_late:
             self.caveats.append(
@@ -109,7 +111,7 @@ class MemoryMonitor:
             return
         place = next((start for start, _, name in self._guest.symbols.modules if name == facts.name), None)
         if place is None:
-            self.blockers.append("/proc/modules does not tell where the module is: its memory was not compared")
+            self.blockers.append("/proc/modules has no address for the module: its memory was not compared")
             return
         if facts.code and not self._patched_by:
             self._read_range(_Owner.MODULE, _CODE, place, facts.code)
@@ -127,7 +129,7 @@ class MemoryMonitor:
         spans = [(places[it.name], it.size) for it in constants if it.name in places and it.size]
         if not spans:
             if any(it.size for it in constants):
-                self.caveats.append("the kernel does not tell where the module's constants are: not compared")
+                self.caveats.append("the kernel does not show where the module's constants are: not compared")
             return
         start, end = min(at for at, _ in spans), max(at + size for at, size in spans)
         self._read_range(_Owner.MODULE, "constants", start, end - start)
@@ -165,7 +167,7 @@ class MemoryMonitor:
     def _check_list(self) -> list[Check]:
         head = self._guest.symbols.marks.get("modules")
         if head is None:
-            self.caveats.append("System.map has no list of modules: it was not walked")
+            self.caveats.append("System.map has no list of modules: it was not checked")
             return []
         try:
             return [self._follow(head)]

@@ -83,6 +83,16 @@ def test_a_shell_loads_a_module_as_its_cell_does(tmp_path: Path, given: str, loa
     }
 
 
+def test_guests_are_paused_between_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after a cell that could not be run."""
+    monkeypatch.setattr(kernel_pool, "find_users_source", refuse)
+    with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
+        pause = Mock()
+        monkeypatch.setattr(lab.guests, "pause_all", pause)
+        pauses = [(lab.run(cell).verdict, pause.call_count)[1] for cell in CELLS]
+    assert 0 < pauses[0] < pauses[1]
+
+
 class Dumping:
     """A guest whose memory is its name."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is told of a guest's memory: each check provoked, in memory that a test made."""
+"""The checks of a guest's memory, each provoked in memory that a test makes."""
 
 import struct
 from dataclasses import dataclass, field
@@ -33,14 +33,17 @@ MODULES = ["the module's code unchanged", "the module's constants unchanged"]
 
 @dataclass
 class FakeGuest:
-    """A guest of bytes. unseen: (CPU, first address, last) that cannot be read. stale: the same until a command ran."""
+    """A guest of bytes.
+
+    unseen: (CPU, first address, last address) that cannot be read. stale: likewise, until a command runs.
+    """
 
     marks: dict[str, int] = field(default_factory=lambda: dict(MARKS))
     unseen: list[tuple[int, int, int]] = field(default_factory=list)
     stale: list[tuple[int, int, int]] = field(default_factory=list)
     bits: int = 64
     lost: bool = False
-    sections: str = ""  # what the kernel tells of a module's
+    sections: str = ""  # of a module, with their addresses
     commands: list[str] = field(default_factory=list)
     memory: bytearray = field(default_factory=lambda: bytearray(i % 251 for i in range(0x10000)))
 
@@ -132,7 +135,7 @@ def test_where_the_kernel_does_not_say_it_the_evidence_is_weaker() -> None:
     monitor = _monitor(FakeGuest(), release="6.4.0")
     assert [check.name for check in _all(monitor)] == [MODULES[0], *NAMES]
     assert monitor.blockers == []
-    assert monitor.caveats == ["the kernel does not tell where the module's constants are: not compared"]
+    assert monitor.caveats == ["the kernel does not show where the module's constants are: not compared"]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +256,7 @@ def test_a_file_that_cannot_be_read_does_not_tell_what_to_compare() -> None:
     monitor.begin()
     monitor.loaded(ModuleFacts("vendor", problem="it is compressed"))
     assert [check.name for check in _all(monitor)] == NAMES
-    assert "the file does not tell it: it is compressed" in monitor.caveats[-1]
+    assert "its file cannot be read: it is compressed" in monitor.caveats[-1]
 
 
 def test_a_modules_sections_are_laid_out_with_their_alignment() -> None:
@@ -268,7 +271,7 @@ def test_a_modules_sections_are_laid_out_with_their_alignment() -> None:
 def test_a_module_without_an_address_is_an_obstacle() -> None:
     guest = FakeGuest()
     guest.symbols = guest.symbols.with_modules("")
-    assert _monitor(guest).blockers == ["/proc/modules does not tell where the module is: its memory was not compared"]
+    assert _monitor(guest).blockers == ["/proc/modules has no address for the module: its memory was not compared"]
 
 
 def test_a_leak_of_a_module_that_is_gone_gets_its_names_back() -> None:
