@@ -16,9 +16,9 @@ from harness.kernel.config import KernelSpec
 from harness.kernel.features import FEATURES
 from harness.kernel.isolation_patches import isolated
 from harness.kernel.module_headers import headers_of
-from harness.kernel.patch_series import all_series
 from harness.kernel.source import KernelSource, find_source
 from harness.kernel.variants import variant_of
+from harness.kernel.versions import SERIES
 from harness.support.cache.store import Store
 from harness.support.paths import IMAGES
 
@@ -62,7 +62,7 @@ def write(names: Iterable[str]) -> None:
 
 
 def main() -> None:
-    sources = [find_source(f"linux-source-{name}", STORE) for name in all_series()]
+    sources = [find_source(series.package, STORE) for series in SERIES.values()]
     found = sorted({name for source in sources for name in candidates(source)} - CLASHES)
     # Of two headers that clash, the later one goes: those that nearly all others build on come first.
     names = [name for name in found if name.startswith("linux/")]

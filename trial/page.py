@@ -19,6 +19,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from harness.detect.verdict import steps_in
 from harness.kernel.features import THE_FIVE
 from harness.lab.plan import expected_verdicts
 from harness.support.paths import PROJECT
@@ -70,7 +71,7 @@ def _kept(cell: Row, date: str) -> Row:
     if row["flavour"] == "production":
         row["feature"] = ""
     if row["verdict"] != "CLEAN" or not row["agrees"]:
-        row["reason"] = _cut(cell["reason"])
+        row["reason"] = _cut(steps_in(cell)[0].reason)
         row["predicted"] = f"{prediction['verdict']}: {_cut(prediction['reason'])}" if prediction else ""
     return row
 
@@ -215,8 +216,8 @@ def _details(cells: list[Row]) -> Iterator[str]:
 
 
 def _cut(text: str) -> str:
-    """The first part of a reason, on one line, without addresses."""
-    line = " ".join(_ADDRESS.sub("ADDRESS", text).partition("; then ")[0].split())
+    """A reason on one line, without addresses, cut to a length."""
+    line = " ".join(_ADDRESS.sub("ADDRESS", text).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 

@@ -19,7 +19,7 @@ from harness.kernel.features import THE_FIVE
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
 from harness.kernel.user_config import lacking, read_config
 from harness.kernel.variants import PRODUCTION, Preemption, preemption_of
-from harness.lab.execution.assumptions import series_obstacle
+from harness.lab.execution.assumptions import series_blocker
 from harness.lab.execution.kernel_pool import find_users_source
 from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan.cells import ONE_BOARD_EACH, Flavour, choose_boards
@@ -195,7 +195,7 @@ def _can_be_booted(given: dict[str, Any], manifest: Manifest, source: Callable[[
 
 def _that_can_be(source: Callable[[], KernelSource], store: Store) -> list[str]:
     """Every kernel, the isolated ones only where the isolation series fits the source."""
-    obstacle = series_obstacle(source, store)
-    if obstacle:
-        click.echo(f"no isolated kernels: {obstacle}")
-    return [flavour for flavour in _FLAVOURS if not (obstacle and flavour == Flavour.ISOLATED)]
+    blocker = series_blocker(source, store)
+    if blocker:
+        click.echo(f"no isolated kernels: {blocker}")
+    return [flavour for flavour in _FLAVOURS if not (blocker and flavour == Flavour.ISOLATED)]

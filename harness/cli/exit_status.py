@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.support.errors import ModcompatError
 
 
@@ -31,9 +31,9 @@ def exit_status(status: int, matrix: Path) -> int:
     if status not in (0, 1) or not matrix.is_file():
         return 2
     rows = json.loads(matrix.read_text())["cells"]
-    if any(row["verdict"] == Word.INVALID for row in rows):
+    if any(row["verdict"] == Verdict.INVALID for row in rows):
         return 2
     findings = any(
-        row["verdict"] not in (row.get("expected") or [Word.CLEAN]) for row in rows if not row.get("allowed")
+        row["verdict"] not in (row.get("expected") or [Verdict.CLEAN]) for row in rows if not row.get("allowed")
     )
     return 1 if findings else 2 if status else 0

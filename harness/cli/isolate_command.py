@@ -212,7 +212,7 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
     facts = {"bugs": bug_runner.merged(known, rows), "mixed": mixed}
     _keep("bugs", records.circumstances(place, settings) | facts, output, record=record)
     wrong = bug_runner.unexplained(rows, place.arch.name) + [
-        f"shared locks: {row}" for row in mixed if not bug_runner.is_well(row)
+        f"shared locks: {row}" for row in mixed if not bug_runner.passed(row)
     ]
     for line in wrong:
         click.echo(f"not as the catalogue has it: {line}", err=True)
@@ -233,11 +233,11 @@ def isolate_selftest(*, board: str, boot: bool, output: Path | None, record: boo
     place, settings = _one(board), Settings()
     rows = selftests.run_module_tests(place, settings) + (selftests.run_boot_tests(place, settings) if boot else [])
     for row in rows:
-        click.echo(f"{'as on stock' if selftests.is_well(row) else 'NOT AS ON STOCK'}: {row['test']}")
+        click.echo(f"{'as on stock' if selftests.passed(row) else 'NOT AS ON STOCK'}: {row['test']}")
         for where in selftests.PLACES:
             click.echo(f"    {where}: {row.get(where, 'not run')}")
     _keep("selftests", records.circumstances(place, settings) | {"selftests": rows}, output, record=record)
-    sys.exit(0 if all(selftests.is_well(row) for row in rows) else 1)
+    sys.exit(0 if all(selftests.passed(row) for row in rows) else 1)
 
 
 def _one(board: str) -> Board:

@@ -29,7 +29,7 @@ from harness.report.table import COLOURS
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
 from harness.support.progress import say
-from harness.support.text import visible
+from harness.support.text import and_more, join_some, visible
 
 _INFO = ("version", "srcversion", "retpoline", "intree", "staging", "module_abi")
 _SHOWN = 6  # structures that differ, and names of a long list
@@ -146,16 +146,18 @@ def _print_findings(console: Console, found: Prediction) -> None:
     for reached in found.differing:
         change = reached.change
         runs = [f"{it.first.name} 0x{it.first.offset:x} → 0x{it.first.offset + it.by:x}" for it in change.shifts]
-        more = f" and {len(runs) - 2} more runs" if len(runs) > 2 else ""
+        more = and_more(len(runs) - 2, "runs")
         size = f"{change.before.size} → {change.after.size}" if reached.grew else str(change.before.size)
-        table.add_row(*map(Text, (change.name, size, ", ".join(runs[:2]) + more, reached.via, reached.severity)))
+        table.add_row(
+            *map(Text, (change.name, size, f"{', '.join(runs[:2])} {more}".rstrip(), reached.via, reached.severity))
+        )
     if found.differing:
         console.print(table)
 
 
 def _reason(found: Prediction) -> str:
-    others = len(found.findings) - 1
-    return found.reason + (f" (and {others} more findings)" if others > 0 else "")
+    more = and_more(len(found.findings) - 1, "findings")
+    return f"{found.reason} ({more})" if more else found.reason
 
 
 def _facts(module: ModuleFacts, most: int) -> Iterable[tuple[str, str]]:
@@ -194,8 +196,7 @@ def _with_crc(name: str, crc: int | None) -> str:
 def _some(names: list[str], most: int) -> str:
     if not names:
         return ""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{len(names)}: {', '.join(names[:most])}{more}"
+    return f"{len(names)}: {join_some(names, most)}"
 
 
 def _as_json(file: Path, module: ModuleFacts, result: dict[str, Prediction]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from harness.abi.elf.line_table import ModuleLines
 from harness.abi.elf.module_file import inspect_module
 from harness.detect.kernel_report import Report, as_json_object
 from harness.detect.scan import scan_stream
-from harness.lab.execution.source_lines import add_places
+from harness.lab.execution.source_lines import add_source_lines
 from harness.support.errors import ModcompatError
 
 _CHUNK = 1 << 20  # bytes of a log at a time
@@ -41,7 +41,7 @@ def scan(*, logs: tuple[str, ...], files: tuple[Path, ...], as_json: bool) -> No
     for name in logs:
         for report in scan_stream(_chunks(name)):
             found += 1
-            add_places([report], modules)
+            add_source_lines([report], modules)
             click.echo(json.dumps({"log": name, **as_json_object(report)}) if as_json else _for_people(name, report))
     sys.exit(1 if found else 0)
 

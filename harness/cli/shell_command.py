@@ -18,10 +18,10 @@ from harness.cli.param_types import BOARD, KERNEL, MODULE
 from harness.guest.boards import BOARDS
 from harness.guest.debugger import gdb_script, start_script, symbols_for_debugger
 from harness.kernel.architectures import Architecture
-from harness.lab.execution.guest_pool import Equipment, Guests
+from harness.lab.execution.guest_pool import GuestImage, Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.cells import choose_boards
-from harness.lab.plan.vendor_modules import VendorModule, shipped, users_module
+from harness.lab.plan.vendor_modules import VendorModule, insmod_parameters, shipped, users_module
 from harness.support import process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -76,9 +76,9 @@ def shell(
     try:
         with Guests(Kernels(settings), wanted) as guests:
             variant = variant_on(name, settings)
-            bare = guests.equip(place, variant)
+            bare = guests.prepare(place, variant)
             (folder / "start").write_text(start_script(loads(wanted, bare)))
-            equipment = guests.equip(place, variant, {"start": folder / "start"})
+            equipment = guests.prepare(place, variant, {"start": folder / "start"})
             command = equipment.machine.interactive(log)
             if gdb:
                 symbols = symbols_for_debugger(equipment.kernel, folder)
@@ -96,7 +96,7 @@ def shell(
     sys.exit(2 if status else 0)
 
 
-def loads(modules: Collection[VendorModule], equipment: Equipment) -> dict[str, str]:
+def loads(modules: Collection[VendorModule], equipment: GuestImage) -> dict[str, str]:
     """The kernel's name for a module -> the command that loads it as a cell does, what has to be there before first."""
     commands = {
         path.rpartition("/")[2].removesuffix(".ko").replace("-", "_"): f"insmod {shlex.quote(path)}"
@@ -105,7 +105,7 @@ def loads(modules: Collection[VendorModule], equipment: Equipment) -> dict[str, 
     }
     return commands | {
         read_module(equipment.files[module.name]).name: (
-            f"insmod {shlex.quote(equipment.paths[module.name])} {module.insmod_parameters}".rstrip()
+            f"insmod {shlex.quote(equipment.paths[module.name])} {insmod_parameters(module)}".rstrip()
         )
         for module in modules
     }

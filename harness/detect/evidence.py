@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run left behind: everything a verdict may be derived from, and nothing else."""
+"""The evidence of a cell: everything that a verdict may be derived from, and nothing else."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from harness.detect.kernel_report import Report
 
 
 class Phase(StrEnum):
-    """The stations of a cell, in their order."""
+    """The phases of a cell, in their order."""
 
     LOAD = "load"
     EXERCISE = "exercise"
@@ -28,18 +28,22 @@ class Loss(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One answer that was required. held: it came out right."""
+    """One required answer."""
 
     name: str
+    # the answer was right
     held: bool
+    # what was seen instead, "" if there is nothing to add
     detail: str = ""
 
 
 @dataclass(frozen=True)
 class Awaited:
-    """A warning that the exercise provokes: a kind, and a pattern found in its title or a line that announces it."""
+    """A warning that the exercise provokes on purpose."""
 
+    # the kind of the report, a name in harness/detect/kinds.py
     kind: str
+    # regular expression, found in the report's title or in a line that announces it
     title: str
 
     def is_seen_in(self, report: Report) -> bool:
@@ -48,73 +52,103 @@ class Awaited:
 
 @dataclass(frozen=True)
 class Command:
-    """A command in the guest. status: exit status. seconds: how long it took."""
+    """A command that ran in the guest."""
 
     command: str
+    # exit status
     status: int
+    # standard output and standard error
     output: str
+    # how long it took
     seconds: float
 
 
 @dataclass(frozen=True)
 class GuestLoss:
-    """A guest that stopped answering in some phase. what: one line. backtraces: a text a CPU."""
+    """A guest that stopped answering."""
 
     loss: Loss
     phase: Phase
+    # one line
     what: str
+    # one text for each CPU
     backtraces: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Counters:
-    """The kernel's own account: /proc/sys/kernel/tainted, /sys/kernel/{warn,oops}_count (None: not there)."""
+    """What the kernel itself counts."""
 
+    # /proc/sys/kernel/tainted
     taint: int
+    # /sys/kernel/warn_count, None if the kernel has no such file
     warnings: int | None
+    # /sys/kernel/oops_count, likewise
     oopses: int | None
 
 
 @dataclass
 class Evidence:
-    """The evidence of one cell. Empty fields are evidence not had, never evidence of health."""
+    """The evidence of one cell. An empty field means that the evidence is missing, never that all is well."""
 
+    # the kernel's name of the module
     module: str
-    file_problem: str = ""  # why the module file could not be read on the host
+    # why the module file could not be read on the host
+    file_problem: str | None = None
     has_init: bool = True
     has_exit: bool = True
-    obstacles: list[str] = field(default_factory=list)  # why the run proves nothing
-    origin: str = ""  # how the pristine guest came about
-    feature_proof: str = ""  # what proved the feature live (or, on production, absent)
-    used: list[str] = field(default_factory=list)  # what was to be in use while the module worked
-    in_use: list[Check] = field(default_factory=list)  # what they saw of it
+    # why the run proves nothing
+    blockers: list[str] = field(default_factory=list)
+    # how the pristine guest came about: restored, booted ...
+    origin: str | None = None
+    # proof that the feature is live or, on production, absent
+    feature_proof: str | None = None
+    # the features that had to be in use while the module worked
+    features_in_use: list[str] = field(default_factory=list)
+    # what these features saw
+    feature_checks: list[Check] = field(default_factory=list)
     load: Command | None = None
     initcall: InitCall | None = None
-    listed: bool = False  # in /proc/modules after the load
-    announced: list[Check] = field(default_factory=list)  # words that init and exit must say
-    exercise: str = ""  # its file; "" where none was given
+    # /proc/modules lists the module after the load
+    loaded: bool = False
+    # whether init and exit printed what they have to
+    announced: list[Check] = field(default_factory=list)
+    # name of the exercise's file
+    exercise: str | None = None
     checks: list[Check] = field(default_factory=list)
     exercise_ended: bool = False
-    stopped: str = ""  # why later phases were left out
+    # why later phases were left out
+    stopped: str | None = None
     unload: Command | None = None
-    gone: bool = False  # not in /proc/modules after the unload
-    integrity: list[Check] = field(default_factory=list)  # of memory
-    works: list[Check] = field(default_factory=list)  # what the guest still does at the end
+    # /proc/modules does not list the module after the unload
+    removed: bool = False
+    # checks of memory
+    integrity: list[Check] = field(default_factory=list)
+    # what the guest can still do at the end
+    liveness_checks: list[Check] = field(default_factory=list)
     before: Counters | None = None
     after: Counters | None = None
+    # reports between the start of the cell and the load: not the module's doing
+    early_reports: list[Report] = field(default_factory=list)
     reports: dict[Phase, list[Report]] = field(default_factory=dict)
-    awaited: list[Report] = field(default_factory=list)  # reports that the exercise provoked on purpose
-    scanned: bool = False  # the whole log, from the first mark to the last, was read and scanned
+    # reports that the exercise provoked on purpose
+    awaited: list[Report] = field(default_factory=list)
+    # the whole log of the cell, from the first mark to the last, was read and scanned
+    scanned: bool = False
     loss: GuestLoss | None = None
     commands: list[Command] = field(default_factory=list)
-    explanation: list[str] = field(default_factory=list)  # which fields moved, and why; derived from the layouts
-    layouts: list[dict[str, Any]] = field(default_factory=list)  # the structures that explain it: abi.side_by_side
+    # which fields moved, and why; derived from the layouts of both kernels
+    explanation: list[str] = field(default_factory=list)
+    # the structures that explain it, as harness/abi/compare/layout_columns.py describes them
+    layouts: list[dict[str, Any]] = field(default_factory=list)
     qmp_events: list[str] = field(default_factory=list)
-    weak: list[str] = field(default_factory=list)  # what makes this evidence weaker than usual
+    # why this evidence is weaker than usual
+    caveats: list[str] = field(default_factory=list)
+    # how long the cell took
     seconds: float = 0.0
 
     def set_apart(self, awaits: Iterable[Awaited]) -> None:
-        """Take awaited reports out of those that tell of damage. That each appeared, once, is a check."""
+        """Move awaited reports out of those that count as damage. A check records that each appeared just once."""
         reports = self.reports.get(Phase.EXERCISE, [])
         for awaited in awaits:
             found = [report for report in reports if awaited.is_seen_in(report)]

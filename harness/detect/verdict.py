@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evidence -> verdict. One rule: what went wrong first is the verdict, what followed is in the reason.
+"""Derive the verdict from the evidence. The first thing that went wrong is the verdict; the rest follows as steps.
 
-A cause comes before its consequences, so the first thing that went wrong is also what reproduces. Within
-one phase a death says more than the reports before it, and a report more than the silence behind it: whether
-a damaged kernel still answers is chance.
+A cause comes before its consequences, so the first thing that went wrong is also the one that reproduces. Within
+one phase a death outranks the reports before it, and a report outranks the silence after it: it is a matter of chance
+whether a damaged kernel still answers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from harness.detect.evidence import Check, Evidence, Loss, Phase
 from harness.detect.kernel_report import Report
 from harness.detect.kinds import Severity
+from harness.support.text import and_more, join_some
 
-# What the kernel reports of a CPU or a task that does not come on: the silence itself, not its cause.
+# Reports of a CPU or a task that makes no progress: they describe the silence itself, not its cause.
 _OF_SILENCE = {"lockup", "hung-task", "rcu-stall"}
 _WARNED = 1 << 9
 _TAINT_DAMAGE = {1 << 5: "B (bad page or slab)", 1 << 7: "D (died)", _WARNED: "W (warning)", 1 << 14: "L (soft lockup)"}
+_MAX_CHECKS_SHOWN = 3  # failed checks that a reason names
+_ALWAYS_ON = "always on: nothing to break"
 
 
-class Word(StrEnum):
+class Verdict(StrEnum):
     """The verdicts; docs/reference/verdicts.md says when each is given."""
 
     CLEAN = "CLEAN"
@@ -34,78 +38,121 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """phase: where it went wrong first, None where nothing did."""
+class Step:
+    """One thing that went wrong, or the summary of a cell in which nothing did."""
 
-    word: Word
+    verdict: Verdict
+    # one line, with the kernel's own words where there are some
     reason: str
+    # None: no phase is to blame (CLEAN, INVALID)
     phase: Phase | None = None
+    # the module that a report of the kernel blames
+    blamed: str | None = None
+
+    def as_json_object(self) -> dict[str, Any]:
+        """The step in plain types, as matrix.schema.json describes it."""
+        phase = str(self.phase) if self.phase else None
+        return {"verdict": str(self.verdict), "phase": phase, "reason": self.reason, "blamed": self.blamed}
 
 
-def judge(evidence: Evidence) -> Verdict:
-    """The verdict that the evidence supports. CLEAN only when every proof is there."""
-    if evidence.obstacles:
-        return Verdict(Word.INVALID, "; ".join(evidence.obstacles))
-    found = [replace(verdict, phase=phase) for phase in Phase if (verdict := _phase(evidence, phase))]
-    if found:
-        first, *rest = found
-        later = "".join(f"; then {other.word}: {other.reason}" for other in rest)
-        return replace(first, reason=first.reason + later)
-    missing = _missing(evidence)
-    if missing:
-        return Verdict(Word.INVALID, "no proof that " + ", that ".join(missing))
-    return Verdict(Word.CLEAN, _summary(evidence))
+def steps_in(row: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps of a row of matrix.json. A row without them (before version 0.2) has one, with all of its reason."""
+    known = row.get("steps") or [{"verdict": row["verdict"], "phase": None, "reason": row["reason"]}]
+    return tuple(
+        Step(Verdict(it["verdict"]), it["reason"], Phase(it["phase"]) if it["phase"] else None, it.get("blamed"))
+        for it in known
+    )
 
 
-def _phase(evidence: Evidence, phase: Phase) -> Verdict | None:
-    """What went wrong in a phase."""
-    loss = evidence.loss
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on a cell, with the steps that lead to it."""
+
+    # at least one, in the order in which things went wrong
+    steps: tuple[Step, ...]
+    # the debug kernel is production itself, because the feature changes nothing there
+    always_on: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.steps[0].verdict
+
+    @property
+    def phase(self) -> Phase | None:
+        """The phase in which things went wrong first; None if nothing did, or if the run proves nothing."""
+        return self.steps[0].phase
+
+    @property
+    def reason(self) -> str:
+        """All steps as one line for people. Programs read the steps."""
+        first, *rest = self.steps
+        later = (
+            f"; {step.reason}" if step.verdict is Verdict.INVALID else f"; then {step.verdict}: {step.reason}"
+            for step in rest
+        )
+        return "".join([f"{_ALWAYS_ON}; " if self.always_on else "", first.reason, *later])
+
+
+def judge(evidence: Evidence) -> Judgement:
+    """The verdict that the evidence supports. CLEAN only if every proof is there."""
+    if evidence.blockers:
+        return Judgement(tuple(Step(Verdict.INVALID, blocker) for blocker in evidence.blockers))
+    steps = [replace(step, phase=phase) for phase in Phase for step in _steps_in(evidence, phase)]
+    if not steps and (missing := _missing_proofs(evidence)):
+        steps = [Step(Verdict.INVALID, "no proof that " + ", that ".join(missing))]
+    return Judgement(tuple(steps or [Step(Verdict.CLEAN, _summary(evidence))]))
+
+
+def _steps_in(evidence: Evidence, phase: Phase) -> list[Step]:
+    """Everything that went wrong in a phase; the phase itself is filled in by the caller."""
+    loss = evidence.loss if evidence.loss and evidence.loss.phase is phase else None
     reports = [report for report in evidence.reports.get(phase, []) if report.severity is not Severity.REFUSAL]
-    lost = loss if loss and loss.phase is phase else None
-    if lost and lost.loss is Loss.DIED:
-        return Verdict(Word.DIED, f"{lost.what}{_after(reports)}")
-    if lost and all(report.kind in _OF_SILENCE for report in reports):
-        return Verdict(Word.HUNG, f"{lost.what}{_after(reports)}")
+    only_silence = all(report.kind in _OF_SILENCE for report in reports)
+    if loss and (loss.loss is Loss.DIED or only_silence):
+        after = f", after: {_describe(reports)}" if reports else ""
+        verdict = Verdict.DIED if loss.loss is Loss.DIED else Verdict.HUNG
+        return [Step(verdict, loss.what + after, blamed=_blamed_module(reports))]
     faults = [report for report in reports if report.severity is not Severity.FOLLOW_UP] or reports
     if faults:
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        silence = f"; then {Word.HUNG}: {lost.what}" if lost else ""
-        return Verdict(Word.SPLAT, _describe(faults) + more + silence)
-    return _RULES[phase](evidence)
+        more = f" ({others})" if (others := and_more(len(faults) - 1)) else ""
+        splat = Step(Verdict.SPLAT, _describe(faults) + more, blamed=_blamed_module(faults))
+        return [splat, Step(Verdict.HUNG, loss.what)] if loss else [splat]
+    step = _RULES[phase](evidence)
+    return [step] if step else []
 
 
-def _load(evidence: Evidence) -> Verdict | None:
+def _load(evidence: Evidence) -> Step | None:
     load, call = evidence.load, evidence.initcall
     if load is None:
         return None
     if load.status:
         if call and call.returned is not None:
-            return Verdict(Word.REFUSED, f"its own init, {call.function}, returned {call.returned} ({load.output})")
-        words = [report.words for report in evidence.reports.get(Phase.LOAD, [])]
-        said = [*words, load.output, evidence.file_problem]
-        return Verdict(Word.REFUSED, "; ".join(dict.fromkeys(word for word in said if word)))
+            return Step(Verdict.REFUSED, f"its own init, {call.function}, returned {call.returned} ({load.output})")
+        reported = [report.words for report in evidence.reports.get(Phase.LOAD, [])]
+        causes = [*reported, load.output, evidence.file_problem]
+        return Step(Verdict.REFUSED, "; ".join(dict.fromkeys(cause for cause in causes if cause)))
     if evidence.has_init and call is None:
-        return Verdict(Word.INERT, "the load reported success, and the kernel never called the module's init")
-    return _unheld(Word.INERT, [check for check in evidence.announced if check.name == "init"])
+        return Step(Verdict.INERT, "the load reported success, and the kernel never called the module's init")
+    return _failed(Verdict.INERT, [check for check in evidence.announced if check.name == "init"])
 
 
-def _exercise(evidence: Evidence) -> Verdict | None:
-    return _unheld(Word.CORRUPTED, evidence.checks)
+def _exercise(evidence: Evidence) -> Step | None:
+    return _failed(Verdict.CORRUPTED, evidence.checks)
 
 
-def _unload(evidence: Evidence) -> Verdict | None:
+def _unload(evidence: Evidence) -> Step | None:
     unload = evidence.unload
     if unload is None:
         return None
     if unload.status and (evidence.has_exit or not evidence.has_init):
         what = "its exit never ran" if evidence.has_exit else "it could not be unloaded"
-        return Verdict(Word.INERT, f"{what}: {unload.output or f'rmmod ended with {unload.status}'}")
-    if not unload.status and not evidence.gone:
-        return Verdict(Word.CORRUPTED, "the unload reported success, and the module is still listed")
-    return _unheld(Word.INERT, [check for check in evidence.announced if check.name == "exit"])
+        return Step(Verdict.INERT, f"{what}: {unload.output or f'rmmod ended with {unload.status}'}")
+    if not unload.status and not evidence.removed:
+        return Step(Verdict.CORRUPTED, "the unload reported success, and the module is still listed")
+    return _failed(Verdict.INERT, [check for check in evidence.announced if check.name == "exit"])
 
 
-def _integrity(evidence: Evidence) -> Verdict | None:
+def _integrity(evidence: Evidence) -> Step | None:
     before, after = evidence.before, evidence.after
     if before and after:
         known = before.taint | (_WARNED if evidence.awaited else 0)
@@ -119,11 +166,11 @@ def _integrity(evidence: Evidence) -> Verdict | None:
             if old is not None and new is not None and new > old + awaited
         ]
         if rose and all(report.severity is Severity.REFUSAL for report in evidence.all_reports()):
-            return Verdict(Word.SPLAT, f"the kernel counted damage that no report was found for: {', '.join(rose)}")
-    return _unheld(Word.CORRUPTED, [*evidence.integrity, *evidence.works])
+            return Step(Verdict.SPLAT, f"the kernel counted damage that no report was found for: {', '.join(rose)}")
+    return _failed(Verdict.CORRUPTED, [*evidence.integrity, *evidence.liveness_checks])
 
 
-_RULES: dict[Phase, Callable[[Evidence], Verdict | None]] = {
+_RULES: dict[Phase, Callable[[Evidence], Step | None]] = {
     Phase.LOAD: _load,
     Phase.EXERCISE: _exercise,
     Phase.UNLOAD: _unload,
@@ -131,15 +178,15 @@ _RULES: dict[Phase, Callable[[Evidence], Verdict | None]] = {
 }
 
 
-def _missing(evidence: Evidence) -> list[str]:
-    """The proofs of CLEAN that the evidence does not hold."""
-    unused = [f"{check.name} ({check.detail})" for check in evidence.in_use if not check.held]
+def _missing_proofs(evidence: Evidence) -> list[str]:
+    """The proofs of CLEAN that the evidence lacks."""
+    unused = [f"{check.name} ({check.detail})" for check in evidence.feature_checks if not check.held]
     proofs = {
         "the feature was live": bool(evidence.feature_proof),
-        f"the feature was in use: {', '.join(unused) or 'it was not asked'}": (
-            not unused and len(evidence.in_use) >= len(evidence.used)
+        f"the feature was in use: {', '.join(unused) or 'not checked'}": (
+            not unused and len(evidence.feature_checks) >= len(evidence.features_in_use)
         ),
-        "the module was loaded": evidence.load is not None and evidence.listed,
+        "the module was loaded": evidence.load is not None and evidence.loaded,
         "the exercise came to its end": evidence.exercise_ended,
         f"{evidence.exercise} checked anything": (not evidence.exercise or bool(evidence.checks or evidence.announced)),
         # delete_module(2) refuses a module that has an init and no exit, and no other
@@ -147,10 +194,10 @@ def _missing(evidence: Evidence) -> list[str]:
             evidence.has_init or not evidence.has_exit or "exit" in {check.name for check in evidence.announced}
         ),
         "the module was unloaded": (
-            evidence.unload is not None and (evidence.gone or (evidence.has_init and not evidence.has_exit))
+            evidence.unload is not None and (evidence.removed or (evidence.has_init and not evidence.has_exit))
         ),
-        f"memory was checked ({'; '.join(evidence.weak) or 'nothing says why'})": bool(evidence.integrity),
-        "the guest still works": bool(evidence.works),
+        f"memory was checked ({'; '.join(evidence.caveats) or 'for no known reason'})": bool(evidence.integrity),
+        "the guest still works": bool(evidence.liveness_checks),
         "the kernel's counters were read": evidence.before is not None and evidence.after is not None,
         "the whole log was scanned": evidence.scanned,
     }
@@ -161,23 +208,23 @@ def _summary(evidence: Evidence) -> str:
     ran = [text for text, present in (("init", evidence.has_init), ("exit", evidence.has_exit)) if present]
     without = evidence.exercise or "no exercise was given: load and unload only"
     checks = f"{len(evidence.checks)} checks held" if evidence.checks else f"no checks ({without})"
-    used = f", {' and '.join(evidence.used)} in use" if evidence.used else ""
+    used = f", {' and '.join(evidence.features_in_use)} in use" if evidence.features_in_use else ""
     reports = "only the awaited report" if evidence.awaited else "no report"
     clean = f"{reports}, {len(evidence.integrity)} memory checks clean"
     return f"{' and '.join(ran) or 'nothing'} ran, {checks}{used}, {clean}"
 
 
-def _unheld(word: Word, checks: list[Check]) -> Verdict | None:
-    failed = [check for check in checks if not check.held]
+def _failed(verdict: Verdict, checks: Sequence[Check]) -> Step | None:
+    """A step for the checks that did not hold; None if all did."""
+    failed = [f"{check.name} ({check.detail})" if check.detail else check.name for check in checks if not check.held]
     if not failed:
         return None
-    shown = ", ".join(f"{check.name} ({check.detail})" if check.detail else check.name for check in failed[:3])
-    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-    return Verdict(word, f"{len(failed)} of {len(checks)} checks failed: {shown}{more}")
+    shown = join_some(failed, _MAX_CHECKS_SHOWN)
+    return Step(verdict, f"{len(failed)} of {len(checks)} checks failed: {shown}")
 
 
-def _describe(reports: list[Report]) -> str:
-    """The first report, with the blame of the first that has one."""
+def _describe(reports: Sequence[Report]) -> str:
+    """The first report, with the blame of the first report that has one."""
     text = reports[0].words
     blamed = next((report for report in reports if report.module), None)
     if blamed:
@@ -187,5 +234,5 @@ def _describe(reports: list[Report]) -> str:
     return f"{text}; in {function}()" if function and function not in text else text
 
 
-def _after(reports: list[Report]) -> str:
-    return f", after: {_describe(reports)}" if reports else ""
+def _blamed_module(reports: Sequence[Report]) -> str | None:
+    return next((report.module for report in reports if report.module), None)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest: booted or restored, given commands, watched, and brought back to its pristine state."""
 
+import contextlib
 import shlex
 import shutil
 import time
@@ -68,6 +69,7 @@ class Guest:
         self._shell: Shell | None = None
         self._failure: GuestFailure | None = None
         self._panic_scan = 0
+        self._is_paused = False
 
     @property
     def is_idle(self) -> bool:
@@ -157,6 +159,16 @@ class Guest:
         """
         return read_memory(self.qemu.qmp, address, size, cpu, self._folder / "memory")
 
+    def pause(self) -> None:
+        """Stop the CPUs of an idle guest, which take 3 % of a host CPU otherwise. The next command lets them go on.
+
+        Time stands still in a paused guest, so nothing in it times out. Does nothing to a guest that was lost.
+        """
+        if self.is_idle and not self._is_paused and not self.qemu.stop_reason():
+            with contextlib.suppress(QmpLostError, QmpRefusedError):  # the next command reports what became of it
+                self.qemu.qmp.command("stop")
+                self._is_paused = True
+
     def close(self) -> None:
         """End the guest and its QEMU."""
         if self._qemu:
@@ -168,10 +180,12 @@ class Guest:
         self.log_start = self.console.size
         self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
         self.qemu.qmp.command("cont")
+        self._is_paused = False
 
     def _launch(self, *, paused: bool) -> None:
         self.close()
         self._failure = None
+        self._is_paused = False
         self.log_start = self.console.size
         self._qemu = Qemu(
             self.machine, folder=self._folder, console=self.console.path, state=self._state, paused=paused,
@@ -183,6 +197,7 @@ class Guest:
         assert self._shell is not None
         if self._failure:
             raise self._failure
+        self._resume()
         started = time.monotonic()
         self._panic_scan = self.console.size
         try:
@@ -193,6 +208,13 @@ class Guest:
         except BaseException:  # an interrupt, a deadline: the reply may still come, and is no answer to what comes next
             self._failure = GuestFailure(Fate.SILENT, command, time.monotonic() - started, "its reply was not awaited")
             raise
+
+    def _resume(self) -> None:
+        """Let a paused guest go on. If QEMU is gone, the command that follows finds that out."""
+        if self._is_paused:
+            self._is_paused = False
+            with contextlib.suppress(QmpLostError, QmpRefusedError):
+                self.qemu.qmp.command("cont")
 
     def _watch(self) -> float | None:
         """Look whether the guest is still there, while a reply is awaited."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The isolation series: kernel patches that make debug features leave the module ABI unchanged."""
+"""Apply the isolation series: kernel patches that keep the module ABI unchanged by debug features."""
 
 import re
 import shutil
@@ -8,10 +8,11 @@ from pathlib import Path
 
 from harness.kernel.architectures import Architecture
 from harness.kernel.config import KernelSpec
-from harness.kernel.patch_series import all_series, is_of_a_series, series, series_name
+from harness.kernel.patch_series import all_series, is_of_a_series, series
 from harness.kernel.source import KernelSource, version_of
 from harness.kernel.user_config import UsersConfig
 from harness.kernel.variants import Variant
+from harness.kernel.versions import series_name
 from harness.support import digest, process
 from harness.support.cache.ownership import MANIFEST
 from harness.support.cache.store import Store
@@ -32,16 +33,16 @@ def kernel_spec(
     versions: bool = False,
     users: UsersConfig | None = None,
 ) -> KernelSpec:
-    """A kernel to be had, from the source as it is or with the isolation series.
+    """The specification of a kernel, from the source as it is or with the isolation series.
 
-    versions: with MODVERSIONS, which a user's configuration decides by itself.
+    versions: with MODVERSIONS, which a user-supplied configuration decides by itself.
     """
     versions = users.has_versions if users else versions
     return KernelSpec(arch, isolated(source, store) if variant.isolated else source, variant, versions, users)
 
 
 def isolated(source: KernelSource, store: Store) -> KernelSource:
-    """The source with the series of its version applied. Raises ModcompatError when there is none for it."""
+    """The source with the series of its version applied. Raises ModcompatError if there is none for it."""
     patches = series_for(source)
     identity = {
         **source.identity,
@@ -55,17 +56,17 @@ def isolated(source: KernelSource, store: Store) -> KernelSource:
 
 
 def _change_in(patch: Path) -> str:
-    """What a patch changes, without its message, which no kernel depends on."""
+    """The diff of a patch, without its message, which no kernel depends on."""
     text = patch.read_text()
     change = f"\n{text}".partition("\ndiff --git ")[2]
-    return change or text  # another form than git's
+    return change or text  # a patch that git did not write
 
 
 def isolated_without(source: KernelSource, left_out: Path, store: Store) -> KernelSource:
-    """The source with the series applied and one patch of it taken out again, to see what the patch is for.
+    """The source with the series applied, except for one patch, to show what that patch is for.
 
-    Where later patches changed the same lines, these are as before the patch as well: git-merge-file(1), --theirs.
-    Their Kconfig symbols stay.
+    Lines that later patches changed as well are as they were before the patch (git-merge-file(1), --theirs), but the
+    Kconfig symbols of later patches stay.
     """
     whole = isolated(source, store)
     identity = {**whole.identity, "without": digest.of_file(left_out)}
@@ -101,7 +102,7 @@ def isolated_without(source: KernelSource, left_out: Path, store: Store) -> Kern
 
 
 def _lost_symbols(merged: str, whole: str, behind: str, before: str) -> str:
-    """The Kconfig symbols that a merge lost, though they are of other patches: their entries, to be put at the end."""
+    """The entries of Kconfig symbols that a merge lost although other patches add them, to be appended."""
     entries = {name: text for text, name in _ENTRY.findall(whole)}
     known, gone = ({name for _, name in _ENTRY.findall(text)} for text in (merged, behind))
     kept = {name for _, name in _ENTRY.findall(before)}
@@ -109,7 +110,7 @@ def _lost_symbols(merged: str, whole: str, behind: str, before: str) -> str:
 
 
 def _part_of(tree: Path, files: Iterable[str], patches: Iterable[Path], folder: Path) -> None:
-    """Some files of a source tree, with what patches make of them."""
+    """Copy some files of a source tree to a folder, and apply patches to them."""
     patches = list(patches)
     for name in {*files, *_touched(patches)}:
         if (tree / name).is_file():
@@ -124,7 +125,7 @@ def _touched(patches: Iterable[Path]) -> list[str]:
 
 
 def patched(source: KernelSource, patches: Sequence[Path], store: Store) -> KernelSource:
-    """The source with patches of the user's, in their order. Raises ModcompatError when one does not fit."""
+    """The source with user-supplied patches, in their order. Raises ModcompatError if one does not apply."""
     if not patches:
         return source
     contents = {str(place): digest.of_file(patch) for place, patch in enumerate(patches)}
@@ -152,23 +153,23 @@ def _patched_copy(
 
 def _copy(tree: Path, folder: Path) -> None:
     try:
-        # Links where the file system has them: patch(1) replaces a file, it does not write into it.
+        # Hard links are safe, since patch(1) replaces a file instead of writing into it.
         process.output(["cp", "-a", "--link", f"{tree}/.", folder])
     except ModcompatError:  # the tree is on another disk
         process.output(["cp", "-a", f"{tree}/.", folder])
 
 
 def _keep_release(tree: Path) -> None:
-    """Have a copy of a git tree say the version that the original does, and not that it was changed."""
+    """Give a copy of a git tree the version of the original, without the suffix for changes."""
     script = tree / "scripts/setlocalversion"
     if (tree / ".git").exists() and script.is_file() and "--save-scmversion" in script.read_text():
         process.output(["sh", "-c", 'cd "$1" && sh scripts/setlocalversion --save-scmversion', "sh", tree])
 
 
 def apply_series(tree: Path, store: Store) -> list[Path]:
-    """Apply the series of its version to a user's source tree: all of it, or nothing. Returns the patches.
+    """Apply the series of its version to a user-supplied source tree: all patches or none. Returns the patches.
 
-    Raises ModcompatError with the first patch that does not fit, or where the tree has the series already.
+    Raises ModcompatError with the first patch that does not apply, or if the tree has the series already.
     """
     patches = series_for(KernelSource(tree.name, {}, lambda: tree))
     kconfig = tree / "kernel/module/Kconfig"
@@ -185,7 +186,7 @@ def apply_series(tree: Path, store: Store) -> list[Path]:
 
 
 def series_for(source: KernelSource) -> list[Path]:
-    """The patches for a source, in their order. Raises ModcompatError with the versions that have some."""
+    """The patches for a source, in their order. Raises ModcompatError, with the known versions, if there are none."""
     version = version_of(source)
     patches = series(version)
     if not patches:
@@ -206,7 +207,7 @@ def patch_numbered(number: str, source: KernelSource) -> Path:
 
 
 def apply(patch: Path, tree: Path) -> None:
-    """Apply a patch to a source tree. Raises ModcompatError that says which part does not fit."""
+    """Apply a patch to a source tree. Raises ModcompatError with the part that does not apply."""
     try:
         process.output(["patch", "-p1", "-d", tree, "--batch", "--forward", "--no-backup-if-mismatch", "-i", patch])
     except ModcompatError as error:

@@ -1,44 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """The patches of the isolation series, in the form that git-format-patch(1) writes: images/isolation/<version>/.
 
-A series is that of the newest stable kernel it was tried on. What has to be another patch in older ones is in a folder
-of their name, `before-6.1.191`, under the same number.
+A series is made for the newest stable kernel that it was tried on. A patch that has to be different in older ones is in
+a folder `before-6.1.191`, under the same number; harness/kernel/versions.py lists these folders.
 """
 
+import re
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 
+from harness.kernel.versions import SERIES, numbers, series_name, series_of
 from harness.support.paths import IMAGES
 
-SERIES = IMAGES / "isolation"
+FOLDER = IMAGES / "isolation"
 _OLDER = "before-"
+_PREFIX = re.compile(r"^\[[^]]*\]\s*")  # [PATCH 01/20]
 
 
 def series(version: str) -> list[Path]:
-    """The patches for a kernel version (`6.1.192`), in their order. Empty where there is no series for it."""
-    folder = SERIES / series_name(version)
-    older = sorted(folder.glob(f"{_OLDER}*"), key=_before, reverse=True)
-    folders = [folder, *(each for each in older if _numbers(version) < _before(each))]
+    """The patches for a kernel version (`6.1.192`), in their order. Empty if there is no series for it."""
+    found = series_of(version)
+    forks = sorted(found.forks, key=numbers, reverse=True) if found else []
+    folder = FOLDER / series_name(version)
+    folders = [folder, *(folder / f"{_OLDER}{fork}" for fork in forks if numbers(version) < numbers(fork))]
     patches = {patch.name.partition("-")[0]: patch for each in folders for patch in each.glob("*.patch")}
     return [patches[number] for number in sorted(patches)]
 
 
-def series_name(version: str) -> str:
-    """What the series of a kernel version is called: `6.1`."""
-    return ".".join(version.split(".")[:2])
-
-
 def all_series() -> dict[str, list[Path]]:
-    """Every patch that there is, for whatever version, by series."""
-    return {folder.name: sorted(folder.rglob("*.patch")) for folder in sorted(SERIES.iterdir()) if folder.is_dir()}
+    """Every patch of every series, those for older versions included, by the name of the series."""
+    return {name: sorted((FOLDER / name).rglob("*.patch")) for name in SERIES}
+
+
+def subject(patch: Path) -> str:
+    """The subject of a patch, without `[PATCH 01/20]`."""
+    found = str(message_from_bytes(patch.read_bytes(), policy=default)["subject"])
+    return _PREFIX.sub("", found)
 
 
 def is_of_a_series(patch: Path) -> bool:
-    return SERIES in patch.parents
-
-
-def _before(folder: Path) -> tuple[int, ...]:
-    return _numbers(folder.name.removeprefix(_OLDER))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return FOLDER in patch.parents

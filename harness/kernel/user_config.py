@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.kernel import required_options
 from harness.kernel.architectures import X86_64, Architecture
 from harness.kernel.image import config_of, looks_like_image, unpacked
-from harness.kernel.isolation_options import asked, unisolated
+from harness.kernel.isolation_options import blocking_options, production_options
 from harness.kernel.kconfig import (
     all_no,
     architecture_in,
@@ -166,8 +166,8 @@ def production_has(config: Mapping[str, str], arch: Architecture, version: str) 
     """
     told = {
         f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y" if config.get(symbol) == "y" else "n"
-        for symbol in asked(version)
+        for symbol in production_options(version)
         if not (symbol == "PERF_EVENTS" and arch is X86_64)  # not asked there
     }
-    options = [symbol for symbol in unisolated(version) if config.get(symbol, "n") != "n"]
+    options = [symbol for symbol in blocking_options(version) if config.get(symbol, "n") != "n"]
     return told | {"MODULE_ABI_PRODUCTION_OPTIONS": f'"{" ".join(options)}"'}

@@ -8,24 +8,20 @@ from typing import Any
 
 import jinja2
 
+from harness.detect.generalize import generalize
+from harness.detect.verdict import steps_in
 from harness.lab.plan.expected_verdicts import words
 from harness.support.paths import PROJECT
 
 PAGE = PROJECT / "docs/results/compatibility.md"
 _ARCHES = ("x86_64", "arm", "arm64")
 _TITLES = {"none": "PREEMPT_NONE", "preempt": "PREEMPT"}
-# What differs from module to module and from run to run.
-_ACCIDENTAL = (
-    (r"\b(?:0x)?[0-9a-f]{8,16}\b", "ADDRESS"),
-    (r"\bPID: \d+", "PID: N"),
-    (r"\bCPU(: |#)\d", r"CPU\1N"),
-    (r"\b(sh|insmod|rmmod|cat)/\d+", r"\1/N"),
-)
-_LONGEST = 220  # characters of evidence in a cell of a table
+_PROCESSES = (r"\b(sh|insmod|rmmod|cat)/\d+", r"\1/N")  # their numbers differ from run to run
+_MAX_LETTERS = 220  # of evidence in a cell of a table
 
 
 def compatibility_page(measured: dict[str, Any]) -> str:
-    """The page for what expected_verdicts.load() returns."""
+    """The page. measured: the content of expected_verdicts.json."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness", "report/templates"),
         undefined=jinja2.StrictUndefined,
@@ -70,19 +66,17 @@ def _summary(rows: list[dict[str, Any]]) -> str:
         return "-"
     counts = Counter(" or ".join(words(row)) for row in rows)
     if set(counts) == {"CLEAN"}:
-        always = all(row["reason"].startswith("always on") for row in rows)
+        always = all(row.get("always_on") for row in rows)
         return "always on: nothing to break" if always else f"all {len(rows)} CLEAN"
     return ", ".join(f"{count} {word}" for word, count in counts.most_common())
 
 
 def _evidence(row: dict[str, Any]) -> str:
-    """What was seen first, without what differs between modules that break alike."""
-    text = re.split(r"; then (?:INERT|REFUSED|SPLAT|CORRUPTED|HUNG|DIED): ", row["reason"])[0]
-    for pattern, word in ((rf"\b{row['module']}\b", "MODULE"), *_ACCIDENTAL):
-        text = re.sub(pattern, word, text)
-    return text
+    """The reason of the first step, without the parts that differ between modules that break alike."""
+    text = re.sub(rf"\b{row['module']}\b", "MODULE", steps_in(row)[0].reason)
+    return generalize(text, [_PROCESSES])
 
 
 def _cell(text: str) -> str:
-    short = text if len(text) <= _LONGEST else text[:_LONGEST].rsplit(" ", 1)[0] + " ..."
+    short = text if len(text) <= _MAX_LETTERS else text[:_MAX_LETTERS].rsplit(" ", 1)[0] + " ..."
     return " ".join(short.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")

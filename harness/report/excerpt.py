@@ -1,51 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of a console log that matters, with the lines that tell what went wrong marked."""
+"""The part of a console log that matters, with the lines marked that show what went wrong."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from harness.report.recorded_run import Cell
 from harness.support.text import decoded
 
-_BEFORE, _AFTER = 8, 4  # lines around those that are marked
-_LONGEST = 90  # lines of a report
-_TAIL = 20  # lines where nothing can be marked
-_SHORTEST = 12  # letters of a line that can be recognised in a reason
+_LINES_BEFORE, _LINES_AFTER = 8, 4  # around the marked ones
+_MAX_REPORT_LINES = 90
+_TAIL_LINES = 20  # shown if none can be marked
+_MIN_LETTERS = 12  # of a line that a command may have printed; shorter ones stand anywhere
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the log. number: from 1. hit: it tells what went wrong."""
+    """A line of the log."""
 
+    # from 1
     number: int
     text: str
+    # the line shows what went wrong
     hit: bool
 
 
 def excerpt(cell: Cell) -> list[Line]:
-    """The lines around the first report, or around what the verdict quotes, or the last lines of the log."""
+    """The lines around the first report, or else around wrong answers, or else the last lines of the log."""
     lines = decoded(cell.log).split("\n")
     if lines[-1] == "":
         lines.pop()
-    hits = _of_report(cell) if cell.reports else _quoted(cell, lines)
-    first, last = (hits[0] - _BEFORE, hits[-1] + _AFTER + 1) if hits else (len(lines) - _TAIL, len(lines))
-    first, last = max(first, 0), min(last, len(lines), first + _LONGEST + _BEFORE + _AFTER)
+    reports = [*cell.early_reports, *cell.reports]
+    hits = _of_report(cell, reports[0]) if reports else _wrong_answers(cell, lines)
+    first, last = (
+        (hits[0] - _LINES_BEFORE, hits[-1] + _LINES_AFTER + 1) if hits else (len(lines) - _TAIL_LINES, len(lines))
+    )
+    first, last = max(first, 0), min(last, len(lines), first + _MAX_REPORT_LINES + _LINES_BEFORE + _LINES_AFTER)
     return [Line(index + 1, lines[index], index in hits) for index in range(first, last)]
 
 
-def _of_report(cell: Cell) -> range:
-    """Lines of the first report, found by its first byte."""
-    report = cell.reports[0]
+def _of_report(cell: Cell, report: dict[str, Any]) -> range:
+    """The lines of a report, found by its first byte."""
     first = cell.log.count(b"\n", 0, report["start"])
-    return range(first, first + max(1, min(report["last_line"] - report["first_line"] + 1, _LONGEST)))
+    return range(first, first + max(1, min(report["last_line"] - report["first_line"] + 1, _MAX_REPORT_LINES)))
 
 
-def _quoted(cell: Cell, lines: list[str]) -> list[int]:
-    """Lines that the reason quotes, and answers of the module that were wrong."""
-    failed = [f"check {check['name']} FAILED" for check in cell.evidence["checks"] if not check["held"]]
-    return [number for number, line in enumerate(lines) if _tells(line, cell.row["reason"], failed)]
-
-
-def _tells(line: str, reason: str, failed: Collection[str]) -> bool:
-    text = line.rpartition("] ")[2] if line.startswith("[") else line
-    return (len(text) >= _SHORTEST and text in reason) or any(answer in line for answer in failed)
+def _wrong_answers(cell: Cell, lines: list[str]) -> list[int]:
+    """Lines in which the module reports a failed check, and the output of a failed load or unload on a shared UART."""
+    evidence = cell.evidence
+    answers = [f"check {check['name']} FAILED" for check in evidence["checks"] if not check["held"]]
+    commands = [command for command in (evidence["load"], evidence["unload"]) if command and command["status"]]
+    printed = {line for command in commands for line in command["output"].splitlines() if len(line) >= _MIN_LETTERS}
+    return [number for number, line in enumerate(lines) if line in printed or any(answer in line for answer in answers)]

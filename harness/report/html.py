@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""report.html: one file for people, without scripts and without anything from elsewhere.
+"""report.html: one file for people, without scripts and without links to other servers.
 
-Console text, module names and reasons are foreign input. Whatever the template prints is made visible and escaped,
-and the page's Content-Security-Policy allows its own style sheet, by its hash, and nothing else.
+Console text, module names and reasons are foreign input. Everything that the template prints is escaped, control
+characters included, and the page's Content-Security-Policy allows its own style sheet, by its hash, and nothing else.
 """
 
 import base64
@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from harness.report import picture
 from harness.report.excerpt import excerpt
-from harness.report.plain_text import again
+from harness.report.plain_text import reproduce_command
 from harness.report.recorded_run import Cell, Run, totals
 from harness.support.text import visible
 
@@ -61,18 +61,18 @@ def html(run: Run) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    """StrictUndefined: a name that the template misspells is an error, not an empty place."""
+    """The template's environment. StrictUndefined: a misspelled name is an error, not an empty place."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness", "report/templates"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     environment.filters |= {"address": _address, "draw": picture.draw}
-    environment.globals |= {"excerpt": excerpt, "again": again, "sheet": picture}
+    environment.globals |= {"excerpt": excerpt, "reproduce_command": reproduce_command, "sheet": picture}
     return environment
 
 
 def _boards(cells: list[Cell]) -> list[dict[str, Any]]:
-    """The matrix: for each board its kernels, modules, and the cell of each pair that there is."""
+    """The matrix: for each board its kernels, its modules, and the cells by module and kernel."""
     boards = []
     for place in dict.fromkeys(cell.place for cell in cells):
         here = [cell for cell in cells if cell.place == place]
@@ -89,7 +89,7 @@ def _boards(cells: list[Cell]) -> list[dict[str, Any]]:
 
 
 def _address(cell: Cell, name: str) -> str:
-    """Where a file of the cell is, relative to the page."""
+    """The address of a file of the cell, relative to the page."""
     return f"./{quote(cell.row['folder'].encode(errors='replace'))}/{quote(name)}"
 
 

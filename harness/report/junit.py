@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""junit.xml: a test case a cell, in the dialect that Jenkins, GitLab and GitHub's reporters read.
+"""junit.xml: a test case for each cell, in the dialect that Jenkins, GitLab and GitHub's reporters read.
 
 There is no standard; the elements are those of the Jenkins xUnit plugin's schema (junit-10.xsd). Files are attached
 by `[[ATTACHMENT|path]]` lines, which Jenkins and GitLab understand; paths are relative to junit.xml.
@@ -8,14 +8,14 @@ by `[[ATTACHMENT|path]]` lines, which Jenkins and GitLab understand; paths are r
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
-from harness.detect.verdict import Word
-from harness.report.plain_text import again, told, transcript
+from harness.detect.verdict import Verdict
+from harness.report.plain_text import render_cell, reproduce_command, transcript
 from harness.report.recorded_run import Cell, Run
 from harness.support.text import one_line
 
 
 def junit(run: Run) -> str:
-    """The XML document of a run: a suite a board."""
+    """The XML document of a run, with a suite for each board."""
     top = ET.Element("testsuites", name="modcompat")
     for place, group in groupby(sorted(run.cells, key=_suite), key=_suite):
         cells = list(group)
@@ -41,7 +41,7 @@ def _case(suite: ET.Element, cell: Cell, command: str) -> None:
         time=f"{row['seconds']:.3f}",
     )
     facts = {name: row[name] for name in ("verdict", "reason", "kernel", "id")}
-    _properties(case, facts | {"again": again(cell, command)})
+    _properties(case, facts | {"again": reproduce_command(cell, command)})
     reason = one_line(f"{row['verdict']}: {row['reason']}")
     kind = _outcome(cell)
     if kind == "skipped":
@@ -50,18 +50,18 @@ def _case(suite: ET.Element, cell: Cell, command: str) -> None:
     elif kind:
         expected = " or ".join(row["expected"])
         wanted = f" (measured before: {expected})" if expected else ""
-        ET.SubElement(case, kind, type=row["verdict"], message=reason + wanted).text = told(cell)
+        ET.SubElement(case, kind, type=row["verdict"], message=reason + wanted).text = render_cell(cell)
     attached = [f"[[ATTACHMENT|{one_line(row['folder'])}/{name}]]" for name in cell.files]
-    # A skipped case has no text that tools show, so all of it stands here.
-    words = [told(cell)] if kind == "skipped" else []
+    # Tools show no text of a skipped case, so all of it is here.
+    words = [render_cell(cell)] if kind == "skipped" else []
     ET.SubElement(case, "system-out").text = "\n".join([*words, transcript(cell), *attached])
 
 
 def _outcome(cell: Cell) -> str:
-    """failure, error (the run proves nothing), skipped (a breakage that is allowed or was measured before), or "" """
+    """failure, error (INVALID), skipped (a breakage that is allowed or was measured before), or "" for a pass."""
     if cell.is_expected:
-        return "" if cell.verdict is Word.CLEAN else "skipped"
-    return "error" if cell.verdict is Word.INVALID else "failure"
+        return "" if cell.verdict is Verdict.CLEAN else "skipped"
+    return "error" if cell.verdict is Verdict.INVALID else "failure"
 
 
 def _count(element: ET.Element, cells: list[Cell]) -> None:

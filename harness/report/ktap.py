@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""results.ktap: the run for kernel people, as Documentation/dev-tools/ktap.rst of the kernel has it.
+"""results.ktap: the run in the format of the kernel's tests (Documentation/dev-tools/ktap.rst).
 
-Boards have kernels as subtests, and these have modules. A breakage that is allowed or was measured before is
-`ok ... # XFAIL`, as the kernel's kselftest says it; a cell that proves nothing is an ERROR, one that
-hung a TIMEOUT.
+Boards have kernels as subtests, and kernels have modules. A breakage that is allowed or was measured before is
+`ok ... # XFAIL`, as in kselftest; an INVALID cell is an ERROR, a HUNG one a TIMEOUT.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from harness.detect.verdict import Word
-from harness.report.plain_text import told
+from harness.detect.verdict import Verdict
+from harness.report.plain_text import render_cell
 from harness.report.recorded_run import Cell, Run
 from harness.support.text import one_line
 
@@ -18,7 +17,7 @@ _LEVELS: Sequence[Callable[[Cell], str]] = (
     lambda cell: cell.place,
     lambda cell: f"{cell.row['feature']} {cell.row['variant']}",
 )
-_DIRECTIVES = {Word.INVALID: "ERROR ", Word.HUNG: "TIMEOUT "}
+_DIRECTIVES = {Verdict.INVALID: "ERROR ", Verdict.HUNG: "TIMEOUT "}
 
 
 def ktap(run: Run) -> str:
@@ -42,14 +41,14 @@ def _tests(cells: Sequence[Cell], levels: Sequence[Callable[[Cell], str]]) -> It
 
 
 def _result(number: int, cell: Cell) -> Iterator[str]:
-    """The result line, after diagnostics when it did not pass."""
+    """The result line, after diagnostics if the cell did not pass."""
     row = cell.row
     line = f"{_status([cell])} {number} {_name(row['module'])}"
     reason = one_line(f"{row['verdict']}: {row['reason']}")
     if not cell.is_expected:
-        yield from (f"# {line}".rstrip() for line in told(cell).split("\n"))
+        yield from (f"# {line}".rstrip() for line in render_cell(cell).split("\n"))
         yield f"{line} # {_DIRECTIVES.get(cell.verdict, '')}{reason}"
-    elif cell.verdict is Word.CLEAN:
+    elif cell.verdict is Verdict.CLEAN:
         yield line
     else:
         yield f"{line} # XFAIL {reason}" + (f" ({one_line(cell.allowed)})" if cell.allowed else "")
@@ -60,5 +59,5 @@ def _status(cells: Sequence[Cell]) -> str:
 
 
 def _name(text: str) -> str:
-    """A description: any words, but no hash sign."""
+    """A description, which must not contain a hash sign."""
     return one_line(text).replace("#", "_")

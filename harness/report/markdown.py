@@ -6,29 +6,29 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from harness.report.recorded_run import Cell, Run, totals
-from harness.support.text import one_line
+from harness.support.text import and_more, one_line
 
-_MOST = 30  # cells listed one by one
-_LONGEST = 160  # letters of a reason
+_MAX_ROWS = 30  # of a table
+_MAX_LETTERS = 160  # of a reason
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 _LINKING = re.compile(r"([@#!]|://|\bGH-)(?=\w)")  # mentions, issues, addresses
 
 
 def markdown(run: Run) -> str:
-    """The summary of a run: totals, what is news, and a line a kernel."""
+    """The summary of a run: totals, news, and a line for each kernel."""
     shown = run.shown
     counts = ", ".join(f"{count} {word}" for word, count in totals(shown))
     news = [cell for cell in shown if not cell.is_expected]
     allowed = [cell for cell in shown if cell.allowed]
-    otherwise = [cell for cell in shown if cell.is_otherwise]
+    mispredicted = [cell for cell in shown if cell.is_mispredicted]
     verdict = f"**{len(news)} not as measured before, or not CLEAN**" if news else "all as measured before or allowed"
     lines = [
         "### Modules on debug kernels",
         "",
-        f"{len(shown)} cells: {counts or 'none'}; {verdict}. {_surprises(len(otherwise))}{_about(run)}",
+        f"{len(shown)} cells: {counts or 'none'}; {verdict}. {_surprises(len(mispredicted))}{_about(run)}",
     ]
     lines += _listed(("module", "kernel", "board", "verdict", "reason"), [_news(cell) for cell in news])
-    lines += _listed(("otherwise than predicted", "predicted", "observed", "reason"), [_other(it) for it in otherwise])
+    lines += _listed(("not as predicted", "predicted", "observed", "reason"), [_other(it) for it in mispredicted])
     lines += _listed(("allowed", "until", "because"), [_allowed(cell) for cell in allowed])
     lines += _listed(("assumed",), [[line] for line in run.facts["assumptions"]])
     lines += ["", "<details><summary>Every kernel</summary>", "", "| board | kernel | verdicts |", "|---|---|---|"]
@@ -39,15 +39,15 @@ def markdown(run: Run) -> str:
 
 
 def inline(text: str) -> str:
-    """Foreign text for a table: one line, nothing in it is markup, nobody is mentioned, nothing is linked."""
+    """Foreign text for a table: one line, without markup, mentions and links."""
     text = one_line(text)
-    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    text = text if len(text) <= _MAX_LETTERS else f"{text[:_MAX_LETTERS]}..."
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _LINKING.sub("\\1\u200b", _SPECIAL.sub(r"\\\1", text))
 
 
 def _surprises(count: int) -> str:
-    return f"{count} came otherwise than predicted. " if count else ""
+    return f"{count} {'was' if count == 1 else 'were'} not as predicted. " if count else ""
 
 
 def _about(run: Run) -> str:
@@ -55,12 +55,12 @@ def _about(run: Run) -> str:
 
 
 def _listed(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table of cells, up to a number of them; nothing where there are none."""
+    """A table of the first rows; no lines if there are none."""
     if not rows:
         return []
     lines = ["", f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
-    lines += [f"| {' | '.join(inline(text) for text in row)} |" for row in rows[:_MOST]]
-    return [*lines, *(["", f"... and {len(rows) - _MOST} more"] if len(rows) > _MOST else [])]
+    lines += [f"| {' | '.join(inline(text) for text in row)} |" for row in rows[:_MAX_ROWS]]
+    return [*lines, *(["", f"... {more}"] if (more := and_more(len(rows) - _MAX_ROWS)) else [])]
 
 
 def _news(cell: Cell) -> Sequence[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.support.text import one_line
+from harness.support.text import and_more, one_line
 
 # Measures of the drawing, in its own units (pixels where it is shown at full size).
 WIDTH, EDGE, COLUMN = 452, 44, 142  # of all, of the offsets on both sides, of a column of boxes
@@ -184,7 +184,7 @@ def _box(part: _Part, side: int, top: float, scale: float) -> Box:
     span = part.sides[side]
     assert span is not None
     count = len(part.names)
-    label = f"{count} members" if part.folded else part.names[0] + f" and {count - 1} more" * (count > 1)
+    label = f"{count} members" if part.folded else f"{part.names[0]} {and_more(count - 1)}".rstrip()
     told = f"{', '.join(part.names[:40])}{' ...' * (count > 40)}: "
     told += f"0x{span[0]:x}, {span[1] - span[0]} bytes" if part.folded else ""
     told += "" if part.folded else f"{part.types[0]}, offset 0x{span[0]:x}, {span[1] - span[0]} bytes"

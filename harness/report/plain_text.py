@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cell in plain text, for reports that are text."""
+"""Cells in plain text, for reports that are text."""
 
 import re
 import shlex
@@ -8,9 +8,18 @@ from harness.report.excerpt import excerpt
 from harness.report.recorded_run import Cell
 from harness.support.text import visible
 
+# field of the evidence -> title of its checks
+_GROUPS = {
+    "announced": "announced",
+    "checks": "checks",
+    "integrity": "integrity",
+    "liveness_checks": "works",
+    "feature_checks": "in use",
+}
 
-def told(cell: Cell) -> str:
-    """What a person needs to see of a cell: verdict, why, checks that did not hold, the console where it tells."""
+
+def render_cell(cell: Cell) -> str:
+    """Everything that a person needs to see of a cell: its verdict and reason, failed checks, and part of its log."""
     row, evidence = cell.row, cell.evidence
     lines = [
         f"{row['verdict']}: {row['reason']}",
@@ -19,15 +28,15 @@ def told(cell: Cell) -> str:
     lines += [cell.allowed] if cell.allowed else []
     if cell.prediction:
         lines.append(f"predicted: {cell.prediction['verdict']}: {cell.prediction['reason']}")
-    lines += [f"proves nothing: {line}" for line in evidence["obstacles"]]
-    for group in ("announced", "checks", "integrity", "works", "in_use"):
+    lines += [f"proves nothing: {line}" for line in evidence["blockers"]]
+    for group, title in _GROUPS.items():
         checks = evidence[group]
         failed = [check for check in checks if not check["held"]]
-        lines += [f"{group}: {len(checks) - len(failed)} held, {len(failed)} did not"] if checks else []
+        lines += [f"{title}: {len(checks) - len(failed)} held, {len(failed)} did not"] if checks else []
         lines += [f"  {check['name']}: {check['detail']}" for check in failed]
     lines += [evidence["stopped"]] if evidence["stopped"] else []
     lines += [f"because: {line}" for line in row["because"]]
-    lines += [f"weaker evidence: {line}" for line in evidence["weak"]]
+    lines += [f"weaker evidence: {line}" for line in evidence["caveats"]]
     if evidence["loss"]:
         lines += [evidence["loss"]["what"], *evidence["loss"]["backtraces"]]
     console = excerpt(cell)
@@ -37,7 +46,7 @@ def told(cell: Cell) -> str:
 
 
 def transcript(cell: Cell) -> str:
-    """The commands in the guest with what they answered."""
+    """The commands that ran in the guest, with their output."""
     parts = [
         f"$ {done['command']}\n{done['output']}\n[exit status {done['status']}, {done['seconds']:.2f} s]"
         for done in cell.evidence["commands"]
@@ -45,8 +54,8 @@ def transcript(cell: Cell) -> str:
     return visible("\n".join(parts))
 
 
-def again(cell: Cell, command: str) -> str:
-    """The command that runs the cell again, to be given to a shell. command: that of matrix.json."""
+def reproduce_command(cell: Cell, command: str) -> str:
+    """A shell command that runs the cell again. command: of matrix.json, for the whole run."""
     row = cell.row
     place = {"--feature": row["feature"], "--flavour": row["flavour"], "--board": f"{row['arch']}-{row['board']}"}
     words = [word for option in place.items() for word in option]
@@ -54,6 +63,6 @@ def again(cell: Cell, command: str) -> str:
 
 
 def keyword(name: str) -> str:
-    """What `-k` takes to find a test by its id: what its language has no words for is left out."""
+    """An expression for `-k` that finds a test by its id. Characters that -k cannot express are left out."""
     words = re.findall(r"[\w:+./][\w:+./-]*", name, re.ASCII)
     return " and ".join(word for word in words if word not in ("and", "or", "not"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run folder, read back: all that a report is made of."""
+"""Read a run folder, from which all reports are made."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -8,25 +8,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.detect.verdict import Word
-from harness.report.schema import filled, load, named
+from harness.detect.verdict import Verdict
+from harness.report.schema import load, schema_named, with_defaults
 from harness.support.errors import ModcompatError
 from harness.support.inputs import content_of
 
 MATRIX = "matrix.json"
-_LARGEST = 512 << 20  # bytes of a console log
+_MAX_LOG_BYTES = 512 << 20
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a run. row: of matrix.json. path: its folder, which need not be there.
+    """A cell of a run."""
 
-    linked: whether reports are for the run folder, where links to its files lead somewhere.
-    """
-
+    # its row of matrix.json
     row: dict[str, Any]
+    # its folder, which may be missing
     path: Path
+    # reports link its files; not if they are written outside of the run folder
     linked: bool = True
 
     @property
@@ -35,9 +35,9 @@ class Cell:
 
     @cached_property
     def evidence(self) -> dict[str, Any]:
-        """What evidence.json says, with empty values for what it leaves out. Raises ModcompatError."""
+        """The content of evidence.json, with empty values for missing fields. Raises ModcompatError."""
         known = load(self.path / "evidence.json", "evidence")["evidence"] if self.has_evidence else {}
-        return filled(known, named("evidence")["$defs"]["evidence"])
+        return with_defaults(known, schema_named("evidence")["$defs"]["evidence"])
 
     @cached_property
     def log(self) -> bytes:
@@ -46,7 +46,7 @@ class Cell:
 
     @property
     def files(self) -> list[str]:
-        """Names of its files that people look at, and that a report can link."""
+        """Names of those of its files that people look at, for links in a report."""
         if not self.linked:
             return []
         known = ("console.log", "boot.log", "transcript.txt", "evidence.json", "qemu.sh")
@@ -54,44 +54,49 @@ class Cell:
 
     @property
     def reports(self) -> list[dict[str, Any]]:
-        """What the kernel reported, in the order of the log."""
+        """The reports of the kernel, in the order of the log."""
         found = [report for reports in self.evidence["reports"].values() for report in reports]
         return sorted(found, key=lambda report: int(report["start"]))
 
     @property
     def blamed(self) -> dict[str, Any] | None:
-        """The first report that blames a module, or else the first that names a function."""
-        reports = [filled(report, named("evidence")["$defs"]["report"]) for report in self.reports]
+        """The first report that blames a module, or else the first that names a function; None without one."""
+        reports = [with_defaults(report, schema_named("evidence")["$defs"]["report"]) for report in self.reports]
         by_module = (report for report in reports if report["module"])
         by_function = (report for report in reports if report["culprit"] or report["function"])
         return next(by_module, next(by_function, None))
 
     @property
     def prediction(self) -> dict[str, Any] | None:
-        """What was said of it before it ran: verdict, reason, and whether it agrees with what came."""
+        """The prediction made before it ran: verdict, reason, and whether it agrees with the verdict of the run."""
         said = self.row["prediction"] or self.evidence["prediction"]
         return {"agrees": said["verdict"] == self.verdict} | said if said else None
 
     @property
-    def is_otherwise(self) -> bool:
-        """Whether it came otherwise than it was predicted."""
+    def is_mispredicted(self) -> bool:
+        """The verdict is not the predicted one."""
         said = self.prediction
         return said is not None and said["agrees"] is False
 
     @property
-    def verdict(self) -> Word:
-        return Word(self.row["verdict"])
+    def early_reports(self) -> list[dict[str, Any]]:
+        """Reports of the kernel before the module was loaded, which make the cell INVALID."""
+        return list(self.evidence["early_reports"])
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict(self.row["verdict"])
 
     @property
     def allowed(self) -> str:
-        """How long and why the user's manifest allows what was found; "" where it does not."""
+        """Until when and why the user's manifest allows the finding; "" if it does not."""
         found = self.row["allowed"]
         return f"allowed until {found['expires']}: {found['reason']}" if found else ""
 
     @property
     def is_expected(self) -> bool:
-        """Whether the verdict is no news: CLEAN where nothing else was measured, or what was, or what is allowed."""
-        return bool(self.allowed) or self.verdict in (self.row["expected"] or [Word.CLEAN])
+        """The verdict is no news: it is allowed, or was measured before, or it is CLEAN and nothing was measured."""
+        return bool(self.allowed) or self.verdict in (self.row["expected"] or [Verdict.CLEAN])
 
     @property
     def place(self) -> str:
@@ -101,7 +106,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """A run. facts: matrix.json."""
+    """A run. facts: the content of matrix.json."""
 
     folder: Path
     facts: dict[str, Any]
@@ -109,31 +114,31 @@ class Run:
 
     @property
     def elsewhere(self) -> "Run":
-        """The run for reports that are not for its folder: nothing in it is linked."""
+        """The run for reports outside of its folder, which link none of its files."""
         return replace(self, cells=[replace(cell, linked=False) for cell in self.cells])
 
     @property
     def shown(self) -> list[Cell]:
-        """Each module on each kernel once: production is the control of several features. What broke is kept."""
-        return once(self.cells, lambda cell: cell.row)
+        """Each module on each kernel once: production is the control of several features. Broken cells are kept."""
+        return unique_cells(self.cells, lambda cell: cell.row)
 
 
-def once(cells: Iterable[_T], row_of: Callable[[_T], dict[str, Any]]) -> list[_T]:
-    """Each module on each kernel once: production is the control of several features. What broke is kept.
+def unique_cells(cells: Iterable[_T], row_of: Callable[[_T], dict[str, Any]]) -> list[_T]:
+    """Each module on each kernel once: production is the control of several features. Broken cells are kept.
 
-    row_of: the row of matrix.json of a cell.
+    row_of: gives the row of matrix.json of a cell.
     """
     seen: dict[tuple[str, ...], _T] = {}
     for cell in cells:
         row = row_of(cell)
         key = (row["arch"], row["board"], row["variant"], row["module"])
-        if key not in seen or row_of(seen[key])["verdict"] == Word.CLEAN:
+        if key not in seen or row_of(seen[key])["verdict"] == Verdict.CLEAN:
             seen[key] = cell
     return list(seen.values())
 
 
 def read_run(path: Path) -> Run:
-    """Read a run folder, or its matrix.json. Raises ModcompatError for what is neither."""
+    """Read a run folder, or its matrix.json. Raises ModcompatError for anything else."""
     file = path / MATRIX if path.is_dir() else path
     facts = load(file, "matrix")
     folder = file.parent
@@ -143,20 +148,20 @@ def read_run(path: Path) -> Run:
     for row in facts["cells"]:
         if ".." in row["folder"].split("/") or not row["folder"].isprintable():
             raise ModcompatError(f"{file} is not the {MATRIX} of a run: {row['folder']!a} is no folder in it")
-    schema = named("matrix")
-    rows = [filled(row, schema["$defs"]["cell"]) for row in facts["cells"]]
-    return Run(folder, filled(facts, schema), [Cell(row, folder / row["folder"]) for row in rows])
+    schema = schema_named("matrix")
+    rows = [with_defaults(row, schema["$defs"]["cell"]) for row in facts["cells"]]
+    return Run(folder, with_defaults(facts, schema), [Cell(row, folder / row["folder"]) for row in rows])
 
 
-def totals(cells: Iterable[Cell]) -> list[tuple[Word, int]]:
-    """How many cells have each verdict, in the order of the words."""
+def totals(cells: Iterable[Cell]) -> list[tuple[Verdict, int]]:
+    """How many cells have each verdict, in the order of Verdict."""
     counts = Counter(cell.verdict for cell in cells)
-    return [(word, counts[word]) for word in Word if counts[word]]
+    return [(word, counts[word]) for word in Verdict if counts[word]]
 
 
 def _read(file: Path) -> bytes:
     try:
-        return content_of(file, _LARGEST)
+        return content_of(file, _MAX_LOG_BYTES)
     except FileNotFoundError:
         return b""
     except OSError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a JSON file is what its schema says, in one line for people."""
+"""Read JSON files of a run, check them against their schemas, and bring those of older versions up to date."""
 
 import functools
 import json
@@ -12,37 +12,62 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import content_of
 
 _FOLDER = Path(__file__).parent / "templates"
-_LARGEST = 64 << 20  # bytes; the matrix of 500 cells has 0.4 MB
+_MAX_BYTES = 64 << 20  # the matrix of 500 cells has 0.4 MB
+_VERSIONS = {"matrix": 1, "evidence": 2}  # `schema` of the files that this version writes
+# evidence.json of schema 1, which has no `schema`: old name -> new name
+_RENAMED = {
+    "obstacles": "blockers",
+    "weak": "caveats",
+    "works": "liveness_checks",
+    "in_use": "feature_checks",
+    "used": "features_in_use",
+    "listed": "loaded",
+    "gone": "removed",
+}
 
 
 def load(path: Path, schema: str) -> dict[str, Any]:
-    """A JSON file that fits a schema of this folder ("matrix", "evidence").
+    """Read a JSON file that fits a schema ("matrix", "evidence"). Fields of older versions get their present names.
 
-    Raises ModcompatError with what is wrong, and where, for a file that is not there or is something else.
+    Raises ModcompatError, with the problem and its place, for a file that is missing or does not fit.
     """
     try:
-        facts: dict[str, Any] = json.loads(content_of(path, _LARGEST), parse_constant=_refuse)
+        facts: dict[str, Any] = json.loads(content_of(path, _MAX_BYTES), parse_constant=_refuse)
     except OSError as error:
         raise ModcompatError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise ModcompatError(f"{path} is not JSON: {error}") from None
     version = facts.get("schema", 1) if isinstance(facts, dict) else 1
-    if isinstance(version, int) and version > 1:
-        raise ModcompatError(f"{path} has schema {version}, which a later modcompat wrote; this one reads schema 1")
-    if found := next(Draft202012Validator(named(schema)).iter_errors(facts), None):
+    known = _VERSIONS[schema]
+    if isinstance(version, int) and version > known:
+        raise ModcompatError(
+            f"{path} has schema {version}, which a later modcompat wrote; this one reads schema {known}"
+        )
+    if schema == "evidence" and version == 1:
+        facts = _upgraded(facts)
+    if found := next(Draft202012Validator(schema_named(schema)).iter_errors(facts), None):
         raise ModcompatError(f"{path} is not the {path.name} of a run: {_told(found)}")
     return facts
 
 
+def _upgraded(facts: Any) -> Any:
+    """Evidence of schema 1 as schema 2 has it. Anything that is no evidence is left for the validation."""
+    evidence = facts.get("evidence") if isinstance(facts, dict) else None
+    if not isinstance(evidence, dict):
+        return facts
+    renamed = {_RENAMED.get(name, name): value for name, value in evidence.items()}
+    return facts | {"schema": _VERSIONS["evidence"], "evidence": renamed}
+
+
 @functools.cache
-def named(schema: str) -> dict[str, Any]:
+def schema_named(schema: str) -> dict[str, Any]:
     """A schema of this folder."""
     facts: dict[str, Any] = json.loads((_FOLDER / f"{schema}.schema.json").read_text())
     return facts
 
 
-def filled(facts: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """The facts with an empty value for every property of the schema that they leave out."""
+def with_defaults(facts: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The facts, with an empty value for every property of the schema that they lack."""
     return {name: _empty(rule) for name, rule in schema["properties"].items()} | facts
 
 
@@ -52,7 +77,7 @@ def _empty(rule: dict[str, Any]) -> Any:
 
 
 def _told(error: ValidationError) -> str:
-    """What does not fit, with the place as in `cells[3].verdict`; short, whatever is in there."""
+    """A short description of a misfit, with its place: `cells[3].verdict`."""
     place = error.json_path.removeprefix("$").removeprefix(".") or "the file"
     if error.validator == "required":
         return f"in {place}, {error.message}"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.recorded_run import once
+from harness.report.recorded_run import unique_cells
 
 COLOURS = {
     "CLEAN": "green", "INERT": "magenta", "REFUSED": "yellow", "SPLAT": "red",
@@ -20,8 +20,8 @@ COLOURS = {
 
 
 def render(rows: Iterable[dict[str, Any]], *, width: int, colours: bool) -> str:
-    """The cells as a table, one line or more a cell; a production kernel is shown once, for all its features."""
-    shown = once(rows, lambda row: row)
+    """The cells as a table, with one or more lines for each cell; production is shown once, for all features."""
+    shown = unique_cells(rows, lambda row: row)
     table = Table(title="module survival", title_justify="left", expand=False)
     for heading in ("board", "module", "kernel", "verdict", "s"):
         table.add_column(heading, no_wrap=True, justify="right" if heading == "s" else "left")

@@ -2,6 +2,7 @@
 """Foreign text made visible: what a console prints can steer a terminal or a browser, and is only shown here."""
 
 import re
+from collections.abc import Iterable
 
 # Controls but tab and newline, surrogates, and what has no width or turns the direction of writing
 # (Unicode categories Cc, Cf, Cs, Zl, Zp), and the two code points that XML 1.0 has no place for.
@@ -24,6 +25,17 @@ def decoded(raw: bytes) -> str:
 def one_line(text: str) -> str:
     """Visible text in one line."""
     return " ".join(visible(text).split())
+
+
+def and_more(count: int, noun: str = "") -> str:
+    """`and 3 more`, or `and 3 more findings` with a noun, for things that are left out; "" if there are none."""
+    return f"and {count} more {noun}".rstrip() if count > 0 else ""
+
+
+def join_some(items: Iterable[str], most: int) -> str:
+    """The first items of a list, `most` of them, and how many follow: `a, b and 3 more`."""
+    known = list(items)
+    return f"{', '.join(known[:most])} {and_more(len(known) - most)}".rstrip()
 
 
 def _sign(found: re.Match[str]) -> str:

@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,10 @@ from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.features import FEATURES, Feature, Isolation
 from harness.kernel.isolation_patches import isolated, isolated_without, series_for
 from harness.kernel.module_headers import headers_of
+from harness.kernel.patch_series import subject
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
 from harness.kernel.variants import Preemption, Variant, variant_of
+from harness.kernel.versions import SERIES
 from harness.lab.validation.abi_comparison import check, layout_comparison
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -42,39 +43,43 @@ class Caught:
     elsewhere: str = ""
 
 
-# By the patch's name without its number.
+# By the patch's subject.
 CAUGHT: Mapping[str, Caught] = {
-    "module-Add-a-symbol-for-a-module-ABI-without-debug-f": Caught(symbol="MODULE_ABI_ISOLATION"),
-    "module-Move-members-of-isolated-features-to-the-end-": Caught(structure="struct module"),
-    "module-Load-modules-that-have-a-smaller-struct-modul": Caught(
+    "module: Add a symbol for a module ABI without debug features": Caught(symbol="MODULE_ABI_ISOLATION"),
+    "module: Move members of isolated features to the end of struct module": Caught(structure="struct module"),
+    "module: Load modules that have a smaller struct module": Caught(
         elsewhere="tests/nightly/test_needed.py: what is behind a module's small struct module is overwritten"
     ),
-    "module-Keep-the-lookup-tree-s-nodes-out-of-struct-mo": Caught("arm", structure="struct module_layout"),
-    "sched-Move-members-of-isolated-features-to-the-end-o": Caught(structure="struct task_struct"),
-    "uprobes-Keep-the-XOL-area-s-pointer-out-of-mm_struct": Caught("arm", UPROBES, "struct mm_struct"),
-    "user-Move-perf_mlock-to-the-end-of-user_struct": Caught("arm", structure="struct user_struct"),
-    "perf-Move-members-of-isolated-features-to-the-end-of": Caught(structure="struct perf_event"),
-    "arm64-Move-the-breakpoints-to-the-end-of-thread_stru": Caught("arm64", structure="struct thread_struct"),
-    "module-Refuse-modules-that-disagree-about-unisolated": Caught(symbol="MODULE_ABI_PRODUCTION_OPTIONS"),
-    "locking-spinlock-Debug-spinlocks-without-enlarging-t": Caught(structure="struct raw_spinlock"),
-    "locking-mutex-Debug-mutexes-without-enlarging-them": Caught("x86_64", FEATURES["mutexes"], "struct mutex"),
-    "locking-rwsem-Debug-rw-semaphores-without-enlarging-": Caught("x86_64", FEATURES["rwsems"], "struct rw_semaphore"),
-    "SUNRPC-Keep-what-tracing-wants-out-of-rpc_task-and-r": Caught(structure="struct rpc_wait_queue"),
-    "tracing-kprobes-Allow-events-in-modules-without-ftra": Caught(
+    "module: Keep the lookup tree's nodes out of struct module_layout": Caught("arm", structure="struct module_layout"),
+    "sched: Move members of isolated features to the end of task_struct": Caught(structure="struct task_struct"),
+    "uprobes: Keep the XOL area's pointer out of mm_struct": Caught("arm", UPROBES, "struct mm_struct"),
+    "user: Move perf_mlock to the end of user_struct": Caught("arm", structure="struct user_struct"),
+    "perf: Move members of isolated features to the end of struct perf_event": Caught(structure="struct perf_event"),
+    "arm64: Move the breakpoints to the end of thread_struct": Caught("arm64", structure="struct thread_struct"),
+    "module: Refuse modules that disagree about unisolated debug options": Caught(
+        symbol="MODULE_ABI_PRODUCTION_OPTIONS"
+    ),
+    "locking/spinlock: Debug spinlocks without enlarging them": Caught(structure="struct raw_spinlock"),
+    "locking/mutex: Debug mutexes without enlarging them": Caught("x86_64", FEATURES["mutexes"], "struct mutex"),
+    "locking/rwsem: Debug rw-semaphores without enlarging them": Caught(
+        "x86_64", FEATURES["rwsems"], "struct rw_semaphore"
+    ),
+    "SUNRPC: Keep what tracing wants out of rpc_task and rpc_wait_queue": Caught(structure="struct rpc_wait_queue"),
+    "tracing/kprobes: Allow events in modules without ftrace call sites": Caught(
         elsewhere="tests/nightly/test_needed.py: a kprobe event in a module of production is refused"
     ),
-    "x86-Kconfig.debug-Let-the-guess-unwinder-stay-with-M": Caught("x86_64", GUESS, symbol="UNWINDER_GUESS"),
-    "x86-unwind-Keep-the-rethook-iterator-out-of-struct-u": Caught(structure="struct unwind_state"),
-    "ARM-stacktrace-Keep-kretprobes-out-of-struct-stackfr": Caught("arm", structure="struct stackframe"),
-    "modpost-Take-over-the-symbol-versions-of-the-product": Caught("x86_64", VERSIONS, symbol="MODULE_ABI_SYMVERS"),
-    "module-Keep-lock-debugging-on-beside-proprietary-mod": Caught(
+    "x86/Kconfig.debug: Let the guess unwinder stay with MODULE_ABI_ISOLATION": Caught(
+        "x86_64", GUESS, symbol="UNWINDER_GUESS"
+    ),
+    "x86/unwind: Keep the rethook iterator out of struct unwind_state": Caught(structure="struct unwind_state"),
+    "ARM: stacktrace: Keep kretprobes out of struct stackframe": Caught("arm", structure="struct stackframe"),
+    "modpost: Take over the symbol versions of the production kernel": Caught(
+        "x86_64", VERSIONS, symbol="MODULE_ABI_SYMVERS"
+    ),
+    "module: Keep lock debugging on beside proprietary modules": Caught(
         elsewhere="tests/nightly/test_needed.py: beside a proprietary module no bug with locks is reported"
     ),
 }
-
-
-def subject(patch: Path) -> str:
-    return patch.stem[len("0000-") :]
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +105,14 @@ def test_a_module_finds_what_it_was_compiled_with(arch: str, preemption: Preempt
     assert all(compared[kind] > count for kind, count in least.items()), compared
 
 
+OTHERS = [series.package for series in SERIES.values() if series.package != DEFAULT_PACKAGE]
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("package", OTHERS)
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_so_it_does_with_the_other_series(arch: str) -> None:
-    checked = check(everything(arch, find_source("linux-source-6.12", STORE)), STORE)
+def test_so_it_does_with_the_other_series(arch: str, package: str) -> None:
+    checked = check(everything(arch, find_source(package, STORE)), STORE)
     assert checked.is_same, checked.for_people()
 
 

@@ -11,7 +11,7 @@ from harness.kernel.features import FEATURES
 from harness.kernel.variants import variant_of
 from harness.lab.plan.settings import Settings
 from harness.lab.validation import records
-from harness.lab.validation.bug_runner import PROPRIETARY, commit, is_well, prepared, run_catalogue, run_mixed
+from harness.lab.validation.bug_runner import PROPRIETARY, commit, passed, prepared, run_catalogue, run_mixed
 from harness.lab.validation.bugs import BUGS, Where
 from tests.system.conftest import SCALE
 
@@ -33,7 +33,7 @@ def test_every_bug_is_reported_where_it_was_when_it_was_recorded() -> None:
 
 def test_modules_of_both_builds_share_locks_in_one_kernel() -> None:
     rows = run_mixed(BOARD, SETTINGS)
-    assert [row for row in rows if not is_well(row)] == []
+    assert [row for row in rows if not passed(row)] == []
     assert len(rows) == 4
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.kernel.features import FEATURES
 from harness.kernel.module_build import build_modules
@@ -30,5 +30,5 @@ def test_the_character_device_of_the_examples_works(board: str, tmp_path: Path) 
     module = VendorModule("ttynull", file=file, exercise=PROJECT / "docs/examples/character.py")
     with Lab(Settings(timing=TIMING), [module]) as lab:
         result = lab.run(Cell(BOARDS[board], FEATURES["spinlock"], Flavour.PRODUCTION, module))
-    assert result.verdict.word is Word.CLEAN, result.verdict.reason
+    assert result.verdict is Verdict.CLEAN, result.reason
     assert len(result.evidence.checks) >= 8

@@ -18,8 +18,8 @@ from harness.kernel.module_build import build_modules
 from harness.kernel.variants import PRODUCTION, Variant, variant_named
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.execution.memory_checks import VALIDATE
-from harness.lab.execution.source_lines import add_places
+from harness.lab.execution.memory_checks import SLAB_VALIDATE_COMMAND
+from harness.lab.execution.source_lines import add_source_lines
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import VendorModule
 from tests.system.conftest import GUESTS, SCALE
@@ -74,11 +74,11 @@ class Court:
             if name == "wild_write":
                 guest.run("insmod /modules/victim.ko")
             guest.run(f"insmod /modules/{name}.ko {parameters}")
-            guest.run(f"{AFTER.get(name, 'true')}; {VALIDATE}")
+            guest.run(f"{AFTER.get(name, 'true')}; {SLAB_VALIDATE_COMMAND}")
             guest.mark("heard")
         guest.console.settle(quiet=0.3, longest=3.0)
         reports = scan(guest.console.read(start))
-        add_places(reports, {name: ModuleLines(file) for name, file in files.items()})
+        add_source_lines(reports, {name: ModuleLines(file) for name, file in files.items()})
         return reports
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.kernel.build import build_kernel
 from harness.kernel.config import KernelSpec
@@ -40,7 +40,7 @@ def test_what_the_kernel_keeps_behind_a_small_struct_module_is_a_modules_own() -
     (module,) = (module for module in shipped() if module.name == "bookkeeping")
     with Lab(settings, [module]) as lab:
         result = lab.run(Cell(BOARD, everything, Flavour.ISOLATED, module))
-    assert result.verdict.word is Word.SPLAT, result.verdict.reason
+    assert result.verdict is Verdict.SPLAT, result.reason
 
 
 def test_no_kprobe_event_can_be_had_in_a_module() -> None:

@@ -3,7 +3,7 @@
 
 import os
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.kernel.features import FEATURES
 from harness.lab.execution.lab import Lab
 from harness.lab.plan.cells import ONE_BOARD_EACH, Cell, Flavour
@@ -22,10 +22,10 @@ def test_production_cells_are_clean_every_time() -> None:
             for _ in range(rounds):
                 lab._controls.clear()  # run again, not remembered
                 for module in modules:
-                    verdict = lab.run(Cell(board, FEATURES["spinlock"], Flavour.PRODUCTION, module)).verdict
+                    result = lab.run(Cell(board, FEATURES["spinlock"], Flavour.PRODUCTION, module))
                     total += 1
-                    print(f"{total} {board.id} {module.name}: {verdict.word}", flush=True)
-                    if verdict.word is not Word.CLEAN:
-                        alarms.append(f"{board.id} {module.name}: {verdict.word}: {verdict.reason}")
+                    print(f"{total} {board.id} {module.name}: {result.verdict}", flush=True)
+                    if result.verdict is not Verdict.CLEAN:
+                        alarms.append(f"{board.id} {module.name}: {result.verdict}: {result.reason}")
     assert total >= CELLS
     assert alarms == []

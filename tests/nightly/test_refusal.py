@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.kernel.features import FEATURES, Isolation
 from harness.lab.execution.lab import Lab
@@ -24,5 +24,5 @@ def test_the_refusal_names_the_option(name: str) -> None:
     (module,) = (module for module in shipped() if module.name == "locks")
     with Lab(Settings(), [module]) as lab:
         result = lab.run(Cell(BOARDS["x86_64-q35"], FEATURES[name], Flavour.ISOLATED, module))
-    assert result.verdict.word is Word.REFUSED
-    assert f"was built without CONFIG_{OPTIONS[name]}, which this kernel has on" in result.verdict.reason
+    assert result.verdict is Verdict.REFUSED
+    assert f"was built without CONFIG_{OPTIONS[name]}, which this kernel has on" in result.reason

@@ -7,13 +7,13 @@ import pytest
 
 from harness.guest.boards import BOARDS
 from harness.lab.plan.settings import Settings
-from harness.lab.validation.selftests import is_well, run_boot_tests, run_module_tests
+from harness.lab.validation.selftests import passed, run_boot_tests, run_module_tests
 
 BOARD = BOARDS["x86_64-q35"]
 
 
 def not_as_on_stock(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row for row in rows if not is_well(row)]
+    return [row for row in rows if not passed(row)]
 
 
 def test_those_that_are_modules_rebuilt_and_built_for_production() -> None:

@@ -4,7 +4,7 @@
 import pytest
 
 from harness.kernel.isolation_patches import apply_series
-from harness.kernel.patch_series import all_series
+from harness.kernel.versions import SERIES
 from harness.support import debian, process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -15,9 +15,9 @@ def versions(package: str) -> set[str]:
     return {line.split("|")[1].strip() for line in process.output(["apt-cache", "madison", package]).splitlines()}
 
 
-@pytest.mark.parametrize("name", all_series())
+@pytest.mark.parametrize("name", SERIES)
 def test_it_applies(name: str) -> None:
-    package, store = f"linux-source-{name}", Store()
+    package, store = SERIES[name].package, Store()
     refused = {}
     known = versions(package)
     assert known, "run `apt-get update` first"

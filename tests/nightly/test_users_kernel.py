@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.kernel.features import FEATURES
 from harness.kernel.user_config import UsersConfig, read_config
@@ -59,7 +59,7 @@ def test_modules_of_the_users_production_work(
     name: str, flavour: Flavour, lab: Lab, modules: dict[str, VendorModule]
 ) -> None:
     result = lab.run(Cell(BOARD, FEATURES["all"], flavour, modules[name], own_config=True))
-    assert result.verdict.word is Word.CLEAN, result.verdict.reason
+    assert result.verdict is Verdict.CLEAN, result.reason
 
 
 def test_what_production_has_is_told_to_the_series(settings: Settings) -> None:

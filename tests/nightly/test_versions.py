@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS, Board
 from harness.kernel.features import FEATURES
 from harness.kernel.module_build import build_modules
@@ -47,7 +47,7 @@ def test_every_symbol_has_its_version_of_production(board: Board, lab: Lab) -> N
 @pytest.mark.parametrize("module", shipped(), ids=lambda module: module.name)
 def test_a_module_of_production_loads_and_works(board: Board, module: VendorModule, lab: Lab) -> None:
     result = lab.run(Cell(board, EVERYTHING, Flavour.ISOLATED, module))
-    assert result.verdict.word is Word.CLEAN, result.verdict.reason
+    assert result.verdict is Verdict.CLEAN, result.reason
 
 
 def test_a_module_with_another_version_is_refused(lab: Lab, tmp_path: Path) -> None:

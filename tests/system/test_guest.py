@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pexpect
+import psutil
 import pytest
 
 from harness.guest.boards import BOARDS, Channel
@@ -36,6 +37,24 @@ def test_time_passes_in_a_guest_that_sleeps(guest: Guest) -> None:
     output = guest.run("sleep 1")
     assert output.status == 0
     assert output.seconds >= 0.9
+
+
+def test_a_paused_guest_takes_no_cpu_time_and_does_not_notice(guest: Guest) -> None:
+    """An idle guest takes 3 % of a CPU, which kernels that are built beside it could use."""
+    qemu = psutil.Process(guest.qemu.process.pid)
+    uptime = float(guest.run("cut -d' ' -f1 /proc/uptime").text)
+    guest.pause()
+    time.sleep(0.2)  # for what QEMU does on its way
+    before = qemu.cpu_times()
+    time.sleep(4)
+    after = qemu.cpu_times()
+    assert after.user + after.system - before.user - before.system <= 0.02
+    assert float(guest.run("cut -d' ' -f1 /proc/uptime").text) - uptime < 3
+    guest.mark("it goes on")
+    guest.pause()
+    guest.make_pristine()
+    assert guest.origin == "restored"
+    assert guest.run("echo again").text == "again"
 
 
 def test_a_guest_that_was_lost_stays_lost_until_it_is_restored(guest: Guest) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.abi.elf.module_file import read_module
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.kernel.build import Kernel
 from harness.kernel.features import FEATURES
@@ -72,9 +72,9 @@ def test_a_cell_has_its_prediction_and_layouts_that_explain_it(kernels: ByName) 
     (module,) = (module for module in shipped() if module.name == "locks")
     with Lab(prebuilt(kernels, *kernels), [module]) as lab:
         result = lab.run(Cell(BOARD, FEATURE, Flavour.STOCK, module))
-    assert result.verdict.word is Word.INERT, result.verdict.reason
+    assert result.verdict is Verdict.INERT, result.reason
     assert result.prediction is not None
-    assert result.prediction.agrees_with(result.verdict.word)
+    assert result.prediction.agrees_with(result.verdict)
     assert result.prediction.reason == "struct module.init 0x138 → 0x150: the kernel never finds its init"
     assert result.evidence.explanation
     assert result.evidence.layouts[0]["name"] == "struct module"
@@ -117,4 +117,4 @@ def test_an_image_alone_is_judged_without_a_prediction(kernels: ByName) -> None:
         result = lab.run(Cell(BOARD, FEATURE, Flavour.STOCK, module))
     assert result.prediction is None
     # What proves the feature live is a module, which cannot be built for it.
-    assert result.verdict.word is Word.INERT, result.verdict.reason
+    assert result.verdict is Verdict.INERT, result.reason

@@ -17,7 +17,7 @@ import pytest
 
 import harness.kernel.features
 import harness.kernel.variants
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.kernel.features import FEATURES
 from harness.kernel.variants import PRODUCTION, variant_of
@@ -64,16 +64,16 @@ def matrix(folder: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
 
 
 WORDS = {
-    "locks": {"production": Word.CLEAN, "stock": Word.INERT},
-    "truncated": {"production": Word.REFUSED, "stock": Word.INVALID},
-    "headless": {"production": Word.REFUSED, "stock": Word.INVALID},
-    "empty": {"production": Word.REFUSED, "stock": Word.INVALID},
-    "vermagic": {"production": Word.REFUSED, "stock": Word.INVALID},
-    "init_error": {"production": Word.REFUSED, "stock": Word.INVALID},
-    "init_oops": {"production": Word.SPLAT, "stock": Word.INVALID},
-    "init_spins": {"production": Word.HUNG, "stock": Word.INVALID},
-    "init_panics": {"production": Word.DIED, "stock": Word.INVALID},
-    "init_resets": {"production": Word.DIED, "stock": Word.INVALID},
+    "locks": {"production": Verdict.CLEAN, "stock": Verdict.INERT},
+    "truncated": {"production": Verdict.REFUSED, "stock": Verdict.INVALID},
+    "headless": {"production": Verdict.REFUSED, "stock": Verdict.INVALID},
+    "empty": {"production": Verdict.REFUSED, "stock": Verdict.INVALID},
+    "vermagic": {"production": Verdict.REFUSED, "stock": Verdict.INVALID},
+    "init_error": {"production": Verdict.REFUSED, "stock": Verdict.INVALID},
+    "init_oops": {"production": Verdict.SPLAT, "stock": Verdict.INVALID},
+    "init_spins": {"production": Verdict.HUNG, "stock": Verdict.INVALID},
+    "init_panics": {"production": Verdict.DIED, "stock": Verdict.INVALID},
+    "init_resets": {"production": Verdict.DIED, "stock": Verdict.INVALID},
 }
 
 
@@ -234,7 +234,7 @@ def test_one_shared_uart_gives_the_same_verdicts_and_is_marked(tmp_path: Path) -
         cell = matrix(tmp_path)[arch, "locks", "production"]
         assert cell["verdict"] == "CLEAN"
         evidence = json.loads((tmp_path / cell["folder"] / "evidence.json").read_text())["evidence"]
-        assert "share one UART" in evidence["weak"][0]
+        assert "share one UART" in evidence["caveats"][0]
 
 
 def test_xdist_workers_share_the_run_folder(tmp_path: Path) -> None:
@@ -253,9 +253,9 @@ def test_a_feature_without_its_kconfig_line_is_not_judged(
         monkeypatch.setattr(module, "KCONFIG", kconfig)
     with Lab(Settings(), shipped()) as lab:
         cells = Selection((BOARDS["x86_64-q35"],), (FEATURES[name],), flavours=(Flavour.STOCK,)).cells(shipped())
-        verdicts = [lab.run(cell).verdict for cell in cells]
-    assert {verdict.word for verdict in verdicts} == {Word.INVALID}
-    assert all(f"/proc/config.gz has {FEATURES[name].symbols[0]} off" in verdict.reason for verdict in verdicts)
+        results = [lab.run(cell) for cell in cells]
+    assert {result.verdict for result in results} == {Verdict.INVALID}
+    assert all(f"/proc/config.gz has {FEATURES[name].symbols[0]} off" in result.reason for result in results)
 
 
 def test_a_module_whose_companion_is_refused_is_refused(module_files: Files) -> None:
@@ -263,9 +263,9 @@ def test_a_module_whose_companion_is_refused_is_refused(module_files: Files) -> 
     files = module_files[board.arch.name]
     module = VendorModule("locks", file=files["locks"], needs=(files["init_error"],))
     with Lab(Settings(), [module]) as lab:
-        verdict = lab.run(Cell(board, FEATURES["spinlock"], Flavour.PRODUCTION, module)).verdict
-    assert verdict.word is Word.REFUSED
-    assert "init_error.ko, which it needs, did not load" in verdict.reason
+        result = lab.run(Cell(board, FEATURES["spinlock"], Flavour.PRODUCTION, module))
+    assert result.verdict is Verdict.REFUSED
+    assert "init_error.ko, which it needs, did not load" in result.reason
 
 
 def test_memory_that_a_module_forgets_is_found_and_blamed_on_it(module_files: Files) -> None:
@@ -273,7 +273,7 @@ def test_memory_that_a_module_forgets_is_found_and_blamed_on_it(module_files: Fi
     module = VendorModule("init_forgets", file=module_files[board.arch.name]["init_forgets"])
     with Lab(Settings(), [module]) as lab:
         result = lab.run(Cell(board, FEATURES["kmemleak"], Flavour.STOCK, module))
-    assert result.verdict.word is Word.SPLAT, result.verdict.reason
+    assert result.verdict is Verdict.SPLAT, result.reason
     (report,) = result.evidence.all_reports()
     assert (report.kind, report.module, report.culprit) == ("kmemleak", "init_forgets", "init_forgets_some")
 
@@ -284,5 +284,5 @@ def test_no_cell_is_judged_whose_feature_is_not_live() -> None:
     with Lab(Settings(), shipped()) as lab:
         lab.kernels._kernels["x86_64-stock-spinlock"] = lab.kernels.kernel(board, PRODUCTION)
         result = lab.run(Cell(board, feature, Flavour.STOCK, shipped()[0]))
-    assert result.verdict.word is Word.INVALID
-    assert "not live" in result.verdict.reason
+    assert result.verdict is Verdict.INVALID
+    assert "not live" in result.reason

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.guest.initramfs import find_busybox
 from harness.guest.userland import find_userlands
@@ -56,5 +56,5 @@ def test_an_exercise_runs_in_the_users_root_file_system(board: str, tmp_path: Pa
     settings = Settings(timing=TIMING, userlands=find_userlands([root], store))
     with Lab(settings, [module]) as lab:
         result = lab.run(Cell(BOARDS[board], FEATURES["spinlock"], Flavour.PRODUCTION, module))
-    assert result.verdict.word is Word.CLEAN, result.verdict.reason
+    assert result.verdict is Verdict.CLEAN, result.reason
     assert len([check for check in result.evidence.checks if check.held]) == 11

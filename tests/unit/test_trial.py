@@ -43,7 +43,9 @@ def cell(flavour: str, verdict: str, predicted: str) -> dict[str, Any]:
     return {
         "id": f"tun-{flavour}", "arch": "x86_64", "board": "q35", "module": "tun",
         "flavour": flavour, "feature": "spinlock",
-        "verdict": verdict, "reason": "a|b; then more",
+        "verdict": verdict, "reason": "a|b; then HUNG: more",
+        "steps": [{"verdict": verdict, "phase": "load", "reason": "a|b"},
+                  {"verdict": "HUNG", "phase": "load", "reason": "more"}],
         "prediction": {"verdict": predicted, "reason": "why", "agrees": predicted == verdict},
     }  # fmt: skip
 

@@ -8,7 +8,6 @@ the relocations hit other members, init and exit are looked for where nothing wa
 behind the section's end is in the module's .bss, which comes next.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -16,11 +15,11 @@ from enum import IntEnum, StrEnum
 from harness.abi.elf.dwarf import Layout
 from harness.abi.elf.module_file import ModuleFacts
 from harness.kernel.architectures import ARM, ARM64, X86_64, Architecture
-from harness.kernel.isolation_options import unisolated
 from harness.kernel.symvers import Export
+from harness.kernel.versions import STRUCT_MODULE_SIZE_IS_CHECKED, Version, version_in
+from harness.support.text import join_some
 
 MODULE = "struct module"
-_SIZE_CHECKED_SINCE = (6, 4)  # elf_validity_cache_index_mod(): the section has to have the kernel's size
 
 
 class Outcome(StrEnum):
@@ -61,12 +60,14 @@ class KernelFacts:
     config: Mapping[str, str]
     layouts: Mapping[str, Layout]
     exports: Mapping[str, Export] | None = field(default=None, repr=False)
+    # options that its isolation series cannot hide, in the series' order; empty without a series
+    isolation_tags: tuple[str, ...] = ()
 
     def has(self, symbol: str) -> bool:
         return self.config.get(symbol, "n") == "y"
 
     @property
-    def version(self) -> tuple[int, int]:
+    def version(self) -> Version:
         return version_in(self.release)
 
     @property
@@ -150,12 +151,6 @@ _TABLES = ("kp", "syms", "gpl_syms", "extable", "jump_entries", "static_call_sit
 _KEPT = ("source_list", "target_list", "exit", "refcnt", "args", "percpu", "sect_attrs", "kallsyms", "bug_list")
 
 
-def version_in(release: str) -> tuple[int, int]:
-    """The version that a release begins with, to be compared; (0, 0) for none."""
-    found = re.match(r"(\d+)\.(\d+)", release)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
 def simulate(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
     """What goes wrong when a kernel loads and unloads a module, in order, as far as the loader is concerned."""
     refusals = [Finding(When.LOAD, Outcome.REFUSED, reason) for reason in _refusals(module, kernel)]
@@ -178,7 +173,7 @@ def _refusals(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
     if _magic(module.vermagic, module) != _magic(kernel.vermagic, module):
         yield f"vermagic {module.vermagic.strip()!r}, the kernel's is {kernel.vermagic!r}"
     size = kernel.layouts[MODULE].size
-    if kernel.version >= _SIZE_CHECKED_SINCE and module.struct_size != size:
+    if kernel.version >= STRUCT_MODULE_SIZE_IS_CHECKED and module.struct_size != size:
         yield f"its struct module has {module.struct_size} bytes, the kernel's {size}"
     yield from _unknown_symbols(module, kernel)
     yield from _withheld_symbols(module, kernel)
@@ -202,7 +197,7 @@ def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str
     told = kernel.config.get("MODULE_ABI_PRODUCTION_OPTIONS", "").strip('"')
     theirs = set(" ".join(module.info.get("module_abi", (told,))).split())
     counts = {"PREEMPT_COUNT"} if kernel.has("PREEMPTION") else set()
-    for tag in unisolated(kernel.release):
+    for tag in kernel.isolation_tags:
         is_on = kernel.config.get(tag, "n") != "n"
         if tag not in counts and is_on != (tag in theirs):
             built, state = ("without", "on") if is_on else ("with", "off")
@@ -253,8 +248,7 @@ def _withheld_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]
 
 
 def _few(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    return join_some(names, 3)
 
 
 # include/linux/license.h: license_is_gpl_compatible()

@@ -18,6 +18,7 @@ from harness.abi.predict.disassembly import read_program
 from harness.abi.predict.loader import MODULE, KernelFacts
 from harness.abi.predict.member_accesses import Access, accesses
 from harness.abi.predict.prediction import Prediction, predict
+from harness.kernel.isolation_options import blocking_options
 from harness.kernel.module_headers import Headers
 from harness.support import digest
 from harness.support.cache.store import Store
@@ -120,7 +121,10 @@ class _Change:
 def _facts(headers: Headers, layouts: Mapping[str, Layout]) -> KernelFacts:
     if MODULE not in layouts:
         raise ModcompatError(f"{headers.label} cannot load modules: its headers have no {MODULE}")
-    return KernelFacts(headers.arch, headers.release, headers.config, layouts, headers.exports)
+    return KernelFacts(
+        headers.arch, headers.release, headers.config, layouts, headers.exports,
+        isolation_tags=blocking_options(headers.release),
+    )  # fmt: skip
 
 
 def _changed_layouts(one: Headers, other: Headers, store: Store) -> tuple[dict[str, Layout], dict[str, Layout]]:

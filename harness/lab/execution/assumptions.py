@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run took for granted, as lines for a person: where the modules and kernels came from, and what was added."""
+"""The assumptions of a run, as lines for people: where modules and kernels come from, and which options were added."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -17,12 +17,13 @@ from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.settings import Settings
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
+from harness.support.text import join_some
 
-_SHOWN = 12  # options or structures that a line names
+_MAX_NAMES = 12  # options or structures in a line
 
 
 def at_a_glance(settings: Settings, cells: Sequence[Cell]) -> list[str]:
-    """What is known before anything is built."""
+    """The assumptions that are known before anything is built."""
     boards: dict[str, Board] = {cell.board.id: cell.board for cell in cells}
     modules = {(cell.module.name, cell.board.arch.name): cell.module for cell in cells}
     lines = [f"kernels are built from {settings.source}{_patches(settings)}"]
@@ -48,7 +49,7 @@ def at_a_glance(settings: Settings, cells: Sequence[Cell]) -> list[str]:
 
 
 def of_configurations(settings: Settings, cells: Sequence[Cell], store: Store) -> list[str]:
-    """What became of the user's configurations. Takes up to a minute where options were added, the first time."""
+    """The changes of user-supplied configurations. Takes up to a minute the first time, if options were added."""
     built = {cell.board.arch.name for cell in cells for variant in (cell.variant, cell.variant.production)
              if (cell.board.arch.name, variant.name) not in settings.prebuilt}  # fmt: skip
     configs = [users for arch, users in settings.configs.items() if arch in built]
@@ -59,14 +60,14 @@ def of_configurations(settings: Settings, cells: Sequence[Cell], store: Store) -
 
 
 def at_first(settings: Settings, cells: Sequence[Cell]) -> list[str]:
-    """What is known at once of a run; nothing, where modules and kernels are all ours."""
+    """The assumptions that are known at once; none, if modules and kernels are all of this project."""
     if not settings.configs and all(cell.module.is_ours for cell in cells):
         return []
     return at_a_glance(settings, cells)
 
 
 def at_the_end(settings: Settings, cells: Sequence[Cell], store: Store) -> list[str]:
-    """What is known when a run is over. Takes as long as `of_configurations`."""
+    """All assumptions of a run, when it is over. Takes as long as `of_configurations`."""
     lines = at_first(settings, cells)
     try:
         return [*lines, *of_configurations(settings, cells, store)] if lines else []
@@ -74,10 +75,10 @@ def at_the_end(settings: Settings, cells: Sequence[Cell], store: Store) -> list[
         return [*lines, error.problem]
 
 
-def series_obstacle(source: Callable[[], KernelSource], store: Store) -> str:
-    """Why there are no isolated kernels of a source, "" where the series fits. source: finds it, or raises.
+def series_blocker(source: Callable[[], KernelSource], store: Store) -> str | None:
+    """Why there are no isolated kernels of a source; None if the series fits. source: finds it, or raises.
 
-    Raises ModcompatError where the source itself cannot be had, as when a patch of the user's does not fit.
+    Raises ModcompatError if the source itself cannot be made, as when a user-supplied patch does not apply.
     """
     whole = source()
     whole.tree()
@@ -85,7 +86,7 @@ def series_obstacle(source: Callable[[], KernelSource], store: Store) -> str:
         isolated(whole, store).tree()
     except ModcompatError as error:
         return error.problem
-    return ""
+    return None
 
 
 def _of_configuration(users: UsersConfig, source: KernelSource, store: Store) -> list[str]:
@@ -104,7 +105,7 @@ def _of_configuration(users: UsersConfig, source: KernelSource, store: Store) ->
 
 
 def _moved(users: UsersConfig, source: KernelSource, store: Store) -> str:
-    """What the additions do to the structures that modules see."""
+    """How the added options change the structures that modules see."""
     given = kernel_spec(users.arch, source, PRODUCTION, store, users=replace(users, as_it_is=True))
     booted = kernel_spec(users.arch, source, PRODUCTION, store, users=users)
     difference = layout_difference(headers_of(given, store), headers_of(booted, store), store)
@@ -122,6 +123,4 @@ def _patches(settings: Settings) -> str:
 
 
 def _some(words: Iterable[str]) -> str:
-    listed = list(words)
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return ", ".join(listed[:_SHOWN]) + more
+    return join_some(words, _MAX_NAMES)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live proof: a feature is shown to be on, to report what it is for, and to be in use while a module works.
+"""Prove that a feature is live: that it is on, reports the bugs that it is made for, and is used while a module works.
 
-A feature's folder in images/proof may hold a module that commits a violation, built for the feature's own
-kernel (`Kbuild`, `proof.c`; `after` is a script that runs behind it), and a script `live` that puts the feature
-to use: `live start` before the vendor module is loaded, `live loaded MODULE`, and `live stop MODULE` at the
-end, which prints a line "live NAME ok ..." or "live NAME FAILED ..." for everything that was seen.
+A feature's folder in images/proof may hold a module that commits a violation, built for the feature's own kernel
+(`Kbuild`, `proof.c`; the script `after` runs after its load), and a script `live` that uses the feature: `live start`
+before the vendor module is loaded, `live loaded MODULE`, and `live stop MODULE` at the end. The script prints a line
+"live NAME ok ..." or "live NAME FAILED ..." for each thing that it checks.
 """
 
 import re
@@ -14,33 +14,34 @@ from pathlib import Path
 from harness.detect.evidence import Check
 from harness.detect.kernel_report import Report
 from harness.detect.scan import scan
-from harness.guest.guest import Guest
 from harness.guest.shell import Output
 from harness.kernel.build import Kernel
 from harness.kernel.config import parse
 from harness.kernel.features import Feature
 from harness.kernel.module_build import build_modules
+from harness.lab.execution.cell_guest import CellGuest
 from harness.support.cache.store import Store
 from harness.support.paths import IMAGES
 
 FOLDER = "proof"  # in the guest
 PROC = "/proc/config.gz"
-_PATIENCE = 30.0  # seconds for a proof: kmemleak wants objects older than 5 seconds
+_PROOF_SECONDS = 30.0  # longest wait for a proof: kmemleak wants objects older than 5 seconds
 _LIVE = re.compile(r"^live (\S+) (ok|FAILED) ?(.*)$", re.MULTILINE)
 _SCRIPTS = ("live", "after")
-_SHARED = IMAGES / "proof/live.sh"  # what the scripts have in common
+_SHARED = IMAGES / "proof/live.sh"  # functions that the scripts share
 
 
 @dataclass(frozen=True)
 class Proof:
-    """text: what proves the feature live, or absent in production. obstacle: why nothing does, else ""."""
+    """A proof that a feature is live, or absent in production; or the reason why there is none."""
 
-    text: str
-    obstacle: str = ""
+    text: str = ""
+    # why there is no proof
+    blocker: str | None = None
 
 
 def proof_files(feature: Feature, kernel: Kernel, store: Store) -> dict[str, Path]:
-    """What a guest needs for the proof of a feature: path in the guest -> file."""
+    """The files that a guest needs for the proof of a feature: path in the guest -> file."""
     files = {f"{FOLDER}/{_SHARED.name}": _SHARED}
     for part in feature.proofs():
         if kernel.takes_modules and (part.proof / "Kbuild").is_file():
@@ -56,15 +57,16 @@ def missing_in(config: dict[str, str], feature: Feature) -> list[str]:
     return [symbol for symbol in feature.symbols if config.get(symbol, "n") == "n"]
 
 
-def settings_in(guest: Guest) -> dict[str, str]:
-    """The running kernel's own configuration, empty where it does not tell (IKCONFIG_PROC)."""
+def running_config(guest: CellGuest) -> dict[str, str]:
+    """The running kernel's own configuration, empty without IKCONFIG_PROC."""
     return parse(guest.run("zcat /proc/config.gz").text)
 
 
 def prove_absent(config: dict[str, str], feature: Feature, *, where: str = PROC, partly: bool = False) -> Proof:
-    """That a feature is off in production, whose configuration this is.
+    """Prove that a feature is off in production.
 
-    where: where the configuration was read. partly: a production of the user's may have a part of it on.
+    config: of the production kernel. where: where that was read. partly: a user-supplied production may have a part of
+    the feature on.
     """
     off = missing_in(config, feature)
     on = [symbol for symbol in feature.symbols if symbol not in off]
@@ -75,20 +77,20 @@ def prove_absent(config: dict[str, str], feature: Feature, *, where: str = PROC,
     if stray and partly:
         return Proof(f"{where}: {', '.join(off)} off, {stray} on in production as well")
     if stray:
-        return Proof("", f"the production kernel has {stray} switched on: nothing to compare {feature.name} with")
+        return Proof(blocker=f"the production kernel has {stray} switched on: nothing to compare {feature.name} with")
     return Proof(f"{where}: {', '.join(symbol for symbol in feature.symbols if symbol not in bases)} off")
 
 
 def prove_live(
-    guest: Guest, config: dict[str, str], feature: Feature, *, where: str = PROC, modules: bool = True
+    guest: CellGuest, config: dict[str, str], feature: Feature, *, where: str = PROC, modules: bool = True
 ) -> Proof:
-    """Prove a feature, and each part of it, in a pristine guest that is thrown away. Raises GuestFailure.
+    """Prove that a feature, and each part of it, is live in a guest, which is not pristine afterwards.
 
-    modules: whether proof modules could be built; without them a feature's configuration has to do.
+    modules: whether proof modules could be built; without them the configuration is the proof. Raises GuestFailure.
     """
     off = missing_in(config, feature)
     if off:
-        return Proof("", f"{feature.name} is not live: {where} has {', '.join(off)} off")
+        return Proof(blocker=f"{feature.name} is not live: {where} has {', '.join(off)} off")
     seen = []
     for part in feature.proofs():
         if not modules and (part.proof / "Kbuild").is_file():
@@ -96,48 +98,51 @@ def prove_live(
             continue
         guest.make_pristine()
         proof = _used(guest, part) if (part.proof / "live").is_file() else _provoked(guest, part)
-        if proof.obstacle:
+        if proof.blocker:
             return proof
         seen.append(proof.text)
     return Proof(f"{where}: {', '.join(feature.symbols)} on; {'; '.join(seen)}")
 
 
-class InUse:
-    """The feature in use during a cell, by the scripts of its parts."""
+class FeatureExerciser:
+    """Uses a feature during a cell, through the scripts of its parts.
+
+    names: the parts that are used. patching: those of them that make the kernel patch its code.
+    """
 
     def __init__(self, feature: Feature | None, *, modules: bool = True) -> None:
-        """feature: None in production, where nothing is. modules: whether proof modules could be built."""
+        """feature: None in production, where none is used. modules: whether proof modules could be built."""
         parts = feature.proofs() if feature else []
         able = [part for part in parts if modules or not (part.proof / "Kbuild").is_file()]
         used = [part for part in able if (part.proof / "live").is_file()]
         self.names = [part.name for part in used]
         self.patching = [part.name for part in used if part.patches_code]
 
-    def start(self, guest: Guest) -> str:
-        """Put it to use; returns why that failed, or ""."""
+    def start(self, guest: CellGuest) -> str | None:
+        """Begin to use the feature. Returns why that failed, None if it did not. Raises GuestFailure."""
         for name in self.names:
-            output = guest.run(_command(name, "start"), _PATIENCE)
+            output = guest.run(_command(name, "start"), _PROOF_SECONDS)
             if output.status:
                 return f"{name} could not be put to use: {output.text.strip() or f'exit status {output.status}'}"
-        return ""
+        return None
 
-    def loaded(self, guest: Guest, module: str) -> list[Check]:
-        """Tell it that a module was loaded: what each part saw of that."""
+    def loaded(self, guest: CellGuest, module: str) -> list[Check]:
+        """Report the load of a module to the scripts. Returns what each part saw of it. Raises GuestFailure."""
         checks: list[Check] = []
         for name in self.names:
-            output = guest.run(_command(name, "loaded", module), _PATIENCE)
-            checks += sights(output)
+            output = guest.run(_command(name, "loaded", module), _PROOF_SECONDS)
+            checks += parse_live_checks(output)
             if output.status:
                 checks.append(Check(f"{name}, of the module", held=False, detail=output.text.strip()[:200]))
         return checks
 
-    def stop(self, guest: Guest, module: str) -> list[Check]:
-        """End its use: what each part saw, at least one answer a part."""
+    def stop(self, guest: CellGuest, module: str) -> list[Check]:
+        """End the use. Returns what each part saw, at least one check for each part. Raises GuestFailure."""
         checks: list[Check] = []
         for name in self.names:
-            output = guest.run(_command(name, "stop", module), _PATIENCE)
-            checks += sights(output) or [
-                Check(name, held=False, detail=f"said nothing of use: {output.text.strip()[:200]}")
+            output = guest.run(_command(name, "stop", module), _PROOF_SECONDS)
+            checks += parse_live_checks(output) or [
+                Check(name, held=False, detail=f"reported nothing about its use: {output.text.strip()[:200]}")
             ]
         return checks
 
@@ -146,43 +151,46 @@ def _command(name: str, *words: str) -> str:
     return " ".join(["sh", f"/{FOLDER}/{name}/live", *words]).strip()
 
 
-def sights(output: Output) -> list[Check]:
+def parse_live_checks(output: Output) -> list[Check]:
     """The lines "live NAME ok|FAILED ..." of a script's output."""
     found = _LIVE.findall(output.text.replace("\r", ""))
     return [Check(what, held == "ok", detail.strip()) for what, held, detail in found]
 
 
-def _used(guest: Guest, part: Feature) -> Proof:
-    use = InUse(part)
+def _used(guest: CellGuest, part: Feature) -> Proof:
+    use = FeatureExerciser(part)
     problem = use.start(guest)
     if problem:
-        return Proof("", problem)
+        return Proof(blocker=problem)
     guest.run("ls /proc /sys/kernel >/dev/null")
     checks = use.stop(guest, "")
     failed = [f"{check.name} {check.detail}" for check in checks if not check.held]
     if failed:
-        return Proof("", f"{part.name} is not live: {', '.join(failed)}")
+        return Proof(blocker=f"{part.name} is not live: {', '.join(failed)}")
     return Proof("in use: " + ", ".join(f"{check.name} {check.detail}".strip() for check in checks))
 
 
-def _provoked(guest: Guest, part: Feature) -> Proof:
+def _provoked(guest: CellGuest, part: Feature) -> Proof:
     """Commit the violation that the feature must report."""
     if part.violation is None:
         raise ValueError(f"feature {part.name} has neither a violation nor a script that uses it")
     folder = f"/{FOLDER}/{part.name}"
     guest.mark(f"proof of {part.name}")
-    guest.run(f"insmod {folder}/proof.ko", _PATIENCE)
+    guest.run(f"insmod {folder}/proof.ko", _PROOF_SECONDS)
     if (part.proof / "after").is_file():
-        guest.run(f"sh {folder}/after", _PATIENCE)
+        guest.run(f"sh {folder}/after", _PROOF_SECONDS)
     guest.mark("proof done")
     report = find_report(guest, part.violation)
     if report:
         return Proof(f"provoked and reported: {report.words}")
-    return Proof("", f"{part.name} is not live: its proof module's violation was not reported")
+    return Proof(blocker=f"{part.name} is not live: its proof module's violation was not reported")
 
 
-def find_report(guest: Guest, violation: tuple[str, str]) -> Report | None:
-    """The report of a violation (kind and words, regular expressions) since the guest was pristine."""
+def find_report(guest: CellGuest, violation: tuple[str, str]) -> Report | None:
+    """The report of a violation since the guest was pristine; None if there is none.
+
+    violation: regular expressions for the kind and for the words of the report.
+    """
     kind, words = violation
     reports = scan(guest.console.read(guest.log_start))
     return next((report for report in reports if re.fullmatch(kind, report.kind) and report.says(words)), None)

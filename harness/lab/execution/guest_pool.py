@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guests of one run: what each is started from, and those that are kept running."""
+"""The guests of one run: start them, keep some of them running, and pause those that nobody uses."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -25,67 +25,67 @@ from harness.kernel.build import Kernel
 from harness.kernel.module_build import build_modules
 from harness.kernel.prebuilt import Prebuilt
 from harness.kernel.variants import PRODUCTION, Variant
-from harness.lab.execution.feature_proof import PROC, missing_in, proof_files, settings_in
+from harness.lab.execution.feature_proof import PROC, missing_in, proof_files, running_config
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.vendor_modules import VendorModule, in_order
 from harness.support.errors import ModcompatError
 from harness.support.inputs import size_in_memory
 
-_USERS_MEMORY = 512  # MiB for a kernel of the user's, which may be large
+_MIB_FOR_USER_KERNEL = 512  # a user-supplied kernel may be large
 _MIB = 1 << 20
-_COPIES = 2  # of the user's files in memory while the kernel unpacks them
-_KEPT = 120  # snapshots in the cache, 15 to 50 MB each
-_RUNNING = 4  # guests that are kept running, 150 to 250 MB each
-_IN_USE = 3600.0  # seconds in which another run may still want what it has just looked up
+_FILE_COPIES = 2  # of user-supplied files in memory, while the kernel unpacks them
+_MAX_CACHED = 120  # snapshots in the cache, 15 to 50 MB each
+_MAX_RUNNING = 4  # guests, 150 to 250 MB each
+_IN_USE_SECONDS = 3600.0  # for which another run may still need a file that it has just looked up
 
 
 @dataclass(frozen=True)
-class Equipment:
-    """What a guest is started from. paths: module name -> path in the guest. files: the same on the host.
-
-    before: module name -> paths of what is loaded before it.
-    """
+class GuestImage:
+    """Everything that a guest is started from."""
 
     kernel: Kernel
     machine: Machine
+    # module name -> path in the guest
     paths: dict[str, str]
+    # module name -> file on the host
     files: dict[str, Path]
+    # module name -> paths of the modules that are loaded before it
     before: dict[str, tuple[str, ...]]
 
 
 @dataclass
-class Place:
+class RunningGuest:
     """A guest that is kept running, and what it was started from."""
 
     guest: Guest
-    machine: Machine
+    image: GuestImage
     snapshot: Snapshot
     folder: Path
-    config: dict[str, str]  # the running kernel's
-    config_from: str  # where it was read
-    paths: dict[str, str]  # module name -> path in the guest
-    files: dict[str, Path]  # module name -> file on the host
-    before: dict[str, tuple[str, ...]]  # module name -> paths of what is loaded before it
-    weak: tuple[str, ...]  # what makes the evidence weaker than usual
-    takes_modules: bool  # whether modules could be built for its kernel
+    # of the running kernel
+    config: dict[str, str]
+    # where it was read
+    config_from: str
+    # why the evidence is weaker than usual
+    caveats: tuple[str, ...]
 
 
 class Guests:
-    """Starts guests and keeps some of them. Close it to end them.
+    """Starts guests and keeps some of them running. Close it to end them.
 
-    scratch: a private folder, there until then.
+    Only the guest that was asked for last runs; the others are paused, since an idle guest takes 3 % of a CPU. A paused
+    guest goes on by itself as soon as it is given a command. scratch: a private folder, removed by close().
     """
 
     def __init__(
         self, kernels: Kernels, modules: Sequence[VendorModule] = (), *, files: Mapping[str, Path] | None = None
     ) -> None:
-        """modules: those that are put into every guest. files: what else is (path in the guest -> file)."""
+        """modules: put into every guest. files: further files for every guest (path in the guest -> file)."""
         self._kernels = kernels
         self._settings = kernels.settings
         self._store = kernels.store
         self._modules = modules
         self._files = dict(files or {})
-        self._places: dict[tuple[str, str], Place] = {}
+        self._running: dict[tuple[str, str], RunningGuest] = {}
         self._failed: dict[tuple[str, str], ModcompatError] = {}
         self._ending = ExitStack()
         self.scratch = self._ending.enter_context(self._store.scratch())
@@ -97,45 +97,57 @@ class Guests:
         self.close()
 
     def close(self) -> None:
-        """End every guest, though one of them may not, and remove what is not worth keeping."""
+        """End every guest, even if ending one of them fails, and trim the cache."""
         with self._ending as ending:
-            for place in self._places.values():
-                ending.callback(place.guest.close)
-            self._places.clear()
-        # Every other module of a user's makes a file system and a snapshot of its own.
+            for running in self._running.values():
+                ending.callback(running.guest.close)
+            self._running.clear()
+        # Each user-supplied module makes a file system and a snapshot of its own.
         for kind in ("snapshot", "initramfs"):
-            self._store.trim(kind, keep=_KEPT, unused_for=_IN_USE)
+            self._store.trim(kind, keep=_MAX_CACHED, unused_for=_IN_USE_SECONDS)
 
     def guest(self, board: Board, variant: Variant) -> Guest:
         """A guest with every module in it; not pristine yet. Raises ModcompatError."""
-        return self.place(board, variant).guest
+        return self.running(board, variant).guest
 
-    def place(self, board: Board, variant: Variant) -> Place:
-        """A guest, and what it was started from. Raises ModcompatError where it does not start, and then every time."""
+    def running(self, board: Board, variant: Variant) -> RunningGuest:
+        """A guest, and what it was started from. Pauses all others.
+
+        Raises ModcompatError if it does not start, and again for every further call.
+        """
         name = (board.id, variant.name)
         if name in self._failed:
             raise self._failed[name]
-        if name in self._places:
-            self._places[name] = self._places.pop(name)  # now the last to leave
+        self.pause_all()  # before a kernel is built, which takes minutes
+        if name in self._running:
+            self._running[name] = self._running.pop(name)  # now the last to be evicted
         else:
-            while len(self._places) >= _RUNNING:
-                self._leave(next(iter(self._places)))
+            while len(self._running) >= _MAX_RUNNING:
+                self._evict(next(iter(self._running)))
             folder = self.scratch / "-".join(name)
             shutil.rmtree(folder, ignore_errors=True)  # of an attempt that failed
             try:
-                self._places[name] = self._furnish(board, variant, folder)
+                self._running[name] = self._start(board, variant, folder)
             except ModcompatError as error:
                 self._failed[name] = error  # the next cell would only wait for the same
                 raise
-        return self._places[name]
+        return self._running[name]
 
-    def _leave(self, name: tuple[str, str]) -> None:
-        place = self._places.pop(name)
-        place.guest.close()
-        shutil.rmtree(place.folder)
+    def pause_all(self) -> None:
+        """Pause every guest until it is given a command."""
+        for running in self._running.values():
+            running.guest.pause()
 
-    def equip(self, board: Board, variant: Variant, more: Mapping[str, Path] | None = None) -> Equipment:
-        """What a guest is started from, with every module in it. more: path in the guest -> file."""
+    def _evict(self, name: tuple[str, str]) -> None:
+        running = self._running.pop(name)
+        running.guest.close()
+        shutil.rmtree(running.folder)
+
+    def prepare(self, board: Board, variant: Variant, more: Mapping[str, Path] | None = None) -> GuestImage:
+        """Everything that a guest with all modules is started from. more: path in the guest -> file.
+
+        Raises ModcompatError if a kernel or a module cannot be built.
+        """
         kernel, production = self._kernels.kernel(board, variant), self._kernels.kernel(board, variant.production)
         paths: dict[str, str] = {}
         files: dict[str, Path] = {}
@@ -150,7 +162,7 @@ class Guests:
             theirs = {f"lib/firmware/{name}": file for name, file in module.firmware}
             theirs |= {f"tools/{name}": file for name, file in module.programs}
             if taken := [path for path, file in theirs.items() if contents.get(path, file) != file]:
-                raise ModcompatError(f"{', '.join(taken)} of {module.name} is another file than another module's")
+                raise ModcompatError(f"{', '.join(taken)} of {module.name} differs from the file of another module")
             contents |= theirs
             brought |= theirs
         before, needed = in_order(modules, files, kernel.own_modules)
@@ -161,7 +173,7 @@ class Guests:
         userland = self._settings.userlands.get(board.arch.name)
         size = size_in_memory(brought.values()) + (userland.size if userland else 0)
         machine = Machine(
-            board=self._fitted(board, kernel, self._kernels.prebuilt(board, variant), size),
+            board=self._adapt_board(board, kernel, self._kernels.prebuilt(board, variant), size),
             kernel=kernel.image,
             initramfs=build_initramfs(board.arch, contents, self._store, userland),
             device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
@@ -170,7 +182,7 @@ class Guests:
             scale=self._settings.timing.scale,
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
-        return Equipment(kernel, machine, paths, files, before)
+        return GuestImage(kernel, machine, paths, files, before)
 
     def _built(self, module: VendorModule, production: Kernel) -> dict[str, Path]:
         assert module.source is not None
@@ -181,9 +193,9 @@ class Guests:
             )
         return built
 
-    def _furnish(self, board: Board, variant: Variant, folder: Path) -> Place:
-        equipment = self.equip(board, variant)
-        kernel, machine = equipment.kernel, equipment.machine
+    def _start(self, board: Board, variant: Variant, folder: Path) -> RunningGuest:
+        image = self.prepare(board, variant)
+        kernel, machine = image.kernel, image.machine
         timing = self._settings.timing
         snapshot = find_snapshot(machine, self._store, timing)
         folder.mkdir(parents=True)
@@ -196,27 +208,24 @@ class Guests:
             unfinished.callback(guest.close)
             try:
                 guest.make_pristine()
-                told = settings_in(guest)
+                found = running_config(guest)
             except GuestFailure as failure:
                 raise ModcompatError(
                     f"{board.id} booted with the {variant.name} kernel, and then did not answer: {failure.headline}",
                     details=failure.console_tail,
                     next_step="a slow machine wants --timeout-scale; by hand: " + machine.by_hand(),
                 ) from failure
-            config, where = (told, PROC) if told else (kernel.config, "the .config of its build")
-            weak = self._weaknesses(board)
+            config, where = (found, PROC) if found else (kernel.config, "the .config of its build")
+            caveats = self._caveats(board)
             if not kernel.takes_modules:
-                weak += ("the kernel came without its build tree: its features are not provoked",)
+                caveats += ("the kernel came without its build tree: its features are not provoked",)
             unfinished.pop_all()
-        return Place(
-            guest, machine, snapshot, folder, config, where, equipment.paths, equipment.files, equipment.before, weak,
-            kernel.takes_modules,
-        )  # fmt: skip
+        return RunningGuest(guest, image, snapshot, folder, config, where, caveats)
 
-    def _fitted(self, board: Board, kernel: Kernel, prebuilt: Prebuilt | None, size: int) -> Board:
-        """The board as this kernel can use it. size: bytes of the user's files. Raises ModcompatError where it cannot.
+    def _adapt_board(self, board: Board, kernel: Kernel, prebuilt: Prebuilt | None, size: int) -> Board:
+        """The board as this kernel can use it. Raises ModcompatError if it cannot use it.
 
-        The modules to judge are not among these: the memory that a board has is meant to hold them.
+        size: bytes of the user-supplied files. The modules to judge do not count: a board has memory for them anyway.
         """
         if prebuilt and (lacking := required_options.missing(kernel.config, board.arch)):
             raise ModcompatError(
@@ -229,25 +238,27 @@ class Guests:
                 f"the configuration lacks what {board.id} needs", details=required_options.listed(missing),
                 next_step="set it in the configuration, or choose another board with --board",
             )  # fmt: skip
-        memory = self._settings.memory or (max(board.memory, _USERS_MEMORY) if users else board.memory)
-        memory += -(-_COPIES * size // _MIB)
+        memory = self._settings.memory or (max(board.memory, _MIB_FOR_USER_KERNEL) if users else board.memory)
+        memory += -(-_FILE_COPIES * size // _MIB)
         shared = self._settings.shared_uart or bool(board_options.lacks_channel(kernel.config, board))
         if prebuilt:
             shared |= prebuilt.shared_uart
             board = replace(board, console=prebuilt.console or board.console)
         return replace(board, memory=memory, channel=Channel.SHARED if shared else board.channel)
 
-    def _weaknesses(self, board: Board) -> tuple[str, ...]:
+    def _caveats(self, board: Board) -> tuple[str, ...]:
         users = self._settings.configs.get(board.arch.name)
         if not users or not users.may_add or self._kernels.prebuilt(board, PRODUCTION):
             return ()
         added = user_config.added(users, self._kernels.spec(board, PRODUCTION).source, self._store)
         if not added:
             return ()
-        return (f"{', '.join(added)}: not as in {users.path.name}, for the harness to work; the ABI may differ by it",)
+        return (
+            f"{', '.join(added)}: not as in {users.path.name}, because the harness needs it; this may change the ABI",
+        )
 
     def _accelerator(self, machine: Machine) -> str:
-        """What runs the guest: KVM for x86_64 where it was asked for, or where a boot proves that it works."""
+        """The accelerator: KVM for x86_64, if it was requested or if a boot proves that it works; else TCG."""
         wanted = self._settings.accelerator
         if wanted == "tcg" or machine.board.arch is not X86_64:
             return "tcg"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels of one run, and what is known of them without a guest: each had once."""
+"""The kernels of one run, each found or built once, and everything about them that needs no guest."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from harness.support.errors import ModcompatError
 
 
 def find_users_source(settings: Settings, store: Store) -> KernelSource:
-    """The source that a run's kernels are built from, the user's patches applied."""
+    """The source that a run's kernels are built from, with the user-supplied patches applied."""
     return patched(find_source(settings.source, store), settings.patches, store)
 
 
@@ -41,7 +41,7 @@ class Kernels:
         self._predictor = Predictor(self.store)
 
     def kernel(self, board: Board, variant: Variant) -> Kernel:
-        """A kernel for a board, built when it is not cached. Raises ModcompatError where it cannot be had."""
+        """A kernel for a board, built if it is not cached. Raises ModcompatError if it cannot be built."""
         name = (board.arch.name, variant.name)
         if name in self._unobtainable:
             raise self._unobtainable[name]
@@ -60,7 +60,7 @@ class Kernels:
         return self._kernels[spec.label]
 
     def is_ready(self, board: Board, variant: Variant) -> bool:
-        """Whether a kernel can be had without building or fetching anything."""
+        """Whether a kernel needs neither a build nor a download."""
         if self.prebuilt(board, variant):
             return True
         try:
@@ -76,11 +76,11 @@ class Kernels:
         return find_kernel(self.spec(board, variant), self.store)
 
     def prebuilt(self, board: Board, variant: Variant) -> Prebuilt | None:
-        """The kernel of the user's that stands for a variant."""
+        """The user-supplied kernel that stands for a variant; None if there is none."""
         return self.settings.prebuilt.get((board.arch.name, variant.name))
 
     def spec(self, board: Board, variant: Variant) -> KernelSpec:
-        """The kernel of a variant: production itself where the feature changes nothing."""
+        """The kernel of a variant: production itself if the feature changes nothing."""
         if prebuilt := self.prebuilt(board, variant):
             return spec_of(prebuilt)
         if self._source is None:
@@ -95,7 +95,7 @@ class Kernels:
         return self._specs[key]
 
     def headers(self, board: Board, variant: Variant) -> Headers | None:
-        """What modules of a kernel are compiled against; None where it is prebuilt without a build tree."""
+        """The headers that modules of a kernel are compiled with; None for a prebuilt kernel without a build tree."""
         key = (board.arch.name, variant.name)
         if key not in self._headers:
             prebuilt = self.prebuilt(board, variant)
@@ -104,9 +104,9 @@ class Kernels:
         return self._headers[key]
 
     def difference(self, board: Board, variant: Variant) -> Difference | None:
-        """From production's layouts to those of a kernel; None where one has no headers. Raises ModcompatError.
+        """The difference between the layouts of production and of a kernel; None if one has no headers.
 
-        A prebuilt production without headers is stood for by one that is made of its configuration.
+        For a prebuilt production without headers, they are made from its configuration. Raises ModcompatError.
         """
         kernel, production = self.headers(board, variant), self.headers(board, variant.production)
         if not production and not self.prebuilt(board, variant):
@@ -118,10 +118,10 @@ class Kernels:
         return self._differences[kernel.label]
 
     def predict(self, file: Path, module: ModuleFacts, board: Board, variant: Variant) -> Prediction | None:
-        """What will become of a module on a kernel of a board.
+        """Predict the verdict of a module on a kernel of a board.
 
-        None where that kernel or its production is prebuilt without a build tree. Raises ModcompatError when the
-        headers of one cannot be had.
+        None if that kernel or its production is prebuilt without a build tree. Raises ModcompatError if the headers of
+        one cannot be made.
         """
         production, kernel = self.headers(board, variant.production), self.headers(board, variant)
         return self._predictor.predict(file, module, production, kernel) if production and kernel else None

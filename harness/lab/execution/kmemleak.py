@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that was forgotten, as kmemleak finds it: on kernels that have it, at the end of a cell.
+"""Memory leaks that kmemleak finds at the end of a cell, on kernels that have it.
 
-The console only counts; the list (Documentation/dev-tools/kmemleak.rst) says who allocated. By then the module is
-gone, and its part of a backtrace is bare addresses.
+The console only has their number. The list (Documentation/dev-tools/kmemleak.rst) says who allocated the memory; by
+then the module is unloaded, and its part of a backtrace is bare addresses.
 """
 
 import re
@@ -11,26 +11,27 @@ from dataclasses import replace
 
 from harness.detect.kernel_report import Report
 
-FORGET = "echo clear >/sys/kernel/debug/kmemleak"
+CLEAR_COMMAND = "echo clear >/sys/kernel/debug/kmemleak"
 # A scan passes over objects younger than 5 s, and over those whose checksum it has never seen (mm/kmemleak.c:
-# MSECS_MIN_AGE, update_checksum()): the second one tells. What ends while it looks (the struct pid of the first sleep
-# itself, which is old enough by then) is in RCU's hands for a moment, and looks forgotten: hence the second sleep.
-LOOK = "k=/sys/kernel/debug/kmemleak; usleep 5200000; usleep 500000; echo scan >$k && echo scan >$k && cat $k"
-LOOK_TIME = 25.0  # seconds that it may take: a scan goes through all memory
+# MSECS_MIN_AGE, update_checksum()), so only the second scan reports them. An object that is freed during the scan (the
+# struct pid of the first sleep itself, which is old enough by then) waits for RCU and looks leaked: hence the second
+# sleep.
+SCAN_COMMAND = "k=/sys/kernel/debug/kmemleak; usleep 5200000; usleep 500000; echo scan >$k && echo scan >$k && cat $k"
+SCAN_SECONDS = 25.0  # that SCAN_COMMAND may take: a scan goes through all memory
 _BARE = re.compile(r"(?<=\] )0x([0-9a-f]{8,16})$", re.MULTILINE)
 _SYMBOL = re.compile(r"^([0-9a-f]+) [tT] (\S+)\s+(\[\S+\])$", re.MULTILINE)
-_LARGEST = 1 << 16  # bytes of a function
+_MAX_FUNCTION_BYTES = 1 << 16
 
 
-def with_names(leaks: str, symbols: str) -> str:
-    """kmemleak's list, with names for bare addresses. symbols: lines of /proc/kallsyms while they were valid."""
+def symbolize(leaks: str, symbols: str) -> str:
+    """Give bare addresses in kmemleak's list their names. symbols: lines of /proc/kallsyms while they were valid."""
     known = sorted((int(address, 16), name, module) for address, name, module in _SYMBOL.findall(symbols))
     starts = [address for address, _, _ in known]
 
     def named(bare: re.Match[str]) -> str:
         address = int(bare[1], 16)
         place = bisect_right(starts, address) - 1
-        if place < 0 or address - starts[place] >= _LARGEST:
+        if place < 0 or address - starts[place] >= _MAX_FUNCTION_BYTES:
             return bare[0]
         start, name, module = known[place]
         end = starts[place + 1] if place + 1 < len(starts) else address + 1
@@ -39,8 +40,8 @@ def with_names(leaks: str, symbols: str) -> str:
     return _BARE.sub(named, leaks)
 
 
-def told_by(counted: Report, leaks: list[Report]) -> Report:
-    """The report of the console, which only counts leaks, with what the list says of the first one of a module."""
+def merge_details(counted: Report, leaks: list[Report]) -> Report:
+    """Add details to the report of the console, which only counts leaks: those of the first leak of a module."""
     first = next((leak for leak in leaks if leak.module), leaks[0])
     return replace(
         counted,

@@ -1,32 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab: runs cells and judges them; controls and proofs are had once."""
+"""The lab: runs cells and judges them. Controls and proofs run once."""
 
+import dataclasses
+import functools
 import os
 import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, get_args, get_type_hints
 
 from harness.abi.elf.line_table import ModuleLines
 from harness.abi.elf.module_file import read_module
 from harness.abi.headers.layouts import explain_breakage, explaining_layouts
 from harness.abi.predict.prediction import Prediction
 from harness.detect.evidence import Evidence, Phase
-from harness.detect.verdict import Verdict, Word, judge
+from harness.detect.verdict import Judgement, Verdict, judge
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.machine import Machine
 from harness.guest.qmp import QmpLostError, QmpRefusedError
 from harness.kernel.variants import preemption_in
-from harness.lab.execution.cell import Subject, run_cell
-from harness.lab.execution.feature_proof import InUse, Proof, prove_absent, prove_live
-from harness.lab.execution.guest_pool import Guests, Place
+from harness.lab.execution.cell import run_cell
+from harness.lab.execution.cell_phases import Subject
+from harness.lab.execution.feature_proof import FeatureExerciser, Proof, prove_absent, prove_live
+from harness.lab.execution.guest_pool import Guests, RunningGuest
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.execution.source_lines import add_places
+from harness.lab.execution.source_lines import add_source_lines
 from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.exercise import load_exercise
 from harness.lab.plan.settings import Settings
-from harness.lab.plan.vendor_modules import VendorModule
+from harness.lab.plan.vendor_modules import VendorModule, insmod_parameters
+from harness.support import digest
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
@@ -34,23 +38,34 @@ from harness.support.progress import say
 
 @dataclass(frozen=True)
 class CellResult:
-    """A judged cell. log: the kernel log of the cell. machine: what the guest was started from.
-
-    preemption: the model of the kernel that ran. core: the guest's memory, a file to be taken away;
-    the results of a control have the same one.
-    """
+    """A judged cell."""
 
     cell: Cell
-    verdict: Verdict
+    judgement: Judgement
     evidence: Evidence
-    release: str
+    # release of the kernel that ran; None if none did
+    release: str | None
+    # preemption model of that kernel
     preemption: str
+    # the kernel log of the cell
     log: bytes = b""
     boot_log: Path | None = None
+    # what the guest was started from
     machine: Machine | None = None
     module_file: Path | None = None
+    # the guest's memory, a file that the reader moves away; all results of one control have the same file
     core: Path | None = None
-    prediction: Prediction | None = None  # made from the file, without the run
+    # made from the module file, without the run
+    prediction: Prediction | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.judgement.verdict
+
+    @property
+    def reason(self) -> str:
+        """The steps that lead to the verdict, as one line."""
+        return self.judgement.reason
 
 
 class Lab:
@@ -64,15 +79,15 @@ class Lab:
         *,
         shared: Path | None = None,
     ) -> None:
-        """modules: those that are put into every guest.
+        """modules: put into every guest.
 
-        shared: folder in which labs of the same settings and modules find each other's controls.
+        shared: folder through which the labs of one run, with the same settings and modules, share their controls.
         """
         self.kernels = Kernels(settings, store)
         self.guests = Guests(self.kernels, modules)
         self._settings = settings
         self._shared = shared
-        self._told: set[str] = set()  # problems, in full
+        self._explained: set[str] = set()  # problems that a cell has in full
         self._proofs: dict[tuple[str, str], Proof] = {}
         self._controls: dict[tuple[str, str, str], CellResult] = {}
 
@@ -87,17 +102,19 @@ class Lab:
         self.guests.close()
 
     def run(self, cell: Cell) -> CellResult:
-        """The verdict of a cell, beside what was predicted of it. INVALID where something kept it from being run."""
+        """Run a cell, judge it, and predict its verdict. INVALID if it cannot be run. Never raises ModcompatError."""
         try:
             result = self._run(cell)
         except ModcompatError as error:
             return self._not_run(cell, error)
+        finally:
+            self.guests.pause_all()
         if result.module_file is None:
             return result
         return replace(result, prediction=self._predict(cell, result.module_file))
 
     def _predict(self, cell: Cell, file: Path) -> Prediction | None:
-        """What a file of any content says will come of it, None where nothing can be said. Never raises."""
+        """The verdict that a module file leads to expect; None if it says nothing. Never raises, whatever is in it."""
         try:
             module = read_module(file)
             return None if module.problem else self.kernels.predict(file, module, cell.board, cell.variant)
@@ -106,96 +123,98 @@ class Lab:
             return None
 
     def _run(self, cell: Cell) -> CellResult:
-        """The verdict. Before anything is said of a debug kernel, the module runs on production."""
+        """Judge a cell. A debug kernel proves something only if the module is CLEAN on production."""
         if cell.flavour is Flavour.PRODUCTION:
             return self._control(cell)
         control = self._control(replace(cell, flavour=Flavour.PRODUCTION))
-        if control.verdict.word is not Word.CLEAN:
-            obstacle = f"the production control is {control.verdict.word}: {control.verdict.reason}"
-            return self._without_run(cell, obstacle)
-        place = self.guests.place(cell.board, cell.variant)
-        proof = self._proof(place, cell)
-        if proof.obstacle:
-            return self._without_run(cell, proof.obstacle)
-        result = self._judge(cell, place, proof, InUse(cell.feature, modules=place.takes_modules))
+        if control.verdict is not Verdict.CLEAN:
+            return self._without_run(cell, f"the production control is {control.verdict}: {control.reason}")
+        running = self.guests.running(cell.board, cell.variant)
+        proof = self._proof(running, cell)
+        if proof.blocker:
+            return self._without_run(cell, proof.blocker)
+        exerciser = FeatureExerciser(cell.feature, modules=running.image.kernel.takes_modules)
+        result = self._judge(cell, running, proof, exerciser)
         if self.kernels.spec(cell.board, cell.variant).variant.feature is None:
             why = cell.feature.always_on.get(cell.board.arch.name, "production has it on as well")
             result.evidence.explanation = [why]
-            if result.verdict.word is Word.CLEAN:
-                reason = f"always on: nothing to break; {result.verdict.reason}"
-                return replace(result, verdict=replace(result.verdict, reason=reason))
-        elif result.verdict.word is not Word.CLEAN:
+            if result.verdict is Verdict.CLEAN:
+                return replace(result, judgement=replace(result.judgement, always_on=True))
+        elif result.verdict is not Verdict.CLEAN:
             self._explain(result)
         return result
 
     def _control(self, cell: Cell) -> CellResult:
-        """The module on production: run once, whatever feature it is the control of."""
-        place = self.guests.place(cell.board, cell.variant)
-        proof = prove_absent(place.config, cell.feature, where=place.config_from, partly=cell.own_config)
-        if proof.obstacle:
-            return self._without_run(cell, proof.obstacle)
+        """The result on production, which runs once for all features that it is the control of."""
+        running = self.guests.running(cell.board, cell.variant)
+        proof = prove_absent(running.config, cell.feature, where=running.config_from, partly=cell.own_config)
+        if proof.blocker:
+            return self._without_run(cell, proof.blocker)
         key = (cell.board.id, cell.variant.name, cell.module.name)
         if key not in self._controls:
-            kept = self._shared / f"{'-'.join(key)}.pickle" if self._shared else None
-            control = _taken(kept) or self._judge(cell, place, proof, InUse(None))
+            kept = self._shared / f"{'-'.join(key)}.control" if self._shared else None
+            control = read_control(kept) or self._judge(cell, running, proof, FeatureExerciser(None))
             self._controls[key] = control
-            _keep(control, kept)
+            write_control(control, kept)
         control = self._controls[key]
         return replace(control, cell=cell, evidence=replace(control.evidence, feature_proof=proof.text))
 
-    def _judge(self, cell: Cell, place: Place, proof: Proof, use: InUse) -> CellResult:
-        file = place.files[cell.module.name]
+    def _judge(self, cell: Cell, running: RunningGuest, proof: Proof, exerciser: FeatureExerciser) -> CellResult:
+        guest, image = running.guest, running.image
+        file = image.files[cell.module.name]
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
         subject = Subject(
-            read_module(file), place.paths[cell.module.name], cell.module.insmod_parameters, exercise,
-            place.before[cell.module.name],
+            read_module(file), image.paths[cell.module.name], insmod_parameters(cell.module), exercise,
+            image.before[cell.module.name],
         )  # fmt: skip
         release = self.kernels.kernel(cell.board, cell.variant).release
         evidence = run_cell(
-            place.guest, subject, use, title=cell.id, feature_proof=proof.text, config=place.config, release=release,
-        )  # fmt: skip
-        evidence.weak += place.weak
-        add_places(evidence.all_reports(), {subject.facts.name: ModuleLines(file)})
-        guest = place.guest
+            guest, subject, exerciser, title=cell.id, feature_proof=proof.text, config=running.config, release=release
+        )
+        evidence.caveats += running.caveats
+        add_source_lines([*evidence.early_reports, *evidence.all_reports()], {subject.facts.name: ModuleLines(file)})
         log = guest.console.read(guest.log_start)
         evidence.qmp_events = [str(event) for event in guest.qemu.events() if event["event"] != "JOB_STATUS_CHANGE"]
-        verdict = judge(evidence)
+        judgement = judge(evidence)
         core = None
-        if self._settings.core_dump and verdict.word is not Word.CLEAN:
+        if self._settings.core_dump and judgement.verdict is not Verdict.CLEAN:
             core = self._dump(guest, cell, evidence)
         if not guest.is_idle:
             guest.close()
         return CellResult(
-            cell, verdict, evidence, release, preemption_in(place.config), log, place.snapshot.boot_log, place.machine,
-            file, core,
+            cell, judgement, evidence, release, preemption_in(running.config), log=log,
+            boot_log=running.snapshot.boot_log, machine=image.machine, module_file=file, core=core,
         )  # fmt: skip
 
     def _dump(self, guest: Guest, cell: Cell, evidence: Evidence) -> Path | None:
-        """The guest's memory, in a file of the cell's own: a control's may be taken away long after others have run."""
+        """Dump the guest's memory into a file of the cell, since a control's may be moved away long after others ran.
+
+        None, and a caveat in the evidence, if QEMU cannot.
+        """
         core = self.guests.scratch / f"{cell.id}.core"
         core.unlink(missing_ok=True)
         try:
             guest.qemu.dump_memory(core)
         except (QmpRefusedError, QmpLostError) as error:
-            evidence.weak.append(f"no core dump: {error}")
+            evidence.caveats.append(f"no core dump: {error}")
             return None
         return core
 
-    def _without_run(self, cell: Cell, obstacle: str) -> CellResult:
-        evidence = Evidence(module=cell.module.name, obstacles=[obstacle])
+    def _without_run(self, cell: Cell, blocker: str) -> CellResult:
+        evidence = Evidence(module=cell.module.name, blockers=[blocker])
         kernel = self.kernels.kernel(cell.board, cell.variant)
         return CellResult(cell, judge(evidence), evidence, kernel.release, preemption_in(kernel.config))
 
     def _not_run(self, cell: Cell, error: ModcompatError) -> CellResult:
-        evidence = Evidence(module=cell.module.name, obstacles=[error.problem])
-        if error.problem not in self._told:  # the cells of a kernel would all repeat it
-            self._told.add(error.problem)
+        evidence = Evidence(module=cell.module.name, blockers=[error.problem])
+        if error.problem not in self._explained:  # the cells of a kernel would all repeat it
+            self._explained.add(error.problem)
             evidence.explanation = error.details.splitlines()
             evidence.explanation += [f"next: {error.next_step}"] if error.next_step else []
-        return CellResult(cell, judge(evidence), evidence, "", str(cell.preemption))
+        return CellResult(cell, judge(evidence), evidence, None, str(cell.preemption))
 
     def _explain(self, result: CellResult) -> None:
-        """Put into the evidence what the layouts of both kernels say about a breakage, where both have headers."""
+        """Explain a breakage in the evidence by the layouts of both kernels, if both have headers."""
         cell, evidence = result.cell, result.evidence
         try:
             difference = self.kernels.difference(cell.board, cell.variant)
@@ -205,35 +224,60 @@ class Lab:
         if difference is None:
             return
         touches = load_exercise(cell.module.exercise).touches if cell.module.exercise else ()
-        in_use = result.verdict.phase is Phase.EXERCISE
+        in_use = result.judgement.phase is Phase.EXERCISE
         evidence.explanation = explain_breakage(difference, touches, in_use=in_use)
         evidence.layouts = explaining_layouts(difference, touches, in_use=in_use)
 
-    def _proof(self, place: Place, cell: Cell) -> Proof:
-        """What proves the cell's feature live in its guest."""
+    def _proof(self, running: RunningGuest, cell: Cell) -> Proof:
+        """The proof that the cell's feature is live in its guest, made once for each kernel and board."""
         key = (cell.board.id, cell.variant.name)
         if key not in self._proofs:
             try:
                 self._proofs[key] = prove_live(
-                    place.guest, place.config, cell.feature, where=place.config_from, modules=place.takes_modules
-                )
+                    running.guest, running.config, cell.feature, where=running.config_from,
+                    modules=running.image.kernel.takes_modules,
+                )  # fmt: skip
             except GuestFailure as failure:
                 lost = f"the guest was lost while {cell.feature.name} was to be proven: {failure.headline}"
-                self._proofs[key] = Proof("", lost)
+                self._proofs[key] = Proof(blocker=lost)
         return self._proofs[key]
 
 
-def _keep(control: CellResult, file: Path | None) -> None:
-    """Let other labs have a control. One that is not CLEAN they see with their own eyes."""
-    if file and control.verdict.word is Word.CLEAN and not file.exists():
+def write_control(control: CellResult, file: Path | None) -> None:
+    """Share a control with other labs, unless it is not CLEAN: they are to see that by themselves."""
+    if file and control.verdict is Verdict.CLEAN and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}")
-        part.write_bytes(pickle.dumps(control))
+        part.write_bytes(_control_header() + pickle.dumps(control))
         part.replace(file)
 
 
-def _taken(file: Path | None) -> CellResult | None:
+def read_control(file: Path | None) -> CellResult | None:
+    """A control of another lab; None if there is none, or if another version of the harness wrote it."""
     if not file or not file.exists():
         return None
-    control: CellResult = pickle.loads(file.read_bytes())
+    header, _, content = file.read_bytes().partition(b"\n")
+    if header + b"\n" != _control_header():
+        return None
+    control: CellResult = pickle.loads(content)
     return control
+
+
+@functools.cache
+def _control_header() -> bytes:
+    """The version of a shared control: the fields of all classes that one is made of, in one digest."""
+    shapes: dict[str, list[str]] = {}
+    waiting: list[type] = [CellResult]
+    while waiting:
+        found = waiting.pop()
+        if dataclasses.is_dataclass(found) and found.__qualname__ not in shapes:
+            hints = get_type_hints(found)
+            shapes[found.__qualname__] = [f"{field.name}: {hints[field.name]}" for field in dataclasses.fields(found)]
+            waiting += [part for hint in hints.values() for part in _classes_in(hint)]
+    return f"modcompat control {digest.of_value(shapes)}\n".encode()
+
+
+def _classes_in(hint: Any) -> list[type]:
+    """The classes that a type hint names: `dict[Phase, list[Report]]` has four."""
+    inner = [part for argument in get_args(hint) for part in _classes_in(argument)]
+    return [*inner, hint] if isinstance(hint, type) else inner

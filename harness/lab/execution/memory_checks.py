@@ -1,165 +1,184 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that must stay as it is, and a list that must hold together, looked at from outside the guest.
+"""Checks of memory that must not change and of the list of modules, made from outside the guest.
 
-The kernel's code and constants, and those of the module, are read through QMP and compared with what they were:
-the kernel's when the guest was pristine, the module's after its load. Constants are compared also where the kernel
-patches its code: it does not write to them once it has booted (STRICT_KERNEL_RWX). The list of modules is walked both
-ways. Nothing of that asks the guest.
+The code and the constants of the kernel and of the module are read through QMP, and compared with their former content:
+the kernel's when the guest was pristine, the module's after its load. Constants are compared even if the kernel patches
+its code: it does not write to them once it has booted (STRICT_KERNEL_RWX). The list of modules is followed in both
+directions. None of this asks the guest.
 """
 
 import re
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from itertools import product
 
 from harness.abi.elf.module_file import ModuleFacts, Section
-from harness.abi.predict.loader import version_in
 from harness.detect.evidence import Check
-from harness.guest.guest import Guest
 from harness.guest.qmp import QmpLostError, QmpRefusedError
+from harness.kernel.versions import MODULE_MEMORY_IS_SPLIT, version_in
+from harness.lab.execution.cell_guest import CellGuest
 
-_PAGE = 4096  # bytes; the unit of protection, so that constants begin with the page behind the code
+_PAGE_BYTES = 4096  # the unit of protection, so that constants begin with the page behind the code
 _CODE = "code"
 _KERNEL = ((_CODE, "_stext", "_etext"), ("constants", "__start_rodata", "__end_rodata"))
 _CPUS = (0, 1)
-# On each CPU a process that began after the module was loaded, and so has it in its page tables. arm: every process has
-# tables of its own, copied when it begins (arch/arm/mm/pgd.c), and gets what came later when it uses it; QEMU reads
-# through the tables of the process that a CPU ran last, which may be older than the module, and with the rights of what
-# it runs just then, which in a program are not the kernel's.
-_FRESH = "taskset 1 nproc; taskset 2 nproc"
-_ROUNDS = 4  # of such processes: our shell may have run since
-_NO_MEMORY = "Invalid addr"  # qmp_memsave() of QEMU 7.2, for an address that is not mapped
-_MOST = 1000  # modules: a list that is longer goes in circles
+# Starts a process on each CPU after the module was loaded, which so has the module in its page tables. arm: every
+# process has tables of its own, copied when it begins (arch/arm/mm/pgd.c), and gets later entries when it uses them;
+# QEMU reads through the tables of the process that a CPU ran last, which may be older than the module, and with the
+# rights of what it is running, which in a program are not the kernel's.
+_NEW_PROCESSES_COMMAND = "taskset 1 nproc; taskset 2 nproc"
+_MAX_RETRIES = 4  # with such processes: our shell may have run since
+_NOT_MAPPED = "Invalid addr"  # qmp_memsave() of QEMU 7.2, for an address that is not mapped
+_MAX_MODULES = 1000  # a longer list goes in circles
 _LIST = "list of modules"
-# Since then each kind of a module's memory is in a place of its own: struct module_memory of include/linux/module.h
-_IN_PIECES = (6, 4)
-_SECTIONS = "cd /sys/module/{}/sections && for s in .* *; do [ -f $s ] && read a <$s && echo $s $a; done"
+_SECTIONS_COMMAND = "cd /sys/module/{}/sections && for s in .* *; do [ -f $s ] && read a <$s && echo $s $a; done"
 _SECTION = re.compile(r"^(\S+) 0x([0-9a-f]+)$", re.MULTILINE)
-_Ranges = dict[str, tuple[int, int]]  # what -> address, size
 
-# Slab caches that can be validated, and do not complain
-VALIDATE = "n=0; for v in /sys/kernel/slab/*/validate; do echo 1 >$v 2>/dev/null && n=$((n+1)); done; echo $n"
-# On each CPU a process that takes pages and gives them back, a timer, and the number of CPUs
-PROBE = (
+# Validates the slab caches that can be, and prints how many did not complain
+SLAB_VALIDATE_COMMAND = (
+    "n=0; for v in /sys/kernel/slab/*/validate; do echo 1 >$v 2>/dev/null && n=$((n+1)); done; echo $n"
+)
+# On each CPU a process that takes pages and gives them back, and a timer; then the number of CPUs
+LIVENESS_COMMAND = (
     "for c in 1 2; do taskset $c dd if=/dev/zero of=/tmp/probe bs=64k count=4 2>/dev/null && "
     "taskset $c usleep 1000 && echo well; done; rm /tmp/probe; nproc"
 )
-WELL = ["well", "well", "2"]
+ALIVE = ["well", "well", "2"]  # the words that it prints in a guest that works
 
 
-class Watch:
-    """What of a guest's memory is watched during a cell.
+class _Owner(StrEnum):
+    KERNEL = "the kernel's"
+    MODULE = "the module's"
 
-    obstacles: checks that had to run and could not. weak: those that cannot be asked for here, and why.
+
+@dataclass(frozen=True)
+class _Range:
+    """A part of memory that must not change, with its content."""
+
+    owner: _Owner
+    name: str
+    address: int
+    content: bytes
+
+    @property
+    def title(self) -> str:
+        return f"{self.owner} {self.name}"
+
+
+class MemoryMonitor:
+    """Watches a guest's memory during a cell.
+
+    blockers: why checks that had to run could not. caveats: which checks are not possible here, and why.
     """
 
-    def __init__(self, guest: Guest, *, patched: str, in_use: str = "", release: str = "") -> None:
-        """patched: what has the kernel change its own code meanwhile, "" for nothing. release: the kernel's.
+    def __init__(self, guest: CellGuest, *, patched_by: str, features_in_use: str = "", release: str = "") -> None:
+        """patched_by: what makes the kernel change its own code meanwhile, "" if nothing does.
 
-        in_use: features that are, which may have programs that run all the time.
+        features_in_use: those that may have programs that run all the time. release: of the running kernel.
         """
         self._guest = guest
-        self._is_in_pieces = version_in(release) >= _IN_PIECES
-        self._patched = patched
-        self._in_use = in_use
-        self._before: dict[str, bytes] = {}
-        self._ranges: _Ranges = {}
-        self.obstacles: list[str] = []
-        self.weak = [f"code is patched by {patched}: not compared"] if patched else []
+        self._is_split = version_in(release) >= MODULE_MEMORY_IS_SPLIT
+        self._patched_by = patched_by
+        self._features_in_use = features_in_use
+        self._ranges: list[_Range] = []
+        self.blockers: list[str] = []
+        self.caveats = [f"code is patched by {patched_by}: not compared"] if patched_by else []
 
     def begin(self) -> None:
-        """The guest is pristine."""
+        """Read the kernel's memory. To be called while the guest is pristine."""
         marks = self._guest.symbols.marks
-        for what, start, end in _KERNEL:
-            if what == _CODE and self._patched:
+        for name, start, end in _KERNEL:
+            if name == _CODE and self._patched_by:
                 continue
             if start in marks and end in marks:
-                self._take(f"the kernel's {what}", marks[start], marks[end] - marks[start])
+                self._read_range(_Owner.KERNEL, name, marks[start], marks[end] - marks[start])
             else:
-                self.weak.append(f"System.map has no {start} and {end}: the kernel's {what} was not compared")
+                self.caveats.append(f"System.map has no {start} and {end}: the kernel's {name} was not compared")
 
     def loaded(self, facts: ModuleFacts) -> None:
-        """The module is loaded, and /proc/modules was read."""
+        """Read the module's memory. To be called after its load, when /proc/modules was read."""
         if facts.problem:
-            self.weak.append(f"the module's memory was not compared, as the file does not tell it: {facts.problem}")
+            self.caveats.append(
+                f"the module's memory was not compared, because its file cannot be read: {facts.problem}"
+            )
             return
-        if self._in_use and self._guest.machine.board.arch.maps_modules_late:
-            self.weak.append(
-                f"the module's memory was not compared: {self._in_use} was in use, on CPUs that may lack it"
+        if self._features_in_use and self._guest.machine.board.arch.maps_modules_late:
+            self.caveats.append(
+                f"the module's memory was not compared: {self._features_in_use} was in use, on CPUs that may lack it"
             )
             return
         place = next((start for start, _, name in self._guest.symbols.modules if name == facts.name), None)
         if place is None:
-            self.obstacles.append("/proc/modules does not tell where the module is: its memory was not compared")
+            self.blockers.append("/proc/modules has no address for the module: its memory was not compared")
             return
-        if facts.code and not self._patched:
-            self._take("the module's code", place, facts.code)
-        if self._is_in_pieces:
-            self._take_sections(
-                facts.name, [section for section in facts.sections if section.stays and "X" not in section.flags]
-            )
+        if facts.code and not self._patched_by:
+            self._read_range(_Owner.MODULE, _CODE, place, facts.code)
+        if self._is_split:
+            constants = [section for section in facts.sections if section.stays and "X" not in section.flags]
+            self._read_sections(facts.name, constants)
         elif facts.constants:
-            self._take("the module's constants", place + -(-facts.code // _PAGE) * _PAGE, facts.constants)
+            start = place + -(-facts.code // _PAGE_BYTES) * _PAGE_BYTES
+            self._read_range(_Owner.MODULE, "constants", start, facts.constants)
 
-    def _take_sections(self, name: str, constants: Sequence[Section]) -> None:
-        """The module's constants, where the kernel says that their sections are: they are next to each other."""
-        told = self._guest.run(_SECTIONS.format(name)).text
-        places = {section: int(address, 16) for section, address in _SECTION.findall(told)}
+    def _read_sections(self, name: str, constants: Sequence[Section]) -> None:
+        """Read the module's constants from the addresses that the kernel gives for their sections: one range."""
+        text = self._guest.run(_SECTIONS_COMMAND.format(name)).text
+        places = {section: int(address, 16) for section, address in _SECTION.findall(text)}
         spans = [(places[it.name], it.size) for it in constants if it.name in places and it.size]
         if not spans:
             if any(it.size for it in constants):
-                self.weak.append("the kernel does not tell where the module's constants are: not compared")
+                self.caveats.append("the kernel does not show where the module's constants are: not compared")
             return
         start, end = min(at for at, _ in spans), max(at + size for at, size in spans)
-        self._take("the module's constants", start, end - start)
+        self._read_range(_Owner.MODULE, "constants", start, end - start)
 
     def unloading(self) -> list[Check]:
-        """Compare the module's memory, while it is there."""
-        return self._compare("the module's")
+        """Compare the module's memory. To be called before its unload."""
+        return self._compare(_Owner.MODULE)
 
     def end(self) -> list[Check]:
-        """Compare the kernel's memory, and walk the list of modules."""
-        return [*self._compare("the kernel's"), *self._walk()]
+        """Compare the kernel's memory, and follow the list of modules."""
+        return [*self._compare(_Owner.KERNEL), *self._check_list()]
 
-    def _take(self, what: str, address: int, size: int) -> None:
+    def _read_range(self, owner: _Owner, name: str, address: int, size: int) -> None:
         try:
-            self._before[what] = self._read(address, size)
+            self._ranges.append(_Range(owner, name, address, self._read(address, size)))
         except (_UnreadableError, _NotReadError) as error:
-            self.obstacles.append(f"{what} cannot be read from outside: {error}")
-        else:
-            self._ranges[what] = address, size
+            self.blockers.append(f"{owner} {name} cannot be read from outside: {error}")
 
-    def _compare(self, whose: str) -> list[Check]:
+    def _compare(self, owner: _Owner) -> list[Check]:
         checks = []
-        for what, (address, size) in self._ranges.items():
-            if not what.startswith(whose):
+        for known in self._ranges:
+            if known.owner is not owner:
                 continue
-            before = self._before[what]
+            name = f"{known.title} unchanged"
             try:
-                now = self._read(address, size)
+                now = self._read(known.address, len(known.content))
             except _UnreadableError as error:
-                checks.append(Check(f"{what} unchanged", held=False, detail=f"it cannot be read any more: {error}"))
+                checks.append(Check(name, held=False, detail=f"it cannot be read any more: {error}"))
             except _NotReadError as error:
-                self.obstacles.append(f"{what} could not be compared: {error}")
+                self.blockers.append(f"{known.title} could not be compared: {error}")
             else:
-                checks.append(Check(f"{what} unchanged", now == before, _difference(address, before, now)))
+                checks.append(Check(name, now == known.content, _difference(known.address, known.content, now)))
         return checks
 
-    def _walk(self) -> list[Check]:
+    def _check_list(self) -> list[Check]:
         head = self._guest.symbols.marks.get("modules")
         if head is None:
-            self.weak.append("System.map has no list of modules: it was not walked")
+            self.caveats.append("System.map has no list of modules: it was not checked")
             return []
         try:
             return [self._follow(head)]
         except (_UnreadableError, _NotReadError) as error:
-            self.obstacles.append(f"the list of modules cannot be read from outside: {error}")
+            self.blockers.append(f"the list of modules cannot be read from outside: {error}")
             return []
 
     def _follow(self, head: int) -> Check:
-        """The list of modules from its head on. Raises _UnreadableError where that cannot be read, _NotReadError."""
+        """Follow the list of modules from its head. Raises _UnreadableError and _NotReadError for the head itself."""
         node, (following, _) = head, self._links(head)
-        for found in range(_MOST):
+        for found in range(_MAX_MODULES):
             try:
                 after, before = self._links(following)
             except _UnreadableError:
@@ -180,16 +199,16 @@ class Watch:
         return following, before
 
     def _read(self, address: int, size: int) -> bytes:
-        """Through any CPU that can: each further attempt is made after both have run a process of today."""
+        """Read through any CPU that can. Before each retry both CPUs run a new process."""
         refused = ""
-        for attempt, cpu in product(range(1 + _ROUNDS), _CPUS):
+        for attempt, cpu in product(range(1 + _MAX_RETRIES), _CPUS):
             try:
                 if attempt and cpu == _CPUS[0]:
-                    self._guest.run(_FRESH)
+                    self._guest.run(_NEW_PROCESSES_COMMAND)
                 return self._guest.read_memory(address, size, cpu)
             except QmpRefusedError as error:
                 refused = str(error)
-                if _NO_MEMORY not in refused:
+                if _NOT_MAPPED not in refused:
                     raise _NotReadError(refused) from None
             except (QmpLostError, OSError) as error:
                 raise _NotReadError(str(error)) from None
@@ -201,7 +220,7 @@ class _UnreadableError(Exception):
 
 
 class _NotReadError(Exception):
-    """Memory that QEMU could not hand over: nothing is known of it."""
+    """Memory that QEMU could not hand over, of which nothing is known."""
 
 
 def _broken(detail: str) -> Check:
@@ -209,7 +228,7 @@ def _broken(detail: str) -> Check:
 
 
 def _difference(address: int, before: bytes, now: bytes) -> str:
-    """Where two contents differ first, and how many bytes do."""
+    """Where two contents differ first, and how many bytes differ; "" if they are equal."""
     if before == now:
         return ""
     places = [place for place, (old, new) in enumerate(zip(before, now, strict=True)) if old != new]

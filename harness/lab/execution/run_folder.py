@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The run folder: everything about each cell, as files."""
+"""Write the run folder: everything about each cell, as files."""
 
 import itertools
 import json
@@ -23,14 +23,18 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
 
 LATEST = "latest"
+_EVIDENCE_SCHEMA = 2  # of evidence.json; harness/report/schema.py reads older ones
+_MAX_CHECKS_SHOWN = 10
+_MAX_REPORT_LINES = 40
+_CONSOLE_LINES = 25
 _ABSENT = "not installed"
-_STAMPED = re.compile(r"\d{8}-\d{6}(-\d+)?")  # the name of a run's folder where none was chosen
+_STAMPED = re.compile(r"\d{8}-\d{6}(-\d+)?")  # name of a run's folder, unless one was chosen
 
 
 def new_run_folder(chosen: str | None, root: Path) -> Path:
-    """The folder of this run: the chosen one, or `runs/<time>` with a link `runs/latest` to it.
+    """Make the folder of this run: the chosen one, or `runs/<time>` with a link `runs/latest` to it.
 
-    Raises ModcompatError for a `~someone` who is not there.
+    Raises ModcompatError if it cannot be made, or for the home folder of an unknown user (`~someone`).
     """
     if chosen:
         return _made(expanded(chosen).absolute())
@@ -47,7 +51,7 @@ def new_run_folder(chosen: str | None, root: Path) -> Path:
 
 
 def forget_if_empty(folder: Path) -> None:
-    """Remove a folder `runs/<time>` that nothing was written to; `runs/latest` is the latest of those that remain."""
+    """Remove an empty folder `runs/<time>`, and let `runs/latest` point to the latest one that remains."""
     if not _STAMPED.fullmatch(folder.name) or any(folder.iterdir()):
         return
     folder.rmdir()
@@ -61,7 +65,7 @@ def forget_if_empty(folder: Path) -> None:
 
 
 def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
-    """Write the cell's files below `run`; returns its row of the matrix."""
+    """Write the cell's files below `run`. Returns its row of matrix.json."""
     folder = _made(run / "cells" / result.cell.id)
     (folder / "console.log").write_bytes(result.log)
     (folder / "transcript.txt").write_text(_transcript(result))
@@ -79,22 +83,22 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
         _take_core(result.core, folder.absolute() / "core")
     row = matrix_row(result, str(folder.relative_to(run)))
     evidence = asdict(result.evidence)
+    evidence["early_reports"] = [as_json_object(report) for report in result.evidence.early_reports]
     evidence["reports"] = {
         phase: [as_json_object(report) for report in reports] for phase, reports in result.evidence.reports.items()
     }
-    (folder / "evidence.json").write_text(
-        json.dumps({"cell": row, "evidence": evidence}, indent=1, default=_plain, sort_keys=False)
-    )
+    facts = {"schema": _EVIDENCE_SCHEMA, "cell": row, "evidence": evidence}
+    (folder / "evidence.json").write_text(json.dumps(facts, indent=1, default=_plain, sort_keys=False))
     return row
 
 
 def write_matrix(
     rows: list[dict[str, Any]], run: Path, command: str = "pytest", assumptions: Sequence[str] = ()
 ) -> Path:
-    """Write matrix.json, as matrix.schema.json has it: when it ran, on what and with which tools, and the cells.
+    """Write matrix.json, as matrix.schema.json describes it: date, kernels and tools of the run, and its cells.
 
-    command: with the options that every cell depends on; with those that choose a cell it runs that again.
-    assumptions: what the run took for granted. Raises ModcompatError when it cannot be written: none is there then.
+    command: runs the cells again, with the options that all of them depend on. assumptions: of the run, a line each.
+    Raises ModcompatError if it cannot be written; then none is left, not even that of an earlier run.
     """
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]
     facts = {
@@ -131,65 +135,76 @@ def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
         "preemption": result.preemption,
         "variant": cell.variant.name,
         "module": cell.module.name,
-        "verdict": str(result.verdict.word),
-        "reason": result.verdict.reason,
+        "verdict": str(result.verdict),
+        "reason": result.reason,
+        "steps": [step.as_json_object() for step in result.judgement.steps],
+        "always_on": result.judgement.always_on,
         "expected": [str(word) for word in measured_verdicts(cell)],
         "because": result.evidence.explanation,
         "prediction": _prediction(result),
         "seconds": round(result.evidence.seconds, 2),
-        "kernel": result.release,
-        "origin": result.evidence.origin,
+        "kernel": result.release or "",
+        "origin": result.evidence.origin or "",
         "folder": folder,
     }
 
 
 def _prediction(result: CellResult) -> dict[str, Any] | None:
-    """agrees: whether what was seen is of the predicted class, None for an INVALID run."""
+    """agrees: whether the verdict is of the predicted class, None for an INVALID run."""
     found = result.prediction
     if found is None:
         return None
     return {
         "verdict": str(found.outcome),
         "reason": found.reason,
-        "agrees": found.agrees_with(str(result.verdict.word)),
+        "agrees": found.agrees_with(str(result.verdict)),
     }
 
 
 def failure_text(result: CellResult, run: Path) -> str:
-    """What a person needs to see of a cell that is not CLEAN."""
+    """Everything that a person needs to see about a cell that is not CLEAN."""
     evidence = result.evidence
-    lines = [f"{result.verdict.word}: {result.verdict.reason}", ""]
+    lines = [f"{result.verdict}: {result.reason}", ""]
     cell = result.cell
-    lines += [f"{cell.module.name} on {cell.variant.name} {result.release}, {cell.board.arch.name} {cell.board.name}"]
+    kernel = f"{cell.variant.name} {result.release or ''}".rstrip()
+    lines += [f"{cell.module.name} on {kernel}, {cell.board.arch.name} {cell.board.name}"]
     if evidence.load:
         lines.append(
             f"load: `{evidence.load.command}` ended with {evidence.load.status} {evidence.load.output}".rstrip()
         )
         call = evidence.initcall
         lines.append(f"init: {f'{call.function} called, returned {call.returned}' if call else 'never called'}")
+    blamed = dict.fromkeys(step.blamed for step in result.judgement.steps if step.blamed)
+    lines += [f"blamed: {', '.join(blamed)}"] if blamed else []
     failed = [check for check in evidence.checks if not check.held]
     lines.append(f"checks: {len(evidence.checks) - len(failed)} held, {len(failed)} failed")
-    lines += [f"  {check.name}: {check.detail}" for check in failed[:10]]
+    lines += [f"  {check.name}: {check.detail}" for check in failed[:_MAX_CHECKS_SHOWN]]
     if evidence.unload:
         lines.append(f"unload: ended with {evidence.unload.status} {evidence.unload.output}".rstrip())
     if evidence.stopped:
         lines.append(evidence.stopped)
     lines += [f"because: {line}" for line in evidence.explanation]
-    lines += [f"weaker evidence: {weak}" for weak in evidence.weak]
+    lines += [f"weaker evidence: {caveat}" for caveat in evidence.caveats]
     reports = evidence.all_reports()
     if reports:
-        lines += ["", f"first of {len(reports)} reports:", *(f"  {line}" for line in reports[0].text.splitlines()[:40])]
+        lines += [
+            "",
+            f"first of {len(reports)} reports:",
+            *(f"  {line}" for line in reports[0].text.splitlines()[:_MAX_REPORT_LINES]),
+        ]
     for trace in evidence.loss.backtraces if evidence.loss else []:
         lines += ["", *(f"  {line}" for line in trace.splitlines())]
-    excerpt = result.log.decode(errors="backslashreplace").replace("\r", "").splitlines()[-25:]
+    excerpt = result.log.decode(errors="backslashreplace").replace("\r", "").splitlines()[-_CONSOLE_LINES:]
     if excerpt:
         lines += ["", "last lines of the console:", *(f"  {line}" for line in excerpt)]
-    lines += ["", f"everything: {run / 'cells' / result.cell.id}"]
+    folder = run / "cells" / result.cell.id
+    lines += ["", f"everything: {folder}"]
+    lines += [f"the guest by hand: sh {folder / 'qemu.sh'}"] if result.machine else []
     return "\n".join(lines)
 
 
 def _transcript(result: CellResult) -> str:
-    parts = [f"# {result.cell.id}\n# {result.verdict.word}: {result.verdict.reason}\n"]
+    parts = [f"# {result.cell.id}\n# {result.verdict}: {result.reason}\n"]
     parts += [
         f"$ {done.command}\n{done.output}\n[exit status {done.status}, {done.seconds:.2f} s]\n"
         for done in result.evidence.commands
@@ -200,7 +215,7 @@ def _transcript(result: CellResult) -> str:
 
 
 def _take_core(core: Path, target: Path) -> None:
-    """Move a core dump, and leave a link in its place: further cells that it is of link to where it went."""
+    """Move a core dump, and leave a link in its place, from which further cells of the same control find it."""
     if core.is_symlink():
         if (kept := core.readlink()) != target:
             target.unlink(missing_ok=True)
@@ -213,7 +228,7 @@ def _take_core(core: Path, target: Path) -> None:
 def _compiler(arch: Architecture) -> str:
     try:
         return toolchain(arch)["compiler"]
-    except ModcompatError:  # what did run is worth more than this
+    except ModcompatError:  # not worth losing the matrix
         return _ABSENT
 
 
@@ -229,14 +244,14 @@ def _plain(value: object) -> str:
 
 
 def _point(link: Path, name: str) -> None:
-    """Make a link, or make one point elsewhere, at once: other runs do the same."""
+    """Make a link, or change where it points, in one step: other runs do the same."""
     part = link.with_name(f".{link.name}-{name}-{os.getpid()}")
     part.symlink_to(name)
     part.replace(link)
 
 
 def _made(folder: Path, *, new: bool = False) -> Path:
-    """new: raises FileExistsError where it is there already."""
+    """new: raises FileExistsError if the folder exists."""
     try:
         folder.mkdir(parents=True, exist_ok=not new)
     except OSError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports with the files and lines of the modules in them, where those modules' files are at hand."""
+"""Add file and line to the frames of reports, for modules whose files are at hand."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,8 +7,8 @@ from harness.abi.elf.line_table import ModuleLines
 from harness.detect.kernel_report import Report
 
 
-def add_places(reports: Iterable[Report], modules: Mapping[str, ModuleLines]) -> None:
-    """Fill in `places` of each report: `function+0xoffset` -> `file.c:42`. modules: by the kernel's name."""
+def add_source_lines(reports: Iterable[Report], modules: Mapping[str, ModuleLines]) -> None:
+    """Fill in `places` of each report: `function+0xoffset` -> `file.c:42`. modules: by their names in the kernel."""
     for report in reports:
         first = True
         for frame in report.frames():
@@ -18,4 +18,4 @@ def add_places(reports: Iterable[Report], modules: Mapping[str, ModuleLines]) ->
             if place:
                 report.places.setdefault(f"{frame.function}+0x{frame.offset:x}", place)
             first = False
-        add_places(report.children, modules)
+        add_source_lines(report.children, modules)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured on debug kernels: harness/lab/plan/expected_verdicts.json, the matrix that the project stands by.
+"""The verdicts that were measured on debug kernels, harness/lab/plan/expected_verdicts.json.
 
 A cell that broke when it was measured is a strict expected failure: any other verdict, CLEAN included, turns a
 run red. `modcompat record` writes the file from a run's matrix.json; docs/results/compatibility.md is made from it.
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict, steps_in
 from harness.kernel.features import FEATURES
 from harness.kernel.variants import Preemption
 from harness.lab.plan.cells import Cell, Flavour
@@ -23,7 +23,7 @@ _KEPT = (*_PLACE, "verdict", "reason")  # of a row of the matrix
 _Key = tuple[str, ...]
 
 
-def measured_verdicts(cell: Cell) -> tuple[Word, ...]:
+def measured_verdicts(cell: Cell) -> tuple[Verdict, ...]:
     """The verdicts that a cell of ours is known to get, empty where it has to be CLEAN.
 
     More than one where the damage takes its course by chance: `also` in its row, by hand, after it was seen.
@@ -32,7 +32,7 @@ def measured_verdicts(cell: Cell) -> tuple[Word, ...]:
         return ()
     place = (cell.board.arch.name, cell.feature.name, str(cell.preemption), str(cell.flavour), cell.module.name)
     row = _table().get(place)
-    return tuple(Word(word) for word in words(row)) if row and row["verdict"] != Word.CLEAN else ()
+    return tuple(Verdict(word) for word in words(row)) if row and row["verdict"] != Verdict.CLEAN else ()
 
 
 def words(row: dict[str, Any]) -> list[str]:
@@ -55,7 +55,7 @@ def record(matrices: Iterable[dict[str, Any]], known: dict[str, Any]) -> dict[st
     facts = {name: known.get(name) for name in ("kernel", "date")} | {"compilers": dict(known["compilers"])}
     for matrix in matrices:
         debug = [
-            row for row in matrix["cells"] if row["flavour"] != Flavour.PRODUCTION and row["verdict"] != Word.INVALID
+            row for row in matrix["cells"] if row["flavour"] != Flavour.PRODUCTION and row["verdict"] != Verdict.INVALID
         ]
         for row in reversed(debug):
             if row["verdict"] not in words(rows.get(_key(row), {"verdict": ""})):
@@ -82,7 +82,10 @@ def write(facts: dict[str, Any], path: Path = MEASURED) -> None:
 
 
 def _kept(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in _KEPT} | {"because": next(iter(row["because"]), "")}
+    steps = [step.as_json_object() for step in steps_in(row)]
+    always_on = bool(row.get("always_on"))
+    because = next(iter(row["because"]), "")
+    return {name: row[name] for name in _KEPT} | {"steps": steps, "always_on": always_on, "because": because}
 
 
 def _key(row: dict[str, Any]) -> _Key:

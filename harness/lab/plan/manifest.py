@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from harness.abi.elf.module_file import inspect_module
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.guest.userland import Userland, find_userlands
 from harness.kernel.architectures import ARCHITECTURES, Architecture
@@ -43,7 +43,7 @@ from harness.support.inputs import (
 NAME = "modcompat.toml"
 TEMPLATE = Path(__file__).with_name(NAME)
 _LARGEST = 1 << 20  # bytes of a file that is taken for a manifest
-_FINDINGS = tuple(word for word in Word if word not in (Word.CLEAN, Word.INVALID))  # what can be allowed
+_FINDINGS = tuple(word for word in Verdict if word not in (Verdict.CLEAN, Verdict.INVALID))  # what can be allowed
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Allowance:
     module: str = "*"
     kernel: str = "*"
     board: str = "*"
-    verdicts: tuple[Word, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
     line: int = 0
 
     def is_of(self, cell: Cell) -> bool:
@@ -69,7 +69,7 @@ class Allowance:
             and fnmatchcase(cell.board.id, self.board)
         )
 
-    def allows(self, cell: Cell, word: Word) -> bool:
+    def allows(self, cell: Cell, word: Verdict) -> bool:
         """Whether a cell may have this verdict."""
         wanted = word in (self.verdicts or _FINDINGS)
         return wanted and self.is_of(cell)
@@ -136,7 +136,7 @@ class Manifest:
                 raise
             raise placed(self.roots_place, error) from None
 
-    def allowance(self, cell: Cell, word: Word) -> Allowance | None:
+    def allowance(self, cell: Cell, word: Verdict) -> Allowance | None:
         """What allows a cell its verdict."""
         return next((allowance for allowance in self.allowed if allowance.allows(cell, word)), None)
 
@@ -296,7 +296,7 @@ def _allowance(table: Table, today: date) -> Allowance:
         table.text("module") or "*",
         table.pattern("kernel", variant_names()),
         table.pattern("board", BOARDS),
-        tuple(Word(word) for word in table.choices("verdicts", [str(word) for word in _FINDINGS])),
+        tuple(Verdict(word) for word in table.choices("verdicts", [str(word) for word in _FINDINGS])),
         table.line(""),
     )
     table.close()

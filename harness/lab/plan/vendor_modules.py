@@ -37,15 +37,18 @@ class VendorModule:
     def is_ours(self) -> bool:
         return self.source is not None
 
-    @property
-    def insmod_parameters(self) -> str:
-        """What it is loaded with: its parameters, or else those of its exercise. Raises what load_exercise() does."""
-        if self.parameters or self.exercise is None:
-            return self.parameters
-        return load_exercise(self.exercise).parameters
-
     def is_for(self, arch: Architecture) -> bool:
         return self.arch is None or self.arch is arch
+
+
+def insmod_parameters(module: VendorModule) -> str:
+    """The parameters that a module is loaded with: its own, or else those of its exercise, whose file this executes.
+
+    Raises ModcompatError for a file that is no exercise.
+    """
+    if module.parameters or module.exercise is None:
+        return module.parameters
+    return load_exercise(module.exercise).parameters
 
 
 def shipped() -> list[VendorModule]:

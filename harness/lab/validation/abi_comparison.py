@@ -25,6 +25,7 @@ from harness.kernel.symvers import read_exports
 from harness.lab.validation.allowed_differences import DIFFERING, GROWN, MACROS, SAME_FUNCTIONS, UNREACHABLE
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
+from harness.support.text import join_some
 
 _SHOWN = 4  # names of those that have a reason in common
 
@@ -150,5 +151,4 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     for name, reason in comparison.explained.items():
         by_reason[reason].append(name)
     for reason, names in sorted(by_reason.items(), key=lambda entry: -len(entry[1])):
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        yield f"  {', '.join(names[:_SHOWN])}{more}: {reason}"
+        yield f"  {join_some(names, _SHOWN)}: {reason}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commits the bugs of the catalogue, each in a pristine guest, and tells what the kernel says."""
+"""Commit the bugs of the catalogue, each in a pristine guest, and record the kernel's reports."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,6 +7,7 @@ from contextlib import suppress
 from itertools import groupby, product
 from typing import Any
 
+from harness.detect.generalize import generalize
 from harness.detect.scan import reports_fault, scan
 from harness.guest.boards import Board
 from harness.guest.failure import GuestFailure
@@ -15,7 +16,7 @@ from harness.guest.shell import Output
 from harness.kernel.features import FEATURES
 from harness.kernel.module_build import build_modules
 from harness.kernel.variants import Variant, variant_of
-from harness.lab.execution.feature_proof import find_report, sights
+from harness.lab.execution.feature_proof import find_report, parse_live_checks
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
@@ -23,16 +24,14 @@ from harness.lab.validation.bugs import BUGS, FOLDER, ISOLATED, Bug, Where
 from harness.support.errors import ModcompatError
 from harness.support.progress import task
 
-_PATIENCE = 20.0  # seconds for a bug and its report
-_TIMES = 10  # that modules share locks
-_PLACE = "bugs"  # in the guest
+_BUG_SECONDS = 20.0  # longest wait for a bug and its report
+_SHARING_ROUNDS = 10
+_GUEST_FOLDER = "bugs"
 _REBUILT, _VENDOR = "rebuilt", "production"  # folders of modules in it
-PROPRIETARY = f"insmod /{_PLACE}/{_VENDOR}/proprietary.ko"  # upstream switches off lock debugging for it
-# What differs from run to run.
-_ACCIDENTAL = (
-    (r"\b(?:0x)?[0-9a-f]{8,16}\b", "ADDRESS"),
-    (r"\bPID: \d+", "PID: N"),
-    (r"\bCPU(: |#)\d", r"CPU\1N"),
+# Loads a proprietary module, for which upstream switches off lock debugging
+PROPRIETARY = f"insmod /{_GUEST_FOLDER}/{_VENDOR}/proprietary.ko"
+# More that differs from run to run
+_RUN_DEPENDENT = (
     (r"#\d stuck for \d+s", "#N stuck"),
     (r"\b(insmod|sh|another)[/:]\d+", r"\1"),
     (r"^\d+ ", ""),
@@ -40,9 +39,9 @@ _ACCIDENTAL = (
 
 
 def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) -> list[dict[str, Any]]:
-    """Commit bugs wherever that can be: a row each, with the words of the report by place.
+    """Commit bugs on every kernel, by every build. Returns a row for each bug, with the kernel's words by place.
 
-    Raises ModcompatError when a kernel cannot be had, or a bug not be committed.
+    Raises ModcompatError if a kernel cannot be built or a bug cannot be committed.
     """
     chosen = list(bugs)
     found: dict[tuple[str, Where], str] = {}
@@ -68,14 +67,18 @@ def prepared(board: Board, variant: Variant, settings: Settings) -> Guests:
     builds = {_REBUILT: build_modules(FOLDER, kernels.kernel(board, variant), kernels.store)}
     if variant.isolated:
         builds[_VENDOR] = build_modules(FOLDER, kernels.kernel(board, variant.production), kernels.store)
-    files = {f"{_PLACE}/{build}/{name}.ko": file for build, modules in builds.items() for name, file in modules.items()}
-    return Guests(kernels, files={**files, f"{_PLACE}/watch": FOLDER / "watch"})
+    files = {
+        f"{_GUEST_FOLDER}/{build}/{name}.ko": file
+        for build, modules in builds.items()
+        for name, file in modules.items()
+    }
+    return Guests(kernels, files={**files, f"{_GUEST_FOLDER}/watch": FOLDER / "watch"})
 
 
 def commit(guest: Guest, bug: Bug, where: Where) -> str:
-    """Commit a bug in a pristine guest. Returns what the kernel, or the tool, says of it, "" when that is nothing.
+    """Commit a bug in a pristine guest. Returns the words of the kernel, or of the tool, "" if it reports nothing.
 
-    Raises ModcompatError when the bug cannot be committed.
+    Raises ModcompatError if the bug cannot be committed.
     """
     guest.make_pristine()
     guest.mark(f"{bug.id} on {where}")
@@ -86,11 +89,11 @@ def commit(guest: Guest, bug: Bug, where: Where) -> str:
     module = _module(where, bug.source)
     if bug.report is None:
         _done(guest.run(f"insmod {module}"))
-        said = sights(guest.run(f"sh /{_PLACE}/watch {bug.name}", _PATIENCE))
+        said = parse_live_checks(guest.run(f"sh /{_GUEST_FOLDER}/watch {bug.name}", _BUG_SECONDS))
         return _plain(said[0].detail) if said and said[0].held else ""
     output = None
     with suppress(GuestFailure):  # of some there is no way back
-        output = guest.run(f"insmod {module} bug={bug.name}", _PATIENCE)
+        output = guest.run(f"insmod {module} bug={bug.name}", _BUG_SECONDS)
         guest.mark("committed")
     report = find_report(guest, bug.report)
     # A bug that nobody reports may end in an oops, which takes insmod along.
@@ -100,9 +103,9 @@ def commit(guest: Guest, bug: Bug, where: Where) -> str:
 
 
 def run_mixed(board: Board, settings: Settings) -> list[dict[str, Any]]:
-    """Modules of both builds in one isolated kernel share locks: a row for each that lends, and each that borrows.
+    """Let modules of both builds share locks in one isolated kernel. Returns a row for each pair of builds.
 
-    Nothing is wrong with that, so there must be no report. Raises ModcompatError when a module cannot be loaded.
+    Sharing locks is correct, so there must be no report. Raises ModcompatError if a module cannot be loaded.
     """
     variant = variant_of(FEATURES["all"], isolated=True)
     with prepared(board, variant, settings) as guests:
@@ -113,17 +116,17 @@ def run_mixed(board: Board, settings: Settings) -> list[dict[str, Any]]:
 
 
 def _shared(guest: Guest, lender: str, borrower: str) -> dict[str, Any]:
-    """Two modules share their locks in a pristine guest. lender, borrower: for which kernel they were built.
+    """Let two modules share locks in a pristine guest. lender, borrower: the builds of the modules.
 
-    Several times: what two CPUs do to one another is a matter of chance.
+    Repeated, because the timing of two CPUs is a matter of chance.
     """
     guest.make_pristine()
     guest.mark(f"{lender} lends, {borrower} borrows")
     for command in (
-        f"insmod /{_PLACE}/{lender}/lender.ko", f"insmod /{_PLACE}/{borrower}/borrower.ko",
+        f"insmod /{_GUEST_FOLDER}/{lender}/lender.ko", f"insmod /{_GUEST_FOLDER}/{borrower}/borrower.ko",
         "rmmod borrower", "rmmod lender",
-    ) * _TIMES:  # fmt: skip
-        _done(guest.run(command, _PATIENCE))
+    ) * _SHARING_ROUNDS:  # fmt: skip
+        _done(guest.run(command, _BUG_SECONDS))
     guest.mark("shared")
     log = guest.console.read(guest.log_start)
     said = re.search(rb"borrower: (.*?)\r?\n", log)
@@ -132,13 +135,13 @@ def _shared(guest: Guest, lender: str, borrower: str) -> dict[str, Any]:
 
 
 def merged(known: Iterable[dict[str, Any]], rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that are known, with those that were measured later in their place; of bugs that there are, in order."""
+    """Known rows, replaced by later ones of the same bug, in the order of the catalogue; rows of former bugs go."""
     found = {row["bug"]: row for row in (*known, *rows)}
     return [found[bug.id] for bug in BUGS if bug.id in found]
 
 
 def unexplained(rows: Iterable[Mapping[str, Any]], arch: str) -> list[str]:
-    """What of rows is not as the catalogue has it: not reported and not given up, or the other way round."""
+    """Where rows differ from the catalogue: bugs not reported and not given up, or reported and given up."""
     known = {bug.id: bug for bug in BUGS}
     return [
         f"{row['bug']}, {where}: {row[where] or 'not reported'}"
@@ -148,13 +151,13 @@ def unexplained(rows: Iterable[Mapping[str, Any]], arch: str) -> list[str]:
     ]
 
 
-def is_well(row: Mapping[str, Any]) -> bool:
-    """Whether modules that shared locks did so in peace: a row of `run_mixed`."""
+def passed(row: Mapping[str, Any]) -> bool:
+    """Whether two modules shared locks without a report. row: of `run_mixed`."""
     return not row["reports"] and str(row["said"]).endswith(": ok")
 
 
 def _module(where: Where, name: str) -> str:
-    return f"/{_PLACE}/{_VENDOR if where is Where.VENDOR else _REBUILT}/{name}.ko"
+    return f"/{_GUEST_FOLDER}/{_VENDOR if where is Where.VENDOR else _REBUILT}/{name}.ko"
 
 
 def _done(output: Output) -> None:
@@ -163,6 +166,4 @@ def _done(output: Output) -> None:
 
 
 def _plain(words: str) -> str:
-    for pattern, word in _ACCIDENTAL:
-        words = re.sub(pattern, word, words)
-    return words
+    return generalize(words, _RUN_DEPENDENT)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's own crash driver, LKDTM, walked point by point: what is reported of each, and what becomes of the guest.
+"""Provoke every crash of LKDTM, the kernel's own crash driver, and see what is reported and what becomes of the guest.
 
-Documentation/fault-injection/provoke-crashes.rst. The driver's sources are those of the kernel it is built for, so
-its points are too; it is built as a module of its own, and no kernel is configured for it.
+See Documentation/fault-injection/provoke-crashes.rst. The driver, and so its crash points, is that of the kernel that
+it is built for. It is built as a module by itself, and no kernel is configured for it.
 """
 
 import re
@@ -17,7 +17,7 @@ from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Guest
 from harness.kernel.build import Kernel
 from harness.kernel.module_build import build_modules
-from harness.lab.execution.memory_checks import PROBE, VALIDATE, WELL
+from harness.lab.execution.memory_checks import ALIVE, LIVENESS_COMMAND, SLAB_VALIDATE_COMMAND
 from harness.lab.plan.vendor_modules import VendorModule
 from harness.lab.validation.lkdtm_expectations import TIMES, Outcome
 from harness.support.cache.store import Store
@@ -38,25 +38,26 @@ _SAID = re.compile(
 
 @dataclass(frozen=True)
 class Provoked:
-    """What a crash point did. fate: alive, hung or died. said: what LKDTM said of it itself. log: from the call on.
-
-    seconds: of the guest's clock until the first report began, -1 without one.
-    """
+    """The consequences of a crash point."""
 
     point: str
     reports: list[Report]
+    # of the guest: alive, hung or died
     fate: str
+    # LKDTM's own messages about it
     said: list[str]
+    # of the guest's clock until the first report began; -1 without a report
     seconds: float
+    # from the call on
     log: bytes
 
     @property
     def kind(self) -> str:
-        """Of the first report, "" without one."""
+        """The kind of the first report; "" without a report."""
         return self.reports[0].kind if self.reports else ""
 
     def objections(self, wanted: Outcome) -> list[str]:
-        """What is not as it must be."""
+        """How this differs from the wanted outcome, a text for each difference."""
         found = []
         if not re.fullmatch(wanted.kind, self.kind):
             found.append(f"reported as {self.kind or 'nothing'}, not {wanted.kind or 'nothing'}")
@@ -67,7 +68,7 @@ class Provoked:
         return found
 
     def row(self, arch: str) -> dict[str, Any]:
-        """What the record has of it."""
+        """The row of the record."""
         first = self.reports[0] if self.reports else None
         return {
             "arch": arch,
@@ -83,7 +84,7 @@ class Provoked:
 
 
 def build(kernel: Kernel, store: Store) -> VendorModule:
-    """The driver for a kernel. Raises ModcompatError."""
+    """Build the driver for a kernel. Raises ModcompatError."""
     with store.scratch() as scratch:
         source = scratch / NAME
         shutil.copytree(kernel.spec.source.tree() / _FOLDER, source)
@@ -94,7 +95,7 @@ def build(kernel: Kernel, store: Store) -> VendorModule:
 
 
 def _addresses(kernel: Kernel) -> str:
-    """Linker flags for what the kernel exports only when it is configured with the driver.
+    """Linker flags for symbols that the kernel exports only if it is configured with the driver.
 
     That is native_write_cr4() of arch/x86/kernel/cpu/common.c. Guests run without KASLR, so the address is that of
     System.map.
@@ -114,7 +115,7 @@ def points(guest: Guest) -> list[str]:
 def provoke(guest: Guest, point: str, *, seconds: float) -> Provoked:
     """Make a pristine guest crash in one way. seconds: longest wait for an answer.
 
-    Raises GuestFailure when the guest does not even get that far.
+    Raises GuestFailure if the guest is lost before the crash.
     """
     guest.make_pristine()
     _load(guest)
@@ -123,8 +124,8 @@ def provoke(guest: Guest, point: str, *, seconds: float) -> Provoked:
     try:
         for _ in range(TIMES.get(point, 1)):
             guest.run(f"sh -c 'echo {point} >{_DIRECT}'", seconds)
-        guest.run(VALIDATE, seconds)
-        if guest.run(PROBE, seconds).text.split() != WELL:
+        guest.run(SLAB_VALIDATE_COMMAND, seconds)
+        if guest.run(LIVENESS_COMMAND, seconds).text.split() != ALIVE:
             fate = "hung"
         guest.mark("provoked")
     except GuestFailure as failure:
@@ -138,7 +139,7 @@ def provoke(guest: Guest, point: str, *, seconds: float) -> Provoked:
 
 
 def _clock(log: bytes, place: int) -> float:
-    """The stamp of the line at a place, or of the first one after it."""
+    """The time stamp of the line at a place, or of the first line after it that has one."""
     found = _STAMP.search(log, log.rfind(b"\n", 0, place) + 1)
     return float(found[1]) if found else 0.0
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured of the isolation series, by architecture: the JSON files beside this file.
+"""Measurements of the isolation series, by architecture: the JSON files beside this file.
 
-Tables of docs/results/isolation.md are made from them; see harness.report.isolation.
+harness.report.isolation_page makes the tables of the documentation from them.
 """
 
 import json
@@ -20,14 +20,14 @@ FOLDER = Path(__file__).parent
 
 
 def load(what: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """What was measured (bugs, costs, selftests), by architecture; nothing when it never was."""
+    """A measurement (bugs, costs, selftests) by architecture; empty if it was never made."""
     path = folder / f"{what}.json"
     facts: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     return facts
 
 
 def record(what: str, measured: dict[str, Any], folder: Path = FOLDER) -> Path:
-    """Take what was measured on an architecture into the file, in place of what was there of it."""
+    """Write the measurement of an architecture to the file, in place of its former one."""
     facts = load(what, folder) | {str(measured["arch"]): measured}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{what}.json"
@@ -36,7 +36,7 @@ def record(what: str, measured: dict[str, Any], folder: Path = FOLDER) -> Path:
 
 
 def circumstances(board: Board, settings: Settings) -> dict[str, Any]:
-    """What is measured with, and when."""
+    """Board, kernel, compiler and date of a measurement."""
     return {
         "arch": board.arch.name,
         "board": board.id,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's own tests of what the isolation series touches, on stock and on isolated kernels.
+"""Run the kernel's own tests of the code that the isolation series touches, on stock and on isolated kernels.
 
-Those that are modules run on the kernels with all features at once, built for the kernel and, on the isolated one,
-for production as well. The others, most of which run at boot, need kernels of their own, with
-images/kconfig/selftest.config. What counts is that the isolated kernel says what the stock one says. Adding a test
-is adding an entry.
+Tests that are modules run on the kernels with all features at once. They are built for the running kernel and, on the
+isolated one, for production as well. The other tests, most of which run at boot, need kernels of their own, with
+images/kconfig/selftest.config. The isolated kernel has to give the results of the stock one. To add a test, add an
+entry.
 """
 
 import re
@@ -37,35 +37,37 @@ SOURCES = (
     "lib/test_static_key_base.c", "lib/test_static_keys.c", "lib/test_lockup.c",
     "kernel/trace/kprobe_event_gen_test.c",
 )  # fmt: skip
-_BOOT = 900.0  # seconds: every event and tracer is tested at boot
-_PATIENCE = 300.0  # seconds for a test
-_TORTURE = 5  # seconds for each torture
+_BOOT_SECONDS = 900.0  # every event and tracer is tested at boot
+_TEST_SECONDS = 300.0  # longest wait for a test
+_TORTURE_SECONDS = 5
 
 
 @dataclass(frozen=True)
 class SelfTest:
-    """A test. source: its file in the kernel. commands: what runs it, one after the other; none: it runs at boot.
-
-    passed, failed: what it says of each case (regular expressions, for the kernel log). lines: of which lines, where
-    not of all. for_feature: it tests a feature itself, so there is none for production. lost: why isolated kernels
-    pass fewer cases, where debugging is given up; left: how many they pass.
-    """
+    """A test of the kernel."""
 
     name: str
+    # its file in the kernel
     source: str
+    # regular expressions for what it prints to the kernel log for each case
     passed: str
     failed: str = r"(?!)"
+    # run one after the other; none: it runs at boot
     commands: tuple[str, ...] = ()
+    # it tests a feature itself, so that there is no build for production
     for_feature: bool = False
+    # regular expression for the lines of the log that count; "" for all
     lines: str = ""
+    # why isolated kernels pass fewer cases, if debugging is given up
     lost: str = ""
+    # how many cases they pass then
     left: int = 0
 
 
 def _torture(name: str, source: str, parameters: str) -> SelfTest:
-    """A torture test: loaded, left alone for a while, and removed."""
+    """A torture test: load it, let it run for a while, and remove it."""
     module = Path(source).stem
-    commands = ("insmod torture.ko", f"insmod {module}.ko {parameters}", f"sleep {_TORTURE}", f"rmmod {module}")
+    commands = ("insmod torture.ko", f"insmod {module}.ko {parameters}", f"sleep {_TORTURE_SECONDS}", f"rmmod {module}")
     return SelfTest(name, source, "End of test: SUCCESS", "End of test: (?!SUCCESS)|!!!", commands)
 
 
@@ -112,7 +114,7 @@ MODULE_TESTS = (
 def run_module_tests(
     board: Board, settings: Settings, tests: Iterable[SelfTest] = MODULE_TESTS
 ) -> list[dict[str, Any]]:
-    """Run the tests that are modules: a row each, with the outcome by place. Raises ModcompatError."""
+    """Run the tests that are modules. Returns a row for each, with the outcome by place. Raises ModcompatError."""
     chosen = list(tests)
     found: dict[tuple[str, Where], dict[str, Any]] = {}
     with task(f"{len(chosen)} self tests on {board.id}", len(chosen) * len(PLACES)) as running:
@@ -142,8 +144,8 @@ def run_module_tests(
 
 
 def run_boot_tests(board: Board, settings: Settings) -> list[dict[str, Any]]:
-    """Boot kernels that test themselves: a row a test, with the outcome by place. Raises ModcompatError."""
-    patient = replace(settings, timing=replace(settings.timing, boot=_BOOT * settings.timing.scale))
+    """Boot kernels that test themselves. Returns a row for each test, by place. Raises ModcompatError."""
+    patient = replace(settings, timing=replace(settings.timing, boot=_BOOT_SECONDS * settings.timing.scale))
     found: dict[tuple[str, Where], dict[str, Any]] = {}
     for place in PLACES[:2]:
         variant = replace(variant_of(FEATURES["all"], isolated=place is not Where.STOCK), selftest=True)
@@ -152,14 +154,14 @@ def run_boot_tests(board: Board, settings: Settings) -> list[dict[str, Any]]:
         files = {f"selftests/{place.name}/{name}.ko": file for name, file in modules.items()}
         with Guests(kernels, files=files) as guests:
             guest = guests.guest(board, variant)
-            log = guest.run("dmesg", _PATIENCE).text
+            log = guest.run("dmesg", _TEST_SECONDS).text
             for test in BOOT_TESTS:
                 found[test.name, place] = _ran(guest, test, place) if test.commands else outcome(test, log)
     return [_row(test, {place: found[test.name, place] for place in PLACES[:2]}) for test in BOOT_TESTS]
 
 
-def is_well(row: Mapping[str, Any]) -> bool:
-    """Whether a test passed, and everywhere as on the stock kernel, but for what is given up."""
+def passed(row: Mapping[str, Any]) -> bool:
+    """Whether a test passed everywhere with the outcome of the stock kernel, except for cases that are given up."""
     stock = row[Where.STOCK]
     found = [row[place] for place in PLACES if place in row]
     expected = {**stock, "passed": row["left"]} if row["lost"] else stock
@@ -168,7 +170,7 @@ def is_well(row: Mapping[str, Any]) -> bool:
 
 
 def outcome(test: SelfTest, log: str) -> dict[str, Any]:
-    """How often a test passed and failed, by what it left in the log; what the kernel reported meanwhile."""
+    """How many cases passed and failed, as the log has it, and the kernel's reports meanwhile."""
     if test.lines:
         log = "\n".join(re.findall(test.lines, log))
     return {
@@ -189,7 +191,7 @@ def _ran(guest: Guest, test: SelfTest, place: Where) -> dict[str, Any]:
     guest.mark(test.name)
     problems = []
     for command in test.commands:
-        output = guest.run(f"cd /selftests/{place.name}; {command}", _PATIENCE)
+        output = guest.run(f"cd /selftests/{place.name}; {command}", _TEST_SECONDS)
         if output.status:
             problems.append(f"{command}: {output.text}")
     guest.mark("end of the test")
@@ -198,7 +200,7 @@ def _ran(guest: Guest, test: SelfTest, place: Where) -> dict[str, Any]:
 
 
 def _built(kernel: Kernel, store: Store) -> dict[str, Path]:
-    """The tests of the kernel's own source, built for it."""
+    """The tests of the kernel's own source, built for the kernel."""
     tree = kernel.spec.source.tree()
     kbuild = FOLDER / "Kbuild"
     inputs = {"source": kernel.spec.source.identity, "Kbuild": digest.of_file(kbuild), "files": list(SOURCES)}

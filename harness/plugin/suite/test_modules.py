@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.lab.execution.lab import Lab
 from harness.lab.execution.run_folder import failure_text, write_cell
 from harness.lab.plan.cells import Cell
@@ -23,13 +23,13 @@ def test_survives(
     with explained():
         result = lab.run(cell)
         row = write_cell(result, run_folder)
-    allowed = manifest.allowance(cell, result.verdict.word)
+    allowed = manifest.allowance(cell, result.verdict)
     if allowed:
         row["allowed"] = {"reason": allowed.reason, "expires": str(allowed.expires)}
     record_property(ROW, row)
-    if result.verdict.word is Word.CLEAN:
+    if result.verdict is Verdict.CLEAN:
         return
     text = failure_text(result, run_folder)
-    if allowed or result.verdict.word in measured_verdicts(cell):
+    if allowed or result.verdict in measured_verdicts(cell):
         raise ExpectedBreakageError(text)
     pytest.fail(text, pytrace=False)

@@ -16,6 +16,9 @@ PARTS = (("state", 8, ""), ("name", 56, ""), ("extable", 8, ""), ("init", 8, "")
 TAIL = (("source_list", 16, "struct list_head"), ("exit", 8, ""), ("refcnt", 8, ""))
 
 
+TAGS = ("KUNIT", "PREEMPT_COUNT", "KASAN")  # three of those in harness/kernel/versions.py
+
+
 def kernel(*more: str, before: str = "", size: int = 0, **config: str) -> KernelFacts:
     """A kernel with further members of 8 bytes, in front of a member or of the tail."""
     added = [(name, 8, "") for name in more]
@@ -26,7 +29,7 @@ def kernel(*more: str, before: str = "", size: int = 0, **config: str) -> Kernel
         members.append(Member(name, offset, length, "", embeds))
         offset += length
     layouts = {"struct module": Layout("struct module", size or offset, tuple(members)), LIST.name: LIST}
-    return KernelFacts(X86_64, "6.1.0", {"SMP": "y", "MODULE_UNLOAD": "y", **config}, layouts)
+    return KernelFacts(X86_64, "6.1.0", {"SMP": "y", "MODULE_UNLOAD": "y", **config}, layouts, isolation_tags=TAGS)
 
 
 PRODUCTION = kernel()

@@ -10,7 +10,7 @@ from harness.detect.evidence import Awaited, Check, Command, Counters, Evidence,
 from harness.detect.initcalls import InitCall
 from harness.detect.kernel_report import Report
 from harness.detect.kinds import Severity
-from harness.detect.verdict import Word, judge
+from harness.detect.verdict import Judgement, Step, Verdict, judge, steps_in
 
 WELL = Command("insmod x.ko", 0, "", 0.1)
 
@@ -21,14 +21,14 @@ def clean(**changes: Any) -> Evidence:
         feature_proof="spinlock already unlocked",
         load=WELL,
         initcall=InitCall("x_init", 0),
-        listed=True,
+        loaded=True,
         announced=[Check("init", held=True), Check("exit", held=True)],
         checks=[Check("heap", held=True)],
         exercise_ended=True,
         unload=Command("rmmod x", 0, "", 0.1),
-        gone=True,
+        removed=True,
         integrity=[Check("slabs", held=True)],
-        works=[Check("fork", held=True)],
+        liveness_checks=[Check("fork", held=True)],
         before=Counters(0, 0, 0),
         after=Counters(4096, 0, 0),
         scanned=True,
@@ -45,68 +45,68 @@ def failed(name: str) -> list[Check]:
 
 
 def test_every_proof_together_is_clean() -> None:
-    assert judge(clean()).word is Word.CLEAN
+    assert judge(clean()).verdict is Verdict.CLEAN
 
 
 @pytest.mark.parametrize(
     "without",
     [
         {"feature_proof": ""},
-        {"listed": False},
+        {"loaded": False},
         {"exercise_ended": False},
         {"unload": None},
         {"integrity": []},
-        {"works": []},
+        {"liveness_checks": []},
         {"exercise": "vendor.py", "checks": [], "announced": []},
         {"has_init": False, "initcall": None, "announced": []},
         {"before": None},
         {"after": None},
         {"scanned": False},
         {"load": None},
-        {"used": ["ftrace"]},
-        {"used": ["ftrace"], "in_use": [Check("ftrace-graph", held=False)]},
+        {"features_in_use": ["ftrace"]},
+        {"features_in_use": ["ftrace"], "feature_checks": [Check("ftrace-graph", held=False)]},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_one_proof_less_is_invalid(without: dict[str, Any]) -> None:
-    verdict = judge(clean(**without))
-    assert verdict.word is Word.INVALID
-    assert "no proof" in verdict.reason
+    judgement = judge(clean(**without))
+    assert judgement.verdict is Verdict.INVALID
+    assert "no proof" in judgement.reason
 
 
 def test_empty_evidence_is_invalid() -> None:
-    assert judge(Evidence("x")).word is Word.INVALID
+    assert judge(Evidence("x")).verdict is Verdict.INVALID
 
 
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"obstacles": ["the feature is not live"]}, Word.INVALID),
-        ({"initcall": None}, Word.INERT),
-        ({"announced": failed("init")}, Word.INERT),
-        ({"announced": failed("exit")}, Word.INERT),
-        ({"unload": Command("rmmod x", 1, "Device or resource busy", 0.1), "gone": False}, Word.INERT),
-        ({"load": Command("insmod x.ko", 1, "invalid module format", 0.1), "initcall": None}, Word.REFUSED),
-        ({"load": Command("insmod x.ko", 1, "No such device", 0.1), "initcall": InitCall("i", -19)}, Word.REFUSED),
-        ({"reports": {Phase.EXERCISE: [report()]}}, Word.SPLAT),
-        ({"reports": {Phase.INTEGRITY: [report(kind="slub")]}}, Word.SPLAT),
-        ({"after": Counters(4096 | 1 << 9, 1, 0)}, Word.SPLAT),
-        ({"after": Counters(4096, 0, 1)}, Word.SPLAT),
-        ({"checks": failed("heap")}, Word.CORRUPTED),
-        ({"integrity": failed("slabs")}, Word.CORRUPTED),
-        ({"gone": False}, Word.CORRUPTED),
-        ({"loss": GuestLoss(Loss.HUNG, Phase.LOAD, "silent")}, Word.HUNG),
-        ({"loss": GuestLoss(Loss.DIED, Phase.UNLOAD, "panicked")}, Word.DIED),
+        ({"blockers": ["the feature is not live"]}, Verdict.INVALID),
+        ({"initcall": None}, Verdict.INERT),
+        ({"announced": failed("init")}, Verdict.INERT),
+        ({"announced": failed("exit")}, Verdict.INERT),
+        ({"unload": Command("rmmod x", 1, "Device or resource busy", 0.1), "removed": False}, Verdict.INERT),
+        ({"load": Command("insmod x.ko", 1, "invalid module format", 0.1), "initcall": None}, Verdict.REFUSED),
+        ({"load": Command("insmod x.ko", 1, "No such device", 0.1), "initcall": InitCall("i", -19)}, Verdict.REFUSED),
+        ({"reports": {Phase.EXERCISE: [report()]}}, Verdict.SPLAT),
+        ({"reports": {Phase.INTEGRITY: [report(kind="slub")]}}, Verdict.SPLAT),
+        ({"after": Counters(4096 | 1 << 9, 1, 0)}, Verdict.SPLAT),
+        ({"after": Counters(4096, 0, 1)}, Verdict.SPLAT),
+        ({"checks": failed("heap")}, Verdict.CORRUPTED),
+        ({"integrity": failed("slabs")}, Verdict.CORRUPTED),
+        ({"removed": False}, Verdict.CORRUPTED),
+        ({"loss": GuestLoss(Loss.HUNG, Phase.LOAD, "silent")}, Verdict.HUNG),
+        ({"loss": GuestLoss(Loss.DIED, Phase.UNLOAD, "panicked")}, Verdict.DIED),
     ],
 )
-def test_each_word_has_its_evidence(changes: dict[str, Any], word: Word) -> None:
-    assert judge(clean(**changes)).word is word
+def test_each_word_has_its_evidence(changes: dict[str, Any], word: Verdict) -> None:
+    assert judge(clean(**changes)).verdict is word
 
 
 def test_what_went_wrong_first_is_the_verdict_and_the_rest_is_told() -> None:
-    verdict = judge(clean(initcall=None, reports={Phase.EXERCISE: [report()]}))
-    assert verdict.word is Word.INERT
-    assert "then SPLAT: BUG: it broke" in verdict.reason
+    judgement = judge(clean(initcall=None, reports={Phase.EXERCISE: [report()]}))
+    assert judgement.verdict is Verdict.INERT
+    assert "then SPLAT: BUG: it broke" in judgement.reason
 
 
 WARNED = report(Severity.WARNING, "warning", "WARNING: CPU: 0 PID: 1 at x.c:7 x_f+0x1/0x2 [x]")
@@ -124,15 +124,15 @@ def with_warnings(*reports: Report, counted: int) -> Evidence:
 
 
 def test_an_awaited_warning_is_no_damage() -> None:
-    verdict = judge(with_warnings(WARNED, counted=1))
-    assert verdict.word is Word.CLEAN
-    assert "only the awaited report" in verdict.reason
+    judgement = judge(with_warnings(WARNED, counted=1))
+    assert judgement.verdict is Verdict.CLEAN
+    assert "only the awaited report" in judgement.reason
 
 
 def test_an_awaited_warning_that_does_not_come_is_a_failed_check() -> None:
-    verdict = judge(replace(with_warnings(counted=0), after=Counters(4096, 0, 0)))
-    assert verdict.word is Word.CORRUPTED
-    assert "awaited warning" in verdict.reason
+    judgement = judge(replace(with_warnings(counted=0), after=Counters(4096, 0, 0)))
+    assert judgement.verdict is Verdict.CORRUPTED
+    assert "awaited warning" in judgement.reason
 
 
 @pytest.mark.parametrize(
@@ -141,40 +141,40 @@ def test_an_awaited_warning_that_does_not_come_is_a_failed_check() -> None:
     ids=["again", "another", "fault"],
 )
 def test_only_one_report_is_awaited(others: list[Report]) -> None:
-    assert judge(with_warnings(WARNED, *others, counted=2)).word is Word.SPLAT
+    assert judge(with_warnings(WARNED, *others, counted=2)).verdict is Verdict.SPLAT
 
 
 def test_warnings_are_counted_beyond_the_awaited_one() -> None:
-    verdict = judge(with_warnings(WARNED, counted=2))
-    assert verdict.word is Word.SPLAT
-    assert "warn count 0 -> 2" in verdict.reason
+    judgement = judge(with_warnings(WARNED, counted=2))
+    assert judgement.verdict is Verdict.SPLAT
+    assert "warn count 0 -> 2" in judgement.reason
 
 
 def test_a_panic_is_a_death_and_not_only_a_splat() -> None:
     panic = report(Severity.FOLLOW_UP, "panic", "Kernel panic - not syncing: the end")
     loss = GuestLoss(Loss.DIED, Phase.LOAD, "panicked")
-    verdict = judge(clean(loss=loss, reports={Phase.LOAD: [panic]}))
-    assert verdict.word is Word.DIED
-    assert "the end" in verdict.reason
+    judgement = judge(clean(loss=loss, reports={Phase.LOAD: [panic]}))
+    assert judgement.verdict is Verdict.DIED
+    assert "the end" in judgement.reason
 
 
 def test_a_panic_that_the_guest_survived_is_still_reported() -> None:
     panic = report(Severity.FOLLOW_UP, "panic", "Kernel panic - not syncing: the end")
-    assert judge(clean(reports={Phase.EXERCISE: [panic]})).word is Word.SPLAT
+    assert judge(clean(reports={Phase.EXERCISE: [panic]})).verdict is Verdict.SPLAT
 
 
 def test_a_refusal_gives_the_kernels_own_words() -> None:
     words = report(Severity.REFUSAL, "module-load", "x: version magic '1' should be '2'")
-    verdict = judge(
+    judgement = judge(
         clean(load=Command("insmod", 1, "invalid format", 0.1), initcall=None, reports={Phase.LOAD: [words, words]})
     )
-    assert verdict.word is Word.REFUSED
-    assert verdict.reason.count("version magic") == 1
+    assert judgement.verdict is Verdict.REFUSED
+    assert judgement.reason.count("version magic") == 1
 
 
 def test_a_module_without_an_exit_need_not_be_unloaded() -> None:
-    stays = clean(has_exit=False, unload=Command("rmmod x", 1, "busy", 0.1), gone=False, announced=[])
-    assert judge(stays).word is Word.CLEAN
+    stays = clean(has_exit=False, unload=Command("rmmod x", 1, "busy", 0.1), removed=False, announced=[])
+    assert judge(stays).verdict is Verdict.CLEAN
 
 
 def test_the_blame_is_in_the_reason() -> None:
@@ -183,13 +183,53 @@ def test_the_blame_is_in_the_reason() -> None:
 
 def test_a_library_that_cannot_be_unloaded_is_not_clean() -> None:
     """The kernel unloads a module with neither init nor exit: what keeps it is damage."""
-    stuck: dict[str, Any] = {"unload": Command("rmmod x", 1, "busy", 0.1), "gone": False}
+    stuck: dict[str, Any] = {"unload": Command("rmmod x", 1, "busy", 0.1), "removed": False}
     library = clean(has_init=False, has_exit=False, initcall=None, announced=[])
-    assert judge(library).word is Word.CLEAN
+    assert judge(library).verdict is Verdict.CLEAN
     assert judge(replace(library, **stuck)).reason == "it could not be unloaded: busy"
 
 
 def test_damage_that_was_only_counted_is_not_hidden_by_a_refusal() -> None:
     refused = {Phase.EXERCISE: [report(Severity.REFUSAL, "module-load", "other: Unknown symbol foo (err -2)")]}
-    assert judge(clean(reports=refused)).word is Word.CLEAN
-    assert judge(clean(reports=refused, after=Counters(4096, 1, 0))).word is Word.SPLAT
+    assert judge(clean(reports=refused)).verdict is Verdict.CLEAN
+    assert judge(clean(reports=refused, after=Counters(4096, 1, 0))).verdict is Verdict.SPLAT
+
+
+def test_the_steps_are_what_went_wrong_in_order() -> None:
+    loss = GuestLoss(Loss.HUNG, Phase.EXERCISE, "silent")
+    judgement = judge(clean(initcall=None, reports={Phase.EXERCISE: [report()]}, loss=loss, checks=failed("heap")))
+    assert [(step.verdict, step.phase, step.blamed) for step in judgement.steps] == [
+        (Verdict.INERT, Phase.LOAD, None),
+        (Verdict.SPLAT, Phase.EXERCISE, "x"),
+        (Verdict.HUNG, Phase.EXERCISE, None),
+    ]
+    assert (judgement.verdict, judgement.phase) == (Verdict.INERT, Phase.LOAD)
+
+
+def test_the_reason_is_made_of_the_steps() -> None:
+    steps = (Step(Verdict.INERT, "no init", Phase.LOAD), Step(Verdict.SPLAT, "a BUG", Phase.UNLOAD, "x"))
+    assert Judgement(steps).reason == "no init; then SPLAT: a BUG"
+    assert Judgement((Step(Verdict.CLEAN, "all ran"),), always_on=True).reason == "always on: nothing to break; all ran"
+
+
+def test_each_blocker_is_a_step_of_its_own() -> None:
+    judgement = judge(clean(blockers=["no feature", "one CPU"]))
+    assert [step.reason for step in judgement.steps] == ["no feature", "one CPU"]
+    assert (judgement.reason, judgement.phase) == ("no feature; one CPU", None)
+
+
+def test_a_clean_cell_has_one_step_that_blames_nobody() -> None:
+    (step,) = judge(clean()).steps
+    assert (step.verdict, step.phase, step.blamed) == (Verdict.CLEAN, None, None)
+
+
+def test_steps_are_read_back_from_a_row() -> None:
+    judgement = judge(clean(initcall=None, reports={Phase.EXERCISE: [report()]}))
+    row = {"steps": [step.as_json_object() for step in judgement.steps]}
+    assert steps_in(row) == judgement.steps
+
+
+def test_a_row_without_steps_has_one_with_its_whole_reason() -> None:
+    """As rows before version 0.2: their reason is not taken apart."""
+    row = {"verdict": "INERT", "reason": "no init; then SPLAT: a BUG"}
+    assert steps_in(row) == (Step(Verdict.INERT, "no init; then SPLAT: a BUG"),)

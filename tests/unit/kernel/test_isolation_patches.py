@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.kernel import isolation_patches
+from harness.kernel import isolation_patches, versions
 from harness.kernel.features import FEATURES
 from harness.kernel.isolation_patches import _lost_symbols, apply_series, isolated, patched, series_for
 from harness.kernel.source import KernelSource
 from harness.kernel.variants import variant_named, variant_of
+from harness.kernel.versions import Series
 from harness.report.isolation_page import proof_table
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -35,7 +36,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KernelSource:
     (tree / "Makefile").write_text("VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 9\n")
     (tmp_path / "series/6.1").mkdir(parents=True)
     (tmp_path / "series/6.1/0001-one.patch").write_text(PATCH)
-    monkeypatch.setattr("harness.kernel.patch_series.SERIES", tmp_path / "series")
+    monkeypatch.setattr("harness.kernel.patch_series.FOLDER", tmp_path / "series")
     return KernelSource("6.1.9", {"folder": "x"}, lambda: tree)
 
 
@@ -94,9 +95,13 @@ def test_a_version_without_a_series_says_which_have_one(source: KernelSource, tm
     assert "6.1" in caught.value.next_step
 
 
-def test_an_older_kernel_has_patches_of_its_own(source: KernelSource, tmp_path: Path) -> None:
+def test_an_older_kernel_has_patches_of_its_own(
+    source: KernelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, tree = tmp_path / "series/6.1", source.tree()
-    for before in ("6.1.9", "6.1.10", "6.1.100"):
+    forks = ("6.1.9", "6.1.10", "6.1.100")
+    monkeypatch.setattr(versions, "SERIES", {"6.1": Series("6.1", (), (), forks)})
+    for before in forks:
         (folder / f"before-{before}").mkdir()
         (folder / f"before-{before}/0001-another.patch").write_text(PATCH.replace("+changed", f"+before {before}"))
     (folder / "0002-two.patch").write_text(PATCH)
@@ -143,7 +148,7 @@ def test_the_symbols_of_other_patches_stay_when_one_is_taken_out() -> None:
 
 
 def test_a_message_makes_no_other_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.kernel.patch_series.SERIES", tmp_path)
+    monkeypatch.setattr("harness.kernel.patch_series.FOLDER", tmp_path)
     (tmp_path / "6.1").mkdir()
     patch = tmp_path / "6.1/0001-locks.patch"
     source = KernelSource("6.1.9", {"version": "6.1.9"}, lambda: tmp_path)

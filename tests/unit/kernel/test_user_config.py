@@ -10,10 +10,11 @@ from harness.guest import board_options
 from harness.guest.boards import BOARDS
 from harness.kernel import required_options
 from harness.kernel.architectures import ARCHITECTURES, ARM, X86_64, Architecture
-from harness.kernel.isolation_options import unisolated
+from harness.kernel.isolation_options import blocking_options
 from harness.kernel.kconfig import in_fragments, parse
 from harness.kernel.user_config import production_has, read_config
 from harness.kernel.variants import PRODUCTION
+from harness.kernel.versions import SERIES
 from harness.support.errors import ModcompatError
 
 # What Kconfig makes of our fragments without their saying so.
@@ -109,9 +110,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_config(tmp_path / "absent.config")
 
 
-@pytest.mark.parametrize("version", ["6.1", "6.12"])
+@pytest.mark.parametrize("version", SERIES)
 def test_what_is_not_isolated_is_what_the_series_says(version: str) -> None:
-    tags = unisolated(f"{version}.7")
+    tags = blocking_options(f"{version}.7")
     assert {"KUNIT", "USB_MON", "KASAN", "PREEMPT_COUNT", "DETECT_HUNG_TASK"} <= set(tags)
     assert "DEBUG_SPINLOCK" not in tags, "a tag that refuses nothing"
     assert ("KFENCE" in tags) == (version == "6.12"), "it numbers the slab flags since 6.9"

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from harness.lab.validation import records
-from harness.lab.validation.bug_runner import is_well, merged, unexplained
+from harness.lab.validation.bug_runner import merged, passed, unexplained
 from harness.lab.validation.bugs import BUGS, FOLDER, Bug, Where
 from harness.report.isolation_page import PAGE, bugs_section, isolation_page
 
@@ -43,7 +43,7 @@ def test_the_stock_kernel_reports_every_bug() -> None:
 def test_what_was_measured_is_reported_or_given_up_with_a_reason(arch: str) -> None:
     measured = records.load("bugs")[arch]
     assert unexplained(measured["bugs"], arch) == []
-    assert [row for row in measured["mixed"] if not is_well(row)] == []
+    assert [row for row in measured["mixed"] if not passed(row)] == []
     assert len(measured["mixed"]) == 4
 
 
@@ -61,10 +61,10 @@ def test_what_is_missing_or_too_much_is_named() -> None:
 
 
 def test_shared_locks_that_fail_or_cause_a_report_are_not_well() -> None:
-    assert is_well({"said": "2 rounds: ok", "reports": []})
-    assert not is_well({"said": "2 rounds: FAILED", "reports": []})
-    assert not is_well({"said": "2 rounds: ok", "reports": ["BUG"]})
-    assert not is_well({"said": "", "reports": []})
+    assert passed({"said": "2 rounds: ok", "reports": []})
+    assert not passed({"said": "2 rounds: FAILED", "reports": []})
+    assert not passed({"said": "2 rounds: ok", "reports": ["BUG"]})
+    assert not passed({"said": "", "reports": []})
 
 
 def test_the_page_is_what_the_measurements_make() -> None:

@@ -7,7 +7,7 @@ from harness.detect.evidence import Check
 from harness.guest.shell import Output
 from harness.kernel.features import FEATURES
 from harness.kernel.variants import PRODUCTION, Preemption, Variant, variant_named, variant_of
-from harness.lab.execution.feature_proof import InUse, prove_absent
+from harness.lab.execution.feature_proof import FeatureExerciser, prove_absent
 
 
 class Guest:
@@ -22,8 +22,8 @@ class Guest:
         return self.output
 
 
-def use(name: str) -> InUse:
-    return InUse(FEATURES[name])
+def use(name: str) -> FeatureExerciser:
+    return FeatureExerciser(FEATURES[name])
 
 
 def test_what_a_script_saw_is_evidence() -> None:
@@ -50,17 +50,19 @@ def test_a_script_that_failed_on_the_module_is_a_failure() -> None:
 
 def test_every_part_is_put_to_use() -> None:
     guest = Guest("")
-    assert use("all").start(guest) == ""  # type: ignore[arg-type]
+    assert use("all").start(guest) is None  # type: ignore[arg-type]
     assert [command.split("/")[2] for command in guest.commands] == ["ftrace", "kprobes", "perf"]
 
 
 def test_a_feature_that_cannot_be_put_to_use_says_why() -> None:
-    assert "no tracefs" in use("ftrace").start(Guest("no tracefs", 1))  # type: ignore[arg-type]
-    assert InUse(None).names == []
+    problem = use("ftrace").start(Guest("no tracefs", 1))  # type: ignore[arg-type]
+    assert problem
+    assert "no tracefs" in problem
+    assert FeatureExerciser(None).names == []
 
 
 @pytest.mark.parametrize(
-    ("name", "config", "obstacle"),
+    ("name", "config", "blocker"),
     [
         ("spinlock", {}, ""),
         ("kprobes", {"FTRACE": "y"}, ""),
@@ -72,11 +74,12 @@ def test_a_feature_that_cannot_be_put_to_use_says_why() -> None:
     ids=range(6),
 )
 def test_a_feature_is_absent_in_production_unless_it_is_always_on(
-    name: str, config: dict[str, str], obstacle: str
+    name: str, config: dict[str, str], blocker: str
 ) -> None:
     proof = prove_absent(config, FEATURES[name])
-    assert bool(proof.text) is not bool(obstacle)
-    assert obstacle in proof.obstacle
+    assert bool(proof.text) is not bool(blocker)
+    assert bool(proof.blocker) is bool(blocker)
+    assert blocker in (proof.blocker or "")
 
 
 @pytest.mark.parametrize(

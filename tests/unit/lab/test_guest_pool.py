@@ -8,14 +8,15 @@ from unittest.mock import Mock
 import pytest
 
 from harness.guest import board_options
-from harness.guest.boards import BOARDS
+from harness.guest.boards import BOARDS, Board
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, Timing
 from harness.guest.qemu import Qemu
+from harness.guest.qmp import QmpLostError
 from harness.kernel.features import FEATURES
 from harness.kernel.variants import PRODUCTION, variant_of
 from harness.lab.execution import guest_pool as module
-from harness.lab.execution.guest_pool import Equipment, Guests, Place
+from harness.lab.execution.guest_pool import GuestImage, Guests, RunningGuest
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import VendorModule
@@ -30,12 +31,12 @@ STOCK = variant_of(FEATURES["spinlock"])
 @pytest.fixture
 def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Guests:
     """Guests that need no kernel."""
-    monkeypatch.setattr(Guests, "equip", lambda *_: Equipment(Mock(), Mock(), {}, {}, {}))
+    monkeypatch.setattr(Guests, "prepare", lambda *_: GuestImage(Mock(), Mock(), {}, {}, {}))
     return Guests(Kernels(Settings(), Store(tmp_path / "cache")))
 
 
-def place(guest: Guest) -> Place:
-    return Place(guest, Mock(), Mock(), Path(), {}, "", {}, {}, {}, (), takes_modules=True)
+def running(guest: Guest) -> RunningGuest:
+    return RunningGuest(guest, Mock(), Mock(), Path(), {}, "", ())
 
 
 def test_a_guest_that_does_not_boot_is_booted_once(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +64,7 @@ def test_a_guest_has_room_for_what_the_user_brings(
     monkeypatch.setattr(module, "build_initramfs", lambda *_: tmp_path)
     vendor = VendorModule("vendor", file=tmp_path / "vendor.ko", firmware=(("fw.bin", firmware),))
     with Guests(kernels, [vendor]) as guests:
-        assert guests.equip(BOARD, PRODUCTION).machine.board.memory == memory
+        assert guests.prepare(BOARD, PRODUCTION).machine.board.memory == memory
 
 
 def test_a_guest_whose_answer_was_not_awaited_is_not_asked_again(tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_qemu_that_does_not_start_has_the_last_word(tmp_path: Path) -> None:
 
 def test_a_guest_that_cannot_be_ended_keeps_no_other_from_it(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
     started = [Mock(**{"close.side_effect": effect}) for effect in (None, OSError("stuck"), None)]
-    monkeypatch.setattr(guests, "_furnish", Mock(side_effect=map(place, started)))
+    monkeypatch.setattr(guests, "_start", Mock(side_effect=map(running, started)))
     for board in ("x86_64-q35", "arm-virt", "arm64-virt"):
         guests.guest(BOARDS[board], PRODUCTION)
     with pytest.raises(OSError, match="stuck"):
@@ -107,3 +108,79 @@ def test_a_guest_that_is_lost_as_it_starts_is_ended(guests: Guests, monkeypatch:
     with pytest.raises(ModcompatError, match="QEMU did not start"):
         guests.guest(BOARD, PRODUCTION)
     assert guest.close.called
+
+
+def test_a_guest_that_nobody_uses_is_paused(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while a kernel is built for another one, which takes minutes."""
+    names = ("x86_64-q35", "arm-virt", "arm64-virt")
+    started = {name: Mock(name=name) for name in names}
+    paused_first: list[list[str]] = []
+
+    def start(board: Board, *_: object) -> RunningGuest:
+        paused_first.append([name for name in names if started[name].pause.called])
+        return running(started[board.id])
+
+    monkeypatch.setattr(guests, "_start", start)
+    for name in names:
+        guests.guest(BOARDS[name], PRODUCTION)
+    assert paused_first == [[], ["x86_64-q35"], ["x86_64-q35", "arm-virt"]]
+    assert not started["arm64-virt"].pause.called
+    guests.pause_all()
+    assert started["arm64-virt"].pause.called
+
+
+def idle(tmp_path: Path) -> tuple[Guest, list[str]]:
+    """A guest that waits for a command, and what reaches its QEMU."""
+    log = tmp_path / "log"
+    log.touch()
+    seen: list[str] = []
+    guest = Guest(Mock(userland=False), folder=tmp_path, console=log, state=tmp_path / "state", timing=Timing())
+
+    def note(name: str, *_: object, **__: object) -> None:
+        seen.append(name)
+
+    qmp = Mock(**{"command.side_effect": note, "run_job.side_effect": note})
+    guest._qemu = Mock(exit_status=None, qmp=qmp, **{"stop_reason.return_value": None})
+    guest._shell = Mock(**{"run.side_effect": note})
+    return guest, seen
+
+
+def test_a_paused_guest_goes_on_before_its_next_command(tmp_path: Path) -> None:
+    guest, seen = idle(tmp_path)
+    guest.pause()
+    guest.pause()
+    guest.run("true")
+    guest.run("false")
+    assert seen == ["stop", "cont", "true", "false"]
+    guest.pause()
+    guest.run("true")
+    assert seen[-3:] == ["stop", "cont", "true"]
+
+
+def test_a_paused_guest_is_restored_in_place(tmp_path: Path) -> None:
+    guest, seen = idle(tmp_path)
+    guest.pause()
+    guest.restore()
+    guest.run("true")
+    assert seen == ["stop", "snapshot-load", "cont", "true"]
+
+
+def test_a_guest_that_was_lost_is_not_paused(tmp_path: Path) -> None:
+    guest, seen = idle(tmp_path)
+    guest._qemu = Mock(exit_status=-9, qmp=Mock(**{"command.side_effect": seen.append}))
+    guest.pause()
+    guest._qemu = Mock(exit_status=None, **{"stop_reason.return_value": "guest-reset"})
+    guest.pause()
+    assert seen == []
+    assert not guest._qemu.qmp.command.called
+
+
+def test_a_qemu_that_is_gone_is_found_by_the_command_that_follows(tmp_path: Path) -> None:
+    guest, seen = idle(tmp_path)
+    guest.pause()
+    guest.qemu.qmp.command.side_effect = QmpLostError("QEMU is gone")  # type: ignore[attr-defined]
+    guest.run("true")
+    assert seen == ["stop", "true"]
+    guest.pause()
+    guest.run("true")
+    assert seen == ["stop", "true", "true"]

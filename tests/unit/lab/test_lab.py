@@ -4,7 +4,7 @@
 import errno
 import json
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, cast
@@ -13,15 +13,18 @@ from unittest.mock import Mock
 import pytest
 
 from harness.cli.shell_command import loads
-from harness.detect.verdict import Word
+from harness.detect.evidence import Evidence, Phase
+from harness.detect.verdict import Judgement, Step, Verdict
 from harness.guest.boards import BOARDS
 from harness.guest.guest import Guest
+from harness.guest.machine import Machine
 from harness.kernel.features import FEATURES
 from harness.kernel.source import KernelSource
 from harness.lab.execution import kernel_pool, run_folder
-from harness.lab.execution.guest_pool import Equipment
-from harness.lab.execution.lab import Lab
-from harness.lab.execution.run_folder import write_cell, write_matrix
+from harness.lab.execution import lab as lab_module
+from harness.lab.execution.guest_pool import GuestImage
+from harness.lab.execution.lab import CellResult, Lab, read_control, write_control
+from harness.lab.execution.run_folder import failure_text, write_cell, write_matrix
 from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.manifest import Allowance, Manifest
 from harness.lab.plan.settings import Settings
@@ -47,8 +50,8 @@ def test_a_cell_that_cannot_be_run_is_invalid_by_what_keeps_it_from_it(
     monkeypatch.setattr(kernel_pool, "find_users_source", refuse)
     with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
         first, second = map(lab.run, CELLS)
-    assert first.verdict.word is second.verdict.word is Word.INVALID
-    assert first.verdict.reason == second.verdict.reason == "no such kernel"
+    assert first.verdict is second.verdict is Verdict.INVALID
+    assert first.reason == second.reason == "no such kernel"
     assert first.evidence.explanation == ["symbol  production  featured", "next: another one"]
     assert second.evidence.explanation == []  # said once
 
@@ -57,6 +60,8 @@ def test_a_cell_that_cannot_be_run_is_invalid_by_what_keeps_it_from_it(
     matrix = write_matrix(rows, run, "pytest", [])
     page, *_ = write_reports(run)
     assert [row["verdict"] for row in json.loads(matrix.read_text())["cells"]] == ["INVALID", "INVALID"]
+    assert rows[0]["steps"] == [{"verdict": "INVALID", "phase": None, "reason": "no such kernel", "blamed": None}]
+    assert rows[0]["always_on"] is False
     assert "next: another one" in page.read_text()
 
 
@@ -69,13 +74,23 @@ def test_a_shell_loads_a_module_as_its_cell_does(tmp_path: Path, given: str, loa
         file.touch()
     before = {"my-vendor": ("modules/needed/the-bus.ko",), "plain": ()}
     paths = {name: f"modules/{name}.ko" for name in files}
-    equipment = Equipment(Mock(), Mock(), paths, files, before)
+    equipment = GuestImage(Mock(), Mock(), paths, files, before)
     modules = [VendorModule("my-vendor", exercise=exercise, parameters=given), VendorModule("plain")]
     assert loads(modules, equipment) == {
         "the_bus": "insmod modules/needed/the-bus.ko",
         "my_vendor": f"insmod modules/my-vendor.ko {loaded}",
         "plain": "insmod modules/plain.ko",
     }
+
+
+def test_guests_are_paused_between_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after a cell that could not be run."""
+    monkeypatch.setattr(kernel_pool, "find_users_source", refuse)
+    with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
+        pause = Mock()
+        monkeypatch.setattr(lab.guests, "pause_all", pause)
+        pauses = [(lab.run(cell).verdict, pause.call_count)[1] for cell in CELLS]
+    assert 0 < pauses[0] < pauses[1]
 
 
 class Dumping:
@@ -111,6 +126,63 @@ def test_a_core_dump_of_a_control_is_kept_once_and_every_cell_has_it(tmp_path: P
         cores = [run / "cells" / cell.id / "core" for cell in cells]
         assert [core.read_text() for core in cores] == [text, text]
         assert [core.is_symlink() for core in cores] == [False, True]
+
+
+def a_control(tmp_path: Path, verdict: Verdict) -> CellResult:
+    with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
+        result = lab._not_run(CELLS[0], ModcompatError("it broke"))
+    return replace(result, judgement=Judgement((Step(verdict, "why"),)))
+
+
+def test_a_clean_control_is_shared_with_other_labs(tmp_path: Path) -> None:
+    control, file = a_control(tmp_path, Verdict.CLEAN), tmp_path / "shared/a.control"
+    assert read_control(None) is None
+    assert read_control(file) is None
+    write_control(control, file)
+    assert read_control(file) == control
+
+
+def test_a_broken_control_is_not_shared(tmp_path: Path) -> None:
+    file = tmp_path / "shared/a.control"
+    write_control(a_control(tmp_path, Verdict.SPLAT), file)
+    assert not file.exists()
+
+
+def test_a_control_of_another_version_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version is a digest of all fields of the classes that a control is made of."""
+    file = tmp_path / "shared/a.control"
+    write_control(a_control(tmp_path, Verdict.CLEAN), file)
+    present = lab_module._control_header()
+
+    @dataclass
+    class Check:
+        name: str
+        is_new: bool
+
+    Check.__qualname__ = "Check"
+    monkeypatch.setitem(Evidence.__annotations__, "checks", list[Check])
+    lab_module._control_header.cache_clear()
+    try:
+        assert lab_module._control_header() != present
+        assert read_control(file) is None
+    finally:
+        monkeypatch.undo()
+        lab_module._control_header.cache_clear()
+    assert lab_module._control_header() == present
+    assert read_control(file) is not None
+
+
+def test_a_failure_names_the_module_that_is_blamed_and_how_to_start_the_guest(tmp_path: Path) -> None:
+    result = a_control(tmp_path, Verdict.INVALID)
+    steps = (Step(Verdict.INERT, "no init", Phase.LOAD), Step(Verdict.SPLAT, "a BUG", Phase.UNLOAD, "vendor"))
+    machine = Machine(BOARDS["x86_64-q35"], Path("image"), Path("initramfs"))
+    text = failure_text(replace(result, judgement=Judgement(steps), machine=machine), tmp_path)
+    assert text.startswith("INERT: no init; then SPLAT: a BUG\n")
+    assert "\nblamed: vendor\n" in text
+    assert text.endswith(f"the guest by hand: sh {tmp_path}/cells/{CELLS[0].id}/qemu.sh")
+    without = failure_text(result, tmp_path)
+    assert "blamed:" not in without
+    assert "qemu.sh" not in without
 
 
 @pytest.fixture

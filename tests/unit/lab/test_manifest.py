@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import harness.lab.plan.manifest
 from harness.abi.elf.module_file import ModuleFacts
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.kernel.architectures import ARCHITECTURES, X86_64
 from harness.kernel.features import FEATURES
@@ -227,12 +227,12 @@ def test_two_of_one_name_are_refused(key: str, tmp_path: Path, monkeypatch: pyte
 def test_a_finding_is_allowed_up_to_its_last_day(tmp_path: Path) -> None:
     text = f"[[allow]]\nkernel = 'stock-*'\nreason = 'known'\nexpires = {TODAY}\nverdicts = ['INERT']\n"
     manifest = read(tmp_path, text)
-    allowed = manifest.allowance(CELL, Word.INERT)
+    allowed = manifest.allowance(CELL, Verdict.INERT)
     assert allowed is not None
     assert (allowed.reason, allowed.line) == ("known", 1)
-    assert manifest.allowance(CELL, Word.SPLAT) is None
+    assert manifest.allowance(CELL, Verdict.SPLAT) is None
     other = Cell(CELL.board, CELL.feature, Flavour.ISOLATED, CELL.module)
-    assert manifest.allowance(other, Word.INERT) is None
+    assert manifest.allowance(other, Verdict.INERT) is None
 
 
 def test_what_is_allowed_and_about_no_cell_is_known(tmp_path: Path) -> None:
@@ -243,8 +243,8 @@ def test_what_is_allowed_and_about_no_cell_is_known(tmp_path: Path) -> None:
 
 def test_nothing_allows_a_cell_that_proves_nothing(tmp_path: Path) -> None:
     manifest = read(tmp_path, "[[allow]]\nreason = 'known'\nexpires = 2027-01-01\n")
-    assert manifest.allowance(CELL, Word.DIED) is not None
-    assert manifest.allowance(CELL, Word.INVALID) is None
+    assert manifest.allowance(CELL, Verdict.DIED) is not None
+    assert manifest.allowance(CELL, Verdict.INVALID) is None
 
 
 def test_keys_are_found_in_arrays_of_tables_and_behind_long_texts() -> None:

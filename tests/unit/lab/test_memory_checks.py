@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is told of a guest's memory: each check provoked, in memory that a test made."""
+"""The checks of a guest's memory, each provoked in memory that a test makes."""
 
 import struct
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from harness.abi.elf.module_file import ModuleFacts, Section
 from harness.detect.evidence import Check
 from harness.detect.scan import scan
 from harness.guest.backtrace import Symbols
-from harness.guest.guest import Guest
 from harness.guest.qmp import QmpLostError, QmpRefusedError
-from harness.lab.execution.kmemleak import told_by, with_names
-from harness.lab.execution.memory_checks import Watch
+from harness.lab.execution.cell_guest import CellGuest
+from harness.lab.execution.kmemleak import merge_details, symbolize
+from harness.lab.execution.memory_checks import MemoryMonitor
 
 CODE, CONSTANTS, LIST, MODULE = 0x1000, 0x2000, 0x3000, 0x8000
 FACTS = ModuleFacts("vendor", sections=(Section(".text", 0x10, "AX"), Section(".rodata", 0x8, "A")))
@@ -33,14 +33,17 @@ MODULES = ["the module's code unchanged", "the module's constants unchanged"]
 
 @dataclass
 class FakeGuest:
-    """A guest of bytes. unseen: (CPU, first address, last) that cannot be read. stale: the same until a command ran."""
+    """A guest of bytes.
+
+    unseen: (CPU, first address, last address) that cannot be read. stale: likewise, until a command runs.
+    """
 
     marks: dict[str, int] = field(default_factory=lambda: dict(MARKS))
     unseen: list[tuple[int, int, int]] = field(default_factory=list)
     stale: list[tuple[int, int, int]] = field(default_factory=list)
     bits: int = 64
     lost: bool = False
-    sections: str = ""  # what the kernel tells of a module's
+    sections: str = ""  # of a module, with their addresses
     commands: list[str] = field(default_factory=list)
     memory: bytearray = field(default_factory=lambda: bytearray(i % 251 for i in range(0x10000)))
 
@@ -77,25 +80,27 @@ class FakeGuest:
         self.unseen += [(0, first, last), (1, first, last)]
 
 
-def _watch(guest: FakeGuest, **facts: Any) -> Watch:
-    watch = Watch(cast("Guest", guest), patched=facts.get("patched", ""), release=facts.get("release", ""))
-    watch.begin()
-    watch.loaded(FACTS)
-    return watch
+def _monitor(guest: FakeGuest, **facts: Any) -> MemoryMonitor:
+    monitor = MemoryMonitor(
+        cast("CellGuest", guest), patched_by=facts.get("patched_by", ""), release=facts.get("release", "")
+    )
+    monitor.begin()
+    monitor.loaded(FACTS)
+    return monitor
 
 
-def _all(watch: Watch) -> list[Check]:
-    return [*watch.unloading(), *watch.end()]
+def _all(monitor: MemoryMonitor) -> list[Check]:
+    return [*monitor.unloading(), *monitor.end()]
 
 
 @pytest.mark.parametrize("bits", [32, 64])
 def test_memory_as_it_was_holds_every_check(bits: int) -> None:
     guest = FakeGuest(bits=bits)
-    watch = _watch(guest)
-    assert [(check.name, check.held, check.detail) for check in _all(watch)] == [
+    monitor = _monitor(guest)
+    assert [(check.name, check.held, check.detail) for check in _all(monitor)] == [
         (name, True, "") for name in (*MODULES, *NAMES)
     ]
-    assert (watch.obstacles, watch.weak, guest.commands) == ([], [], [])
+    assert (monitor.blockers, monitor.caveats, guest.commands) == ([], [], [])
 
 
 @pytest.mark.parametrize(
@@ -109,28 +114,28 @@ def test_memory_as_it_was_holds_every_check(bits: int) -> None:
 )
 def test_one_changed_byte_is_seen_and_told(place: int, name: str) -> None:
     guest = FakeGuest()
-    watch = _watch(guest)
+    monitor = _monitor(guest)
     guest.memory[place] ^= 0xFF
-    (failed,) = [check for check in _all(watch) if not check.held]
+    (failed,) = [check for check in _all(monitor) if not check.held]
     assert failed.name == name
     assert failed.detail.startswith(f"1 bytes differ, the first at 0x{place:x}: ")
 
 
 def test_since_6_4_the_constants_are_where_the_kernel_says() -> None:
     guest = FakeGuest(sections=f".text 0x{MODULE:x}\n.rodata 0x6000\n")
-    watch = _watch(guest, release="6.12.117")
+    monitor = _monitor(guest, release="6.12.117")
     guest.memory[MODULE + 0x1000] ^= 0xFF  # data, for all that is known
-    assert all(check.held for check in watch.unloading())
+    assert all(check.held for check in monitor.unloading())
     guest.memory[0x6007] ^= 0xFF
-    (failed,) = [check for check in watch.unloading() if not check.held]
+    (failed,) = [check for check in monitor.unloading() if not check.held]
     assert failed.name == "the module's constants unchanged"
 
 
 def test_where_the_kernel_does_not_say_it_the_evidence_is_weaker() -> None:
-    watch = _watch(FakeGuest(), release="6.4.0")
-    assert [check.name for check in _all(watch)] == [MODULES[0], *NAMES]
-    assert watch.obstacles == []
-    assert watch.weak == ["the kernel does not tell where the module's constants are: not compared"]
+    monitor = _monitor(FakeGuest(), release="6.4.0")
+    assert [check.name for check in _all(monitor)] == [MODULES[0], *NAMES]
+    assert monitor.blockers == []
+    assert monitor.caveats == ["the kernel does not show where the module's constants are: not compared"]
 
 
 @pytest.mark.parametrize(
@@ -145,29 +150,29 @@ def test_where_the_kernel_does_not_say_it_the_evidence_is_weaker() -> None:
 )
 def test_a_list_of_modules_that_does_not_hold_together(node: int, following: int, before: int, detail: str) -> None:
     guest = FakeGuest()
-    watch = _watch(guest)
+    monitor = _monitor(guest)
     guest.link(node, following, before)
-    (failed,) = [check for check in _all(watch) if not check.held]
+    (failed,) = [check for check in _all(monitor) if not check.held]
     assert (failed.name, failed.detail) == ("list of modules", detail)
 
 
 def test_a_module_that_hides_itself_is_missed_in_the_list() -> None:
     guest = FakeGuest()
-    watch = _watch(guest)
+    monitor = _monitor(guest)
     guest.link(LIST, ENTRIES[1], ENTRIES[1])
     guest.link(ENTRIES[1], LIST, LIST)
-    assert [check.detail for check in _all(watch) if not check.held] == ["1 in memory, 2 in /proc/modules"]
+    assert [check.detail for check in _all(monitor) if not check.held] == ["1 in memory, 2 in /proc/modules"]
 
 
 def test_a_list_without_an_end_is_left() -> None:
     guest = FakeGuest()
-    watch = _watch(guest)
+    monitor = _monitor(guest)
     ring = range(0x9100, 0x9100 + 16 * 1100, 16)  # it never comes back to its head within the longest list
     for place, node in enumerate(ring):
         guest.link(node, ring[(place + 1) % len(ring)], ring[place - 1])
     guest.link(LIST, ring[0], ring[-1])
     guest.link(ring[0], ring[1], LIST)
-    assert [check.detail for check in _all(watch) if not check.held] == ["it goes in circles"]
+    assert [check.detail for check in _all(monitor) if not check.held] == ["it goes in circles"]
 
 
 @pytest.mark.parametrize(
@@ -182,76 +187,76 @@ def test_a_list_without_an_end_is_left() -> None:
 def test_what_cannot_be_read_is_an_obstacle(first: int, missing: str) -> None:
     guest = FakeGuest()
     guest.hide(first, first + 8)
-    watch = _watch(guest)
-    checks = _all(watch)
-    assert watch.obstacles == [missing]
+    monitor = _monitor(guest)
+    checks = _all(monitor)
+    assert monitor.blockers == [missing]
     assert len(checks) == 4
     assert all(check.held for check in checks)
 
 
 def test_what_cannot_be_read_any_more_is_a_failure() -> None:
     guest = FakeGuest()
-    watch = _watch(guest)
+    monitor = _monitor(guest)
     guest.hide(MODULE, MODULE + 8)
-    (failed,) = [check for check in _all(watch) if not check.held]
+    (failed,) = [check for check in _all(monitor) if not check.held]
     assert failed == Check(MODULES[0], held=False, detail="it cannot be read any more: Invalid addr 0x8000")
 
 
 def test_a_qemu_that_is_gone_is_told() -> None:
     guest = FakeGuest(lost=True)
-    watch = _watch(guest)
-    assert _all(watch) == []
-    assert len(watch.obstacles) == 5
-    assert all(obstacle.endswith("QEMU is gone") for obstacle in watch.obstacles)
+    monitor = _monitor(guest)
+    assert _all(monitor) == []
+    assert len(monitor.blockers) == 5
+    assert all(blocker.endswith("QEMU is gone") for blocker in monitor.blockers)
     assert guest.commands == []
 
 
 def test_what_qemu_cannot_hand_over_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     guest = FakeGuest()
-    watch = _watch(guest)
+    monitor = _monitor(guest)
 
     def full(*_: int) -> bytes:
         raise OSError(28, "QEMU wrote 0 of 16 bytes", "memory")
 
     monkeypatch.setattr(guest, "read_memory", full)
-    assert _all(watch) == []
-    assert len(watch.obstacles) == 5
-    assert all("QEMU wrote 0 of 16 bytes" in obstacle for obstacle in watch.obstacles)
+    assert _all(monitor) == []
+    assert len(monitor.blockers) == 5
+    assert all("QEMU wrote 0 of 16 bytes" in blocker for blocker in monitor.blockers)
 
 
 def test_a_cpu_with_older_page_tables_is_no_obstacle() -> None:
     guest = FakeGuest(stale=[(0, MODULE, MODULE + 0x2000)])
-    watch = _watch(guest)
-    assert (len(_all(watch)), watch.obstacles, guest.commands) == (5, [], [])  # the other CPU sees it
+    monitor = _monitor(guest)
+    assert (len(_all(monitor)), monitor.blockers, guest.commands) == (5, [], [])  # the other CPU sees it
     guest = FakeGuest(stale=[(0, MODULE, MODULE + 0x2000), (1, MODULE, MODULE + 0x2000)])
-    watch = _watch(guest)
-    assert (len(_all(watch)), watch.obstacles, len(guest.commands)) == (5, [], 1)
+    monitor = _monitor(guest)
+    assert (len(_all(monitor)), monitor.blockers, len(guest.commands)) == (5, [], 1)
 
 
 def test_what_is_not_compared_is_told() -> None:
-    watch = _watch(FakeGuest(), patched="ftrace")
-    assert [check.name for check in _all(watch)] == [MODULES[1], *NAMES[1:]]  # constants stay where code is patched
-    assert watch.weak == ["code is patched by ftrace: not compared"]
-    watch = _watch(FakeGuest(marks={}))
-    assert [check.name for check in _all(watch)] == MODULES
-    assert len(watch.weak) == 3
+    monitor = _monitor(FakeGuest(), patched_by="ftrace")
+    assert [check.name for check in _all(monitor)] == [MODULES[1], *NAMES[1:]]  # constants stay where code is patched
+    assert monitor.caveats == ["code is patched by ftrace: not compared"]
+    monitor = _monitor(FakeGuest(marks={}))
+    assert [check.name for check in _all(monitor)] == MODULES
+    assert len(monitor.caveats) == 3
 
 
 @pytest.mark.parametrize(("bits", "compared"), [(64, [*MODULES, *NAMES]), (32, NAMES)])
 def test_programs_older_than_the_module_may_not_show_it_on_arm(bits: int, compared: list[str]) -> None:
-    watch = Watch(cast("Guest", FakeGuest(bits=bits)), patched="", in_use="perf")
-    watch.begin()
-    watch.loaded(FACTS)
-    assert [check.name for check in _all(watch)] == compared
-    assert bool(watch.weak) is (bits == 32)
+    monitor = MemoryMonitor(cast("CellGuest", FakeGuest(bits=bits)), patched_by="", features_in_use="perf")
+    monitor.begin()
+    monitor.loaded(FACTS)
+    assert [check.name for check in _all(monitor)] == compared
+    assert bool(monitor.caveats) is (bits == 32)
 
 
 def test_a_file_that_cannot_be_read_does_not_tell_what_to_compare() -> None:
-    watch = Watch(cast("Guest", FakeGuest()), patched="")
-    watch.begin()
-    watch.loaded(ModuleFacts("vendor", problem="it is compressed"))
-    assert [check.name for check in _all(watch)] == NAMES
-    assert "the file does not tell it: it is compressed" in watch.weak[-1]
+    monitor = MemoryMonitor(cast("CellGuest", FakeGuest()), patched_by="")
+    monitor.begin()
+    monitor.loaded(ModuleFacts("vendor", problem="it is compressed"))
+    assert [check.name for check in _all(monitor)] == NAMES
+    assert "its file cannot be read: it is compressed" in monitor.caveats[-1]
 
 
 def test_a_modules_sections_are_laid_out_with_their_alignment() -> None:
@@ -266,7 +271,7 @@ def test_a_modules_sections_are_laid_out_with_their_alignment() -> None:
 def test_a_module_without_an_address_is_an_obstacle() -> None:
     guest = FakeGuest()
     guest.symbols = guest.symbols.with_modules("")
-    assert _watch(guest).obstacles == ["/proc/modules does not tell where the module is: its memory was not compared"]
+    assert _monitor(guest).blockers == ["/proc/modules has no address for the module: its memory was not compared"]
 
 
 def test_a_leak_of_a_module_that_is_gone_gets_its_names_back() -> None:
@@ -279,9 +284,9 @@ def test_a_leak_of_a_module_that_is_gone_gets_its_names_back() -> None:
         "    [<00000000a0000023>] 0xffffffffa0000023\n"
         "    [<00000000b0000023>] 0xffffffffb0000023\n"
     )
-    told = with_names(listed, symbols)
+    told = symbolize(listed, symbols)
     assert "leak_some+0x23/0x40 [leaks]\n" in told
     assert "] 0xffffffffb0000023\n" in told
     (counted,) = scan(b"kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)\n")
-    report = told_by(counted, scan(told.encode()))
+    report = merge_details(counted, scan(told.encode()))
     assert (report.module, report.culprit, report.title) == ("leaks", "leak_some", "memory leak in leak_some")

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from harness.lab.validation.bugs import Where
-from harness.lab.validation.selftests import BOOT_TESTS, FOLDER, MODULE_TESTS, SOURCES, is_well, outcome
+from harness.lab.validation.selftests import BOOT_TESTS, FOLDER, MODULE_TESTS, SOURCES, outcome, passed
 
 TESTS = {test.name: test for test in (*BOOT_TESTS, *MODULE_TESTS)}
 
@@ -44,18 +44,18 @@ def test_a_report_during_a_test_is_part_of_its_outcome() -> None:
 def test_what_counts_is_that_it_passes_as_on_stock() -> None:
     good, bad = {"passed": 2, "failed": 0, "reports": []}, {"passed": 1, "failed": 0, "reports": []}
     row = {"lost": "", "left": 0, Where.STOCK: good, Where.REBUILT: good}
-    assert is_well(row)
-    assert not is_well(row | {Where.REBUILT: bad})
-    assert not is_well(row | {Where.VENDOR: bad})
-    assert not is_well(row | dict.fromkeys((Where.STOCK, Where.REBUILT), good | {"passed": 0}))
-    assert not is_well(row | dict.fromkeys((Where.STOCK, Where.REBUILT), good | {"failed": 1}))
+    assert passed(row)
+    assert not passed(row | {Where.REBUILT: bad})
+    assert not passed(row | {Where.VENDOR: bad})
+    assert not passed(row | dict.fromkeys((Where.STOCK, Where.REBUILT), good | {"passed": 0}))
+    assert not passed(row | dict.fromkeys((Where.STOCK, Where.REBUILT), good | {"failed": 1}))
 
 
 def test_where_debugging_is_given_up_fewer_cases_may_pass_and_none_may_fail() -> None:
     good, less = {"passed": 2, "failed": 0, "reports": []}, {"passed": 1, "failed": 0, "reports": []}
     row = {"lost": "no room for it", "left": less["passed"], Where.STOCK: good, Where.REBUILT: less}
-    assert is_well(row)
-    assert not is_well(row | {Where.REBUILT: less | {"failed": 1}})
+    assert passed(row)
+    assert not passed(row | {Where.REBUILT: less | {"failed": 1}})
 
 
 def test_every_module_that_a_test_loads_is_built() -> None:

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.lab.plan import expected_verdicts
 from harness.lab.plan.vendor_modules import shipped
 from harness.report.compatibility import PAGE, compatibility_page
@@ -56,9 +58,23 @@ def test_a_written_matrix_reads_back(tmp_path: Path) -> None:
 
 
 def test_the_page_says_what_broke_and_escapes_what_it_quotes() -> None:
-    page = compatibility_page(
-        expected_verdicts.record([run(row("SPLAT", f"{MODULE}: <b>|; then HUNG: later"))], NOTHING)
-    )
+    later = {"verdict": "HUNG", "phase": "exercise", "reason": "later"}
+    first = {"verdict": "SPLAT", "phase": "load", "reason": f"{MODULE}: <b>|; then more"}
+    page = compatibility_page(expected_verdicts.record([run(row("SPLAT", steps=[first, later]))], NOTHING))
     assert "| ftrace | - | 1 SPLAT | - |" in page
-    assert f"| arm | SPLAT | {MODULE} | MODULE: &lt;b>\\| | it \\| moved |" in page
+    assert f"| arm | SPLAT | {MODULE} | MODULE: &lt;b>\\|; then more | it \\| moved |" in page
     assert "6.1.9" in page
+
+
+def test_a_row_of_an_older_run_has_its_whole_reason() -> None:
+    """Runs before version 0.2 have no steps."""
+    page = compatibility_page(expected_verdicts.record([run(row("SPLAT", "a BUG; then HUNG: later"))], NOTHING))
+    assert f"| arm | SPLAT | {MODULE} | a BUG; then HUNG: later | it \\| moved |" in page
+
+
+@pytest.mark.parametrize("always_on", [True, False])
+def test_what_is_always_on_is_a_fact_of_the_row(always_on: bool) -> None:  # noqa: FBT001
+    clean = row("CLEAN", "always on: nothing to break; init and exit ran", always_on=always_on)
+    page = compatibility_page(expected_verdicts.record([run(clean)], NOTHING))
+    assert ("| ftrace | - | always on: nothing to break | - |" in page) is always_on
+    assert ("| ftrace | - | all 1 CLEAN | - |" in page) is not always_on

@@ -17,16 +17,16 @@ from _pytest.mark.expression import Expression
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.detect.verdict import Word
+from harness.detect.verdict import Verdict
 from harness.report.excerpt import excerpt
 from harness.report.formats import FORMATS, write_reports
 from harness.report.html import html
 from harness.report.junit import junit
 from harness.report.ktap import ktap
 from harness.report.markdown import inline, markdown
-from harness.report.plain_text import again
+from harness.report.plain_text import reproduce_command
 from harness.report.recorded_run import Cell, Run, read_run, totals
-from harness.report.schema import named
+from harness.report.schema import load, schema_named
 from harness.support.errors import ModcompatError
 from harness.support.text import decoded, one_line, visible
 
@@ -153,33 +153,80 @@ def test_without_a_report_what_the_verdict_quotes_is_marked() -> None:
     assert "Skipping invalid relocation target" in refused[0]
 
 
+def evidence_of(cell: Cell, **changes: object) -> Cell:
+    """The cell with other evidence, which is written beside it."""
+    path = cell.path / "evidence.json"
+    facts = json.loads(path.read_text())
+    facts["evidence"] |= changes
+    path.write_text(json.dumps(facts))
+    return Cell(cell.row, cell.path)
+
+
+def test_a_report_before_the_load_is_marked(tmp_path: Path) -> None:
+    cell = cell_of(changed_run(tmp_path / "run"), "tail", "stock-spinlock")
+    early = cell.reports[0] | {"start": 0, "first_line": 1, "last_line": 1}
+    marked = [line.number for line in excerpt(evidence_of(cell, early_reports=[early])) if line.hit]
+    assert marked == [1]
+
+
+def test_the_output_of_a_failed_load_is_marked(tmp_path: Path) -> None:
+    """On a shared UART the console has it; the reason of the verdict is not searched for it."""
+    cell = cell_of(changed_run(tmp_path / "run"), "tail", "stock-kprobes")
+    line = "insmod: can't insert 'modules/tail.ko': invalid module format"
+    (cell.path / "console.log").write_text(f"insmod\n{line}\n{cell.row['reason']}\n")
+    load = {"command": "insmod x", "status": 1, "output": line, "seconds": 0.1}
+    changed = evidence_of(cell, load=load, reports={}, checks=[])
+    assert [line.number for line in excerpt(changed) if line.hit] == [2]
+
+
+OLD_NAMES = {
+    "obstacles": "blockers", "weak": "caveats", "works": "liveness_checks", "in_use": "feature_checks",
+    "used": "features_in_use", "listed": "loaded", "gone": "removed",
+}  # fmt: skip
+
+
+def test_evidence_of_an_older_version_has_its_present_names(tmp_path: Path) -> None:
+    values = {old: [] if old in ("works", "in_use") else [old] for old in OLD_NAMES} | {"exercise": ""}
+    file = tmp_path / "evidence.json"
+    file.write_text(json.dumps({"evidence": values}))
+    found = load(file, "evidence")
+    assert found["schema"] == 2
+    assert found["evidence"] == {OLD_NAMES.get(old, old): value for old, value in values.items()}
+    file.write_text(json.dumps({"schema": 2, "evidence": {"blockers": ["x"], "exercise": None}}))
+    assert load(file, "evidence")["evidence"] == {"blockers": ["x"], "exercise": None}
+    file.write_text(json.dumps({"schema": 3, "evidence": {}}))
+    with pytest.raises(ModcompatError, match="schema 3, which a later modcompat wrote; this one reads schema 2"):
+        load(file, "evidence")
+
+
 def test_a_prediction_stands_beside_what_was_observed(tmp_path: Path) -> None:
     said = {"verdict": "INERT", "reason": "struct module.init moved"}
     run = changed_run(tmp_path / "run", prediction=said)
     page = Page(html(run))
-    assert "Predicted, and it came otherwise" in page.text
+    assert "Predicted, and not observed" in page.text
     assert "struct module.init moved" in page.text
 
 
-def test_what_came_otherwise_than_predicted_is_counted_marked_and_listed(tmp_path: Path) -> None:
+def test_what_was_not_as_predicted_is_counted_marked_and_listed(tmp_path: Path) -> None:
     run = changed_run(tmp_path / "run", prediction={"verdict": "INERT", "reason": "init moved", "agrees": False})
     text = html(run)
-    assert '<a href="#otherwise">1 came otherwise than predicted</a>' in text
+    assert '<a href="#mispredicted">1 was not as predicted</a>' in text
     assert '<b title="predicted: INERT">≠</b>' in text
-    _, _, listed = text.partition('id="otherwise"')
+    _, _, listed = text.partition('id="mispredicted"')
     assert "<strong>files</strong> on production" in listed
     assert "predicted <strong>INERT</strong>: init moved" in listed
     assert "observed <strong>CLEAN</strong>: init and exit ran" in listed
     summary = markdown(run)
-    assert "1 came otherwise than predicted." in summary
+    assert "1 was not as predicted." in summary
     assert "| files on production, x86\\_64 q35 | INERT | CLEAN | init moved |" in summary
 
 
 def test_a_prediction_that_came_true_or_was_not_judged_is_not_marked(tmp_path: Path) -> None:
     for agrees in (True, None):
         run = changed_run(tmp_path / str(agrees), prediction={"verdict": "CLEAN", "reason": "", "agrees": agrees})
-        assert "otherwise" not in html(run)
-        assert "otherwise" not in markdown(run)
+        assert "predicted</a>" not in html(run)
+        assert "mispredicted" not in html(run)
+        assert "not as predicted" not in markdown(run)
 
 
 def test_what_was_assumed_stands_behind_the_matrix(tmp_path: Path) -> None:
@@ -218,7 +265,7 @@ def test_the_function_is_told_with_and_without_a_module(
 
 def test_a_cell_is_run_again_by_what_chooses_it() -> None:
     cell = cell_of(golden(), "tail", "stock-spinlock")
-    assert again(cell, "modcompat check --timeout-scale 3.0") == (
+    assert reproduce_command(cell, "modcompat check --timeout-scale 3.0") == (
         "modcompat check --timeout-scale 3.0 --feature spinlock --flavour stock --board x86_64-q35 "
         "-k tail-module-on-stock-kernel-with-spinlock-on-x86_64-q35"
     )
@@ -227,7 +274,7 @@ def test_a_cell_is_run_again_by_what_chooses_it() -> None:
 @pytest.mark.parametrize("name", ["tail", "a b", "tom and not jerry", "x'; touch $HOME `y`", "-n", "v(1)=2", "é-x"])
 def test_the_command_takes_any_name_and_finds_its_test(name: str, tmp_path: Path) -> None:
     ident = f"{name}-module-on-stock-kernel-with-kasan-on-arm-virt"
-    words = shlex.split(again(changed_run(tmp_path / "run", id=ident).cells[0], "pytest"))
+    words = shlex.split(reproduce_command(changed_run(tmp_path / "run", id=ident).cells[0], "pytest"))
     chosen, expression = words[:-2], words[-1]
     assert chosen == ["pytest", "--feature", "spinlock", "--flavour", "production", "--board", "x86_64-q35"]
     assert words[-2] == "-k"
@@ -407,13 +454,13 @@ def test_of_two_controls_the_broken_one_is_shown(tmp_path: Path, number: int) ->
     run = changed_run(tmp_path / "run", verdict="INVALID", id="x")
     twin = Cell(golden().cells[0].row, tmp_path)
     cells = [run.cells[0], twin] if number else [twin, run.cells[0]]
-    assert [cell.verdict for cell in Run(tmp_path, run.facts, cells).shown] == [Word.INVALID]
+    assert [cell.verdict for cell in Run(tmp_path, run.facts, cells).shown] == [Verdict.INVALID]
 
 
 def test_production_is_shown_once() -> None:
     run = golden()
     assert len(run.shown) == len(run.cells) - 1, "it is the control of two features"
-    assert dict(totals(run.shown))[Word.CLEAN] == 3
+    assert dict(totals(run.shown))[Verdict.CLEAN] == 3
     places = [cell.row["variant"] for cell in run.shown]
     assert places.index("production") < places.index("stock-spinlock"), "where it came first"
 
@@ -423,17 +470,19 @@ def test_production_is_shown_once() -> None:
 
 def test_the_files_of_a_run_are_what_their_schemas_say() -> None:
     matrix = json.loads((GOLDEN / "matrix.json").read_text())
-    jsonschema.validate(matrix, named("matrix"))
+    jsonschema.validate(matrix, schema_named("matrix"))
     for cell in matrix["cells"]:
-        jsonschema.validate(json.loads((GOLDEN / cell["folder"] / "evidence.json").read_text()), named("evidence"))
+        jsonschema.validate(
+            json.loads((GOLDEN / cell["folder"] / "evidence.json").read_text()), schema_named("evidence")
+        )
     whole = json.loads(FORMATS["json"].make(golden()))
-    jsonschema.validate(whole, named("matrix"))
+    jsonschema.validate(whole, schema_named("matrix"))
     assert whole["cells"][0]["evidence"]["checks"]
 
 
 def test_the_schemas_are_schemas() -> None:
     for name in ("matrix", "evidence"):
-        jsonschema.Draft202012Validator.check_schema(named(name))
+        jsonschema.Draft202012Validator.check_schema(schema_named(name))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernel versions: those that the harness is tried with, and what differs between them.
+
+A new isolation series is an entry in SERIES and a folder in images/isolation/. Everything else that asks for a version
+is in this file too: what a version of Linux changed, which the loader's simulation and the memory checks need to know.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Version = tuple[int, ...]
+
+# Since then the loader requires that the section .gnu.linkonce.this_module has the size of the kernel's struct module
+# (elf_validity_cache_index_mod() of kernel/module/main.c).
+STRUCT_MODULE_SIZE_IS_CHECKED: Version = (6, 4)
+# Since then each kind of a module's memory is allocated by itself (struct module_memory of include/linux/module.h).
+MODULE_MEMORY_IS_SPLIT: Version = (6, 4)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The isolation series of a stable kernel; tests/unit/kernel/test_versions.py holds it against its patches."""
+
+    # the stable kernel, and the folder in images/isolation/
+    name: str
+    # the options whose tags are in include/linux/module_abi.h, in its order: the series does not hide them from
+    # modules, and its loader refuses modules that were built with another setting
+    blocking_options: tuple[str, ...]
+    # the features of which the series asks (MODULE_ABI_PRODUCTION_HAS_...) whether production has them, in the order
+    # of its patches
+    production_options: tuple[str, ...]
+    # versions from which on the patches of the series itself apply; older trees take those of `before-VERSION`
+    forks: tuple[str, ...] = ()
+    # types of scripts/checkpatch.pl that do not apply -> why
+    checkpatch_exceptions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def package(self) -> str:
+        """Debian's source package of the kernel."""
+        return f"linux-source-{self.name}"
+
+
+_CHECKPATCH_EXCEPTIONS = {
+    "FILE_PATH_CHANGES": "new files are in directories that MAINTAINERS has",
+    "COMPLEX_MACRO": "MODULE_ABI_TAGS is a list of string literals, to be concatenated",
+}
+_ALL = (
+    Series(
+        "6.1",
+        blocking_options=(
+            "KUNIT", "USB_MON", "DEBUG_LOCK_ALLOC", "LOCK_STAT", "TRACE_IRQFLAGS", "PREEMPT_COUNT",
+            "DEBUG_PREEMPT", "DEBUG_ATOMIC_SLEEP", "KASAN", "KCSAN", "KMSAN", "KCOV", "DEBUG_CREDENTIALS",
+            "DEBUG_KOBJECT_RELEASE", "DEBUG_OBJECTS_WORK", "FAULT_INJECTION", "BLK_DEV_IO_TRACE",
+            "LATENCYTOP", "LIVEPATCH", "RV", "UBSAN", "SCHEDSTATS", "DETECT_HUNG_TASK", "WATCH_QUEUE",
+            "TASKS_TRACE_RCU", "GCC_PLUGIN_STACKLEAK", "PAGE_OWNER", "PAGE_EXTENSION", "DEBUG_FS",
+            "BLK_DEBUG_FS", "GENERIC_IRQ_DEBUGFS", "DEBUG_KMAP_LOCAL", "DEBUG_KMAP_LOCAL_FORCE_MAP",
+            "CRYPTO_STATS", "PAGE_POOL_STATS", "DEBUG_TLBFLUSH", "CGROUP_PERF", "SHRINKER_DEBUG",
+            "REF_TRACKER", "NETPOLL", "CONSOLE_POLL", "SUNRPC_DEBUG", "MAC80211_DEBUGFS", "SND_DEBUG",
+            "SND_PCM_XRUN_DEBUG", "VIDEO_ADV_DEBUG", "DRM_DEBUG_MM", "DRM_DEBUG_DP_MST_TOPOLOGY_REFS",
+        ),
+        production_options=(
+            "TRACING", "BPF_EVENTS", "FUNCTION_TRACER", "KPROBES", "PERF_EVENTS", "FUNCTION_GRAPH_TRACER",
+            "UPROBES", "TASKS_RCU", "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RWSEMS",
+        ),
+        forks=("6.1.184", "6.1.191"),
+        checkpatch_exceptions=_CHECKPATCH_EXCEPTIONS,
+    ),
+    Series(
+        "6.12",
+        blocking_options=(
+            "KUNIT", "USB_MON", "DEBUG_LOCK_ALLOC", "LOCK_STAT", "TRACE_IRQFLAGS", "PREEMPT_COUNT",
+            "DEBUG_PREEMPT", "DEBUG_ATOMIC_SLEEP", "KASAN", "KCSAN", "KMSAN", "KCOV",
+            "DEBUG_KOBJECT_RELEASE", "DEBUG_OBJECTS_WORK", "FAULT_INJECTION", "BLK_DEV_IO_TRACE",
+            "LATENCYTOP", "LIVEPATCH", "REF_TRACKER", "RV", "SCHEDSTATS", "DETECT_HUNG_TASK", "WATCH_QUEUE",
+            "GCC_PLUGIN_STACKLEAK", "PAGE_EXTENSION", "KFENCE", "DEBUG_OBJECTS", "DEBUG_FS", "BLK_DEBUG_FS",
+            "GENERIC_IRQ_DEBUGFS", "DEBUG_KMAP_LOCAL", "DEBUG_KMAP_LOCAL_FORCE_MAP", "PAGE_POOL_STATS",
+            "DEBUG_TLBFLUSH", "CGROUP_PERF", "SHRINKER_DEBUG", "NETPOLL", "CONSOLE_POLL", "VIRTIO_DEBUG",
+            "DEBUG_CLOSURES", "SUNRPC_DEBUG", "MAC80211_DEBUGFS", "SND_DEBUG", "SND_PCM_XRUN_DEBUG",
+            "VIDEO_ADV_DEBUG", "DRM_DEBUG_MM", "DRM_DEBUG_DP_MST_TOPOLOGY_REFS", "UBSAN", "USER_EVENTS",
+            "MEM_ALLOC_PROFILING", "PAGE_OWNER",
+        ),
+        production_options=(
+            "TRACING", "BPF_EVENTS", "FUNCTION_TRACER", "KPROBES", "PERF_EVENTS", "FUNCTION_GRAPH_TRACER",
+            "UPROBES", "TASKS_RCU", "TASKS_TRACE_RCU", "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RWSEMS",
+        ),
+        forks=("6.12.113", "6.12.115"),
+        checkpatch_exceptions={
+            **_CHECKPATCH_EXCEPTIONS,
+            "MACRO_ARG_UNUSED": "__DEBUG_MUTEX_INITIALIZER(lockname) is as upstream has it, elsewhere",
+        },
+    ),
+)  # fmt: skip
+SERIES: Mapping[str, Series] = {series.name: series for series in _ALL}
+
+
+def series_name(release: str) -> str:
+    """The name that the series of a kernel has, or would have: `6.1` for 6.1.192."""
+    return ".".join(release.split(".")[:2])
+
+
+def series_of(release: str) -> Series | None:
+    """The isolation series of a kernel release (`6.1.192`); None if there is none."""
+    return SERIES.get(series_name(release))
+
+
+def version_in(release: str) -> Version:
+    """Major and minor number that a release begins with, to be compared; (0, 0) if it begins with something else."""
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def numbers(version: str) -> Version:
+    """All numbers of a version, to be compared: (6, 1, 192)."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

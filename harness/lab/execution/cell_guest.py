@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a cell needs of a guest. The tests have one without QEMU: tests/unit/lab/fake_guest.py."""
+
+from typing import Protocol
+
+from harness.guest.backtrace import Symbols
+from harness.guest.console import ConsoleLog
+from harness.guest.guest import Timing
+from harness.guest.machine import Machine
+from harness.guest.shell import Output
+
+
+class CellGuest(Protocol):
+    """The part of harness.guest.guest.Guest that a cell uses; the methods are described there."""
+
+    machine: Machine
+    timing: Timing
+    console: ConsoleLog
+    symbols: Symbols
+    origin: str
+    log_start: int
+
+    def make_pristine(self) -> None: ...
+
+    def run(self, command: str, seconds: float | None = None, *, inside: bool = False) -> Output: ...
+
+    def mark(self, text: str) -> int: ...
+
+    def read_memory(self, address: int, size: int, cpu: int) -> bytes: ...

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The phases of a cell, each a function that adds what it sees to the evidence.
+
+Every function here may raise GuestFailure, if the guest stops answering, and StopCell, if the kernel reports a fault.
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from harness.abi.elf.module_file import ModuleFacts
+from harness.detect.evidence import Check, Command, Counters, Evidence
+from harness.detect.kernel_report import Report
+from harness.detect.scan import scan
+from harness.guest.failure import GuestFailure
+from harness.guest.shell import Output
+from harness.lab.execution.cell_guest import CellGuest
+from harness.lab.execution.cell_log import CellLog, StopCell
+from harness.lab.execution.feature_proof import FeatureExerciser
+from harness.lab.execution.kmemleak import CLEAR_COMMAND, SCAN_COMMAND, SCAN_SECONDS, symbolize
+from harness.lab.execution.memory_checks import ALIVE, LIVENESS_COMMAND, SLAB_VALIDATE_COMMAND, MemoryMonitor
+from harness.lab.plan.exercise import Bench, Exercise, explain, place_in
+from harness.support.errors import ModcompatError
+from harness.support.time_limit import DeadlineError, deadline
+
+CPUS = 2
+_EXERCISE_SECONDS = 600.0  # that an exercise may take on an ordinary machine, whatever it does meanwhile
+_MAX_DETAIL = 200  # characters of a command's output in a check or a blocker
+# Each command costs a guest some 20 ms, and each program that the shell starts as much again.
+_COUNTERS_COMMAND = (
+    "read t </proc/sys/kernel/tainted; w=-; o=-; [ -e /sys/kernel/oops_count ] && "
+    "read w </sys/kernel/warn_count && read o </sys/kernel/oops_count; echo $t $w $o"
+)
+# Lock debugging that the kernel switches off when a proprietary module is loaded (set_license() of
+# kernel/module/main.c, add_taint() of kernel/panic.c); the isolation series keeps it on, except for lockdep
+_LOCK_DEBUGGING = ("DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RT_MUTEXES", "LOCKDEP")
+_PROPRIETARY = 1 << 0  # taint
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The module that a cell is about."""
+
+    facts: ModuleFacts
+    # in the guest
+    path: str
+    # for insmod
+    parameters: str
+    exercise: Exercise | None
+    # paths of the modules that it needs, loaded before it
+    before: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class KernelTraits:
+    """What the running kernel's configuration changes about a cell."""
+
+    has_kmemleak: bool = False
+    has_slub_debug: bool = False
+    # a proprietary module switches lock debugging off
+    gives_up_locks: bool = False
+
+    @classmethod
+    def of(cls, config: Mapping[str, str]) -> "KernelTraits":
+        """config: symbols without CONFIG_, with their values."""
+        debugs_locks = any(config.get(symbol) == "y" for symbol in _LOCK_DEBUGGING)
+        keeps_locks = config.get("MODULE_ABI_ISOLATION") == "y" and config.get("LOCKDEP") != "y"
+        return cls(
+            has_kmemleak=config.get("DEBUG_KMEMLEAK") == "y",
+            has_slub_debug=config.get("SLUB_DEBUG") == "y",
+            gives_up_locks=debugs_locks and not keeps_locks,
+        )
+
+
+class Recorder:
+    """Runs commands in the guest and records them in the evidence."""
+
+    def __init__(self, guest: CellGuest, log: CellLog, commands: list[Command]) -> None:
+        """commands: list that each command is added to."""
+        self._guest = guest
+        self._log = log
+        self._commands = commands
+
+    def run(self, command: str, seconds: float | None = None) -> Command:
+        """Run one line of shell. seconds: longest wait on an ordinary machine."""
+        self._record(command, seconds, inside=False)
+        return self._commands[-1]
+
+    def run_inside(self, command: str, seconds: float | None) -> Output:
+        """Run one line of shell in the user's root file system, if there is one, and look for faults."""
+        output = self._record(command, seconds, inside=True)
+        self._log.stop_on_fault()
+        return output
+
+    def _record(self, command: str, seconds: float | None, *, inside: bool) -> Output:
+        output = self._guest.run(command, seconds, inside=inside)
+        self._commands.append(Command(command, output.status, output.text, output.seconds))
+        return output
+
+
+@dataclass
+class CellContext:
+    """What the phases of one cell share."""
+
+    guest: CellGuest
+    subject: Subject
+    exerciser: FeatureExerciser
+    memory: MemoryMonitor
+    kernel: KernelTraits
+    log: CellLog
+    recorder: Recorder
+    evidence: Evidence
+    # reference counts of the modules that it needs, before it was loaded
+    references: dict[str, str] = field(default_factory=dict)
+    # lines of /proc/kallsyms about the module, while it was loaded; None without kmemleak
+    symbols: str | None = None
+    # what kmemleak lists, of which the console only has the count
+    leaks: list[Report] = field(default_factory=list)
+
+
+def make_pristine(cell: CellContext, title: str) -> None:
+    """Bring the guest to its state right after boot, and begin to watch its memory and its log."""
+    guest, evidence = cell.guest, cell.evidence
+    guest.make_pristine()
+    evidence.origin = guest.origin
+    cpus, *counters = guest.run(f"nproc; {_COUNTERS_COMMAND}").text.split() or ["no"]
+    if cpus != str(CPUS):
+        evidence.blockers.append(f"the guest has {cpus} CPUs, not {CPUS}")
+    evidence.before = _counters(evidence, counters)
+    cell.memory.begin()
+    if cell.kernel.has_kmemleak and (cleared := guest.run(CLEAR_COMMAND)).status:
+        evidence.blockers.append(f"kmemleak is off in the running kernel: {cleared.text.strip()}")
+    cell.log.begin(title)
+
+
+def load_companions(cell: CellContext) -> bool:
+    """Load all modules that the module needs, and note their reference counts. Returns whether the kernel took them.
+
+    A kernel that refuses one of them refuses the module.
+    """
+    if not cell.subject.before:
+        return True
+    others = loaded_modules(cell)  # loaded by the use of a feature, and gone by the end
+    for path in cell.subject.before:
+        loaded = cell.recorder.run(f"insmod {shlex.quote(path)}")
+        cell.log.stop_on_fault()
+        if loaded.status:
+            reason = f"{path}, which it needs, did not load: {loaded.output.strip()}"
+            cell.evidence.load = replace(loaded, output=reason)
+            return False
+    cell.references = {name: count for name, count in loaded_modules(cell).items() if name not in others}
+    return True
+
+
+def load(cell: CellContext) -> None:
+    """Load the module."""
+    subject, evidence, guest = cell.subject, cell.evidence, cell.guest
+    guest.symbols = guest.symbols.expecting(evidence.module, guest.machine.board.arch)
+    evidence.load = cell.recorder.run(f"insmod {shlex.quote(subject.path)} {subject.parameters}".strip())
+    cell.log.stop_on_fault()
+    modules = loaded_modules(cell)
+    evidence.loaded = evidence.module in modules
+    if evidence.load.status == 0 and not evidence.loaded:
+        found = ", ".join(modules) or "nothing"
+        evidence.blockers.append(f"the load went well, and /proc/modules has no {evidence.module}, only {found}")
+    elif evidence.loaded:
+        evidence.feature_checks += cell.exerciser.loaded(guest, evidence.module)
+        cell.memory.loaded(subject.facts)
+
+
+def exercise(cell: CellContext) -> None:
+    """Run the user's exercise, if there is one, whatever its file does. An interrupt is the user's and is raised."""
+    given, evidence = cell.subject.exercise, cell.evidence
+    if given:
+        bench = Bench(
+            evidence.module, cell.recorder.run_inside, cell.log.text, cell.log.printed, evidence.checks.append,
+            folder=given.path.parent, scale=cell.guest.timing.scale,
+        )  # fmt: skip
+        longest = _EXERCISE_SECONDS * cell.guest.timing.scale
+        try:
+            with deadline(longest):
+                given.run(bench)
+        except DeadlineError as error:
+            blocker = f"the exercise did not end within {longest:g} s: it was at {place_in(error, given.path)}"
+            raise StopCell("stopped in the exercise, which did not end", blocker=blocker) from None
+        except AssertionError as error:
+            evidence.checks.append(Check("assertion", held=False, detail=explain(error, given.path)))
+        except (GuestFailure, ModcompatError, StopCell, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a user's file may raise anything, or call sys.exit()
+            evidence.blockers.append(f"the exercise failed: {explain(error, given.path)}")
+    evidence.exercise_ended = True
+
+
+def unload(cell: CellContext) -> None:
+    """Compare the module's memory a last time, and unload the module."""
+    evidence = cell.evidence
+    evidence.integrity += cell.memory.unloading()
+    if cell.kernel.has_kmemleak:
+        cell.symbols = cell.guest.run(f"grep '\\[{evidence.module}\\]' /proc/kallsyms").text
+    evidence.unload = cell.recorder.run(f"rmmod {evidence.module}")
+    cell.log.stop_on_fault()
+    evidence.removed = evidence.module not in loaded_modules(cell)
+
+
+def check_integrity(cell: CellContext) -> None:
+    """Check memory, and what the guest can still do."""
+    evidence, recorder = cell.evidence, cell.recorder
+    modules = loaded_modules(cell)  # those that the use of a feature had loaded are gone by now
+    if cell.references:
+        now = {name: count for name, count in modules.items() if name in cell.references}
+        changed = "" if now == cell.references else f"{cell.references}, then {now}"
+        evidence.integrity.append(Check("modules that it needs are used as before", not changed, changed))
+    evidence.integrity += cell.memory.end()
+    evidence.caveats += cell.memory.caveats
+    evidence.blockers += cell.memory.blockers
+    _validate_slabs(cell)
+    if cell.kernel.has_kmemleak:
+        _look_for_leaks(cell)
+    words = recorder.run(f"{LIVENESS_COMMAND}; {_COUNTERS_COMMAND}").output.split()
+    alive, counters = words[: len(ALIVE)], words[len(ALIVE) :]
+    evidence.liveness_checks.append(
+        Check("fork, file, pages and a timer on both CPUs", alive == ALIVE, " ".join(words))
+    )
+    evidence.after = _counters(evidence, counters)
+    if cell.kernel.gives_up_locks and evidence.after and evidence.after.taint & _PROPRIETARY:
+        evidence.caveats.append("its licence is proprietary: from its load on, this kernel reports nothing of locks")
+    cell.log.stop_on_fault()
+
+
+def loaded_modules(cell: CellContext) -> dict[str, str]:
+    """The loaded modules with their reference counts. Keeps their addresses, for backtraces."""
+    text = cell.guest.run("cat /proc/modules").text
+    cell.log.stop_on_fault()  # reading the list walks through every struct module
+    cell.guest.symbols = cell.guest.symbols.with_modules(text)
+    lines = ([*line.split(" "), "", ""] for line in text.splitlines())  # name, size, count; a torn line has fewer
+    return {name: count for name, _, count, *_ in lines}
+
+
+def _validate_slabs(cell: CellContext) -> None:
+    caches = cell.recorder.run(SLAB_VALIDATE_COMMAND).output
+    if caches.isdigit() and int(caches):
+        cell.evidence.integrity.append(Check(f"{caches} slab caches validated", held=True))
+    elif cell.kernel.has_slub_debug:
+        cell.evidence.blockers.append(f"the kernel has SLUB_DEBUG, and no slab cache could be validated: {caches}")
+    else:
+        cell.evidence.caveats.append("no slab cache could be validated: SLUB debugging is off in this kernel")
+
+
+def _look_for_leaks(cell: CellContext) -> None:
+    scale = cell.guest.timing.scale
+    found = cell.recorder.run(SCAN_COMMAND, SCAN_SECONDS / min(scale, 1.0))  # part of it is sleep, on any machine
+    if found.status:
+        cell.evidence.blockers.append(f"kmemleak could not look: {found.output.strip()[:_MAX_DETAIL]}")
+        return
+    cell.leaks = scan(symbolize(found.output, cell.symbols or "").encode())
+    held = not found.output.strip()
+    detail = "" if held else found.output[:_MAX_DETAIL]
+    cell.evidence.integrity.append(Check("kmemleak: nothing was forgotten", held, detail))
+
+
+def _counters(evidence: Evidence, words: list[str]) -> Counters | None:
+    """What _COUNTERS_COMMAND printed; None, and a caveat, if that is not readable."""
+    numbers = [int(word) if word.isdigit() else None for word in words]
+    if len(numbers) != 3 or numbers[0] is None:
+        evidence.caveats.append("the kernel's taint flags cannot be read")
+        return None
+    return Counters(numbers[0], numbers[1], numbers[2])
