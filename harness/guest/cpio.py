@@ -18,7 +18,7 @@ _TRAILER = "TRAILER!!!"
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file of an archive. mode: type and permissions, as in st_mode. data: content, or the target of a link.
 
     device: (major, minor) of a device node. inode, links: files with the same number of several are one file, and
@@ -38,12 +38,12 @@ class Member:
         return stat.S_IFMT(self.mode)
 
 
-def pack(members: Iterable[Member]) -> bytes:
+def pack(members: Iterable[ArchiveMember]) -> bytes:
     """An archive; the same bytes for the same members."""
-    return b"".join(_record(member) for member in (*members, Member(_TRAILER, 0)))
+    return b"".join(_record(member) for member in (*members, ArchiveMember(_TRAILER, 0)))
 
 
-def unpack(archive: bytes) -> Iterator[Member]:
+def unpack(archive: bytes) -> Iterator[ArchiveMember]:
     """The members of an archive, or of several behind each other. Raises ModcompatError, with the place of damage."""
     at = 0
     while at < len(archive):
@@ -68,11 +68,11 @@ def unpack(archive: bytes) -> Iterator[Member]:
             raise ModcompatError(f"the cpio archive is cut off, or damaged, at byte {at}")
         name = archive[start : start + length].rstrip(b"\0").decode(errors="surrogateescape")
         if name != _TRAILER:
-            yield Member(name, mode, archive[begin:end], (major, minor), (uid, gid), inode, links)
+            yield ArchiveMember(name, mode, archive[begin:end], (major, minor), (uid, gid), inode, links)
         at = end + -size % 4
 
 
-def _record(member: Member) -> bytes:
+def _record(member: ArchiveMember) -> bytes:
     name = member.name.encode(errors="surrogateescape") + b"\0"
     # ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
     fields = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.guest import cpio
-from harness.guest.cpio import Member
+from harness.guest.cpio import ArchiveMember
 from harness.guest.userland import Userland
 from harness.kernel.architectures import Architecture
 from harness.support import debian, digest
@@ -46,17 +46,17 @@ def pack(contents: Mapping[str, Path]) -> bytes:
     return cpio.pack(_members(contents))
 
 
-def _members(contents: Mapping[str, Path]) -> Iterator[Member]:
+def _members(contents: Mapping[str, Path]) -> Iterator[ArchiveMember]:
     folders = {"dev"}
     for name in contents:
         folders |= {str(parent) for parent in Path(name).parents if str(parent) != "."}
     for folder in sorted(folders):
-        yield Member(folder, stat.S_IFDIR | _PROGRAM)
-    yield Member("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
-    yield Member("dev/null", stat.S_IFCHR | 0o666, device=(1, 3))
+        yield ArchiveMember(folder, stat.S_IFDIR | _PROGRAM)
+    yield ArchiveMember("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+    yield ArchiveMember("dev/null", stat.S_IFCHR | 0o666, device=(1, 3))
     for name, path in sorted(contents.items()):
         mode = _FILE if path.suffix == ".ko" else _PROGRAM
-        yield Member(name, stat.S_IFREG | mode, path.read_bytes())
+        yield ArchiveMember(name, stat.S_IFREG | mode, path.read_bytes())
 
 
 def find_busybox(arch: Architecture, store: Store) -> Path:

@@ -24,7 +24,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from harness.guest import cpio
-from harness.guest.cpio import Member
+from harness.guest.cpio import ArchiveMember
 from harness.kernel.architectures import ARCHITECTURES, Architecture
 from harness.support import digest, process
 from harness.support.cache.store import Store
@@ -77,7 +77,7 @@ def find_userland(path: Path, store: Store) -> Userland:
             members = _read(path, scratch)
         size = sum(len(member.data) for member in members)
         facts = {"arch": _architecture(path, members).name, "size": size}
-        top = Member(FOLDER, stat.S_IFDIR | 0o755)
+        top = ArchiveMember(FOLDER, stat.S_IFDIR | 0o755)
         inside = (replace(member, name=posixpath.join(FOLDER, member.name)) for member in members)
         (folder / "userland.cpio").write_bytes(cpio.pack([top, *inside]))
         (folder / "facts.json").write_text(json.dumps(facts))
@@ -112,7 +112,7 @@ def _digest(folder: Path) -> str:
     return digest.of_value(facts)
 
 
-def _read(path: Path, scratch: Path) -> list[Member]:
+def _read(path: Path, scratch: Path) -> list[ArchiveMember]:
     """Every member, parents first, by its path without a slash in front."""
     if path.is_dir():
         return list(_of_folder(path, path))
@@ -161,7 +161,7 @@ def _unsquash(path: Path, root: Path) -> None:
         raise ModcompatError(f"{path} is a squashfs image that is damaged", details=error.details) from None
 
 
-def _of_cpio(path: Path, head: bytes) -> list[Member]:
+def _of_cpio(path: Path, head: bytes) -> list[ArchiveMember]:
     content = _unpacked(path, head)
     if not content.startswith(_CPIO):
         raise ModcompatError(
@@ -201,7 +201,7 @@ def _require_room(path: Path, size: int) -> None:
         )
 
 
-def _of_folder(folder: Path, root: Path) -> Iterator[Member]:
+def _of_folder(folder: Path, root: Path) -> Iterator[ArchiveMember]:
     """All that is below a folder, as root's; device nodes are left out, since the guest has its own /dev.
 
     root: what the user calls it. Raises ModcompatError before a file is read that makes it too large.
@@ -211,18 +211,20 @@ def _of_folder(folder: Path, root: Path) -> Iterator[Member]:
     for path in sorted(folder.rglob("*")):
         name, facts = str(path.relative_to(folder)), path.lstat()
         if stat.S_ISLNK(facts.st_mode):
-            yield Member(name, facts.st_mode, os.fsencode(path.readlink()))
+            yield ArchiveMember(name, facts.st_mode, os.fsencode(path.readlink()))
         elif stat.S_ISDIR(facts.st_mode):
-            yield Member(name, facts.st_mode)
+            yield ArchiveMember(name, facts.st_mode)
         elif stat.S_ISREG(facts.st_mode):
             key = (facts.st_dev, facts.st_ino)
             size += 0 if key in inodes else facts.st_size
             _require_room(root, size)
             data = b"" if key in inodes else path.read_bytes()
-            yield Member(name, facts.st_mode, data, inode=inodes.setdefault(key, len(inodes) + 1), links=facts.st_nlink)
+            yield ArchiveMember(
+                name, facts.st_mode, data, inode=inodes.setdefault(key, len(inodes) + 1), links=facts.st_nlink
+            )
 
 
-def _architecture(path: Path, members: list[Member]) -> Architecture:
+def _architecture(path: Path, members: list[ArchiveMember]) -> Architecture:
     """What its shell is built for."""
     named = {member.name: member for member in members}
     shared = {member.inode: member.data for member in members if member.links > 1 and member.data}
@@ -243,7 +245,7 @@ def _architecture(path: Path, members: list[Member]) -> Architecture:
     raise ModcompatError(f"/{_SHELL} of {path} is for {machine[0]}, {machine[1]} bits, and there is no board of that")
 
 
-def _followed(name: str, members: Mapping[str, Member]) -> Member | None:
+def _followed(name: str, members: Mapping[str, ArchiveMember]) -> ArchiveMember | None:
     """The file behind a path, links of folders and files followed; None where there is none."""
     for _ in range(_LINKS):
         at = ""
