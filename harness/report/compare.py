@@ -4,24 +4,24 @@
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.recorded_run import Cell, Run
+from harness.report.recorded_run import RecordedCell, Run
 
 
 @dataclass(frozen=True)
 class Changed:
     """A cell with another verdict."""
 
-    before: Cell
-    after: Cell
+    before: RecordedCell
+    after: RecordedCell
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Cells by what became of them. same: how many have the verdict they had."""
 
     changed: list[Changed]
-    new: list[Cell]
-    gone: list[Cell]
+    new: list[RecordedCell]
+    gone: list[RecordedCell]
     same: int
 
     @property
@@ -29,7 +29,7 @@ class Comparison:
         return not (self.changed or self.new or self.gone)
 
 
-def compare(before: Run, after: Run) -> Comparison:
+def compare(before: Run, after: Run) -> RunComparison:
     """Cells are the same when module, feature, flavour, preemption model and board are: their id says all of it.
 
     Only verdicts are compared: a reason quotes addresses and process numbers, which differ from run to run.
@@ -40,10 +40,10 @@ def compare(before: Run, after: Run) -> Comparison:
     changed = [Changed(was, now) for was, now in both if was.verdict is not now.verdict]
     came = [cell for name, cell in new.items() if name not in old]
     went = [cell for name, cell in old.items() if name not in new]
-    return Comparison(changed, came, went, len(both) - len(changed))
+    return RunComparison(changed, came, went, len(both) - len(changed))
 
 
-def as_json_object(comparison: Comparison, before: Run, after: Run) -> dict[str, Any]:
+def as_json_object(comparison: RunComparison, before: Run, after: Run) -> dict[str, Any]:
     """The comparison in plain types; docs/reports.md describes it."""
     return {
         "schema": 1,
@@ -63,5 +63,5 @@ def _run(run: Run) -> dict[str, Any]:
     return {name: run.facts[name] for name in ("date", "kernel")} | {"cells": len(run.cells)}
 
 
-def _verdict(cell: Cell) -> dict[str, str]:
+def _verdict(cell: RecordedCell) -> dict[str, str]:
     return {name: cell.row[name] for name in ("verdict", "reason")}

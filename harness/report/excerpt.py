@@ -4,7 +4,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from harness.report.recorded_run import Cell
+from harness.report.recorded_run import RecordedCell
 from harness.support.text import decoded
 
 _BEFORE, _AFTER = 8, 4  # lines around those that are marked
@@ -22,7 +22,7 @@ class Line:
     hit: bool
 
 
-def excerpt(cell: Cell) -> list[Line]:
+def excerpt(cell: RecordedCell) -> list[Line]:
     """The lines around the first report, or around what the verdict quotes, or the last lines of the log."""
     lines = decoded(cell.log).split("\n")
     if lines[-1] == "":
@@ -33,14 +33,14 @@ def excerpt(cell: Cell) -> list[Line]:
     return [Line(index + 1, lines[index], index in hits) for index in range(first, last)]
 
 
-def _of_report(cell: Cell) -> range:
+def _of_report(cell: RecordedCell) -> range:
     """Lines of the first report, found by its first byte."""
     report = cell.reports[0]
     first = cell.log.count(b"\n", 0, report["start"])
     return range(first, first + max(1, min(report["last_line"] - report["first_line"] + 1, _LONGEST)))
 
 
-def _quoted(cell: Cell, lines: list[str]) -> list[int]:
+def _quoted(cell: RecordedCell, lines: list[str]) -> list[int]:
     """Lines that the reason quotes, and answers of the module that were wrong."""
     failed = [f"check {check['name']} FAILED" for check in cell.evidence["checks"] if not check["held"]]
     return [number for number, line in enumerate(lines) if _tells(line, cell.row["reason"], failed)]

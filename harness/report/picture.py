@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bytes of a structure before and after, as two columns of boxes; picture.svg.j2 draws them.
 
-Takes what harness.abi.side_by_side gives. Members that overlap (unions, bit fields) make one box; neighbours that
+Takes what harness.abi.layout_columns gives. Members that overlap (unions, bit fields) make one box; neighbours that
 nobody asked about and that changed nothing but their place are folded into one.
 """
 
@@ -95,7 +95,7 @@ class _Part:
 
 
 def draw(layout: dict[str, Any]) -> Picture:
-    """The picture of a structure that harness.abi.side_by_side describes."""
+    """The picture of a structure that harness.abi.layout_columns describes."""
     parts = _folded(_kept(_parts(layout)))
     scale = next(units for limit, units in _SCALE if max(layout["before"], layout["after"]) <= limit)
     columns: list[list[Box]] = []

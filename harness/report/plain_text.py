@@ -5,11 +5,11 @@ import re
 import shlex
 
 from harness.report.excerpt import excerpt
-from harness.report.recorded_run import Cell
+from harness.report.recorded_run import RecordedCell
 from harness.support.text import visible
 
 
-def told(cell: Cell) -> str:
+def told(cell: RecordedCell) -> str:
     """What a person needs to see of a cell: verdict, why, checks that did not hold, the console where it tells."""
     row, evidence = cell.row, cell.evidence
     lines = [
@@ -36,7 +36,7 @@ def told(cell: Cell) -> str:
     return visible("\n".join(lines))
 
 
-def transcript(cell: Cell) -> str:
+def transcript(cell: RecordedCell) -> str:
     """The commands in the guest with what they answered."""
     parts = [
         f"$ {done['command']}\n{done['output']}\n[exit status {done['status']}, {done['seconds']:.2f} s]"
@@ -45,7 +45,7 @@ def transcript(cell: Cell) -> str:
     return visible("\n".join(parts))
 
 
-def again(cell: Cell, command: str) -> str:
+def again(cell: RecordedCell, command: str) -> str:
     """The command that runs the cell again, to be given to a shell. command: that of matrix.json."""
     row = cell.row
     place = {"--feature": row["feature"], "--flavour": row["flavour"], "--board": f"{row['arch']}-{row['board']}"}

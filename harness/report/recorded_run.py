@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Cell:
+class RecordedCell:
     """A cell of a run. row: of matrix.json. path: its folder, which need not be there.
 
     linked: whether reports are for the run folder, where links to its files lead somewhere.
@@ -105,7 +105,7 @@ class Run:
 
     folder: Path
     facts: dict[str, Any]
-    cells: list[Cell]
+    cells: list[RecordedCell]
 
     @property
     def elsewhere(self) -> "Run":
@@ -113,7 +113,7 @@ class Run:
         return replace(self, cells=[replace(cell, linked=False) for cell in self.cells])
 
     @property
-    def shown(self) -> list[Cell]:
+    def shown(self) -> list[RecordedCell]:
         """Each module on each kernel once: production is the control of several features. What broke is kept."""
         return once(self.cells, lambda cell: cell.row)
 
@@ -145,10 +145,10 @@ def read_run(path: Path) -> Run:
             raise ModcompatError(f"{file} is not the {MATRIX} of a run: {row['folder']!a} is no folder in it")
     schema = named("matrix")
     rows = [filled(row, schema["$defs"]["cell"]) for row in facts["cells"]]
-    return Run(folder, filled(facts, schema), [Cell(row, folder / row["folder"]) for row in rows])
+    return Run(folder, filled(facts, schema), [RecordedCell(row, folder / row["folder"]) for row in rows])
 
 
-def totals(cells: Iterable[Cell]) -> list[tuple[Word, int]]:
+def totals(cells: Iterable[RecordedCell]) -> list[tuple[Word, int]]:
     """How many cells have each verdict, in the order of the words."""
     counts = Counter(cell.verdict for cell in cells)
     return [(word, counts[word]) for word in Word if counts[word]]

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.abi.compare.layout_columns import side_by_side
+from harness.abi.compare.layout_columns import layout_columns
 from harness.abi.compare.layout_diff import Difference
 from harness.abi.elf.dwarf import Layout, Member
 from harness.abi.headers.layouts import explaining_layouts
@@ -66,7 +66,7 @@ def test_nothing_moved_nothing_to_draw() -> None:
 
 
 def test_a_picture_has_both_columns_and_joins_what_is_in_both() -> None:
-    picture = draw(side_by_side(LOCK.changes["struct module"], ["init"]))
+    picture = draw(layout_columns(LOCK.changes["struct module"], ["init"]))
     assert [(box.label, box.kind, box.offset) for box in picture.left] == [
         ("state", "same", 0), ("lock", "resized", 4), ("init", "moved", 8), ("low and 1 more", "moved", 16),
         ("", "hole", 18),
@@ -77,7 +77,7 @@ def test_a_picture_has_both_columns_and_joins_what_is_in_both() -> None:
 
 
 def test_what_came_and_holes_are_drawn() -> None:
-    picture = draw(side_by_side(LOCK.changes["struct lock"]))
+    picture = draw(layout_columns(LOCK.changes["struct lock"]))
     assert [(box.kind, box.offset, box.size) for box in picture.right] == [
         ("same", 0, 4), ("hole", 4, 4), ("came", 8, 4),
     ]  # fmt: skip
