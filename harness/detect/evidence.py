@@ -108,7 +108,7 @@ class Evidence:
     loss: GuestLoss | None = None
     commands: list[Command] = field(default_factory=list)
     explanation: list[str] = field(default_factory=list)  # which fields moved, and why; derived from the layouts
-    layouts: list[dict[str, Any]] = field(default_factory=list)  # the structures that explain it: abi.side_by_side
+    layouts: list[dict[str, Any]] = field(default_factory=list)  # the structures that explain it: abi.layout_columns
     qmp_events: list[str] = field(default_factory=list)
     weak: list[str] = field(default_factory=list)  # what makes this evidence weaker than usual
     seconds: float = 0.0

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.detect import titles
 from harness.detect.blame import blame
-from harness.detect.kinds import KINDS, Kind, Severity, Where, Wording
+from harness.detect.kinds import KINDS, FunctionSource, Kind, Severity, Wording
 from harness.detect.stacks import Frame, Trace, add_caller, site, traces
 
 
@@ -23,7 +23,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskContext:
     """comm "", pid and cpu -1 where not told."""
 
     comm: str = ""
@@ -78,7 +78,7 @@ class Report:
             yield from trace.frames
 
     @cached_property
-    def task(self) -> Task:
+    def task(self) -> TaskContext:
         """Who it happened to."""
         return _task(self)
 
@@ -157,7 +157,7 @@ class Head:
     @cached_property
     def rank(self) -> tuple[int, bool]:
         """Of the lines that announce a report, the one that ranks highest names it."""
-        return self.wording.weight.value, not self.is_form
+        return self.wording.priority.value, not self.is_form
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     told = function = titles.function(wording, best.found, texts, at, stacks)
     access = _access(text, best.text)
     kind = best.kind
-    if not damage and wording.where is not Where.NOWHERE and not function:
+    if not damage and wording.where is not FunctionSource.NOWHERE and not function:
         damage = "its stack trace is missing" if not stacks else "no frame of its stack trace tells where it was"
     if not damage and "{access}" in wording.title and not access.what:
         damage = "the line that tells the access is missing"
@@ -261,7 +261,7 @@ def _who(report: Report) -> re.Match[str] | None:
     return next((found for line in lines if (found := _TASK.match(line))), None)
 
 
-def _task(report: Report) -> Task:
+def _task(report: Report) -> TaskContext:
     found = _who(report) if report.kind != "hung-task" else None
     found = (
         found
@@ -270,7 +270,7 @@ def _task(report: Report) -> Task:
         or _TASK_IN_HEAD.search(report.text)
     )
     told = found.groupdict() if found else {}
-    return Task(told.get("comm") or "", int(told.get("pid") or -1), int(told.get("cpu") or _cpu(report.caller)))
+    return TaskContext(told.get("comm") or "", int(told.get("pid") or -1), int(told.get("cpu") or _cpu(report.caller)))
 
 
 def _offset(function: str, at: Frame | None, stacks: list[Trace]) -> int:

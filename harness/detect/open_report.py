@@ -4,7 +4,7 @@
 import re
 
 from harness.detect.kernel_report import Head
-from harness.detect.kinds import Severity, Weight, Where
+from harness.detect.kinds import FunctionSource, Priority, Severity
 from harness.detect.lines import Message
 
 # A line of a report's body: registers, dumps, traces and their headings.
@@ -71,7 +71,7 @@ class Growing:
     @property
     def expects(self) -> bool:
         """Whether its stack trace is still to come."""
-        return not self._detailed and any(head.wording.where is not Where.NOWHERE for head in self.heads)
+        return not self._detailed and any(head.wording.where is not FunctionSource.NOWHERE for head in self.heads)
 
     def take(self, message: Message, head: Head | None, *, opening: bool) -> bool:
         """Add a message, if it is part of this report. head: what it could announce. opening: "cut here"."""
@@ -144,7 +144,7 @@ class Growing:
         best = max(self.heads, key=lambda head: head.rank, default=None)
         if best is None:
             return True  # only "cut here" came before
-        kind, weight, heaviest = head.kind, head.wording.weight, best.wording.weight
+        kind, priority, highest = head.kind, head.wording.priority, best.wording.priority
         near = self._near <= _NEAR and not self._detailed
         is_trace = kind.name == "unclaimed"
         rules = (
@@ -153,12 +153,12 @@ class Growing:
             (best.kind.severity is Severity.REFUSAL, False),
             (self._ended, False),
             (kind.continues, self._near <= _EARLY or best.kind.severity is Severity.FAULT),
-            (weight is Weight.HINT, heaviest is not Weight.FORM or near),
+            (priority is Priority.HINT, highest is not Priority.FORM or near),
             (not near, False),
-            (heaviest is Weight.HINT, True),
+            (highest is Priority.HINT, True),
             (best.kind.is_plain and kind.is_plain, False),
             (head.is_form, not self._has_form() and best.kind.name not in ("lock", "lockdep")),
             # arm prints the text of a warning behind its headline
-            (True, self._near <= 2 and self._has_form() and weight is Weight.NAME),
+            (True, self._near <= 2 and self._has_form() and priority is Priority.NAME),
         )
         return next(answer for applies, answer in rules if applies)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 
-from harness.detect.kinds import Where, Wording
+from harness.detect.kinds import FunctionSource, Wording
 from harness.detect.stacks import HELD, INTERRUPT, MAIN, OTHER, Frame, Trace
 from harness.support.module_name import MODULE_NAME
 
@@ -308,14 +308,14 @@ def _called(names: list[str]) -> str:
 
 
 _FINDERS = {
-    Where.NOWHERE: _site,
-    Where.HEADLINE: _headline,
-    Where.SITE: _site,
-    Where.TRACE: _trace,
-    Where.LOCK: _lock,
-    Where.HELD: _held,
-    Where.STALL: _stall,
-    Where.LOOP: _loop,
-    Where.HUNG: _hung,
-    Where.WORK: _work,
+    FunctionSource.NOWHERE: _site,
+    FunctionSource.HEADLINE: _headline,
+    FunctionSource.SITE: _site,
+    FunctionSource.TRACE: _trace,
+    FunctionSource.LOCK: _lock,
+    FunctionSource.HELD: _held,
+    FunctionSource.STALL: _stall,
+    FunctionSource.LOOP: _loop,
+    FunctionSource.HUNG: _hung,
+    FunctionSource.WORK: _work,
 }
