@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.abi.elf.module_file import ModuleFacts, inspect_module
-from harness.abi.predict.loader import Outcome
+from harness.abi.predict.loader import PredictedOutcome
 from harness.abi.predict.prediction import Prediction
 from harness.cli.kernel_options import kernel_options, settings_of, variant_on
 from harness.cli.param_types import KERNEL
@@ -80,8 +80,8 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     if as_json:
         rows = [_as_json(file, modules[file], result) for file, result in results.items()]
         click.echo(json.dumps({"schema": 1, "modules": rows}, indent=1))
-    broken = any(found.outcome is not Outcome.CLEAN for result in results.values() for found in result.values())
-    sys.exit(1 if broken else 0)
+    outcomes = {found.outcome for result in results.values() for found in result.values()}
+    sys.exit(1 if outcomes - {PredictedOutcome.CLEAN} else 0)
 
 
 def _predictions(

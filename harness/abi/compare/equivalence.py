@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from harness.abi.compare.layout_diff import Change, Difference
 from harness.abi.elf.dwarf import Layout, Member
-from harness.abi.elf.functions import Code
+from harness.abi.elf.functions import FunctionBody
 from harness.kernel.symvers import Export
 
 
@@ -90,8 +90,8 @@ def compare_layouts(
 
 
 def compare_functions(
-    before: Mapping[str, Code],
-    after: Mapping[str, Code],
+    before: Mapping[str, FunctionBody],
+    after: Mapping[str, FunctionBody],
     production: Mapping[str, str],
     *,
     differing: Sequence[Allowance],
@@ -208,24 +208,26 @@ def _end(member: Member) -> int:
     return member.offset + ((bits[0] % 8 + bits[1] + 7) // 8 if bits else member.size)
 
 
-def _code_differs(before: Code, after: Code, same: Mapping[str, str]) -> str:
+def _code_differs(before: FunctionBody, after: FunctionBody, same: Mapping[str, str]) -> str:
     """What differs first, in words; "" for equal code."""
-    for one, other in zip(before.refers, after.refers, strict=False):
+    for one, other in zip(before.relocations, after.relocations, strict=False):
         if _plain(one, same) != _plain(other, same):
             return f"refers to {one.split(' ', 2)[-1]} in production, to {other.split(' ', 2)[-1]} here"
-    if len(before.refers) != len(after.refers):
-        more, where = (before, "production") if len(before.refers) > len(after.refers) else (after, "this kernel")
-        further = more.refers[min(len(before.refers), len(after.refers))]
+    if len(before.relocations) != len(after.relocations):
+        more, where = (
+            (before, "production") if len(before.relocations) > len(after.relocations) else (after, "this kernel")
+        )
+        further = more.relocations[min(len(before.relocations), len(after.relocations))]
         return f"refers to {further.split(' ', 2)[-1]} in {where} only"
     return "" if before.digest == after.digest else f"other instructions ({before.size} → {after.size} bytes)"
 
 
-def _added(before: Code, after: Code, same: Mapping[str, str]) -> set[str]:
+def _added(before: FunctionBody, after: FunctionBody, same: Mapping[str, str]) -> set[str]:
     """The symbols that a function refers to in addition; none where one of those before is missing."""
-    was, now = ({_plain(it, same).split(" ", 2)[-1] for it in code.refers} for code in (before, after))
+    was, now = ({_plain(it, same).split(" ", 2)[-1] for it in code.relocations} for code in (before, after))
     if was - now:
         return set()
-    old, new = ({re.split(r"[+-]\d+$", it.split(" ", 2)[-1])[0] for it in code.refers} for code in (before, after))
+    old, new = ({re.split(r"[+-]\d+$", it.split(" ", 2)[-1])[0] for it in code.relocations} for code in (before, after))
     return new - old
 
 

@@ -8,7 +8,7 @@ from harness.abi.compare.layout_diff import Change
 from harness.abi.elf.dwarf import Member
 
 
-def side_by_side(change: Change, focus: Collection[str] = ()) -> dict[str, Any]:
+def layout_columns(change: Change, focus: Collection[str] = ()) -> dict[str, Any]:
     """`name`, sizes `before` and `after` in bytes, and `members`: name, type, before and after.
 
     Each side of a member is [offset, size] in bytes, None where it has no such member. Members stand in the order

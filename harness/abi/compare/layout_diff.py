@@ -13,7 +13,7 @@ from harness.abi.elf.dwarf import Layout, Member
 
 
 @dataclass(frozen=True)
-class Shift:
+class MemberRun:
     """A run of neighbouring members that moved by the same number of bytes."""
 
     first: Member
@@ -31,7 +31,7 @@ class Change:
     added: tuple[Member, ...]
     removed: tuple[Member, ...]
     resized: tuple[tuple[Member, Member], ...]
-    shifts: tuple[Shift, ...]
+    shifts: tuple[MemberRun, ...]
 
     @property
     def name(self) -> str:
@@ -313,17 +313,17 @@ def _shape(member: Member) -> tuple[int, str, tuple[int, int] | None]:
     return member.size, member.type, member.bits and (member.bits[0] % 8, member.bits[1])
 
 
-def _shifts(before: Layout, new: Mapping[str, Member]) -> Iterator[Shift]:
-    run: Shift | None = None
+def _shifts(before: Layout, new: Mapping[str, Member]) -> Iterator[MemberRun]:
+    run: MemberRun | None = None
     for member in before.members:
         if member.name not in new:
             continue
         by = new[member.name].offset - member.offset
         if run and by == run.by:
-            run = Shift(run.first, member, run.count + 1, by)
+            run = MemberRun(run.first, member, run.count + 1, by)
             continue
         if run:
             yield run
-        run = Shift(member, member, 1, by) if by else None
+        run = MemberRun(member, member, 1, by) if by else None
     if run:
         yield run

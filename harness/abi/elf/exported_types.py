@@ -30,7 +30,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Surface:
+class ExportedTypes:
     """symbols: exported name -> its type. fields: structure -> its members that lead somewhere.
 
     prototypes: exported name -> its type as C writes it.
@@ -40,13 +40,13 @@ class Surface:
     fields: dict[str, tuple[Field, ...]] = field(default_factory=dict)
     prototypes: dict[str, str] = field(default_factory=dict)
 
-    def laid_out(self, layouts: Mapping[str, Layout]) -> "Surface":
+    def laid_out(self, layouts: Mapping[str, Layout]) -> "ExportedTypes":
         """The same types where some structures are laid out otherwise."""
         moved = {name: tuple(_placed(fields, layouts[name])) for name, fields in self.fields.items() if name in layouts}
         return replace(self, fields=self.fields | moved)
 
 
-def read_surface(file: Path) -> Surface:
+def read_exported_types(file: Path) -> ExportedTypes:
     """The surface that an object file describes. Raises what dwarf.read_units() does."""
     symbols: dict[str, Type] = {}
     fields: dict[str, tuple[Field, ...]] = {}
@@ -61,7 +61,7 @@ def read_surface(file: Path) -> Surface:
                 prototypes[name.removeprefix(PREFIX)] = unit.text(declared)
             elif entry.tag in AGGREGATES and "DW_AT_declaration" not in entry.attributes and unit.spelled(entry):
                 fields[unit.spelled(entry)] = tuple(reader.fields(entry, 0, ""))
-    return Surface(symbols, {name: found for name, found in fields.items() if found}, prototypes)
+    return ExportedTypes(symbols, {name: found for name, found in fields.items() if found}, prototypes)
 
 
 def pointee(kind: Type) -> str:

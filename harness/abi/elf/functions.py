@@ -25,15 +25,15 @@ _DISTANCES: dict[str, tuple[int, ...]] = {"EM_X86_64": (2, 4)}
 
 
 @dataclass(frozen=True)
-class Code:
-    """A function's code. digest: of its instructions. size: bytes. refers: what it calls and uses, in order."""
+class FunctionBody:
+    """A function's code. digest: of its instructions. size: bytes. relocations: what it calls and uses, in order."""
 
     digest: str
     size: int
-    refers: tuple[str, ...]
+    relocations: tuple[str, ...]
 
 
-def read_code(file: Path) -> dict[str, Code]:
+def read_functions(file: Path) -> dict[str, FunctionBody]:
     """Every function of a relocatable ELF file, by name. Raises elftools' ELFError for a file that is not ELF."""
     with file.open("rb") as stream:
         return dict(_Object(ELFFile(stream)).functions())
@@ -64,7 +64,7 @@ class _Object:
             if symbol["st_info"]["type"] == "STT_OBJECT":
                 self._variables[symbol["st_shndx"]].append(symbol["st_value"])
 
-    def functions(self) -> Iterator[tuple[str, Code]]:
+    def functions(self) -> Iterator[tuple[str, FunctionBody]]:
         references: dict[int, list[tuple[int, str]]] = {}
         for symbol in self._symbols:
             if symbol["st_info"]["type"] != "STT_FUNC" or not isinstance(symbol["st_shndx"], int):
@@ -76,8 +76,8 @@ class _Object:
                 references[index] = sorted(self._references(index))
             inside = [(at, text) for at, text in references[index] if start <= at < end]
             code = self._content(index)[start:end]
-            refers = tuple(f"{at - start:x}: {text}" for at, text in inside)
-            yield symbol.name, Code(digest.of_bytes(code), len(code), refers)
+            relocations = tuple(f"{at - start:x}: {text}" for at, text in inside)
+            yield symbol.name, FunctionBody(digest.of_bytes(code), len(code), relocations)
 
     def _references(self, index: int) -> Iterator[tuple[int, str]]:
         """(offset, what is there) of a section's relocations."""
@@ -115,8 +115,8 @@ class _Object:
         """A digest of a read-only section, and of what it refers to. (What refers to itself is known by its name.)"""
         if index not in self._digests:
             self._digests[index] = ""
-            refers = sorted(self._references(index))
-            self._digests[index] = digest.of_value([self._content(index).hex(), refers])[:16]
+            relocations = sorted(self._references(index))
+            self._digests[index] = digest.of_value([self._content(index).hex(), relocations])[:16]
         return self._digests[index]
 
     def _content(self, index: int) -> bytes:

@@ -11,7 +11,7 @@ from harness.support.errors import ModcompatError
 Blamed = TypeVar("Blamed", bound=Collection[str])
 
 
-def attempts(
+def compile_until_clean(
     names: Iterable[str],
     compile_all: Callable[[list[str], Path], object],
     blamed: Callable[[str, list[str]], Blamed],

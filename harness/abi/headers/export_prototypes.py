@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from harness.abi.elf.exported_types import PREFIX, Field, Surface, Type, read_surface
-from harness.abi.headers.compile_until_clean import attempts
-from harness.abi.headers.probe import Probe, probe_inputs, probing
+from harness.abi.elf.exported_types import PREFIX, ExportedTypes, Field, Type, read_exported_types
+from harness.abi.headers.compile_until_clean import compile_until_clean
+from harness.abi.headers.probe import HeaderProbe, probe_inputs, probing
 from harness.kernel.module_headers import Headers
 from harness.kernel.source import KernelSource
 from harness.support import process
@@ -23,7 +23,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _AT_FAULT = re.compile(r"^\S*probe\.c:(\d+):\d+: error:", re.MULTILINE)
 
 
-def kernel_surface(headers: Headers, store: Store) -> Surface:
+def kernel_exported_types(headers: Headers, store: Store) -> ExportedTypes:
     """What a kernel's headers say of its exports. Cached; of ours, needs `make modules_prepare`, no kernel build.
 
     An exported symbol that no header of the probe declares is not in it. Raises ModcompatError when the headers
@@ -39,7 +39,7 @@ def kernel_surface(headers: Headers, store: Store) -> Surface:
             running.step()
             compiled = _compile(probe, sorted(declared & exported), folder)
             running.step()
-            surface = read_surface(compiled)
+            surface = read_exported_types(compiled)
             running.step()
         facts = {
             "symbols": surface.symbols,
@@ -50,22 +50,22 @@ def kernel_surface(headers: Headers, store: Store) -> Surface:
         }
         (folder / "surface.json").write_text(json.dumps(facts))
 
-    found = store.get_or_build("surface", headers.label, surface_inputs(headers), build)
+    found = store.get_or_build("surface", headers.label, exported_types_inputs(headers), build)
     facts = json.loads((found / "surface.json").read_text())
     fields = {
         name: tuple(Field(offset, member, _type(kind)) for offset, member, kind in parts)
         for name, parts in facts["fields"].items()
     }
     symbols = {name: _type(kind) for name, kind in facts["symbols"].items()}
-    return Surface(symbols, fields, facts["prototypes"])
+    return ExportedTypes(symbols, fields, facts["prototypes"])
 
 
-def surface_inputs(headers: Headers) -> dict[str, object]:
+def exported_types_inputs(headers: Headers) -> dict[str, object]:
     """Everything that the types of a kernel's exports come from, for cache keys."""
     return probe_inputs(headers, _READER)
 
 
-def _compile(probe: Probe, names: list[str], logs: Path) -> Path:
+def _compile(probe: HeaderProbe, names: list[str], logs: Path) -> Path:
     """Compile the probe with a pointer to each symbol; those that turn out to be something else are left out."""
     headers = probe.source.read_text()
     first = headers.count("\n") + 1  # the line of the first name
@@ -78,7 +78,7 @@ def _compile(probe: Probe, names: list[str], logs: Path) -> Path:
         wrong = {int(number) - first for number in _AT_FAULT.findall(log)}
         return [] if min(wrong, default=-1) < 0 else [name for index, name in enumerate(names) if index in wrong]
 
-    for _ in attempts(names, compile_all, blamed, logs):
+    for _ in compile_until_clean(names, compile_all, blamed, logs):
         pass
     return probe.elf
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.abi.elf.functions import Code, read_code
-from harness.abi.headers.compile_until_clean import attempts
+from harness.abi.elf.functions import FunctionBody, read_functions
+from harness.abi.headers.compile_until_clean import compile_until_clean
 from harness.abi.headers.probe import probe_inputs, probing
 from harness.kernel.config import KernelSpec
 from harness.kernel.module_headers import headers_of
@@ -21,7 +21,7 @@ from harness.support.paths import IMAGES
 from harness.support.progress import task
 
 _PROBE = IMAGES / "inlines"
-_READER = 4  # raise when what is read of the probe changes
+_INLINE_FUNCTIONS_CACHE_VERSION = 5  # raise when what is read of the probe, or its form in the cache, changes
 
 # gcc -aux-info: "/* file:line:NF */ static bool name (arguments); ...", F for a definition
 _DEFINED = re.compile(
@@ -41,14 +41,14 @@ _Places = Mapping[tuple[str, int], Iterable[str]]  # file and line -> the functi
 
 
 @dataclass(frozen=True)
-class Inlines:
+class InlineFunctions:
     """functions: their code, by name. left_out: those that the compiler would not compile by themselves."""
 
-    functions: dict[str, Code]
+    functions: dict[str, FunctionBody]
     left_out: tuple[str, ...] = ()
 
 
-def kernel_inlines(spec: KernelSpec, store: Store) -> Inlines:
+def kernel_inline_functions(spec: KernelSpec, store: Store) -> InlineFunctions:
     """The code of each function that a kernel's headers define. Cached.
 
     Each is compiled as a function of its own, in which calls of others stay calls. Those that only exist inlined
@@ -57,7 +57,7 @@ def kernel_inlines(spec: KernelSpec, store: Store) -> Inlines:
     build. Raises ModcompatError when the probe does not compile.
     """
     headers = headers_of(spec, store)
-    inputs = {**probe_inputs(headers, _READER), "inlines": digest.of_tree(_PROBE)}
+    inputs = {**probe_inputs(headers, _INLINE_FUNCTIONS_CACHE_VERSION), "inlines": digest.of_tree(_PROBE)}
 
     def build(folder: Path) -> None:
         what = f"compiling the inlined functions of the {spec.title}"
@@ -68,14 +68,17 @@ def kernel_inlines(spec: KernelSpec, store: Store) -> Inlines:
             for names in _attempts(probe.folder, command, environment(spec.arch), folder):
                 left_out += names
                 running.step()
-            found = Inlines(read_code(probe.folder / "inlines.o"), tuple(left_out))
+            found = InlineFunctions(read_functions(probe.folder / "inlines.o"), tuple(left_out))
             running.step()
         (folder / "functions.json").write_text(json.dumps(asdict(found)))
 
     found = store.get_or_build("inlines", spec.label, inputs, build)
     facts = json.loads((found / "functions.json").read_text())
-    functions = {name: Code(**{**code, "refers": tuple(code["refers"])}) for name, code in facts["functions"].items()}
-    return Inlines(functions, tuple(facts["left_out"]))
+    functions = {
+        name: FunctionBody(**{**code, "relocations": tuple(code["relocations"])})
+        for name, code in facts["functions"].items()
+    }
+    return InlineFunctions(functions, tuple(facts["left_out"]))
 
 
 def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], logs: Path) -> Iterator[list[str]]:
@@ -97,7 +100,7 @@ def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], 
     def blamed(log: str, names: list[str]) -> list[str]:
         return sorted(set(_culprits(log, defined)).intersection(names))
 
-    yield from attempts(names, compile_all, blamed, logs)
+    yield from compile_until_clean(names, compile_all, blamed, logs)
 
 
 def _defined(listed: str) -> dict[tuple[str, int], list[str]]:

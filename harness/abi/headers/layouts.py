@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.abi.compare.layout_columns import side_by_side
+from harness.abi.compare.layout_columns import layout_columns
 from harness.abi.compare.layout_diff import Difference
 from harness.abi.elf.dwarf import Layout, Member, read_layouts
 from harness.abi.headers.probe import probe_inputs, probing
@@ -53,7 +53,7 @@ def explaining_layouts(difference: Difference, touches: Iterable[str], *, in_use
     cause = next(iter(difference.causes), "")
     chain = difference.chain(found.name) if found else [cause] if cause else []
     focus = [member for name, _, member in moved if found and found.is_called(name) and member]
-    return [side_by_side(difference.changes[name], focus) for name in dict.fromkeys((*chain[:1], *chain[-1:]))]
+    return [layout_columns(difference.changes[name], focus) for name in dict.fromkeys((*chain[:1], *chain[-1:]))]
 
 
 def kernel_layouts(headers: Headers, store: Store) -> dict[str, Layout]:

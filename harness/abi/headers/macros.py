@@ -16,14 +16,14 @@ _READER = 1  # raise when what is read of the probe changes
 
 
 @dataclass(frozen=True)
-class Definitions:
+class MacrosAndEnumerators:
     """macros: parameters and replacement by name, without options (CONFIG_...). enumerators: values by name."""
 
     macros: dict[str, str]
     enumerators: dict[str, int]
 
 
-def kernel_definitions(headers: Headers, store: Store) -> Definitions:
+def kernel_macros_and_enumerators(headers: Headers, store: Store) -> MacrosAndEnumerators:
     """The macros and enumerators of a kernel. Cached. Raises ModcompatError when the probe does not compile."""
 
     def build(folder: Path) -> None:
@@ -33,9 +33,9 @@ def kernel_definitions(headers: Headers, store: Store) -> Definitions:
             running.step()
             with preprocessed.open(errors="replace") as lines:
                 macros = {name: text for name, text in read_macros(lines).items() if not name.startswith("CONFIG_")}
-            found = Definitions(macros, read_enumerators(probe.linked(folder / "probe.o.log")))
+            found = MacrosAndEnumerators(macros, read_enumerators(probe.linked(folder / "probe.o.log")))
             running.step()
         (folder / "definitions.json").write_text(json.dumps(asdict(found)))
 
     found = store.get_or_build("definitions", headers.label, probe_inputs(headers, _READER), build)
-    return Definitions(**json.loads((found / "definitions.json").read_text()))
+    return MacrosAndEnumerators(**json.loads((found / "definitions.json").read_text()))

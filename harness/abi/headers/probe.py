@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.abi.headers.compile_until_clean import attempts
+from harness.abi.headers.compile_until_clean import compile_until_clean
 from harness.kernel.module_headers import Headers
 from harness.kernel.toolchain import environment
 from harness.support import digest, process
@@ -31,7 +31,7 @@ _LINKED = ("--unresolved-symbols=ignore-all", "--entry=0", "--no-warnings")  # i
 
 
 @dataclass(frozen=True)
-class Probe:
+class HeaderProbe:
     """A copy of it that may be written to. what: what is being done, for progress and errors."""
 
     folder: Path
@@ -68,7 +68,7 @@ class Probe:
 
 
 @contextmanager
-def probing(headers: Headers, folder: Path, what: str, store: Store) -> Iterator[Probe]:
+def probing(headers: Headers, folder: Path, what: str, store: Store) -> Iterator[HeaderProbe]:
     """A probe of all headers that compile, which is gone afterwards. The logs stay in the folder.
 
     Raises ModcompatError as headers_left_out() does.
@@ -81,11 +81,11 @@ def probing(headers: Headers, folder: Path, what: str, store: Store) -> Iterator
 
 
 @contextmanager
-def _copied(headers: Headers, folder: Path, what: str) -> Iterator[Probe]:
+def _copied(headers: Headers, folder: Path, what: str) -> Iterator[HeaderProbe]:
     """A probe that has no headers yet."""
     scratch = folder / "scratch"
     shutil.copytree(_PROBE, scratch)
-    yield Probe(scratch, headers, what)
+    yield HeaderProbe(scratch, headers, what)
     shutil.rmtree(scratch)
 
 
@@ -119,7 +119,7 @@ def headers_left_out(headers: Headers, store: Store) -> dict[str, str]:
                 probe.source.write_text(_including({name: needs[name] for name in names}))
                 probe.make("probe.s", log, flags="-H -fsyntax-only")
 
-            for wrong in attempts(needs, compile_all, _wrong, folder):
+            for wrong in compile_until_clean(needs, compile_all, _wrong, folder):
                 left_out |= wrong
                 running.step()
             running.step()

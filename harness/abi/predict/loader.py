@@ -23,7 +23,7 @@ MODULE = "struct module"
 _SIZE_CHECKED_SINCE = (6, 4)  # elf_validity_cache_index_mod(): the section has to have the kernel's size
 
 
-class Outcome(StrEnum):
+class PredictedOutcome(StrEnum):
     """What statics can tell apart. BREAKS: SPLAT, CORRUPTED, HUNG or DIED."""
 
     CLEAN = "CLEAN"
@@ -32,7 +32,7 @@ class Outcome(StrEnum):
     BREAKS = "BREAKS"
 
 
-class When(IntEnum):
+class Stage(IntEnum):
     """The stations of a module's life."""
 
     LOAD = 0
@@ -41,11 +41,11 @@ class When(IntEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class PredictedFailure:
     """Something that will go wrong: the first is the verdict."""
 
-    when: When
-    outcome: Outcome
+    when: Stage
+    outcome: PredictedOutcome
     reason: str
 
 
@@ -156,9 +156,9 @@ def version_in(release: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def simulate(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
+def simulate(module: ModuleFacts, kernel: KernelFacts) -> Iterator[PredictedFailure]:
     """What goes wrong when a kernel loads and unloads a module, in order, as far as the loader is concerned."""
-    refusals = [Finding(When.LOAD, Outcome.REFUSED, reason) for reason in _refusals(module, kernel)]
+    refusals = [PredictedFailure(Stage.LOAD, PredictedOutcome.REFUSED, reason) for reason in _refusals(module, kernel)]
     yield from refusals
     if not refusals and not kernel.has("MODULE_ABI_ISOLATION"):
         yield from _relocations(module, kernel)
@@ -283,7 +283,7 @@ def _slots_in_use(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
                 yield f"{where}, which is in use by then: the relocation is refused"
 
 
-def _relocations(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
+def _relocations(module: ModuleFacts, kernel: KernelFacts) -> Iterator[PredictedFailure]:
     """What the addresses of init and exit do where the kernel keeps something else."""
     for what, offset in (("init", module.init), ("exit", module.exit)):
         for place in _places(kernel, offset):
@@ -292,30 +292,30 @@ def _relocations(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
             text = f"struct module.{what} 0x{offset:x} is where the kernel has {place}"
             walked = _WALKED.get(place, "")
             if walked:
-                yield Finding(When.LOAD, Outcome.BREAKS, f"{text}: {walked}")
+                yield PredictedFailure(Stage.LOAD, PredictedOutcome.BREAKS, f"{text}: {walked}")
             elif place in _TABLES and any(map(module.has_section, _OF_SECTIONS[place])):
-                yield Finding(When.LOAD, Outcome.BREAKS, f"{text}: it takes code for a table")
+                yield PredictedFailure(Stage.LOAD, PredictedOutcome.BREAKS, f"{text}: it takes code for a table")
 
 
-def _init_and_exit(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
+def _init_and_exit(module: ModuleFacts, kernel: KernelFacts) -> Iterator[PredictedFailure]:
     init, exit_ = _offset(kernel, "init"), _offset(kernel, "exit")
     if module.init not in (None, init):
         moved = f"struct module.init 0x{module.init:x} → 0x{init:x}"
-        yield Finding(When.LOAD, Outcome.INERT, f"{moved}: the kernel never finds its init")
+        yield PredictedFailure(Stage.LOAD, PredictedOutcome.INERT, f"{moved}: the kernel never finds its init")
         return
     for member in kernel.layouts[MODULE].members:
         behind = member.offset - module.struct_size
         if member.name in _KEPT and behind >= 0 and behind + member.size <= module.bss:
-            yield Finding(
-                When.USE,
-                Outcome.BREAKS,
+            yield PredictedFailure(
+                Stage.USE,
+                PredictedOutcome.BREAKS,
                 f"struct module {module.struct_size} → {kernel.layouts[MODULE].size}: "
                 f"the kernel keeps {member.name} in the module's .bss, at 0x{behind:x}",
             )
             break
     if module.exit is not None and exit_ is not None and module.exit != exit_:
         moved = f"struct module.exit 0x{module.exit:x} → 0x{exit_:x}"
-        yield Finding(When.UNLOAD, Outcome.INERT, f"{moved}: the kernel never finds its exit")
+        yield PredictedFailure(Stage.UNLOAD, PredictedOutcome.INERT, f"{moved}: the kernel never finds its exit")
 
 
 def _offset(kernel: KernelFacts, member: str) -> int | None:

@@ -13,7 +13,7 @@ no proof: what a loop changes is not seen at its beginning, nor are calls throug
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.abi.elf.exported_types import Surface, Type, pointee
+from harness.abi.elf.exported_types import ExportedTypes, Type, pointee
 from harness.abi.predict.instructions import Abi, Instruction, Verb
 
 MODULE = "struct module"
@@ -21,7 +21,7 @@ _ROUNDS = 8  # of reading on with what was found of callbacks
 
 
 @dataclass(frozen=True, order=True)
-class Access:
+class MemberAccess:
     """A place in a structure that code touches. offset: bytes. function: of the module."""
 
     struct: str
@@ -30,7 +30,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Place:
+class SectionOffset:
     """Somewhere in the module's file: a section and an offset, bytes."""
 
     section: str
@@ -45,7 +45,7 @@ class Pointer:
     offset: int = 0
 
 
-Value = Place | Pointer
+Value = SectionOffset | Pointer
 
 
 @dataclass(frozen=True)
@@ -53,26 +53,26 @@ class Function:
     """A function's instructions, in order of their addresses."""
 
     name: str
-    place: Place
+    place: SectionOffset
     body: tuple[Instruction, ...]
 
 
 @dataclass(frozen=True)
-class Program:
+class ModuleCode:
     """A module's code and the pointers in its data.
 
     symbols: name -> where it is defined. links: place -> what a relocation puts there: a place, or an import's name.
     """
 
     abi: Abi
-    functions: Mapping[Place, Function]
-    symbols: Mapping[str, Place] = field(default_factory=dict)
-    links: Mapping[Place, Place | str] = field(default_factory=dict)
+    functions: Mapping[SectionOffset, Function]
+    symbols: Mapping[str, SectionOffset] = field(default_factory=dict)
+    links: Mapping[SectionOffset, SectionOffset | str] = field(default_factory=dict)
 
 
-def accesses(program: Program, surface: Surface) -> tuple[Access, ...]:
-    """What a program touches of the structures that a surface knows."""
-    reader = _Reader(program, surface)
+def accesses(program: ModuleCode, exports: ExportedTypes) -> tuple[MemberAccess, ...]:
+    """What a program touches of the structures that a exports knows."""
+    reader = _Reader(program, exports)
     for _ in range(_ROUNDS):
         if not reader.read_all():
             break
@@ -80,14 +80,16 @@ def accesses(program: Program, surface: Surface) -> tuple[Access, ...]:
 
 
 class _Reader:
-    def __init__(self, program: Program, surface: Surface) -> None:
+    def __init__(self, program: ModuleCode, exports: ExportedTypes) -> None:
         self._program = program
-        self._surface = surface
-        self.found: set[Access] = set()
-        self._given: dict[Place, dict[str, Value]] = {}  # what functions get in registers
-        self._objects: set[tuple[Place, str]] = set()  # the module's own objects, with their structures
-        self._arriving: dict[Place, dict[str, Value]] = {}  # with jumps from other sections, in the round before
-        self._leaving: dict[Place, dict[str, Value]] = {}  # the same of this round
+        self._exports = exports
+        self.found: set[MemberAccess] = set()
+        self._given: dict[SectionOffset, dict[str, Value]] = {}  # what functions get in registers
+        self._objects: set[tuple[SectionOffset, str]] = set()  # the module's own objects, with their structures
+        self._arriving: dict[
+            SectionOffset, dict[str, Value]
+        ] = {}  # with jumps from other sections, in the round before
+        self._leaving: dict[SectionOffset, dict[str, Value]] = {}  # the same of this round
 
     def read_all(self) -> bool:
         """Read every function once; whether that brought anything that another round could use."""
@@ -114,7 +116,7 @@ class _Reader:
             if arriving is not None:
                 state = arriving if state is None else _common(state, arriving)
             if state is None:
-                state = {}  # only reached from behind, or from elsewhere
+                state = {}  # only reachable_structs from behind, or from elsewhere
             self._execute(function, step, state)
             if step.jumps_to is not None:
                 known = jumps.get(step.jumps_to)
@@ -153,7 +155,7 @@ class _Reader:
         return state.get(slot)
 
     def _leave(self, step: Instruction, state: dict[str, Value]) -> None:
-        if isinstance(place := self._address(step.symbol, step.offset), Place):
+        if isinstance(place := self._address(step.symbol, step.offset), SectionOffset):
             known = self._leaving.get(place)
             self._leaving[place] = dict(state) if known is None else _common(known, state)
 
@@ -161,18 +163,18 @@ class _Reader:
         """Code goes through a pointer; the value is what it finds there."""
         if not isinstance(base, Pointer) or base.offset + offset < 0:
             return None
-        self.found.add(Access(base.struct, base.offset + offset, function.name))
+        self.found.add(MemberAccess(base.struct, base.offset + offset, function.name))
         return _value(self._leads(base.struct, base.offset + offset))
 
     def _call(self, function: Function, step: Instruction, state: dict[str, Value]) -> None:
         abi = self._program.abi
-        kind = self._surface.symbols.get(step.symbol)
+        kind = self._exports.symbols.get(step.symbol)
         result: Value | None = None
         if isinstance(kind, tuple) and kind:
             result = _value(kind[0])
             for register, parameter in zip(abi.arguments, kind[1:], strict=False):
                 self._learn(state.get(register), parameter)
-        elif isinstance(place := self._callee(function, step), Place):
+        elif isinstance(place := self._callee(function, step), SectionOffset):
             for register in abi.arguments:
                 if (value := state.get(register)) is not None:
                     self._give(place, register, value)
@@ -184,36 +186,36 @@ class _Reader:
         """A function of the module's own."""
         if step.symbol or not step.offset:
             return self._address(step.symbol, step.offset)
-        return Place(function.place.section, step.offset)
+        return SectionOffset(function.place.section, step.offset)
 
     def _learn(self, value: Value | None, kind: Type) -> None:
         """The module hands something of its own to the kernel as something of a type."""
-        if not isinstance(value, Place):
+        if not isinstance(value, SectionOffset):
             return
         if isinstance(kind, tuple):
             self._called_back(value, kind)
         elif struct := pointee(kind):
             self._own(value, struct, 0)
 
-    def _own(self, place: Place, struct: str, depth: int) -> None:
+    def _own(self, place: SectionOffset, struct: str, depth: int) -> None:
         """An object of the module's is a structure: its pointers lead to more of them, and to callbacks."""
         if depth > 4 or ((place, struct) in self._objects and not depth):
             return
         self._objects.add((place, struct))
-        for entry in self._surface.fields.get(struct, ()):
-            at = Place(place.section, place.offset + entry.offset)
+        for entry in self._exports.fields.get(struct, ()):
+            at = SectionOffset(place.section, place.offset + entry.offset)
             target = self._program.links.get(at)
             if isinstance(entry.type, str) and not entry.type.startswith("*"):
                 self._own(at, entry.type, depth + 1)
-            elif isinstance(target, Place):
+            elif isinstance(target, SectionOffset):
                 self._learn(target, entry.type)
 
-    def _called_back(self, place: Place, kind: tuple[Type, ...]) -> None:
+    def _called_back(self, place: SectionOffset, kind: tuple[Type, ...]) -> None:
         for register, parameter in zip(self._program.abi.arguments, kind[1:], strict=False):
             if struct := pointee(parameter):
                 self._give(place, register, Pointer(struct))
 
-    def _give(self, place: Place, register: str, value: Value) -> None:
+    def _give(self, place: SectionOffset, register: str, value: Value) -> None:
         given = self._given.setdefault(place, {})
         if given.setdefault(register, value) != value:
             given.pop(register)  # called with this and with that
@@ -223,22 +225,22 @@ class _Reader:
             return Pointer(MODULE, offset)
         if symbol in self._program.symbols:
             place = self._program.symbols[symbol]
-            return Place(place.section, place.offset + offset)
-        kind = self._surface.symbols.get(symbol)
+            return SectionOffset(place.section, place.offset + offset)
+        kind = self._exports.symbols.get(symbol)
         return Pointer(kind, offset) if isinstance(kind, str) and kind and not kind.startswith("*") else None
 
     def _variable(self, symbol: str) -> Value | None:
         """What is loaded from an imported variable."""
-        kind = self._surface.symbols.get(symbol)
+        kind = self._exports.symbols.get(symbol)
         return _value(kind) if kind is not None else None
 
     def _leads(self, struct: str, offset: int) -> Type:
         """The type of what is at an offset in a structure, embedded ones looked into."""
-        fields = self._surface.fields.get(struct, ())
+        fields = self._exports.fields.get(struct, ())
         for entry in fields:
             if entry.offset == offset and (isinstance(entry.type, tuple) or entry.type.startswith("*")):
                 return entry.type
-        inner = [entry for entry in fields if entry.offset <= offset and entry.type in self._surface.fields]
+        inner = [entry for entry in fields if entry.offset <= offset and entry.type in self._exports.fields]
         if not inner:
             return ""
         nearest = max(inner, key=lambda entry: entry.offset)
@@ -253,7 +255,7 @@ def _value(kind: Type) -> Value | None:
 def _moved(value: Value | None, offset: int) -> Value | None:
     if isinstance(value, Pointer):
         return Pointer(value.struct, value.offset + offset)
-    return Place(value.section, value.offset + offset) if value else None
+    return SectionOffset(value.section, value.offset + offset) if value else None
 
 
 def _set(state: dict[str, Value], register: str, value: Value | None) -> None:

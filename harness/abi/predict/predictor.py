@@ -10,13 +10,13 @@ from typing import Any
 
 from harness.abi.compare.layout_diff import Difference
 from harness.abi.elf.dwarf import Layout, Member
-from harness.abi.elf.exported_types import Surface
+from harness.abi.elf.exported_types import ExportedTypes
 from harness.abi.elf.module_file import ModuleFacts
-from harness.abi.headers.export_prototypes import kernel_surface, surface_inputs
+from harness.abi.headers.export_prototypes import exported_types_inputs, kernel_exported_types
 from harness.abi.headers.layouts import kernel_layouts, layouts_inputs
-from harness.abi.predict.disassembly import read_program
+from harness.abi.predict.disassembly import read_module_code
 from harness.abi.predict.loader import MODULE, KernelFacts
-from harness.abi.predict.member_accesses import Access, accesses
+from harness.abi.predict.member_accesses import MemberAccess, accesses
 from harness.abi.predict.prediction import Prediction, predict
 from harness.kernel.module_headers import Headers
 from harness.support import digest
@@ -34,9 +34,9 @@ class Predictor:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._changes: dict[tuple[str, str], _Change] = {}
-        self._surfaces: dict[str, Surface] = {}
-        self._surface_keys: dict[str, str] = {}
-        self._touched: dict[str, tuple[Access, ...]] = {}
+        self._exports: dict[str, ExportedTypes] = {}
+        self._exports_keys: dict[str, str] = {}
+        self._touched: dict[str, tuple[MemberAccess, ...]] = {}
 
     def predict(self, file: Path, module: ModuleFacts, production: Headers, kernel: Headers) -> Prediction:
         """What will become of a module file that was built for a production kernel on a kernel.
@@ -51,44 +51,44 @@ class Predictor:
         )  # fmt: skip
 
     def _accesses(
-        self, file: Path, module: ModuleFacts, production: Headers, surface: Surface
-    ) -> tuple[Access, ...] | None:
+        self, file: Path, module: ModuleFacts, production: Headers, surface: ExportedTypes
+    ) -> tuple[MemberAccess, ...] | None:
         """What the module's code touches, at its production's offsets; None where it is too long. Cached."""
         if module.arch is not production.arch:
             return ()
         if module.code > _LONGEST:
             return None
-        inputs = {"file": digest.of_file(file), "surface": self._surface_key(production), "reader": _READER}
+        inputs = {"file": digest.of_file(file), "surface": self._exports_key(production), "reader": _READER}
         key = digest.of_value(inputs)
         if key not in self._touched:
 
             def build(folder: Path) -> None:
-                found = accesses(read_program(file, production.arch), surface)
+                found = accesses(read_module_code(file, production.arch), surface)
                 (folder / "accesses.json").write_text(json.dumps([astuple(access) for access in found]))
 
             made = self._store.get_or_build("code", module.name, inputs, build)
             rows = json.loads((made / "accesses.json").read_text())
-            self._touched[key] = tuple(Access(*row) for row in rows)
+            self._touched[key] = tuple(MemberAccess(*row) for row in rows)
         return self._touched[key]
 
-    def surface(self, production: Headers) -> Surface:
+    def surface(self, production: Headers) -> ExportedTypes:
         """What a production kernel says of exports: the types of the plain one, at its own offsets."""
-        if production.key not in self._surfaces:
+        if production.key not in self._exports:
             plain = production.plain
-            found = kernel_surface(plain or production, self._store)
+            found = kernel_exported_types(plain or production, self._store)
             if plain:
                 found = found.laid_out(_changed_layouts(plain, production, self._store)[1])
-            self._surfaces[production.key] = found
-        return self._surfaces[production.key]
+            self._exports[production.key] = found
+        return self._exports[production.key]
 
-    def _surface_key(self, production: Headers) -> str:
+    def _exports_key(self, production: Headers) -> str:
         """A digest of all that surface() is made of."""
-        if production.key not in self._surface_keys:
+        if production.key not in self._exports_keys:
             plain = production.plain
             offsets = _change_inputs(plain, production) if plain else None
-            inputs = {"types": surface_inputs(plain or production), "offsets": offsets}
-            self._surface_keys[production.key] = digest.of_value(inputs)
-        return self._surface_keys[production.key]
+            inputs = {"types": exported_types_inputs(plain or production), "offsets": offsets}
+            self._exports_keys[production.key] = digest.of_value(inputs)
+        return self._exports_keys[production.key]
 
     def _change(self, production: Headers, kernel: Headers) -> "_Change":
         key = (production.key, kernel.key)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from harness.abi.compare.layout_diff import Change
-from harness.abi.elf.exported_types import Surface, Type, structures
+from harness.abi.elf.exported_types import ExportedTypes, Type, structures
 
 DEPTH = 2  # pointers that are followed from what an import names: the rest of the kernel is behind the next few
 # Functions that fill in an object of their caller's, which is as large as the caller's headers made it.
@@ -18,16 +18,16 @@ _INITIALISER = re.compile(r"(^|_)(init|setup|initialize|create_on_stack)(_|$)")
 
 
 @dataclass(frozen=True)
-class Reached:
+class ReachableStruct:
     """A structure that differs. via: the import that leads to it. depth: pointers followed from there.
 
-    owned: the module has the kernel initialise one in memory of its own.
+    caller_allocated: the module has the kernel initialise one in memory of its own.
     """
 
     change: Change
     via: str
     depth: int
-    owned: bool
+    caller_allocated: bool
 
     @property
     def grew(self) -> bool:
@@ -35,7 +35,7 @@ class Reached:
 
     @property
     def severity(self) -> str:
-        if self.owned and self.grew:
+        if self.caller_allocated and self.grew:
             return "in the module's own memory, and grew: the kernel writes behind it"
         if self.depth == 0 and self.change.shifts:
             return "handed to or given by the kernel: broken where the module reads a member that moved"
@@ -44,25 +44,31 @@ class Reached:
         return "behind pointers only: broken where inlined code follows them"
 
 
-def reached(imports: Iterable[str], surface: Surface, changes: Mapping[str, Change]) -> list[Reached]:
+def reachable_structs(
+    imports: Iterable[str], exports: ExportedTypes, changes: Mapping[str, Change]
+) -> list[ReachableStruct]:
     """The structures that differ and that imports lead to, the worst first."""
     vias: dict[str, tuple[str, int]] = {}
-    owned: dict[str, str] = {}
-    names = [name for name in imports if name in surface.symbols]
+    caller_allocated: dict[str, str] = {}
+    names = [name for name in imports if name in exports.symbols]
     for name in names:
-        for struct in sorted(structures(surface.symbols[name])):
+        for struct in sorted(structures(exports.symbols[name])):
             vias.setdefault(struct, (name, 0))
-        owned |= dict.fromkeys(_initialised(name, surface.symbols[name]), name)
+        caller_allocated |= dict.fromkeys(_initialised(name, exports.symbols[name]), name)
     for depth in range(DEPTH):
         for struct, (via, near_by) in list(vias.items()):
             if near_by == depth:
-                for entry in surface.fields.get(struct, ()):
+                for entry in exports.fields.get(struct, ()):
                     for inner in structures(entry.type):
                         # What a callback of a directly known structure is given is as near as the structure.
                         near = depth if depth == 0 and isinstance(entry.type, tuple) else depth + 1
                         vias.setdefault(inner, (via, near))
-    found = [Reached(change, *vias[name], name in owned) for name, change in changes.items() if name in vias]
-    return sorted(found, key=lambda it: (not (it.owned and it.grew), it.depth, it.change.name))
+    found = [
+        ReachableStruct(change, *vias[name], name in caller_allocated)
+        for name, change in changes.items()
+        if name in vias
+    ]
+    return sorted(found, key=lambda it: (not (it.caller_allocated and it.grew), it.depth, it.change.name))
 
 
 def _initialised(name: str, kind: Type) -> set[str]:

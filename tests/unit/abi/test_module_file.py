@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.abi.elf.module_file import Parameter, inspect_module, read_module
 from harness.abi.elf.signature import MAGIC
-from harness.abi.predict.disassembly import read_program
+from harness.abi.predict.disassembly import read_module_code
 from harness.kernel.architectures import ARCHITECTURES, X86_64, Architecture
 from harness.lab.plan.vendor_modules import VendorModule, in_order
 from harness.support.errors import ModcompatError
@@ -247,15 +247,15 @@ def test_a_damaged_program_of_a_module_is_read_or_refused(
     file.write_bytes(data.draw(damaged(modules[arch.name])))
     read_module(file)
     with contextlib.suppress(ModcompatError):
-        read_program(file, arch)
+        read_module_code(file, arch)
 
 
 def test_a_module_without_symbols_has_no_program(file: Path, module: bytes) -> None:
     file.write_bytes(module)
-    assert "init_module" in read_program(file, X86_64).symbols
+    assert "init_module" in read_module_code(file, X86_64).symbols
     file.write_bytes(module.replace(b".symtab", b".gone__"))
     with pytest.raises(ModcompatError, match="it has no symbol table"):
-        read_program(file, X86_64)
+        read_module_code(file, X86_64)
 
 
 @PROPERTY
