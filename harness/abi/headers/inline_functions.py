@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions that module-visible headers define, and that modules compile in, for any kernel, in seconds."""
+"""The functions that module-visible headers define, and that modules compile in, for any kernel."""
 
 import json
 import re
@@ -27,14 +27,14 @@ _INLINE_FUNCTIONS_CACHE_VERSION = 5  # raise when what is read of the probe, or 
 _DEFINED = re.compile(
     r"^/\* (?P<file>.+?):(?P<line>\d+):[NO]F \*/ static (?:.*?[ *(])?(?P<name>\w+) \((?!\*)", re.MULTILINE
 )
-# Found to be for constant arguments only. What is missing here is found again, at the price of an attempt.
+# Functions that only compile with constant arguments. One that is missing here costs one more attempt.
 _CONSTANT_ONLY = (
     "_static_cpu_has", "alternative_msr_write", "constant_test_bit_acquire", "rip_rel_ptr",
     "x86_this_cpu_variable_test_bit",
     "alternative_has_feature_likely", "alternative_has_feature_unlikely", "__cpus_have_const_cap",
     "cpus_have_const_cap", "cpus_have_final_cap",
 )  # fmt: skip
-# What the compiler says of a function, and the assembler, which knows lines only
+# How the compiler names a function in an error, and how the assembler names a line
 _IN_FUNCTION = re.compile(r"(?:In function|inlined from) \W(\w+)\W")
 _AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:")
 _Places = Mapping[tuple[str, int], Iterable[str]]  # file and line -> the functions that a macro made of it
@@ -42,19 +42,19 @@ _Places = Mapping[tuple[str, int], Iterable[str]]  # file and line -> the functi
 
 @dataclass(frozen=True)
 class InlineFunctions:
-    """functions: their code, by name. left_out: those that the compiler would not compile by themselves."""
+    """The functions that a kernel's headers define."""
 
     functions: dict[str, FunctionBody]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()  # names of those that do not compile out of line
 
 
 def kernel_inline_functions(spec: KernelSpec, store: Store) -> InlineFunctions:
     """The code of each function that a kernel's headers define. Cached.
 
-    Each is compiled as a function of its own, in which calls of others stay calls. Those that only exist inlined
-    with constant arguments (an immediate operand of an instruction is made of one) are left out: they are part of
-    who calls them. Function tracing's call sites are left out everywhere. Needs `make modules_prepare`, no kernel
-    build. Raises ModcompatError when the probe does not compile.
+    Each is compiled out of line, and its calls of other inline functions stay calls. Functions that need constant
+    arguments, for instance as an immediate operand of an instruction, are left out: their code is part of their
+    callers. The call sites of the function tracer are left out everywhere. Needs `make modules_prepare`, but no kernel
+    build. Raises ModcompatError if the probe does not compile.
     """
     headers = headers_of(spec, store)
     inputs = {**probe_inputs(headers, _INLINE_FUNCTIONS_CACHE_VERSION), "inlines": digest.of_tree(_PROBE)}
@@ -82,10 +82,7 @@ def kernel_inline_functions(spec: KernelSpec, store: Store) -> InlineFunctions:
 
 
 def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], logs: Path) -> Iterator[list[str]]:
-    """Read which functions there are, then compile them without those that cannot be, until all can.
-
-    Gives what was left out in each attempt.
-    """
+    """List the functions, then compile them, dropping those that do not compile. Yields the names dropped each time."""
     table = scratch / "functions.h"
     table.write_text("")
     process.run(command, env=env, log=logs / "inlines.log", what="reading the functions of the headers")
@@ -104,7 +101,7 @@ def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], 
 
 
 def _defined(listed: str) -> dict[tuple[str, int], list[str]]:
-    """The functions that the compiler lists, by file and line: a macro can make many of them in one."""
+    """The functions that the compiler lists, by file and line: a macro can define many of them in one line."""
     found: dict[tuple[str, int], list[str]] = defaultdict(list)
     for entry in _DEFINED.finditer(listed):
         found[entry["file"], int(entry["line"])].append(entry["name"])
@@ -112,7 +109,7 @@ def _defined(listed: str) -> dict[tuple[str, int], list[str]]:
 
 
 def _uses(names: list[str]) -> str:
-    """A use of each function by its address: the compiler then has to make a function of it."""
+    """C code that takes the address of each function, so that the compiler has to emit it."""
     plain = "".join(f"#undef {name}\n" for name in names)  # macros of the same name
     return plain + "void *const functions[] = {\n" + "".join(f"\t(void *){name},\n" for name in names) + "};\n"
 
@@ -120,7 +117,7 @@ def _uses(names: list[str]) -> str:
 def _culprits(log: str, defined: _Places) -> Iterator[str]:
     """The functions in which a compiler or an assembler found errors.
 
-    What the compiler says of a function follows on its name, and on that of the function it was inlined into.
+    The compiler prints the name of a function, or of the function that it was inlined into, before its errors.
     """
     compiled = ""
     for line in log.splitlines():

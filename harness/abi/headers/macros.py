@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What headers define beside structures and functions, and modules compile in: macros, and values of enumerators."""
+"""The macros and enumerators that a kernel's headers define, and that modules compile in."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,19 +12,19 @@ from harness.kernel.module_headers import Headers
 from harness.support.cache.store import Store
 from harness.support.progress import task
 
-_READER = 1  # raise when what is read of the probe changes
+_MACROS_CACHE_VERSION = 1  # raise when what is read of the probe, or its form in the cache, changes
 
 
 @dataclass(frozen=True)
 class MacrosAndEnumerators:
-    """macros: parameters and replacement by name, without options (CONFIG_...). enumerators: values by name."""
+    """What headers define beside structures and functions."""
 
-    macros: dict[str, str]
-    enumerators: dict[str, int]
+    macros: dict[str, str]  # name -> parameters and replacement; without options (CONFIG_...)
+    enumerators: dict[str, int]  # name -> value
 
 
 def kernel_macros_and_enumerators(headers: Headers, store: Store) -> MacrosAndEnumerators:
-    """The macros and enumerators of a kernel. Cached. Raises ModcompatError when the probe does not compile."""
+    """The macros and enumerators of a kernel. Cached. Raises ModcompatError if the probe does not compile."""
 
     def build(folder: Path) -> None:
         what = f"reading the macros and enumerators of {headers.label}"
@@ -37,5 +37,5 @@ def kernel_macros_and_enumerators(headers: Headers, store: Store) -> MacrosAndEn
             running.step()
         (folder / "definitions.json").write_text(json.dumps(asdict(found)))
 
-    found = store.get_or_build("definitions", headers.label, probe_inputs(headers, _READER), build)
+    found = store.get_or_build("definitions", headers.label, probe_inputs(headers, _MACROS_CACHE_VERSION), build)
     return MacrosAndEnumerators(**json.loads((found / "definitions.json").read_text()))

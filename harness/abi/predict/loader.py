@@ -334,7 +334,7 @@ def _inside(layouts: Mapping[str, Layout], struct: str, offset: int, size: int) 
     for member in layouts[struct].members:
         if member.offset + member.size <= offset or member.offset >= offset + size:
             continue
-        if member.embeds in layouts and "[" not in member.type:
+        if member.embeds and member.embeds in layouts and "[" not in member.type:
             inner = list(_inside(layouts, member.embeds, offset - member.offset, size))
             yield from (f"{member.name}.{name}" for name in inner)
         else:

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from harness.abi.compare.layout_text import summarize_cause
 from harness.abi.headers.layouts import layout_difference
 from harness.guest.boards import Board
 from harness.kernel import user_config
@@ -110,7 +111,7 @@ def _moved(users: UsersConfig, source: KernelSource, store: Store) -> str:
     difference = layout_difference(headers_of(given, store), headers_of(booted, store), store)
     if not difference.changes:
         return "these additions change no structure that modules see"
-    causes = [difference.summary(cause) for cause in difference.causes]
+    causes = [summarize_cause(difference, cause) for cause in difference.causes]
     return (
         f"these additions change {len(difference.changes)} of {difference.compared} structures: modules built for "
         f"your production may break by them alone: {_some(causes)}"

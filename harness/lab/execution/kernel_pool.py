@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from harness.abi.compare.layout_diff import Difference
+from harness.abi.compare.layout_diff import LayoutDiff
 from harness.abi.elf.module_file import ModuleFacts
 from harness.abi.headers.layouts import layout_difference
 from harness.abi.predict.prediction import Prediction
@@ -37,7 +37,7 @@ class Kernels:
         self._kernels: dict[str, Kernel] = {}
         self._headers: dict[tuple[str, str], Headers | None] = {}
         self._unobtainable: dict[tuple[str, str], ModcompatError] = {}
-        self._differences: dict[str, Difference] = {}
+        self._differences: dict[str, LayoutDiff] = {}
         self._predictor = Predictor(self.store)
 
     def kernel(self, board: Board, variant: Variant) -> Kernel:
@@ -103,7 +103,7 @@ class Kernels:
             self._headers[key] = prebuilt_headers(prebuilt) if prebuilt else ours
         return self._headers[key]
 
-    def difference(self, board: Board, variant: Variant) -> Difference | None:
+    def difference(self, board: Board, variant: Variant) -> LayoutDiff | None:
         """From production's layouts to those of a kernel; None where one has no headers. Raises ModcompatError.
 
         A prebuilt production without headers is stood for by one that is made of its configuration.

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from harness.abi.compare.breakage import breakage_layouts, explain_breakage
 from harness.abi.elf.line_table import ModuleLines
 from harness.abi.elf.module_file import read_module
-from harness.abi.headers.layouts import explain_breakage, explaining_layouts
 from harness.abi.predict.prediction import Prediction
 from harness.detect.evidence import Evidence, Phase
 from harness.detect.verdict import Verdict, Word, judge
@@ -207,7 +207,7 @@ class Lab:
         touches = load_exercise(cell.module.exercise).touches if cell.module.exercise else ()
         in_use = result.verdict.phase is Phase.EXERCISE
         evidence.explanation = explain_breakage(difference, touches, in_use=in_use)
-        evidence.layouts = explaining_layouts(difference, touches, in_use=in_use)
+        evidence.layouts = breakage_layouts(difference, touches, in_use=in_use)
 
     def _proof(self, place: Place, cell: Cell) -> Proof:
         """What proves the cell's feature live in its guest."""

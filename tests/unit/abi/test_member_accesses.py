@@ -102,7 +102,7 @@ def test_what_an_imported_function_returns_is_known_and_what_it_spoils_is_not() 
 
 
 def test_types_are_found_where_another_layout_has_them() -> None:
-    moved = SURFACE.laid_out({TASK: Layout(TASK, 2000, (Member("mm", 776, 8, f"{MM} *"),))})
+    moved = SURFACE.at_offsets_of({TASK: Layout(TASK, 2000, (Member("mm", 776, 8, f"{MM} *"),))})
     assert moved.fields[TASK] == (Field(776, "mm", f"*{MM}"),)
     assert moved.fields["struct entity"] == SURFACE.fields["struct entity"]
 
