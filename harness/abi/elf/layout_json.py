@@ -27,5 +27,5 @@ def _layout(name: str, size: int, members: Iterable[Any], alias: str | None, ali
 
 
 def _member(values: list[Any]) -> Member:
-    *others, bits = values
-    return Member(*others, bits=(bits[0], bits[1]) if bits else None)
+    name, offset, size, kind, embeds, bits = values
+    return Member(name, offset, size, kind, embeds, (bits[0], bits[1]) if bits else None)

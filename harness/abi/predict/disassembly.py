@@ -22,7 +22,7 @@ _DATA = (".data", ".rodata", ".init.data", ".exit.data", "__param")
 
 
 def read_module_code(file: Path, arch: Architecture) -> ModuleCode:
-    """The functions and pointers of a whole module file. Raises ModcompatError when it is damaged."""
+    """The functions and pointers of a whole module file. Raises ModcompatError if it is damaged."""
     text = process.output([f"{arch.cross_compile}objdump", "-d", "-r", "-w", "--no-show-raw-insn", file])
     abi = ABIS[arch.name]
     functions: dict[SectionOffset, Function] = {}
