@@ -8,7 +8,7 @@ from functools import lru_cache
 from harness.detect.kernel_report import Head, Report, Span, read_report
 from harness.detect.kinds import KINDS, TRIGGER, WORDS, Severity, is_opening
 from harness.detect.lines import LINE, LONGEST_LINE, STAMPED_LINE, Message, messages
-from harness.detect.open_report import Growing
+from harness.detect.open_report import OpenReport
 
 _OURS = "modcompat: "  # our own marks, written from the guest's user space
 _FAR = 512  # lines of others after which nothing more is expected
@@ -59,8 +59,8 @@ class Scanner:
         self._lost = 0  # bytes of that line that are not looked at
         self._number = 1
         self._offset = 0
-        self._open: dict[str, Growing] = {}  # by caller
-        self._waiting: list[Growing] = []  # in the order of the log
+        self._open: dict[str, OpenReport] = {}  # by caller
+        self._waiting: list[OpenReport] = []  # in the order of the log
         self._stamped_from: int | None = None  # where the first line with the kernel's stamp is
         self._time = 0  # of the last line before this piece
         self._orderly = False  # the kernel said that it goes down
@@ -181,7 +181,7 @@ class Scanner:
         orderly, self._orderly = self._orderly, False
         return not orderly
 
-    def _is_echo(self, message: Message, head: Head | None, report: Growing | None) -> bool:
+    def _is_echo(self, message: Message, head: Head | None, report: OpenReport | None) -> bool:
         """Whether a line without the kernel's stamp is another program's: where the kernel stamps its lines, it is.
 
         But for what programs read from the kernel, and what stands in a report that has no stamp itself.
@@ -190,7 +190,7 @@ class Scanner:
             return False
         return self._stamped_from is not None and self._stamped_from < message.start
 
-    def _adopter(self, caller: str) -> Growing | None:
+    def _adopter(self, caller: str) -> OpenReport | None:
         """The open report that has asked other CPUs for their stacks."""
         if not caller.startswith("C"):
             return None
@@ -211,10 +211,10 @@ class Scanner:
                 report.damage = report.damage or "another report begins inside it"
             self._close(report)
         if head or opening:
-            self._open[message.caller] = new = Growing(message, head)
+            self._open[message.caller] = new = OpenReport(message, head)
             self._waiting.append(new)
 
-    def _close(self, report: Growing) -> None:
+    def _close(self, report: OpenReport) -> None:
         report.closed = True
         for caller in [caller for caller, other in self._open.items() if other is report]:
             del self._open[caller]
@@ -242,7 +242,7 @@ def _last_time(piece: bytes, end: int, otherwise: int) -> int:
     return otherwise
 
 
-def _read(found: Growing) -> Report | None:
+def _read(found: OpenReport) -> Report | None:
     if not found.heads or found.heads[0].kind.is_silent:
         return None
     texts = found.texts[: found.last + 1]
@@ -253,5 +253,5 @@ def _read(found: Growing) -> Report | None:
     return read_report(found.heads, texts, _span(found.first, found), damage=found.damage, children=children)
 
 
-def _span(first: Message, found: Growing) -> Span:
+def _span(first: Message, found: OpenReport) -> Span:
     return Span(first.number, found.last_line, first.start, first.caller)
