@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What changed from one run to another, cell by cell."""
+"""The changes from one run to another, cell by cell."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +17,12 @@ class Changed:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """Cells by what became of them. same: how many have the verdict they had."""
+    """The cells of two runs, by how they changed."""
 
     changed: list[Changed]
     new: list[RecordedCell]
     gone: list[RecordedCell]
-    same: int
+    same: int  # how many kept their verdict
 
     @property
     def is_empty(self) -> bool:
@@ -30,7 +30,7 @@ class RunComparison:
 
 
 def compare(before: Run, after: Run) -> RunComparison:
-    """Cells are the same when module, feature, flavour, preemption model and board are: their id says all of it.
+    """Compare two runs by their cells' ids, which contain module, feature, flavour, preemption model and board.
 
     Only verdicts are compared: a reason quotes addresses and process numbers, which differ from run to run.
     """
@@ -38,9 +38,9 @@ def compare(before: Run, after: Run) -> RunComparison:
     new = {cell.row["id"]: cell for cell in after.cells}
     both = [(old[name], cell) for name, cell in new.items() if name in old]
     changed = [Changed(was, now) for was, now in both if was.verdict is not now.verdict]
-    came = [cell for name, cell in new.items() if name not in old]
-    went = [cell for name, cell in old.items() if name not in new]
-    return RunComparison(changed, came, went, len(both) - len(changed))
+    added = [cell for name, cell in new.items() if name not in old]
+    gone = [cell for name, cell in old.items() if name not in new]
+    return RunComparison(changed, added, gone, len(both) - len(changed))
 
 
 def as_json_object(comparison: RunComparison, before: Run, after: Run) -> dict[str, Any]:

@@ -79,9 +79,9 @@ def test_a_picture_has_both_columns_and_joins_what_is_in_both() -> None:
 def test_what_came_and_holes_are_drawn() -> None:
     picture = draw(layout_columns(LOCK.changes["struct lock"]))
     assert [(box.kind, box.offset, box.size) for box in picture.right] == [
-        ("same", 0, 4), ("hole", 4, 4), ("came", 8, 4),
+        ("same", 0, 4), ("hole", 4, 4), ("added", 8, 4),
     ]  # fmt: skip
-    assert "magic came" in picture.words
+    assert "magic added" in picture.words
 
 
 def test_long_runs_that_did_not_change_are_folded() -> None:
