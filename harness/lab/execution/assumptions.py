@@ -11,7 +11,7 @@ from harness.kernel import user_config
 from harness.kernel.isolation_patches import isolated, kernel_spec
 from harness.kernel.module_headers import headers_of
 from harness.kernel.source import KernelSource
-from harness.kernel.user_config import UsersConfig
+from harness.kernel.user_config import UserConfig
 from harness.kernel.variants import PRODUCTION
 from harness.lab.execution.kernel_pool import find_users_source
 from harness.lab.plan.cells import Cell, Flavour
@@ -89,7 +89,7 @@ def series_obstacle(source: Callable[[], KernelSource], store: Store) -> str:
     return ""
 
 
-def _of_configuration(users: UsersConfig, source: KernelSource, store: Store) -> list[str]:
+def _of_configuration(users: UserConfig, source: KernelSource, store: Store) -> list[str]:
     name = f"{users.arch.name}: {users.path.name}"
     lines = []
     changed = user_config.changed_by_kconfig(users, source, store)
@@ -104,10 +104,10 @@ def _of_configuration(users: UsersConfig, source: KernelSource, store: Store) ->
     return lines
 
 
-def _moved(users: UsersConfig, source: KernelSource, store: Store) -> str:
+def _moved(users: UserConfig, source: KernelSource, store: Store) -> str:
     """What the additions do to the structures that modules see."""
-    given = kernel_spec(users.arch, source, PRODUCTION, store, users=replace(users, as_it_is=True))
-    booted = kernel_spec(users.arch, source, PRODUCTION, store, users=users)
+    given = kernel_spec(users.arch, source, PRODUCTION, store, user_config=replace(users, as_it_is=True))
+    booted = kernel_spec(users.arch, source, PRODUCTION, store, user_config=users)
     difference = layout_difference(headers_of(given, store), headers_of(booted, store), store)
     if not difference.changes:
         return "these additions change no structure that modules see"

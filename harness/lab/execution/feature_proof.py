@@ -17,8 +17,8 @@ from harness.detect.scan import scan
 from harness.guest.guest import Guest
 from harness.guest.shell import Output
 from harness.kernel.build import Kernel
-from harness.kernel.config import parse
 from harness.kernel.features import Feature
+from harness.kernel.kconfig import parse
 from harness.kernel.module_build import build_modules
 from harness.support.cache.store import Store
 from harness.support.paths import IMAGES

@@ -89,7 +89,7 @@ class Kernels:
         if key not in self._specs:
             spec = kernel_spec(
                 board.arch, self._source, variant, self.store,
-                versions=self.settings.versions, users=self.settings.configs.get(board.arch.name),
+                versions=self.settings.versions, user_config=self.settings.configs.get(board.arch.name),
             )  # fmt: skip
             self._specs[key] = distinct(spec, self.store)
         return self._specs[key]

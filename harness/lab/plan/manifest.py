@@ -20,7 +20,7 @@ from harness.guest.userland import Userland, find_userlands
 from harness.kernel.architectures import ARCHITECTURES, Architecture
 from harness.kernel.features import features_named
 from harness.kernel.prebuilt import Prebuilt, find_prebuilt, require_build_tree
-from harness.kernel.user_config import UsersConfig, by_architecture, read_config
+from harness.kernel.user_config import UserConfig, by_architecture, read_config
 from harness.kernel.variants import PRODUCTION, variant_named, variant_names
 from harness.lab.plan.cells import Cell, Flavour, choose_boards
 from harness.lab.plan.exercise import load_exercise
@@ -104,7 +104,7 @@ class Manifest:
 
     def production(
         self, files: Sequence[Path] = (), *, may_add: bool = False, tolerated: Iterable[str] = ()
-    ) -> dict[str, UsersConfig]:
+    ) -> dict[str, UserConfig]:
         """Architecture -> the user's production configuration: of these files, or else of the manifest's.
 
         may_add, tolerated: beside what the manifest allows. Raises ModcompatError for a file that is none, and for
@@ -221,7 +221,7 @@ def _prebuilt(table: Table) -> Prebuilt:
     prebuilt = table.checked(
         "image",
         lambda: find_prebuilt(
-            variant.on_users_config,
+            variant.on_user_config,
             image,
             config=config,
             build_tree=build_tree,

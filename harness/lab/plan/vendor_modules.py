@@ -105,7 +105,7 @@ def _soft(file: Path, own: Mapping[str, Path]) -> list[Path]:
     return [named[name] for name in wanted if name in named]
 
 
-def users_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple[VendorModule, ModuleFacts]:
+def user_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple[VendorModule, ModuleFacts]:
     """A module of the user's, and what its file says.
 
     Raises ModcompatError when there is no such file, or the parameters are not one line.

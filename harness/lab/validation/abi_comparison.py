@@ -19,7 +19,8 @@ from harness.abi.headers.layouts import kernel_layouts
 from harness.abi.headers.macros import kernel_macros_and_enumerators
 from harness.abi.headers.probe import headers_left_out
 from harness.kernel.build import find_kernel
-from harness.kernel.config import KernelSpec, parse, resolve
+from harness.kernel.config import KernelSpec, resolve
+from harness.kernel.kconfig import parse
 from harness.kernel.module_headers import headers_of
 from harness.kernel.symvers import read_exports
 from harness.lab.validation.allowed_differences import DIFFERING, GROWN, MACROS, SAME_FUNCTIONS, UNREACHABLE

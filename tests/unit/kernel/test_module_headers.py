@@ -95,7 +95,7 @@ def test_without_exports_nothing_is_said_of_them(tree: Path, tmp_path: Path) -> 
 
 def test_a_damaged_list_of_exports_is_told(tree: Path) -> None:
     (tree / "Module.symvers").write_text("printk_it")
-    with pytest.raises(ModcompatError, match=r"is no Module\.symvers"):
+    with pytest.raises(ModcompatError, match=r"is not a Module\.symvers"):
         _ = headers_in(tree).exports
 
 
