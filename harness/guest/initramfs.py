@@ -21,7 +21,7 @@ def build_initramfs(
 ) -> Path:
     """An archive with busybox, init, agent and `files` (path in the guest -> file on the host). Cached.
 
-    userland: the user's root file system, which goes behind them as an archive of its own.
+    userland: a user-supplied root file system, which is appended as a separate archive.
     """
     scripts = {name: IMAGES / "guest" / name for name in ("init", "agent")}
     contents = {"bin/busybox": find_busybox(arch, store), **scripts, **files}
@@ -39,9 +39,9 @@ def build_initramfs(
 
 
 def pack(contents: Mapping[str, Path]) -> bytes:
-    """A cpio archive, the same bytes for the same contents.
+    """A cpio archive. The same contents give the same bytes.
 
-    /dev/console and /dev/null are added: the kernel opens the one for init, before devtmpfs is mounted.
+    /dev/console and /dev/null are added: the kernel opens /dev/console for init before devtmpfs is mounted.
     """
     return cpio.pack(_members(contents))
 
@@ -60,7 +60,7 @@ def _members(contents: Mapping[str, Path]) -> Iterator[ArchiveMember]:
 
 
 def find_busybox(arch: Architecture, store: Store) -> Path:
-    """Debian's static busybox of an architecture."""
+    """Debian's static busybox for an architecture. Cached. Raises ModcompatError if it cannot be downloaded."""
 
     def build(folder: Path) -> None:
         deb = debian.download("busybox-static", arch.debian, folder)

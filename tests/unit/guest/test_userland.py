@@ -106,9 +106,9 @@ def test_what_is_no_root_file_system_is_refused(tmp_path: Path) -> None:
     cache, file = tmp_path / "cache", tmp_path / "image"
     assert "No such file" in complaint(file, cache)
     for content, words in {
-        b"": "no root file system that is known",
-        b"hello" * 1000: "no root file system that is known",
-        gzip.compress(b"hello"): "no root file system that is known",
+        b"": "not a root file system in a known format",
+        b"hello" * 1000: "not a root file system in a known format",
+        gzip.compress(b"hello"): "not a root file system in a known format",
         gzip.compress(b"hello" * 1000)[:30]: "is damaged",
         b"070701" + b"0" * 50: "cut off",
         b"070701" + b"x" * 200: "damaged at byte 0",
@@ -118,8 +118,8 @@ def test_what_is_no_root_file_system_is_refused(tmp_path: Path) -> None:
         cpio.pack([ArchiveMember("bin/sh", 0o100755, b"#!/bin/other\n")]): "is not an ELF file",
         cpio.pack([ArchiveMember("bin/sh", 0o100755, program(machine=8))]): "EM_MIPS",
         cpio.pack([ArchiveMember("bin/sh", 0o120777, b"sh")]): "has no /bin/sh",
-        b"hsqs" + bytes(5000): "is a squashfs image that is damaged",
-        bytes(1080) + b"\x53\xef" + bytes(5000): "is an ext2/3/4 image that is damaged",
+        b"hsqs" + bytes(5000): "is a damaged squashfs image",
+        bytes(1080) + b"\x53\xef" + bytes(5000): "is a damaged ext2/3/4 image",
     }.items():
         file.write_bytes(content)
         assert words in complaint(file, cache), content[:20]
@@ -130,7 +130,7 @@ def test_what_is_no_root_file_system_is_refused(tmp_path: Path) -> None:
 def test_what_comes_to_more_than_a_guest_can_hold_is_not_unpacked(
     pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(userland, "_LARGEST", 4 << 20)
+    monkeypatch.setattr(userland, "_MAX_BYTES", 4 << 20)
     monkeypatch.setattr(cpio, "unpack", lambda _: pytest.fail("all of it was unpacked"))
     file = tmp_path / "image"
     file.write_bytes(pack(b"070701" + bytes(64 << 20)))
@@ -195,7 +195,7 @@ def test_an_image_cannot_write_outside_by_a_name(root: Path, tmp_path: Path, mon
     image = tmp_path / "rootfs"
     plain_ext4(root, image)
     renamed(image, "XXXXXXXXXXXXXXXX-escaped", "../../../../../x-escaped")
-    assert "is damaged" in complaint(image, tmp_path / "cache")
+    assert "is a damaged ext2/3/4 image" in complaint(image, tmp_path / "cache")
     assert not list(tmp_path.parent.rglob("x-escaped"))
 
 
@@ -214,7 +214,7 @@ def test_an_image_cannot_write_outside_by_a_link_and_a_file_of_one_name(
     debugfs(image, "mkdir d", "cd d", f"symlink {link} {escaped}", *others, f"write {tmp_path}/file {file}")
     assert find_userland(image, Store(tmp_path / "cache")).arch is ARM
     renamed(image, file, link)
-    assert "is damaged" in complaint(image, tmp_path / "cache")
+    assert "is a damaged ext2/3/4 image" in complaint(image, tmp_path / "cache")
     assert not escaped.exists()
 
 
