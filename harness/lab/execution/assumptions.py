@@ -61,7 +61,7 @@ def of_configurations(settings: Settings, cells: Sequence[Cell], store: Store) -
 
 def at_first(settings: Settings, cells: Sequence[Cell]) -> list[str]:
     """What is known at once of a run; nothing, where modules and kernels are all ours."""
-    if not settings.configs and all(cell.module.is_ours for cell in cells):
+    if not settings.configs and all(cell.module.is_builtin for cell in cells):
         return []
     return at_a_glance(settings, cells)
 

@@ -20,7 +20,7 @@ from harness.guest.shell import Output
 from harness.lab.execution.feature_proof import InUse
 from harness.lab.execution.kmemleak import FORGET, LOOK, LOOK_TIME, told_by, with_names
 from harness.lab.execution.memory_checks import PROBE, VALIDATE, WELL, Watch
-from harness.lab.plan.exercise import Bench, Exercise, explain, is_said, place_in
+from harness.lab.plan.exercise import Bench, Exercise, explain, is_logged, place_in
 from harness.support.errors import ModcompatError
 from harness.support.time_limit import DeadlineError, deadline
 
@@ -187,7 +187,7 @@ class _Run:
             for name, words in self._subject.exercise.announces.items():
                 phase, command = spoken[name]
                 if command is not None and command.status == 0:
-                    held = is_said(words, log[starts[phase] :].decode(errors="backslashreplace"))
+                    held = is_logged(words, log[starts[phase] :].decode(errors="backslashreplace"))
                     evidence.announced.append(Check(name, held, "" if held else f"never said {words!r}"))
 
     def _printed(self) -> tuple[bytes, dict[Phase, int]]:
