@@ -48,7 +48,7 @@ _LISTS = "Modules linked in:"
 _WINDOW = re.compile(r"do_one_initcall|do_init_module|__do_sys_delete_module|__(?:se|x64|arm64|ia32)_sys_delete_module")
 _LOADING = re.compile(rf"(?P<module>{MODULE_NAME})\([A-Z]*[+-]\)")
 # Where modules are loaded (Documentation/x86/x86_64/mm.rst, arm/memory.rst, arm64/memory.rst with 39 and 48 bits):
-# what is not mapped there belonged to a module that is gone. So it did where KASAN has the shadow of that (x86_64).
+# an unmapped address there belonged to a module that was unloaded; so did one in KASAN's shadow of it (x86_64).
 _GONE = re.compile(
     r"(?:(?:address:?|at|pc :|PC is at|RIP: 0010:) ?)(?:virtual address )?(?:0x)?"
     r"(?:ffffffff[a-f][0-9a-f]{7}|bf[0-9a-f]{6}|ffff800[0-9a-f]0[0-7][0-9a-f]{7}|ffffffc00[0-7][0-9a-f]{6}|fffffbfff[4-7][0-9a-f]{6})\b"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The headers that modules are compiled against: those of a kernel of ours, or of a user-supplied build tree."""
+"""The headers that modules are compiled against: those of a kernel specification, or of a user-supplied build tree."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -63,7 +63,7 @@ class Headers:
 
 
 def headers_of(spec: KernelSpec, store: Store) -> Headers:
-    """The headers of a kernel of ours, which need not be built. Raises ModcompatError if it cannot be configured."""
+    """The headers of a kernel, which need not be built. Raises ModcompatError if it cannot be configured."""
     plain = replace(spec, variant=PRODUCTION, versions=False)
     is_other_production = spec.variant == spec.variant.production and spec != plain
     return Headers(

@@ -110,7 +110,8 @@ def production(config: UserConfig, source: KernelSource, store: Store) -> str:
         still = required_options.missing(got, config.arch)
         if still:
             raise ModcompatError(
-                f"{config.path} cannot be completed to what the harness needs", details=required_options.listed(still),
+                f"{config.path} cannot be completed with all options that the harness needs",
+                details=required_options.listed(still),
                 next_step="switch these on in the configuration itself (`make menuconfig` shows what they depend on)",
             )  # fmt: skip
         keep_config(folder)

@@ -62,7 +62,7 @@ class Variant:
 
     @property
     def on_user_config(self) -> "Variant":
-        """The same on a user-supplied configuration, which has no detectors of ours to leave out."""
+        """The same on a user-supplied configuration, in which there are no default detectors to leave out."""
         return replace(self, bare=False)
 
     @property

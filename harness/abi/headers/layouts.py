@@ -13,7 +13,7 @@ from harness.kernel.module_headers import Headers
 from harness.support.cache.store import Store
 from harness.support.progress import task
 
-_LAYOUTS_CACHE_VERSION = 3  # raise when what is read of the probe, or its form in the cache, changes
+_LAYOUTS_CACHE_VERSION = 3  # raise when the facts read from the probe, or their cached form, change
 
 
 def layout_difference(production: Headers, other: Headers, store: Store) -> LayoutDiff:

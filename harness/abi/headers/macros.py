@@ -12,7 +12,7 @@ from harness.kernel.module_headers import Headers
 from harness.support.cache.store import Store
 from harness.support.progress import task
 
-_MACROS_CACHE_VERSION = 1  # raise when what is read of the probe, or its form in the cache, changes
+_MACROS_CACHE_VERSION = 1  # raise when the facts read from the probe, or their cached form, change
 
 
 @dataclass(frozen=True)

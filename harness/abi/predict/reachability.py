@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which structures a module reaches through what it imports, and which of those are laid out differently.
+"""The structures that a module can reach through its imports, and that have another layout in the other kernel.
 
 A module without debug information does not tell which structures its code uses. Its imports tell some of them: the
 headers declare the structures that each function takes and returns, and those that each callback takes.

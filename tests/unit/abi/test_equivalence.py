@@ -199,7 +199,7 @@ def test_exports_keep_their_licence_and_namespace(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_list_of_exports_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("nothing of the kind\n")
-    with pytest.raises(ValueError, match=r"no Module\.symvers"):
+    with pytest.raises(ValueError, match=r"not a Module\.symvers"):
         read_exports(tmp_path / "other")
 
 
