@@ -17,7 +17,7 @@ _MACROS_CACHE_VERSION = 1  # raise when the facts read from the probe, or their 
 
 @dataclass(frozen=True)
 class MacrosAndEnumerators:
-    """What headers define beside structures and functions."""
+    """The definitions in headers that are neither structures nor functions."""
 
     macros: dict[str, str]  # name -> parameters and replacement; without options (CONFIG_...)
     enumerators: dict[str, int]  # name -> value
