@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.detect.verdict import steps_in
-from harness.kernel.features import THE_FIVE
+from harness.kernel.features import CORE_FEATURES
 from harness.lab.plan import expected_verdicts
 from harness.support.paths import PROJECT
 
@@ -30,7 +30,7 @@ PAGE = PROJECT / "docs/results/trial.md"
 _ADDRESS = re.compile(r"\b(?:0x)?[0-9a-f]{8,16}\b")
 _LONGEST = 200  # characters of a reason in a table
 _ORDER = ("production", "stock-spinlock", "stock-slub", "stock-ftrace", "stock-kprobes", "stock-perf")
-_KERNELS = [f"{flavour}-{name}" for flavour in ("stock", "isolated") for name in (*THE_FIVE, "all")]
+_KERNELS = [f"{flavour}-{name}" for flavour in ("stock", "isolated") for name in (*CORE_FEATURES, "all")]
 _KEPT = ("arch", "board", "module", "flavour", "feature", "verdict")  # of a cell of a run, and its words if not CLEAN
 Row = Mapping[str, Any]
 

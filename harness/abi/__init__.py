@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a module sees of a kernel: files in, facts out. Knows no guest."""
+"""The ABI between a module and a kernel: takes files, returns facts. It does not depend on guests."""

@@ -15,7 +15,7 @@ from harness.cli.exit_status import exit_status, require_matrix
 from harness.cli.kernel_options import ABOUT_SOURCE
 from harness.cli.param_types import ARCH, BOARD, FEATURE, GUESTS, SOURCE, WORKERS
 from harness.cli.run_suite import PYTEST, SUITE, require_cells
-from harness.kernel.features import THE_FIVE
+from harness.kernel.features import CORE_FEATURES
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
 from harness.kernel.user_config import lacking, read_config
 from harness.kernel.variants import PRODUCTION, Preemption, preemption_of
@@ -97,7 +97,7 @@ def check(
             "--board": boards,
             "--arch": given["arches"],
             "--flavour": flavours or manifest.flavours or _that_can_be(source, store),
-            "--feature": given["features"] or manifest.features or THE_FIVE,
+            "--feature": given["features"] or manifest.features or CORE_FEATURES,
             "--preemption": models,
             "--kernel-source": given["kernel_source"],
             "--config": given["configs"],

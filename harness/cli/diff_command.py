@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from harness.report.compare import Comparison, as_json_object, compare
-from harness.report.recorded_run import Cell, Run, read_run
+from harness.report.compare import RunComparison, as_json_object, compare
+from harness.report.recorded_run import RecordedCell, Run, read_run
 from harness.support.text import one_line
 
 
@@ -34,7 +34,7 @@ def diff(*, run_a: Path, run_b: Path, as_json: bool) -> None:
     sys.exit(0 if comparison.is_empty else 1)
 
 
-def _lines(comparison: Comparison, before: Run, after: Run) -> Iterator[str]:
+def _lines(comparison: RunComparison, before: Run, after: Run) -> Iterator[str]:
     for run, sign in ((before, "-"), (after, "+")):
         yield one_line(f"{sign} Linux {run.facts['kernel']}, {run.facts['date']}, {len(run.cells)} cells")
     for pair in comparison.changed:
@@ -47,10 +47,10 @@ def _lines(comparison: Comparison, before: Run, after: Run) -> Iterator[str]:
     yield "\n" + ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _listed(what: str, cells: Iterable[Cell]) -> Iterator[str]:
+def _listed(what: str, cells: Iterable[RecordedCell]) -> Iterator[str]:
     for number, cell in enumerate(cells):
         yield "\n" * (number == 0) + f"{what}: {one_line(cell.row['id'])}: {_verdict(cell)}"
 
 
-def _verdict(cell: Cell) -> str:
+def _verdict(cell: RecordedCell) -> str:
     return f"{cell.verdict}: {one_line(cell.row['reason'])}"

@@ -19,7 +19,7 @@ from harness.kernel.config import KernelSpec
 from harness.kernel.features import features_named
 from harness.kernel.isolation_patches import apply_series, isolated, isolated_without, patch_numbered, series_for
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, find_source
-from harness.kernel.user_config import UsersConfig, by_architecture, read_config, require_for
+from harness.kernel.user_config import UserConfig, by_architecture, read_config, require_for
 from harness.kernel.variants import Preemption, Variant, variant_named, variant_of
 from harness.lab.plan.cells import MATRICES, choose_boards, kernels, narrow
 from harness.lab.plan.settings import Settings
@@ -128,13 +128,13 @@ def isolate_check(
     sys.exit(0 if same else 1)
 
 
-def _spec(arch: str, source: KernelSource, variant: Variant, users: Mapping[str, UsersConfig]) -> KernelSpec:
+def _spec(arch: str, source: KernelSource, variant: Variant, users: Mapping[str, UserConfig]) -> KernelSpec:
     """A kernel to be compared. Raises ModcompatError where only other architectures have a configuration."""
     if not users:
         return KernelSpec(ARCHITECTURES[arch], source, variant_named(variant.name))
     require_for([arch], users)
     config = users[arch]
-    return KernelSpec(ARCHITECTURES[arch], source, variant.on_users_config, config.has_versions, config)
+    return KernelSpec(ARCHITECTURES[arch], source, variant.on_user_config, config.has_versions, config)
 
 
 @isolate.command("prove")

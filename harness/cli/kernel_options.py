@@ -62,4 +62,4 @@ def settings_of(
 def variant_on(name: str, settings: Settings) -> Variant:
     """A kernel by its name, on the user's configuration where there is one."""
     variant = variant_named(name)
-    return variant.on_users_config if settings.configs else variant
+    return variant.on_user_config if settings.configs else variant

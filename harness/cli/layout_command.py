@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from harness.abi.compare.layout_diff import Difference, render
+from harness.abi.compare.layout_diff import LayoutDiff
+from harness.abi.compare.layout_text import render, with_sizes
 from harness.abi.elf.dwarf import Layout
 from harness.abi.headers.layouts import kernel_layouts
 from harness.cli.kernel_options import ABOUT_SOURCE
@@ -60,9 +61,9 @@ def layout_diff(*, before: str, after: str, arch: str | None, only: str, source:
         spec = kernel_spec(chosen, find_source(source, store), variant_named(name), store)
         return kernel_layouts(headers_of(spec, store), store)
 
-    difference = Difference(layouts(before), layouts(after))
-    if only and only not in difference.spellings:
-        near = difflib.get_close_matches(only, sorted(difference.spellings))
+    difference = LayoutDiff(layouts(before), layouts(after))
+    if only and only not in difference.known_names:
+        near = difflib.get_close_matches(only, sorted(difference.known_names))
         raise ModcompatError(
             f"modules see no structure {only}", next_step=f"near it: {', '.join(near)}" if near else ""
         )
@@ -72,7 +73,10 @@ def layout_diff(*, before: str, after: str, arch: str | None, only: str, source:
             for name, change in difference.changes.items()
             if not only or change.is_called(only)
         }
-        causes = {name: difference.names(name) for name in difference.causes}
+        causes = {
+            cause: [with_sizes(difference.changes[name]) for name in difference.with_wrappers(cause)]
+            for cause in difference.causes
+        }
         facts = {"compared": difference.compared, "missing": difference.missing, "causes": causes, "changes": changes}
         click.echo(json.dumps(facts))
     else:

@@ -14,12 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.abi.elf.module_file import ModuleFacts, inspect_module
-from harness.abi.predict.loader import Outcome
+from harness.abi.predict.loader import PredictedOutcome
 from harness.abi.predict.prediction import Prediction
 from harness.cli.kernel_options import kernel_options, settings_of, variant_on
 from harness.cli.param_types import KERNEL
 from harness.kernel.architectures import Architecture
-from harness.kernel.features import FEATURES, THE_FIVE
+from harness.kernel.features import CORE_FEATURES, FEATURES
 from harness.kernel.user_config import require_for
 from harness.kernel.variants import Preemption, Variant, preemption_of, variant_of
 from harness.lab.execution.kernel_pool import Kernels
@@ -80,8 +80,8 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     if as_json:
         rows = [_as_json(file, modules[file], result) for file, result in results.items()]
         click.echo(json.dumps({"schema": 1, "modules": rows}, indent=1))
-    broken = any(found.outcome is not Outcome.CLEAN for result in results.values() for found in result.values())
-    sys.exit(1 if broken else 0)
+    outcomes = {found.outcome for result in results.values() for found in result.values()}
+    sys.exit(1 if outcomes - {PredictedOutcome.CLEAN} else 0)
 
 
 def _predictions(
@@ -105,11 +105,11 @@ def _usual(module: ModuleFacts, arch: Architecture, settings: Settings) -> list[
     """
     users = settings.configs.get(arch.name)
     model = Preemption.NONE if users else preemption_of(module.vermagic)
-    five = [FEATURES[name] for name in THE_FIVE]
+    five = [FEATURES[name] for name in CORE_FEATURES]
     stock = [variant_of(feature, model) for feature in five]
     isolated = [variant_of(feature, model, isolated=True) for feature in five]
     usual = [Variant(preemption=model), *stock, *isolated]
-    usual = [variant.on_users_config for variant in usual] if users else usual
+    usual = [variant.on_user_config for variant in usual] if users else usual
     theirs = [kernel.variant for (name, _), kernel in settings.prebuilt.items() if name == arch.name]
     return [*usual, *(variant for variant in theirs if variant not in usual)]
 

@@ -21,7 +21,7 @@ from harness.kernel.architectures import Architecture
 from harness.lab.execution.guest_pool import GuestImage, Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.cells import choose_boards
-from harness.lab.plan.vendor_modules import VendorModule, insmod_parameters, shipped, users_module
+from harness.lab.plan.vendor_modules import VendorModule, insmod_parameters, shipped, user_module
 from harness.support import process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -130,7 +130,7 @@ def _module(name: str, parameters: str, known: Iterable[VendorModule], arch: Arc
     """
     named = [module for module in known if module.name == name]
     if not named:
-        file, _ = users_module(Path(name), parameters=parameters, exercise=None)
+        file, _ = user_module(Path(name), parameters=parameters, exercise=None)
         named = [replace(file, arch=inspect_module(expanded(name)).arch)]
     for module in named:
         if module.is_for(arch):

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detection: console text to kernel reports, evidence to a verdict. Knows no QEMU."""
+"""Detection: turns console text into kernel reports, and evidence into a verdict. It does not depend on QEMU."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which module a report is blamed on, and by which rule: the order of the rules is the order of belief."""
+"""Decides which module a report is blamed on. The rules are ordered by how much they prove."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,12 +11,12 @@ from harness.support.module_name import MODULE_NAME
 
 
 class Culprit(NamedTuple):
-    """module, and its function; "" where no rule found one. offset: in the function, -1 where not told."""
+    """The module that is blamed, with its function."""
 
-    module: str = ""
+    module: str = ""  # "" if no rule found one
     function: str = ""
     rule: str = ""
-    offset: int = -1
+    offset: int = -1  # in the function, bytes; -1 if it is not known
 
 
 class _Head(Protocol):
@@ -29,14 +29,15 @@ class _Facts(NamedTuple):
     text: str
     site: Frame | None
     traces: list[Trace]
-    lists: list[str]  # of the loaded modules: what stands behind "Modules linked in:"
+    lists: list[str]  # of loaded modules: the text after "Modules linked in:"
 
 
 _FUNCTION = rf"(?P<function>[\w.$]+)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)? \[(?P<module>{MODULE_NAME})\]"
 _AT_HEAD = re.compile(
     rf"(?:\bat|in:?|target:|hint:|from) (?:\S+:\d+ )?(?:at )?{_FUNCTION}|\.c:\d+ {_FUNCTION.replace('P<', 'P<x')}"
 )
-# mm/slub.c names a cache, kernel/locking/lockdep.c a lock class: a module's own often begin with its name
+# mm/slub.c prints the name of a cache, kernel/locking/lockdep.c that of a lock class; a module's own ones often begin
+# with its name
 _CACHE = re.compile(
     r"^(?:BUG (?P<cache>\S+) \(|kmem_cache_destroy (?P<destroyed>\S+):| which belongs to the cache (?P<owner>\S+) )",
     re.MULTILINE,
@@ -47,7 +48,7 @@ _LISTS = "Modules linked in:"
 _WINDOW = re.compile(r"do_one_initcall|do_init_module|__do_sys_delete_module|__(?:se|x64|arm64|ia32)_sys_delete_module")
 _LOADING = re.compile(rf"(?P<module>{MODULE_NAME})\([A-Z]*[+-]\)")
 # Where modules are loaded (Documentation/x86/x86_64/mm.rst, arm/memory.rst, arm64/memory.rst with 39 and 48 bits):
-# what is not mapped there belonged to a module that is gone. So it did where KASAN has the shadow of that (x86_64).
+# an unmapped address there belonged to a module that was unloaded; so did one in KASAN's shadow of it (x86_64).
 _GONE = re.compile(
     r"(?:(?:address:?|at|pc :|PC is at|RIP: 0010:) ?)(?:virtual address )?(?:0x)?"
     r"(?:ffffffff[a-f][0-9a-f]{7}|bf[0-9a-f]{6}|ffff800[0-9a-f]0[0-7][0-9a-f]{7}|ffffffc00[0-7][0-9a-f]{6}|fffffbfff[4-7][0-9a-f]{6})\b"
@@ -56,7 +57,7 @@ _UNLOADED = re.compile(rf".*\[last unloaded: (?P<module>{MODULE_NAME})")
 
 
 def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Trace]) -> Culprit:
-    """The first rule that finds a module, of those in the table below."""
+    """The module that the first matching rule of the table below finds."""
     lists = [line.removeprefix(_LISTS) for line in text.split("\n") if line.startswith(_LISTS)]
     facts = _Facts(heads, text, site, traces, lists)
     for name, rule in _RULES:
@@ -91,7 +92,7 @@ def _lock_taken(facts: _Facts) -> Frame | None:
 
 
 def _owner(facts: _Facts) -> Frame | None:
-    """A loaded module whose name begins the name of the slab cache or lock class."""
+    """A loaded module whose name is the beginning of the slab cache's or lock class's name."""
     names = facts.lists[0].split() if facts.lists else ()
     loaded = [name.partition("(")[0] for name in names if name[0] != "["]
     for pattern in (_CACHE, _CLASS) if loaded else ():
@@ -112,7 +113,7 @@ def _window(facts: _Facts) -> Frame | None:
 
 
 def _gone(facts: _Facts) -> Frame | None:
-    """The module that was unloaded last, where memory for modules is used that is not there any more."""
+    """The module that was unloaded last, if the kernel used unmapped memory in the area for modules."""
     found = next((found for names in facts.lists if (found := _UNLOADED.match(names))), None)
     return Frame("", -1, -1, found["module"], reliable=True) if found and _GONE.search(facts.text) else None
 

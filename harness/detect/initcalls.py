@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the kernel called a module's init, told by the kernel itself under `initcall_debug`.
+"""Whether the kernel called a module's init, as it reports itself with `initcall_debug`.
 
 init/main.c, initcall_debug_start() and _finish(): "calling  fn+0x0/0x1000 [module] @ pid" and
 "initcall fn+0x0/0x1000 [module] returned 0 after 12 usecs". do_one_initcall() is reached from
@@ -18,14 +18,14 @@ _RETURNED = re.compile(rf"initcall {_FUNCTION} returned (-?\d+) after".encode())
 
 @dataclass(frozen=True)
 class InitCall:
-    """function: the init function. returned: its result, None where it did not come back."""
+    """A call of a module's init."""
 
     function: str
-    returned: int | None
+    returned: int | None  # None if it did not return
 
 
 def find_initcall(log: bytes, module: str) -> InitCall | None:
-    """The last call of a module's init in a log, or None when there was none."""
+    """The last call of a module's init in a log, None if there is none."""
     name = module.encode()
     calls = [found[1] for found in _CALLING.finditer(log) if found[2] == name]
     if not calls:

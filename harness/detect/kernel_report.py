@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report: what was found in a log, and everything that its lines tell."""
+"""A report of the kernel, with all facts that its lines contain."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,77 +9,71 @@ from typing import Any
 
 from harness.detect import titles
 from harness.detect.blame import blame
-from harness.detect.kinds import KINDS, Kind, Severity, Where, Wording
+from harness.detect.kinds import KINDS, FunctionSource, Kind, Severity, Wording
 from harness.detect.stacks import Frame, Trace, add_caller, site, traces
 
 
 @dataclass(frozen=True)
 class Access:
-    """A bad access. what: Read, Write, Execute or "". size: -1 where not told. address: as printed."""
+    """A bad memory access."""
 
-    what: str = ""
-    size: int = -1
-    address: str = ""
+    what: str = ""  # Read, Write, Execute, or "" if it is not known
+    size: int = -1  # bytes, -1 if it is not known
+    address: str = ""  # as the kernel printed it
 
 
 @dataclass(frozen=True)
-class Task:
-    """comm "", pid and cpu -1 where not told."""
+class TaskContext:
+    """The task in which it happened."""
 
-    comm: str = ""
-    pid: int = -1
-    cpu: int = -1
+    comm: str = ""  # "" if it is not known
+    pid: int = -1  # -1 if it is not known
+    cpu: int = -1  # -1 if it is not known
 
 
 @dataclass(frozen=True)
 class Report:
-    """One report. first_line, last_line: from 1. start: byte of its first line in the log.
-
-    title: what a person would call it. headline: the line of the kernel that says most. heads: every line that
-    announces it. function, offset: where the fault was. module: the one that is blamed, for its function
-    `culprit`, by a rule. caller: what printed it, T<pid> or C<cpu>. torn_because: why it is not whole. children:
-    what followed from it, a panic for one. What is not a field is read from the text when it is asked for.
-    """
+    """One report. Facts that are not fields are read from the text on demand."""
 
     kind: str
     severity: Severity
     title: str
-    function: str
-    module: str
-    culprit: str
-    rule: str
-    first_line: int
+    function: str  # where the fault was, "" if it is not known
+    module: str  # the module that is blamed, "" if none is
+    culprit: str  # the function of the module that is blamed
+    rule: str  # the rule of harness/detect/blame.py that blamed it
+    first_line: int  # from 1
     last_line: int
-    start: int
+    start: int  # of its first line in the log, bytes
     text: str
-    headline: str = ""
-    heads: tuple[str, ...] = ()
-    offset: int = -1
+    headline: str = ""  # the most telling of the lines that announce it
+    heads: tuple[str, ...] = ()  # every line that announces it
+    offset: int = -1  # of the fault in the function, bytes; -1 if it is not known
     access: Access = Access()
-    caller: str = ""
+    caller: str = ""  # the task or CPU that printed it: T<pid> or C<cpu>
     traces: list[Trace] = field(default_factory=list)
-    torn: bool = False
+    torn: bool = False  # a part of it is missing or damaged
     torn_because: str = ""
-    children: "list[Report]" = field(default_factory=list)
-    culprit_offset: int = -1  # of the place that was blamed, in the culprit
+    children: "list[Report]" = field(default_factory=list)  # its consequences, such as a panic
+    culprit_offset: int = -1  # of the blamed place in the culprit, bytes; -1 if it is not known
     places: dict[str, str] = field(default_factory=dict)  # function+0xoffset -> file.c:42, from a module's file
 
     @property
     def place(self) -> str:
-        """File and line of the culprit, "" where nothing tells."""
+        """File and line of the culprit, "" if they are not known."""
         ending = f"+0x{self.culprit_offset:x}"
         named = (at for name, at in self.places.items() if name.endswith(ending) and name.startswith(self.culprit))
         return next(named, "")
 
     def frames(self) -> Iterator[Frame]:
-        """The faulting instruction, where the report tells it (else an empty frame), then those of every trace."""
+        """The faulting instruction (an empty frame if the report has none), then the frames of every trace."""
         yield site(self.text.split("\n")) or Frame("", -1, -1, "", reliable=True)
         for trace in self.traces:
             yield from trace.frames
 
     @cached_property
-    def task(self) -> Task:
-        """Who it happened to."""
+    def task(self) -> TaskContext:
+        """The task in which it happened."""
         return _task(self)
 
     @cached_property
@@ -93,28 +87,28 @@ class Report:
 
     @cached_property
     def modules(self) -> list[str]:
-        """What was loaded."""
+        """The loaded modules."""
         names = " ".join(found["names"] for found in _MODULES.finditer(self.text))
         return re.sub(r"\([A-Z+-]*\)", "", names).split()
 
     @cached_property
     def taint_before(self) -> str:
-        found = _who(self)
+        found = _task_line(self)
         return "".join((found["taint"] or "").split()) if found else ""
 
     @cached_property
     def taint_after(self) -> str:
-        """Flags, with those that the kernel sets when it is done with the report."""
+        """The taint flags, including those that the kernel sets when it has printed the report."""
         kind = next((kind for kind in KINDS if kind.name == self.kind), None)
         return "".join(sorted({*self.taint_before, *(kind.taint if kind else "")}))
 
     @property
     def words(self) -> str:
-        """The kernel's own words for it."""
+        """The kernel's own words for it, the title if there are none."""
         return self.headline or self.title
 
     def says(self, pattern: str) -> bool:
-        """Whether a line that announces it, or its title, has the pattern in it."""
+        """Whether the pattern is found in its title or in a line that announces it."""
         return any(re.search(pattern, line) for line in (*self.heads, self.title))
 
 
@@ -151,23 +145,23 @@ class Head:
 
     @cached_property
     def is_form(self) -> bool:
-        """It says how the kernel tells that something happened, whatever that was."""
+        """Whether it tells how the kernel reports (WARNING, BUG, Oops) and not what happened."""
         return _FORM.match(self.found.string) is not None
 
     @cached_property
     def rank(self) -> tuple[int, bool]:
-        """Of the lines that announce a report, the one that ranks highest names it."""
-        return self.wording.weight.value, not self.is_form
+        """The line with the highest rank, of all that announce a report, names it."""
+        return self.wording.priority.value, not self.is_form
 
 
 @dataclass(frozen=True)
 class Span:
-    """Where in the log: lines from 1, start in bytes."""
+    """The extent of a report in the log."""
 
-    first_line: int
+    first_line: int  # from 1
     last_line: int
-    start: int
-    caller: str
+    start: int  # of the first line, bytes
+    caller: str  # T<pid> or C<cpu>, "" if it is not known
 
 
 _FORM = re.compile(
@@ -188,7 +182,7 @@ _REGISTER = re.compile(
     r"(?<![\w.])(?P<name>E?R[A-Z0-9]{1,2}|E[A-Z]{2}|R\d\d|CR\d|EFLAGS|ORIG_RAX|[rx]\d{1,2}|sp|ip|fp|pc|lr|psr"
     r"|pstate|GPR\d\d|NIP|LR|ra|gp|tp|[ast]\d{1,2}|epc) ?: ?(?:00(?:10|18|33|2b):)?\[?<?(?P<value>[0-9a-f]{8,16})\b"
 )
-# A word that is looked for first, and the pattern that has it
+# A word that is searched for first, and the pattern that contains it
 _ACCESS = (
     (" of size ", re.compile(r"(?P<what>Read|Write) of size (?P<size>\d+)(?: at addr (?P<address>\S+))?")),
     (" at addr ", re.compile(r"(?P<what>Read|Write) at addr (?P<address>\S+)")),  # mm/kasan/report_hw_tags.c
@@ -201,7 +195,7 @@ _ACCESS = (
 _ADDRESS = re.compile(r"(?:address:?| at) (?P<address>(?:0x)?[0-9a-f]{8,16})\b")
 _PAGE_FAULT = re.compile(r"^#PF: \w+ (?P<what>read|write|instruction fetch)", re.MULTILINE)
 _WNR = re.compile(r"WnR = (?P<bit>[01])")
-# What only one architecture prints; a newline stands for the beginning and for the end of a line
+# Words that only one architecture prints; a newline stands for the beginning or the end of a line
 _ARCHES = (
     ("x86_64", ("\nRIP: ", "\nRAX: ", "entry_SYSCALL_64")),
     ("i386", ("\nEIP: ", "\nEAX: ")),
@@ -213,27 +207,27 @@ _ARCHES = (
 
 
 def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: str, children: list[Report]) -> Report:
-    """What the lines of a report tell. damage: how they came to harm on their way, or "". heads: at least one."""
+    """Read a report from its lines. heads: at least one. damage: why a part is missing or broken, "" if none is."""
     best = max(heads, key=lambda head: head.rank)
     text = "\n".join(texts)
     at, stacks = site(texts), traces(texts)
     add_caller(texts, at, stacks)
     named = best.found.groupdict().get("at")
     wording = best.wording
-    told = function = titles.function(wording, best.found, texts, at, stacks)
+    named_in_title = function = titles.function(wording, best.found, texts, at, stacks)
     access = _access(text, best.text)
     kind = best.kind
-    if not damage and wording.where is not Where.NOWHERE and not function:
+    if not damage and wording.where is not FunctionSource.NOWHERE and not function:
         damage = "its stack trace is missing" if not stacks else "no frame of its stack trace tells where it was"
     if not damage and "{access}" in wording.title and not access.what:
-        damage = "the line that tells the access is missing"
+        damage = "the line that describes the access is missing"
     if not function and (at or named):
         function = titles.plain(at.function if at else named or "")
     culprit = blame(heads, text, at, stacks)
     return Report(
         kind=kind.name,
         severity=Severity.FAULT if any(head.kind.severity is Severity.FAULT for head in heads) else kind.severity,
-        title=titles.title(wording, best.found, access.what, told),
+        title=titles.title(wording, best.found, access.what, named_in_title),
         function=function,
         module=culprit.module,
         culprit=culprit.function,
@@ -255,22 +249,23 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     )
 
 
-def _who(report: Report) -> re.Match[str] | None:
-    """The first line that dump_stack() says it in."""
+def _task_line(report: Report) -> re.Match[str] | None:
+    """The first line of dump_stack() that names a task."""
     lines = (line for line in report.text.split("\n") if line.startswith("CPU: "))
     return next((found for line in lines if (found := _TASK.match(line))), None)
 
 
-def _task(report: Report) -> Task:
-    found = _who(report) if report.kind != "hung-task" else None
+def _task(report: Report) -> TaskContext:
+    found = _task_line(report) if report.kind != "hung-task" else None
     found = (
         found
         or _STUCK.search(report.headline)
         or _TASK_IN_HEAD.search(report.headline)
         or _TASK_IN_HEAD.search(report.text)
     )
-    told = found.groupdict() if found else {}
-    return Task(told.get("comm") or "", int(told.get("pid") or -1), int(told.get("cpu") or _cpu(report.caller)))
+    values = found.groupdict() if found else {}
+    cpu = int(values.get("cpu") or _cpu(report.caller))
+    return TaskContext(values.get("comm") or "", int(values.get("pid") or -1), cpu)
 
 
 def _offset(function: str, at: Frame | None, stacks: list[Trace]) -> int:
@@ -286,8 +281,9 @@ def _cpu(caller: str) -> int:
 def _access(text: str, headline: str) -> Access:
     for word, pattern in _ACCESS:
         if word in text and (found := pattern.search(text)):
-            told = found.groupdict()
-            return Access((told.get("what") or "").capitalize(), int(told.get("size") or -1), told.get("address") or "")
+            values = found.groupdict()
+            what = (values.get("what") or "").capitalize()
+            return Access(what, int(values.get("size") or -1), values.get("address") or "")
     address = _ADDRESS.search(headline)
     if not address:
         return Access()

@@ -1,96 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds of kernel report: one ordered table. A kind is an entry; the first wording that matches names a line.
+"""The kinds of kernel report, in one ordered table. The first wording that matches a line determines its kind.
 
-A wording is what the kernel prints (a pattern, matched at the start of a message), what a person would call that
-(the title: groups of the pattern and what the report's body tells), where the body names the function, and real
-examples, each of which is a test. Titles follow the naming that public kernel fuzzing has made common. Where a
+A wording has a pattern for what the kernel prints, a title for readers, the place in the report that names the
+function, and real examples, each of which is a test. Titles follow the conventions of public kernel fuzzing. If a
 comment names a file, that file of Linux prints the line.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from harness.support.module_name import MODULE_NAME
 
 
 class Severity(Enum):
-    """What a report says of the kernel."""
+    """What a report means for the kernel."""
 
-    FAULT = "fault"  # the kernel, or memory, came to harm
-    WARNING = "warning"  # the kernel says that something is wrong
-    REFUSAL = "refusal"  # a module was not loaded; the kernel is well
-    FOLLOW_UP = "follow-up"  # the end of something reported before
+    FAULT = "fault"  # the kernel or its memory was damaged
+    WARNING = "warning"  # the kernel noticed that something is wrong
+    REFUSAL = "refusal"  # a module was not loaded; the kernel is intact
+    FOLLOW_UP = "follow-up"  # the consequence of an earlier report
 
 
-class Where(StrEnum):
-    """Where a report names the function of its title."""
+class FunctionSource(StrEnum):
+    """The part of a report that names the function in its title."""
 
-    NOWHERE = "nowhere"  # its title has none
-    HEADLINE = "headline"  # in its first line, unless that is a helper: then in its trace
+    NOWHERE = "nowhere"  # the title has no function
+    HEADLINE = "headline"  # the first line; the trace if that names a helper
     SITE = "site"  # the faulting instruction, then the trace
     TRACE = "trace"  # the trace
-    LOCK = "lock"  # where the lock was taken: "at: function"
-    HELD = "held"  # where a lock that is still held was taken
-    STALL = "stall"  # what was called by the dispatcher below the interrupt
-    LOOP = "loop"  # the same without an interrupt
-    HUNG = "hung"  # what waits
+    LOCK = "lock"  # the place where the lock was taken: "at: function"
+    HELD = "held"  # the place where a lock that is still held was taken
+    STALL = "stall"  # the function that the dispatcher below the interrupt called
+    LOOP = "loop"  # the function that a dispatcher called, without an interrupt
+    HUNG = "hung"  # the function that waits
     WORK = "work"  # "last function: function"
 
 
-class Weight(Enum):
-    """When several lines announce one report, the heaviest names it, and among equals the first."""
+class Priority(Enum):
+    """If several lines announce one report, the one with the highest priority names it, the first among equals."""
 
-    FORM = 0  # says how it was reported: WARNING, BUG, Oops
+    FORM = 0  # how it was reported: WARNING, BUG, Oops
     HINT = 1
-    NAME = 2  # says what it was
+    NAME = 2  # what it was
 
 
 @dataclass(frozen=True)
 class Wording:
-    pattern: re.Pattern[str]
-    title: str
-    where: Where
-    skip: re.Pattern[str] | None  # functions that only serve, besides those that always do
-    weight: Weight
+    """One way in which the kernel announces a kind of report."""
+
+    pattern: re.Pattern[str]  # matches at the beginning of a message
+    title: str  # a format string for the pattern's groups, and for {function}, {access}, {form} and {line}
+    where: FunctionSource
+    skip: re.Pattern[str] | None  # helpers beside known_functions.HELPERS
+    priority: Priority
     examples: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """taint: what the kernel's taint flags have after it. is_plain: believed without the kernel's stamp.
-
-    is_silent: known, and no report: what follows it is not looked at. continues: part of a report just before it.
-    """
+    """A kind of report. To add one, add an entry to KINDS, and a golden case (tests/unit/golden/console)."""
 
     name: str
     severity: Severity
     wordings: tuple[Wording, ...]
-    taint: str = ""
-    is_plain: bool = False
-    is_silent: bool = False
-    continues: bool = False
+    triggers: tuple[str, ...] = field(kw_only=True)  # every line that a wording matches contains one of these
+    taint: str = ""  # flags that the kernel sets when it has printed the report
+    is_plain: bool = False  # believed without the kernel's time stamp
+    is_silent: bool = False  # recognized, but not a report; the lines that follow it are skipped
+    continues: bool = False  # part of a report that comes just before it
 
 
 _F, _W = Severity.FAULT, Severity.WARNING
 _FUNCTION = r"(?P<at>[A-Za-z_$][\w.$]*)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)?"
 
 
-def _say(
+def wording(
     pattern: str,
     title: str,
     *examples: str,
-    where: Where = Where.NOWHERE,
+    where: FunctionSource = FunctionSource.NOWHERE,
     skip: str = "",
-    weight: Weight = Weight.NAME,
+    priority: Priority = Priority.NAME,
 ) -> Wording:
-    """`{f}` in a pattern stands for a function, which becomes the group `at`, and `{m}` for a module's name."""
+    """A wording. In its pattern `{f}` matches a function, as the group `at`, and `{m}` a module's name.
+
+    skip: a pattern for further helper functions.
+    """
     compiled = re.compile(pattern.replace("{f}", _FUNCTION).replace("{m}", MODULE_NAME))
-    return Wording(compiled, title, where, re.compile(skip) if skip else None, weight, examples)
+    return Wording(compiled, title, where, re.compile(skip) if skip else None, priority, examples)
 
 
 def _warning(place: str) -> str:
-    """kernel/panic.c, __warn(), and the one-line form that newer kernels have: "WARNING: file:line at function"."""
+    """The line of __warn() in kernel/panic.c, also in the form of newer kernels: "WARNING: file:line at function"."""
     return rf"WARNING: (?:(?:CPU: \d+ (?:UID: \d+ )?PID: \S+ )?at )?(?:\[.*\] )?{place}"
 
 
@@ -99,563 +101,574 @@ _KEEPS = r"kmemleak|mmap|create_object|idr_|list_lru|asprintf|pcpu_|dup|alloc|" 
 _FREE = r"kmem_|slab_|kfree|kvfree|vfree|vunmap|__free_"
 _USB = r"usb_submit_urb|usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg|usb_control_msg|usb_internal_control_msg"
 _DEADLOCK = "possible deadlock in {function}"
-_SITE, _TRACE, _LOCK = Where.SITE, Where.TRACE, Where.LOCK
+_SITE, _TRACE, _LOCK = FunctionSource.SITE, FunctionSource.TRACE, FunctionSource.LOCK
 _DIE = r"(?:, probably .*?| for non-canonical .*?)?: [0-9a-f]{4} \[#"  # arch/x86/kernel/dumpstack.c, __die_header()
 
 KINDS = (
     Kind("kasan", _F, (  # mm/kasan/report.c
-        _say(r"\s?BUG: KASAN: (?:double-free or invalid-free|double-free|invalid-free) in {f}",
-             "KASAN: invalid-free in {function}",
-             "BUG: KASAN: double-free in kvfree+0x36/0x60",
-             "BUG: KASAN: double-free or invalid-free in kmalloc_double_kzfree+0x1b7/0x4c0 [test_kasan]",
-             where=Where.HEADLINE, skip=_FREE),
-        _say(r"\s?BUG: KASAN: (?P<what>[\w-]+) in {f}", "KASAN: {what} {access} in {function}",
-             "BUG: KASAN: slab-out-of-bounds in kmalloc_oob_right+0xac/0xc3 [test_kasan]",
-             "BUG: KASAN: use-after-free in do_con_write.part.23+0x1c50/0x1cb0 at addr ffff88000012c43a",
-             where=Where.HEADLINE),
-        _say(r"\s?BUG: KASAN: (?P<what>[\w-]+) on (?:address|unknown)", "KASAN: {what} {access}",
-             "BUG: KASAN: wild-memory-access on address ffe70854000000"),
-        _say(r"\s?BUG: KASAN: (?P<rest>.*)", "KASAN: {rest}", "BUG: KASAN: "),
-    ), taint="B"),
+        wording(r"\s?BUG: KASAN: (?:double-free or invalid-free|double-free|invalid-free) in {f}",
+            "KASAN: invalid-free in {function}",
+            "BUG: KASAN: double-free in kvfree+0x36/0x60",
+            "BUG: KASAN: double-free or invalid-free in kmalloc_double_kzfree+0x1b7/0x4c0 [test_kasan]",
+            where=FunctionSource.HEADLINE, skip=_FREE),
+        wording(r"\s?BUG: KASAN: (?P<what>[\w-]+) in {f}", "KASAN: {what} {access} in {function}",
+            "BUG: KASAN: slab-out-of-bounds in kmalloc_oob_right+0xac/0xc3 [test_kasan]",
+            "BUG: KASAN: use-after-free in do_con_write.part.23+0x1c50/0x1cb0 at addr ffff88000012c43a",
+            where=FunctionSource.HEADLINE),
+        wording(r"\s?BUG: KASAN: (?P<what>[\w-]+) on (?:address|unknown)", "KASAN: {what} {access}",
+            "BUG: KASAN: wild-memory-access on address ffe70854000000"),
+        wording(r"\s?BUG: KASAN: (?P<rest>.*)", "KASAN: {rest}", "BUG: KASAN: "),
+    ), triggers=("BUG",), taint="B"),
     Kind("kfence", _F, (  # mm/kfence/report.c
-        _say(r"\s?BUG: KFENCE: (?P<what>out-of-bounds|use-after-free|memory corruption|invalid free|invalid)"
-             r"(?: read| write)? in {f}", "KFENCE: {what} in {function}",
-             "BUG: KFENCE: out-of-bounds read in test_out_of_bounds_read+0xa3/0x22b",
-             "BUG: KFENCE: invalid free in test_invalid_addr_free+0xb4/0x17e",
-             "BUG: KFENCE: memory corruption in test_corruption+0x98/0x19b",
-             where=Where.HEADLINE, skip=_FREE + "|" + _ALLOCATION),
-        _say(r"\s?BUG: KFENCE: (?P<rest>.*)", "KFENCE: {rest}", "BUG: KFENCE: out-of-bounds"),
-    ), taint="B"),
+        wording(r"\s?BUG: KFENCE: (?P<what>out-of-bounds|use-after-free|memory corruption|invalid free|invalid)"
+            r"(?: read| write)? in {f}", "KFENCE: {what} in {function}",
+            "BUG: KFENCE: out-of-bounds read in test_out_of_bounds_read+0xa3/0x22b",
+            "BUG: KFENCE: invalid free in test_invalid_addr_free+0xb4/0x17e",
+            "BUG: KFENCE: memory corruption in test_corruption+0x98/0x19b",
+            where=FunctionSource.HEADLINE, skip=_FREE + "|" + _ALLOCATION),
+        wording(r"\s?BUG: KFENCE: (?P<rest>.*)", "KFENCE: {rest}", "BUG: KFENCE: out-of-bounds"),
+    ), triggers=("BUG",), taint="B"),
     Kind("kmsan", _F, (  # mm/kmsan/report.c
-        _say(r"\s?BUG: KMSAN: (?P<what>[\w-]+) in {f}", "KMSAN: {what} in {function}",
-             "BUG: KMSAN: uninit-value in strstr+0xb8/0x2f0",
-             "BUG: KMSAN: kernel-infoleak in _copy_to_iter+0x376/0x1c60",
-             where=Where.HEADLINE,
-             skip=_USB + r"|instrument_|_?copy_(?:to|from|page)|simple_copy|csum_|crypto_|cipher_|^aes|gf128"),
-        _say(r"\s?BUG: KMSAN: (?P<rest>.*)", "KMSAN: {rest}", "BUG: KMSAN: uninit-value"),
-    ), taint="B"),
+        wording(r"\s?BUG: KMSAN: (?P<what>[\w-]+) in {f}", "KMSAN: {what} in {function}",
+            "BUG: KMSAN: uninit-value in strstr+0xb8/0x2f0",
+            "BUG: KMSAN: kernel-infoleak in _copy_to_iter+0x376/0x1c60",
+            where=FunctionSource.HEADLINE,
+            skip=_USB + r"|instrument_|_?copy_(?:to|from|page)|simple_copy|csum_|crypto_|cipher_|^aes|gf128"),
+        wording(r"\s?BUG: KMSAN: (?P<rest>.*)", "KMSAN: {rest}", "BUG: KMSAN: uninit-value"),
+    ), triggers=("BUG",), taint="B"),
     Kind("kcsan", _W, (  # kernel/kcsan/report.c
-        _say(r"\s?BUG: KCSAN: (?P<rest>.*)", "KCSAN: {rest}",
-             "BUG: KCSAN: data-race in e1000_clean_rx_irq+0x551/0xb10",
-             "BUG: KCSAN: data-race in __fput / tun_chr_open",
-             "BUG: KCSAN: assert: race in test_kernel_assert_writer"),
-    )),
+        wording(r"\s?BUG: KCSAN: (?P<rest>.*)", "KCSAN: {rest}",
+            "BUG: KCSAN: data-race in e1000_clean_rx_irq+0x551/0xb10",
+            "BUG: KCSAN: data-race in __fput / tun_chr_open",
+            "BUG: KCSAN: assert: race in test_kernel_assert_writer"),
+    ), triggers=("BUG",)),
     Kind("ubsan", _W, (  # lib/ubsan.c
-        _say(r"UBSAN: Undefined behaviour in \S+", "UBSAN: undefined-behaviour in {function}",
-             "UBSAN: Undefined behaviour in net/sunrpc/xprt.c:597:14", where=_TRACE, skip="overflow"),
-        _say(r"UBSAN: (?P<what>[\w-]+) in \S+", "UBSAN: {what} in {function}",
-             "UBSAN: array-index-out-of-bounds in drivers/net/a.c:12:3",
-             "UBSAN: shift-out-of-bounds in net/sched/sch_choke.c:408:12", where=_TRACE, skip="overflow"),
-        _say(r"UBSAN: (?P<rest>.*)", "UBSAN: {rest}", "UBSAN: integer-overflow"),
-    )),
+        wording(r"UBSAN: Undefined behaviour in \S+", "UBSAN: undefined-behaviour in {function}",
+            "UBSAN: Undefined behaviour in net/sunrpc/xprt.c:597:14", where=_TRACE, skip="overflow"),
+        wording(r"UBSAN: (?P<what>[\w-]+) in \S+", "UBSAN: {what} in {function}",
+            "UBSAN: array-index-out-of-bounds in drivers/net/a.c:12:3",
+            "UBSAN: shift-out-of-bounds in net/sched/sch_choke.c:408:12", where=_TRACE, skip="overflow"),
+        wording(r"UBSAN: (?P<rest>.*)", "UBSAN: {rest}", "UBSAN: integer-overflow"),
+    ), triggers=("UBSAN: ",)),
     Kind("lock", _F, (
         # kernel/locking/spinlock_debug.c: spin_dump(), rwlock_bug(), __spin_lock_debug()
-        _say(r"BUG: (?P<what>(?:spinlock|rwlock)(?: cpu)? (?:bad magic|already unlocked|recursion|wrong owner|"
-             r"wrong CPU|"
-             r"trylock failure on UP|lockup suspected|lockup|uninitialized|recursion on UP))",
-             "BUG: {what} in {function}",
-             "BUG: spinlock bad magic on CPU#1, sh/53", "BUG: spinlock already unlocked on CPU#0, insmod/47",
-             "BUG: spinlock cpu recursion on CPU#0, insmod/47", "BUG: spinlock wrong CPU on CPU#0, swapper/0/1",
-             "BUG: rwlock bad magic on CPU#1, sh/53, ffffffffc0003000",
-             "BUG: spinlock lockup suspected on CPU#0, sh/53", where=_TRACE, skip=r"spin_|_lock|rwlock"),
+        wording(r"BUG: (?P<what>(?:spinlock|rwlock)(?: cpu)? (?:bad magic|already unlocked|recursion|wrong owner|"
+            r"wrong CPU|"
+            r"trylock failure on UP|lockup suspected|lockup|uninitialized|recursion on UP))",
+            "BUG: {what} in {function}",
+            "BUG: spinlock bad magic on CPU#1, sh/53", "BUG: spinlock already unlocked on CPU#0, insmod/47",
+            "BUG: spinlock cpu recursion on CPU#0, insmod/47", "BUG: spinlock wrong CPU on CPU#0, swapper/0/1",
+            "BUG: rwlock bad magic on CPU#1, sh/53, ffffffffc0003000",
+            "BUG: spinlock lockup suspected on CPU#0, sh/53", where=_TRACE, skip=r"spin_|_lock|rwlock"),
         # kernel/locking/mutex.c, mutex-debug.c, rwsem.c, rtmutex.c, ww_mutex.h; semaphores have no checks
-        _say(_warning(r"\S*kernel/locking/(?:mutex|rwsem|rtmutex|rwbase|ww_mutex|semaphore|osq|qspinlock|"
-             r"percpu-rwsem)[^ ]*"
-                      r" (?:at )?{f}"), "WARNING: locking bug in {function}",
-             "WARNING: CPU: 0 PID: 54 at kernel/locking/mutex.c:579 __mutex_lock+0x5d2/0x9e0",
-             "WARNING: CPU: 1 PID: 53 at kernel/locking/rwsem.c:1364 up_write+0xa4/0xb0",
-             where=Where.HEADLINE, skip=r"mutex_|up_|down_|rwsem|rwbase", weight=Weight.NAME),
-        _say(r"DEBUG_(?:LOCKS|RWSEMS)_WARN_ON\((?P<rest>.*)", "WARNING: locking bug in {function}",
-             "DEBUG_LOCKS_WARN_ON(lock->magic != lock)",
-             "DEBUG_RWSEMS_WARN_ON(sem->magic != sem): count = 0x0, magic = 0x0, owner = 0x0, curr 0xffff8880",
-             where=_SITE, skip=r"mutex_|up_|down_|rwsem|rwbase", weight=Weight.HINT),
-        _say(r"rtmutex deadlock detected", "WARNING: rtmutex deadlock in {function}", "rtmutex deadlock detected",
-             where=_TRACE, skip="rt_mutex|rtlock"),
-    )),
+        wording(_warning(r"\S*kernel/locking/(?:mutex|rwsem|rtmutex|rwbase|ww_mutex|semaphore|osq|qspinlock|"
+            r"percpu-rwsem)[^ ]*"
+                     r" (?:at )?{f}"), "WARNING: locking bug in {function}",
+            "WARNING: CPU: 0 PID: 54 at kernel/locking/mutex.c:579 __mutex_lock+0x5d2/0x9e0",
+            "WARNING: CPU: 1 PID: 53 at kernel/locking/rwsem.c:1364 up_write+0xa4/0xb0",
+            where=FunctionSource.HEADLINE, skip=r"mutex_|up_|down_|rwsem|rwbase", priority=Priority.NAME),
+        wording(r"DEBUG_(?:LOCKS|RWSEMS)_WARN_ON\((?P<rest>.*)", "WARNING: locking bug in {function}",
+            "DEBUG_LOCKS_WARN_ON(lock->magic != lock)",
+            "DEBUG_RWSEMS_WARN_ON(sem->magic != sem): count = 0x0, magic = 0x0, owner = 0x0, curr 0xffff8880",
+            where=_SITE, skip=r"mutex_|up_|down_|rwsem|rwbase", priority=Priority.HINT),
+        wording(r"rtmutex deadlock detected", "WARNING: rtmutex deadlock in {function}", "rtmutex deadlock detected",
+            where=_TRACE, skip="rt_mutex|rtlock"),
+    ), triggers=("BUG", "WARNING:", "DEBUG_LOCKS", "DEBUG_RWSEMS", "deadlock detected")),
     Kind("slub", _F, (
         # mm/slub.c, slab_bug(): "BUG cache (taint): what"
-        _say(r"BUG \S.* \((?:Not tainted|Tainted: .*?) *\): (?P<what>.*)", "BUG: {what}",
-             "BUG kmalloc-64 (Tainted: G           O      ): Right Redzone overwritten",
-             "BUG kmalloc-32 (Not tainted): Poison overwritten", "BUG kmalloc-32 (Not tainted): Object already free",
-             "BUG modcompat_cache (Tainted: G    B): Objects remaining in modcompat_cache on __kmem_cache_shutdown()",
-             "BUG kmalloc-128 (Tainted: G           O      ): Object corrupt",
-             "BUG kmalloc-8 (Not tainted): Freepointer corrupt", "BUG x (Not tainted): Freechain corrupt"),
+        wording(r"BUG \S.* \((?:Not tainted|Tainted: .*?) *\): (?P<what>.*)", "BUG: {what}",
+            "BUG kmalloc-64 (Tainted: G           O      ): Right Redzone overwritten",
+            "BUG kmalloc-32 (Not tainted): Poison overwritten", "BUG kmalloc-32 (Not tainted): Object already free",
+            "BUG modcompat_cache (Tainted: G    B): Objects remaining in modcompat_cache on __kmem_cache_shutdown()",
+            "BUG kmalloc-128 (Tainted: G           O      ): Object corrupt",
+            "BUG kmalloc-8 (Not tainted): Freepointer corrupt", "BUG x (Not tainted): Freechain corrupt"),
         # kmem_cache_destroy() of mm/slab_common.c, cache_from_obj() of mm/slab.h
-        _say(r"kmem_cache_destroy \S.*[Ss]till has objects|kmem_cache_destroy .*: Slab cache still has objects",
-             "kmem_cache_destroy: Slab cache still has objects",
-             "kmem_cache_destroy vendor: Slab cache still has objects when called from vendor_exit+0x10/0x20 [vendor]"),
-        _say(r"cache_from_obj: (?:Wrong slab cache|.* is wrong cache)|virt_to_cache: Object is not a Slab page",
-             "WARNING in {function}",
-             "cache_from_obj: Wrong slab cache. kmalloc-64 but object is from kmalloc-96",
-             where=_SITE),
-        _say(r"(?P<what>pagealloc: (?:memory corruption|single bit error))", "{what} in {function}",
-             "pagealloc: memory corruption", "pagealloc: single bit error", where=_TRACE, skip=r"alloc|free_|page"),
-        _say(r"BUG: mempool element poison mismatch", "BUG: mempool element poison mismatch",
-             "BUG: mempool element poison mismatch"),
-        _say(r"(?P<rest>INFO: (?:Freed|Allocated) in .*)", "{rest}",
-             "INFO: Freed in fasync_free_rcu+0x14/0x20 age=624 cpu=0 pid=3", weight=Weight.HINT),
-        _say(r"INFO: (?:0x[0-9a-f]+-0x[0-9a-f]+|Slab 0x|Object 0x)", "BUG: slab corruption in {function}",
-             "INFO: 0x00000000-0x00000001. First byte 0x6a instead of 0x6b", where=_TRACE, weight=Weight.HINT),
-    ), taint="B"),
+        wording(r"kmem_cache_destroy \S.*[Ss]till has objects|kmem_cache_destroy .*: Slab cache still has objects",
+            "kmem_cache_destroy: Slab cache still has objects",
+            "kmem_cache_destroy vendor: Slab cache still has objects when called from vendor_exit+0x10/0x20 [vendor]"),
+        wording(r"cache_from_obj: (?:Wrong slab cache|.* is wrong cache)|virt_to_cache: Object is not a Slab page",
+            "WARNING in {function}",
+            "cache_from_obj: Wrong slab cache. kmalloc-64 but object is from kmalloc-96",
+            "virt_to_cache: Object is not a Slab page!", where=_SITE),
+        wording(r"(?P<what>pagealloc: (?:memory corruption|single bit error))", "{what} in {function}",
+            "pagealloc: memory corruption", "pagealloc: single bit error", where=_TRACE, skip=r"alloc|free_|page"),
+        wording(r"BUG: mempool element poison mismatch", "BUG: mempool element poison mismatch",
+            "BUG: mempool element poison mismatch"),
+        wording(r"(?P<rest>INFO: (?:Freed|Allocated) in .*)", "{rest}",
+            "INFO: Freed in fasync_free_rcu+0x14/0x20 age=624 cpu=0 pid=3", priority=Priority.HINT),
+        wording(r"INFO: (?:0x[0-9a-f]+-0x[0-9a-f]+|Slab 0x|Object 0x)", "BUG: slab corruption in {function}",
+            "INFO: 0x00000000-0x00000001. First byte 0x6a instead of 0x6b", where=_TRACE, priority=Priority.HINT),
+    ), triggers=("BUG", "INFO:", "Slab page", "lab cache", " corruption", "single bit error"), taint="B"),
     Kind("list", _F, (  # lib/list_debug.c
-        _say(r"(?:list: )?(?:list_(?:add|del) (?:double add|corruption)|list_del corruption|slub corruption)",
-             "BUG: corrupted list in {function}",
-             "list_add corruption. prev->next should be next (ffffffffc000a040), but was 0000000000000000.",
-             "list_del corruption, ffff88800566a800->next is LIST_POISON1 (dead000000000100)",
-             "list_add double add: new=ffff888, prev=ffff888, next=ffff888.", where=_TRACE, skip="invalid_op"),
-        _say(_warning(r"\S*lib/list_debug\.c:\d+ (?:at )?{f}"), "BUG: corrupted list in {function}",
-             "WARNING: CPU: 0 PID: 47 at lib/list_debug.c:26 __list_add_valid+0x92/0xa0", where=_TRACE),
-        _say(r"[kK]ernel BUG at \S*lib/list_debug\.c", "BUG: corrupted list in {function}",
-             "kernel BUG at lib/list_debug.c:59!", where=_TRACE),
-    )),
+        wording(r"(?:list: )?(?:list_(?:add|del) (?:double add|corruption)|list_del corruption|slub corruption)",
+            "BUG: corrupted list in {function}",
+            "list_add corruption. prev->next should be next (ffffffffc000a040), but was 0000000000000000.",
+            "list_del corruption, ffff88800566a800->next is LIST_POISON1 (dead000000000100)",
+            "list_add double add: new=ffff888, prev=ffff888, next=ffff888.", where=_TRACE, skip="invalid_op"),
+        wording(_warning(r"\S*lib/list_debug\.c:\d+ (?:at )?{f}"), "BUG: corrupted list in {function}",
+            "WARNING: CPU: 0 PID: 47 at lib/list_debug.c:26 __list_add_valid+0x92/0xa0", where=_TRACE),
+        wording(r"[kK]ernel BUG at \S*lib/list_debug\.c", "BUG: corrupted list in {function}",
+            "kernel BUG at lib/list_debug.c:59!", where=_TRACE),
+    ), triggers=("BUG", "WARNING:", " corruption", " double add")),
     Kind("refcount", _F, (  # lib/refcount.c
-        _say(r"refcount_t(?: \S+)?: (?:[a-z].*)", "WARNING: refcount bug in {function}",
-             "refcount_t: underflow; use-after-free.", "refcount_t: addition on 0; use-after-free.",
-             "refcount_t: saturated; leaking memory.", where=_SITE, skip=r"refcount|kobject_|kref_"),
-        _say(_warning(r"\S*lib/refcount\.c:\d+ (?:at )?{f}"), "WARNING: refcount bug in {function}",
-             "WARNING: CPU: 1 PID: 53 at lib/refcount.c:28 refcount_warn_saturate+0xba/0x110",
-             where=_SITE, skip=r"refcount|kobject_|kref_"),
-    ), taint="W"),
+        wording(r"refcount_t(?: \S+)?: (?:[a-z].*)", "WARNING: refcount bug in {function}",
+            "refcount_t: underflow; use-after-free.", "refcount_t: addition on 0; use-after-free.",
+            "refcount_t: saturated; leaking memory.", where=_SITE, skip=r"refcount|kobject_|kref_"),
+        wording(_warning(r"\S*lib/refcount\.c:\d+ (?:at )?{f}"), "WARNING: refcount bug in {function}",
+            "WARNING: CPU: 1 PID: 53 at lib/refcount.c:28 refcount_warn_saturate+0xba/0x110",
+            where=_SITE, skip=r"refcount|kobject_|kref_"),
+    ), triggers=("WARNING:", "refcount_t"), taint="W"),
     Kind("bad-page", _F, (  # mm/page_alloc.c bad_page(), mm/memory.c print_bad_pte(), kernel/fork.c check_mm()
-        _say(r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state",
-             "BUG: Bad rss-counter state mm:ffff88005fac4300 type:MM_FILEPAGES val:15"),
-        _say(r"BUG: Bad page (?P<what>state|map|cache)(?! *: \d+ messages)", "BUG: Bad page {what} in {function}",
-             "BUG: Bad page state in process sh  pfn:199e0",
-             "BUG: Bad page map in process sh  pte:ffff pmd:ffff", where=_TRACE,
-             skip=r"bad_page|free_page|free_pcp|free_unref|release_pages|put_page|__pagevec|alloc"),
-        _say(r"BUG: (?P<what>non-zero (?:pgtables_bytes|nr_ptes|nr_pmds) on freeing mm)", "BUG: {what}",
-             "BUG: non-zero pgtables_bytes on freeing mm: 4096"),
-        _say(r"page dumped because: ", "BUG: Bad page state in {function}",
-             "page dumped because: VM_BUG_ON_PAGE(page_ref_count(page) == 0)", where=_TRACE, weight=Weight.HINT),
-    ), taint="B"),
+        wording(r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state",
+            "BUG: Bad rss-counter state mm:ffff88005fac4300 type:MM_FILEPAGES val:15"),
+        wording(r"BUG: Bad page (?P<what>state|map|cache)(?! *: \d+ messages)", "BUG: Bad page {what} in {function}",
+            "BUG: Bad page state in process sh  pfn:199e0",
+            "BUG: Bad page map in process sh  pte:ffff pmd:ffff", where=_TRACE,
+            skip=r"bad_page|free_page|free_pcp|free_unref|release_pages|put_page|__pagevec|alloc"),
+        wording(r"BUG: (?P<what>non-zero (?:pgtables_bytes|nr_ptes|nr_pmds) on freeing mm)", "BUG: {what}",
+            "BUG: non-zero pgtables_bytes on freeing mm: 4096"),
+        wording(r"page dumped because: ", "BUG: Bad page state in {function}",
+            "page dumped because: VM_BUG_ON_PAGE(page_ref_count(page) == 0)", where=_TRACE, priority=Priority.HINT),
+    ), triggers=("BUG", "dumped because"), taint="B"),
     Kind("stack", _F, (
         # arch/x86/kernel/traps.c handle_stack_overflow(); arch/arm*/kernel/traps.c handle_bad_stack()
-        _say(r"BUG: (?:\S+ )?stack guard page was hit", "BUG: stack guard page was hit in {function}",
-             "BUG: TASK stack guard page was hit at ffffc900054afff8 (stack is ffffc900054b0000..ffffc900054b8000)",
-             where=_SITE),
-        _say(r"Insufficient stack space to handle exception", "kernel stack overflow in {function}",
-             "Insufficient stack space to handle exception!", where=_SITE),
+        wording(r"BUG: (?:\S+ )?stack guard page was hit", "BUG: stack guard page was hit in {function}",
+            "BUG: TASK stack guard page was hit at ffffc900054afff8 (stack is ffffc900054b0000..ffffc900054b8000)",
+            where=_SITE),
+        wording(r"Insufficient stack space to handle exception", "kernel stack overflow in {function}",
+            "Insufficient stack space to handle exception!", where=_SITE),
         # kernel/sched/core.c schedule_debug(); kernel/panic.c __stack_chk_fail()
-        _say(r"Kernel panic - not syncing: corrupted stack end", "kernel panic: corrupted stack end in {function}",
-             "Kernel panic - not syncing: corrupted stack end detected inside scheduler", where=Where.LOOP,
-             skip=r"sched|retint|preempt|yield|bit_wait|prepare_to_wait"),
-        _say(r"corrupted stack end detected", "kernel panic: corrupted stack end in {function}",
-             "corrupted stack end detected inside scheduler", where=Where.LOOP),
-        _say(r"Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: {f}",
-             "kernel panic: stack is corrupted in {function}",
-             "Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: vendor_run+0x10/0x20 [vendor]",
-             where=Where.HEADLINE, skip=r"stack_chk"),
-        _say(r"BUG: stack (?:overflow|corruption)|(?:Thread|kernel) (?:stack )?overran stack|kernel stack overflow",
-             "kernel stack overflow in {function}", "kernel stack overflow (double-fault): 0000 [#1]", where=_SITE),
-    )),
+        wording(r"Kernel panic - not syncing: corrupted stack end", "kernel panic: corrupted stack end in {function}",
+            "Kernel panic - not syncing: corrupted stack end detected inside scheduler", where=FunctionSource.LOOP,
+            skip=r"sched|retint|preempt|yield|bit_wait|prepare_to_wait"),
+        wording(r"corrupted stack end detected", "kernel panic: corrupted stack end in {function}",
+            "corrupted stack end detected inside scheduler", where=FunctionSource.LOOP),
+        wording(r"Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: {f}",
+            "kernel panic: stack is corrupted in {function}",
+            "Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: vendor_run+0x10/0x20 [vendor]",
+            where=FunctionSource.HEADLINE, skip=r"stack_chk"),
+        wording(r"BUG: stack (?:overflow|corruption)|(?:Thread|kernel) (?:stack )?overran stack|kernel stack overflow",
+            "kernel stack overflow in {function}", "kernel stack overflow (double-fault): 0000 [#1]",
+            "Thread overran stack, or stack corrupted", where=_SITE),
+    ), triggers=("BUG", "Kernel panic", "Insufficient stack", " overflow", "overran stack", "stack end detected")),
     Kind("atomic-sleep", _F, (
         # kernel/sched/core.c: __schedule_bug(), __might_resched(); lib/smp_processor_id.c; kernel/workqueue.c
-        _say(r"BUG: scheduling while atomic", "BUG: scheduling while atomic in {function}",
-             "BUG: scheduling while atomic: sh/53/0x00000002", where=_TRACE, skip=r"schedul|panic|preempt"),
-        _say(r"BUG: scheduling in a non-blocking section", "BUG: scheduling in a non-blocking section in {function}",
-             "BUG: scheduling in a non-blocking section: sh/53/1", where=_TRACE, skip=r"schedul"),
-        _say(r"BUG: sleeping function called from invalid context",
-             "BUG: sleeping function called from invalid context in {function}",
-             "BUG: sleeping function called from invalid context at kernel/locking/mutex.c:580",
-             "BUG: sleeping function called from invalid context at include/linux/sched/mm.h:201", where=_TRACE,
-             skip=r"^___?might|kmem_cache_alloc|slab|^__?kmalloc|pre_alloc"),
-        _say(r"BUG: assuming (?P<what>atomic|non migratable) context", "BUG: assuming {what} context in {function}",
-             "BUG: assuming atomic context at drivers/x.c:5", where=_TRACE),
-        _say(r"BUG: using (?P<what>\w+)\(\) in preemptible", "BUG: using {what}() in preemptible code in {function}",
-             "BUG: using smp_processor_id() in preemptible [00000000] code: dhcpcd/4088",
-             "BUG: using __this_cpu_read() in preemptible [00000000] code: sh/53", where=_TRACE,
-             skip=r"preempt|^debug_smp_processor_id"),
-        _say(r"BUG: workqueue leaked (?P<what>lock or atomic|atomic, lock or RCU)",
-             "BUG: workqueue leaked {what} in {function}",
-             "BUG: workqueue leaked lock or atomic: kworker/0:1/0x00000000/353", where=Where.WORK),
+        wording(r"BUG: scheduling while atomic", "BUG: scheduling while atomic in {function}",
+            "BUG: scheduling while atomic: sh/53/0x00000002", where=_TRACE, skip=r"schedul|panic|preempt"),
+        wording(r"BUG: scheduling in a non-blocking section", "BUG: scheduling in a non-blocking section in {function}",
+            "BUG: scheduling in a non-blocking section: sh/53/1", where=_TRACE, skip=r"schedul"),
+        wording(r"BUG: sleeping function called from invalid context",
+            "BUG: sleeping function called from invalid context in {function}",
+            "BUG: sleeping function called from invalid context at kernel/locking/mutex.c:580",
+            "BUG: sleeping function called from invalid context at include/linux/sched/mm.h:201", where=_TRACE,
+            skip=r"^___?might|kmem_cache_alloc|slab|^__?kmalloc|pre_alloc"),
+        wording(r"BUG: assuming (?P<what>atomic|non migratable) context", "BUG: assuming {what} context in {function}",
+            "BUG: assuming atomic context at drivers/x.c:5", where=_TRACE),
+        wording(r"BUG: using (?P<what>\w+)\(\) in preemptible", "BUG: using {what}() in preemptible code in {function}",
+            "BUG: using smp_processor_id() in preemptible [00000000] code: dhcpcd/4088",
+            "BUG: using __this_cpu_read() in preemptible [00000000] code: sh/53", where=_TRACE,
+            skip=r"preempt|^debug_smp_processor_id"),
+        wording(r"BUG: workqueue leaked (?P<what>lock or atomic|atomic, lock or RCU)",
+            "BUG: workqueue leaked {what} in {function}",
+            "BUG: workqueue leaked lock or atomic: kworker/0:1/0x00000000/353", where=FunctionSource.WORK),
         # init/main.c do_one_initcall(); kernel/softirq.c; kernel/time/timer.c call_timer_fn()
-        _say(r"initcall {f} returned with (?P<what>preemption imbalance|disabled interrupts)",
-             "initcall returned with {what} in {function}", "initcall vendor_init returned with preemption imbalance ",
-             where=Where.HEADLINE),
-        _say(r"huh, entered softirq \d+ \S+ \S+ {f} with preempt_count", "preemption imbalance in {function}",
-             "huh, entered softirq 1 TIMER ffffffff81000000 run_timer_softirq+0x0/0x20 with preempt_count 00000101, "
-             "exited with 00000102?", where=Where.HEADLINE),
-        _say(r"(?:timer: )?{f}(?: \[{m}\])? preempt leak", "preemption imbalance in {function}",
-             "timer: vendor_timer+0x0/0x20 [vendor] preempt leak: 00000101 -> 00000102", where=Where.HEADLINE),
-    ), taint="W"),
+        wording(r"initcall {f} returned with (?P<what>preemption imbalance|disabled interrupts)",
+            "initcall returned with {what} in {function}", "initcall vendor_init returned with preemption imbalance ",
+            "initcall vendor_init+0x0/0x20 returned with disabled interrupts ", where=FunctionSource.HEADLINE),
+        wording(r"huh, entered softirq \d+ \S+ \S+ {f} with preempt_count", "preemption imbalance in {function}",
+            "huh, entered softirq 1 TIMER ffffffff81000000 run_timer_softirq+0x0/0x20 with preempt_count 00000101, "
+            "exited with 00000102?", where=FunctionSource.HEADLINE),
+        wording(r"(?:timer: )?{f}(?: \[{m}\])? preempt leak", "preemption imbalance in {function}",
+            "timer: vendor_timer+0x0/0x20 [vendor] preempt leak: 00000101 -> 00000102", where=FunctionSource.HEADLINE),
+    ), triggers=("BUG", "preempt", "disabled interrupts"), taint="W"),
     Kind("rcu-usage", _W, (  # kernel/locking/lockdep.c lockdep_rcu_suspicious()
-        _say(r"WARNING: suspicious RCU usage", "WARNING: suspicious RCU usage in {function}",
-             "WARNING: suspicious RCU usage", where=_TRACE, skip="rcu|" + _ALLOCATION + "|might_"),
-        _say(r"(?:\[ )?INFO: suspicious RCU usage", "INFO: suspicious RCU usage in {function}",
-             "[ INFO: suspicious RCU usage. ]", where=_TRACE, skip="rcu|" + _ALLOCATION + "|might_"),
-    )),
+        wording(r"WARNING: suspicious RCU usage", "WARNING: suspicious RCU usage in {function}",
+            "WARNING: suspicious RCU usage", where=_TRACE, skip="rcu|" + _ALLOCATION + "|might_"),
+        wording(r"(?:\[ )?INFO: suspicious RCU usage", "INFO: suspicious RCU usage in {function}",
+            "[ INFO: suspicious RCU usage. ]", where=_TRACE, skip="rcu|" + _ALLOCATION + "|might_"),
+    ), triggers=("WARNING:", "INFO:")),
     Kind("lockdep", _W, (  # kernel/locking/lockdep.c; "[ INFO: ... ]" and "[ BUG: ... ]" until 4.11
-        _say(r"(?:\[ INFO|WARNING): (?P<rest>possible (?:circular|recursive|irq lock inversion|"
-             r"irq-unsafe)[\w -]*)", _DEADLOCK, "WARNING: possible circular locking dependency detected",
-             "WARNING: possible recursive locking detected", "WARNING: possible irq lock inversion dependency detected",
-             "[ INFO: possible circular locking dependency detected ]", where=_LOCK),
-        _say(r"(?:\[ INFO|WARNING): \S+-safe -> \S+-unsafe lock order", _DEADLOCK,
-             "WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected",
-             "[ INFO: SOFTIRQ-safe -> SOFTIRQ-unsafe lock order detected ]", where=_LOCK),
-        _say(r"(?:\[ INFO|WARNING): inconsistent lock state", "inconsistent lock state in {function}",
-             "WARNING: inconsistent lock state", where=_LOCK),
-        _say(r"(?P<form>\[ BUG|WARNING): bad (?P<what>unlock balance|contention) detected",
-             "{form}: bad {what} in {function}",
-             "WARNING: bad unlock balance detected!", "[ BUG: bad unlock balance detected! ]", where=_LOCK),
-        _say(r"(?P<form>\[ BUG|WARNING): held lock freed", "{form}: held lock freed in {function}",
-             "WARNING: held lock freed!", "[ BUG: held lock freed! ]", where=_LOCK),
-        _say(r"(?P<form>\[ BUG|WARNING): \S.*/\d+ still has locks held", "{form}: still has locks held in {function}",
-             "WARNING: sh/6054 still has locks held!", "[ BUG: sh/6054 still has locks held! ]", where=Where.HELD),
-        _say(r"(?P<form>\[ BUG|WARNING): lock held when returning to user space",
-             "{form}: lock held when returning to user space in {function}",
-             "WARNING: lock held when returning to user space!", where=Where.HELD),
-        _say(r"(?P<form>\[ BUG|WARNING): [Nn]ested lock was not taken",
-             "WARNING: nested lock was not taken in {function}",
-             "WARNING: Nested lock was not taken", where=_LOCK),
-        _say(r"\[ BUG: Invalid wait context", "BUG: invalid wait context in {function}",
-             "[ BUG: Invalid wait context ]", where=_LOCK),
-        _say(r"INFO: trying to register non-static key", "INFO: trying to register non-static key in {function}",
-             "INFO: trying to register non-static key.", where=_TRACE, skip=r"stack|lock|IRQ|wait"),
-        _say(r"WARNING: chain_key collision|BUG: (?:MAX_\w+ too low|key \S+ has not been registered|"
-             r"looking up invalid)",
-             "lockdep: {line}", "BUG: MAX_LOCKDEP_CHAINS too low!"),
-        _say(_warning(r"\S*kernel/locking/lockdep\.c:\d+ (?:at )?{f}"), "WARNING: locking bug in {function}",
-             "WARNING: CPU: 0 PID: 4073 at kernel/locking/lockdep.c:734 register_lock_class+0xe10/0x1860",
-             where=_SITE, skip=r"lock_sock|release_sock"),
-        _say(r"\[ (?:BUG|INFO): (?P<rest>.*?) ?\]", "lockdep: {rest}", "[ BUG: lock held at task exit time! ]"),
-    )),
+        wording(r"(?:\[ INFO|WARNING): (?P<rest>possible (?:circular|recursive|irq lock inversion|"
+            r"irq-unsafe)[\w -]*)", _DEADLOCK, "WARNING: possible circular locking dependency detected",
+            "WARNING: possible recursive locking detected", "WARNING: possible irq lock inversion dependency detected",
+            "[ INFO: possible circular locking dependency detected ]", where=_LOCK),
+        wording(r"(?:\[ INFO|WARNING): \S+-safe -> \S+-unsafe lock order", _DEADLOCK,
+            "WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected",
+            "[ INFO: SOFTIRQ-safe -> SOFTIRQ-unsafe lock order detected ]", where=_LOCK),
+        wording(r"(?:\[ INFO|WARNING): inconsistent lock state", "inconsistent lock state in {function}",
+            "WARNING: inconsistent lock state", where=_LOCK),
+        wording(r"(?P<form>\[ BUG|WARNING): bad (?P<what>unlock balance|contention) detected",
+            "{form}: bad {what} in {function}",
+            "WARNING: bad unlock balance detected!", "[ BUG: bad unlock balance detected! ]", where=_LOCK),
+        wording(r"(?P<form>\[ BUG|WARNING): held lock freed", "{form}: held lock freed in {function}",
+            "WARNING: held lock freed!", "[ BUG: held lock freed! ]", where=_LOCK),
+        wording(r"(?P<form>\[ BUG|WARNING): \S.*/\d+ still has locks held",
+            "{form}: still has locks held in {function}",
+            "WARNING: sh/6054 still has locks held!", "[ BUG: sh/6054 still has locks held! ]",
+            where=FunctionSource.HELD),
+        wording(r"(?P<form>\[ BUG|WARNING): lock held when returning to user space",
+            "{form}: lock held when returning to user space in {function}",
+            "WARNING: lock held when returning to user space!", where=FunctionSource.HELD),
+        wording(r"(?P<form>\[ BUG|WARNING): [Nn]ested lock was not taken",
+            "WARNING: nested lock was not taken in {function}",
+            "WARNING: Nested lock was not taken", where=_LOCK),
+        wording(r"\[ BUG: Invalid wait context", "BUG: invalid wait context in {function}",
+            "[ BUG: Invalid wait context ]", where=_LOCK),
+        wording(r"INFO: trying to register non-static key", "INFO: trying to register non-static key in {function}",
+            "INFO: trying to register non-static key.", where=_TRACE, skip=r"stack|lock|IRQ|wait"),
+        wording(r"WARNING: chain_key collision|BUG: (?:MAX_\w+ too low|key \S+ has not been registered|"
+            r"looking up invalid)",
+            "lockdep: {line}", "BUG: MAX_LOCKDEP_CHAINS too low!"),
+        wording(_warning(r"\S*kernel/locking/lockdep\.c:\d+ (?:at )?{f}"), "WARNING: locking bug in {function}",
+            "WARNING: CPU: 0 PID: 4073 at kernel/locking/lockdep.c:734 register_lock_class+0xe10/0x1860",
+            where=_SITE, skip=r"lock_sock|release_sock"),
+        wording(r"\[ (?:BUG|INFO): (?P<rest>.*?) ?\]", "lockdep: {rest}", "[ BUG: lock held at task exit time! ]"),
+    ), triggers=("WARNING:", "INFO:", "BUG")),
     Kind("lockup", _F, (  # kernel/watchdog.c, kernel/watchdog_hld.c, kernel/workqueue.c show_workqueue_state
-        _say(r"(?:NMI watchdog: |watchdog: )?BUG: soft lockup", "BUG: soft lockup in {function}",
-             "watchdog: BUG: soft lockup - CPU#1 stuck for 134s! [sh:53]",
-             "NMI watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:53]", where=Where.LOOP),
-        _say(r"(?:NMI watchdog: |watchdog: )?(?:BUG: hard lockup|(?:CPU\d+: )?Watchdog detected hard LOCKUP|"
-             r"CPU\d+ detected hard LOCKUP)", "BUG: hard lockup in {function}",
-             "watchdog: Watchdog detected hard LOCKUP on cpu 1",
-             "NMI watchdog: Watchdog detected hard LOCKUP on cpu 0", where=Where.LOOP),
-        _say(r"BUG: workqueue lockup", "BUG: workqueue lockup",
-             "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 32s!"),
-    ), taint="L"),
+        wording(r"(?:NMI watchdog: |watchdog: )?BUG: soft lockup", "BUG: soft lockup in {function}",
+            "watchdog: BUG: soft lockup - CPU#1 stuck for 134s! [sh:53]",
+            "NMI watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:53]", where=FunctionSource.LOOP),
+        wording(r"(?:NMI watchdog: |watchdog: )?(?:BUG: hard lockup|(?:CPU\d+: )?Watchdog detected hard LOCKUP|"
+            r"CPU\d+ detected hard LOCKUP)", "BUG: hard lockup in {function}",
+            "watchdog: Watchdog detected hard LOCKUP on cpu 1",
+            "NMI watchdog: Watchdog detected hard LOCKUP on cpu 0", where=FunctionSource.LOOP),
+        wording(r"BUG: workqueue lockup", "BUG: workqueue lockup",
+            "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 32s!"),
+    ), triggers=("BUG", "LOCKUP"), taint="L"),
     Kind("hung-task", _F, (  # kernel/hung_task.c; "can't die" is of linux-next
-        _say(r"INFO: task .*? blocked (?:in I/O wait )?for more than \d+ seconds|INFO: task \S*[^\x00-\x7f\\].*|"
-             r"INFO: task .*\\x.*",
-             "INFO: task hung in {function}", "INFO: task kworker/u4:6:10032 blocked for more than 143 seconds.",
-             where=Where.HUNG),
-        _say(r"INFO: task .* can't die for more than \d+ seconds", "INFO: task can't die in {function}",
-             "INFO: task sh:21128 can't die for more than 143 seconds.", where=Where.HUNG),
-    )),
+        wording(r"INFO: task .*? blocked (?:in I/O wait )?for more than \d+ seconds|INFO: task \S*[^\x00-\x7f\\].*|"
+            r"INFO: task .*\\x.*",
+            "INFO: task hung in {function}", "INFO: task kworker/u4:6:10032 blocked for more than 143 seconds.",
+            where=FunctionSource.HUNG),
+        wording(r"INFO: task .* can't die for more than \d+ seconds", "INFO: task can't die in {function}",
+            "INFO: task sh:21128 can't die for more than 143 seconds.", where=FunctionSource.HUNG),
+    ), triggers=("INFO:",)),
     Kind("rcu-stall", _F, (  # kernel/rcu/tree_stall.h, tree_exp.h, tasks.h
-        _say(r"(?:rcu: )?INFO: \w+ (?:self-)?detected (?:expedited )?stalls?\b",
-             "INFO: rcu detected stall in {function}",
-             "rcu: INFO: rcu_preempt self-detected stall on CPU",
-             "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:",
-             "rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 1-... } 3 jiffies s: 9 root: 0x2/.",
-             "INFO: rcu_tasks detected stalls on tasks:", where=Where.STALL),
-        _say(r"rcu: \S+ kthread (?:starved for|timer wakeup didn't happen)", "INFO: rcu kthread starved",
-             "rcu: rcu_preempt kthread starved for 9651 jiffies! g45941 f0x2 RCU_GP_WAIT_FQS(3) ->state=0x0 ->cpu=1",
-             weight=Weight.HINT),
-    )),
+        wording(r"(?:rcu: )?INFO: \w+ (?:self-)?detected (?:expedited )?stalls?\b",
+            "INFO: rcu detected stall in {function}",
+            "rcu: INFO: rcu_preempt self-detected stall on CPU",
+            "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:",
+            "rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 1-... } 3 jiffies s: 9 root: 0x2/.",
+            "INFO: rcu_tasks detected stalls on tasks:", where=FunctionSource.STALL),
+        wording(r"rcu: \S+ kthread (?:starved for|timer wakeup didn't happen)", "INFO: rcu kthread starved",
+            "rcu: rcu_preempt kthread starved for 9651 jiffies! g45941 f0x2 RCU_GP_WAIT_FQS(3) ->state=0x0 ->cpu=1",
+            priority=Priority.HINT),
+    ), triggers=("INFO:", " kthread ", "preempt")),
     Kind("access", _F, (
         # arch/x86/mm/fault.c show_fault_oops(), with the words of older kernels and of powerpc
-        _say(r"BUG: (?:[uU]nable to handle (?:kernel )?)?[kK]ernel NULL pointer dereference|"
-             r"BUG: [uU]nable to handle kernel NULL|[uU]nable to handle kernel NULL pointer dereference",
-             "BUG: unable to handle kernel NULL pointer dereference in {function}",
-             "BUG: kernel NULL pointer dereference, address: 0000000000000008",
-             "BUG: unable to handle kernel NULL pointer dereference at 0000000000000010",
-             "Unable to handle kernel NULL pointer dereference at virtual address 00000008", where=_SITE),
-        _say(r"(?:BUG: )?[uU]nable to handle (?:kernel )?(?:paging request|page fault|data access|"
-             r"read from unreadable|write to read-only|execute from non-executable|execution of|unknown fault)",
-             "BUG: unable to handle kernel paging request in {function}",
-             "BUG: unable to handle page fault for address: ffffebde00002008",
-             "Unable to handle kernel paging request at virtual address 5ca1ab1e5ca1ab1e",
-             "Unable to handle kernel write to read-only memory at virtual address ffff800008010000",
-             "BUG: Unable to handle kernel data access at 0x8000000041a25f20", where=_SITE),
-        _say(r"(?:BUG: )?[uU]nable to handle kernel access to user memory",
-             "BUG: unable to handle kernel access to user memory in {function}",
-             "Unable to handle kernel access to user memory outside uaccess routines at virtual address "
-             "0000000000001000",
-             where=_SITE),
-        _say(r"(?:BUG: )?[uU]nable to (?:handle kernel|execute)(?P<rest>.*)", "BUG: unable to handle kernel",
-             "BUG: unable to handle kernel "),
+        wording(r"BUG: (?:[uU]nable to handle (?:kernel )?)?[kK]ernel NULL pointer dereference|"
+            r"BUG: [uU]nable to handle kernel NULL|[uU]nable to handle kernel NULL pointer dereference",
+            "BUG: unable to handle kernel NULL pointer dereference in {function}",
+            "BUG: kernel NULL pointer dereference, address: 0000000000000008",
+            "BUG: unable to handle kernel NULL pointer dereference at 0000000000000010",
+            "Unable to handle kernel NULL pointer dereference at virtual address 00000008", where=_SITE),
+        wording(r"(?:BUG: )?[uU]nable to handle (?:kernel )?(?:paging request|page fault|data access|"
+            r"read from unreadable|write to read-only|execute from non-executable|execution of|unknown fault)",
+            "BUG: unable to handle kernel paging request in {function}",
+            "BUG: unable to handle page fault for address: ffffebde00002008",
+            "Unable to handle kernel paging request at virtual address 5ca1ab1e5ca1ab1e",
+            "Unable to handle kernel write to read-only memory at virtual address ffff800008010000",
+            "BUG: Unable to handle kernel data access at 0x8000000041a25f20", where=_SITE),
+        wording(r"(?:BUG: )?[uU]nable to handle kernel access to user memory",
+            "BUG: unable to handle kernel access to user memory in {function}",
+            "Unable to handle kernel access to user memory outside uaccess routines at virtual address "
+            "0000000000001000",
+            where=_SITE),
+        wording(r"(?:BUG: )?[uU]nable to (?:handle kernel|execute)(?P<rest>.*)", "BUG: unable to handle kernel",
+            "BUG: unable to handle kernel "),
         # arch/x86/kernel/traps.c
-        _say(r"(?:Oops: |traps: )?general protection (?:fault|maybe)" + f"(?:{_DIE}|: [0-9a-f]{{4}}$)",
-             "general protection fault in {function}",
-             "general protection fault, probably for non-canonical address 0x5ca1ab1e5ca1aeae: 0000 [#1] SMP",
-             "general protection fault: 0000 [#1] SMP KASAN",
-             "Oops: general protection fault, probably for non-canonical address 0xdffffc0000000001: 0000 [#1] SMP",
-             where=_SITE),
-        _say(rf"(?:Oops: |traps: )?stack segment{_DIE}", "stack segment fault in {function}",
-             "stack segment: 0000 [#1] PREEMPT SMP", where=_SITE),
-        _say(rf"(?:Oops: |traps: )?divide error{_DIE}", "divide error in {function}", "divide error: 0000 [#1] SMP",
-             "Oops: divide error: 0000 [#1] PREEMPT SMP", where=_SITE),
-        _say(rf"(?:Oops: |traps: )?int3{_DIE}", "int3 in {function}", "Oops: int3: 0000 [#1] SMP", where=_SITE),
-        _say(rf"(?:Oops: |traps: )?(?:PANIC: )?double fault{_DIE}|(?:traps: )?PANIC: double fault",
-             "PANIC: double fault in {function}", "traps: PANIC: double fault, error_code: 0x0",
-             "PANIC: double fault: 0000 [#1] SMP", where=_SITE),
-        _say(rf"(?:Oops: |traps: )?(?P<what>alignment check|invalid TSS|segment not present|bounds|coprocessor [\w ]+|"
-             rf"simd exception|spurious interrupt bug|control protection|iret exception|debug|nmi|overflow){_DIE}",
-             "{what} in {function}", "alignment check: 0000 [#1] SMP", where=_SITE),
-        _say(r"traps: Missing ENDBR: {f}", "CFI failure in {function}",
-             "traps: Missing ENDBR: vendor_run+0x0/0x20 [vendor]",
-             where=Where.HEADLINE),
+        wording(r"(?:Oops: |traps: )?general protection (?:fault|maybe)" + f"(?:{_DIE}|: [0-9a-f]{{4}}$)",
+            "general protection fault in {function}",
+            "general protection fault, probably for non-canonical address 0x5ca1ab1e5ca1aeae: 0000 [#1] SMP",
+            "general protection fault: 0000 [#1] SMP KASAN",
+            "Oops: general protection fault, probably for non-canonical address 0xdffffc0000000001: 0000 [#1] SMP",
+            where=_SITE),
+        wording(rf"(?:Oops: |traps: )?stack segment{_DIE}", "stack segment fault in {function}",
+            "stack segment: 0000 [#1] PREEMPT SMP", where=_SITE),
+        wording(rf"(?:Oops: |traps: )?divide error{_DIE}", "divide error in {function}", "divide error: 0000 [#1] SMP",
+            "Oops: divide error: 0000 [#1] PREEMPT SMP", where=_SITE),
+        wording(rf"(?:Oops: |traps: )?int3{_DIE}", "int3 in {function}", "Oops: int3: 0000 [#1] SMP", where=_SITE),
+        wording(rf"(?:Oops: |traps: )?(?:PANIC: )?double fault{_DIE}|(?:traps: )?PANIC: double fault",
+            "PANIC: double fault in {function}", "traps: PANIC: double fault, error_code: 0x0",
+            "PANIC: double fault: 0000 [#1] SMP", where=_SITE),
+        wording(rf"(?:Oops: |traps: )?(?P<what>alignment check|invalid TSS|segment not present|bounds|"
+            rf"coprocessor [\w ]+|"
+            rf"simd exception|spurious interrupt bug|control protection|iret exception|debug|nmi|overflow){_DIE}",
+            "{what} in {function}", "alignment check: 0000 [#1] SMP", where=_SITE),
+        wording(r"traps: Missing ENDBR: {f}", "CFI failure in {function}",
+            "traps: Missing ENDBR: vendor_run+0x0/0x20 [vendor]",
+            where=FunctionSource.HEADLINE),
         # arch/arm/mm/fault.c do_DataAbort(), do_PrefetchAbort(); arch/arm/mm/alignment.c; arch/arm64/kernel/traps.c
-        _say(r"Unhandled fault", "Unhandled fault in {function}",
-             "Unhandled fault: page domain fault (0x01b) at 0x00000e30", where=_SITE),
-        _say(r"Unhandled prefetch abort", "Unhandled prefetch abort in {function}",
-             "Unhandled prefetch abort: breakpoint debug exception (0x002) at 0x00000000", where=_SITE),
-        _say(r"Unhandled (?P<what>\d+-bit .* exception|exception|trap)", "Unhandled exception in {function}",
-             "Unhandled 64-bit el1h sync exception on CPU0, ESR 0x0000000002000000 -- Unknown/Uncategorized",
-             where=_SITE),
-        _say(r"Alignment trap: not handling", "alignment trap in {function}",
-             "Alignment trap: not handling instruction e1b3e000 at [<c0008000>]", where=_SITE),
-        _say(r"Bad mode in ", "bad mode in {function}", "Bad mode in data abort handler detected", where=_SITE),
-        _say(r"SError Interrupt on CPU", "SError in {function}",
-             "SError Interrupt on CPU0, code 0x00000000be000411 -- SError", where=_SITE),
-        _say(r"kernel tried to execute (?:NX-protected|user) page|BUG: unable to execute",
-             "BUG: unable to handle kernel paging request in {function}",
-             "kernel tried to execute NX-protected page - exploit attempt? (uid: 0)", where=_SITE, weight=Weight.HINT),
+        wording(r"Unhandled fault", "Unhandled fault in {function}",
+            "Unhandled fault: page domain fault (0x01b) at 0x00000e30", where=_SITE),
+        wording(r"Unhandled prefetch abort", "Unhandled prefetch abort in {function}",
+            "Unhandled prefetch abort: breakpoint debug exception (0x002) at 0x00000000", where=_SITE),
+        wording(r"Unhandled (?P<what>\d+-bit .* exception|exception|trap)", "Unhandled exception in {function}",
+            "Unhandled 64-bit el1h sync exception on CPU0, ESR 0x0000000002000000 -- Unknown/Uncategorized",
+            where=_SITE),
+        wording(r"Alignment trap: not handling", "alignment trap in {function}",
+            "Alignment trap: not handling instruction e1b3e000 at [<c0008000>]", where=_SITE),
+        wording(r"Bad mode in ", "bad mode in {function}", "Bad mode in data abort handler detected", where=_SITE),
+        wording(r"SError Interrupt on CPU", "SError in {function}",
+            "SError Interrupt on CPU0, code 0x00000000be000411 -- SError", where=_SITE),
+        wording(r"kernel tried to execute (?:NX-protected|user) page|BUG: unable to execute",
+            "BUG: unable to handle kernel paging request in {function}",
+            "kernel tried to execute NX-protected page - exploit attempt? (uid: 0)",
+            where=_SITE, priority=Priority.HINT),
+    ), triggers=(
+        "BUG", "Oops", "PANIC", " [#", "Alignment trap", "Bad mode in", "Missing ENDBR", "SError", "Unable to",
+        "Unhandled ", "general protection ", "tried to execute",
     ), taint="D"),
     Kind("fortify", _F, (  # lib/string_helpers.c, mm/usercopy.c, include/linux/fortify-string.h, kernel/cfi.c
-        _say(r"detected buffer overflow in ", "kernel BUG in {function}", "detected buffer overflow in strnlen",
-             where=_TRACE, skip="fortify"),
-        _say(r"\w+: detected buffer overflow: \d+ byte", "WARNING in {function}",
-             "memcpy: detected buffer overflow: 9 byte write of buffer size 8", where=_SITE, skip="fortify"),
-        _say(r"mem\w+: detected field-spanning write", "WARNING in {function}",
-             'memcpy: detected field-spanning write (size 16) of single field "&a->b" at drivers/x.c:5 (size 8)',
-             where=_SITE),
-        _say(r"usercopy: (?:BUG: )?[kK]ernel memory (?:exposure|overwrite) attempt", "BUG: bad usercopy in {function}",
-             "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size 65)!",
-             where=_TRACE, skip=r"usercopy|__check"),
-        _say(r"[kK]ernel BUG at \S*mm/usercopy\.c", "BUG: bad usercopy in {function}",
-             "kernel BUG at mm/usercopy.c:101!",
-             where=_TRACE, skip=r"usercopy|__check"),
-        _say(r"CFI failure (?:at {f}|\(target)", "CFI failure in {function}",
-             "CFI failure at vendor_run+0x10/0x20 [vendor] (target: x+0x0/0x10; expected type: 0x12345678)",
-             where=Where.HEADLINE),
-    )),
+        wording(r"detected buffer overflow in ", "kernel BUG in {function}", "detected buffer overflow in strnlen",
+            where=_TRACE, skip="fortify"),
+        wording(r"\w+: detected buffer overflow: \d+ byte", "WARNING in {function}",
+            "memcpy: detected buffer overflow: 9 byte write of buffer size 8", where=_SITE, skip="fortify"),
+        wording(r"mem\w+: detected field-spanning write", "WARNING in {function}",
+            'memcpy: detected field-spanning write (size 16) of single field "&a->b" at drivers/x.c:5 (size 8)',
+            where=_SITE),
+        wording(r"usercopy: (?:BUG: )?[kK]ernel memory (?:exposure|overwrite) attempt",
+            "BUG: bad usercopy in {function}",
+            "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size 65)!",
+            where=_TRACE, skip=r"usercopy|__check"),
+        wording(r"[kK]ernel BUG at \S*mm/usercopy\.c", "BUG: bad usercopy in {function}",
+            "kernel BUG at mm/usercopy.c:101!",
+            where=_TRACE, skip=r"usercopy|__check"),
+        wording(r"CFI failure (?:at {f}|\(target)", "CFI failure in {function}",
+            "CFI failure at vendor_run+0x10/0x20 [vendor] (target: x+0x0/0x10; expected type: 0x12345678)",
+            where=FunctionSource.HEADLINE),
+    ), triggers=("BUG", "CFI failure", "Kernel memory", " overflow", "field-spanning")),
     Kind("odebug", _W, (  # lib/debugobjects.c debug_print_object(); object_is_on_stack
-        _say(r"ODEBUG: (?!Out of memory|selftest|debug)(?P<rest>.*)", "WARNING: ODEBUG bug in {function}",
-             "ODEBUG: free active (active state 0) object: ffff88807b3c4490 object type: timer_list hint: x+0x0/0x350",
-             "ODEBUG: object ffff888 is on stack ffff888, but NOT annotated.", where=_SITE,
-             skip=r"debug_|rcu|hrtimer_|timer_|work_|percpu_|kobject_|" + _FREE),
-        _say(_warning(r"\S*lib/debugobjects\.c:\d+ (?:at )?{f}"), "WARNING: ODEBUG bug in {function}",
-             "WARNING: CPU: 0 PID: 53 at lib/debugobjects.c:505 debug_print_object+0x16a/0x250",
-             where=_SITE, skip=r"debug_|rcu|hrtimer_|timer_|work_|percpu_|kobject_|" + _FREE),
-    )),
+        wording(r"ODEBUG: (?!Out of memory|selftest|debug)(?P<rest>.*)", "WARNING: ODEBUG bug in {function}",
+            "ODEBUG: free active (active state 0) object: ffff88807b3c4490 object type: timer_list hint: x+0x0/0x350",
+            "ODEBUG: object ffff888 is on stack ffff888, but NOT annotated.", where=_SITE,
+            skip=r"debug_|rcu|hrtimer_|timer_|work_|percpu_|kobject_|" + _FREE),
+        wording(_warning(r"\S*lib/debugobjects\.c:\d+ (?:at )?{f}"), "WARNING: ODEBUG bug in {function}",
+            "WARNING: CPU: 0 PID: 53 at lib/debugobjects.c:505 debug_print_object+0x16a/0x250",
+            where=_SITE, skip=r"debug_|rcu|hrtimer_|timer_|work_|percpu_|kobject_|" + _FREE),
+    ), triggers=("ODEBUG: ", "WARNING:")),
     Kind("kobject", _W, (  # lib/kobject.c, fs/sysfs/dir.c, fs/proc/generic.c
-        _say(_warning(r"\S*lib/kobject\.c:\d+ (?:at )?kobject_\S*"), "WARNING: kobject bug in {function}",
-             "WARNING: CPU: 0 PID: 53 at lib/kobject.c:718 kobject_put+0x1d4/0x240", where=_SITE, skip="kobject_"),
-        _say(r"(?:kobject: )?(?:kobject[:_ ].*(?:failed for|tried to (?:init|add) an|is not initialized|something is)|"
-             r"'[^']*' \([^)]*\): is not initialized)", "WARNING: kobject bug in {function}",
-             "kobject_add_internal failed for x with -EEXIST, don't try to register things with the same name in "
-             "the same "
-             "directory.", "kobject: kobject_add_internal failed for x (error: -12 parent: y)",
-             "kobject: '(null)' (ffff8880): is not initialized, yet kobject_put() is being called.",
-             "kobject (ffff8880): tried to init an initialized object, something is seriously wrong.",
-             where=_TRACE, skip=r"kobject_|sysfs_|device_|kset_"),
-        _say(r"sysfs: cannot create duplicate filename", "sysfs: cannot create duplicate filename in {function}",
-             "sysfs: cannot create duplicate filename '/devices/x'", where=_TRACE,
-             skip=r"kobject_|sysfs_|device_|kset_|create_dir|bus_add"),
-        _say(_warning(r"\S*fs/proc/generic\.c:\d+ (?:at )?proc_register\S*"),
-             "WARNING: proc registration bug in {function}",
-             "WARNING: CPU: 1 PID: 53 at fs/proc/generic.c:377 proc_register+0x30e/0x4e0", where=_SITE, skip="proc_"),
-        _say(r"proc_dir_entry '.*' already registered", "WARNING: proc registration bug in {function}",
-             "proc_dir_entry 'net/vendor' already registered", where=_SITE, skip="proc_", weight=Weight.HINT),
-    )),
+        wording(_warning(r"\S*lib/kobject\.c:\d+ (?:at )?kobject_\S*"), "WARNING: kobject bug in {function}",
+            "WARNING: CPU: 0 PID: 53 at lib/kobject.c:718 kobject_put+0x1d4/0x240", where=_SITE, skip="kobject_"),
+        wording(r"(?:kobject: )?(?:kobject[:_ ].*(?:failed for|tried to (?:init|add) an|is not initialized|"
+            r"something is)|"
+            r"'[^']*' \([^)]*\): is not initialized)", "WARNING: kobject bug in {function}",
+            "kobject_add_internal failed for x with -EEXIST, don't try to register things with the same name in "
+            "the same "
+            "directory.", "kobject: kobject_add_internal failed for x (error: -12 parent: y)",
+            "kobject: '(null)' (ffff8880): is not initialized, yet kobject_put() is being called.",
+            "kobject (ffff8880): tried to init an initialized object, something is seriously wrong.",
+            where=_TRACE, skip=r"kobject_|sysfs_|device_|kset_"),
+        wording(r"sysfs: cannot create duplicate filename", "sysfs: cannot create duplicate filename in {function}",
+            "sysfs: cannot create duplicate filename '/devices/x'", where=_TRACE,
+            skip=r"kobject_|sysfs_|device_|kset_|create_dir|bus_add"),
+        wording(_warning(r"\S*fs/proc/generic\.c:\d+ (?:at )?proc_register\S*"),
+            "WARNING: proc registration bug in {function}",
+            "WARNING: CPU: 1 PID: 53 at fs/proc/generic.c:377 proc_register+0x30e/0x4e0", where=_SITE, skip="proc_"),
+        wording(r"proc_dir_entry '.*' already registered", "WARNING: proc registration bug in {function}",
+            "proc_dir_entry 'net/vendor' already registered", where=_SITE, skip="proc_", priority=Priority.HINT),
+    ), triggers=("WARNING:", " already", "duplicate filename", "kobject")),
     Kind("dma-api", _W, (  # kernel/dma/debug.c err_printk()
-        _say(r"DMA-API: (?P<rest>.*(?:driver |device |cacheline tracking EEXIST|exceeded \d+ overlapping).*)",
-             "DMA-API: {rest}",
-             "DMA-API: e1000 0000:00:03.0: device driver tries to free DMA memory it has not allocated [device "
-             "address=0x0]",
-             "DMA-API: exceeded 7 overlapping mappings of cacheline 0x0000000000052b1c"),
-        _say(_warning(r"\S*kernel/dma/debug\.c:\d+ (?:at )?{f}"), "DMA-API: {function}",
-             "WARNING: CPU: 0 PID: 1 at kernel/dma/debug.c:1012 check_unmap+0x4a2/0x8e0", where=Where.HEADLINE,
-             weight=Weight.HINT),
-    )),
+        wording(r"DMA-API: (?P<rest>.*(?:driver |device |cacheline tracking EEXIST|exceeded \d+ overlapping).*)",
+            "DMA-API: {rest}",
+            "DMA-API: e1000 0000:00:03.0: device driver tries to free DMA memory it has not allocated [device "
+            "address=0x0]",
+            "DMA-API: exceeded 7 overlapping mappings of cacheline 0x0000000000052b1c"),
+        wording(_warning(r"\S*kernel/dma/debug\.c:\d+ (?:at )?{f}"), "DMA-API: {function}",
+            "WARNING: CPU: 0 PID: 1 at kernel/dma/debug.c:1012 check_unmap+0x4a2/0x8e0", where=FunctionSource.HEADLINE,
+            priority=Priority.HINT),
+    ), triggers=("DMA-API: ", "WARNING:")),
     Kind("irq", _W, (  # kernel/irq/spurious.c, arch/*/kernel/irq.c, kernel/irq/manage.c
-        _say(r"irq \d+: nobody cared", "irq: nobody cared",
-             'irq 17: nobody cared (try booting with the "irqpoll" option)'),
-        _say(r"unexpected IRQ trap|Trying to free already-free IRQ|irq event \d+: bogus return value", "irq: {line}",
-             "unexpected IRQ trap at vector 55",
-             "Trying to free already-free IRQ 17", "irq event 17: bogus return value 7"),
-    )),
+        wording(r"irq \d+: nobody cared", "irq: nobody cared",
+            'irq 17: nobody cared (try booting with the "irqpoll" option)'),
+        wording(r"unexpected IRQ trap|Trying to free already-free IRQ|irq event \d+: bogus return value", "irq: {line}",
+            "unexpected IRQ trap at vector 55",
+            "Trying to free already-free IRQ 17", "irq event 17: bogus return value 7"),
+    ), triggers=("IRQ trap", " already", "bogus return value", "nobody cared")),
     Kind("kmemleak", _W, (  # mm/kmemleak.c; /sys/kernel/debug/kmemleak, as it is read
-        _say(r"kmemleak: (?P<n>\d+) new suspected memory leaks?", "memory leak",
-             "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)"),
-        _say(r"(?:kmemleak: )?unreferenced object 0x[0-9a-f]+ \(size \d+\)", "memory leak in {function}",
-             "unreferenced object 0xffff888012345678 (size 64):", where=_TRACE, skip=_KEEPS),
-        _say(r"BUG: memory leak", "memory leak in {function}", "BUG: memory leak", where=_TRACE, skip=_KEEPS,
-             weight=Weight.HINT),
-        _say(r"kmemleak: (?:Freeing unknown object|Trying to color|Cannot insert|Object already exists|"
-             r"Freeing unknown|Partially freeing unknown|Found object by alias)", "kmemleak: {line}",
-             "kmemleak: Cannot insert 0xffff888 into the object search tree (overlaps existing)"),
-    ), is_plain=True),
+        wording(r"kmemleak: (?P<n>\d+) new suspected memory leaks?", "memory leak",
+            "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)"),
+        wording(r"(?:kmemleak: )?unreferenced object 0x[0-9a-f]+ \(size \d+\)", "memory leak in {function}",
+            "unreferenced object 0xffff888012345678 (size 64):", where=_TRACE, skip=_KEEPS),
+        wording(r"BUG: memory leak", "memory leak in {function}", "BUG: memory leak", where=_TRACE, skip=_KEEPS,
+            priority=Priority.HINT),
+        wording(r"kmemleak: (?:Freeing unknown object|Trying to color|Cannot insert|Object already exists|"
+            r"Freeing unknown|Partially freeing unknown|Found object by alias)", "kmemleak: {line}",
+            "kmemleak: Cannot insert 0xffff888 into the object search tree (overlaps existing)"),
+    ), triggers=("BUG", "kmemleak: ", "unreferenced object"), is_plain=True),
     Kind("module-load", Severity.REFUSAL, (
         # kernel/module/main.c, version.c, signing.c, strict_rwx.c; arch/*/kernel/module.c
-        _say(r"\S+: version magic '.*' should be '", "module: version magic",
-             "spinlock: version magic '6.1.191 SMP mod_unload ' should be '6.1.192 SMP mod_unload '"),
-        _say(r"\S+: (?:disagrees about version of symbol|no symbol version for) \S+", "module: symbol version",
-             "vendor: disagrees about version of symbol module_layout", "vendor: no symbol version for module_layout"),
-        _say(r"\S+: Unknown symbol \S+ \(err ", "module: unknown symbol",
-             "vendor: Unknown symbol vendor_call (err -2)"),
-        _say(r"\S+: exports duplicate symbol|\S+: Symbol \S+ has an invalid section index|"
-             r"\S+: module uses symbol \(.*\) from namespace|\S+: module using GPL-only symbols uses symbols",
-             "module: symbol", "vendor: exports duplicate symbol vendor_call (owned by other)"),
-        _say(r"Invalid (?:ELF (?:header|section|sh_)|architecture in ELF|\d+-bit data relocation|"
-             r"length \(\d+\) for data)|"
-             r"empty section name table|ELF Spec violation: |"
-             r"\S+: (?:No module found in object|module has no symbols|has both \.ctors|"
-             r"please compile with -fno-common)|"
-             r"\S+: section \S+ \(index \d+\) has invalid WRITE\|EXEC", "module: exec format",
-             "Invalid ELF section header overflow", "ELF Spec violation: section name table isn't null terminated",
-             "vendor: No module found in object"),
-        _say(r"(?:module: )?x86/modules: Skipping invalid relocation target|overflow in relocation type |"
-             r"(?:module: )?overflow in relocation type|module \S+: (?:unsupported RELA|overflow in) relocation|"
-             r"\S+: [Uu]nknown (?:rela )?relocation: |\S+: section \d+ reloc \d+ |do_reloc: unknown relocation",
-             "module: relocation",
-             "module: x86/modules: Skipping invalid relocation target, existing value is nonzero for type 1, loc "
-             "ffffffffa0010308, val ffffffffa000d352", "vendor: section 4 reloc 12 sym 'x': relocation 28 out of range",
-             "module vendor: unsupported RELA relocation: 275", "vendor: Unknown rela relocation: 42",
-             "overflow in relocation type 10 val ffff"),
+        wording(r"\S+: version magic '.*' should be '", "module: version magic",
+            "spinlock: version magic '6.1.191 SMP mod_unload ' should be '6.1.192 SMP mod_unload '"),
+        wording(r"\S+: (?:disagrees about version of symbol|no symbol version for) \S+", "module: symbol version",
+            "vendor: disagrees about version of symbol module_layout", "vendor: no symbol version for module_layout"),
+        wording(r"\S+: Unknown symbol \S+ \(err ", "module: unknown symbol",
+            "vendor: Unknown symbol vendor_call (err -2)"),
+        wording(r"\S+: exports duplicate symbol|\S+: Symbol \S+ has an invalid section index|"
+            r"\S+: module uses symbol \(.*\) from namespace|\S+: module using GPL-only symbols uses symbols",
+            "module: symbol", "vendor: exports duplicate symbol vendor_call (owned by other)"),
+        wording(r"Invalid (?:ELF (?:header|section|sh_)|architecture in ELF|\d+-bit data relocation|"
+            r"length \(\d+\) for data)|"
+            r"empty section name table|ELF Spec violation: |"
+            r"\S+: (?:No module found in object|module has no symbols|has both \.ctors|"
+            r"please compile with -fno-common)|"
+            r"\S+: section \S+ \(index \d+\) has invalid WRITE\|EXEC", "module: exec format",
+            "Invalid ELF section header overflow", "ELF Spec violation: section name table isn't null terminated",
+            "vendor: No module found in object",
+            "vendor: section .text (index 1) has invalid WRITE|EXEC flags"),
+        wording(r"(?:module: )?x86/modules: Skipping invalid relocation target|overflow in relocation type |"
+            r"(?:module: )?overflow in relocation type|module \S+: (?:unsupported RELA|overflow in) relocation|"
+            r"\S+: [Uu]nknown (?:rela )?relocation: |\S+: section \d+ reloc \d+ |do_reloc: unknown relocation",
+            "module: relocation",
+            "module: x86/modules: Skipping invalid relocation target, existing value is nonzero for type 1, loc "
+            "ffffffffa0010308, val ffffffffa000d352", "vendor: section 4 reloc 12 sym 'x': relocation 28 out of range",
+            "module vendor: unsupported RELA relocation: 275", "vendor: Unknown rela relocation: 42",
+            "overflow in relocation type 10 val ffff"),
         # images/isolation: kernel/module/abi.c of the isolation series
-        _say(r"(?:module: )?\S+: (?:has trace events, and )?was built with(?:out)? CONFIG_\w+, which this kernel has |"
-             r"(?:module: )?\S+: has \S+ at 0x[0-9a-f]+ of its struct module|"
-             r"(?:module: )?\S+: (?:struct module of \d+ bytes is too small|a relocation of its struct module is)",
-             "module: ABI",
-             "module: vendor: was built without CONFIG_KASAN, which this kernel has on, and which changes the "
-             "module ABI",
-             "module: vendor: has init at 0x150 of its struct module, this kernel at 0x138: was built for another ABI",
-             "module: vendor: struct module of 64 bytes is too small"),
-        _say(r"Loading of .* is rejected|Module (?:hash )?\S+ is blacklisted|Lockdown: .* unsigned module loading",
-             "module: signature", "Loading of unsigned module is rejected", "Module vendor is blacklisted"),
-        _say(r"\S+: (?:per-cpu alignment \d+ > \d+|Could not allocate \d+ bytes percpu data|module is already loaded)",
-             "module: not loaded", "vendor: Could not allocate 65536 bytes percpu data"),
+        wording(r"(?:module: )?\S+: (?:has trace events, and )?was built with(?:out)? CONFIG_\w+, "
+            r"which this kernel has |"
+            r"(?:module: )?\S+: has \S+ at 0x[0-9a-f]+ of its struct module|"
+            r"(?:module: )?\S+: (?:struct module of \d+ bytes is too small|a relocation of its struct module is)",
+            "module: ABI",
+            "module: vendor: was built without CONFIG_KASAN, which this kernel has on, and which changes the "
+            "module ABI",
+            "module: vendor: has init at 0x150 of its struct module, this kernel at 0x138: was built for another ABI",
+            "module: vendor: struct module of 64 bytes is too small"),
+        wording(r"Loading of .* is rejected|Module (?:hash )?\S+ is blacklisted|Lockdown: .* unsigned module loading",
+            "module: signature", "Loading of unsigned module is rejected", "Module vendor is blacklisted",
+            "Lockdown: insmod: unsigned module loading is restricted; see man kernel_lockdown.7"),
+        wording(r"\S+: (?:per-cpu alignment \d+ > \d+|Could not allocate \d+ bytes percpu data|"
+            r"module is already loaded)",
+            "module: not loaded", "vendor: Could not allocate 65536 bytes percpu data",
+            "vendor: per-cpu alignment 8192 > 4096", "vendor: module is already loaded"),
+    ), triggers=(
+        "Could not allocate", "ELF Spec", "Invalid ", "Loading of", "Lockdown", "Module ", "No module found",
+        "Unknown ", " already", " overflow", " symbol", "invalid WRITE", "per-cpu alignment", "reloc",
+        "section name table", "struct module", "version magic", "was built with",
     )),
     Kind("module-init", _W, (  # kernel/module/main.c do_init_module()
-        _say(r"(?:\S+: )?'(?P<module>.*)'->init suspiciously returned", "module: init suspiciously returned",
-             "do_init_module: 'vendor'->init suspiciously returned 1, it should follow 0/-E convention"),
-    )),
+        wording(r"(?:\S+: )?'(?P<module>.*)'->init suspiciously returned", "module: init suspiciously returned",
+            "do_init_module: 'vendor'->init suspiciously returned 1, it should follow 0/-E convention"),
+    ), triggers=("suspiciously",)),
     Kind("netdev", _W, (  # net/core/dev.c netdev_wait_allrefs_any(); drivers/net, net/sched/sch_generic.c
-        _say(r"unregister_netdevice: waiting for \S+ to become free",
-             "unregister_netdevice: waiting for DEV to become free",
-             "unregister_netdevice: waiting for lo to become free. Usage count = 5"),
-    )),
+        wording(r"unregister_netdevice: waiting for \S+ to become free",
+            "unregister_netdevice: waiting for DEV to become free",
+            "unregister_netdevice: waiting for lo to become free. Usage count = 5"),
+    ), triggers=("unregister_netdevice",)),
     Kind("vfs", _W, (  # fs/super.c generic_shutdown_super(), fs/dcache.c umount_check()
-        _say(r"VFS: Busy inodes after unmount", "VFS: Busy inodes after unmount (use-after-free)",
-             "VFS: Busy inodes after unmount of tmpfs. Self-destruct in 5 seconds.  Have a nice day..."),
-        _say(r"BUG: Dentry .* still in use .*\[(?P<what>unmount of [^\]]*)\]", "BUG: Dentry still in use [{what}]",
-             "BUG: Dentry ffff880175978600{i=8bb9,n=lo}  still in use (1) [unmount of proc proc]"),
-    ), is_plain=True),
+        wording(r"VFS: Busy inodes after unmount", "VFS: Busy inodes after unmount (use-after-free)",
+            "VFS: Busy inodes after unmount of tmpfs. Self-destruct in 5 seconds.  Have a nice day..."),
+        wording(r"BUG: Dentry .* still in use .*\[(?P<what>unmount of [^\]]*)\]", "BUG: Dentry still in use [{what}]",
+            "BUG: Dentry ffff880175978600{i=8bb9,n=lo}  still in use (1) [unmount of proc proc]"),
+    ), triggers=("VFS: Busy", "BUG"), is_plain=True),
     Kind("bug", _F, (  # lib/bug.c report_bug(); arch/arm/kernel/traps.c do_undefinstr()
-        _say(r"[kK]ernel BUG at {f} verbose debug info unavailable|[kK]ernel BUG (?:at )?(?:\[verbose|ffff)",
-             "kernel BUG in {function}", "kernel BUG at vendor_run+0x10/0x20 [verbose debug info unavailable]",
-             where=_SITE, weight=Weight.FORM),
-        _say(r"[kK]ernel BUG at (?P<place>\S+?)!?(?:\s|$)", "kernel BUG in {function}",
-             "kernel BUG at kernel/module/main.c:656!", where=_SITE, weight=Weight.FORM),
-        _say(r"BUG: (?P<rest>(?!no syscalls|arch topology|not (?:creating|updating) mapping|map for|mapping for|"
-             r".*unexpected failures|integer encode|recode)\S.*)", "BUG: {rest}", "BUG: something new went wrong",
-             weight=Weight.HINT),
-    ), taint="D"),
+        wording(r"[kK]ernel BUG at {f} verbose debug info unavailable|[kK]ernel BUG (?:at )?(?:\[verbose|ffff)",
+            "kernel BUG in {function}", "kernel BUG at vendor_run+0x10/0x20 [verbose debug info unavailable]",
+            where=_SITE, priority=Priority.FORM),
+        wording(r"[kK]ernel BUG at (?P<place>\S+?)!?(?:\s|$)", "kernel BUG in {function}",
+            "kernel BUG at kernel/module/main.c:656!", where=_SITE, priority=Priority.FORM),
+        wording(r"BUG: (?P<rest>(?!no syscalls|arch topology|not (?:creating|updating) mapping|map for|mapping for|"
+            r".*unexpected failures|integer encode|recode)\S.*)", "BUG: {rest}", "BUG: something new went wrong",
+            priority=Priority.HINT),
+    ), triggers=("BUG",), taint="D"),
     Kind("oops", _F, (  # what announces registers, on every architecture
-        _say(rf"(?:Oops: |traps: )?invalid opcode{_DIE}", "invalid opcode in {function}",
-             "invalid opcode: 0000 [#1] SMP",
-             where=_SITE, weight=Weight.FORM),
-        _say(r"Internal error: |Oops(?: -|:) ", "Internal error in {function}", "Internal error: Oops: 17 [#1] SMP ARM",
-             "Internal error: Oops - BUG: 00000000f2000800 [#1] SMP", "Oops: 0002 [#1] PREEMPT SMP",
-             "Oops - undefined instruction: 0 [#1] ARM", where=_SITE, weight=Weight.FORM),
-    ), taint="D", continues=True),
+        wording(rf"(?:Oops: |traps: )?invalid opcode{_DIE}", "invalid opcode in {function}",
+            "invalid opcode: 0000 [#1] SMP",
+            where=_SITE, priority=Priority.FORM),
+        wording(r"Internal error: |Oops(?: -|:) ", "Internal error in {function}",
+            "Internal error: Oops: 17 [#1] SMP ARM",
+            "Internal error: Oops - BUG: 00000000f2000800 [#1] SMP", "Oops: 0002 [#1] PREEMPT SMP",
+            "Oops - undefined instruction: 0 [#1] ARM", where=_SITE, priority=Priority.FORM),
+    ), triggers=("BUG", "Internal error", "Oops", " [#"), taint="D", continues=True),
     Kind("warning", _W, (  # kernel/panic.c __warn()
-        _say(_warning(r"\S*mm/\S+\.c:\d+ (?:at )?(?:k.?)?.?malloc\S*"), "WARNING: kmalloc bug in {function}",
-             "WARNING: CPU: 1 PID: 27333 at mm/slab_common.c:1012 kmalloc_slab+0x5d/0x70", where=_SITE,
-             skip=_ALLOCATION,
-             weight=Weight.FORM),
-        _say(_warning(r"\S+ (?:at )?usb_submit_urb\S*"), "WARNING in {function}/usb_submit_urb",
-             "WARNING: CPU: 1 PID: 53 at drivers/usb/core/urb.c:478 usb_submit_urb+0x1188/0x13b0", where=_SITE,
-             skip=_USB,
-             weight=Weight.FORM),
-        _say(_warning(r"\S*mm/usercopy\.c:\d+ (?:at )?usercopy_warn\S*"), "WARNING: bad usercopy in {function}",
-             "WARNING: CPU: 0 PID: 3 at mm/usercopy.c:81 usercopy_warn+0xd7/0x100", where=_SITE,
-             skip=r"usercopy|__check",
-             weight=Weight.FORM),
-        _say(r"WARNING: (?:CPU: \d+ (?:UID: \d+ )?PID: |(?:\[.*\] )?(?:\./)?[\w/.-]+\.[chS]:\d+ at |at |"
-             r"\S+\.[chS]:\d+)",
-             "WARNING in {function}",
-             "WARNING: CPU: 1 PID: 2 at drivers/b.c:6 second_function+0x1/0x2 [two]",
-             "WARNING: drivers/b.c:6 at second_function+0x1/0x2 [two], CPU#1: sh/53",
-             "WARNING: at kernel/a.c:5 x+0x1/0x2()",
-             where=_SITE, weight=Weight.FORM),
+        wording(_warning(r"\S*mm/\S+\.c:\d+ (?:at )?(?:k.?)?.?malloc\S*"), "WARNING: kmalloc bug in {function}",
+            "WARNING: CPU: 1 PID: 27333 at mm/slab_common.c:1012 kmalloc_slab+0x5d/0x70", where=_SITE,
+            skip=_ALLOCATION,
+            priority=Priority.FORM),
+        wording(_warning(r"\S+ (?:at )?usb_submit_urb\S*"), "WARNING in {function}/usb_submit_urb",
+            "WARNING: CPU: 1 PID: 53 at drivers/usb/core/urb.c:478 usb_submit_urb+0x1188/0x13b0", where=_SITE,
+            skip=_USB,
+            priority=Priority.FORM),
+        wording(_warning(r"\S*mm/usercopy\.c:\d+ (?:at )?usercopy_warn\S*"), "WARNING: bad usercopy in {function}",
+            "WARNING: CPU: 0 PID: 3 at mm/usercopy.c:81 usercopy_warn+0xd7/0x100", where=_SITE,
+            skip=r"usercopy|__check",
+            priority=Priority.FORM),
+        wording(r"WARNING: (?:CPU: \d+ (?:UID: \d+ )?PID: |(?:\[.*\] )?(?:\./)?[\w/.-]+\.[chS]:\d+ at |at |"
+            r"\S+\.[chS]:\d+)",
+            "WARNING in {function}",
+            "WARNING: CPU: 1 PID: 2 at drivers/b.c:6 second_function+0x1/0x2 [two]",
+            "WARNING: drivers/b.c:6 at second_function+0x1/0x2 [two], CPU#1: sh/53",
+            "WARNING: at kernel/a.c:5 x+0x1/0x2()",
+            where=_SITE, priority=Priority.FORM),
         # arch/x86/kernel/unwind_frame.c
-        _say(r"WARNING: kernel stack (?:regs|frame pointer) at \S+ in \S+ has bad (?:'(?P<what>\w+)' )?value",
-             "WARNING: kernel stack regs has bad '{what}' value",
-             "WARNING: kernel stack regs at ffff888 in sh:53 has bad 'bp' value 0000000000000000"),
-        _say(r"WARNING: stack recursion on stack type", "WARNING: stack recursion",
-             "WARNING: stack recursion on stack type 2", weight=Weight.HINT),
-    ), taint="W"),
+        wording(r"WARNING: kernel stack (?:regs|frame pointer) at \S+ in \S+ has bad (?:'(?P<what>\w+)' )?value",
+            "WARNING: kernel stack regs has bad '{what}' value",
+            "WARNING: kernel stack regs at ffff888 in sh:53 has bad 'bp' value 0000000000000000"),
+        wording(r"WARNING: stack recursion on stack type", "WARNING: stack recursion",
+            "WARNING: stack recursion on stack type 2", priority=Priority.HINT),
+    ), triggers=("WARNING:",), taint="W"),
     Kind("panic", Severity.FOLLOW_UP, (  # kernel/panic.c
-        _say(r"Kernel panic - not syncing: (?:\w+: )*(?P<what>Fatal exception|panic_on_warn set|"
-             r"hung_task: blocked tasks)",
-             "kernel panic: {what}", "Kernel panic - not syncing: Fatal exception in interrupt"),
-        _say(r"Kernel panic - not syncing: Attempted to kill init!", "kernel panic: Attempted to kill init!",
-             "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b"),
-        _say(r"Kernel panic - not syncing:? ?(?P<rest>.*)", "kernel panic: {rest}",
-             "Kernel panic - not syncing: this is the end"),
-    )),
+        wording(r"Kernel panic - not syncing: (?:\w+: )*(?P<what>Fatal exception|panic_on_warn set|"
+            r"hung_task: blocked tasks)",
+            "kernel panic: {what}", "Kernel panic - not syncing: Fatal exception in interrupt"),
+        wording(r"Kernel panic - not syncing: Attempted to kill init!", "kernel panic: Attempted to kill init!",
+            "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b"),
+        wording(r"Kernel panic - not syncing:? ?(?P<rest>.*)", "kernel panic: {rest}",
+            "Kernel panic - not syncing: this is the end"),
+    ), triggers=("Kernel panic",)),
     Kind("oom", _W, (  # mm/oom_kill.c, mm/page_alloc.c warn_alloc()
-        _say(r"(?:Out of memory|Memory cgroup out of memory): |.* invoked oom-killer: ", "out of memory",
-             "sh invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
-             "Out of memory: Killed process 53 (sh) total-vm:1000kB"),
-        _say(r".*: page allocation failure: order:", "page allocation failure in {function}",
-             "insmod: page allocation failure: order:9, mode:0xcc0(GFP_KERNEL), nodemask=(null)", where=_TRACE,
-             skip=_ALLOCATION + "|alloc"),
-    )),
+        wording(r"(?:Out of memory|Memory cgroup out of memory): |.* invoked oom-killer: ", "out of memory",
+            "sh invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+            "Out of memory: Killed process 53 (sh) total-vm:1000kB",
+            "Memory cgroup out of memory: Killed process 53 (sh) total-vm:1000kB"),
+        wording(r".*: page allocation failure: order:", "page allocation failure in {function}",
+            "insmod: page allocation failure: order:9, mode:0xcc0(GFP_KERNEL), nodemask=(null)", where=_TRACE,
+            skip=_ALLOCATION + "|alloc"),
+    ), triggers=("Memory cgroup out", "Out of memory", "allocation failure", "invoked oom-killer")),
     Kind("reboot", _F, (  # init/version.c: the banner of a kernel, behind the lines of another one
-        _say(r"Linux version \d+\.\d+", "unexpected kernel reboot",
-             "Linux version 6.1.192 (user@host) (gcc ...) #1 SMP"),
-        _say(r"(?:Decompressing Linux\.\.\..*)?Booting (?:the kernel\.$|Linux on physical CPU)",
-             "unexpected kernel reboot",
-             "Booting the kernel.", "Booting Linux on physical CPU 0x0"),
-    ), is_plain=True),
-    # Traces that were asked for: lib/fault-inject.c, drivers/tty/sysrq.c, kernel/panic.c panic_print
+        wording(r"Linux version \d+\.\d+", "unexpected kernel reboot",
+            "Linux version 6.1.192 (user@host) (gcc ...) #1 SMP"),
+        wording(r"(?:Decompressing Linux\.\.\..*)?Booting (?:the kernel\.$|Linux on physical CPU)",
+            "unexpected kernel reboot",
+            "Booting the kernel.", "Booting Linux on physical CPU 0x0"),
+    ), triggers=("Booting ", "Linux version "), is_plain=True),
+    # Traces that a user requested: lib/fault-inject.c, drivers/tty/sysrq.c, kernel/panic.c panic_print
     Kind("asked-for", _W, (
-        _say(r"FAULT_INJECTION: forcing a failure|sysrq: (?:Show|HELP)|"
-             r"(?:.*: )?vmalloc(?: error)?: .*allocation failure|"
-             r"FAULT_FLAG_ALLOW_RETRY missing", "", "FAULT_INJECTION: forcing a failure.",
-             "sysrq: Show Blocked State"),
-    ), is_silent=True),
+        wording(r"FAULT_INJECTION: forcing a failure|sysrq: (?:Show|HELP)|"
+            r"(?:.*: )?vmalloc(?: error)?: .*allocation failure|"
+            r"FAULT_FLAG_ALLOW_RETRY missing", "", "FAULT_INJECTION: forcing a failure.",
+            "sysrq: Show Blocked State", "sh: vmalloc error: size 4096, page order 0, allocation failure"),
+    ), triggers=("FAULT_", "allocation failure", "sysrq: "), is_silent=True),
     Kind("unclaimed", _W, (
-        _say(r"Call [Tt]race:|Backtrace: ?$", "unclaimed call trace in {function}", "Call Trace:", "Call trace:",
-             "Backtrace: ",
-             where=_TRACE, weight=Weight.FORM),
-        _say(r"(?P<rest>BUG|WARNING|INFO): *$", "{rest}: corrupted", "BUG:", "WARNING: ", weight=Weight.HINT),
-    )),
+        wording(r"Call [Tt]race:|Backtrace: ?$", "unclaimed call trace in {function}", "Call Trace:", "Call trace:",
+            "Backtrace: ",
+            where=_TRACE, priority=Priority.FORM),
+        wording(r"(?P<rest>BUG|WARNING|INFO): *$", "{rest}: corrupted", "BUG:", "WARNING: ", "INFO:",
+            priority=Priority.HINT),
+    ), triggers=("BUG", "INFO:", "WARNING:", "Backtrace:", "Call Trace:", "Call trace:")),
 )  # fmt: skip
 
 _OPENING = re.compile(r"-{8,}\[ cut here \]-|8<--- cut here ---")
 
 
 def is_opening(text: str) -> bool:
-    """Whether a line opens a report before its headline: include/asm-generic/bug.h CUT_HERE, arch/arm/mm/fault.c."""
+    """Whether a line opens a report before its headline: CUT_HERE of include/asm-generic/bug.h, arch/arm/mm/fault.c."""
     return " cut here " in text and _OPENING.search(text) is not None
 
 
 def _any_of(*words: bytes) -> re.Pattern[bytes]:
-    """An expression for words, by their first letters: most places in a log are refused by one comparison."""
+    """An expression for words, grouped by their first letters: one comparison rejects most places in a log."""
     endings: dict[bytes, list[bytes]] = {}
     for word in words:
         endings.setdefault(word[:1], []).append(re.escape(word[1:]))
     return re.compile(b"|".join(first + b"(?:" + b"|".join(rest) + b")" for first, rest in endings.items()))
 
 
-# Every line that a wording matches has one of these in it: what a log is searched for, before lines are looked at.
-# Words in small letters stand apart: for each of them a plain search is faster, and the longer the word the more.
-TRIGGER = _any_of(
-    b"Alignment trap", b"BUG", b"Backtrace:", b"Bad mode in", b"Booting ", b"CFI failure", b"Call Trace:",
-    b"Call trace:", b"Could not allocate", b"DEBUG_LOCKS", b"DEBUG_RWSEMS", b"DMA-API: ", b"ELF Spec", b"FAULT_",
-    b"INFO:", b"IRQ trap", b"Insufficient stack", b"Internal error", b"Invalid ", b"Kernel memory", b"Kernel panic",
-    b"LOCKUP", b"Linux version ", b"Loading of", b"Lockdown", b"Memory cgroup out", b"Missing ENDBR", b"Module ",
-    b"No module found", b"ODEBUG: ", b"Oops", b"Out of memory", b"PANIC", b"Rebooting ", b"SError", b"Slab page",
-    b"UBSAN: ", b"Unable to", b"Unhandled ", b"Unknown ", b"VFS: Busy", b"WARNING:",
-)  # fmt: skip
-WORDS = (
-    b" [#", b" already", b" corruption", b" cut here ", b" kthread ", b" overflow", b" symbol", b"bogus return value",
-    b"deadlock detected", b"disabled interrupts", b"dumped because", b"duplicate filename", b"field-spanning",
-    b"general protection ", b"invalid WRITE", b"invoked oom-killer", b"kmemleak: ", b"kobject", b"lab cache",
-    b" double add", b"nobody cared", b"overran stack", b"allocation failure", b"per-cpu alignment",
-    b"preempt", b"reboot: ", b"refcount_t", b"reloc", b"section name table", b"single bit error", b"stack end detected",
-    b"struct module", b"was built with", b"suspiciously", b"sysrq: ",
-    b"tried to execute", b"unreferenced object", b"unregister_netdevice", b"version magic",
-)  # fmt: skip
+# Words of lines that announce no report: of is_opening(), and of a kernel that restarts on request
+_OTHER_TRIGGERS = (" cut here ", "reboot: ", "Rebooting ")
+_TRIGGERS = sorted({*_OTHER_TRIGGERS, *(word for kind in KINDS for word in kind.triggers)})
+
+# A log is searched for these before its lines are read. Words that begin with a small letter or a space are kept apart:
+# a plain search for each of them is faster, and the longer the word, the faster.
+TRIGGER = _any_of(*(word.encode() for word in _TRIGGERS if word[0].isupper()))
+WORDS = tuple(word.encode() for word in _TRIGGERS if not word[0].isupper())

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Console lines: kernel messages apart from what printk, the line and other programs put around them."""
+"""Console lines: kernel messages without the prefixes of printk, of the line and of other programs."""
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-LONGEST_LINE = 8192  # bytes of a line that are looked at; printk's own limit is 1024 (LOG_LINE_MAX)
+LONGEST_LINE = 8192  # bytes of a line that are read; printk's own limit is 1024 (LOG_LINE_MAX)
 
-# Any line, of text that has a character for each byte. One as most are, stamped and with nothing in it that needs more
-# care, comes in two groups: caller and text
+# Any line, in text with one character per byte. A common line, which has a stamp and no special characters, sets the
+# two groups for its caller and its text
 _PLAIN = r"[^\n\r\0\x1b\x80-\xff\[]*"
 LINE = re.compile(
     r"\[ *\d+\.\d+\](?:\[ *([TC]\d+)\])? ?"
@@ -18,7 +18,7 @@ LINE = re.compile(
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # kernel/printk/printk.c, print_prefix(): <level>[    1.234567][  T123] message
 _STAMP = re.compile(r"\[ *\d+\.\d+\](?:\[ *(?P<caller>[TC]\d+)\])? ?")
-# Every other form that a kernel message comes in, each part optional; most lines of others end at the first character
+# Every other form of a kernel message, with each part optional. Most other lines are rejected at the first character
 _PREFIX = re.compile(
     r"(?:(?=[*<k\d.\[]|[A-Z][a-z]{2} [ \d])"
     r"(?:\*\* \d+ printk messages dropped \*\* ?)?"
@@ -33,29 +33,25 @@ _PREFIX = re.compile(
     r"(?:\[ *\d+\.\d+\] ?|\d*\.\d{6}\] ?)?"  # perhaps torn
     r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?)?"
 )
-# Where the kernel broke into a line that another program, or another CPU, was writing
+# The place where the kernel broke into a line that another program or another CPU was writing
 _BREAK = re.compile(r"\[ *\d{1,6}\.\d{6}\](?:\[ *[TC]\d+\])? ")
 _LOGIN = " login: "
 STAMPED_LINE = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d+\]", re.MULTILINE)
 
 
 class Message(NamedTuple):
-    """One message. number, start: line and byte in the log. caller: T<pid> or C<cpu>, "" where not told.
+    """One message of the kernel, or of another program."""
 
-    stamped: it bears the kernel's own mark, not that of a program that passes logs on. broken: it stands behind
-    something else in its line.
-    """
-
-    number: int
-    start: int
-    caller: str
-    stamped: bool
-    broken: bool
+    number: int  # of its line in the log, from 1
+    start: int  # of its line in the log, bytes
+    caller: str  # T<pid> or C<cpu> (CONFIG_PRINTK_CALLER), "" without it
+    stamped: bool  # it has the kernel's own stamp, not that of a program that relays logs
+    broken: bool  # it follows something else in its line
     text: str
 
 
 def messages(number: int, start: int, raw: bytes) -> list[Message]:
-    """The messages in a line: one as a rule. Undecodable bytes as \\xNN; control sequences are taken off."""
+    """The messages in a line, usually one. Undecodable bytes become \\xNN; control sequences are removed."""
     text = raw[:LONGEST_LINE].decode(errors="backslashreplace").strip("\r\0")
     stamp = _STAMP.match(text)
     if stamp and "\x1b" not in text and "\r" not in text:
@@ -68,7 +64,7 @@ def messages(number: int, start: int, raw: bytes) -> list[Message]:
 
 
 def _pieces(number: int, start: int, line: str) -> Iterator[Message]:
-    """The messages in a line that the kernel may have broken into."""
+    """The messages in a line, which the kernel may have broken into."""
     rest, broken = line, False
     while True:
         if prefix := _STAMP.match(rest):

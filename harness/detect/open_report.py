@@ -1,51 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report whose end has not been seen: which of the lines that come are part of it."""
+"""A report whose end has not been seen yet: decides which of the following lines are part of it."""
 
 import re
 
+from harness.detect.body_lines import BODY_LINE
 from harness.detect.kernel_report import Head
-from harness.detect.kinds import Severity, Weight, Where
+from harness.detect.kinds import FunctionSource, Priority, Severity
 from harness.detect.lines import Message
 
-# A line of a report's body: registers, dumps, traces and their headings.
-_BODY = re.compile(
-    r"""
-    \s | CPU:[ ] | CPU\# | \#PF:[ ] | PGD[ ] | P4D[ ] | Oops | Hardware[ ]name:[ ] | Workqueue:[ ]
-    | [A-Z][A-Z0-9_]{1,7}:[ ] | Code:[ ] | Call[ ][Tt]race | Backtrace | Modules[ ]linked[ ]in | ---\[ | PC[ ]is[ ]at
-    | LR[ ]is[ ]at | pgd[ ]=[ ] | [a-z][a-z0-9]{0,4}[ ]*:[ ] | Flags:[ ] | Control:[ ] | Register[ ] | Process[ ]
-    | Stack: | Exception[ ]stack | pstate:[ ] | Mem[ ]abort | Data[ ]abort | \[[0-9a-f]+\][ ] | \[< | \(\[< | 8<---
-    | -+$ | -+\[ | ===== | \*\*\* | Internal[ ]error | INFO:[ ](?:Freed|Alloc|Slab|Object|0x) | Object[ ] | Redzone
-    | Padding[ ] | Bytes?[ ] | Slab[ ] | FIX[ ] | Freed[ ] | Allocated[ ] | Disabling[ ]lock | Tainted:[ ] | page[: _]
-    | raw:[ ] | flags:[ ] | head: | memcg: | Read[ ] | Write[ ] | The[ ]buggy[ ] | Memory[ ]state | Last[ ]
-    | Second[ ]to[ ] | Pointer[ ]tag | kfence- | Corrupted[ ] | Invalid[ ] | Out-of- | Use-after | Uninit[ ]
-    | Local[ ] | Kernel[ ]Offset | SMP | Sending[ ]NMI | NMI[ ]backtrace | rcu | irq[ ]event | hardirqs | softirqs
-    | stack[ ]backtrace | other[ ]info | which[ ]lock | but[ ] | the[ ]existing | ->[ ] | and[ ]this | is[ ]trying
-    | locks?[ ]held | \d+[ ]locks?[ ]held | no[ ]locks | \d+[ ]lock | Possible | existing | stack | other
-    | inconsistent | the[ ](?:shortest|first|second|dependencies) | \{
-    | .*[ ](?:is[ ]trying[ ]to|takes:|just[ ]changed|is[ ]freeing|is[ ]exiting|is[ ]leaving)
-    | .*[ ](?:at:[ ]|Not[ ]tainted|Tainted:[ ])
-    | turning[ ]off | you[ ]did[ ]not | the[ ]code[ ]is | maybe[ ]you | \.?/?\S+\.[ch]:\d+ | rcu_ | task: | task[ ]
-    | Kernel[ ]panic | Rebooting | Dumping[ ]ftrace | value | shift | signed | index | load[ ]of | member
-    | Insufficient | Task[ ]stack | IRQ[ ]stack | Overflow[ ]stack | ESR | FAR | NIP | LR[ ]\[ | GPR | unreferenced
-    | comm[ ] | hex[ ]dump | backtrace | pgtable | user[ ] | swapper | Unloaded | note:[ ] | BUG:[ ] | \(detected
-    | All[ ]QSes | Showing | Mapped[ ]at | handlers | Kernel[ ]memory | CFI | usercopy | \"echo | preempt_count
-    | Preemption | last[ ]function | workqueue | pending | in-flight | pwq | pool | Trap | EC | \\x | [0-9a-f]{4}[ :]
-    | Tasks[ ]blocked | read[ ]to | write[ ]to | Reported[ ]by | \$ | > | \#
-    """,
-    re.VERBOSE,
-)
-_GAP = 5  # lines of something else that a report may contain
-_PATIENCE = 20  # the same, while its stack trace is still to come, or a panic after its end
-_NEAR = 4  # messages within which lines announce one report together
-_EARLY = 12  # messages within which a line of it may still announce it
-_LONGEST = 1500  # messages of one report
+# Numbers of messages
+_MAX_GAP = 5  # of other messages in a report
+_MAX_GAP_WHILE_EXPECTING = 20  # the same while its stack trace, or a panic after its end, is still to come
+_NEAR = 4  # lines that are this near announce one report together
+_EARLY = 12  # lines that are this near to the beginning may still announce the report
+_MAX_MESSAGES = 1500  # in one report
 _END = re.compile(r"---\[ end (?:trace|Kernel panic)")
 _DETAIL = re.compile(r"CPU: \d+ |Modules linked in|Call [Tt]race|Hardware name|\s?RIP: |\s*[bB]acktrace\b")
 _OTHER_CPUS = re.compile(r"Sending NMI|NMI backtrace")
 
 
-class Growing:
-    """An open report: its messages, and the lines among them that announce it."""
+class OpenReport:
+    """The messages of an open report, and the lines among them that announce it."""
 
     __slots__ = (
         "_detailed", "_ended", "_near", "adopts", "closed", "damage", "first", "heads", "last", "last_line", "number",
@@ -56,35 +31,38 @@ class Growing:
         self.first = first
         self.texts = [first.text]
         self.heads = [head] if head else []
-        self.number = first.number  # of the line that came last
-        self.last = 0  # which message is the last that certainly belongs to it
+        self.number = first.number  # of the latest line
+        self.last = 0  # index of the last message that certainly belongs to it
         self.last_line = first.number  # of that message
-        self.panic = 0  # which message announces a panic
+        self.panic = 0  # index of the message that announces a panic
         self.panicked: Message | None = None  # that message
         self.closed = False
         self.adopts = False  # other CPUs add their stacks to it
         self.damage = ""
         self._near = 0  # messages since a line announced it
-        self._detailed = False  # it has come to its registers or its stack
+        self._detailed = False  # its registers or its stack have begun
         self._ended = False
 
     @property
     def expects(self) -> bool:
         """Whether its stack trace is still to come."""
-        return not self._detailed and any(head.wording.where is not Where.NOWHERE for head in self.heads)
+        return not self._detailed and any(head.wording.where is not FunctionSource.NOWHERE for head in self.heads)
 
     def take(self, message: Message, head: Head | None, *, opening: bool) -> bool:
-        """Add a message, if it is part of this report. head: what it could announce. opening: "cut here"."""
+        """Add a message if it is part of this report; returns whether it is.
+
+        head: the report that the message could announce. opening: it is a line like "cut here".
+        """
         if head is None and not opening:
             return self.extend(message.text, message.number, broken=message.broken)
         self._near += 1
-        if len(self.texts) > _LONGEST:
+        if len(self.texts) > _MAX_MESSAGES:
             return False
         if head:
             if not self._is_joined_by(head):
                 return False
             self._announce(message, head)
-        else:  # "cut here" may stand between a text and the BUG that it explains
+        else:  # "cut here" may be printed between a text and the BUG that it explains
             if not self.heads or self._detailed or self._near > _NEAR or self._has_form():
                 return False
             self._add(message.text, message.number)
@@ -92,18 +70,18 @@ class Growing:
         return True
 
     def extend(self, text: str, number: int, *, broken: bool = False) -> bool:
-        """The same for a message that announces nothing."""
+        """Like take(), for a message that announces nothing."""
         self._near += 1
         texts = self.texts
         count = len(texts)
-        if count > _LONGEST:
+        if count > _MAX_MESSAGES:
             return False
-        if not self._ended and (text.startswith(" ") or _BODY.match(text)):
+        if not self._ended and (text.startswith(" ") or BODY_LINE.match(text)):
             self.last = count
             self.last_line = number
             if broken:
                 self.damage = self.damage or "a line of it is broken"
-        elif count - 1 - self.last >= (_PATIENCE if self.expects or self._ended else _GAP):
+        elif count - 1 - self.last >= (_MAX_GAP_WHILE_EXPECTING if self.expects or self._ended else _MAX_GAP):
             return False
         texts.append(text)
         self.number = number
@@ -112,7 +90,7 @@ class Growing:
         return True
 
     def _note(self, text: str) -> None:
-        """What a line says of those that follow."""
+        """Note what a line tells about those that follow."""
         if not self._detailed and _DETAIL.match(text):
             self._detailed = True
         if "NMI" in text and _OTHER_CPUS.search(text):
@@ -140,11 +118,11 @@ class Growing:
         return any(head.is_form for head in self.heads)
 
     def _is_joined_by(self, head: Head) -> bool:
-        """Whether a line that could announce a report of its own is part of this one: the first rule that applies."""
+        """Whether a line that could announce another report is part of this one, by the first rule that applies."""
         best = max(self.heads, key=lambda head: head.rank, default=None)
         if best is None:
             return True  # only "cut here" came before
-        kind, weight, heaviest = head.kind, head.wording.weight, best.wording.weight
+        kind, priority, highest = head.kind, head.wording.priority, best.wording.priority
         near = self._near <= _NEAR and not self._detailed
         is_trace = kind.name == "unclaimed"
         rules = (
@@ -153,12 +131,12 @@ class Growing:
             (best.kind.severity is Severity.REFUSAL, False),
             (self._ended, False),
             (kind.continues, self._near <= _EARLY or best.kind.severity is Severity.FAULT),
-            (weight is Weight.HINT, heaviest is not Weight.FORM or near),
+            (priority is Priority.HINT, highest is not Priority.FORM or near),
             (not near, False),
-            (heaviest is Weight.HINT, True),
+            (highest is Priority.HINT, True),
             (best.kind.is_plain and kind.is_plain, False),
             (head.is_form, not self._has_form() and best.kind.name not in ("lock", "lockdep")),
-            # arm prints the text of a warning behind its headline
-            (True, self._near <= 2 and self._has_form() and weight is Weight.NAME),
+            # arm prints the text of a warning after its headline
+            (True, self._near <= 2 and self._has_form() and priority is Priority.NAME),
         )
         return next(answer for applies, answer in rules if applies)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding the kernel's reports in a console log, as it comes or whole."""
+"""Find the kernel's reports in a console log, whole or as a stream."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,13 +8,13 @@ from functools import lru_cache
 from harness.detect.kernel_report import Head, Report, Span, read_report
 from harness.detect.kinds import KINDS, TRIGGER, WORDS, Severity, is_opening
 from harness.detect.lines import LINE, LONGEST_LINE, STAMPED_LINE, Message, messages
-from harness.detect.open_report import Growing
+from harness.detect.open_report import OpenReport
 
-_OURS = "modcompat: "  # our own marks, written from the guest's user space
-_FAR = 512  # lines of others after which nothing more is expected
-_USUAL = LONGEST_LINE // 2  # bytes of text that a usual line has at most
-_PIECE = 1 << 16  # bytes that are searched at a time
-# All patterns at once, to refuse a line quickly; without names, which would be taken twice
+_OWN_MARK = "modcompat: "  # begins a line that the harness writes to the log from the guest's user space
+_MAX_OTHER_LINES = 512  # after so many other lines, an open report is closed
+_MAX_COMMON_TEXT = LONGEST_LINE // 2  # characters; a longer line takes the slow path
+_PIECE_BYTES = 1 << 16  # searched at a time
+# All patterns at once, to reject a line quickly; without groups' names, which would be defined twice
 _HEADLINE = re.compile(
     "|".join(re.sub(r"\(\?P<\w+>", "(?:", wording.pattern.pattern) for kind in KINDS for wording in kind.wordings)
 )
@@ -22,17 +22,17 @@ _TIME = re.compile(rb"(?:<\d+>)?\[ *(\d+)\.\d+\]")
 
 
 def reports_fault(log: bytes) -> bool:
-    """Whether a piece of a console log says that the kernel came to harm."""
+    """Whether a piece of a console log reports that the kernel or its memory was damaged."""
     return any(report.severity is Severity.FAULT for report in scan(log))
 
 
 def scan(log: bytes) -> list[Report]:
-    """Every report of a log, in its order."""
+    """Every report in a log, in order."""
     return list(scan_stream([log]))
 
 
 def scan_stream(chunks: Iterable[bytes]) -> Iterator[Report]:
-    """Every report of a log that comes in pieces, each as soon as it is complete."""
+    """Every report in a log that arrives in pieces, each as soon as it is complete."""
     scanner = Scanner()
     for chunk in chunks:
         yield from scanner.feed(chunk)
@@ -41,7 +41,7 @@ def scan_stream(chunks: Iterable[bytes]) -> Iterator[Report]:
 
 @lru_cache(maxsize=1024)
 def identify(text: str) -> Head | None:
-    """The kind and the wording of a line that announces a report."""
+    """The kind and the wording of a line that announces a report, None for any other line."""
     if not _HEADLINE.match(text):
         return None
     for kind in KINDS:
@@ -52,27 +52,27 @@ def identify(text: str) -> Head | None:
 
 
 class Scanner:
-    """Finds reports in a log that is fed in pieces, however it is cut. Holds open reports and one line, no more."""
+    """Finds reports in a log that is fed in pieces of any size. Keeps no more than open reports and one line."""
 
     def __init__(self) -> None:
-        self._carry = b""  # the beginning of a line whose end has not come
-        self._lost = 0  # bytes of that line that are not looked at
+        self._carry = b""  # the beginning of a line whose end has not arrived
+        self._lost = 0  # bytes of that line that are not read
         self._number = 1
         self._offset = 0
-        self._open: dict[str, Growing] = {}  # by caller
-        self._waiting: list[Growing] = []  # in the order of the log
-        self._stamped_from: int | None = None  # where the first line with the kernel's stamp is
-        self._time = 0  # of the last line before this piece
-        self._orderly = False  # the kernel said that it goes down
-        self._booted = -_FAR  # line of the last banner
+        self._open: dict[str, OpenReport] = {}  # by caller
+        self._waiting: list[OpenReport] = []  # in the order of the log
+        self._stamped_from: int | None = None  # byte of the first line with the kernel's stamp
+        self._time = 0  # seconds, of the last line before this piece
+        self._orderly = False  # the kernel announced that it restarts
+        self._booted = -_MAX_OTHER_LINES  # line of the last banner
 
     def feed(self, chunk: bytes) -> list[Report]:
-        """Reports that became complete."""
+        """Read a piece of the log; returns the reports that became complete."""
         end = chunk.rfind(b"\n") + 1
         if not end:
             self._keep(self._carry + chunk)
             return []
-        if self._lost:  # the line that was cut short is handled by itself: bytes of it are missing
+        if self._lost:  # a line that was too long is handled separately, because bytes of it are missing
             first = chunk.find(b"\n") + 1
             lost, self._lost = self._lost, 0
             self._pieces((self._carry + chunk[: first - 1])[:LONGEST_LINE] + b"\n")
@@ -87,7 +87,7 @@ class Scanner:
         return self._complete()
 
     def finish(self) -> list[Report]:
-        """Reports that the end of the log completes."""
+        """Return the reports that the end of the log completes."""
         if self._carry:
             self._pieces(self._carry)
             self._carry = b""
@@ -107,10 +107,10 @@ class Scanner:
         return found
 
     def _pieces(self, data: bytes) -> None:
-        """Whole lines. Pieces without a trigger, while no report is open, are passed over as they are."""
+        """Read whole lines. While no report is open, pieces without a trigger are skipped."""
         position = 0
         while position < len(data):
-            end = data.find(b"\n", position + _PIECE) + 1 or len(data)
+            end = data.find(b"\n", position + _PIECE_BYTES) + 1 or len(data)
             self._piece(data[position:end] if position or end < len(data) else data)
             position = end
 
@@ -120,7 +120,7 @@ class Scanner:
             self._stamped_from = base + stamp.start()
         for trigger in _triggers(piece):
             if trigger < position:
-                continue  # in the line of the one before
+                continue  # in the same line as the one before
             start = piece.rfind(b"\n", position, trigger) + 1 or position
             self._lines(piece, base, position, start)
             end = piece.find(b"\n", start)
@@ -131,16 +131,16 @@ class Scanner:
         self._time = _last_time(piece, len(piece), self._time)
 
     def _lines(self, piece: bytes, base: int, start: int, stop: int) -> None:
-        """Lines without a trigger. They are only counted while no report is open."""
+        """Read lines without a trigger. While no report is open, they are only counted."""
         position = start
         if self._open:
             for line in LINE.finditer(piece[start:stop].decode("latin-1")):
                 position = start + line.end()
                 caller, text = line.groups("")
-                if line.lastindex and len(text) < _USUAL:
+                if line.lastindex and len(text) < _MAX_COMMON_TEXT:
                     report = self._open.get(caller) or self._adopter(caller)
-                    # It is whole, and announces nothing
-                    if report and (text.startswith(_OURS) or not report.extend(text, self._number)):
+                    # The line is whole and announces nothing
+                    if report and (text.startswith(_OWN_MARK) or not report.extend(text, self._number)):
                         self._close(report)
                     if self._number % 64 == 0:
                         self._close_old()
@@ -152,7 +152,7 @@ class Scanner:
         self._number += piece.count(b"\n", position, stop)
 
     def _line(self, piece: bytes, base: int, start: int, end: int, *, may_announce: bool) -> None:
-        """A line of any form. end: behind its newline."""
+        """Read a line of any form. end: the byte behind its newline."""
         raw = piece[start : min(end, start + LONGEST_LINE)].removesuffix(b"\n")
         if may_announce and (b"reboot: " in raw or b"Rebooting in " in raw or b"sysrq: Resetting" in raw):
             self._orderly = True
@@ -168,37 +168,41 @@ class Scanner:
         self._number += 1
 
     def _close_old(self) -> None:
-        """Close reports that nothing was added to for long."""
+        """Close reports that have not grown for many lines."""
         for report in list(self._open.values()):
-            if self._number - report.number > _FAR:
+            if self._number - report.number > _MAX_OTHER_LINES:
                 self._close(report)
 
     def _is_reboot(self, time: int) -> bool:
-        """Whether a kernel's banner means that the one before it ended without a word. time: of the line before."""
-        if time < 1 or self._number - self._booted < _FAR:
+        """Whether a kernel's banner means that the previous kernel restarted unexpectedly.
+
+        time: seconds, of the line before the banner.
+        """
+        if time < 1 or self._number - self._booted < _MAX_OTHER_LINES:
             return False
         self._booted = self._number
         orderly, self._orderly = self._orderly, False
         return not orderly
 
-    def _is_echo(self, message: Message, head: Head | None, report: Growing | None) -> bool:
-        """Whether a line without the kernel's stamp is another program's: where the kernel stamps its lines, it is.
+    def _is_echo(self, message: Message, head: Head | None, report: OpenReport | None) -> bool:
+        """Whether a line without the kernel's stamp comes from another program.
 
-        But for what programs read from the kernel, and what stands in a report that has no stamp itself.
+        It does if the kernel stamps its lines, unless its kind is printed by programs that read it from the kernel,
+        or the open report has no stamps either.
         """
         if (head and head.kind.is_plain) or (report and not report.first.stamped):
             return False
         return self._stamped_from is not None and self._stamped_from < message.start
 
-    def _adopter(self, caller: str) -> Growing | None:
-        """The open report that has asked other CPUs for their stacks."""
+    def _adopter(self, caller: str) -> OpenReport | None:
+        """The open report that requested stack traces from other CPUs."""
         if not caller.startswith("C"):
             return None
         return next((other for other in self._open.values() if other.adopts), None)
 
     def _message(self, message: Message, head: Head | None, *, opening: bool) -> None:
         report = self._open.get(message.caller) or self._adopter(message.caller)
-        if message.text.startswith(_OURS):
+        if message.text.startswith(_OWN_MARK):
             if report:
                 self._close(report)
             return
@@ -211,17 +215,17 @@ class Scanner:
                 report.damage = report.damage or "another report begins inside it"
             self._close(report)
         if head or opening:
-            self._open[message.caller] = new = Growing(message, head)
+            self._open[message.caller] = new = OpenReport(message, head)
             self._waiting.append(new)
 
-    def _close(self, report: Growing) -> None:
+    def _close(self, report: OpenReport) -> None:
         report.closed = True
         for caller in [caller for caller, other in self._open.items() if other is report]:
             del self._open[caller]
 
 
 def _triggers(piece: bytes) -> list[int]:
-    """Where a line may announce a report. A plain search for each word is faster than one expression for all."""
+    """Positions of words that lines with reports contain. A plain search for each is faster than one expression."""
     found = [trigger.start() for trigger in TRIGGER.finditer(piece)]
     for word in WORDS:
         place = piece.find(word)
@@ -233,7 +237,7 @@ def _triggers(piece: bytes) -> list[int]:
 
 
 def _last_time(piece: bytes, end: int, otherwise: int) -> int:
-    """Seconds in the last stamp before a place."""
+    """Seconds in the last stamp before a position; `otherwise` if there is none."""
     while end > 0:
         start = piece.rfind(b"\n", 0, end - 1) + 1
         if stamp := _TIME.match(piece, start):
@@ -242,7 +246,7 @@ def _last_time(piece: bytes, end: int, otherwise: int) -> int:
     return otherwise
 
 
-def _read(found: Growing) -> Report | None:
+def _read(found: OpenReport) -> Report | None:
     if not found.heads or found.heads[0].kind.is_silent:
         return None
     texts = found.texts[: found.last + 1]
@@ -253,5 +257,5 @@ def _read(found: Growing) -> Report | None:
     return read_report(found.heads, texts, _span(found.first, found), damage=found.damage, children=children)
 
 
-def _span(first: Message, found: Growing) -> Span:
+def _span(first: Message, found: OpenReport) -> Span:
     return Span(first.number, found.last_line, first.start, first.caller)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stack traces in the text of a report, on every architecture that the kernel prints them."""
+"""Stack traces in the text of a report, in the formats of all architectures."""
 
 import re
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ ALLOCATED, FREED, HELD = "allocated by", "freed by", "held locks"
 
 _NAME = r"[A-Za-z_$][\w.$]*"
 _AT = rf"\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>{MODULE_NAME})(?: [0-9a-f]+)?\])?"
-# With or without addresses before it, or "? ", as arch/*/kernel/{dumpstack,traps,stacktrace,process}.c print it;
-# a name with a place instead of an offset is an inlined function: scripts/decode_stacktrace.sh and others
+# A frame as arch/*/kernel/{dumpstack,traps,stacktrace,process}.c print it, perhaps after addresses or "? ". A name that
+# is followed by a source line instead of an offset is an inlined function (scripts/decode_stacktrace.sh and others)
 _FRAME = re.compile(
     r"(?:\s+|(?=\[))(?:<(?P<mark>/?[A-Z#]\w*)>\s*)?(?:\[<?\s*(?:0x)?(?:[0-9a-f]+|inline)\s*>?\]\s*){0,2}"
     rf"(?:\([0-9a-f]+\) )?(?P<guess>\? )?(?P<name>{_NAME})"
     rf"(?:{_AT}|(?= (?:\S+:\d+ \[inline\]|(?:\./)?[\w/.-]+\.[chS]:\d+)))(?P<rest>.*)"
 )
-_USUAL = re.compile(rf" +(?:\[<[0-9a-f]+>\] )?(?P<guess>\? )?(?P<name>{_NAME}){_AT}$")  # most frames, and quicker
+_COMMON = re.compile(rf" +(?:\[<[0-9a-f]+>\] )?(?P<guess>\? )?(?P<name>{_NAME}){_AT}$")  # most frames; faster
 # arch/arm/kernel/traps.c, dump_backtrace_entry(): "[<80..>] (callee) from [<80..>] (caller+0x1/0x2)", and
 # " callee from caller+0x1/0x2" without CONFIG_KALLSYMS addresses
 _ARM = re.compile(
@@ -36,7 +36,7 @@ _SITE = re.compile(
     rf"(?:\[<?[0-9a-f]+>?\] *){{0,2}}(?P<name>{_NAME})(?:{_AT}|(?= \S+:\d+ \[inline\]))"
 )
 _LINK = re.compile(rf"lr : (?P<name>{_NAME}){_AT}")
-# arch/arm64/lib: assembly that keeps no frame, so that the unwinder passes over who called it
+# arch/arm64/lib: assembly that sets up no frame, so that the unwinder misses its caller
 _FRAMELESS = re.compile(
     r"_*(?:pi_)?(?:mem(?:cpy|set|move|chr|cmp)|str\w+|clear_page|copy_page|arch_(?:copy|clear)_\w+user)$"
 )
@@ -49,51 +49,48 @@ _HEADINGS: tuple[tuple[str, str], ...] = (
     ("created at", r"Uninit was created at:|Local variable .* created at:"),
     ("registered at", r"\{[\w-]+\} state was registered at:|-> #\d+ |the shortest dependencies"),
     (HELD, r"\d+ locks? held by |Showing all locks held"),
-    # arch/arm/kernel/traps.c, __show_regs_alloc_free(): who has the objects that registers point to
+    # arch/arm/kernel/traps.c, __show_regs_alloc_free(): the owners of objects that registers point to
     ("pointed to", r"Register \w+ information:"),
     (MAIN, r"Stack: \("),
     (OTHER, r"NMI backtrace for cpu \d+|CPU#\d+: |Mapped at:|handlers:"),
 )  # fmt: skip
-# Headings that may have something before them: a word that is looked for first, role, pattern
+# Headings that may follow something else in the line: a word that is searched for first, role, pattern
 _BEHIND = (
     ("allocated by task ", ALLOCATED, re.compile(r"allocated by task \d")),
     (" at:", "registered at", re.compile(r"-(?:READ-)?W? at:")),
 )
 _HEADING = re.compile("|".join(f"(?P<h{number}>{pattern})" for number, (_, pattern) in enumerate(_HEADINGS)))
-_ANY_HEADING = re.compile("|".join(pattern for _, pattern in _HEADINGS))  # without groups, to refuse a line quickly
+_ANY_HEADING = re.compile("|".join(pattern for _, pattern in _HEADINGS))  # without groups, to reject a line quickly
 _ROLES = {f"h{number}": role for number, (role, _) in enumerate(_HEADINGS)}
 _HEAD_FUNCTION = re.compile(rf"(?:INFO: )?(?:Allocated|Freed) in (?P<name>{_NAME}){_AT}")
 _HELD = re.compile(rf"\s*#\d+:.*\bat: (?:\[<[0-9a-fx]+>\] )?(?P<name>{_NAME}){_AT}")
 
 
 class Frame(NamedTuple):
-    """One frame. reliable: the kernel's unwinder vouches for it (no "?"). offset, size: -1 where not told.
+    """One frame."""
 
-    function: "" for an address that is no function's.
-    """
-
-    function: str
-    offset: int
-    size: int
-    module: str
-    reliable: bool
+    function: str  # "" for an address outside of any function
+    offset: int  # in the function, bytes; -1 if it is not known
+    size: int  # of the function, bytes; -1 if it is not known
+    module: str  # "" for the kernel itself
+    reliable: bool  # the kernel's unwinder is sure of it (it printed no "?")
 
 
 @dataclass
 class Trace:
-    """One stack trace. role: main, interrupt (what ran on top of main), allocated by, freed by, held locks ..."""
+    """One stack trace."""
 
-    role: str
+    role: str  # main, interrupt (on top of main), allocated by, freed by, held locks ...
     frames: list[Frame] = field(default_factory=list)
-    starts: bool = True  # False: it continues the trace before it, which is what interrupted it
+    starts: bool = True  # False if it is the code that the trace before it interrupted
 
     def believed(self) -> list[Frame]:
-        """The reliable frames; where the unwinder vouches for none, its guesses are all there is."""
+        """The reliable frames; all frames if none is reliable."""
         return [frame for frame in self.frames if frame.reliable] or self.frames
 
 
 def site(texts: Iterable[str]) -> Frame | None:
-    """The instruction where it happened, from the first line of registers that tells it."""
+    """The faulting instruction, from the first line of registers that names it."""
     for text in texts:
         if text.startswith(_SITES) and (found := _SITE.match(text)):
             return _frame(found, found["name"])
@@ -101,12 +98,12 @@ def site(texts: Iterable[str]) -> Frame | None:
 
 
 def traces(texts: Iterable[str]) -> list[Trace]:
-    """Every stack trace in the lines of a report, in their order."""
+    """Every stack trace in the lines of a report, in order."""
     return _Collector().collect(texts)
 
 
 def add_caller(texts: Iterable[str], site: Frame | None, stacks: list[Trace]) -> None:
-    """Put who called a function without a frame into the trace: the link register has the place."""
+    """Insert the caller of a function without a frame into the trace; the link register has its address."""
     if not site or not _FRAMELESS.match(site.function):
         return
     link = next((found for text in texts if (found := _LINK.match(text))), None)
@@ -119,14 +116,14 @@ def add_caller(texts: Iterable[str], site: Frame | None, stacks: list[Trace]) ->
 class _Collector:
     def __init__(self) -> None:
         self._found: list[Trace] = []
-        self._now: Trace | None = None  # frames that come belong to this trace
-        self._outer = MAIN  # what <IRQ> interrupted
+        self._now: Trace | None = None  # the trace that the next frames belong to
+        self._outer = MAIN  # the role of the trace that <IRQ> interrupted
 
     def collect(self, texts: Iterable[str]) -> list[Trace]:
         for text in texts:
             if text.startswith(" "):
-                if self._now is not None and (usual := _USUAL.match(text)):
-                    self._now.frames.append(_usual_frame(*usual.groups()))
+                if self._now is not None and (common := _COMMON.match(text)):
+                    self._now.frames.append(_common_frame(*common.groups()))
                     continue
                 self._indented(text)
                 if text[1:2] == " " or text.startswith(" backtrace"):
@@ -144,7 +141,7 @@ class _Collector:
             self._add(_frame(held, held["name"]))
         elif frame := _FRAME.match(text):
             self._mark(frame["mark"])
-            # What stands behind <EOI> was interrupted: the unwinder only could not prove it
+            # A frame behind <EOI> is the interrupted one; the unwinder is only unable to prove it
             reliable = not frame["guess"] or frame["mark"] == "EOI"
             if "(unreliable)" in frame["rest"]:
                 reliable = False
@@ -162,7 +159,7 @@ class _Collector:
     def _heading(self, text: str) -> None:
         if role := _role(text):
             if role == MAIN and self._now is not None and self._now.role == OTHER and not self._now.frames:
-                return  # "Call Trace:" under a heading that says whose it is
+                return  # "Call Trace:" after a heading that has a role
             if role == MAIN and any(trace.role in (MAIN, INTERRUPT) and trace.frames for trace in self._found):
                 role = OTHER
             self._begin(role)
@@ -193,7 +190,7 @@ class _Collector:
 
 
 def _role(text: str) -> str:
-    """The role of the trace that a line is the heading of, or ""."""
+    """The role of the trace that a line is the heading of, "" if it is no heading."""
     if _ANY_HEADING.match(text) and (found := _HEADING.match(text)):
         return _ROLES[found.lastgroup or ""]
     for word, role, pattern in _BEHIND:
@@ -202,9 +199,9 @@ def _role(text: str) -> str:
     return ""
 
 
-def _usual_frame(guess: str | None, name: str, offset: str, size: str, module: str | None) -> Frame:
+def _common_frame(guess: str | None, name: str, offset: str, size: str, module: str | None) -> Frame:
     start, length = int(offset, 16), int(size, 16)
-    # kernel/kallsyms.c: an address that is no function's gets the name of the one before it
+    # kernel/kallsyms.c: an address outside of any function gets the name of the function before it
     return Frame("" if start > length else name, start, length, module or "", guess is None)
 
 
@@ -212,4 +209,4 @@ def _frame(found: re.Match[str], name: str, *, reliable: bool = True) -> Frame:
     offset, size, module = found.group("offset", "size", "module")
     if offset is None:
         return Frame(name, -1, -1, module or "", reliable)
-    return _usual_frame(None if reliable else "?", name, offset, size, module)
+    return _common_frame(None if reliable else "?", name, offset, size, module)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One emulated machine: boards, QEMU, QMP, console, shell and snapshots. Knows nothing of verdicts."""
+"""One emulated machine: boards, QEMU, QMP, console, shell and snapshots. It does not depend on verdicts."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel log of a guest: a file that QEMU writes and that nobody has to drain."""
+"""The kernel log of a guest: a file that QEMU writes, so that nothing is lost if nobody reads."""
 
 import time
 from pathlib import Path
 
-_POLL = 0.01  # seconds between two looks at the file
+_POLL_SECONDS = 0.01  # between two reads of the file
 
 
 class ConsoleLog:
@@ -27,25 +27,25 @@ class ConsoleLog:
             return stream.read() if end is None else stream.read(max(0, end - start))
 
     def tail(self, lines: int = 25, start: int = 0) -> str:
-        """The last lines as text; undecodable bytes as \\xNN."""
+        """The last lines as text. Undecodable bytes become \\xNN."""
         begin = max(start, self.size - 400 * lines)
         text = self.read(begin).decode(errors="backslashreplace").replace("\r", "")
         return "\n".join(text.splitlines()[-lines:])
 
     def wait_for(self, text: bytes, start: int, seconds: float) -> bool:
-        """Wait until a text stands behind a position; False when it does not come."""
+        """Wait until a text appears behind a position. Returns False if it does not within that time."""
         deadline = time.monotonic() + seconds
         while text not in self.read(start):
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(_POLL)
+            time.sleep(_POLL_SECONDS)
         return True
 
     def settle(self, quiet: float, longest: float) -> None:
-        """Wait until nothing was written for `quiet` seconds, `longest` seconds at the most."""
+        """Wait until nothing has been written for `quiet` seconds, but at most `longest` seconds."""
         deadline = time.monotonic() + longest
         size, since = self.size, time.monotonic()
         while time.monotonic() < deadline and time.monotonic() - since < quiet:
-            time.sleep(_POLL * 5)
+            time.sleep(_POLL_SECONDS * 5)
             if self.size != size:
                 size, since = self.size, time.monotonic()

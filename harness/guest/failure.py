@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a guest can stop answering: each way told apart, each with the last lines of its console."""
+"""The ways in which a guest stops answering, with the last lines of its console."""
 
 from dataclasses import dataclass, field
 from enum import Enum
 
 
 class Fate(Enum):
-    """What became of a guest."""
+    """The state of a guest that stopped answering, or that did not."""
 
     ALIVE = "alive"
     PANICKED = "panicked"
@@ -18,19 +18,19 @@ class Fate(Enum):
 
 
 @dataclass
-class GuestFailure(Exception):  # noqa: N818 - the field's word
-    """The guest did not answer a command. waited: seconds. backtraces: of a silent guest's CPUs."""
+class GuestFailure(Exception):  # noqa: N818 - the field's own term
+    """The guest did not answer a command."""
 
     fate: Fate
     command: str
-    waited: float
+    waited: float  # seconds
     detail: str = ""
     console_tail: str = ""
-    backtraces: list[str] = field(default_factory=list)
+    backtraces: list[str] = field(default_factory=list)  # one text per CPU of a silent guest
 
     @property
     def headline(self) -> str:
-        """One line."""
+        """The failure in one line."""
         text = f"guest {self.fate.value} during `{self.command}` ({self.waited:.1f} s)"
         return f"{text}; {self.detail}" if self.detail else text
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest: booted or restored, given commands, watched, and brought back to its pristine state."""
+"""A guest: it is booted or restored, runs commands, is watched, and returns to its pristine state."""
 
 import contextlib
 import shlex
@@ -22,39 +22,36 @@ T = TypeVar("T")
 
 TAG = "pristine"
 _PANIC = b"Kernel panic - not syncing"
-_PANIC_GRACE = 3.0  # seconds that a panicked kernel may take to reset
-_FAULT_GRACE = 2.5  # seconds for an answer of a kernel that has reported a fault meanwhile
+_PANIC_GRACE_SECONDS = 3.0  # for a panicked kernel to reset
+_FAULT_GRACE_SECONDS = 2.5  # for an answer from a kernel that has reported a fault meanwhile
 _REASONS = {"guest-reset": Fate.RESET, "guest-shutdown": Fate.POWERED_OFF, "guest-panic": Fate.PANICKED}
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How long to wait, in seconds, on a machine of ordinary speed; scaled for slow ones.
+    """Time limits in seconds, on a machine of ordinary speed."""
 
-    boot: until the agent answers. command: for a reply. late: for reports that come after a timeout. qemu: for QEMU
-    itself, a snapshot included.
-    """
-
-    boot: float = 60.0
-    command: float = 15.0
-    late: float = 8.0
-    qemu: float = 30.0
-    scale: float = 1.0
+    boot: float = 60.0  # until the agent answers
+    command: float = 15.0  # for a reply
+    late: float = 8.0  # for reports that arrive after a timeout
+    qemu: float = 30.0  # for QEMU itself, including snapshots
+    scale: float = 1.0  # the factor of scaled()
 
     def scaled(self, scale: float) -> "Timing":
+        """The same limits for a machine that is slower by a factor."""
         return Timing(self.boot * scale, self.command * scale, self.late * scale, self.qemu * scale, scale)
 
 
 class Guest:
     """One guest at a time, in one QEMU after the other.
 
-    origin: how the present state came about ("booted", "restored"). log_start: where in the console log
-    the present state begins. obstacle: why there is no snapshot to restore, "" where there is one.
-    is_fault: tells from console text whether the kernel reports a fault; then an answer is not awaited for long.
+    origin: how it reached its present state ("booted", "restored"). log_start: position in the console log at which
+    the present state begins. obstacle: why there is no snapshot to restore, "" if there is one. is_fault: whether a
+    piece of console text reports a fault of the kernel; after one, the wait for an answer is short.
     """
 
     def __init__(self, machine: Machine, *, folder: Path, console: Path, state: Path, timing: Timing) -> None:
-        """folder: private scratch space. console: file for the kernel log. state: qcow2 image, ours alone."""
+        """folder: private scratch space. console: file for the kernel log. state: a private qcow2 image."""
         self.machine = machine
         self.timing = timing
         self.console = ConsoleLog(console)
@@ -73,7 +70,7 @@ class Guest:
 
     @property
     def is_idle(self) -> bool:
-        """The guest runs, and waits for a command."""
+        """Whether the guest is running and waits for a command."""
         return self._qemu is not None and not self._failure and self._qemu.exit_status is None
 
     @property
@@ -83,7 +80,7 @@ class Guest:
         return self._qemu
 
     def make_pristine(self) -> None:
-        """Bring the guest to its state right after boot: restored, or rebooted where that is impossible.
+        """Bring the guest to its state right after boot, by a restore, or by a reboot if that is impossible.
 
         Raises GuestFailure, ModcompatError.
         """
@@ -98,17 +95,17 @@ class Guest:
         self.origin = f"rebooted, for lack of a snapshot: {self.obstacle}"
 
     def boot(self) -> None:
-        """Start from nothing. Raises GuestFailure, ModcompatError."""
+        """Boot the guest. Raises GuestFailure, ModcompatError."""
         self._launch(paused=False)
         self.origin = "booted"
         self._attempt("boot", lambda shell: shell.wait_ready(self.timing.boot))
 
     def restore(self) -> None:
-        """Bring back the state right after boot, from the snapshot in the state image.
+        """Restore the state right after boot, from the snapshot in the state image.
 
-        In place where the channel is idle; in a new QEMU after a failure, so that nothing of the failed
-        guest, nor a command it never read, reaches the restored one.
-        Raises QmpRefusedError when QEMU cannot, GuestFailure when the restored guest does not answer.
+        If the channel is idle, the running QEMU is reused. After a failure a new QEMU is started, so that nothing of
+        the failed guest, and no command that it never read, reaches the restored one. Raises QmpRefusedError if QEMU
+        cannot restore it, GuestFailure if the restored guest does not answer.
         """
         if not self.is_idle or self.qemu.stop_reason():
             self._launch(paused=True)
@@ -125,21 +122,21 @@ class Guest:
         self._attempt("a sign of life", lambda shell: shell.ping(self.timing.command))
 
     def run(self, command: str, seconds: float | None = None, *, inside: bool = False) -> Output:
-        """Run one line of shell in the guest. seconds: longest wait on an ordinary machine, by default the timing's.
+        """Run one line of shell in the guest.
 
-        inside: in the user's root file system, where there is one.
-        Raises GuestFailure, which tells how the guest stopped answering, and again for every further command;
-        restore() or close() comes next.
+        seconds: time limit on an ordinary machine, by default the timing's. inside: run it in the user-supplied root
+        file system, if there is one. Raises GuestFailure if the guest stopped answering, also for every further
+        command until restore() or close().
         """
         longest = seconds * self.timing.scale if seconds else self.timing.command
         inside = inside and self.machine.userland
         return self._attempt(command, lambda shell: shell.run(command, longest, inside=inside))
 
     def mark(self, text: str) -> int:
-        """Write a line into the kernel log and wait for it; returns the position behind it in the log.
+        """Write a line into the kernel log and wait for it. Returns the position behind it in the log.
 
-        So everything the kernel printed before is in the log, before that position.
-        Raises GuestFailure when the line does not arrive.
+        Everything that the kernel printed earlier is in the log before that position. Raises GuestFailure if the line
+        does not arrive.
         """
         line = f"modcompat: {text}"
         start = self.console.size
@@ -153,9 +150,9 @@ class Guest:
         return start + self.console.read(start).index(line.encode()) + len(line)
 
     def read_memory(self, address: int, size: int, cpu: int) -> bytes:
-        """The kernel's memory as a CPU sees it now, without asking the guest.
+        """The kernel's memory as a CPU sees it now, read by QEMU without the guest's help. size: bytes.
 
-        Raises QmpRefusedError, QmpLostError, and OSError where it could not be written to a file.
+        Raises QmpRefusedError, QmpLostError, and OSError if it cannot be written to a file.
         """
         return read_memory(self.qemu.qmp, address, size, cpu, self._folder / "memory")
 
@@ -203,9 +200,9 @@ class Guest:
         try:
             return work(self._shell)
         except (NoReplyError, ChannelClosedError, AgentRestartedError, _Gone) as error:
-            self._failure = self._what_became_of_it(error, command, time.monotonic() - started)
+            self._failure = self._diagnose(error, command, time.monotonic() - started)
             raise self._failure from None
-        except BaseException:  # an interrupt, a deadline: the reply may still come, and is no answer to what comes next
+        except BaseException:  # an interrupt or a time limit: a late reply must not answer the next command
             self._failure = GuestFailure(Fate.SILENT, command, time.monotonic() - started, "its reply was not awaited")
             raise
 
@@ -217,43 +214,44 @@ class Guest:
                 self.qemu.qmp.command("cont")
 
     def _watch(self) -> float | None:
-        """Look whether the guest is still there, while a reply is awaited."""
+        """Check that the guest is still there, while waiting for a reply. Returns a limit for the remaining seconds."""
         if self.qemu.exit_status is not None or self.qemu.stop_reason():
             raise _Gone
-        # A panicked kernel that cannot reset its board just stops. The words alone prove nothing
-        # (anyone can print them), so they only shorten the wait.
+        # A panicked kernel that cannot reset its board just stops. The words prove nothing, because any program can
+        # print them, so they only shorten the wait.
         start = max(self.log_start, self._panic_scan - len(_PANIC))
         fresh = self.console.read(start)
         self._panic_scan = start + len(fresh)
         if _PANIC in fresh:
-            return _PANIC_GRACE * self.timing.scale
-        return _FAULT_GRACE * self.timing.scale if self.is_fault(fresh) else None
+            return _PANIC_GRACE_SECONDS * self.timing.scale
+        return _FAULT_GRACE_SECONDS * self.timing.scale if self.is_fault(fresh) else None
 
-    def _what_became_of_it(self, error: Exception, command: str, waited: float) -> GuestFailure:
+    def _diagnose(self, error: Exception, command: str, waited: float) -> GuestFailure:
+        """The failure of a guest that did not answer, from QEMU's state and the console."""
         traces: list[str] = []
         detail = ""
         if isinstance(error, ChannelClosedError):
             self._await_exit()
         status, reason = self.qemu.exit_status, self.qemu.stop_reason()
-        said = self.console.read(self.log_start)
-        panicked = _PANIC in said
+        log = self.console.read(self.log_start)
+        panicked = _PANIC in log
         if status is not None and reason is None:
             fate = Fate.QEMU_DIED
             how = f"signal {-status}" if status < 0 else f"exit status {status}"
-            detail = f"QEMU ended with {how}: {self.qemu.complaints() or 'without a word'}"
+            detail = f"QEMU ended with {how}: {self.qemu.complaints() or 'it printed nothing'}"
         elif reason is not None:
             fate = _REASONS.get(reason, Fate.QEMU_DIED)
             detail = f"QEMU stopped the guest: {reason}"
             if fate is Fate.RESET and panicked:
-                fate, detail = Fate.PANICKED, _panic_line(said)
+                fate, detail = Fate.PANICKED, _panic_line(log)
         elif panicked:
-            fate, detail = Fate.PANICKED, f"{_panic_line(said)} (and the board was not reset)"
+            fate, detail = Fate.PANICKED, f"{_panic_line(log)} (and the board was not reset)"
         elif isinstance(error, AgentRestartedError):
             fate = Fate.AGENT_DIED
         else:
             fate = Fate.SILENT
             detail = f"its command channel is closed: {error}" if isinstance(error, ChannelClosedError) else ""
-            # Faults arrive late: watchdogs take seconds to speak up.
+            # Faults are reported late, because watchdogs take seconds.
             self.console.settle(quiet=1.5 * self.timing.scale, longest=self.timing.late)
             traces = self._backtraces()
         return GuestFailure(fate, command, waited, detail, self.console.tail(start=self.log_start), traces)
@@ -276,11 +274,11 @@ def _panic_line(log: bytes) -> str:
 
 
 class _Gone(Exception):  # noqa: N818
-    """The guest or its QEMU is not running any more."""
+    """The guest or its QEMU is no longer running."""
 
 
 def copy_state(snapshot: Path, folder: Path) -> Path:
-    """A private copy of a snapshot's image: loading one writes to it."""
+    """A private copy of a snapshot's image, because loading a snapshot writes to its image."""
     target = folder / "state.qcow2"
     shutil.copyfile(snapshot, target)
     return target

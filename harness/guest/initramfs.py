@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.guest import cpio
-from harness.guest.cpio import Member
+from harness.guest.cpio import ArchiveMember
 from harness.guest.userland import Userland
 from harness.kernel.architectures import Architecture
 from harness.support import debian, digest
@@ -21,7 +21,7 @@ def build_initramfs(
 ) -> Path:
     """An archive with busybox, init, agent and `files` (path in the guest -> file on the host). Cached.
 
-    userland: the user's root file system, which goes behind them as an archive of its own.
+    userland: a user-supplied root file system, which is appended as a separate archive.
     """
     scripts = {name: IMAGES / "guest" / name for name in ("init", "agent")}
     contents = {"bin/busybox": find_busybox(arch, store), **scripts, **files}
@@ -39,28 +39,28 @@ def build_initramfs(
 
 
 def pack(contents: Mapping[str, Path]) -> bytes:
-    """A cpio archive, the same bytes for the same contents.
+    """A cpio archive. The same contents give the same bytes.
 
-    /dev/console and /dev/null are added: the kernel opens the one for init, before devtmpfs is mounted.
+    /dev/console and /dev/null are added: the kernel opens /dev/console for init before devtmpfs is mounted.
     """
     return cpio.pack(_members(contents))
 
 
-def _members(contents: Mapping[str, Path]) -> Iterator[Member]:
+def _members(contents: Mapping[str, Path]) -> Iterator[ArchiveMember]:
     folders = {"dev"}
     for name in contents:
         folders |= {str(parent) for parent in Path(name).parents if str(parent) != "."}
     for folder in sorted(folders):
-        yield Member(folder, stat.S_IFDIR | _PROGRAM)
-    yield Member("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
-    yield Member("dev/null", stat.S_IFCHR | 0o666, device=(1, 3))
+        yield ArchiveMember(folder, stat.S_IFDIR | _PROGRAM)
+    yield ArchiveMember("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+    yield ArchiveMember("dev/null", stat.S_IFCHR | 0o666, device=(1, 3))
     for name, path in sorted(contents.items()):
         mode = _FILE if path.suffix == ".ko" else _PROGRAM
-        yield Member(name, stat.S_IFREG | mode, path.read_bytes())
+        yield ArchiveMember(name, stat.S_IFREG | mode, path.read_bytes())
 
 
 def find_busybox(arch: Architecture, store: Store) -> Path:
-    """Debian's static busybox of an architecture."""
+    """Debian's static busybox for an architecture. Cached. Raises ModcompatError if it cannot be downloaded."""
 
     def build(folder: Path) -> None:
         deb = debian.download("busybox-static", arch.debian, folder)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a guest is started from, and the QEMU command line that says so."""
+"""Everything that a guest is started from, and the QEMU command line for it."""
 
 import functools
 import shlex
@@ -12,32 +12,29 @@ from harness.support import process
 
 # The kernel's parameters, Documentation/admin-guide/kernel-parameters.txt:
 PARAMETERS = (
-    "ignore_loglevel",  # every message on the console, so that no report is filtered out
-    "initcall_debug",  # says on the console that a module's init was called, and what it returned
-    "panic=-1",  # a panic resets at once, which QEMU reports
+    "ignore_loglevel",  # every message reaches the console, so that no report is filtered out
+    "initcall_debug",  # logs that a module's init was called, and what it returned
+    "panic=-1",  # a panic resets immediately, which QEMU reports
     "nokaslr no_hash_pointers",  # addresses that can be looked up in System.map
     "slub_debug=FZPU",  # slab checks, red zones, poison, last user; ignored where SLUB_DEBUG is off
 )
-# After so many seconds the kernel reports what does not get on, on a machine of ordinary speed: before we give it up.
-_STALLED = {"rcupdate.rcu_cpu_stall_timeout": 5, "sysctl.kernel.hung_task_timeout_secs": 10}
+# Kernel watchdog timeouts, in seconds on a machine of ordinary speed. They are shorter than the harness's own timeouts,
+# so that the kernel reports a stall first.
+_WATCHDOG_SECONDS = {"rcupdate.rcu_cpu_stall_timeout": 5, "sysctl.kernel.hung_task_timeout_secs": 10}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A board with a kernel and a user space in it. accelerator: QEMU's name (tcg, kvm).
-
-    boot: parameters of the kernel's own, as its feature needs them. userland: the user's root file system is in it.
-    scale: what timeouts are multiplied by, on a slow machine.
-    """
+    """A board with a kernel and a user space."""
 
     board: Board
     kernel: Path
     initramfs: Path
     device_tree: Path | None = None
-    accelerator: str = "tcg"
-    boot: str = ""
-    userland: bool = False
-    scale: float = 1.0
+    accelerator: str = "tcg"  # QEMU's name: tcg, kvm
+    boot: str = ""  # further kernel parameters, which its feature needs
+    userland: bool = False  # the initramfs contains a user-supplied root file system
+    scale: float = 1.0  # factor for timeouts on a slow host
 
     @property
     def parameters(self) -> str:
@@ -46,7 +43,7 @@ class Machine:
         words = (
             f"console={self.board.console}",
             *PARAMETERS,
-            *(f"{name}={round(seconds * max(self.scale, 1))}" for name, seconds in _STALLED.items()),
+            *(f"{name}={round(seconds * max(self.scale, 1))}" for name, seconds in _WATCHDOG_SECONDS.items()),
             self.board.boot,
             self.boot,
             f"modcompat_channel={channel}",
@@ -58,7 +55,7 @@ class Machine:
         return self.board.channel is Channel.SHARED
 
     def options(self) -> list[str]:
-        """QEMU's program and options, without what carries the console and the channel."""
+        """QEMU's program and options, except those for the console and the channel."""
         board = self.board
         threads = f",thread={board.arch.cpu_threads}" if self.accelerator == "tcg" else ""
         return [
@@ -70,7 +67,7 @@ class Machine:
             "-smp", board.topology,
             "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-            # A guest that resets itself stops there: what happened can be told, and nothing is lost.
+            # A guest that resets itself stops there, so that its state can be examined and nothing is lost.
             "-action", "reboot=shutdown,shutdown=pause",
             *board.options,
             "-kernel", str(self.kernel),
@@ -80,7 +77,7 @@ class Machine:
         ]  # fmt: skip
 
     def serial(self, console: Sequence[str], channel: Sequence[str]) -> list[str]:
-        """Options that put the kernel log on `console` and the commands on `channel` (chardevs without id).
+        """Options that connect the kernel log to `console` and the commands to `channel` (chardevs without id).
 
         On a shared UART `channel` carries both, and `console` is not used.
         """
@@ -99,7 +96,7 @@ class Machine:
         return shlex.join(self.interactive(Path("console-by-hand.log")))
 
     def interactive(self, log: Path) -> list[str]:
-        """The command that does it. log: for the kernel log."""
+        """The command line of by_hand() as a list. log: file for the kernel log."""
         options = self.options()
         options[options.index("-action") + 1] = "reboot=shutdown,shutdown=poweroff"
         options[options.index("-append") + 1] += " modcompat_shell=1"
@@ -107,7 +104,7 @@ class Machine:
         return [*options, *self.serial(["file", f"path={name}"], ["stdio", "signal=off"])]
 
     def identity(self) -> dict[str, object]:
-        """What a snapshot of this guest depends on, files by their (content-addressed) names."""
+        """Everything that a snapshot of this guest depends on; files by their names, which are content-addressed."""
         return {
             "options": [*self.options(), *self.serial(["file"], ["socket"])],
             "qemu": qemu_version(self.board.arch.qemu),
@@ -116,4 +113,5 @@ class Machine:
 
 @functools.cache
 def qemu_version(program: str) -> str:
+    """The first line that `program --version` prints. Raises ModcompatError if the program cannot be run."""
     return process.output([program, "--version"]).splitlines()[0]

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an exercise does beside single commands: files to and from the guest, and programs in its background.
+"""File transfer to and from the guest, and programs in its background, for exercises.
 
-All of it goes through the command channel, one line of shell after the other: it needs nothing of the guest but
-busybox.
+Everything goes through the command channel, one line of shell after the other, and needs only busybox in the guest.
 """
 
 import base64
@@ -17,56 +16,56 @@ from harness.guest.shell import Output
 
 Run = Callable[[str, float | None], Output]
 
-_CHUNK = 1800  # bytes of a file in one line of shell: a terminal's line holds 4095 characters
-_POLL = 0.1  # seconds between two looks at what a program printed
+_CHUNK_BYTES = 1800  # of a file in one line of shell: a terminal's line holds 4095 characters
+_POLL_SECONDS = 0.1  # between two reads of a program's output
 _numbers = itertools.count(1)
 
 
 class GuestError(Exception):
-    """The guest did not do what an exercise asked for, beside what the module has to answer for."""
+    """An exercise's request failed in the guest for a reason that is not the module's fault."""
 
 
 def put(run: Run, content: bytes, path: str) -> None:
-    """Write a file in the guest. Raises GuestError when it cannot be written."""
+    """Write a file in the guest. Raises GuestError if it cannot be written."""
     target = shlex.quote(path)
-    _well(run(f"mkdir -p {shlex.quote(path.rpartition('/')[0] or '/')} && : >{target}", None))
-    for start in range(0, len(content), _CHUNK):
-        encoded = base64.b64encode(content[start : start + _CHUNK]).decode()
-        _well(run(f"echo {encoded} | base64 -d >>{target}", None))
+    _succeeded(run(f"mkdir -p {shlex.quote(path.rpartition('/')[0] or '/')} && : >{target}", None))
+    for start in range(0, len(content), _CHUNK_BYTES):
+        encoded = base64.b64encode(content[start : start + _CHUNK_BYTES]).decode()
+        _succeeded(run(f"echo {encoded} | base64 -d >>{target}", None))
 
 
 def get(run: Run, path: str) -> bytes:
-    """The content of a file in the guest. Raises GuestError when it cannot be read."""
-    output = _well(run(f"base64 <{shlex.quote(path)}", None))
+    """The content of a file in the guest. Raises GuestError if it cannot be read."""
+    output = _succeeded(run(f"base64 <{shlex.quote(path)}", None))
     try:
         return base64.b64decode(output.raw)
     except binascii.Error as error:
-        raise GuestError(f"{path} did not come over whole: {error}") from None
+        raise GuestError(f"{path} was not transferred completely: {error}") from None
 
 
 def wait_for(run: Run, path: str, seconds: float) -> bool:
-    """Wait for a path in the guest to be there; False when it does not come."""
+    """Wait until a path exists in the guest. Returns False if it does not within that time."""
     deadline = time.monotonic() + seconds
     while run(f"[ -e {shlex.quote(path)} ]", None).status:
         if time.monotonic() >= deadline:
             return False
-        time.sleep(_POLL)
+        time.sleep(_POLL_SECONDS)
     return True
 
 
 class Program:
-    """A program in the guest's background: a load, or one to talk with."""
+    """A program in the guest's background: a load generator, or one to interact with."""
 
     def __init__(self, run: Run, command: str, scale: float = 1.0) -> None:
-        """Start it, in a session of its own, so that it ends with everything that it started.
+        """Start it in its own session, so that stop() also ends everything that it started.
 
-        scale: multiplies the seconds of expect() and stop().
+        scale: factor for the seconds of expect() and stop(). Raises GuestError if it cannot be started.
         """
         self._scale = scale
         self.command = command
         self._run = run
         self._name = f"/tmp/program{next(_numbers)}"
-        self._seen = 0  # characters of what it printed
+        self._seen = 0  # characters of its output that expect() has consumed
         inner = shlex.quote(f"{command}; echo $? >{self._name}.status")
         started = run(
             f"mkfifo {self._name}.in; setsid sh -c {inner} <>{self._name}.in >{self._name}.out 2>&1 & echo $!", None
@@ -77,23 +76,23 @@ class Program:
 
     @property
     def printed(self) -> str:
-        """All that it printed so far, the ends of lines included."""
+        """Its whole output so far, including ends of lines."""
         raw = self._run(f"cat {self._name}.out", None).raw
         return raw.decode(errors="backslashreplace").replace("\r\n", "\n")
 
     @property
     def status(self) -> int | None:
-        """Its exit status, None while it runs."""
+        """Its exit status, None while it is running."""
         text = self._run(f"cat {self._name}.status 2>/dev/null", None).text.strip()
         return int(text) if text.isdigit() else None
 
     def send(self, text: str) -> None:
-        """Have it read a text, as if it was typed; a line ends with a newline."""
+        """Send a text to its standard input. A line has to end with a newline."""
         encoded = base64.b64encode(text.encode()).decode()
-        _well(self._run(f"echo {encoded} | base64 -d >{self._name}.in", None))
+        _succeeded(self._run(f"echo {encoded} | base64 -d >{self._name}.in", None))
 
     def expect(self, pattern: str, seconds: float = 10.0) -> re.Match[str] | None:
-        """Wait until it prints what a regular expression matches, behind what was matched before; None: it did not."""
+        """Wait until a regular expression matches its output behind the previous match; None if it does not."""
         deadline = time.monotonic() + seconds * self._scale
         while True:
             ended = self.status is not None
@@ -102,20 +101,20 @@ class Program:
                 return found
             if ended or time.monotonic() >= deadline:
                 return None
-            time.sleep(_POLL)
+            time.sleep(_POLL_SECONDS)
 
     def stop(self, seconds: float = 10.0) -> str:
-        """End it, if it has not ended, and wait for that; returns what it printed. Raises GuestError when it stays."""
+        """End it, and wait for its end. Returns its whole output. Raises GuestError if it does not end."""
         self._run(f"kill -- -{self._process} 2>/dev/null", None)
         deadline = time.monotonic() + seconds * self._scale
         while self._run(f"[ -d /proc/{self._process} ]", None).status == 0:
             if time.monotonic() >= deadline:
                 raise GuestError(f"`{self.command}` does not end")
-            time.sleep(_POLL)
+            time.sleep(_POLL_SECONDS)
         return self.printed
 
 
-def _well(output: Output) -> Output:
+def _succeeded(output: Output) -> Output:
     if output.status:
         raise GuestError(f"`{output.command[:60]}` ended with {output.status}: {output.text[:120]}")
     return output

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A QEMU process: started, controlled over QMP, and never outliving us."""
+"""A QEMU process, controlled over QMP. It never outlives the harness."""
 
 import contextlib
 import ctypes
@@ -16,21 +16,20 @@ from harness.guest.qmp import Event, Qmp, QmpLostError
 from harness.support import process
 from harness.support.errors import ModcompatError
 
-_SAID = 300  # characters of QEMU's own words that are the reason why it did not start
+_MAX_COMPLAINT_CHARS = 300  # of QEMU's output in the error that it did not start
 _IO_URING_SETUP = 425  # io_uring_setup(2), the same number on every architecture since Linux 5.1
 
 
 class Qemu:
-    """A running QEMU. channel: our end of the command channel. stderr: file with what QEMU complained of."""
+    """A running QEMU. channel: our end of the command channel. stderr: the file with QEMU's own messages."""
 
     def __init__(
         self, machine: Machine, *, folder: Path, console: Path, state: Path, paused: bool, timeout: float
     ) -> None:
-        """folder: private, for QEMU's complaints. console: file for the kernel log. state: qcow2 for snapshots.
+        """folder: private, for QEMU's messages. console: file for the kernel log. state: qcow2 image for snapshots.
 
-        timeout: seconds that it may take to answer.
-
-        Raises ModcompatError, with exit code, command and output, when QEMU does not start.
+        timeout: seconds within which QEMU has to answer. Raises ModcompatError, with exit status, command and output,
+        if QEMU does not start.
         """
         self.machine = machine
         self.stderr = folder / "qemu.log"
@@ -56,7 +55,7 @@ class Qemu:
                     stdout=complaints,
                     stderr=complaints,
                     pass_fds=(channel.fileno(), qmp.fileno()),
-                    start_new_session=True,  # Ctrl-C is for us; we end QEMU in our own time
+                    start_new_session=True,  # Ctrl-C must not reach QEMU; close() ends it
                 )
         finally:
             channel.close()
@@ -73,11 +72,11 @@ class Qemu:
 
     @property
     def exit_status(self) -> int | None:
-        """None while QEMU runs; negative: the signal that ended it."""
+        """None while QEMU is running. A negative number is the signal that ended it."""
         return self.process.poll()
 
     def stop_reason(self) -> str | None:
-        """Why QEMU stopped the guest for good (guest-reset, guest-panic, guest-shutdown ...), or None."""
+        """Why QEMU stopped the guest (guest-reset, guest-panic, guest-shutdown ...), None if it did not."""
         for event in reversed(self.qmp.events):
             if event["event"] == "SHUTDOWN":
                 return str(event["data"]["reason"])
@@ -90,14 +89,14 @@ class Qemu:
         return self.stderr.read_text(errors="backslashreplace").strip()
 
     def dump_memory(self, core: Path) -> None:
-        """Write the guest's memory and registers as an ELF core file, which crash(8) opens with its vmlinux.
+        """Write the guest's memory and registers to an ELF core file, which crash(8) opens with its vmlinux.
 
         Raises QmpRefusedError, QmpLostError.
         """
         self.qmp.command("dump-guest-memory", paging=False, protocol=f"file:{core}")
 
     def close(self) -> None:
-        """End the process; never raises for one that has ended already."""
+        """End the process. It is no error if the process has already ended."""
         self._end()
         self.qmp.close()
         self.channel.close()
@@ -108,18 +107,18 @@ class Qemu:
         self.process.wait()
 
     def _launch_error(self) -> ModcompatError:
-        said = self.complaints()
+        complaints = self.complaints()
         return ModcompatError(
             f"{self.command[0]} did not start (exit status {self.process.returncode}): "
-            + shorten(said or "without a word", _SAID, placeholder=" ..."),
-            details=f"{' '.join(self.command)}\n{said}",
+            + shorten(complaints or "it printed nothing", _MAX_COMPLAINT_CHARS, placeholder=" ..."),
+            details=f"{' '.join(self.command)}\n{complaints}",
             next_step="`modcompat doctor` checks the installation",
         )
 
 
 @functools.cache
 def _aio() -> str:
-    """How QEMU reads images. With io_uring a restore is about four times as fast, but a host may forbid it."""
+    """QEMU's way to read images. With io_uring a restore is about four times as fast, but a host may forbid it."""
     libc = ctypes.CDLL(None, use_errno=True)
     ring = libc.syscall(_IO_URING_SETUP, 1, ctypes.create_string_buffer(120))  # struct io_uring_params
     if ring < 0:
@@ -129,5 +128,5 @@ def _aio() -> str:
 
 
 def _escaped(path: Path) -> str:
-    """A path inside a QEMU option, where a comma is written twice."""
+    """A path for a QEMU option, in which a comma is written twice."""
     return str(path).replace(",", ",,")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """QMP, QEMU's control protocol, for callers that do not use asyncio.
 
-The client lives in an event loop of its own thread, so events are taken in at any time and none is lost.
+The client runs in the event loop of its own thread, so it receives events at any time and loses none.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ class QmpRefusedError(Exception):
 
 
 class QmpLostError(Exception):
-    """QEMU went away, or did not answer."""
+    """QEMU has ended, or it did not answer."""
 
 
 class Qmp:
     """A QMP session over a connected socket."""
 
     def __init__(self, connection: socket.socket, *, timeout: float) -> None:
-        """timeout: seconds that QEMU may take to answer a command."""
+        """timeout: seconds within which QEMU has to answer. Raises QmpLostError if there is no QEMU to talk to."""
         self.events: list[Event] = []
         self._timeout = timeout
         self._client = QMPClient("modcompat")
@@ -51,9 +51,9 @@ class Qmp:
         self._listener = asyncio.run_coroutine_threadsafe(self._listen(), self._loop)
 
     def command(self, name: str, **arguments: Any) -> Any:
-        """Execute a command, arguments with `_` for `-`; returns QEMU's answer.
+        """Execute a command, with `_` for `-` in the names of arguments. Returns QEMU's answer.
 
-        Raises QmpRefusedError for an error, QmpLostError when QEMU is gone.
+        Raises QmpRefusedError if QEMU answers with an error, QmpLostError if it has ended or does not answer.
         """
         words = {key.replace("_", "-"): value for key, value in arguments.items()}
         try:
@@ -64,11 +64,11 @@ class Qmp:
             raise QmpLostError(f"{name}: {error}") from None
 
     def monitor(self, line: str) -> str:
-        """What the human monitor prints for a command."""
+        """The output of a command of the human monitor. Raises the errors of command()."""
         return str(self.command("human-monitor-command", command_line=line))
 
     def run_job(self, name: str, **arguments: Any) -> None:
-        """Run a job command (snapshot-save, snapshot-load) to its end."""
+        """Run a job command (snapshot-save, snapshot-load) to its end. Raises the errors of command()."""
         job = f"job{next(self._jobs)}"
         self.command(name, job_id=job, **arguments)
 
@@ -88,12 +88,12 @@ class Qmp:
             raise QmpRefusedError(f"{name}: {state['error']}")
 
     def wait_for(self, wanted: Any) -> bool:
-        """Wait for an event, past ones included; False when none came within the timeout."""
+        """Wait for an event; past events count. Returns False if there was none within the timeout."""
         with self._arrived:
             return self._arrived.wait_for(lambda: any(map(wanted, self.events)), self._timeout)
 
     def close(self) -> None:
-        """Leave the session, whatever state it is in."""
+        """End the session, whatever its state."""
         self._listener.cancel()
         with contextlib.suppress(QmpLostError, QMPError, EOFError, OSError):
             self._wait(self._client.disconnect())

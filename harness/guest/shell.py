@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command channel: requests to the guest's agent, driven by pexpect.
 
-Each request carries a fresh token, and its reply ends with that token and the exit status between two
-record separators. So no prompt is needed, no output can be mistaken for the end of a reply, and the size
-and content of the output do not matter. The protocol is in images/guest/agent.
+Each request carries a fresh token, and its reply ends with that token and the exit status between two record
+separators. Therefore no prompt is needed, and no output can be mistaken for the end of a reply, whatever its size and
+content. images/guest/agent implements the protocol.
 """
 
 import re
@@ -19,24 +19,24 @@ from pexpect.socket_pexpect import SocketSpawn
 
 _READY = re.compile(rb"\x1eready\x1e")
 _ANY_MARK = re.compile(rb"\x1e[0-9a-z]* \d+\x1e")
-_READ = 1 << 16  # bytes taken in at a time
-_MARK = 64  # more bytes than a mark has
-_SLICE = 0.05  # seconds between two looks at whether the guest is still there
-_REPEAT = 2.0  # seconds after which a shared UART is asked to repeat the closing mark
+_READ_BYTES = 1 << 16  # read at a time
+_MAX_MARK_BYTES = 64  # longer than any mark
+_POLL_SECONDS = 0.05  # between two checks that the guest is still there
+_REPEAT_SECONDS = 2.0  # after which the agent is requested to repeat the closing mark on a shared UART
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a command left. status: its exit status. raw: what it printed. seconds: how long it took."""
+    """The result of a command."""
 
     command: str
-    status: int
-    raw: bytes
-    seconds: float
+    status: int  # exit status
+    raw: bytes  # standard output and standard error
+    seconds: float  # that it took
 
     @property
     def text(self) -> str:
-        """The output as text; undecodable bytes as \\xNN."""
+        """The output as text. Undecodable bytes become \\xNN."""
         return self.raw.decode(errors="backslashreplace").replace("\r\n", "\n").strip("\n")
 
 
@@ -45,39 +45,39 @@ class ChannelClosedError(Exception):
 
 
 class AgentRestartedError(Exception):
-    """The agent announced itself anew: what served the command was killed."""
+    """The agent announced itself again, because the process that served the command was killed."""
 
 
 class NoReplyError(Exception):
-    """No reply within the time."""
+    """There was no reply within the time limit."""
 
 
 class Shell:
     """Runs commands in the guest, one at a time."""
 
     def __init__(self, channel: socket.socket, watch: Callable[[], float | None], *, shared: bool) -> None:
-        """watch: called while waiting; raises to stop the wait, or returns how many seconds more are worth it.
+        """watch: called while waiting; raises to stop the wait, or returns a limit for the remaining seconds.
 
-        shared: the kernel log is on the same line.
+        shared: the kernel log uses the same UART.
         """
-        self._spawn = SocketSpawn(channel, maxread=_READ, use_poll=True)
+        self._spawn = SocketSpawn(channel, maxread=_READ_BYTES, use_poll=True)
         self._watch = watch
         self._shared = shared
 
     def wait_ready(self, seconds: float) -> None:
-        """Wait for the agent's announcement after boot."""
+        """Wait for the agent's announcement after boot. Raises the errors of run()."""
         self._expect(_READY, seconds)
 
     def ping(self, seconds: float) -> None:
-        """Wait for a sign of life: the closing mark of the command before. Costs the guest next to nothing."""
+        """Wait for a sign of life: the closing mark of the previous command, which costs the guest almost nothing."""
         self._send(b"again\n")
         self._expect(_ANY_MARK, seconds)
 
     def run(self, command: str, seconds: float, *, inside: bool = False) -> Output:
-        """Run one line of shell; its output, standard error included, and its exit status.
+        """Run one line of shell.
 
-        inside: in the user's root file system.
-        Raises NoReplyError, ChannelClosedError, AgentRestartedError, and what `watch` raises.
+        seconds: time limit. inside: run it in the user-supplied root file system. Raises NoReplyError,
+        ChannelClosedError, AgentRestartedError, and the errors of `watch`.
         """
         if "\n" in command:
             raise ValueError("a command is one line")
@@ -90,8 +90,8 @@ class Shell:
         if match[1] is None:
             raise AgentRestartedError
         before: Any = self._spawn.before
-        # An "again" that was answered late has left the closing mark of the command before; one that a shared UART
-        # tore, perhaps before the snapshot was taken, that of a command which nobody gave. The reply is behind these.
+        # A late answer to "again" is the closing mark of an earlier command. If a shared UART corrupted the request,
+        # perhaps before the snapshot was taken, it is that of a command that was never sent. The reply follows these.
         printed = _ANY_MARK.split(bytes(before or b""))[-1]
         return Output(command, int(match[1]), printed, time.monotonic() - started)
 
@@ -103,14 +103,15 @@ class Shell:
 
     def _expect(self, pattern: re.Pattern[bytes], seconds: float) -> re.Match[bytes]:
         deadline = time.monotonic() + seconds
-        repeat_at = time.monotonic() + _REPEAT
+        repeat_at = time.monotonic() + _REPEAT_SECONDS
         # The stubs of pexpect know only str; here everything is bytes.
         wanted: Any = [pattern, pexpect.TIMEOUT, pexpect.EOF]
         while True:
             try:
-                # The window slides over each read in full; before it only the length of a mark counts.
-                found = self._spawn.expect_list(wanted, timeout=_SLICE, searchwindowsize=_READ + _MARK)
-            except BlockingIOError:  # pexpect asked for no wait at all: its time was up to the last digit
+                # The window covers each read in full, and before it the length of a mark.
+                window = _READ_BYTES + _MAX_MARK_BYTES
+                found = self._spawn.expect_list(wanted, timeout=_POLL_SECONDS, searchwindowsize=window)
+            except BlockingIOError:  # pexpect polled without waiting, because its timeout had just expired
                 found = 1
             except OSError as error:
                 raise ChannelClosedError(str(error)) from None
@@ -127,5 +128,5 @@ class Shell:
             if now >= deadline:
                 raise NoReplyError
             if self._shared and now >= repeat_at:
-                repeat_at = now + _REPEAT
+                repeat_at = now + _REPEAT_SECONDS
                 self._send(b"again\n")

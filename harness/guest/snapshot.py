@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Snapshots: a guest right after boot, kept in the cache across runs."""
+"""Snapshots of guests right after boot, kept in the cache across runs."""
 
 import json
 import re
@@ -15,8 +15,8 @@ from harness.support import process
 from harness.support.cache.store import FREE_SOME, Store
 from harness.support.errors import ModcompatError
 
-# What QEMU says of a machine that it can never save (its migration/savevm.c, block/snapshot.c, and what its devices and
-# accelerators block migration with). All else may be otherwise the next time: a disk may be full, or fail.
+# QEMU's errors for a machine that it can never save (migration/savevm.c, block/snapshot.c, and the migration blockers
+# of devices and accelerators). Any other error may be gone the next time: a disk may be full, or fail.
 _LASTING = re.compile(
     "migratable|does not support (snapshots|migration)|migration (is )?disabled|state blocked",
     re.IGNORECASE,
@@ -26,17 +26,17 @@ _MB = 1_000_000
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A saved guest. state: qcow2 image that holds it, or None where saving is impossible (`obstacle`)."""
+    """A saved guest."""
 
-    state: Path | None
+    state: Path | None  # the qcow2 image that contains it, None if it cannot be saved
     boot_log: Path
-    obstacle: str = ""
+    obstacle: str = ""  # why it cannot be saved, "" if it was
 
 
 def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
-    """The snapshot of a machine: kept from an earlier run, or made by booting it now.
+    """The snapshot of a machine, from an earlier run or made now by booting it.
 
-    Raises ModcompatError when the guest does not boot, and when its state cannot be saved this time.
+    Raises ModcompatError if the guest does not boot, or if its state cannot be saved this time.
     """
     inputs = machine.identity()
 
@@ -55,13 +55,13 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
             except QmpLostError as error:
                 raise ModcompatError(
                     f"{machine.board.id} booted, and QEMU did not save its state: {error}",
-                    next_step="a slow disk or machine wants --timeout-scale",
+                    next_step="if the disk or the machine is slow, use --timeout-scale",
                 ) from None
             except GuestFailure as failure:
                 raise ModcompatError(
                     f"{machine.board.id} did not boot: {failure.fate.value} after {failure.waited:.0f} s",
                     details=f"{failure.detail}\n{failure.console_tail}",
-                    next_step="a slow machine wants --timeout-scale; by hand: " + machine.by_hand(),
+                    next_step="if the machine is slow, use --timeout-scale; by hand: " + machine.by_hand(),
                 ) from failure
             finally:
                 guest.close()
@@ -82,7 +82,7 @@ def _obstacle(folder: Path) -> str:
 
 
 def _unsaved(machine: Machine, folder: Path, why: str) -> ModcompatError:
-    """Of a disk that a guest's memory may not fit on, the room is told."""
+    """The error for a state that was not saved. It names the free space if the guest's memory might not fit."""
     free = shutil.disk_usage(folder).free
     problem = f"{machine.board.id} booted, and QEMU could not save its state: {why}"
     if free >= machine.board.memory << 20:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A root file system of the user's: what an exercise runs, runs in it.
+"""A user-supplied root file system, in which exercises run their commands.
 
-It lies in a folder of the guest's own root, as part of the initramfs, so the kernel needs no driver for it. The
-harness keeps to its own busybox (images/guest), so that what it observes with is the same for everyone.
+It is in a folder of the guest's own root file system, as part of the initramfs, so the kernel needs no driver for it.
+The harness itself uses its own busybox (images/guest), so that its observations do not depend on the user's programs.
 """
 
 import bz2
@@ -24,7 +24,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from harness.guest import cpio
-from harness.guest.cpio import Member
+from harness.guest.cpio import ArchiveMember
 from harness.kernel.architectures import ARCHITECTURES, Architecture
 from harness.support import digest, process
 from harness.support.cache.store import Store
@@ -32,38 +32,37 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import IN_MEMORY, expanded, require_regular
 from harness.support.progress import say, task_if_long
 
-FOLDER = "userland"  # where it is in the guest; images/guest/init and agent know it too
+FOLDER = "userland"  # its folder in the guest, which images/guest/init and agent also use
 _SHELL = "bin/sh"
-_LARGEST = IN_MEMORY
-_LINKS = 40  # symbolic links in a row: MAXSYMLINKS of include/linux/namei.h
+_MAX_BYTES = IN_MEMORY  # of its files
+_MAX_LINKS = 40  # symbolic links in a row: MAXSYMLINKS of include/linux/namei.h
 _CPIO = b"07070"
 _SQUASHFS = b"hsqs"  # SQUASHFS_MAGIC, fs/squashfs/squashfs_fs.h
 _EXT, _EXT_AT = b"\x53\xef", 1080  # s_magic of struct ext4_super_block, which is at byte 1024
-_HARMLESS = re.compile(r"^debugfs \d|while changing ownership|^$")  # of what debugfs says
+_HARMLESS = re.compile(r"^debugfs \d|while changing ownership|^$")  # messages of debugfs
 _PACKED: Mapping[bytes, Callable[[Path], io.BufferedIOBase]] = {
     b"\x1f\x8b": gzip.GzipFile,
     b"\xfd7zXZ\0": lzma.LZMAFile,
     b"]\0\0": lzma.LZMAFile,
     b"BZh": bz2.BZ2File,
 }
-_CHUNK = 1 << 20  # bytes that are unpacked at a time
+_CHUNK_BYTES = 1 << 20  # unpacked at a time
 
 
 @dataclass(frozen=True)
 class Userland:
-    """A root file system. archive: a cpio archive that has it in FOLDER. size: bytes of its files."""
+    """A root file system."""
 
     path: Path
     arch: Architecture
-    archive: Path
-    size: int
+    archive: Path  # a cpio archive that has it in FOLDER
+    size: int  # bytes of its files
 
 
 def find_userland(path: Path, store: Store) -> Userland:
     """Read a folder, a cpio archive (newc, may be packed with gzip, xz, lzma or bzip2), an ext2/3/4 or squashfs image.
 
-    Raises ModcompatError when it is none of these, damaged, too large, or without a /bin/sh for an architecture that
-    there are boards of.
+    Raises ModcompatError if it is none of these, damaged, too large, or if it has no /bin/sh for a known architecture.
     """
     path = expanded(path).absolute()
     try:
@@ -77,7 +76,7 @@ def find_userland(path: Path, store: Store) -> Userland:
             members = _read(path, scratch)
         size = sum(len(member.data) for member in members)
         facts = {"arch": _architecture(path, members).name, "size": size}
-        top = Member(FOLDER, stat.S_IFDIR | 0o755)
+        top = ArchiveMember(FOLDER, stat.S_IFDIR | 0o755)
         inside = (replace(member, name=posixpath.join(FOLDER, member.name)) for member in members)
         (folder / "userland.cpio").write_bytes(cpio.pack([top, *inside]))
         (folder / "facts.json").write_text(json.dumps(facts))
@@ -88,7 +87,7 @@ def find_userland(path: Path, store: Store) -> Userland:
 
 
 def find_userlands(paths: Iterable[Path], store: Store) -> dict[str, Userland]:
-    """Architecture -> root file system. Raises ModcompatError also where two are for the same."""
+    """Architecture -> root file system. Raises the errors of find_userland(), and if two are for one architecture."""
     userlands: dict[str, Userland] = {}
     for path in paths:
         userland = find_userland(path, store)
@@ -112,8 +111,8 @@ def _digest(folder: Path) -> str:
     return digest.of_value(facts)
 
 
-def _read(path: Path, scratch: Path) -> list[Member]:
-    """Every member, parents first, by its path without a slash in front."""
+def _read(path: Path, scratch: Path) -> list[ArchiveMember]:
+    """Every member, parents first. Paths have no leading slash."""
     if path.is_dir():
         return list(_of_folder(path, path))
     with path.open("rb") as image:
@@ -125,48 +124,48 @@ def _read(path: Path, scratch: Path) -> list[Member]:
     if head[_EXT_AT:] == _EXT:
         root.mkdir()
         copy = _in_order(path, scratch)
-        said = process.output(["debugfs", "-R", f'rdump / "{root}"', copy], errors=True)
-        if complaints := [line for line in said.splitlines() if not _HARMLESS.search(line)]:
-            raise ModcompatError(f"{path} cannot be read whole", details="\n".join(complaints[:10]))
+        output = process.output(["debugfs", "-R", f'rdump / "{root}"', copy], errors=True)
+        if complaints := [line for line in output.splitlines() if not _HARMLESS.search(line)]:
+            raise ModcompatError(f"{path} cannot be read completely", details="\n".join(complaints[:10]))
         return list(_of_folder(root, path))
     return _of_cpio(path, head)
 
 
 def _in_order(path: Path, scratch: Path) -> Path:
-    """A copy of an ext2/3/4 image that debugfs can be given. Raises ModcompatError where there is none.
+    """A copy of an ext2/3/4 image that is safe to read with debugfs. Raises ModcompatError if there is none.
 
-    debugfs writes a file called `../x` outside, and one with the name of a symbolic link to where that leads. e2fsck
-    refuses both, the second in a large folder only where it sorts that (-D). What can be mended without asking (-p) is
-    the state of an image that was not unmounted: its journal is to be replayed.
+    debugfs would write a file named `../x` outside of the target folder, and a file with the name of a symbolic link
+    to that link's target. e2fsck refuses both, the second in a large folder only if it sorts the folder (-D). With -p
+    it repairs only the state of an image that was not unmounted, whose journal has to be replayed.
     """
     copy = scratch / "image"
     process.output(["cp", "--sparse=always", "--reflink=auto", "--no-preserve=mode", path, copy])
     try:
-        process.output(["e2fsck", "-fpD", copy], accepted=(0, 1))  # 1: mended
+        process.output(["e2fsck", "-fpD", copy], accepted=(0, 1))  # 1: repaired
     except ModcompatError as error:
         if not error.details:  # there is no such program
             raise
-        told = error.details.replace(str(copy), str(path))
-        raise ModcompatError(f"{path} is an ext2/3/4 image that is damaged", details=told) from None
+        details = error.details.replace(str(copy), str(path))
+        raise ModcompatError(f"{path} is a damaged ext2/3/4 image", details=details) from None
     return copy
 
 
 def _unsquash(path: Path, root: Path) -> None:
     try:
-        # 2: done, but for device nodes, which only root may make
+        # 2: complete except for device nodes, which only root can create
         process.output(["unsquashfs", "-no-xattrs", "-quiet", "-no-progress", "-dest", root, path], accepted=(0, 2))
     except ModcompatError as error:
         if not error.details:  # there is no such program
             raise
-        raise ModcompatError(f"{path} is a squashfs image that is damaged", details=error.details) from None
+        raise ModcompatError(f"{path} is a damaged squashfs image", details=error.details) from None
 
 
-def _of_cpio(path: Path, head: bytes) -> list[Member]:
+def _of_cpio(path: Path, head: bytes) -> list[ArchiveMember]:
     content = _unpacked(path, head)
     if not content.startswith(_CPIO):
         raise ModcompatError(
-            f"{path} is no root file system that is known",
-            next_step="a folder, a cpio archive (plain, gzip, xz, lzma, bzip2), an ext2/3/4 or a squashfs image",
+            f"{path} is not a root file system in a known format",
+            next_step="give a folder, a cpio archive (plain, gzip, xz, lzma, bzip2), an ext2/3/4 or a squashfs image",
         )
     try:
         members = [
@@ -178,12 +177,12 @@ def _of_cpio(path: Path, head: bytes) -> list[Member]:
 
 
 def _unpacked(path: Path, head: bytes) -> bytes:
-    """An archive that may be packed, by its first bytes. Raises ModcompatError when it is damaged or too large."""
+    """The content of an archive that may be packed. Raises ModcompatError if it is damaged or too large."""
     opened = next((opened for magic, opened in _PACKED.items() if head.startswith(magic)), None)
     chunks, size = [], 0
     try:
         with opened(path) if opened else path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
+            while chunk := stream.read(_CHUNK_BYTES):
                 chunks.append(chunk)
                 size += len(chunk)
                 _require_room(path, size)
@@ -193,59 +192,61 @@ def _unpacked(path: Path, head: bytes) -> bytes:
 
 
 def _require_room(path: Path, size: int) -> None:
-    """Raises ModcompatError when a root file system comes to more bytes than a guest can be given."""
-    if size > _LARGEST:
+    """Raise ModcompatError if a root file system has more bytes than fit into a guest."""
+    if size > _MAX_BYTES:
         raise ModcompatError(
-            f"{path} has more than {_LARGEST >> 20} MB of files, and all of it would be in the memory of a guest",
-            next_step="leave out what the exercises do not need",
+            f"{path} has more than {_MAX_BYTES >> 20} MB of files, and all of it would be in the memory of a guest",
+            next_step="remove files that the exercises do not need",
         )
 
 
-def _of_folder(folder: Path, root: Path) -> Iterator[Member]:
-    """All that is below a folder, as root's; device nodes are left out, since the guest has its own /dev.
+def _of_folder(folder: Path, root: Path) -> Iterator[ArchiveMember]:
+    """Everything below a folder, owned by root, except device nodes, since the guest has its own /dev.
 
-    root: what the user calls it. Raises ModcompatError before a file is read that makes it too large.
+    root: its name for the user. Raises ModcompatError if it is too large, before it reads the file that makes it so.
     """
     inodes: dict[tuple[int, int], int] = {}
     size = 0
     for path in sorted(folder.rglob("*")):
         name, facts = str(path.relative_to(folder)), path.lstat()
         if stat.S_ISLNK(facts.st_mode):
-            yield Member(name, facts.st_mode, os.fsencode(path.readlink()))
+            yield ArchiveMember(name, facts.st_mode, os.fsencode(path.readlink()))
         elif stat.S_ISDIR(facts.st_mode):
-            yield Member(name, facts.st_mode)
+            yield ArchiveMember(name, facts.st_mode)
         elif stat.S_ISREG(facts.st_mode):
             key = (facts.st_dev, facts.st_ino)
             size += 0 if key in inodes else facts.st_size
             _require_room(root, size)
             data = b"" if key in inodes else path.read_bytes()
-            yield Member(name, facts.st_mode, data, inode=inodes.setdefault(key, len(inodes) + 1), links=facts.st_nlink)
+            yield ArchiveMember(
+                name, facts.st_mode, data, inode=inodes.setdefault(key, len(inodes) + 1), links=facts.st_nlink
+            )
 
 
-def _architecture(path: Path, members: list[Member]) -> Architecture:
-    """What its shell is built for."""
+def _architecture(path: Path, members: list[ArchiveMember]) -> Architecture:
+    """The architecture of its shell. Raises ModcompatError if there is no shell, or if it is for an unknown one."""
     named = {member.name: member for member in members}
     shared = {member.inode: member.data for member in members if member.links > 1 and member.data}
     shell = _followed(_SHELL, named)
     if shell is None:
         raise ModcompatError(
-            f"{path} has no /{_SHELL}, which runs an exercise's commands",
+            f"{path} has no /{_SHELL}, which exercises need for their commands",
             next_step="is it a whole root file system? Its top folder has bin, lib, usr",
         )
     try:
         elf = ELFFile(io.BytesIO(shell.data or shared.get(shell.inode, b"")))
         machine = (str(elf["e_machine"]), elf.elfclass)
     except (ELFError, struct.error, ValueError, KeyError):
-        raise ModcompatError(f"/{_SHELL} of {path} is no program: {shell.name} is not an ELF file") from None
+        raise ModcompatError(f"/{_SHELL} of {path} is not a program: {shell.name} is not an ELF file") from None
     for arch in ARCHITECTURES.values():
         if arch.elf == machine:
             return arch
-    raise ModcompatError(f"/{_SHELL} of {path} is for {machine[0]}, {machine[1]} bits, and there is no board of that")
+    raise ModcompatError(f"/{_SHELL} of {path} is for {machine[0]} with {machine[1]} bits, and no board has that")
 
 
-def _followed(name: str, members: Mapping[str, Member]) -> Member | None:
-    """The file behind a path, links of folders and files followed; None where there is none."""
-    for _ in range(_LINKS):
+def _followed(name: str, members: Mapping[str, ArchiveMember]) -> ArchiveMember | None:
+    """The file that a path leads to, through links to folders and files; None if there is none."""
+    for _ in range(_MAX_LINKS):
         at = ""
         parts = name.split("/")
         for place, part in enumerate(parts):

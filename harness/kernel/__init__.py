@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels: architectures and features, source tree, configuration, build. Knows nothing of guests."""
+"""Kernels: architectures, features, source trees, configurations and builds. It does not depend on guests."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Building a kernel into a cached artefact: image, symbols, device trees, and what module builds need."""
+"""Build a kernel into a cached artefact: image, symbols, device trees, and the files that module builds need."""
 
 import os
 import shutil
@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.kernel.architectures import Architecture
-from harness.kernel.config import KernelSpec, parse, resolve
+from harness.kernel.config import KernelSpec, resolve
+from harness.kernel.kconfig import parse
 from harness.kernel.toolchain import environment, toolchain
 from harness.support import process
 from harness.support.cache.store import Store
 from harness.support.progress import task
 
-RECIPE = 1  # raise when what is kept of a build changes
+RECIPE = 1  # raise when the files that are kept of a build change
 
-# What `make M=` reads of a build tree (Documentation/kbuild/modules.rst), sources apart.
+# Files of a build tree that `make M=` reads, beside the sources (Documentation/kbuild/modules.rst).
 _MODULE_BUILD = (
     "Makefile",
     ".config",
@@ -30,22 +31,20 @@ _MODULE_BUILD = (
 
 @dataclass(frozen=True)
 class Kernel:
-    """A built kernel. key: its name in the cache, which stands for everything that went into it.
-
-    users_tree: of a kernel that the user built: its build tree, an empty path where there is none.
-    """
+    """A built kernel."""
 
     spec: KernelSpec
     folder: Path
-    users_tree: Path | None = None
+    user_tree: Path | None = None  # build tree of a prebuilt kernel, an empty path if that has none
 
     @property
     def takes_modules(self) -> bool:
         """Whether modules can be built for it."""
-        return self.users_tree != Path()
+        return self.user_tree != Path()
 
     @property
     def key(self) -> str:
+        """Its name in the cache, which stands for everything that it was built from."""
         return self.folder.name
 
     @property
@@ -74,7 +73,7 @@ class Kernel:
 
     @property
     def vmlinux(self) -> Path | None:
-        """For a debugger: kept of kernels on a user's configuration, and of prebuilt ones that have it."""
+        """The unstripped kernel, for debuggers: kept for kernels on a user-supplied configuration or prebuilt ones."""
         file = self.folder / "vmlinux"
         return file if file.is_file() else None
 
@@ -83,7 +82,7 @@ class Kernel:
 
     @property
     def own_modules(self) -> dict[str, Path]:
-        """The modules that were built with the kernel: the kernel's name of each -> .ko."""
+        """The modules that were built with the kernel: the kernel's name for a module -> .ko."""
         return {path.stem.replace("-", "_"): path for path in sorted((self.folder / "modules").glob("*.ko"))}
 
 
@@ -92,13 +91,13 @@ def make_command(tree: Path, output: Path) -> list[str | Path]:
 
 
 def find_kernel(spec: KernelSpec, store: Store) -> Kernel | None:
-    """The kernel, if it is in the cache."""
+    """The kernel, None if it is not in the cache."""
     folder = store.get("kernel", spec.label, kernel_inputs(spec, store))
     return Kernel(spec, folder) if folder else None
 
 
 def build_kernel(spec: KernelSpec, store: Store) -> Kernel:
-    """The kernel, from the cache or built. Raises ModcompatError with the last lines of a failed build."""
+    """The kernel, from the cache or newly built. Raises ModcompatError with the last lines of a failed build."""
     inputs = kernel_inputs(spec, store)
     log = store.root / "logs" / f"{store.path('kernel', spec.label, inputs).name}.log"
     return Kernel(
@@ -110,7 +109,7 @@ def build_kernel(spec: KernelSpec, store: Store) -> Kernel:
 
 
 def kernel_inputs(spec: KernelSpec, store: Store) -> dict[str, object]:
-    """Everything that a kernel's key in the cache covers."""
+    """Everything that a kernel is built from, for its key in the cache."""
     inputs: dict[str, object] = {
         "source": spec.source.identity,
         "config": resolve(spec, store),
@@ -124,7 +123,7 @@ def kernel_inputs(spec: KernelSpec, store: Store) -> dict[str, object]:
 
 
 def _build(spec: KernelSpec, config: object, folder: Path, store: Store, log: Path) -> None:
-    """log: this kernel's and no other's, which stays where the build fails."""
+    """Build a kernel into a folder. log: used by no other kernel; it stays if the build fails."""
     arch = spec.arch
     log.unlink(missing_ok=True)
     targets = [arch.image, "modules", *_device_trees(spec, str(config))]
@@ -136,11 +135,11 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store, log: Pa
     shutil.copy(output / "System.map", folder / "System.map")
     _keep_modules(output, folder / "modules", arch)
     for name in arch.device_trees:
-        # Since Linux 6.5, arm has them in a folder per vendor.
+        # Since Linux 6.5, arm has one folder per vendor.
         if found := next((boot / "dts").rglob(name), None):
             (folder / "dtb").mkdir(exist_ok=True)
             shutil.copy(found, folder / "dtb" / name)
-    if spec.users:
+    if spec.user_config:
         shutil.copy(output / "vmlinux", folder / "vmlinux")
     keep_build_tree(output, folder / "build", arch)
     shutil.move(log, folder / "build.log")
@@ -157,10 +156,10 @@ def make(
     steps: int,
     versions: Path | None = None,
 ) -> Path:
-    """Make targets of a kernel with a configuration; returns the output folder, below `folder`.
+    """Make targets of a kernel with a configuration. Returns the output folder, which is below `folder`.
 
-    steps: lines that make prints, for the estimate. versions: production's Module.symvers. Raises ModcompatError
-    with the last lines of a failed make.
+    what: for progress and errors. steps: the number of lines that make will print, for the estimate. versions:
+    production's Module.symvers. Raises ModcompatError with the last lines of a failed make.
     """
     output = folder / "output"
     output.mkdir()
@@ -179,7 +178,7 @@ def make(
 
 
 def keep_build_tree(output: Path, kept: Path, arch: Architecture) -> None:
-    """Copy what module builds need of a build, and remove the rest."""
+    """Copy the files that module builds need from a build, and remove the rest."""
     for name in (*_MODULE_BUILD, f"arch/{arch.kernel}/include/generated"):
         if (output / name).exists():
             _copy(output / name, kept / name)
@@ -187,14 +186,14 @@ def keep_build_tree(output: Path, kept: Path, arch: Architecture) -> None:
 
 
 def _device_trees(spec: KernelSpec, config: str) -> list[str]:
-    """Make targets for the boards' device trees: of a user's configuration only what the boards want."""
-    if not spec.users or not spec.arch.device_trees:
+    """Make targets for the boards' device trees; on a user-supplied configuration only the boards' own files."""
+    if not spec.user_config or not spec.arch.device_trees:
         return ["dtbs"] if spec.arch.device_trees else []
     return list(spec.arch.device_trees) if parse(config).get("ARCH_VEXPRESS") == "y" else []
 
 
 def _keep_modules(output: Path, kept: Path, arch: Architecture) -> None:
-    """Keep the modules that were built with the kernel, without what only a debugger reads."""
+    """Keep the modules that were built with the kernel, without their debug information."""
     for module in sorted(output.rglob("*.ko")):
         kept.mkdir(exist_ok=True)
         process.output([f"{arch.cross_compile}strip", "--strip-debug", "-o", kept / module.name, module])

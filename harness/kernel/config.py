@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernel configurations: fragments merged by the kernel's own Kconfig, then checked.
 
-Two checks, because Kconfig drops and adds options without a word: every requested symbol must have got its
-value, and a feature's kernel may differ from production in nothing but the feature and its allow list.
+There are two checks, because Kconfig drops and adds options silently: every requested symbol must have its value, and
+a feature's kernel may differ from production only in the feature's symbols and its allow list.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,42 +11,36 @@ from pathlib import Path
 
 from harness.kernel import user_config
 from harness.kernel.architectures import Architecture
-from harness.kernel.kconfig import all_no, differences, in_fragments, keep_config, parse, require, table, unmet
+from harness.kernel.kconfig import all_no, differences, in_fragments, keep_config, parse, require, table
 from harness.kernel.source import KernelSource, version_of
 from harness.kernel.toolchain import toolchain
-from harness.kernel.user_config import UsersConfig
+from harness.kernel.user_config import UserConfig
 from harness.kernel.variants import ISOLATION, PRODUCTION, Variant
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.paths import KCONFIG
 
-__all__ = ["KernelSpec", "differences", "distinct", "gate", "parse", "resolve", "unmet"]
-
 
 @dataclass(frozen=True)
 class KernelSpec:
-    """One kernel to be had.
-
-    versions: with MODVERSIONS, as its production kernel has it too. users: the user's production configuration,
-    in place of ours.
-    """
+    """Everything that determines one kernel."""
 
     arch: Architecture
     source: KernelSource
     variant: Variant = PRODUCTION
-    versions: bool = False
-    users: UsersConfig | None = None
+    versions: bool = False  # it and its production kernel have MODVERSIONS
+    user_config: UserConfig | None = None  # user-supplied production configuration, used instead of the fragments
 
     @property
     def label(self) -> str:
-        users = "-users" if self.users else ""
-        return f"{self.arch.name}-{self.variant.name}{users}{'-modversions' if self.versions else ''}"
+        user = "-users" if self.user_config else ""
+        return f"{self.arch.name}-{self.variant.name}{user}{'-modversions' if self.versions else ''}"
 
     @property
     def title(self) -> str:
         versions = " with MODVERSIONS" if self.versions else ""
-        users = f" on {self.users.path.name}" if self.users else ""
-        return f"{self.arch.name} {self.variant.name} kernel {self.source.label}{users}{versions}"
+        user = f" on {self.user_config.path.name}" if self.user_config else ""
+        return f"{self.arch.name} {self.variant.name} kernel {self.source.label}{user}{versions}"
 
     @property
     def production(self) -> "KernelSpec":
@@ -55,8 +49,8 @@ class KernelSpec:
 
     @property
     def fragments(self) -> tuple[Path, ...]:
-        """What makes its configuration: all of it, or what comes on top of the user's."""
-        if self.users:
+        """The Kconfig fragments of its configuration, or those on top of a user-supplied one."""
+        if self.user_config:
             return (
                 *self.variant.feature_fragments(),
                 *([KCONFIG / "isolation-modversions.config"] if self.takes_versions else []),
@@ -69,16 +63,16 @@ class KernelSpec:
 
     @property
     def takes_versions(self) -> bool:
-        """Whether its symbols get the versions that they have in production: of the isolation series."""
+        """Whether its exports get production's symbol versions, which takes the isolation series."""
         return self.versions and self.variant.isolated
 
 
 def gate(
     production: Mapping[str, str], featured: Mapping[str, str], variant: Variant, tolerated: Collection[str] = ()
 ) -> None:
-    """Raise ModcompatError when a feature's kernel differs in more than the feature explains.
+    """Raise ModcompatError if a feature's kernel differs from production in more than the feature explains.
 
-    tolerated: symbols that the user lets differ.
+    tolerated: further symbols that the user allows to differ.
     """
     feature = variant.feature
     if feature is None or variant.selftest:
@@ -93,36 +87,36 @@ def gate(
         raise ModcompatError(
             f"feature {feature.name} changes more than itself: {', '.join(stray)}",
             details=table(stray, "production", feature.name),
-            next_step="what breaks could not be blamed on the feature: set these symbols alike in production's "
-            "configuration, let them differ by name (--allow-config-change SYMBOL), or add them to the feature's "
-            "`follows` in harness/kernel/features.py with the reason",
+            next_step="with these changes a breakage could not be blamed on the feature. Set these symbols to the same "
+            "values in production's configuration, allow the changes (--allow-config-change SYMBOL), or add the "
+            "symbols to the feature's `follows` in harness/kernel/features.py with the reason",
         )
 
 
 def resolve(spec: KernelSpec, store: Store) -> str:
-    """The .config of a kernel, checked. Cached. Raises ModcompatError that names the symbols at fault."""
+    """The .config of a kernel, checked. Cached. Raises ModcompatError with the symbols at fault."""
     config = _merge(spec, store)
     if spec.variant != spec.variant.production:
-        tolerated = spec.users.tolerated if spec.users else ()
+        tolerated = spec.user_config.tolerated if spec.user_config else ()
         gate(parse(_merge(spec.production, store)), parse(config), spec.variant, tolerated)
     return config
 
 
 def distinct(spec: KernelSpec, store: Store) -> KernelSpec:
-    """The kernel itself, or its production kernel where the feature changes nothing (it is always on).
+    """The kernel itself, or its production kernel if the feature changes nothing, because it is always on.
 
-    Where the user's production has the feature, there is nothing to isolate either.
+    If a user-supplied production configuration has the feature, there is nothing to isolate either.
     """
     stock = replace(spec, source=spec.production.source, variant=replace(spec.variant, isolated=False))
-    compared = stock if spec.users else spec
+    compared = stock if spec.user_config else spec
     if differences(parse(resolve(compared, store)), parse(resolve(spec.production, store))):
         return spec
     return spec.production
 
 
 def _merge(spec: KernelSpec, store: Store) -> str:
-    if spec.users:
-        return _on_users(spec, spec.users, store)
+    if spec.user_config:
+        return _on_user_config(spec, spec.user_config, store)
     inputs = {
         "source": spec.source.identity,
         "fragments": [path.read_text() for path in spec.fragments],
@@ -138,10 +132,10 @@ def _merge(spec: KernelSpec, store: Store) -> str:
     return (store.get_or_build("config", spec.label, inputs, build) / ".config").read_text()
 
 
-def _on_users(spec: KernelSpec, users: UsersConfig, store: Store) -> str:
-    """Production as the user has it, or a feature on top of that: what neither mentions is off."""
+def _on_user_config(spec: KernelSpec, config: UserConfig, store: Store) -> str:
+    """The user-supplied production configuration, or a feature on top of it; other symbols are off."""
     original = spec.production.source
-    production = user_config.production(users, original, store)
+    production = user_config.production(config, original, store)
     if spec.variant == spec.variant.production:
         return production
     before = parse(production)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The debug features. Adding one is adding an entry, a Kconfig fragment and a proof in images/proof."""
+"""The debug features. To add one, add an entry here, a Kconfig fragment, and a proof in images/proof."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,36 +11,28 @@ from harness.support.paths import IMAGES, KCONFIG
 
 
 class Isolation(StrEnum):
-    """What the isolation series does about a feature that changes the module ABI."""
+    """How the isolation series treats a feature that changes the module ABI."""
 
-    KEPT = "kept"  # the module ABI stays what it is without the feature
-    REFUSED = "refused"  # it cannot: a module that was built without the feature is not loaded
+    KEPT = "kept"  # the module ABI stays as it is without the feature
+    REFUSED = "refused"  # the ABI cannot be kept: modules that were built without the feature are not loaded
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One debug capability.
-
-    symbols: what the fragment switches on, and what must be on in the running guest. follows: further symbols
-    that Kconfig changes because of them, the allow list of the config gate: each says why it may differ.
-    violation: kind, and words (regular expression), of the report of the proof module's violation, None for a
-    feature that is proven by using it. parts: features that this one is made of, each with its own proof.
-    boot: further kernel parameters. is_detector: production has it on, so its cells start from the bare
-    baseline, without it. isolation: what the isolation series does about it, None where there is nothing to do.
-    always_on: architecture -> why it cannot be switched off there. patches_code: in use, it has the kernel change its
-    own code.
-    """
+    """One debug capability."""
 
     name: str
-    symbols: tuple[str, ...]
-    follows: dict[str, str] = field(default_factory=dict)
+    symbols: tuple[str, ...]  # that the fragment switches on, and that must be on in the running guest
+    follows: dict[str, str] = field(default_factory=dict)  # further symbols that may change -> why Kconfig changes them
+    # Kind and words (a regular expression) of the report about the proof module's violation; None for a feature that is
+    # proved by using it
     violation: tuple[str, str] | None = None
-    parts: tuple[str, ...] = ()
-    boot: str = ""
-    is_detector: bool = False
-    isolation: Isolation | None = None
-    always_on: dict[str, str] = field(default_factory=dict)
-    patches_code: bool = False
+    parts: tuple[str, ...] = ()  # features that this one consists of, each with its own proof
+    boot: str = ""  # further kernel parameters
+    is_detector: bool = False  # production has it on, so its cells start from the bare baseline, without it
+    isolation: Isolation | None = None  # how the isolation series treats it, None if it does not change the module ABI
+    always_on: dict[str, str] = field(default_factory=dict)  # architecture -> why it cannot be switched off there
+    patches_code: bool = False  # when it is used, the kernel changes its own code
 
     @property
     def fragment(self) -> Path:
@@ -48,11 +40,11 @@ class Feature:
 
     @property
     def proof(self) -> Path:
-        """Folder of what proves it live: a module that commits the violation, or a script that uses it."""
+        """The folder of its proof: a module that commits the violation, or a script that uses the feature."""
         return IMAGES / "proof" / self.name
 
     def proofs(self) -> "list[Feature]":
-        """The features to prove: itself, or its parts."""
+        """The features to prove: its parts, or itself if it has none."""
         return [FEATURES[part] for part in self.parts] or [self]
 
 
@@ -133,7 +125,7 @@ _PERF_ON_X86 = {"x86_64": "arch/x86/Kconfig: X86 selects PERF_EVENTS"}
 FEATURES = {
     feature.name: feature
     for feature in (
-        # The five of the proposal, and all of them at once
+        # The core features, and all of them at once
         Feature(
             name="spinlock",
             symbols=("DEBUG_SPINLOCK",),
@@ -175,7 +167,7 @@ FEATURES = {
             is_detector=True,
             isolation=Isolation.KEPT,
         ),
-        # What is switched on in the same breath
+        # Features that are often switched on together with these
         Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING, patches_code=True),
         Feature(
             name="mutexes",
@@ -269,13 +261,13 @@ FEATURES = {
     )
 }  # fmt: skip
 
-THE_FIVE = ("spinlock", "slub", "ftrace", "kprobes", "perf")
+CORE_FEATURES = ("spinlock", "slub", "ftrace", "kprobes", "perf")
 
 
 def features_named(names: Iterable[str]) -> tuple[Feature, ...]:
-    """Features by name. Raises ModcompatError with the known names."""
+    """Features by name. Raises ModcompatError with the known names if one is unknown."""
     wanted = list(names)
     unknown = [name for name in wanted if name not in FEATURES]
     if unknown:
-        raise ModcompatError(f"there is no feature {', '.join(unknown)}", next_step=f"one of {', '.join(FEATURES)}")
+        raise ModcompatError(f"there is no feature {', '.join(unknown)}", next_step=f"known are {', '.join(FEATURES)}")
     return tuple(FEATURES[name] for name in wanted)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a kernel image says of itself: its configuration (IKCONFIG) and its release, compressed images included.
+"""The configuration (IKCONFIG) and the release of a kernel image, which may be compressed.
 
-As scripts/extract-ikconfig and scripts/extract-vmlinux do it: look, and if nothing is there, unpack what looks like
-a compressed kernel and look again.
+The method is that of scripts/extract-ikconfig and scripts/extract-vmlinux: search the image, and if nothing is found,
+unpack everything that looks like a compressed kernel and search that.
 """
 
 import bz2
@@ -21,79 +21,81 @@ from harness.support.inputs import content_of
 _START, _END = b"IKCFG_ST", b"IKCFG_ED"  # kernel/configs.c
 _GZIP = b"\x1f\x8b\x08"
 _BANNER = re.compile(rb"Linux version (\S+) ")
-_LARGEST = 256 << 20  # bytes of an image, or of what comes out of one
+_MAX_IMAGE_BYTES = 256 << 20  # also of the unpacked image
+_MAX_TRIES = 8  # of unpacking, per format
 _NEXT = "give the kernel's .config; or build with CONFIG_IKCONFIG=y, which puts it into the image"
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """config: the text of its .config. release: as `uname -r` prints it. Each "" where the image does not tell."""
+    """Facts that a kernel image contains about itself."""
 
-    config: str
-    release: str
+    config: str | None  # the text of its .config, None without IKCONFIG
+    release: str | None  # as `uname -r` prints it, None if there is no banner
 
 
 def read_image(path: Path) -> ImageFacts:
-    """What an image says. Raises ModcompatError when it cannot be read."""
+    """The facts in a kernel image. Raises ModcompatError if the file cannot be read."""
     try:
-        data = content_of(path, _LARGEST)
+        data = content_of(path, _MAX_IMAGE_BYTES)
     except OSError as error:
         raise ModcompatError(f"cannot read the kernel image {path}: {error.strerror}") from None
-    config = release = ""
+    config: str | None = None
+    release: str | None = None
     for kernel in _layers(data):
         config = config or _config(kernel)
         found = _BANNER.search(kernel)
-        release = release or (found[1].decode(errors="replace") if found else "")
+        release = release or (found[1].decode(errors="replace") if found else None)
         if config and release:
             break
     return ImageFacts(config, release)
 
 
 def config_of(path: Path) -> str:
-    """The configuration in an image. Raises ModcompatError when there is none."""
+    """The configuration in an image. Raises ModcompatError if there is none."""
     config = read_image(path).config
     if not config:
-        raise ModcompatError(f"{path} has no configuration in it", next_step=_NEXT)
+        raise ModcompatError(f"{path} contains no configuration", next_step=_NEXT)
     return config
 
 
 def looks_like_image(head: bytes) -> bool:
-    """Whether the first bytes of a file are no text: a kernel image rather than a .config."""
+    """Whether the first bytes of a file are binary: a kernel image rather than a .config."""
     return b"\0" in head
 
 
-def unpacked(data: bytes, most: int) -> bytes:
-    """A file, or what gzip packed into it, as into /proc/config.gz. most: bytes that come out.
+def unpacked(data: bytes, max_bytes: int) -> bytes:
+    """The content of a file, unpacked if it is a gzip file like /proc/config.gz. max_bytes: limit of the result.
 
-    What is damaged, and a text that is cut off, stays packed.
+    A damaged file, or one that contains a truncated text, is returned as it is.
     """
     if not data.startswith(_GZIP):
         return data
     unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
-        content = unzip.decompress(data, most)
+        content = unzip.decompress(data, max_bytes)
     except zlib.error:
         return data
     return content if unzip.eof or looks_like_image(content) else data
 
 
-def _config(data: bytes) -> str:
+def _config(data: bytes) -> str | None:
     start = data.find(_START + _GZIP)
     if start < 0:
-        return ""
+        return None
     try:
         return _unzip(data[start + len(_START) :]).decode(errors="backslashreplace")
     except zlib.error:
-        return ""
+        return None
 
 
 def _layers(data: bytes) -> Iterator[bytes]:
-    """The image, and everything in it that unpacks."""
+    """The image, and everything in it that can be unpacked."""
     yield data
     for magic, unpack in _PACKERS:
         start = data.find(magic)
         tries = 0
-        while start >= 0 and tries < 8:
+        while start >= 0 and tries < _MAX_TRIES:
             tries += 1
             try:
                 unpacked = unpack(data[start:])
@@ -106,11 +108,11 @@ def _layers(data: bytes) -> Iterator[bytes]:
 
 
 def _unzip(data: bytes) -> bytes:
-    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, _LARGEST)
+    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, _MAX_IMAGE_BYTES)
 
 
 def _by_program(*command: str) -> Callable[[bytes], bytes]:
-    """Unpack through a program that complains of what follows, having written what came before."""
+    """Unpack with a program that fails because of trailing data, but writes the content first."""
 
     def unpack(data: bytes) -> bytes:
         if shutil.which(command[0]) is None:
@@ -122,9 +124,9 @@ def _by_program(*command: str) -> Callable[[bytes], bytes]:
 
 _PACKERS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
     (_GZIP, _unzip),
-    (b"\xfd7zXZ\x00", lambda data: lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(data, _LARGEST)),
-    (b"\x5d\x00\x00\x00", lambda data: lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(data, _LARGEST)),
-    (b"BZh", lambda data: bz2.BZ2Decompressor().decompress(data, _LARGEST)),
+    (b"\xfd7zXZ\x00", lambda data: lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(data, _MAX_IMAGE_BYTES)),
+    (b"\x5d\x00\x00\x00", lambda data: lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(data, _MAX_IMAGE_BYTES)),
+    (b"BZh", lambda data: bz2.BZ2Decompressor().decompress(data, _MAX_IMAGE_BYTES)),
     (b"\x28\xb5\x2f\xfd", _by_program("zstd", "-dc")),
     (b"\x02\x21\x4c\x18", _by_program("lz4", "-dc")),
 )

@@ -10,7 +10,7 @@ from harness.kernel.architectures import Architecture
 from harness.kernel.config import KernelSpec
 from harness.kernel.patch_series import all_series, is_of_a_series, series
 from harness.kernel.source import KernelSource, version_of
-from harness.kernel.user_config import UsersConfig
+from harness.kernel.user_config import UserConfig
 from harness.kernel.variants import Variant
 from harness.kernel.versions import series_name
 from harness.support import digest, process
@@ -31,14 +31,14 @@ def kernel_spec(
     store: Store,
     *,
     versions: bool = False,
-    users: UsersConfig | None = None,
+    user_config: UserConfig | None = None,
 ) -> KernelSpec:
     """The specification of a kernel, from the source as it is or with the isolation series.
 
     versions: with MODVERSIONS, which a user-supplied configuration decides by itself.
     """
-    versions = users.has_versions if users else versions
-    return KernelSpec(arch, isolated(source, store) if variant.isolated else source, variant, versions, users)
+    versions = user_config.has_versions if user_config else versions
+    return KernelSpec(arch, isolated(source, store) if variant.isolated else source, variant, versions, user_config)
 
 
 def isolated(source: KernelSource, store: Store) -> KernelSource:

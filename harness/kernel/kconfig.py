@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's own Kconfig: configurations as text, compared, and made by `make`."""
+"""The kernel's own Kconfig: configurations are parsed, compared, and made by `make`."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ _UNSET = re.compile(r"^# CONFIG_(\w+) is not set$")
 
 
 def parse(text: str) -> dict[str, str]:
-    """Symbols of a .config or a fragment, without CONFIG_; a symbol that is not set has the value "n"."""
+    """The symbols of a .config or a fragment, without CONFIG_. The value of a symbol that is not set is "n"."""
     symbols = {}
     for line in text.splitlines():
         if found := _SET.match(line):
@@ -26,35 +26,35 @@ def parse(text: str) -> dict[str, str]:
 
 
 def architecture_in(settings: Mapping[str, str], path: Path) -> Architecture:
-    """What a configuration is for. Raises ModcompatError."""
+    """The architecture of a configuration. Raises ModcompatError if it has none, an unknown one, or several."""
     found = [arch for arch in ARCHITECTURES.values() if settings.get(arch.config) == "y"]
     if len(found) > 1:
         raise ModcompatError(
             f"{path} is for {' and '.join(arch.name for arch in found)} at once: "
             + " and ".join(f"CONFIG_{arch.config}=y" for arch in found),
-            next_step="give the .config of one kernel; several files are not put together",
+            next_step="give the .config of a single kernel",
         )
     if found:
         return found[0]
     known = ", ".join(f"CONFIG_{arch.config}" for arch in ARCHITECTURES.values())
     raise ModcompatError(
-        f"{path} is for no architecture that there are boards of: none of {known} is set",
+        f"{path} is for no known architecture: none of {known} is set",
         next_step="a whole .config is needed, not a fragment or a defconfig: `make olddefconfig` completes one",
     )
 
 
 def unmet(requested: Mapping[str, str], got: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Requested symbols that have another value: symbol -> (requested, got)."""
+    """Requested symbols that got another value: symbol -> (requested, got)."""
     return {name: (value, got.get(name, "n")) for name, value in requested.items() if got.get(name, "n") != value}
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Symbols with different values: symbol -> (one's, other's); absent counts as "n"."""
+    """Symbols with different values: symbol -> (one's, other's). An absent symbol counts as "n"."""
     return unmet({name: one.get(name, "n") for name in sorted({*one, *other})}, other)
 
 
 def in_fragments(fragments: Iterable[Path]) -> dict[str, str]:
-    """What fragments request; the later ones override."""
+    """The symbols that fragments request. Later fragments override earlier ones."""
     requested: dict[str, str] = {}
     for fragment in fragments:
         requested |= parse(fragment.read_text())
@@ -62,7 +62,7 @@ def in_fragments(fragments: Iterable[Path]) -> dict[str, str]:
 
 
 def written(symbols: Mapping[str, str]) -> str:
-    """Symbols as the text of a .config."""
+    """The text of a .config with these symbols."""
     return "".join(
         f"# CONFIG_{name} is not set\n" if value == "n" else f"CONFIG_{name}={value}\n"
         for name, value in symbols.items()
@@ -70,9 +70,10 @@ def written(symbols: Mapping[str, str]) -> str:
 
 
 def all_no(tree: Path, arch: Architecture, requested: Mapping[str, str], folder: Path, what: str) -> dict[str, str]:
-    """Make `folder`/.config with what is requested, and with everything else off that can be; returns it.
+    """Make `folder`/.config with the requested symbols, and everything else off that can be. Returns its symbols.
 
-    As scripts/kconfig/merge_config.sh -n does it, which writes into the source tree, though.
+    It works like scripts/kconfig/merge_config.sh -n, which would write into the source tree. what: for progress and
+    errors.
     """
     merged = folder / "requested.config"
     merged.write_text(written(requested))
@@ -80,30 +81,31 @@ def all_no(tree: Path, arch: Architecture, requested: Mapping[str, str], folder:
 
 
 def with_defaults(tree: Path, arch: Architecture, text: str, folder: Path, what: str) -> dict[str, str]:
-    """Make `folder`/.config of a configuration that may be incomplete; what it lacks gets its default."""
+    """Make `folder`/.config from a configuration that may be incomplete; missing symbols get their defaults."""
     (folder / ".config").write_text(text)
     return _make(tree, arch, ["olddefconfig"], folder, what)
 
 
 def keep_config(folder: Path) -> None:
-    """Remove what making a configuration left behind, beside the configuration and its log."""
+    """Remove everything from a folder except the configuration that was made there and its log."""
     for leftover in folder.iterdir():
         if leftover.name not in (".config", "merge.log"):
             process.output(["rm", "-rf", leftover])
 
 
 def require(requested: Mapping[str, str], got: Mapping[str, str], title: str) -> None:
-    """Raise ModcompatError when Kconfig did not do what was requested; it drops and changes without a word."""
+    """Raise ModcompatError if Kconfig did not follow a request. It drops and changes symbols silently."""
     missed = unmet(requested, got)
     if missed:
         raise ModcompatError(
-            f"Kconfig dropped or changed what was requested for the {title}: {', '.join(missed)}",
+            f"Kconfig dropped or changed symbols that were requested for the {title}: {', '.join(missed)}",
             details=table(missed, "requested", "got"),
             next_step="a dependency is missing, or the symbol has another name in this kernel",
         )
 
 
 def table(rows: Mapping[str, tuple[str, str]], left: str, right: str) -> str:
+    """Symbols with two values each, one per line, for the details of an error."""
     return "\n".join(f"CONFIG_{name}: {left} {one}, {right} {other}" for name, (one, other) in rows.items())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Building a module against a kernel, once: a vendor module against production, a proof against its own."""
+"""Build a module for a kernel, once: a vendor module for production, a proof for its feature's kernel."""
 
 import shutil
 from pathlib import Path
@@ -10,14 +10,14 @@ from harness.support import digest, process
 from harness.support.cache.store import Store
 from harness.support.paths import MODULES
 
-_SHARED = MODULES / "include"  # headers that our modules have in common
+_SHARED = MODULES / "include"  # headers that our modules share
 
 
 def build_modules(source: Path, kernel: Kernel, store: Store) -> dict[str, Path]:
     """The modules of a folder with a Kbuild file, built for a kernel: module name -> .ko.
 
-    Cached by the sources and the kernel: what was built for a kernel is never built again for it.
-    Raises ModcompatError with the compiler's last lines.
+    Cached by sources and kernel, so that a module is never rebuilt for the same kernel. Raises ModcompatError with the
+    compiler's last lines.
     """
     sources = {
         str(path.relative_to(source)): path
@@ -33,7 +33,7 @@ def build_modules(source: Path, kernel: Kernel, store: Store) -> dict[str, Path]
             target = scratch / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-        tree = kernel.users_tree
+        tree = kernel.user_tree
         make = ["make", "-C", tree] if tree else make_command(kernel.spec.source.tree(), kernel.build_tree)
         process.run(
             [*make, f"M={scratch}", "modules"],

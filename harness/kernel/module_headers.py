@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What modules are compiled against: the headers of a kernel of ours, or of a build tree of the user's."""
+"""The headers that modules are compiled against: those of a kernel specification, or of a user-supplied build tree."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,19 +23,14 @@ from harness.support.inputs import expanded
 
 @dataclass(frozen=True)
 class Headers:
-    """The headers of one kernel. inputs: all that makes them these and no others, for cache keys.
-
-    tree: gives the build tree, preparing it first where that is needed; nothing that is cached calls it. source: what
-    the tree is of, None where the tree knows that itself. plain: a kernel that declares the same exports, whose types
-    are read in the place of these.
-    """
+    """The headers of one kernel."""
 
     label: str
     arch: Architecture
-    inputs: Mapping[str, object]
-    tree: Callable[[], Path]
-    source: KernelSource | None = None
-    plain: "Headers | None" = None
+    inputs: Mapping[str, object]  # everything that they are made from, for cache keys
+    tree: Callable[[], Path]  # returns the build tree, and prepares it first if necessary; never for cached results
+    source: KernelSource | None = None  # the tree's source, None if the tree refers to it by itself
+    plain: "Headers | None" = None  # a kernel with the same exports, whose types are read instead of these
 
     @cached_property
     def key(self) -> str:
@@ -44,7 +39,7 @@ class Headers:
 
     @property
     def make(self) -> list[str | Path]:
-        """The command that takes the folder of a module (M=) and targets. Prepares the tree."""
+        """The make command, to be completed by the folder of a module (M=) and targets. Prepares the tree."""
         tree = self.tree()
         return make_command(self.source.tree(), tree) if self.source else ["make", "-C", tree]
 
@@ -58,7 +53,7 @@ class Headers:
 
     @cached_property
     def exports(self) -> dict[str, Export] | None:
-        """What the kernel exports; None where it was not built. Raises ModcompatError for a damaged file."""
+        """The kernel's exports, None if it was not built. Raises ModcompatError if Module.symvers is damaged."""
         try:
             return read_exports(self.tree() / "Module.symvers") or None
         except FileNotFoundError:
@@ -68,7 +63,7 @@ class Headers:
 
 
 def headers_of(spec: KernelSpec, store: Store) -> Headers:
-    """The headers of a kernel of ours, which need not be built. Raises ModcompatError where it has no configuration."""
+    """The headers of a kernel, which need not be built. Raises ModcompatError if it cannot be configured."""
     plain = replace(spec, variant=PRODUCTION, versions=False)
     is_other_production = spec.variant == spec.variant.production and spec != plain
     return Headers(
@@ -78,9 +73,10 @@ def headers_of(spec: KernelSpec, store: Store) -> Headers:
 
 
 def headers_in(tree: Path, label: str = "") -> Headers:
-    """The headers of a build tree of the user's, which is not written to.
+    """The headers of a user-supplied build tree, which is not written to.
 
-    label: what it is called, its own name without one. Raises ModcompatError when it is none, or not prepared.
+    label: its name in messages, by default the folder's. Raises ModcompatError if it is not a build tree, or if it is
+    not prepared.
     """
     tree = expanded(tree).absolute()
     arch = architecture_of(tree)
@@ -98,10 +94,10 @@ def headers_in(tree: Path, label: str = "") -> Headers:
 
 
 def architecture_of(tree: Path) -> Architecture:
-    """What a build tree is for, by its .config. Raises ModcompatError when it is no build tree, or not prepared."""
+    """The architecture in a build tree's .config. Raises ModcompatError if it is no build tree, or not prepared."""
     if not (tree / ".config").is_file() or not (tree / "include/generated/autoconf.h").is_file():
         raise ModcompatError(
             f"{tree} is not a kernel build tree that modules can be built against",
-            next_step="give the folder that has .config in it, after `make modules_prepare`",
+            next_step="give the folder that contains .config, after `make modules_prepare`",
         )
     return architecture_in(parse((tree / ".config").read_text(errors="replace")), tree / ".config")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kernel that the user built: an image, and with it what there is of its build."""
+"""A kernel that the user built: an image, and further files of its build if there are any."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from harness.kernel.config import KernelSpec
 from harness.kernel.image import read_image
 from harness.kernel.module_headers import Headers, headers_in
 from harness.kernel.source import KernelSource
-from harness.kernel.user_config import UsersConfig, read_config
+from harness.kernel.user_config import UserConfig, read_config
 from harness.kernel.variants import Variant
 from harness.support import digest
 from harness.support.cache.store import Store
@@ -20,23 +20,18 @@ _BUILT = (".config", "include/config/kernel.release", "include/generated/autocon
 
 @dataclass(frozen=True)
 class Prebuilt:
-    """An image in the place of one kernel.
+    """A user-supplied image that is used instead of building a kernel."""
 
-    build_tree: as `make M=` takes it; without one, no module can be built for it: features are not provoked, and
-    nothing is predicted.
-    symbols: its System.map; without one, backtraces have no names. device_tree: where QEMU makes none.
-    console: the tty of the kernel log, "" for the board's. shared_uart: it has no other serial port.
-    """
-
-    variant: Variant
+    variant: Variant  # the kernel that it replaces
     image: Path
-    config: UsersConfig
+    config: UserConfig
     release: str
+    # For `make M=`. Without it no module can be built: features are not proved, and nothing is predicted.
     build_tree: Path | None = None
-    symbols: Path | None = None
-    device_tree: Path | None = None
-    console: str = ""
-    shared_uart: bool = False
+    symbols: Path | None = None  # its System.map; without it, backtraces have no names
+    device_tree: Path | None = None  # needed if QEMU generates none
+    console: str = ""  # the tty of the kernel log, "" for the board's
+    shared_uart: bool = False  # it has no second serial port for the command channel
 
 
 def find_prebuilt(
@@ -50,33 +45,33 @@ def find_prebuilt(
     console: str = "",
     shared_uart: bool = False,
 ) -> Prebuilt:
-    """An image with its configuration: its own, or the one that is named, or its build tree's.
+    """An image with its configuration: the given one, or the image's own, or the build tree's.
 
-    Raises ModcompatError when no configuration is found, or the image does not say its release.
+    Raises ModcompatError if there is no configuration, or if the image does not contain its release.
     """
     facts = read_image(image)
     if not facts.release:
-        raise ModcompatError(f"{image} is no kernel image that can be read: no `Linux version` in it")
-    told = config or (build_tree / ".config" if build_tree else image)
-    users = read_config(image if facts.config and not config else told)
+        raise ModcompatError(f"{image} is not a readable kernel image: it contains no `Linux version`")
+    fallback = build_tree / ".config" if build_tree else image
+    user_config = read_config(config or (image if facts.config else fallback))
     if build_tree and not symbols and (build_tree / "System.map").is_file():
         symbols = build_tree / "System.map"
     return Prebuilt(
-        variant, image, users, facts.release, build_tree, symbols, device_tree, console, shared_uart
+        variant, image, user_config, facts.release, build_tree, symbols, device_tree, console, shared_uart
     )  # fmt: skip
 
 
 def require_build_tree(folder: Path) -> None:
-    """Raises ModcompatError for a folder that modules cannot be built against."""
+    """Raise ModcompatError if modules cannot be built against a folder."""
     if lacking := [name for name in _BUILT if not (folder / name).is_file()]:
         raise ModcompatError(
             f"{folder} is not the build tree of a kernel: it has no {' and no '.join(lacking)}",
-            next_step="give the folder that the image was built in, or leave the build tree out",
+            next_step="give the folder that the image was built in, or omit the build tree",
         )
 
 
 def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:
-    """The image as a kernel of the cache, with links to what is the user's."""
+    """The image as a kernel in the cache, with links to the user's files."""
     files = [prebuilt.image, prebuilt.symbols, prebuilt.device_tree]
     versions = prebuilt.build_tree / "Module.symvers" if prebuilt.build_tree else None
     unstripped = prebuilt.build_tree / "vmlinux" if prebuilt.build_tree else None
@@ -111,15 +106,15 @@ def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:
 
 
 def prebuilt_headers(prebuilt: Prebuilt) -> Headers | None:
-    """What modules for it are compiled against, None without a build tree. Raises what headers_in() does."""
+    """The headers for modules, None without a build tree. Raises the errors of headers_in()."""
     return headers_in(prebuilt.build_tree, spec_of(prebuilt).label) if prebuilt.build_tree else None
 
 
 def spec_of(prebuilt: Prebuilt) -> KernelSpec:
-    """What stands for it where kernels are told apart; there is no source to build it from."""
+    """A specification that tells it apart from other kernels. It has no source to build anything from."""
 
     def no_tree() -> Path:
         raise ModcompatError(f"{prebuilt.image} is prebuilt: there is no source to build anything from")
 
     source = KernelSource(prebuilt.image.name, {"image": str(prebuilt.image)}, no_tree)
-    return KernelSpec(prebuilt.config.arch, source, prebuilt.variant, users=prebuilt.config)
+    return KernelSpec(prebuilt.config.arch, source, prebuilt.variant, user_config=prebuilt.config)

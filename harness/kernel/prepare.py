@@ -9,7 +9,7 @@ from harness.support.cache.store import Store
 
 
 def build_tree(spec: KernelSpec, store: Store) -> Path:
-    """The build tree of a kernel: of the built one where it is cached, else of `make modules_prepare`."""
+    """The build tree of a kernel: from the cached build if there is one, otherwise from `make modules_prepare`."""
     kernel = find_kernel(spec, store)
     if kernel:
         return kernel.build_tree

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernel source trees: Debian's package, or a folder of the user's."""
+"""Kernel source trees: Debian's package, or a user-supplied folder."""
 
 import json
 import re
@@ -19,20 +19,19 @@ _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class KernelSource:
-    """A kernel source tree. identity: what makes it this source and no other, for cache keys.
-
-    tree: gives the folder, fetching it first where that is needed; nothing that is cached calls it.
-    original: for a patched source, what it was made from.
-    """
+    """A kernel source tree."""
 
     label: str
-    identity: dict[str, str]
-    tree: Callable[[], Path]
-    original: "KernelSource | None" = None
+    identity: dict[str, str]  # tells it apart from every other source, for cache keys
+    tree: Callable[[], Path]  # returns the folder, and fetches it first if necessary; never called for cached results
+    original: "KernelSource | None" = None  # the source that a patched one was made from
 
 
 def version_of(source: KernelSource) -> str:
-    """The version of a source, by its Makefile: `6.1.192`, what releases and vermagics begin with."""
+    """The version of a source from its Makefile, like `6.1.192`: the beginning of its releases and vermagics.
+
+    Raises ModcompatError if the source has no Makefile.
+    """
     if version := source.identity.get("version"):
         return version.split("-")[0]
     try:
@@ -45,7 +44,7 @@ def version_of(source: KernelSource) -> str:
 def find_source(wanted: str, store: Store) -> KernelSource:
     """The source that `--kernel-source` names: a folder, or a package like `linux-source-6.1`.
 
-    Raises ModcompatError for what is no source.
+    Raises ModcompatError if it is not a kernel source.
     """
     if _is_package(wanted):
         return _debian_source(wanted, store)
@@ -53,12 +52,12 @@ def find_source(wanted: str, store: Store) -> KernelSource:
 
 
 def absolute(wanted: str) -> str:
-    """The same source, whatever folder it is named from later. Raises ModcompatError for a `~someone` unknown."""
+    """The same source, independent of the current folder. Raises ModcompatError if a `~user` does not exist."""
     return str(expanded(wanted).absolute()) if not _is_package(wanted) else wanted
 
 
 def is_known(wanted: str, store: Store) -> bool:
-    """Whether `find_source` answers without fetching anything."""
+    """Whether find_source() returns without fetching anything."""
     return not _is_package(wanted) or store.get("pin", wanted, {"package": wanted}) is not None
 
 
@@ -67,9 +66,9 @@ def _is_package(wanted: str) -> bool:
 
 
 def _debian_source(package: str, store: Store) -> KernelSource:
-    """Debian's kernel source. The version is pinned in the cache when it is first used.
+    """Debian's kernel source. Its version is pinned in the cache when it is used for the first time.
 
-    `modcompat cache prune --all --kind pin` makes the next run take the newest.
+    After `modcompat cache prune --all --kind pin` the next run takes the newest version.
     """
 
     def fetch(folder: Path) -> tuple[Path, dict[str, str]]:
@@ -106,7 +105,7 @@ def _debian_source(package: str, store: Store) -> KernelSource:
             if facts != identity:
                 raise ModcompatError(
                     f"the cache holds kernels of {label}, and Debian now has {facts['version']}",
-                    next_step="`modcompat cache prune --all --kind pin` to go to the newer one",
+                    next_step="`modcompat cache prune --all --kind pin` switches to the newer one",
                 )
             return unpack(tarball, facts)
 
@@ -114,7 +113,7 @@ def _debian_source(package: str, store: Store) -> KernelSource:
 
 
 def require_tree(folder: Path) -> None:
-    """Raises ModcompatError for a folder that is no kernel source tree, or one that was built in."""
+    """Raise ModcompatError if a folder is not a kernel source tree, or if a kernel was built in it."""
     if not (folder / "Kbuild").is_file() or not (folder / "scripts/kconfig/Makefile").is_file():
         raise ModcompatError(
             f"{folder} is not a kernel source tree",
@@ -122,7 +121,7 @@ def require_tree(folder: Path) -> None:
         )
     if (folder / ".config").exists() or (folder / "include/config").exists():
         raise ModcompatError(
-            f"{folder} has been configured or built in place, which spoils builds elsewhere",
+            f"{folder} has been configured or built in place, which breaks builds in other folders",
             next_step=f"`make -C {folder} mrproper` (keep your .config), or give a clean copy",
         )
 
@@ -135,6 +134,6 @@ def _folder_source(folder: Path, store: Store) -> KernelSource:
         say(f"reading {folder}")
         (entry / "digest").write_text(digest.of_tree(folder))
 
-    # Reading everything takes long; what has the same names, sizes and times was read before.
+    # Reading everything takes long, so a tree with the same names, sizes and times is not read again.
     known = store.get_or_build("tree", folder.name, {"folder": str(folder), "stat": digest.of_stat(folder)}, read)
     return KernelSource(folder.name, {"folder": (known / "digest").read_text()}, lambda: folder)

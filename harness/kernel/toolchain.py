@@ -10,17 +10,16 @@ from pathlib import Path
 from harness.kernel.architectures import Architecture
 from harness.support import process
 
-# What a shell may have for another kernel's sake, and make(1) and Kbuild read (Documentation/kbuild/kbuild.rst).
-_NOT_OURS = {
+# Variables that make(1) and Kbuild read, and that a shell may set for another kernel (Documentation/kbuild/kbuild.rst).
+_IGNORED_VARIABLES = {
     "LOCALVERSION", "LLVM", "LLVM_IAS", "KCFLAGS", "KAFLAGS", "KCPPFLAGS", "KRUSTFLAGS", "CFLAGS_KERNEL",
     "AFLAGS_KERNEL", "CFLAGS_MODULE", "AFLAGS_MODULE", "LDFLAGS_MODULE", "HOSTCFLAGS", "HOSTLDFLAGS", "USERCFLAGS",
     "USERLDFLAGS", "MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEFILES", "MAKELEVEL", "SUBARCH", "CPATH",
     "C_INCLUDE_PATH", "SOURCE_DATE_EPOCH",
 }  # fmt: skip
-_NOR_ANY = ("KBUILD_", "KCONFIG_")
+_IGNORED_PREFIXES = ("KBUILD_", "KCONFIG_")
 
-
-# What Kconfig runs and the build uses (Linux 6.1 and 6.12: init/Kconfig, scripts/Kconfig.include, Makefile)
+# Programs that Kconfig and the build run (Linux 6.1 and 6.12: init/Kconfig, scripts/Kconfig.include, Makefile)
 _CROSS_TOOLS = {"compiler": "gcc", "linker": "ld", "assembler": "as", "nm": "nm", "objcopy": "objcopy"}
 _HOST_TOOLS = {"host compiler": "gcc", "host C++ compiler": "g++"} | {
     name: name for name in ("pahole", "rustc", "bindgen")
@@ -54,10 +53,12 @@ def _version(tool: str) -> str:
 def environment(arch: Architecture) -> dict[str, str]:
     """The environment for make(1): architecture, compiler, and stamps that do not change from build to build.
 
-    Of the shell's, what would make another kernel of it is left out.
+    It inherits the caller's environment, minus variables that would change the kernel being built.
     """
     inherited = {
-        name: value for name, value in os.environ.items() if name not in _NOT_OURS and not name.startswith(_NOR_ANY)
+        name: value
+        for name, value in os.environ.items()
+        if name not in _IGNORED_VARIABLES and not name.startswith(_IGNORED_PREFIXES)
     }
     return inherited | {
         "ARCH": arch.kernel,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The user's production configuration: read, checked, and what the harness needs added where that is allowed."""
+"""A user-supplied production configuration: read, checked, and completed with what the harness needs, if allowed."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,29 +26,24 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded, require_regular
 
 _NEXT = "give --config the .config that the production kernel was built with"
-_LARGEST = 4 << 20  # bytes of a file that is taken for a configuration; the kernel's largest have 0.3 MB
-# Symbols that say what Kconfig found on the machine that it ran on (init/Kconfig, scripts/Kconfig.include).
-_OF_THE_MACHINE = (
+_MAX_CONFIG_BYTES = 4 << 20  # the kernel's largest configurations have 0.3 MB
+# Symbols that describe the machine that Kconfig ran on (init/Kconfig, scripts/Kconfig.include).
+_HOST_SYMBOLS = (
     "CC_", "GCC_", "CLANG_", "AS_", "LD_", "LLD_", "RUSTC_", "PAHOLE_", "TOOLS_SUPPORT_", "HAVE_", "ARCH_HAS_",
     "ARCH_SUPPORTS_", "ARCH_WANT", "CONFIG_",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class UsersConfig:
-    """A production configuration of the user's.
-
-    text: the file's. may_add: whether options that the harness needs may be added, to production and to every debug
-    kernel alike. tolerated: symbols that may differ between production and a debug kernel beyond the feature.
-    as_it_is: whatever it lacks, for a kernel that is compared and not booted.
-    """
+class UserConfig:
+    """A user-supplied production configuration."""
 
     path: Path
     arch: Architecture
-    text: str
-    may_add: bool = False
-    tolerated: frozenset[str] = field(default_factory=frozenset)
-    as_it_is: bool = False
+    text: str  # the content of the file
+    may_add: bool = False  # options that the harness needs may be added, to production and to every debug kernel
+    tolerated: frozenset[str] = field(default_factory=frozenset)  # symbols that may differ beyond the feature's
+    as_it_is: bool = False  # nothing is added: its kernel is compared, and never booted
 
     @property
     def has_versions(self) -> bool:
@@ -56,118 +51,121 @@ class UsersConfig:
         return parse(self.text).get("MODVERSIONS") == "y"
 
 
-def read_config(path: Path, *, may_add: bool = False, tolerated: frozenset[str] = frozenset()) -> UsersConfig:
+def read_config(path: Path, *, may_add: bool = False, tolerated: frozenset[str] = frozenset()) -> UserConfig:
     """A configuration file, or the configuration in a kernel image.
 
-    Raises ModcompatError when it is none, or for no architecture that there is.
+    Raises ModcompatError if it is neither, or if it is for no known architecture.
     """
     path = expanded(path).absolute()
     try:
         require_regular(path)
         with path.open("rb") as file:
-            content = file.read(_LARGEST)
+            content = file.read(_MAX_CONFIG_BYTES)
     except OSError as error:
         raise ModcompatError(f"cannot read the configuration {path}: {error.strerror}", next_step=_NEXT) from None
-    content = unpacked(content, _LARGEST)
+    content = unpacked(content, _MAX_CONFIG_BYTES)
     text = config_of(path) if looks_like_image(content) else content.decode("utf-8-sig", errors="backslashreplace")
     settings = parse(text)
     if not settings:
         raise ModcompatError(f"{path} is not a kernel configuration: it sets no CONFIG_ symbol", next_step=_NEXT)
-    return UsersConfig(path, architecture_in(settings, path), text, may_add, tolerated)
+    return UserConfig(path, architecture_in(settings, path), text, may_add, tolerated)
 
 
-def by_architecture(configs: Iterable[UsersConfig]) -> dict[str, UsersConfig]:
-    """Architecture -> configuration. Raises ModcompatError when two are for the same one."""
-    found: dict[str, UsersConfig] = {}
-    for users in configs:
-        if users.arch.name in found:
-            raise ModcompatError(f"two configurations are for {users.arch.name}: {users.path} is the second")
-        found[users.arch.name] = users
+def by_architecture(configs: Iterable[UserConfig]) -> dict[str, UserConfig]:
+    """Architecture -> configuration. Raises ModcompatError if two are for the same architecture."""
+    found: dict[str, UserConfig] = {}
+    for config in configs:
+        if config.arch.name in found:
+            raise ModcompatError(f"two configurations are for {config.arch.name}: {config.path} is the second")
+        found[config.arch.name] = config
     return found
 
 
-def require_for(arches: Iterable[str], configs: Mapping[str, UsersConfig]) -> None:
-    """Raises ModcompatError where production configurations are given, and one of the architectures has none."""
+def require_for(arches: Iterable[str], configs: Mapping[str, UserConfig]) -> None:
+    """Raise ModcompatError if there are production configurations, but none for one of the architectures."""
     if configs and (lacking := sorted(set(arches) - set(configs))):
-        files = ", ".join(f"{users.path} is for {arch}" for arch, users in configs.items())
+        files = ", ".join(f"{config.path} is for {arch}" for arch, config in configs.items())
         raise ModcompatError(
             f"there is no production configuration for {', '.join(lacking)}: {files}",
-            next_step="give --config FILE for each architecture (which one that is, is read from the file itself)",
+            next_step="give --config FILE for each architecture; the file itself tells which one it is for",
         )
 
 
-def production(users: UsersConfig, source: KernelSource, store: Store) -> str:
-    """The production kernel's .config: the user's, completed by this tree's Kconfig, and with what is needed.
+def production(config: UserConfig, source: KernelSource, store: Store) -> str:
+    """The production kernel's .config: the user-supplied one, completed by this tree's Kconfig and with additions.
 
-    Raises ModcompatError that names what is missing and why it is needed, when it may not be added.
+    Raises ModcompatError with the missing options, and why they are needed, if they may not be added.
     """
-    given = as_given(users, source, store)
-    wanted = {} if users.as_it_is else required_options.additions(lacking(users, source, store))
+    given = as_given(config, source, store)
+    wanted = {} if config.as_it_is else required_options.additions(lacking(config, source, store))
     if not wanted:
         return given
-    inputs = {"source": source.identity, "given": given, "added": wanted, "toolchain": toolchain(users.arch)}
+    inputs = {"source": source.identity, "given": given, "added": wanted, "toolchain": toolchain(config.arch)}
 
     def build(folder: Path) -> None:
         requested = parse(given) | wanted
-        what = f"adding {', '.join(wanted)} to {users.path.name}"
-        got = all_no(source.tree(), users.arch, requested, folder, what)
-        require(wanted, got, f"{users.arch.name} production kernel")
-        still = required_options.missing(got, users.arch)
+        what = f"adding {', '.join(wanted)} to {config.path.name}"
+        got = all_no(source.tree(), config.arch, requested, folder, what)
+        require(wanted, got, f"{config.arch.name} production kernel")
+        still = required_options.missing(got, config.arch)
         if still:
             raise ModcompatError(
-                f"{users.path} cannot be completed to what the harness needs", details=required_options.listed(still),
+                f"{config.path} cannot be completed with all options that the harness needs",
+                details=required_options.listed(still),
                 next_step="switch these on in the configuration itself (`make menuconfig` shows what they depend on)",
             )  # fmt: skip
         keep_config(folder)
 
-    return (store.get_or_build("config", f"{users.arch.name}-production-users", inputs, build) / ".config").read_text()
+    return (
+        store.get_or_build("config", f"{config.arch.name}-production-config", inputs, build) / ".config"
+    ).read_text()
 
 
-def as_given(users: UsersConfig, source: KernelSource, store: Store) -> str:
-    """The user's .config, completed by this tree's Kconfig as `make olddefconfig` does it."""
-    inputs = {"source": source.identity, "text": users.text, "toolchain": toolchain(users.arch)}
+def as_given(config: UserConfig, source: KernelSource, store: Store) -> str:
+    """The user-supplied .config, completed by this tree's Kconfig as `make olddefconfig` does."""
+    inputs = {"source": source.identity, "text": config.text, "toolchain": toolchain(config.arch)}
 
     def build(folder: Path) -> None:
-        with_defaults(source.tree(), users.arch, users.text, folder, f"reading {users.path}")
+        with_defaults(source.tree(), config.arch, config.text, folder, f"reading {config.path}")
         keep_config(folder)
 
-    return (store.get_or_build("config", f"{users.arch.name}-users", inputs, build) / ".config").read_text()
+    return (store.get_or_build("config", f"{config.arch.name}-config", inputs, build) / ".config").read_text()
 
 
-def lacking(users: UsersConfig, source: KernelSource, store: Store) -> list[required_options.Need]:
-    """What the harness needs and the configuration lacks. Raises ModcompatError when it may not be added."""
-    missing = required_options.missing(parse(as_given(users, source, store)), users.arch)
-    if missing and not users.may_add:
+def lacking(config: UserConfig, source: KernelSource, store: Store) -> list[required_options.Need]:
+    """The options that the harness needs and the configuration lacks. Raises ModcompatError if none may be added."""
+    missing = required_options.missing(parse(as_given(config, source, store)), config.arch)
+    if missing and not config.may_add:
         raise ModcompatError(
-            f"{users.path} lacks what the harness needs to boot it and to see what a module does",
+            f"{config.path} lacks options that the harness needs to boot it and to observe a module",
             details=required_options.listed(missing),
-            next_step="set them in the configuration if the modules are built for that; or --allow-config-additions "
-            "(allow_config_additions in the manifest) sets them in production and debug kernels alike: then the "
-            "module ABI may differ from your production's, and the report says in what",
+            next_step="set them in the configuration if the modules are built for that. Or use "
+            "--allow-config-additions (allow_config_additions in the manifest), which sets them in production and "
+            "debug kernels alike: the module ABI may then differ from your production's, and the report tells where",
         )
     return missing
 
 
-def added(users: UsersConfig, source: KernelSource, store: Store) -> dict[str, tuple[str, str]]:
-    """What was added to the user's configuration, with all that followed: symbol -> (given, now)."""
-    return differences(parse(as_given(users, source, store)), parse(production(users, source, store)))
+def added(config: UserConfig, source: KernelSource, store: Store) -> dict[str, tuple[str, str]]:
+    """The changes from the user-supplied configuration to production's: symbol -> (given, now)."""
+    return differences(parse(as_given(config, source, store)), parse(production(config, source, store)))
 
 
-def changed_by_kconfig(users: UsersConfig, source: KernelSource, store: Store) -> dict[str, tuple[str, str]]:
-    """What this tree's Kconfig made of the user's settings otherwise: symbol -> (in the file, now)."""
-    missed = unmet(parse(users.text), parse(as_given(users, source, store)))
-    return {name: values for name, values in missed.items() if not name.startswith(_OF_THE_MACHINE)}
+def changed_by_kconfig(config: UserConfig, source: KernelSource, store: Store) -> dict[str, tuple[str, str]]:
+    """The user's settings that this tree's Kconfig changed: symbol -> (in the file, now)."""
+    missed = unmet(parse(config.text), parse(as_given(config, source, store)))
+    return {name: values for name, values in missed.items() if not name.startswith(_HOST_SYMBOLS)}
 
 
 def production_has(config: Mapping[str, str], arch: Architecture, version: str) -> dict[str, str]:
-    """What the isolation series has to be told of a production configuration. version: the kernel's, `6.1.192`.
+    """The options by which the isolation series learns about a production configuration.
 
-    Also what production lacks, so that nothing depends on the defaults.
+    version: the kernel's, like `6.1.192`. Options that production lacks are included, so that no default matters.
     """
-    told = {
+    settings = {
         f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y" if config.get(symbol) == "y" else "n"
         for symbol in production_options(version)
-        if not (symbol == "PERF_EVENTS" and arch is X86_64)  # not asked there
+        if not (symbol == "PERF_EVENTS" and arch is X86_64)  # always on there, so the series has no such option
     }
     options = [symbol for symbol in blocking_options(version) if config.get(symbol, "n") != "n"]
-    return told | {"MODULE_ABI_PRODUCTION_OPTIONS": f'"{" ".join(options)}"'}
+    return settings | {"MODULE_ABI_PRODUCTION_OPTIONS": f'"{" ".join(options)}"'}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels that can be had from one source tree and architecture."""
+"""The kernels that can be built from one source tree for one architecture."""
 
 import re
 from collections.abc import Mapping
@@ -14,45 +14,41 @@ from harness.support.paths import KCONFIG
 
 
 class Preemption(StrEnum):
-    """Preemption models (kernel/Kconfig.preempt). They inline different lock functions, so they break differently."""
+    """Preemption models (kernel/Kconfig.preempt). Modules inline other lock functions, so they break differently."""
 
     NONE = "none"
     FULL = "preempt"
 
 
-# Symbols of the models (kernel/Kconfig.preempt, PREEMPT_LAZY since 6.13), and what a kernel that has one is called.
+# Symbols of the models (kernel/Kconfig.preempt, PREEMPT_LAZY since 6.13), and their names.
 _MODELS = {
     "PREEMPT_RT": "rt", "PREEMPT": str(Preemption.FULL), "PREEMPT_LAZY": "lazy", "PREEMPT_VOLUNTARY": "voluntary",
 }  # fmt: skip
 
 
 def preemption_in(config: Mapping[str, str]) -> str:
-    """The preemption model of a configuration, which of a user's can be one that there is no variant of."""
+    """The preemption model of a configuration. A user-supplied one may have a model without a variant."""
     return next((model for symbol, model in _MODELS.items() if config.get(symbol) == "y"), str(Preemption.NONE))
 
 
 def preemption_of(vermagic: str) -> Preemption:
-    """The model of the kernel that a module was built for (include/linux/vermagic.h)."""
+    """The preemption model of the kernel that a module was built for (include/linux/vermagic.h)."""
     return Preemption.FULL if "preempt" in vermagic.split() else Preemption.NONE
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A production kernel, or one with a feature on top of it.
-
-    bare: without the detectors that production has on, for features that are such a detector. isolated: with
-    the isolation series applied and switched on. selftest: with the kernel's own tests, which are no feature.
-    """
+    """A production kernel, or one with a feature on top of it."""
 
     feature: Feature | None = None
     preemption: Preemption = Preemption.NONE
-    bare: bool = False
-    isolated: bool = False
-    selftest: bool = False
+    bare: bool = False  # without production's detectors, for features that are one of them
+    isolated: bool = False  # with the isolation series applied and switched on
+    selftest: bool = False  # with the kernel's own tests, which are not a feature
 
     @property
     def name(self) -> str:
-        """As the command line takes it: production, production-bare, stock-ftrace, stock-ftrace-preempt."""
+        """The name on the command line: production, production-bare, stock-ftrace, stock-ftrace-preempt."""
         words = ["isolated" if self.isolated else "stock", self.feature.name] if self.feature else ["production"]
         words += ["bare"] if self.bare and not self.feature else []
         words += [str(self.preemption)] if self.preemption is not Preemption.NONE else []
@@ -65,18 +61,18 @@ class Variant:
         return replace(self, feature=None, isolated=False, selftest=False)
 
     @property
-    def on_users_config(self) -> "Variant":
-        """The same on a configuration of the user's, where there are no detectors of ours to leave out."""
+    def on_user_config(self) -> "Variant":
+        """The same on a user-supplied configuration, in which there are no default detectors to leave out."""
         return replace(self, bare=False)
 
     @property
     def boot(self) -> str:
-        """Parameters of the kernel's own."""
+        """Further parameters for the kernel's command line."""
         words = (self.feature.boot if self.feature else "", "kunit.enable=1" if self.selftest else "")
         return " ".join(word for word in words if word)
 
     def fragments(self, arch: Architecture) -> tuple[Path, ...]:
-        """Kconfig fragments, the later ones override."""
+        """Kconfig fragments. Later ones override earlier ones."""
         return (
             KCONFIG / "common.config",
             KCONFIG / "arch" / f"{arch.name}.config",
@@ -86,7 +82,7 @@ class Variant:
         )
 
     def feature_fragments(self) -> tuple[Path, ...]:
-        """The fragments that come on top of production."""
+        """The fragments on top of production's."""
         return (
             *([self.feature.fragment] if self.feature else []),
             *([KCONFIG / "isolation.config"] if self.isolated else []),
@@ -96,22 +92,22 @@ class Variant:
 
 PRODUCTION = Variant()
 
-# The symbols of the isolation series: its own, and what they make of each feature.
+# The symbols of the isolation series: its own, and those that they derive from each feature.
 ISOLATION = re.compile(r"MODULE_ABI_\w+|(?:MODULES_TREE_NODES|DEBUG_SPINLOCK|DEBUG_MUTEXES|DEBUG_RWSEMS)_OUTSIDE")
 
 
 def variant_of(feature: Feature, preemption: Preemption = Preemption.NONE, *, isolated: bool = False) -> Variant:
-    """The stock kernel of a feature, or the isolated one."""
+    """The stock or the isolated kernel of a feature."""
     return Variant(feature, preemption, bare=feature.is_detector, isolated=isolated)
 
 
 def variant_named(name: str) -> Variant:
-    """The kernel that a person names. Raises ModcompatError with the known names."""
+    """The kernel with a name. Raises ModcompatError with the known names if there is none."""
     known = {variant.name: variant for variant in _every()}
     if name not in known:
         shown = [name for name in known if not name.endswith("-preempt")]
         raise ModcompatError(
-            f"there is no kernel {name}", next_step=f"one of {', '.join(shown)}; or one of these with -preempt"
+            f"there is no kernel {name}", next_step=f"known are {', '.join(shown)}, and each of them with -preempt"
         )
     return known[name]
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from harness.abi.elf.module_file import inspect_module
 from harness.guest.boards import Board
 from harness.guest.guest import Timing
-from harness.kernel.features import THE_FIVE, features_named
+from harness.kernel.features import CORE_FEATURES, features_named
 from harness.kernel.source import DEFAULT_PACKAGE
-from harness.kernel.user_config import UsersConfig, require_for
+from harness.kernel.user_config import UserConfig, require_for
 from harness.kernel.variants import Preemption
 from harness.lab.plan.cells import EVERY_BOARD, EVERY_FEATURE, MATRICES, Flavour, Selection, choose_boards, narrow
 from harness.lab.plan.exercise import load_exercise
 from harness.lab.plan.manifest import Manifest
 from harness.lab.plan.settings import Settings
-from harness.lab.plan.vendor_modules import VendorModule, shipped, users_module
+from harness.lab.plan.vendor_modules import VendorModule, shipped, user_module
 from harness.plugin.options import Given
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -59,7 +59,7 @@ def choose_modules(given: Given, manifest: Manifest) -> tuple[list[VendorModule]
     if exercise:
         load_exercise(exercise)
     parameters = given("--module-params")
-    chosen = [users_module(Path(file), parameters=parameters, exercise=exercise) for file in files]
+    chosen = [user_module(Path(file), parameters=parameters, exercise=exercise) for file in files]
     if not given("--board") and not given("--arch"):
         for file in files:  # where it runs is what it says; on a board that is named, the kernel refuses it
             inspect_module(expanded(file))
@@ -74,7 +74,7 @@ def choose_modules(given: Given, manifest: Manifest) -> tuple[list[VendorModule]
 
 
 def choose_cells(
-    given: Given, manifest: Manifest, configs: Mapping[str, UsersConfig], arches: set[str]
+    given: Given, manifest: Manifest, configs: Mapping[str, UserConfig], arches: set[str]
 ) -> list[Selection]:
     """Boards and kernels: of the matrix that is named, or of all where -k does the choosing, narrowed by options.
 
@@ -92,7 +92,7 @@ def choose_cells(
     if matrix:
         selections = list(MATRICES[matrix])
     elif keyword or names or wanted or features or flavours:
-        chosen = features or (EVERY_FEATURE if keyword else features_named(THE_FIVE))
+        chosen = features or (EVERY_FEATURE if keyword else features_named(CORE_FEATURES))
         # The isolation series has to hold in both models; of other kernels the second one is asked for by its name.
         both = re.search(rf"(?<!not )(?:{Flavour.ISOLATED}|{Preemption.FULL})", keyword) and not configs
         selections = [Selection(EVERY_BOARD, chosen, tuple(Preemption)[: 2 if both else 1], tuple(Flavour))]
@@ -106,7 +106,7 @@ def choose_cells(
 
 
 def _configured(
-    boards: tuple[Board, ...], arches: set[str], configs: Mapping[str, UsersConfig], *, asked: bool
+    boards: tuple[Board, ...], arches: set[str], configs: Mapping[str, UserConfig], *, asked: bool
 ) -> tuple[Board, ...]:
     """The boards that there is a configuration for. Raises ModcompatError where one that is needed is missing."""
     needed = arches or ({board.arch.name for board in boards} if asked else set())

@@ -1,36 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What changed from one run to another, cell by cell."""
+"""The changes from one run to another, cell by cell."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.recorded_run import Cell, Run
+from harness.report.recorded_run import RecordedCell, Run
 
 
 @dataclass(frozen=True)
 class Changed:
     """A cell with another verdict."""
 
-    before: Cell
-    after: Cell
+    before: RecordedCell
+    after: RecordedCell
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Cells by what became of them. same: how many have the verdict they had."""
+class RunComparison:
+    """The cells of two runs, by how they changed."""
 
     changed: list[Changed]
-    new: list[Cell]
-    gone: list[Cell]
-    same: int
+    new: list[RecordedCell]
+    gone: list[RecordedCell]
+    same: int  # how many kept their verdict
 
     @property
     def is_empty(self) -> bool:
         return not (self.changed or self.new or self.gone)
 
 
-def compare(before: Run, after: Run) -> Comparison:
-    """Cells are the same when module, feature, flavour, preemption model and board are: their id says all of it.
+def compare(before: Run, after: Run) -> RunComparison:
+    """Compare two runs by their cells' ids, which contain module, feature, flavour, preemption model and board.
 
     Only verdicts are compared: a reason quotes addresses and process numbers, which differ from run to run.
     """
@@ -38,12 +38,12 @@ def compare(before: Run, after: Run) -> Comparison:
     new = {cell.row["id"]: cell for cell in after.cells}
     both = [(old[name], cell) for name, cell in new.items() if name in old]
     changed = [Changed(was, now) for was, now in both if was.verdict is not now.verdict]
-    came = [cell for name, cell in new.items() if name not in old]
-    went = [cell for name, cell in old.items() if name not in new]
-    return Comparison(changed, came, went, len(both) - len(changed))
+    added = [cell for name, cell in new.items() if name not in old]
+    gone = [cell for name, cell in old.items() if name not in new]
+    return RunComparison(changed, added, gone, len(both) - len(changed))
 
 
-def as_json_object(comparison: Comparison, before: Run, after: Run) -> dict[str, Any]:
+def as_json_object(comparison: RunComparison, before: Run, after: Run) -> dict[str, Any]:
     """The comparison in plain types; docs/reference/reports.md describes it."""
     return {
         "schema": 1,
@@ -63,5 +63,5 @@ def _run(run: Run) -> dict[str, Any]:
     return {name: run.facts[name] for name in ("date", "kernel")} | {"cells": len(run.cells)}
 
 
-def _verdict(cell: Cell) -> dict[str, str]:
+def _verdict(cell: RecordedCell) -> dict[str, str]:
     return {name: cell.row[name] for name in ("verdict", "reason")}

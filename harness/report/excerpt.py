@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.recorded_run import Cell
+from harness.report.recorded_run import RecordedCell
 from harness.support.text import decoded
 
 _LINES_BEFORE, _LINES_AFTER = 8, 4  # around the marked ones
@@ -24,7 +24,7 @@ class Line:
     hit: bool
 
 
-def excerpt(cell: Cell) -> list[Line]:
+def excerpt(cell: RecordedCell) -> list[Line]:
     """The lines around the first report, or else around wrong answers, or else the last lines of the log."""
     lines = decoded(cell.log).split("\n")
     if lines[-1] == "":
@@ -38,13 +38,13 @@ def excerpt(cell: Cell) -> list[Line]:
     return [Line(index + 1, lines[index], index in hits) for index in range(first, last)]
 
 
-def _of_report(cell: Cell, report: dict[str, Any]) -> range:
+def _of_report(cell: RecordedCell, report: dict[str, Any]) -> range:
     """The lines of a report, found by its first byte."""
     first = cell.log.count(b"\n", 0, report["start"])
     return range(first, first + max(1, min(report["last_line"] - report["first_line"] + 1, _MAX_REPORT_LINES)))
 
 
-def _wrong_answers(cell: Cell, lines: list[str]) -> list[int]:
+def _wrong_answers(cell: RecordedCell, lines: list[str]) -> list[int]:
     """Lines in which the module reports a failed check, and the output of a failed load or unload on a shared UART."""
     evidence = cell.evidence
     answers = [f"check {check['name']} FAILED" for check in evidence["checks"] if not check["held"]]

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from harness.report import picture
 from harness.report.excerpt import excerpt
 from harness.report.plain_text import reproduce_command
-from harness.report.recorded_run import Cell, Run, totals
+from harness.report.recorded_run import RecordedCell, Run, totals
 from harness.support.text import visible
 
 _STYLE = Path(__file__).with_name("templates") / "report.css"
@@ -71,7 +71,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _boards(cells: list[Cell]) -> list[dict[str, Any]]:
+def _boards(cells: list[RecordedCell]) -> list[dict[str, Any]]:
     """The matrix: for each board its kernels, its modules, and the cells by module and kernel."""
     boards = []
     for place in dict.fromkeys(cell.place for cell in cells):
@@ -88,7 +88,7 @@ def _boards(cells: list[Cell]) -> list[dict[str, Any]]:
     return boards
 
 
-def _address(cell: Cell, name: str) -> str:
+def _address(cell: RecordedCell, name: str) -> str:
     """The address of a file of the cell, relative to the page."""
     return f"./{quote(cell.row['folder'].encode(errors='replace'))}/{quote(name)}"
 

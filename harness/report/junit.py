@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from harness.detect.verdict import Verdict
 from harness.report.plain_text import render_cell, reproduce_command, transcript
-from harness.report.recorded_run import Cell, Run
+from harness.report.recorded_run import RecordedCell, Run
 from harness.support.text import one_line
 
 
@@ -31,7 +31,7 @@ def junit(run: Run) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(top, encoding="unicode")}\n'
 
 
-def _case(suite: ET.Element, cell: Cell, command: str) -> None:
+def _case(suite: ET.Element, cell: RecordedCell, command: str) -> None:
     row = cell.row
     case = ET.SubElement(
         suite,
@@ -57,14 +57,14 @@ def _case(suite: ET.Element, cell: Cell, command: str) -> None:
     ET.SubElement(case, "system-out").text = "\n".join([*words, transcript(cell), *attached])
 
 
-def _outcome(cell: Cell) -> str:
+def _outcome(cell: RecordedCell) -> str:
     """failure, error (INVALID), skipped (a breakage that is allowed or was measured before), or "" for a pass."""
     if cell.is_expected:
         return "" if cell.verdict is Verdict.CLEAN else "skipped"
     return "error" if cell.verdict is Verdict.INVALID else "failure"
 
 
-def _count(element: ET.Element, cells: list[Cell]) -> None:
+def _count(element: ET.Element, cells: list[RecordedCell]) -> None:
     outcomes = [_outcome(cell) for cell in cells]
     element.set("tests", str(len(cells)))
     names = {"failures": "failure", "errors": "error", "skipped": "skipped"}
@@ -80,5 +80,5 @@ def _properties(parent: ET.Element, facts: dict[str, str]) -> None:
         ET.SubElement(properties, "property", name=name, value=one_line(value))
 
 
-def _suite(cell: Cell) -> str:
+def _suite(cell: RecordedCell) -> str:
     return one_line(f"{cell.row['arch']}.{cell.row['board']}")

@@ -10,10 +10,10 @@ from itertools import groupby
 
 from harness.detect.verdict import Verdict
 from harness.report.plain_text import render_cell
-from harness.report.recorded_run import Cell, Run
+from harness.report.recorded_run import RecordedCell, Run
 from harness.support.text import one_line
 
-_LEVELS: Sequence[Callable[[Cell], str]] = (
+_LEVELS: Sequence[Callable[[RecordedCell], str]] = (
     lambda cell: cell.place,
     lambda cell: f"{cell.row['feature']} {cell.row['variant']}",
 )
@@ -25,7 +25,7 @@ def ktap(run: Run) -> str:
     return "\n".join(_tests(run.cells, _LEVELS)) + "\n"
 
 
-def _tests(cells: Sequence[Cell], levels: Sequence[Callable[[Cell], str]]) -> Iterator[str]:
+def _tests(cells: Sequence[RecordedCell], levels: Sequence[Callable[[RecordedCell], str]]) -> Iterator[str]:
     yield "KTAP version 1"
     if not levels:
         yield f"1..{len(cells)}"
@@ -40,7 +40,7 @@ def _tests(cells: Sequence[Cell], levels: Sequence[Callable[[Cell], str]]) -> It
         yield f"{_status(inner)} {number} {_name(name)}"
 
 
-def _result(number: int, cell: Cell) -> Iterator[str]:
+def _result(number: int, cell: RecordedCell) -> Iterator[str]:
     """The result line, after diagnostics if the cell did not pass."""
     row = cell.row
     line = f"{_status([cell])} {number} {_name(row['module'])}"
@@ -54,7 +54,7 @@ def _result(number: int, cell: Cell) -> Iterator[str]:
         yield f"{line} # XFAIL {reason}" + (f" ({one_line(cell.allowed)})" if cell.allowed else "")
 
 
-def _status(cells: Sequence[Cell]) -> str:
+def _status(cells: Sequence[RecordedCell]) -> str:
     return "ok" if all(cell.is_expected for cell in cells) else "not ok"
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from harness.report.recorded_run import Cell, Run, totals
+from harness.report.recorded_run import RecordedCell, Run, totals
 from harness.support.text import and_more, one_line
 
 _MAX_ROWS = 30  # of a table
@@ -63,20 +63,20 @@ def _listed(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]
     return [*lines, *(["", f"... {more}"] if (more := and_more(len(rows) - _MAX_ROWS)) else [])]
 
 
-def _news(cell: Cell) -> Sequence[str]:
+def _news(cell: RecordedCell) -> Sequence[str]:
     row = cell.row
     return row["module"], row["variant"], cell.place, row["verdict"], row["reason"]
 
 
-def _other(cell: Cell) -> Sequence[str]:
+def _other(cell: RecordedCell) -> Sequence[str]:
     assert cell.prediction
     return _where(cell), cell.prediction["verdict"], cell.row["verdict"], cell.prediction["reason"]
 
 
-def _allowed(cell: Cell) -> Sequence[str]:
+def _allowed(cell: RecordedCell) -> Sequence[str]:
     why = cell.row["allowed"]
     return f"{_where(cell)}: {cell.row['verdict']}", why["expires"], why["reason"]
 
 
-def _where(cell: Cell) -> str:
+def _where(cell: RecordedCell) -> str:
     return f"{cell.row['module']} on {cell.row['variant']}, {cell.place}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bytes of a structure before and after, as two columns of boxes; picture.svg.j2 draws them.
+"""The bytes of a structure before and after a change, as two columns of boxes. picture.svg.j2 draws them.
 
-Takes what harness.abi.side_by_side gives. Members that overlap (unions, bit fields) make one box; neighbours that
-nobody asked about and that changed nothing but their place are folded into one.
+The input comes from layout_columns() in harness/abi/compare. Members that overlap (unions, bit fields) share a box.
+Neighbouring members that the reader did not request, and that at most moved, are folded into one box.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,29 +12,26 @@ from typing import Any
 from harness.support.text import and_more, one_line
 
 # Measures of the drawing, in its own units (pixels where it is shown at full size).
-WIDTH, EDGE, COLUMN = 452, 44, 142  # of all, of the offsets on both sides, of a column of boxes
-_TOP, _LEAST, _MOST, _FOLDED = 34.0, 20.0, 130.0, 34.0  # heights: of the headings, of boxes
-_SCALE = ((64, 4.0), (256, 2.5), (1 << 32, 1.5))  # units a byte for structures up to so many bytes
-_LETTERS, _MARK = 18, 5  # that fit into a box; that a mark at its end takes away
-_KEPT = 10  # changed members drawn by themselves, beside those that are asked about
+WIDTH, EDGE, COLUMN = 452, 44, 142  # widths: total, of the offsets on each side, of a column of boxes
+_TOP, _LEAST, _MOST, _FOLDED = 34.0, 20.0, 130.0, 34.0  # heights: of the headings, then of boxes
+_SCALE = ((64, 4.0), (256, 2.5), (1 << 32, 1.5))  # units per byte for structures of up to so many bytes
+_LETTERS, _MARK = 18, 5  # letters that fit into a box; letters that a mark at its end takes away
+_MAX_CHANGED_BOXES = 10  # changed members with a box of their own, beside those in focus
 _LEFT, _RIGHT = 0, 1
 
 
 @dataclass(frozen=True)
 class Box:
-    """A part of the structure on one side. offset, size: bytes. top, height: where it is drawn.
-
-    kind: same, moved, resized, came, went or hole. told: all of it, for who asks. folded: not to scale.
-    """
+    """A part of the structure on one side."""
 
     label: str
-    told: str
-    kind: str
-    focus: bool
-    folded: bool
-    offset: int
-    size: int
-    top: float
+    description: str  # in full, for a tooltip
+    kind: str  # same, moved, resized, added, removed or hole
+    focus: bool  # the reader requested it
+    folded: bool  # several members, not to scale
+    offset: int  # bytes
+    size: int  # bytes
+    top: float  # where it is drawn
     height: float
 
     @property
@@ -48,14 +45,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Picture:
-    """A structure in both kernels. joined: each part that both have, left and right."""
+    """A structure in both kernels."""
 
     name: str
-    before: int
-    after: int
+    before: int  # bytes
+    after: int  # bytes
     left: list[Box]
     right: list[Box]
-    joined: list[tuple[Box, Box]]
+    joined: list[tuple[Box, Box]]  # (left, right) of each part that both kernels have
 
     @property
     def height(self) -> float:
@@ -63,20 +60,20 @@ class Picture:
 
     @property
     def words(self) -> str:
-        """The picture for who cannot see it."""
+        """The picture as text, for screen readers."""
         changes = [f"{old.label} from 0x{old.offset:x} to 0x{new.offset:x}" for old, new in self.joined if new.focus]
-        changes += [f"{box.label} came" for box in self.right if box.kind == "came"]
-        changes += [f"{box.label} went" for box in self.left if box.kind == "went"]
+        changes += [f"{box.label} added" for box in self.right if box.kind == "added"]
+        changes += [f"{box.label} removed" for box in self.left if box.kind == "removed"]
         return f"{self.name}, {self.before} bytes before and {self.after} after: {', '.join(changes) or 'it changed'}"
 
 
 @dataclass
 class _Part:
-    """Members that are drawn as one box. sides: (first byte, end) before and after, None where it is not."""
+    """Members that are drawn as one box."""
 
     names: list[str]
     types: list[str]
-    sides: list[tuple[int, int] | None]
+    sides: list[tuple[int, int] | None]  # (first byte, end) before and after, None if that kernel lacks it
     focus: bool
     folded: bool = False
 
@@ -84,7 +81,7 @@ class _Part:
     def kind(self) -> str:
         before, after = self.sides
         if before is None or after is None:
-            return "came" if before is None else "went"
+            return "added" if before is None else "removed"
         if after[1] - after[0] != before[1] - before[0] and not self.folded:
             return "resized"
         return "same" if before == after else "moved"
@@ -95,8 +92,8 @@ class _Part:
 
 
 def draw(layout: dict[str, Any]) -> Picture:
-    """The picture of a structure that harness.abi.side_by_side describes."""
-    parts = _folded(_kept(_parts(layout)))
+    """The picture of a structure that layout_columns() describes."""
+    parts = _folded(_chosen(_parts(layout)))
     scale = next(units for limit, units in _SCALE if max(layout["before"], layout["after"]) <= limit)
     columns: list[list[Box]] = []
     boxes: dict[tuple[int, int], Box] = {}  # (side, place in parts)
@@ -120,7 +117,7 @@ def draw(layout: dict[str, Any]) -> Picture:
 
 
 def _parts(layout: dict[str, Any]) -> list[_Part]:
-    """Members in their order; those that overlap on a side are one part."""
+    """Members in their order; those that overlap on one side form one part."""
     parts: list[_Part] = []
     for member in layout["members"]:
         name, sides = member["name"], [_span(member["before"]), _span(member["after"])]
@@ -146,18 +143,19 @@ def _merged(parts: Sequence[_Part], *, folded: bool = False) -> _Part:
     return _Part(names, types, sides, any(part.focus for part in parts), folded)
 
 
-def _kept(parts: list[_Part]) -> list[tuple[_Part, bool]]:
-    """Each part, and whether it is drawn by itself: what is asked about, and the largest changes before it."""
-    asked = [number for number, part in enumerate(parts) if part.focus]
-    end = asked[-1] if asked else len(parts)
-    changed = [number for number, part in enumerate(parts) if number < end and part.kind in ("came", "went", "resized")]
+def _chosen(parts: list[_Part]) -> list[tuple[_Part, bool]]:
+    """Each part, and whether it has a box of its own: parts in focus, and the largest changes before them."""
+    focused = [number for number, part in enumerate(parts) if part.focus]
+    end = focused[-1] if focused else len(parts)
+    kinds = ("added", "removed", "resized")
+    changed = [number for number, part in enumerate(parts) if number < end and part.kind in kinds]
     changed.sort(key=lambda number: -abs(parts[number].size(_RIGHT) - parts[number].size(_LEFT)))
-    alone = {*asked, *changed[:_KEPT]}
-    return [(part, number in alone or len(parts) <= _KEPT) for number, part in enumerate(parts)]
+    alone = {*focused, *changed[:_MAX_CHANGED_BOXES]}
+    return [(part, number in alone or len(parts) <= _MAX_CHANGED_BOXES) for number, part in enumerate(parts)]
 
 
 def _folded(parts: Iterable[tuple[_Part, bool]]) -> list[_Part]:
-    """Runs of what is not drawn by itself, as long as they follow one another on both sides, as one part."""
+    """Merge runs of parts without a box of their own, as long as they follow one another on both sides."""
     folded: list[_Part] = []
     run: list[_Part] = []
     for part, alone in parts:
@@ -185,14 +183,14 @@ def _box(part: _Part, side: int, top: float, scale: float) -> Box:
     assert span is not None
     count = len(part.names)
     label = f"{count} members" if part.folded else f"{part.names[0]} {and_more(count - 1)}".rstrip()
-    told = f"{', '.join(part.names[:40])}{' ...' * (count > 40)}: "
-    told += f"0x{span[0]:x}, {span[1] - span[0]} bytes" if part.folded else ""
-    told += "" if part.folded else f"{part.types[0]}, offset 0x{span[0]:x}, {span[1] - span[0]} bytes"
     size = span[1] - span[0]
+    names = ", ".join(part.names[:40]) + (" ..." if count > 40 else "")
+    kind = "" if part.folded else f"{part.types[0]}, offset "
+    description = f"{names}: {kind}0x{span[0]:x}, {size} bytes"
     height = _FOLDED if part.folded else min(max(size * scale, _LEAST), _MOST)
     room = _LETTERS if part.kind in ("same", "moved") else _LETTERS - _MARK
     short = label if len(label) <= room else f"{label[: room - 1]}…"
-    return Box(one_line(short), one_line(told), part.kind, part.focus, part.folded, span[0], size, top, height)
+    return Box(one_line(short), one_line(description), part.kind, part.focus, part.folded, span[0], size, top, height)
 
 
 def _hole(first: int, end: int, top: float, scale: float) -> Box:

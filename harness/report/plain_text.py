@@ -5,7 +5,7 @@ import re
 import shlex
 
 from harness.report.excerpt import excerpt
-from harness.report.recorded_run import Cell
+from harness.report.recorded_run import RecordedCell
 from harness.support.text import visible
 
 # field of the evidence -> title of its checks
@@ -18,7 +18,7 @@ _GROUPS = {
 }
 
 
-def render_cell(cell: Cell) -> str:
+def render_cell(cell: RecordedCell) -> str:
     """Everything that a person needs to see of a cell: its verdict and reason, failed checks, and part of its log."""
     row, evidence = cell.row, cell.evidence
     lines = [
@@ -45,7 +45,7 @@ def render_cell(cell: Cell) -> str:
     return visible("\n".join(lines))
 
 
-def transcript(cell: Cell) -> str:
+def transcript(cell: RecordedCell) -> str:
     """The commands that ran in the guest, with their output."""
     parts = [
         f"$ {done['command']}\n{done['output']}\n[exit status {done['status']}, {done['seconds']:.2f} s]"
@@ -54,7 +54,7 @@ def transcript(cell: Cell) -> str:
     return visible("\n".join(parts))
 
 
-def reproduce_command(cell: Cell, command: str) -> str:
+def reproduce_command(cell: RecordedCell, command: str) -> str:
     """A shell command that runs the cell again. command: of matrix.json, for the whole run."""
     row = cell.row
     place = {"--feature": row["feature"], "--flavour": row["flavour"], "--board": f"{row['arch']}-{row['board']}"}

@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Cell:
+class RecordedCell:
     """A cell of a run."""
 
     # its row of matrix.json
@@ -110,7 +110,7 @@ class Run:
 
     folder: Path
     facts: dict[str, Any]
-    cells: list[Cell]
+    cells: list[RecordedCell]
 
     @property
     def elsewhere(self) -> "Run":
@@ -118,7 +118,7 @@ class Run:
         return replace(self, cells=[replace(cell, linked=False) for cell in self.cells])
 
     @property
-    def shown(self) -> list[Cell]:
+    def shown(self) -> list[RecordedCell]:
         """Each module on each kernel once: production is the control of several features. Broken cells are kept."""
         return unique_cells(self.cells, lambda cell: cell.row)
 
@@ -150,10 +150,10 @@ def read_run(path: Path) -> Run:
             raise ModcompatError(f"{file} is not the {MATRIX} of a run: {row['folder']!a} is no folder in it")
     schema = schema_named("matrix")
     rows = [with_defaults(row, schema["$defs"]["cell"]) for row in facts["cells"]]
-    return Run(folder, with_defaults(facts, schema), [Cell(row, folder / row["folder"]) for row in rows])
+    return Run(folder, with_defaults(facts, schema), [RecordedCell(row, folder / row["folder"]) for row in rows])
 
 
-def totals(cells: Iterable[Cell]) -> list[tuple[Verdict, int]]:
+def totals(cells: Iterable[RecordedCell]) -> list[tuple[Verdict, int]]:
     """How many cells have each verdict, in the order of Verdict."""
     counts = Counter(cell.verdict for cell in cells)
     return [(word, counts[word]) for word in Verdict if counts[word]]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from harness.abi.compare.equivalence import compare_macros
-from harness.abi.headers.export_prototypes import kernel_surface
-from harness.abi.headers.inline_functions import kernel_inlines
+from harness.abi.headers.export_prototypes import kernel_exported_types
+from harness.abi.headers.inline_functions import kernel_inline_functions
 from harness.abi.headers.layouts import kernel_layouts
-from harness.abi.headers.macros import kernel_definitions
+from harness.abi.headers.macros import kernel_macros_and_enumerators
 from harness.kernel.architectures import ARCHITECTURES
 from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.features import FEATURES, Feature, Isolation
@@ -133,17 +133,17 @@ def test_switched_off_nothing_moves(arch: str, source: KernelSource) -> None:
     specs = (KernelSpec(ARCHITECTURES[arch], tree) for tree in (isolated(source, STORE), source))
     patched, plain = (headers_of(spec, STORE) for spec in specs)
     assert kernel_layouts(patched, STORE) == kernel_layouts(plain, STORE)
-    now, before = kernel_definitions(patched, STORE), kernel_definitions(plain, STORE)
+    now, before = kernel_macros_and_enumerators(patched, STORE), kernel_macros_and_enumerators(plain, STORE)
     assert now.enumerators == before.enumerators
     assert compare_macros(before.macros, now.macros, {}, differing=()).differences == {}
-    assert kernel_surface(patched, STORE).prototypes == kernel_surface(plain, STORE).prototypes
+    assert kernel_exported_types(patched, STORE).prototypes == kernel_exported_types(plain, STORE).prototypes
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_switched_off_inlined_functions_are_as_ever(arch: str, source: KernelSource) -> None:
     patched, plain = (KernelSpec(ARCHITECTURES[arch], tree) for tree in (isolated(source, STORE), source))
-    now, before = (kernel_inlines(spec, STORE).functions for spec in (patched, plain))
+    now, before = (kernel_inline_functions(spec, STORE).functions for spec in (patched, plain))
     assert set(now) == set(before)
     # It hands on its line number in a header that has become longer (harness/lab/validation/allowed_differences.py).
     assert {name for name, code in now.items() if code != before[name]} <= {"cond_resched_rcu"}

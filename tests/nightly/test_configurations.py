@@ -10,12 +10,12 @@ import pytest
 from harness.guest.boards import BOARDS
 from harness.kernel import user_config
 from harness.kernel.architectures import ARCHITECTURES
-from harness.kernel.config import KernelSpec, differences, distinct, parse, resolve
+from harness.kernel.config import KernelSpec, distinct, resolve
 from harness.kernel.features import FEATURES, Feature
 from harness.kernel.isolation_patches import isolated, kernel_spec
-from harness.kernel.kconfig import all_no, in_fragments
+from harness.kernel.kconfig import all_no, differences, in_fragments, parse
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source, version_of
-from harness.kernel.user_config import UsersConfig, production_has, read_config
+from harness.kernel.user_config import UserConfig, production_has, read_config
 from harness.kernel.variants import PRODUCTION, Variant, variant_named
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
@@ -47,20 +47,20 @@ def source(store: Store) -> KernelSource:
 
 
 @pytest.fixture(scope="module")
-def users(tmp_path_factory: pytest.TempPathFactory) -> UsersConfig:
+def users(tmp_path_factory: pytest.TempPathFactory) -> UserConfig:
     ours = (Kernels(Settings()).kernel(BOARD, PRODUCTION).build_tree / ".config").read_text()
     file = tmp_path_factory.mktemp("users") / "production.config"
     file.write_text(ours + USERS)
     return read_config(file)
 
 
-def spec(name: str, users: UsersConfig, source: KernelSource, store: Store) -> KernelSpec:
-    return kernel_spec(users.arch, source, replace(variant_named(name), bare=False), store, users=users)
+def spec(name: str, users: UserConfig, source: KernelSource, store: Store) -> KernelSpec:
+    return kernel_spec(users.arch, source, replace(variant_named(name), bare=False), store, user_config=users)
 
 
 @pytest.mark.parametrize("name", ["stock-spinlock", "stock-ftrace", "isolated-all"], ids=["locks", "tracer", "all"])
 def test_a_feature_changes_nothing_else_of_the_users_configuration(
-    name: str, users: UsersConfig, source: KernelSource, store: Store
+    name: str, users: UserConfig, source: KernelSource, store: Store
 ) -> None:
     featured = spec(name, users, source, store)
     config = parse(resolve(featured, store))  # the gate is part of it
@@ -76,7 +76,7 @@ def test_a_feature_changes_nothing_else_of_the_users_configuration(
 
 @pytest.mark.parametrize("name", ["stock-kprobes", "isolated-kprobes"], ids=["stock", "isolated"])
 def test_what_production_has_needs_no_kernel_of_its_own(
-    name: str, users: UsersConfig, source: KernelSource, store: Store
+    name: str, users: UserConfig, source: KernelSource, store: Store
 ) -> None:
     assert distinct(spec(name, users, source, store), store).variant == PRODUCTION
 
@@ -91,7 +91,7 @@ def test_what_production_has_needs_no_kernel_of_its_own(
     ids=["tracing", "kprobes", "bpf"],
 )
 def test_what_production_has_by_implication_is_assumed(
-    production: dict[str, str], users: UsersConfig, source: KernelSource, store: Store, tmp_path: Path
+    production: dict[str, str], users: UserConfig, source: KernelSource, store: Store, tmp_path: Path
 ) -> None:
     """A preemptible kernel with one of these has task-based RCU, in front of almost everything in task_struct."""
     features = dict.fromkeys(("FTRACE", "ENABLE_DEFAULT_TRACERS", "KPROBES"), "n") | production
@@ -108,13 +108,15 @@ IsolatedOn = Callable[[str, Feature], set[str]]
 
 
 @pytest.fixture
-def isolated_on(users: UsersConfig, source: KernelSource, store: Store, tmp_path: Path) -> IsolatedOn:
+def isolated_on(users: UserConfig, source: KernelSource, store: Store, tmp_path: Path) -> IsolatedOn:
     """What is on in the isolated kernel of a feature, on the user's configuration with some changes."""
 
     def on(changes: str, feature: Feature) -> set[str]:
         file = tmp_path / "production.config"
         file.write_text(f"{users.text}\n{changes}")
-        featured = kernel_spec(users.arch, source, Variant(feature, isolated=True), store, users=read_config(file))
+        featured = kernel_spec(
+            users.arch, source, Variant(feature, isolated=True), store, user_config=read_config(file)
+        )
         return {symbol for symbol, value in parse(resolve(featured, store)).items() if value == "y"}
 
     return on
@@ -151,7 +153,7 @@ def test_other_locks_are_debugged_from_outside(isolated_on: IsolatedOn) -> None:
     assert {f"MODULE_ABI_PRODUCTION_HAS_{lock}" for lock in LOCKS} & on == {"MODULE_ABI_PRODUCTION_HAS_DEBUG_MUTEXES"}
 
 
-def test_options_that_are_not_isolated_are_told(users: UsersConfig, source: KernelSource, store: Store) -> None:
+def test_options_that_are_not_isolated_are_told(users: UserConfig, source: KernelSource, store: Store) -> None:
     """Ours are in images/kconfig/isolation.config, the users' are read from their configuration."""
     name = "MODULE_ABI_PRODUCTION_OPTIONS"
     ours = in_fragments([KCONFIG / "isolation.config"])[name]
@@ -163,7 +165,7 @@ def test_options_that_are_not_isolated_are_told(users: UsersConfig, source: Kern
 
 
 def test_what_the_harness_needs_is_named_or_added(
-    users: UsersConfig, source: KernelSource, store: Store, tmp_path: Path
+    users: UserConfig, source: KernelSource, store: Store, tmp_path: Path
 ) -> None:
     file = tmp_path / "production.config"
     file.write_text(users.text + "# CONFIG_DEVTMPFS is not set\n# CONFIG_SERIAL_8250_CONSOLE is not set\n")

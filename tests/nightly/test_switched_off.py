@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.abi.elf.functions import Code, read_code
+from harness.abi.elf.functions import FunctionBody, read_functions
 from harness.kernel.architectures import ARCHITECTURES
 from harness.kernel.build import make
 from harness.kernel.config import KernelSpec, resolve
@@ -30,10 +30,10 @@ def objects(spec: KernelSpec, folder: Path) -> dict[str, Path]:
     return {name: path for name, path in found.items() if not name.startswith(_OTHERS)}
 
 
-def differing(before: Path, now: Path) -> dict[str, tuple[Code | None, Code | None]]:
+def differing(before: Path, now: Path) -> dict[str, tuple[FunctionBody | None, FunctionBody | None]]:
     if before.read_bytes() == now.read_bytes():
         return {}
-    functions, others = read_code(before), read_code(now)
+    functions, others = read_functions(before), read_functions(now)
     return {
         name: (functions.get(name), others.get(name))
         for name in functions.keys() | others.keys()

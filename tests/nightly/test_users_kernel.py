@@ -9,7 +9,7 @@ import pytest
 from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.kernel.features import FEATURES
-from harness.kernel.user_config import UsersConfig, read_config
+from harness.kernel.user_config import UserConfig, read_config
 from harness.kernel.variants import PRODUCTION, variant_of
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.lab import Lab
@@ -24,7 +24,7 @@ EXAMPLES = {"veth": "network.py", "null_blk": "block.py"}
 
 
 @pytest.fixture(scope="module")
-def users(tmp_path_factory: pytest.TempPathFactory) -> UsersConfig:
+def users(tmp_path_factory: pytest.TempPathFactory) -> UserConfig:
     """Our production, and what is in users.config."""
     ours = (Kernels(Settings()).kernel(BOARD, PRODUCTION).build_tree / ".config").read_text()
     file = tmp_path_factory.mktemp("users") / "production.config"
@@ -33,7 +33,7 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> UsersConfig:
 
 
 @pytest.fixture(scope="module")
-def settings(users: UsersConfig) -> Settings:
+def settings(users: UserConfig) -> Settings:
     return Settings(configs={"x86_64": users})
 
 
@@ -63,7 +63,7 @@ def test_modules_of_the_users_production_work(
 
 
 def test_what_production_has_is_told_to_the_series(settings: Settings) -> None:
-    variant = variant_of(FEATURES["all"], isolated=True).on_users_config
+    variant = variant_of(FEATURES["all"], isolated=True).on_user_config
     config = Kernels(settings).kernel(BOARD, variant).config
     assert config["MODULE_ABI_SYMVERS"] == '"production.symvers"'
     for symbol in ("TRACING", "KPROBES", "UPROBES"):

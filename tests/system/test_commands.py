@@ -12,7 +12,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from harness.kernel.features import THE_FIVE
+from harness.kernel.features import CORE_FEATURES
 from harness.report.schema import load
 from harness.support.paths import PROJECT
 from tests.system.conftest import SCALE
@@ -105,7 +105,7 @@ def test_shell_is_a_guest_with_the_module_in_it(project: Path, module_files: Fil
 
 def test_a_name_of_the_five_chooses_cells_alone() -> None:
     """`pytest -k ftrace` means the cells, so no other test may have such a word in its id."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-k", " or ".join(THE_FIVE)]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-k", " or ".join(CORE_FEATURES)]
     listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     chosen = [line for line in listed.splitlines() if "::" in line]
     assert chosen

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Comparing two kernels: which structures differ, and which differences a module cannot notice."""
+"""Comparison of two kernels: the structures that differ, and the differences that no module can notice."""

@@ -1,54 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a module that was built for one kernel finds in another what it was compiled with.
+"""Whether a module that was built for one kernel finds the same ABI in another.
 
-Each comparison counts what is equal, says for each difference that is none to a module why it is none, and names
-the others. What may differ, and why, comes in as data
-(harness/lab/validation/allowed_differences.py); nothing is let through without.
+Each comparison counts what is equal, gives a reason for each difference that no module can notice, and reports the
+others. The differences that are allowed, with their reasons, are data
+(harness/lab/validation/allowed_differences.py); no other difference is accepted.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.abi.compare.layout_diff import Change, Difference
+from harness.abi.compare.layout_diff import Change, LayoutDiff
+from harness.abi.compare.layout_text import with_sizes
 from harness.abi.elf.dwarf import Layout, Member
-from harness.abi.elf.functions import Code
+from harness.abi.elf.functions import FunctionBody
 from harness.kernel.symvers import Export
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """Names (a regular expression for all of one) that may differ. reason: why no module sees a difference.
+    """A difference that no module can notice."""
 
-    lacking, having: Kconfig symbols; it holds only where production has the one off, the other on. "" for always.
-    uses: for functions, only those that refer to this (a regular expression) on the other kernel, and not in
-    production, and besides to all that they refer to in production.
-    """
-
-    names: str
-    reason: str
-    lacking: str = ""
-    having: str = ""
-    uses: str = ""
+    names: str  # a regular expression that matches a whole name
+    reason: str  # why no module notices
+    lacking: str | None = None  # a Kconfig symbol: allowed only if production has it off
+    having: str | None = None  # a Kconfig symbol: allowed only if production has it on
+    # A regular expression: allowed only for a function that refers to this symbol in the other kernel and not in
+    # production, and otherwise to everything that it refers to in production.
+    uses: str | None = None
 
     def covers(self, name: str, production: Mapping[str, str]) -> bool:
-        """production: its configuration, symbol -> value."""
-        held = production.get(self.lacking, "n") == "n" and (not self.having or production.get(self.having) == "y")
-        return held and bool(re.fullmatch(self.names, name))
+        """Whether it allows a name to differ. production: its configuration, symbol -> value."""
+        if self.lacking and production.get(self.lacking, "n") != "n":
+            return False
+        if self.having and production.get(self.having) != "y":
+            return False
+        return re.fullmatch(self.names, name) is not None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """of: what was compared. explained: name -> why its difference is none. differences: name -> what differs.
+    """The result of comparing one sort of thing in two kernels."""
 
-    beside: how many there are that only the other kernel has.
-    """
-
-    of: str
+    of: str  # the sort: "structures", "macros" ...
     equal: int = 0
-    beside: int = 0
-    explained: dict[str, str] = field(default_factory=dict)
-    differences: dict[str, str] = field(default_factory=dict)
+    beside: int = 0  # how many only the other kernel has
+    explained: dict[str, str] = field(default_factory=dict)  # name -> why no module notices the difference
+    differences: dict[str, str] = field(default_factory=dict)  # name -> the difference
 
     @property
     def compared(self) -> int:
@@ -63,14 +61,15 @@ def compare_layouts(
     grown: Sequence[Allowance],
     unreachable: Sequence[Allowance],
 ) -> Comparison:
-    """Structures. unreachable: what no module of production can do anything with.
+    """Compare structures.
 
-    grown: what only the kernel allocates. It may grow behind all that production has: each of production's members
-    has the same offset, size and type; a member that is such a structure itself may have grown in the same way,
-    but not an array of them; and what is new begins where production's members have ended. A structure that has
-    no members in production has nothing that a module could reach, wherever it stands.
+    unreachable: structures that no module of production can use. grown: structures that only the kernel allocates.
+    These may grow behind production's members: each of production's members keeps its offset, size and type, and new
+    members begin behind the last of them. A member that is itself such a structure may grow in the same way, but an
+    array of them may not. A structure without members in production has nothing that a module could reach, so its
+    place does not matter.
     """
-    difference = Difference(before, after)
+    difference = LayoutDiff(before, after)
     explained, differences = {}, {}
     for name in (*difference.changes, *difference.missing):
         change = difference.changes.get(name)
@@ -80,31 +79,32 @@ def compare_layouts(
             differences[name] = f"{name} is gone"
         elif _is_empty(change.before):
             explained[name] = "has no members in production"
-        elif problem := next(_not_behind(change, difference.changes, production, grown), ""):
-            differences[name] = f"{change.title}: {problem}"
+        elif problem := next(_visible_changes(change, difference.changes, production, grown), None):
+            differences[name] = f"{with_sizes(change)}: {problem}"
         elif reason := _reason(name, production, grown):
-            explained[name] = f"grew behind what production has; {reason}"
+            explained[name] = f"grew behind production's members; {reason}"
         else:
-            differences[name] = f"{change.title}: grew, and a module may have one of its own"
+            differences[name] = f"{with_sizes(change)}: grew, and a module may allocate one"
     return _counted("structures", before, after, explained, differences)
 
 
 def compare_functions(
-    before: Mapping[str, Code],
-    after: Mapping[str, Code],
+    before: Mapping[str, FunctionBody],
+    after: Mapping[str, FunctionBody],
     production: Mapping[str, str],
     *,
     differing: Sequence[Allowance],
     same: Mapping[str, str],
 ) -> Comparison:
-    """Inlined functions, by their code. differing: those that may differ, or be no inlined functions any more.
+    """Compare inlined functions by their code.
 
-    same: functions (a regular expression) that do what another one does, and may be called in its place.
+    differing: those that may differ, or may no longer be inlined. same: a regular expression for a function -> its
+    replacement (as in re.Match.expand()), a function that does the same.
     """
     explained, differences = {}, {}
     for name, code in before.items():
         other = after.get(name)
-        problem = _code_differs(code, other, same) if other else "is not inlined any more"
+        problem = _code_difference(code, other, same) if other else "is not inlined any more"
         if not problem:
             continue
         new = _added(code, other, same) if other else set()
@@ -123,7 +123,10 @@ def compare_macros(
     *,
     differing: Sequence[Allowance],
 ) -> Comparison:
-    """Macros, by their text: one that leads to another differs where that one does. differing: those that may."""
+    """Compare macros by their text. A macro that expands to another one counts as equal if only that one differs.
+
+    differing: those that may differ.
+    """
     explained, differences = {}, {}
     for name, text in before.items():
         if after.get(name) == text:
@@ -131,13 +134,13 @@ def compare_macros(
         if reason := _reason(name, production, differing):
             explained[name] = reason
         else:
-            now = f"is{after[name]}" if name in after else "is not defined"
+            now = f"is{after[name]}" if name in after else "is not defined"  # the text begins with a space or "("
             differences[name] = f"{name}{text} {now} here"
     return _counted("macros", before, after, explained, differences)
 
 
 def compare_exactly(of: str, before: Mapping[str, object], after: Mapping[str, object]) -> Comparison:
-    """What may not differ at all: enumerators by their values, prototypes by their text."""
+    """Compare things that must not differ at all: enumerators by their values, prototypes by their text."""
     differences = {
         name: f"{name} is {value} in production, and {after.get(name, 'missing')} here"
         for name, value in before.items()
@@ -147,7 +150,7 @@ def compare_exactly(of: str, before: Mapping[str, object], after: Mapping[str, o
 
 
 def compare_exports(before: Mapping[str, Export], after: Mapping[str, Export]) -> Comparison:
-    """Exported symbols: each with the licence that it asks for, and its namespace."""
+    """Compare exported symbols, each with the licence that it demands and its namespace."""
     differences = {}
     for name, export in before.items():
         if name not in after:
@@ -164,42 +167,41 @@ def _counted(
     explained: dict[str, str],
     differences: dict[str, str],
 ) -> Comparison:
-    """What was found, with how many are equal, and how many are only there afterwards."""
+    """The comparison, with the numbers of equal names and of names that only the other kernel has."""
     equal = len(before) - len(explained) - len(differences)
     return Comparison(of, equal, len(after.keys() - before.keys()), explained, differences)
 
 
-def _reason(name: str, production: Mapping[str, str], allowances: Sequence[Allowance]) -> str:
-    return next((entry.reason for entry in allowances if entry.covers(name, production)), "")
+def _reason(name: str, production: Mapping[str, str], allowances: Sequence[Allowance]) -> str | None:
+    return next((entry.reason for entry in allowances if entry.covers(name, production)), None)
 
 
 def _is_empty(layout: Layout) -> bool:
     return layout.size == 0 and not layout.members
 
 
-def _not_behind(
+def _visible_changes(
     change: Change, changes: Mapping[str, Change], production: Mapping[str, str], grown: Sequence[Allowance]
 ) -> Iterator[str]:
-    """What a module sees of a structure's change."""
-    known = {member.name: member for member in change.after.members}
+    """The parts of a structure's change that a module can notice."""
     for old in change.before.members:
-        new = known.get(old.name)
-        inner = changes.get(old.embeds)
+        new = change.new_members.get(old.name)
+        inner = changes.get(old.embeds) if old.embeds else None
         if inner and _is_empty(inner.before) and not old.size:
             continue
         if new is None:
-            yield f"{old.name} went"
+            yield f"{old.name} was removed"
         elif (new.offset, new.bits) != (old.offset, old.bits):
             yield f"{old.name} moved from offset {old.offset} to {new.offset}"
         elif (new.size, new.type) != (old.size, old.type):
             alone = inner and (old.type, old.size) == (new.type, inner.before.size)  # not an array of them
             behind = inner and alone and _reason(inner.name, production, grown)
-            if inner is None or not behind or any(_not_behind(inner, changes, production, grown)):
+            if inner is None or not behind or any(_visible_changes(inner, changes, production, grown)):
                 yield f"{old.name} ({old.type}, {old.size} bytes) is {new.type}, {new.size} bytes"
     end = max((_end(member) for member in change.before.members), default=0)
     for member in change.added:
         if member.offset < end:
-            yield f"{member.name} came at offset {member.offset}, before the end of production's members at {end}"
+            yield f"{member.name} was added at offset {member.offset}, before the end of production's members at {end}"
 
 
 def _end(member: Member) -> int:
@@ -208,29 +210,30 @@ def _end(member: Member) -> int:
     return member.offset + ((bits[0] % 8 + bits[1] + 7) // 8 if bits else member.size)
 
 
-def _code_differs(before: Code, after: Code, same: Mapping[str, str]) -> str:
-    """What differs first, in words; "" for equal code."""
-    for one, other in zip(before.refers, after.refers, strict=False):
+def _code_difference(before: FunctionBody, after: FunctionBody, same: Mapping[str, str]) -> str | None:
+    """The first difference in words, None for equal code."""
+    old, new = before.relocations, after.relocations
+    for one, other in zip(old, new, strict=False):
         if _plain(one, same) != _plain(other, same):
             return f"refers to {one.split(' ', 2)[-1]} in production, to {other.split(' ', 2)[-1]} here"
-    if len(before.refers) != len(after.refers):
-        more, where = (before, "production") if len(before.refers) > len(after.refers) else (after, "this kernel")
-        further = more.refers[min(len(before.refers), len(after.refers))]
+    if len(old) != len(new):
+        longer, where = (old, "production") if len(old) > len(new) else (new, "this kernel")
+        further = longer[min(len(old), len(new))]
         return f"refers to {further.split(' ', 2)[-1]} in {where} only"
-    return "" if before.digest == after.digest else f"other instructions ({before.size} → {after.size} bytes)"
+    return None if before.digest == after.digest else f"other instructions ({before.size} → {after.size} bytes)"
 
 
-def _added(before: Code, after: Code, same: Mapping[str, str]) -> set[str]:
-    """The symbols that a function refers to in addition; none where one of those before is missing."""
-    was, now = ({_plain(it, same).split(" ", 2)[-1] for it in code.refers} for code in (before, after))
+def _added(before: FunctionBody, after: FunctionBody, same: Mapping[str, str]) -> set[str]:
+    """The symbols that a function refers to in addition; none if one of the former ones is missing."""
+    was, now = ({_plain(it, same).split(" ", 2)[-1] for it in code.relocations} for code in (before, after))
     if was - now:
         return set()
-    old, new = ({re.split(r"[+-]\d+$", it.split(" ", 2)[-1])[0] for it in code.refers} for code in (before, after))
+    old, new = ({re.split(r"[+-]\d+$", it.split(" ", 2)[-1])[0] for it in code.relocations} for code in (before, after))
     return new - old
 
 
 def _plain(reference: str, same: Mapping[str, str]) -> str:
-    """A reference with the name that stands for all that do the same."""
+    """A relocation, with the one name that stands for all functions that do the same."""
     place, kind, name = reference.split(" ", 2)
     for pattern, replacement in same.items():
         if found := re.fullmatch(pattern, name):

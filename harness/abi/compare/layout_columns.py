@@ -1,41 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A structure in two kernels, member by member, as plain data: what a picture of a change is drawn from."""
+"""A structure in two kernels, member by member, as plain data. harness/report/picture.py draws it."""
 
 from collections.abc import Collection
 from typing import Any
 
 from harness.abi.compare.layout_diff import Change
+from harness.abi.compare.layout_text import c_name
 from harness.abi.elf.dwarf import Member
 
 
-def side_by_side(change: Change, focus: Collection[str] = ()) -> dict[str, Any]:
-    """`name`, sizes `before` and `after` in bytes, and `members`: name, type, before and after.
+def layout_columns(change: Change, focus: Collection[str] = ()) -> dict[str, Any]:
+    """`name`, the sizes `before` and `after` in bytes, and `members`, each with name, type, before and after.
 
-    Each side of a member is [offset, size] in bytes, None where it has no such member. Members stand in the order
-    of the first kernel, and what came stands before what it pushed on. focus: members that are asked about.
+    Each side of a member is [offset, size] in bytes, or None if that kernel does not have the member. Members are in
+    the order of the first kernel; an added member stands before the members that it moved. focus: members that the
+    reader wants to see.
     """
-    old = {member.name: member for member in change.before.members}
-    new = {member.name: member for member in change.after.members}
-    came = list(change.added)
+    old, new = change.old_members, change.new_members
+    added = list(change.added)
     rows: list[dict[str, Any]] = []
     for name, member in old.items():
-        while name in new and came and came[0].offset < new[name].offset:
-            rows.append(_row(came[0].name, None, came.pop(0)))
+        while name in new and added and added[0].offset < new[name].offset:
+            rows.append(_row(added[0].name, None, added.pop(0)))
         rows.append(_row(name, member, new.get(name)))
-    rows += [_row(member.name, None, member) for member in came]
+    rows += [_row(member.name, None, member) for member in added]
     shown = [name for name in focus if name in old or name in new]
     sizes = {"before": change.before.size, "after": change.after.size}
-    return {"name": change.spelling, **sizes, "focus": shown, "members": rows}
+    return {"name": c_name(change), **sizes, "focus": shown, "members": rows}
 
 
 def _row(name: str, before: Member | None, after: Member | None) -> dict[str, Any]:
     known = after or before
     assert known is not None
-    return {"name": name, "type": known.type, "before": _place(before), "after": _place(after)}
+    return {"name": name, "type": known.type, "before": _extent(before), "after": _extent(after)}
 
 
-def _place(member: Member | None) -> list[int] | None:
-    """Offset and size; of a bit field, of the bytes that it has a part of."""
+def _extent(member: Member | None) -> list[int] | None:
+    """Offset and size in bytes; for a bit field, those of the bytes that it shares."""
     if member is None or member.bits is None:
         return [member.offset, member.size] if member else None
     first, count = member.bits

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading .ko and object files: sections, symbols, DWARF, line tables."""
+"""Readers for .ko and object files: sections, symbols, DWARF and line tables."""

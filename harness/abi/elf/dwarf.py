@@ -15,8 +15,8 @@ from elftools.elf.elffile import ELFFile
 AGGREGATES = {"DW_TAG_structure_type": "struct", "DW_TAG_union_type": "union"}
 _QUALIFIERS = ("DW_TAG_const_type", "DW_TAG_volatile_type", "DW_TAG_restrict_type", "DW_TAG_atomic_type")
 _PARAMETERS = {"DW_TAG_formal_parameter": "", "DW_TAG_unspecified_parameters": "..."}
-_DEEP = 3  # functions, and anonymous structures, in one another
-# Types around another one, as C writes them: {0} is the inner type, {1} the number of elements.
+_MAX_DEPTH = 3  # function types and anonymous structures nested in one another
+# Types that wrap another one, as C writes them: {0} is the inner type, {1} the number of elements.
 _WRAPPED = {
     "DW_TAG_pointer_type": "{0} *",
     "DW_TAG_array_type": "{0}[{1}]",
@@ -29,37 +29,30 @@ _WRAPPED = {
 
 @dataclass(frozen=True)
 class Member:
-    """A member. offset, size: bytes. type: as C writes it. embeds: the structure in it (arrays looked into), or "".
-
-    bits: (first bit in the structure, number of bits) of a bit field, else None.
-    """
+    """A member of a structure or union."""
 
     name: str
-    offset: int
-    size: int
-    type: str
-    embeds: str = ""
-    bits: tuple[int, int] | None = None
+    offset: int  # bytes
+    size: int  # bytes
+    type: str  # as C writes it
+    embeds: str | None = None  # the structure that it is, or that it is an array of
+    bits: tuple[int, int] | None = None  # of a bit field: (first bit in the structure, number of bits)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A structure or union. name: with its keyword, or its typedef's where it has none. size: bytes.
+    """A structure or union."""
 
-    alias: a typedef of it, "" where there is none. alignment: bytes that it asks for by itself (`aligned`), else 0.
-    Members of anonymous members are listed as its own.
-    """
-
-    name: str
-    size: int
-    members: tuple[Member, ...]
-    alias: str = ""
-    alignment: int = 0
+    name: str  # with its keyword; the name of its typedef if it has no name
+    size: int  # bytes
+    members: tuple[Member, ...]  # members of anonymous members are listed as its own
+    alias: str | None = None  # the name of a typedef for it
+    alignment: int = 0  # bytes that the `aligned` attribute demands; 0 without it
 
     @property
     def names(self) -> set[str]:
-        """What a person may call it: `struct module`, `module`, `spinlock_t`."""
-        return {self.name, self.name.split(" ")[-1], self.alias} - {""}
+        """Every name that a user may call it: `struct module`, `module`, `spinlock_t`."""
+        return {self.name, self.name.split(" ")[-1], *([self.alias] if self.alias else [])}
 
 
 def read_layouts(file: Path) -> dict[str, Layout]:
@@ -77,7 +70,7 @@ def read_layouts(file: Path) -> dict[str, Layout]:
 
 
 def read_enumerators(file: Path) -> dict[str, int]:
-    """The value of each enumerator that a file of one compilation unit defines, by name. Raises as read_layouts()."""
+    """The enumerators of a file with one compilation unit: name -> value. Raises the errors of read_layouts()."""
     return {
         name_of(enumerator): _number(enumerator, "DW_AT_const_value")
         for unit in read_units(file)
@@ -88,7 +81,7 @@ def read_enumerators(file: Path) -> dict[str, int]:
 
 
 def read_units(file: Path) -> "Iterator[Unit]":
-    """The compilation units of an ELF file with debug information. Raises what read_layouts() does."""
+    """The compilation units of an ELF file with debug information. Raises the errors of read_layouts()."""
     with file.open("rb") as stream:
         elf: Any = ELFFile(stream)
         if not elf.has_dwarf_info(strict=True):
@@ -98,7 +91,7 @@ def read_units(file: Path) -> "Iterator[Unit]":
 
 
 class Unit:
-    """A compilation unit: its entries (what pyelftools calls DIEs) by offset."""
+    """A compilation unit: its entries (DIEs in pyelftools) by offset."""
 
     def __init__(self, unit: Any) -> None:
         self._pointer = unit["address_size"]
@@ -115,15 +108,16 @@ class Unit:
         for entry in self.top:
             if entry.tag not in AGGREGATES or "DW_AT_declaration" in entry.attributes:
                 continue
-            name, alias = self.spelled(entry), self._aliases.get(entry.offset, "")
+            name, alias = self.c_name(entry), self._aliases.get(entry.offset)
             if name:
                 members = tuple(self._members(entry, 0, ""))
                 found.append(Layout(name, self._size(entry), members, alias, _number(entry, "DW_AT_alignment")))
         return found
 
-    def spelled(self, entry: Any) -> str:
+    def c_name(self, entry: Any) -> str | None:
+        """The name of a structure or union as C code uses it, None if it is anonymous."""
         name = name_of(entry)
-        return f"{AGGREGATES[entry.tag]} {name}" if name else self._aliases.get(entry.offset, "")
+        return f"{AGGREGATES[entry.tag]} {name}" if name else self._aliases.get(entry.offset)
 
     def _members(self, entry: Any, base: int, prefix: str) -> list[Member]:
         members = []
@@ -133,7 +127,7 @@ class Unit:
             kind = self.plain(self.type_of(child))
             offset = base + _number(child, "DW_AT_data_member_location")
             name = prefix + name_of(child)
-            if kind is not None and kind.tag in AGGREGATES and not self.spelled(kind):
+            if kind is not None and kind.tag in AGGREGATES and not self.c_name(kind):
                 members += self._members(kind, offset, f"{name}." if name_of(child) else prefix)
                 continue
             bits = None
@@ -142,7 +136,7 @@ class Unit:
                 bits = (base * 8 + first, count)
                 offset = bits[0] // 8
             members.append(
-                Member(name, offset, self._size(kind), self.text(self.type_of(child)), self._inside(kind), bits)
+                Member(name, offset, self._size(kind), self.text(self.type_of(child)), self._embedded(kind), bits)
             )
         return members
 
@@ -159,11 +153,12 @@ class Unit:
             entry = self.type_of(entry)
         return entry
 
-    def _inside(self, entry: Any) -> str:
+    def _embedded(self, entry: Any) -> str | None:
+        """The structure that a type is, or that it is an array of."""
         entry = self.plain(entry)
         while entry is not None and entry.tag == "DW_TAG_array_type":
             entry = self.plain(self.type_of(entry))
-        return self.spelled(entry) if entry is not None and entry.tag in AGGREGATES else ""
+        return self.c_name(entry) if entry is not None and entry.tag in AGGREGATES else None
 
     def _size(self, entry: Any) -> int:
         """Bytes of a type; 0 for void, functions and open arrays."""
@@ -181,13 +176,13 @@ class Unit:
     def text(self, entry: Any, depth: int = 0) -> str:
         """A type as C writes it.
 
-        depth: how many functions and anonymous structures it is in. What is in more of them than _DEEP is left out.
+        depth: the number of function types and anonymous structures around it; deeper than _MAX_DEPTH it is cut.
         """
         if entry is None:
             return "void"
         tag, name = entry.tag, name_of(entry)
         if tag in AGGREGATES:
-            return self.spelled(entry) or f"{AGGREGATES[tag]} {{{self._inside_text(entry, depth)}}}"
+            return self.c_name(entry) or f"{AGGREGATES[tag]} {{{self._members_text(entry, depth)}}}"
         if tag == "DW_TAG_enumeration_type":
             return f"enum {name}".strip()
         inner = self.type_of(entry) if tag == "DW_TAG_pointer_type" else entry
@@ -198,15 +193,15 @@ class Unit:
         return _WRAPPED[tag].format(self.text(self.type_of(entry), depth), _elements(entry)).replace("* *", "**")
 
     def _function(self, entry: Any, depth: int, pointer: str = "") -> str:
-        given = ["..."]
-        if depth < _DEEP:
-            parameters = [child for child in entry.iter_children() if child.tag in _PARAMETERS]
-            given = [_PARAMETERS[child.tag] or self.text(self.type_of(child), depth + 1) for child in parameters]
-        return f"{self.text(self.type_of(entry), depth + 1)} {pointer}({', '.join(given)})"
+        parameters = ["..."]
+        if depth < _MAX_DEPTH:
+            entries = [child for child in entry.iter_children() if child.tag in _PARAMETERS]
+            parameters = [_PARAMETERS[child.tag] or self.text(self.type_of(child), depth + 1) for child in entries]
+        return f"{self.text(self.type_of(entry), depth + 1)} {pointer}({', '.join(parameters)})"
 
-    def _inside_text(self, entry: Any, depth: int) -> str:
+    def _members_text(self, entry: Any, depth: int) -> str:
         """The members of an anonymous structure."""
-        if depth >= _DEEP:
+        if depth >= _MAX_DEPTH:
             return "..."
         words = []
         for child in entry.iter_children():
@@ -227,11 +222,11 @@ def _number(entry: Any, attribute: str) -> int:
 
 
 def _bits(member: Any) -> tuple[int, int]:
-    """(first bit in the structure, number of bits), little-endian. GCC 12 writes version 4 in the older form."""
+    """(first bit in the structure, number of bits), little-endian. GCC 12 writes DWARF 4 in the older form."""
     count = _number(member, "DW_AT_bit_size")
     if "DW_AT_bit_offset" not in member.attributes:
         return _number(member, "DW_AT_data_bit_offset"), count
-    storage = _number(member, "DW_AT_byte_size") * 8  # bits; the offset counts from its most significant one
+    storage = _number(member, "DW_AT_byte_size") * 8  # bits; the bit offset counts from the most significant one
     start = _number(member, "DW_AT_data_member_location") * 8
     return start + storage - _number(member, "DW_AT_bit_offset") - count, count
 

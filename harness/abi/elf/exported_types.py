@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a kernel's headers promise modules: the types of exported functions and data, and of structures' members.
+"""The types of exported functions and data, and of the members of structures, as a kernel's headers declare them.
 
-Read from the DWARF of a file that declares, for each exported symbol, a pointer to it
+They are read from the DWARF of a file that declares a pointer to each exported symbol
 (harness/abi/headers/export_prototypes.py).
 """
 
@@ -12,42 +12,39 @@ from typing import Any
 
 from harness.abi.elf.dwarf import AGGREGATES, Layout, Unit, name_of, read_units
 
-PREFIX = "modcompat_"  # of the pointer's name, before the symbol's
-_DEEP = 3  # how far function pointers among the parameters of function pointers are followed
+PREFIX = "modcompat_"  # of a pointer's name; the symbol's name follows
+_MAX_DEPTH = 3  # function pointers among the parameters of function pointers
 
-# "" is anything that leads nowhere; "struct x" is one; "*struct x" points to one; a tuple is a function, or a pointer
-# to one: the type of what it returns, then of its parameters.
+# A type as far as it leads to structures. "struct x" is that structure, "*struct x" a pointer to it; a tuple is a
+# function or a pointer to one: the type of its result, then those of its parameters. "" leads to no structure.
 Type = str | tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Field:
-    """A member that leads to a structure. offset: bytes."""
+    """A member that leads to a structure."""
 
-    offset: int
+    offset: int  # bytes
     name: str
     type: Type
 
 
 @dataclass(frozen=True)
-class Surface:
-    """symbols: exported name -> its type. fields: structure -> its members that lead somewhere.
+class ExportedTypes:
+    """The types that modules can reach through a kernel's exports."""
 
-    prototypes: exported name -> its type as C writes it.
-    """
+    symbols: dict[str, Type] = field(default_factory=dict)  # of each exported symbol
+    fields: dict[str, tuple[Field, ...]] = field(default_factory=dict)  # of each structure, those that lead to another
+    prototypes: dict[str, str] = field(default_factory=dict)  # of each exported symbol, its type as C writes it
 
-    symbols: dict[str, Type] = field(default_factory=dict)
-    fields: dict[str, tuple[Field, ...]] = field(default_factory=dict)
-    prototypes: dict[str, str] = field(default_factory=dict)
-
-    def laid_out(self, layouts: Mapping[str, Layout]) -> "Surface":
-        """The same types where some structures are laid out otherwise."""
+    def at_offsets_of(self, layouts: Mapping[str, Layout]) -> "ExportedTypes":
+        """The same types with the members of some structures at other offsets."""
         moved = {name: tuple(_placed(fields, layouts[name])) for name, fields in self.fields.items() if name in layouts}
         return replace(self, fields=self.fields | moved)
 
 
-def read_surface(file: Path) -> Surface:
-    """The surface that an object file describes. Raises what dwarf.read_units() does."""
+def read_exported_types(file: Path) -> ExportedTypes:
+    """The types that an object file declares. Raises the errors of dwarf.read_units()."""
     symbols: dict[str, Type] = {}
     fields: dict[str, tuple[Field, ...]] = {}
     prototypes: dict[str, str] = {}
@@ -59,18 +56,20 @@ def read_surface(file: Path) -> Surface:
                 declared = unit.type_of(unit.plain(unit.type_of(entry)))
                 symbols[name.removeprefix(PREFIX)] = reader.type(declared, 0)
                 prototypes[name.removeprefix(PREFIX)] = unit.text(declared)
-            elif entry.tag in AGGREGATES and "DW_AT_declaration" not in entry.attributes and unit.spelled(entry):
-                fields[unit.spelled(entry)] = tuple(reader.fields(entry, 0, ""))
-    return Surface(symbols, {name: found for name, found in fields.items() if found}, prototypes)
+            elif entry.tag not in AGGREGATES or "DW_AT_declaration" in entry.attributes:
+                continue
+            elif struct := unit.c_name(entry):
+                fields[struct] = tuple(reader.fields(entry, 0, ""))
+    return ExportedTypes(symbols, {name: found for name, found in fields.items() if found}, prototypes)
 
 
-def pointee(kind: Type) -> str:
-    """The structure that something of a type points to, or ""."""
-    return kind[1:] if isinstance(kind, str) and kind.startswith("*") else ""
+def pointee(kind: Type) -> str | None:
+    """The structure that a value of this type points to, None if it is no such pointer."""
+    return kind[1:] if isinstance(kind, str) and kind.startswith("*") else None
 
 
 def structures(kind: Type) -> set[str]:
-    """Every structure that a type names; of a function, also what its callbacks are given."""
+    """Every structure that a type names; for a function, also those that its callbacks take."""
     if isinstance(kind, str):
         return {kind.removeprefix("*")} - {""}
     return set().union(*(structures(part) for part in kind))
@@ -89,7 +88,7 @@ class _Reader:
         kind = self._unit.plain(entry)
         tag = kind.tag if kind is not None else ""
         if tag in AGGREGATES:
-            return self._unit.spelled(kind)
+            return self._unit.c_name(kind) or ""
         if tag == "DW_TAG_subroutine_type":
             return self._function(kind, depth)
         if tag == "DW_TAG_array_type":
@@ -97,11 +96,11 @@ class _Reader:
         return self._behind(self._unit.plain(self._unit.type_of(kind)), depth) if tag == "DW_TAG_pointer_type" else ""
 
     def _behind(self, target: Any, depth: int) -> Type:
-        """The type of a pointer to a type."""
+        """The type of a pointer to this type."""
         tag = target.tag if target is not None else ""
         if tag == "DW_TAG_subroutine_type":
             return self._function(target, depth)
-        inner = self._unit.spelled(target) if tag in AGGREGATES else ""
+        inner = self._unit.c_name(target) if tag in AGGREGATES else None
         return f"*{inner}" if inner else ""
 
     def fields(self, entry: Any, base: int, prefix: str) -> list[Field]:
@@ -113,14 +112,14 @@ class _Reader:
             offset = base + (int(at.value) if at is not None and isinstance(at.value, int) else 0)
             kind = self._unit.plain(self._unit.type_of(child))
             name = prefix + name_of(child)
-            if kind is not None and kind.tag in AGGREGATES and not self._unit.spelled(kind):
+            if kind is not None and kind.tag in AGGREGATES and not self._unit.c_name(kind):
                 found += self.fields(kind, offset, f"{name}." if name_of(child) else prefix)
             elif (leads := self.type(kind, 0)) and leads != ("",):
                 found.append(Field(offset, name, leads))
         return found
 
     def _function(self, entry: Any, depth: int) -> Type:
-        if depth >= _DEEP:
+        if depth >= _MAX_DEPTH:
             return ""
         parameters = [child for child in entry.iter_children() if child.tag == "DW_TAG_formal_parameter"]
         return tuple(self.type(self._unit.type_of(part), depth + 1) for part in (entry, *parameters))

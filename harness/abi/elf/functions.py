@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine code of functions, read from a compiled file with pyelftools, comparable between two compilations.
 
-Addresses are no part of it: what a function refers to is named (System V ABI, chapter 4, "Relocation").
+It contains no addresses: the targets of relocations are named instead (System V ABI, chapter 4, "Relocation").
 """
 
 import re
@@ -16,24 +16,24 @@ from elftools.elf.elffile import ELFFile
 from harness.support import digest
 
 _WRITABLE, _EXECUTABLE, _MERGEABLE, _STRINGS = 0x1, 0x4, 0x10, 0x20  # SHF_WRITE, _EXECINSTR, _MERGE, _STRINGS
-_ELSEWHERE = 0xFFFF  # SHN_XINDEX: the section's number is in another table, since it is too large for the field
-_COUNTED = re.compile(r"\.\d+(?=\.|$)")  # what GCC appends to tell static variables of one name apart
+_SHN_XINDEX = 0xFFFF  # the section's number is too large for the field, and is in another table
+_COUNTED = re.compile(r"\.\d+(?=\.|$)")  # the suffix by which GCC tells static variables of one name apart
 _ANY_LENGTH = re.compile(r"\.(?:text|rodata|data|bss)(?:\.unlikely)?\.")  # -ffunction-sections, -fdata-sections
-# x86 counts a distance from behind the four bytes that hold it, and has two types of it: for what may be reached
-# through a procedure linkage table, and for what is not (System V ABI, AMD64 supplement, table 4.9).
+# x86 counts a relative address from behind the four bytes that hold it, and has two relocation types for one: with
+# and without a procedure linkage table (System V ABI, AMD64 supplement, table 4.9).
 _DISTANCES: dict[str, tuple[int, ...]] = {"EM_X86_64": (2, 4)}
 
 
 @dataclass(frozen=True)
-class Code:
-    """A function's code. digest: of its instructions. size: bytes. refers: what it calls and uses, in order."""
+class FunctionBody:
+    """A function's machine code."""
 
-    digest: str
-    size: int
-    refers: tuple[str, ...]
+    digest: str  # of its instructions
+    size: int  # bytes
+    relocations: tuple[str, ...]  # its calls and uses in order, each as "offset: type target"
 
 
-def read_code(file: Path) -> dict[str, Code]:
+def read_functions(file: Path) -> dict[str, FunctionBody]:
     """Every function of a relocatable ELF file, by name. Raises elftools' ELFError for a file that is not ELF."""
     with file.open("rb") as stream:
         return dict(_Object(ELFFile(stream)).functions())
@@ -49,7 +49,7 @@ class _Object:
         self._digests: dict[int, str] = {}
         self._symbols = list(elf.get_section_by_name(".symtab").iter_symbols())
         for number, symbol in enumerate(self._symbols):
-            if symbol["st_shndx"] == _ELSEWHERE:
+            if symbol["st_shndx"] == _SHN_XINDEX:
                 symbol.entry["st_shndx"] = elf.get_section_by_name(".symtab_shndx").get_section_index(number)
         self._named: dict[tuple[int, int], str] = {
             (symbol["st_shndx"], symbol["st_value"] & ~self._thumb(symbol)): symbol.name
@@ -64,7 +64,7 @@ class _Object:
             if symbol["st_info"]["type"] == "STT_OBJECT":
                 self._variables[symbol["st_shndx"]].append(symbol["st_value"])
 
-    def functions(self) -> Iterator[tuple[str, Code]]:
+    def functions(self) -> Iterator[tuple[str, FunctionBody]]:
         references: dict[int, list[tuple[int, str]]] = {}
         for symbol in self._symbols:
             if symbol["st_info"]["type"] != "STT_FUNC" or not isinstance(symbol["st_shndx"], int):
@@ -76,11 +76,11 @@ class _Object:
                 references[index] = sorted(self._references(index))
             inside = [(at, text) for at, text in references[index] if start <= at < end]
             code = self._content(index)[start:end]
-            refers = tuple(f"{at - start:x}: {text}" for at, text in inside)
-            yield symbol.name, Code(digest.of_bytes(code), len(code), refers)
+            relocations = tuple(f"{at - start:x}: {text}" for at, text in inside)
+            yield symbol.name, FunctionBody(digest.of_bytes(code), len(code), relocations)
 
     def _references(self, index: int) -> Iterator[tuple[int, str]]:
-        """(offset, what is there) of a section's relocations."""
+        """(offset, text) of a section's relocations."""
         relocations = self._relocated.get(index)
         for relocation in relocations.iter_relocations() if relocations else ():
             addend = relocation["r_addend"] if relocation.is_RELA() else 0
@@ -89,10 +89,10 @@ class _Object:
             distances = _DISTANCES.get(self._elf["e_machine"], ())
             if kind in distances:
                 kind, addend = distances[0], addend + 4
-            yield relocation["r_offset"], f"{kind} {self._spelled(symbol, addend)}"
+            yield relocation["r_offset"], f"{kind} {self._target(symbol, addend)}"
 
-    def _spelled(self, symbol: Any, addend: int) -> str:
-        """What a symbol and an addend stand for: a string, a function, a variable."""
+    def _target(self, symbol: Any, addend: int) -> str:
+        """The string, function or variable that a symbol and an addend stand for."""
         index = symbol["st_shndx"]
         if not isinstance(index, int):
             return f"{symbol.name}{addend:+}" if addend else str(symbol.name)
@@ -102,7 +102,7 @@ class _Object:
         function = self._named.get((index, offset & ~self._thumb(symbol)))
         if function and section["sh_flags"] & _EXECUTABLE:
             return function
-        # A variable of its own: which one of several in a section does not matter to who is not its function.
+        # A static variable is identified by its section: other functions do not depend on which one it is.
         name = _ANY_LENGTH.sub("", _COUNTED.sub("", str(section.name)))
         if section["sh_flags"] & (_WRITABLE | _EXECUTABLE):
             start = max((start for start in self._variables[index] if start <= offset), default=0)
@@ -112,11 +112,11 @@ class _Object:
         return f"{name} {self._constants(index)}"
 
     def _constants(self, index: int) -> str:
-        """A digest of a read-only section, and of what it refers to. (What refers to itself is known by its name.)"""
+        """A digest of a read-only section and of its relocations. A section that refers to itself gets "" there."""
         if index not in self._digests:
             self._digests[index] = ""
-            refers = sorted(self._references(index))
-            self._digests[index] = digest.of_value([self._content(index).hex(), refers])[:16]
+            relocations = sorted(self._references(index))
+            self._digests[index] = digest.of_value([self._content(index).hex(), relocations])[:16]
         return self._digests[index]
 
     def _content(self, index: int) -> bytes:
@@ -125,5 +125,5 @@ class _Object:
         return self._data[index]
 
     def _thumb(self, symbol: Any) -> int:
-        """The bit of an address that says Thumb on ARM (ELF for the Arm Architecture, 5.5.3)."""
+        """The bit of a function's address that marks Thumb code on ARM (ELF for the Arm Architecture, 5.5.3)."""
         return int(self._elf["e_machine"] == "EM_ARM" and symbol["st_info"]["type"] == "STT_FUNC")

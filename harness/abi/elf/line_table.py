@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """File and line of an address in a module, from the debug information of its .ko.
 
-A .ko is a relocatable file: every section begins at 0, and .debug_line says nothing before its relocations are
-applied. So each section is given a range of addresses of its own first, through the values of the symbols.
+A .ko is a relocatable file: every section begins at 0, and .debug_line has no addresses until its relocations are
+applied. Therefore each section first gets its own range of addresses, through the values of its symbols.
 """
 
 import bisect
@@ -24,18 +24,18 @@ _APART = 1 << 24  # bytes between two sections: more than any module has
 
 
 class ModuleLines:
-    """The lines of one .ko. A file that is no module, or has no debug information, has none."""
+    """The line table of one .ko; empty for a file that is not a module, or that has no debug information."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def find(self, function: str, offset: int) -> str:
-        """`file.c:42` for the instruction at an offset (bytes) in a function, or ""."""
+    def find(self, function: str, offset: int) -> str | None:
+        """`file.c:42` for the instruction at an offset (bytes) in a function, None if it is not known."""
         if function not in self._functions or offset < 0:
-            return ""
+            return None
         address = self._functions[function] + offset
         place = bisect.bisect_right(self._rows, (address, "\x7f")) - 1
-        return self._rows[place][1] if place >= 0 else ""
+        return (self._rows[place][1] or None) if place >= 0 else None
 
     @cached_property
     def _functions(self) -> dict[str, int]:
@@ -47,25 +47,25 @@ class ModuleLines:
 
     @cached_property
     def _tables(self) -> tuple[dict[str, int], list[tuple[int, str]]]:
-        """Function -> address, and rows of (first address, `file:line`, "" behind the end of a sequence)."""
+        """Function -> address, and rows of (first address, `file:line`; "" behind the end of a sequence)."""
         try:
             data = bytearray(self._path.read_bytes())
             functions = _spread(data)
             elf = ELFFile(io.BytesIO(bytes(data)))
             rows = sorted(set(_rows(elf.get_dwarf_info()))) if elf.has_dwarf_info() else []
         except _DAMAGE:
-            return {}, []  # a file that somebody handed in may be anything
+            return {}, []  # a user's file may contain anything
         return functions, rows
 
 
 def _spread(data: bytearray) -> dict[str, int]:
-    """Move the symbols of each section into a range of its own, in place; returns where the functions are."""
+    """Give each section its own range of addresses, in place. Returns the addresses of the functions."""
     elf = ELFFile(io.BytesIO(bytes(data)))
     width = elf.elfclass // 8
     value_at = 8 if elf.elfclass == 64 else 4  # of st_value in Elf64_Sym and Elf32_Sym, elf(5)
     order = "little" if elf.little_endian else "big"
     functions: dict[str, int] = {}
-    # Only code: what debug sections say of each other stays as it is
+    # Only code: references between debug sections stay as they are
     code = {n for n, section in enumerate(elf.iter_sections()) if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR}
     for table in elf.iter_sections():
         if not isinstance(table, SymbolTableSection):

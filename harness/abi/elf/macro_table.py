@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Macros, read from what a preprocessor hands on of them.
+"""Macros, read from the output of a preprocessor.
 
-GNU cpp, "Preprocessor Output" and -dD: each `#define` and `#undef` in its place, a line each, with spaces made one.
+GNU cpp, "Preprocessor Output" and -dD: each `#define` and `#undef` on a line in its place, with each run of spaces
+replaced by one.
 """
 
 import re
@@ -11,7 +12,7 @@ _DIRECTIVE = re.compile(r"#(?P<what>define|undef) (?P<name>\w+)(?P<rest>.*)")
 
 
 def read_macros(lines: Iterable[str]) -> dict[str, str]:
-    """The macros that are defined at the end: parameters and replacement by name, as `#define` has them behind it."""
+    """The macros that are defined at the end: name -> parameters and replacement, as they follow it in `#define`."""
     macros: dict[str, str] = {}
     for line in lines:
         found = _DIRECTIVE.match(line)

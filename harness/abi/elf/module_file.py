@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts of a module file, read with pyelftools. The file may be anything: damaged, foreign, empty."""
+"""Facts about a module file, read with pyelftools. The file may contain anything: damaged, foreign, empty."""
 
 import functools
 import io
@@ -21,45 +21,42 @@ from harness.support.inputs import content_of
 from harness.support.module_name import MODULE_NAME
 
 THIS_MODULE = ".gnu.linkonce.this_module"
-# What pyelftools lets through on damaged input, beside its own errors.
+# Errors that pyelftools raises for damaged input, its own among them.
 DAMAGE = (
     ELFError, ConstructError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
     OSError, MemoryError, RecursionError, struct.error,
 )  # fmt: skip
 _PACKED = {b"\xfd7zXZ\0": "xz", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_ARCHIVES = ((0, b"!<arch>\n", "an ar"), (0, b"PK\x03\x04", "a zip"), (257, b"ustar", "a tar"))  # where, what
+_ARCHIVES = ((0, b"!<arch>\n", "an ar"), (0, b"PK\x03\x04", "a zip"), (257, b"ustar", "a tar"))  # offset, magic, name
 _MAGIC = b"\x7fELF"
 # The header of an ELF file (elf(5)), by its class: e_shoff, e_shentsize, e_shnum
 _HEADER = {1: struct.Struct("<32xI10xHH2x"), 2: struct.Struct("<40xQ10xHH2x")}
 _NAME = re.compile(MODULE_NAME, re.ASCII)
-_LARGEST = 512 << 20  # bytes of a file that is taken for a module; it has to fit into the memory of a guest
-_MOST_SYMBOLS = 1 << 18  # of a file that is taken for a module; the largest drivers have a fifth of that
+_MAX_MODULE_BYTES = 512 << 20  # a module has to fit into the memory of a guest
+_MAX_SYMBOLS = 1 << 18  # the largest drivers have a fifth of that
 _FLAGS = {1: "W", 2: "A", 4: "X"}  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
 _VERSION = {32: struct.Struct("I60s"), 64: struct.Struct("Q56s")}  # struct modversion_info
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section that is loaded. flags: W writable, A in memory, X code, as readelf(1) shows them.
-
-    size, alignment: bytes.
-    """
+    """A section that is loaded."""
 
     name: str
-    size: int
-    flags: str
-    alignment: int = 1
+    size: int  # bytes
+    flags: str  # as readelf(1) shows them: W writable, A in memory, X code
+    alignment: int = 1  # bytes
 
     @property
     def stays(self) -> bool:
-        """Read-only memory of a module after its init: layout_sections() of kernel/module/main.c."""
-        passing = self.name in (".modinfo", "__versions") or self.name.startswith((".init", ".ARM.exidx.init"))
-        return "W" not in self.flags and not passing
+        """Whether it is read-only memory that stays after init: layout_sections() in kernel/module/main.c."""
+        discarded = self.name in (".modinfo", "__versions") or self.name.startswith((".init", ".ARM.exidx.init"))
+        return "W" not in self.flags and not discarded
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter, as MODULE_PARM_DESC() and module_param() left it in .modinfo."""
+    """A parameter, as module_param() and MODULE_PARM_DESC() describe it in .modinfo."""
 
     name: str
     kind: str = ""
@@ -68,39 +65,33 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Import:
-    """A symbol that the kernel or another module has to give. crc: its version, None without MODVERSIONS."""
+    """A symbol that the kernel or another module has to provide."""
 
     name: str
     weak: bool = False
-    crc: int | None = None
+    crc: int | None = None  # its version, None without MODVERSIONS
 
 
 @dataclass(frozen=True)
 class ModuleFacts:
-    """What a .ko says of itself. problem: why it could not be read (then the rest is a guess).
+    """Everything that a .ko tells about itself."""
 
-    name: the kernel's name for it. has_init, has_exit: whether struct module points to an init and an exit.
-    struct_size: bytes of its struct module; init, exit: where in it the relocations for init and exit are, bytes, None
-    without. info: every key of .modinfo with its values. bss: bytes of .bss. versions: it has a table of
-    CRCs; other_versions: those that are of no symbol it imports, module_layout above all.
-    """
-
-    name: str
-    arch: Architecture | None = None
+    name: str  # the kernel's name for the module
+    arch: Architecture | None = None  # None if it is not a known one
     vermagic: str = ""
-    has_init: bool = True
-    has_exit: bool = True
-    problem: str = ""
+    has_init: bool = True  # its struct module points to an init
+    has_exit: bool = True  # its struct module points to an exit
+    problem: str = ""  # why the file could not be read; then the other fields are a guess
     byte_order: str = "little"
-    struct_size: int = 0
-    init: int | None = None
-    exit: int | None = None
-    info: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    struct_size: int = 0  # bytes of its struct module
+    init: int | None = None  # offset of the relocation for init in its struct module, bytes
+    exit: int | None = None  # offset of the relocation for exit in its struct module, bytes
+    info: dict[str, tuple[str, ...]] = field(default_factory=dict)  # each key of .modinfo with its values
     parameters: tuple[Parameter, ...] = ()
     imports: tuple[Import, ...] = ()
     exports: tuple[str, ...] = ()
-    versions: bool = False
-    other_versions: dict[str, int] = field(default_factory=dict)
+    versions: bool = False  # it has a table of CRCs
+    other_versions: dict[str, int] = field(default_factory=dict)  # CRCs of symbols it does not import: module_layout
     sections: tuple[Section, ...] = ()
     compiler: str = ""
     signature: Signature | None = None
@@ -111,12 +102,12 @@ class ModuleFacts:
 
     @property
     def depends(self) -> tuple[str, ...]:
-        """The modules that have to be loaded before it."""
+        """The modules that have to be loaded first."""
         return tuple(name for name in ",".join(self.info.get("depends", ())).split(",") if name)
 
     @property
     def soft_depends(self) -> tuple[str, ...]:
-        """What modprobe loads before it where it can: names or aliases of modules (`softdep pre:`)."""
+        """Names or aliases of modules that modprobe loads first if it can (`softdep pre:`)."""
         names, before = [], False
         for word in " ".join(self.info.get("softdep", ())).split():
             if word.endswith(":"):
@@ -136,7 +127,7 @@ class ModuleFacts:
 
     @property
     def constants(self) -> int:
-        """Bytes that stay loaded, are not code, and are not written to."""
+        """Bytes of read-only data that stay loaded."""
         return _laid_out(section for section in self.sections if section.stays and "X" not in section.flags)
 
     @property
@@ -144,12 +135,12 @@ class ModuleFacts:
         return sum(section.size for section in self.sections if section.name == ".bss")
 
     def has_section(self, name: str) -> bool:
-        """Whether it has a section of that name with something in it."""
+        """Whether it has a section of that name that is not empty."""
         return any(section.name == name and section.size for section in self.sections)
 
 
 def _laid_out(sections: Iterable[Section]) -> int:
-    """Bytes of sections one behind the other: module_get_offset() of kernel/module/main.c."""
+    """Bytes of sections in a row, with their alignment: module_get_offset() in kernel/module/main.c."""
     end = 0
     for section in sections:
         end = -(-end // section.alignment) * section.alignment + section.size
@@ -157,9 +148,9 @@ def _laid_out(sections: Iterable[Section]) -> int:
 
 
 def read_module(path: Path) -> ModuleFacts:
-    """Facts of a module file; never raises for its content, OSError when it is no file to be read."""
+    """Facts about a module file. Raises OSError if the file cannot be read, and nothing because of its content."""
     guess = path.stem.replace("-", "_")
-    content = content_of(path, _LARGEST)
+    content = content_of(path, _MAX_MODULE_BYTES)
     if not content:
         return ModuleFacts(guess, problem="the file is empty")
     for magic, packer in _PACKED.items():
@@ -172,12 +163,12 @@ def read_module(path: Path) -> ModuleFacts:
 
 
 def damage(error: Exception) -> str:
-    """What one of DAMAGE says of a file, in one line."""
+    """One line about a damaged file, from one of the errors in DAMAGE."""
     return f"not a whole ELF file: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 def inspect_module(path: Path) -> ModuleFacts:
-    """The same for a file that has to be a module. Raises ModcompatError, of one line, when it is not."""
+    """Like read_module(), but raises a ModcompatError of one line if the file is not a module."""
     try:
         facts = read_module(path)
     except OSError as error:
@@ -190,7 +181,7 @@ def inspect_module(path: Path) -> ModuleFacts:
 
 
 def dependencies(path: Path) -> list[str]:
-    """The modules that a module's file says it depends on, by the kernel's names; none where it cannot be read."""
+    """The kernel's names of the modules that a module file depends on; empty if it cannot be read as a module."""
     return [name.replace("-", "_") for name in read_module(path).depends]
 
 
@@ -211,7 +202,7 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
         return ModuleFacts(guess, arch, problem="it is linked, not relocatable: not a kernel module")
     name = next(iter(info.get("name", ())), guess)
     if name in (".", "..") or ("name" in info and not _NAME.fullmatch(name)):
-        return ModuleFacts(guess, arch, problem=f"it is called {name!a}, which is no name of a module")
+        return ModuleFacts(guess, arch, problem=f"it is called {name!a}, which is not a valid name of a module")
     symbols = _symbols(elf)
     names = {symbol.name for symbol in symbols}
     versions = _versions(elf)
@@ -247,10 +238,10 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
     )
 
 
-def _no_elf(content: bytes) -> str:
-    """Why it is no ELF file, or not all of one, by its first bytes; "" where it may be."""
+def _no_elf(content: bytes) -> str | None:
+    """Why this is not a complete ELF file, judging by its first bytes; None if it may be one."""
     if not content.startswith(_MAGIC[: len(content)]):
-        found = next((kind for at, magic, kind in _ARCHIVES if content.startswith(magic, at)), "")
+        found = next((kind for at, magic, kind in _ARCHIVES if content.startswith(magic, at)), None)
         return f"it is {found} archive: unpack it first" if found else "it is not an ELF file"
     header = _HEADER.get(content[4]) if len(content) > 4 else None
     if len(content) < (header.size if header else len(_MAGIC) + 1):
@@ -260,7 +251,7 @@ def _no_elf(content: bytes) -> str:
         if table + size * count > len(content):
             end = table + size * count
             return f"it is cut short: its table of sections ends at byte {end}, the file at {len(content)}"
-    return ""
+    return None
 
 
 def _check_bounds(sections: list[Any], size: int) -> None:
@@ -268,15 +259,16 @@ def _check_bounds(sections: list[Any], size: int) -> None:
         end = section["sh_offset"] + section["sh_size"]
         if section["sh_type"] not in ("SHT_NULL", "SHT_NOBITS") and end > size:
             raise ValueError(f"section {section.name or '?'} ends at byte {end}, the file at {size}")
-        if section["sh_type"] != "SHT_NOBITS" and section.data_size > _LARGEST:  # of a compressed one, what it says
-            raise ValueError(f"section {section.name or '?'} says that it unpacks to {section.data_size} bytes")
+        # A compressed section declares its own size.
+        if section["sh_type"] != "SHT_NOBITS" and section.data_size > _MAX_MODULE_BYTES:
+            raise ValueError(f"section {section.name or '?'} claims to unpack to {section.data_size} bytes")
 
 
 def _symbols(elf: Any) -> list[Any]:
     table = elf.get_section_by_name(".symtab")
     if not table:
         return []
-    if table.num_symbols() > _MOST_SYMBOLS:
+    if table.num_symbols() > _MAX_SYMBOLS:
         raise ValueError(f"it has {table.num_symbols()} symbols, too many for a module")
     return list(table.iter_symbols())
 
@@ -319,10 +311,10 @@ def _versions(elf: Any) -> dict[str, int]:
 
 
 def _struct_module(elf: Any, sections: list[Any]) -> tuple[int, int | None, int | None]:
-    """Bytes of its struct module, and where in it the relocations for init and exit are.
+    """Bytes of its struct module, and the offsets of the relocations for init and exit in it.
 
-    modpost makes them (scripts/mod/modpost.c, add_header()), and the kernel does not care what their symbols are
-    called, which may have been changed: then they are told apart by their places.
+    modpost writes them (scripts/mod/modpost.c, add_header()). The kernel ignores the names of their symbols, which may
+    have been changed; then the offsets tell which is which.
     """
     index = next((number for number, section in enumerate(sections) if section.name == THIS_MODULE), None)
     if index is None:
@@ -342,7 +334,7 @@ def _struct_module(elf: Any, sections: list[Any]) -> tuple[int, int | None, int 
                 others.append(entry["r_offset"])
     init, exit_ = named.get("init_module"), named.get("cleanup_module")
     for place in sorted(others):
-        # include/linux/module.h: init is in front of the module's layout, exit behind nearly everything
+        # include/linux/module.h: init comes before the module's memory layout, exit behind nearly everything
         if init is None and place < size * 3 // 4:
             init = place
         elif exit_ is None:

@@ -26,15 +26,15 @@ _DIGESTS = {
 
 @dataclass(frozen=True)
 class Signature:
-    """Whose it is and over which digest, as far as the PKCS#7 message says; it is not verified. size: bytes."""
+    """A signature as its PKCS#7 message describes it. It is not verified."""
 
-    signer: str
-    digest: str
-    size: int
+    signer: str  # "unknown" if the message does not name it
+    digest: str  # the hash algorithm, as the kernel calls it, or "unknown"
+    size: int  # bytes
 
 
 def split_signature(content: bytes) -> tuple[bytes, Signature | None]:
-    """A module file without its signature, and the signature. Raises ValueError for a broken one."""
+    """A module file without its signature, and the signature. Raises ValueError if the signature is broken."""
     if not content.endswith(MAGIC):
         return content, None
     end = len(content) - len(MAGIC) - _TRAILER.size
@@ -50,7 +50,7 @@ def split_signature(content: bytes) -> tuple[bytes, Signature | None]:
 
 
 def _common_name(message: bytes) -> str:
-    """The first common name of a DER message: the signer's issuer, as the kernel's own sign-file writes it."""
+    """The first common name in a DER message: the signer's issuer, as the kernel's sign-file writes it."""
     at = message.find(_COMMON_NAME)
     if at < 0 or len(message) < at + len(_COMMON_NAME) + 2:
         return "unknown"

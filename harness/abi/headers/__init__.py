@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a kernel's headers define: structures, inline functions, macros and prototypes, found by compiling them."""
+"""The structures, inline functions, macros and prototypes of a kernel's headers, found by compiling them."""

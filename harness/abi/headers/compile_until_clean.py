@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""To compile what can be compiled: what the compiler finds wrong is left out, until it finds nothing any more."""
+"""Compile a list of names, dropping those that the compiler rejects, until the rest compiles."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import count
@@ -11,16 +11,17 @@ from harness.support.errors import ModcompatError
 Blamed = TypeVar("Blamed", bound=Collection[str])
 
 
-def attempts(
+def compile_until_clean(
     names: Iterable[str],
     compile_all: Callable[[list[str], Path], object],
     blamed: Callable[[str, list[str]], Blamed],
     logs: Path,
 ) -> Iterator[Blamed]:
-    """Compile names until it works, and give which were left out after each attempt that did not.
+    """Compile names until it works; yields the names that were dropped after each failed attempt.
 
-    compile_all: is given the names that are left, and where to log. blamed: of the log and these names, which are
-    wrong. logs: a folder. Raises compile_all's ModcompatError where none is blamed.
+    compile_all: compiles the remaining names, and writes the compiler's output to a log. blamed: takes the log's text
+    and these names, and returns those that are wrong. logs: a folder. Raises compile_all's ModcompatError if none of
+    the names is blamed.
     """
     left = list(names)
     for attempt in count(1):

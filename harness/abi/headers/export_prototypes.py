@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The types of everything that a kernel exports, as its headers declare it: read once for each kernel, then cached."""
+"""The types of all exported symbols of a kernel, as its headers declare them. Cached."""
 
 import json
 import re
 from pathlib import Path
 from typing import Any
 
-from harness.abi.elf.exported_types import PREFIX, Field, Surface, Type, read_surface
-from harness.abi.headers.compile_until_clean import attempts
-from harness.abi.headers.probe import Probe, probe_inputs, probing
+from harness.abi.elf.exported_types import PREFIX, ExportedTypes, Field, Type, read_exported_types
+from harness.abi.headers.compile_until_clean import compile_until_clean
+from harness.abi.headers.probe import HeaderProbe, probe_inputs, probing
 from harness.kernel.module_headers import Headers
 from harness.kernel.source import KernelSource
 from harness.support import process
@@ -16,57 +16,57 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import task
 
-_READER = 2  # raise when what is read of the probe changes
+_EXPORTS_CACHE_VERSION = 2  # raise when the facts read from the probe, or their cached form, change
 _EXPORT = r"\bEXPORT_(PER_CPU_)?SYMBOL(_GPL|_NS|_NS_GPL)?\([A-Za-z_0-9]+"
 _NOT_EXPORTING = ("Documentation", "tools", "samples", "scripts", "LICENSES", "certs", "usr")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _AT_FAULT = re.compile(r"^\S*probe\.c:(\d+):\d+: error:", re.MULTILINE)
 
 
-def kernel_surface(headers: Headers, store: Store) -> Surface:
-    """What a kernel's headers say of its exports. Cached; of ours, needs `make modules_prepare`, no kernel build.
+def kernel_exported_types(headers: Headers, store: Store) -> ExportedTypes:
+    """The types of a kernel's exports, from its headers. Cached.
 
-    An exported symbol that no header of the probe declares is not in it. Raises ModcompatError when the headers
-    do not compile, or a build tree does not tell what its kernel exports.
+    Needs `make modules_prepare`, but no kernel build. An exported symbol that no header of the probe declares is left
+    out. Raises ModcompatError if the headers do not compile, or if a build tree has no list of exports.
     """
 
     def build(folder: Path) -> None:
         exported = _exported(headers, store)
-        what = f"reading what {headers.label} exports"
+        what = f"reading the exports of {headers.label}"
         with probing(headers, folder, what, store) as probe, task(what, 3) as running:
             preprocessed = probe.make("probe.i", folder / "preprocess.log")
             declared = set(_WORD.findall(preprocessed.read_text(errors="replace")))
             running.step()
             compiled = _compile(probe, sorted(declared & exported), folder)
             running.step()
-            surface = read_surface(compiled)
+            types = read_exported_types(compiled)
             running.step()
         facts = {
-            "symbols": surface.symbols,
-            "prototypes": surface.prototypes,
+            "symbols": types.symbols,
+            "prototypes": types.prototypes,
             "fields": {
-                name: [[part.offset, part.name, part.type] for part in parts] for name, parts in surface.fields.items()
+                name: [[part.offset, part.name, part.type] for part in parts] for name, parts in types.fields.items()
             },
         }
         (folder / "surface.json").write_text(json.dumps(facts))
 
-    found = store.get_or_build("surface", headers.label, surface_inputs(headers), build)
+    found = store.get_or_build("surface", headers.label, exported_types_inputs(headers), build)
     facts = json.loads((found / "surface.json").read_text())
     fields = {
         name: tuple(Field(offset, member, _type(kind)) for offset, member, kind in parts)
         for name, parts in facts["fields"].items()
     }
     symbols = {name: _type(kind) for name, kind in facts["symbols"].items()}
-    return Surface(symbols, fields, facts["prototypes"])
+    return ExportedTypes(symbols, fields, facts["prototypes"])
 
 
-def surface_inputs(headers: Headers) -> dict[str, object]:
-    """Everything that the types of a kernel's exports come from, for cache keys."""
-    return probe_inputs(headers, _READER)
+def exported_types_inputs(headers: Headers) -> dict[str, object]:
+    """Everything that the types of a kernel's exports depend on, for cache keys."""
+    return probe_inputs(headers, _EXPORTS_CACHE_VERSION)
 
 
-def _compile(probe: Probe, names: list[str], logs: Path) -> Path:
-    """Compile the probe with a pointer to each symbol; those that turn out to be something else are left out."""
+def _compile(probe: HeaderProbe, names: list[str], logs: Path) -> Path:
+    """Compile the probe with a pointer to each symbol. Names that turn out not to be symbols are dropped."""
     headers = probe.source.read_text()
     first = headers.count("\n") + 1  # the line of the first name
 
@@ -78,25 +78,25 @@ def _compile(probe: Probe, names: list[str], logs: Path) -> Path:
         wrong = {int(number) - first for number in _AT_FAULT.findall(log)}
         return [] if min(wrong, default=-1) < 0 else [name for index, name in enumerate(names) if index in wrong]
 
-    for _ in attempts(names, compile_all, blamed, logs):
+    for _ in compile_until_clean(names, compile_all, blamed, logs):
         pass
     return probe.elf
 
 
 def _exported(headers: Headers, store: Store) -> set[str]:
-    """Every name that a kernel may export, and perhaps more."""
+    """Every name that a kernel may export; it may contain more."""
     if headers.source:
         return _exported_in(headers.source, store)
     if headers.exports is None:
         raise ModcompatError(
-            f"{headers.tree()} has no Module.symvers, which tells what its kernel exports",
+            f"{headers.tree()} has no Module.symvers, the list of what its kernel exports",
             next_step="`make modules` writes it there",
         )
     return set(headers.exports)
 
 
 def _exported_in(source: KernelSource, store: Store) -> set[str]:
-    """Every name that a source tree exports under some configuration."""
+    """Every name that a source tree exports in some configuration."""
 
     def build(folder: Path) -> None:
         tree = source.tree()
@@ -105,7 +105,9 @@ def _exported_in(source: KernelSource, store: Store) -> set[str]:
         names = {line.rpartition("(")[2] for line in process.output(command).splitlines()}
         (folder / "names").write_text("\n".join(sorted(names)))
 
-    found = store.get_or_build("exports", source.label.replace(" ", "-"), {**source.identity, "reader": _READER}, build)
+    found = store.get_or_build(
+        "exports", source.label.replace(" ", "-"), {**source.identity, "reader": _EXPORTS_CACHE_VERSION}, build
+    )
     return set((found / "names").read_text().split())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions that module-visible headers define, and that modules compile in, for any kernel, in seconds."""
+"""The functions that module-visible headers define, and that modules compile in, for any kernel."""
 
 import json
 import re
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.abi.elf.functions import Code, read_code
-from harness.abi.headers.compile_until_clean import attempts
+from harness.abi.elf.functions import FunctionBody, read_functions
+from harness.abi.headers.compile_until_clean import compile_until_clean
 from harness.abi.headers.probe import probe_inputs, probing
 from harness.kernel.config import KernelSpec
 from harness.kernel.module_headers import headers_of
@@ -21,43 +21,43 @@ from harness.support.paths import IMAGES
 from harness.support.progress import task
 
 _PROBE = IMAGES / "inlines"
-_READER = 4  # raise when what is read of the probe changes
+_INLINE_FUNCTIONS_CACHE_VERSION = 5  # raise when the facts read from the probe, or their cached form, change
 
 # gcc -aux-info: "/* file:line:NF */ static bool name (arguments); ...", F for a definition
 _DEFINED = re.compile(
     r"^/\* (?P<file>.+?):(?P<line>\d+):[NO]F \*/ static (?:.*?[ *(])?(?P<name>\w+) \((?!\*)", re.MULTILINE
 )
-# Found to be for constant arguments only. What is missing here is found again, at the price of an attempt.
+# Functions that only compile with constant arguments. One that is missing here costs one more attempt.
 _CONSTANT_ONLY = (
     "_static_cpu_has", "alternative_msr_write", "constant_test_bit_acquire", "rip_rel_ptr",
     "x86_this_cpu_variable_test_bit",
     "alternative_has_feature_likely", "alternative_has_feature_unlikely", "__cpus_have_const_cap",
     "cpus_have_const_cap", "cpus_have_final_cap",
 )  # fmt: skip
-# What the compiler says of a function, and the assembler, which knows lines only
+# How the compiler names a function in an error, and how the assembler names a line
 _IN_FUNCTION = re.compile(r"(?:In function|inlined from) \W(\w+)\W")
 _AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:")
 _Places = Mapping[tuple[str, int], Iterable[str]]  # file and line -> the functions that a macro made of it
 
 
 @dataclass(frozen=True)
-class Inlines:
-    """functions: their code, by name. left_out: those that the compiler would not compile by themselves."""
+class InlineFunctions:
+    """The functions that a kernel's headers define."""
 
-    functions: dict[str, Code]
-    left_out: tuple[str, ...] = ()
+    functions: dict[str, FunctionBody]
+    left_out: tuple[str, ...] = ()  # names of those that do not compile out of line
 
 
-def kernel_inlines(spec: KernelSpec, store: Store) -> Inlines:
+def kernel_inline_functions(spec: KernelSpec, store: Store) -> InlineFunctions:
     """The code of each function that a kernel's headers define. Cached.
 
-    Each is compiled as a function of its own, in which calls of others stay calls. Those that only exist inlined
-    with constant arguments (an immediate operand of an instruction is made of one) are left out: they are part of
-    who calls them. Function tracing's call sites are left out everywhere. Needs `make modules_prepare`, no kernel
-    build. Raises ModcompatError when the probe does not compile.
+    Each is compiled out of line, and its calls of other inline functions stay calls. Functions that need constant
+    arguments, for instance as an immediate operand of an instruction, are left out: their code is part of their
+    callers. The call sites of the function tracer are left out everywhere. Needs `make modules_prepare`, but no kernel
+    build. Raises ModcompatError if the probe does not compile.
     """
     headers = headers_of(spec, store)
-    inputs = {**probe_inputs(headers, _READER), "inlines": digest.of_tree(_PROBE)}
+    inputs = {**probe_inputs(headers, _INLINE_FUNCTIONS_CACHE_VERSION), "inlines": digest.of_tree(_PROBE)}
 
     def build(folder: Path) -> None:
         what = f"compiling the inlined functions of the {spec.title}"
@@ -68,21 +68,21 @@ def kernel_inlines(spec: KernelSpec, store: Store) -> Inlines:
             for names in _attempts(probe.folder, command, environment(spec.arch), folder):
                 left_out += names
                 running.step()
-            found = Inlines(read_code(probe.folder / "inlines.o"), tuple(left_out))
+            found = InlineFunctions(read_functions(probe.folder / "inlines.o"), tuple(left_out))
             running.step()
         (folder / "functions.json").write_text(json.dumps(asdict(found)))
 
     found = store.get_or_build("inlines", spec.label, inputs, build)
     facts = json.loads((found / "functions.json").read_text())
-    functions = {name: Code(**{**code, "refers": tuple(code["refers"])}) for name, code in facts["functions"].items()}
-    return Inlines(functions, tuple(facts["left_out"]))
+    functions = {
+        name: FunctionBody(**{**code, "relocations": tuple(code["relocations"])})
+        for name, code in facts["functions"].items()
+    }
+    return InlineFunctions(functions, tuple(facts["left_out"]))
 
 
 def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], logs: Path) -> Iterator[list[str]]:
-    """Read which functions there are, then compile them without those that cannot be, until all can.
-
-    Gives what was left out in each attempt.
-    """
+    """List the functions, then compile them, dropping those that do not compile. Yields the names dropped each time."""
     table = scratch / "functions.h"
     table.write_text("")
     process.run(command, env=env, log=logs / "inlines.log", what="reading the functions of the headers")
@@ -97,11 +97,11 @@ def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], 
     def blamed(log: str, names: list[str]) -> list[str]:
         return sorted(set(_culprits(log, defined)).intersection(names))
 
-    yield from attempts(names, compile_all, blamed, logs)
+    yield from compile_until_clean(names, compile_all, blamed, logs)
 
 
 def _defined(listed: str) -> dict[tuple[str, int], list[str]]:
-    """The functions that the compiler lists, by file and line: a macro can make many of them in one."""
+    """The functions that the compiler lists, by file and line: a macro can define many of them in one line."""
     found: dict[tuple[str, int], list[str]] = defaultdict(list)
     for entry in _DEFINED.finditer(listed):
         found[entry["file"], int(entry["line"])].append(entry["name"])
@@ -109,7 +109,7 @@ def _defined(listed: str) -> dict[tuple[str, int], list[str]]:
 
 
 def _uses(names: list[str]) -> str:
-    """A use of each function by its address: the compiler then has to make a function of it."""
+    """C code that takes the address of each function, so that the compiler has to emit it."""
     plain = "".join(f"#undef {name}\n" for name in names)  # macros of the same name
     return plain + "void *const functions[] = {\n" + "".join(f"\t(void *){name},\n" for name in names) + "};\n"
 
@@ -117,7 +117,7 @@ def _uses(names: list[str]) -> str:
 def _culprits(log: str, defined: _Places) -> Iterator[str]:
     """The functions in which a compiler or an assembler found errors.
 
-    What the compiler says of a function follows on its name, and on that of the function it was inlined into.
+    The compiler prints the name of a function, or of the function that it was inlined into, before its errors.
     """
     compiled = ""
     for line in log.splitlines():

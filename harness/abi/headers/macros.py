@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What headers define beside structures and functions, and modules compile in: macros, and values of enumerators."""
+"""The macros and enumerators that a kernel's headers define, and that modules compile in."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,19 +12,19 @@ from harness.kernel.module_headers import Headers
 from harness.support.cache.store import Store
 from harness.support.progress import task
 
-_READER = 1  # raise when what is read of the probe changes
+_MACROS_CACHE_VERSION = 1  # raise when the facts read from the probe, or their cached form, change
 
 
 @dataclass(frozen=True)
-class Definitions:
-    """macros: parameters and replacement by name, without options (CONFIG_...). enumerators: values by name."""
+class MacrosAndEnumerators:
+    """The definitions in headers that are neither structures nor functions."""
 
-    macros: dict[str, str]
-    enumerators: dict[str, int]
+    macros: dict[str, str]  # name -> parameters and replacement; without options (CONFIG_...)
+    enumerators: dict[str, int]  # name -> value
 
 
-def kernel_definitions(headers: Headers, store: Store) -> Definitions:
-    """The macros and enumerators of a kernel. Cached. Raises ModcompatError when the probe does not compile."""
+def kernel_macros_and_enumerators(headers: Headers, store: Store) -> MacrosAndEnumerators:
+    """The macros and enumerators of a kernel. Cached. Raises ModcompatError if the probe does not compile."""
 
     def build(folder: Path) -> None:
         what = f"reading the macros and enumerators of {headers.label}"
@@ -33,9 +33,9 @@ def kernel_definitions(headers: Headers, store: Store) -> Definitions:
             running.step()
             with preprocessed.open(errors="replace") as lines:
                 macros = {name: text for name, text in read_macros(lines).items() if not name.startswith("CONFIG_")}
-            found = Definitions(macros, read_enumerators(probe.linked(folder / "probe.o.log")))
+            found = MacrosAndEnumerators(macros, read_enumerators(probe.linked(folder / "probe.o.log")))
             running.step()
         (folder / "definitions.json").write_text(json.dumps(asdict(found)))
 
-    found = store.get_or_build("definitions", headers.label, probe_inputs(headers, _READER), build)
-    return Definitions(**json.loads((found / "definitions.json").read_text()))
+    found = store.get_or_build("definitions", headers.label, probe_inputs(headers, _MACROS_CACHE_VERSION), build)
+    return MacrosAndEnumerators(**json.loads((found / "definitions.json").read_text()))

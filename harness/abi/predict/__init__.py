@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predicting what becomes of a module on another kernel, without running it."""
+"""Prediction of a module's verdict on another kernel, without running it."""

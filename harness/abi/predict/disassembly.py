@@ -11,7 +11,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from harness.abi.elf.module_file import DAMAGE, damage
 from harness.abi.predict.instructions import ABIS, instructions
-from harness.abi.predict.member_accesses import Function, Place, Program
+from harness.abi.predict.member_accesses import Function, ModuleCode, SectionOffset
 from harness.kernel.architectures import Architecture
 from harness.support import process
 from harness.support.errors import ModcompatError
@@ -21,21 +21,21 @@ _FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
 _DATA = (".data", ".rodata", ".init.data", ".exit.data", "__param")
 
 
-def read_program(file: Path, arch: Architecture) -> Program:
-    """The functions and pointers of a whole module file. Raises ModcompatError when it is damaged."""
+def read_module_code(file: Path, arch: Architecture) -> ModuleCode:
+    """The functions and pointers of a whole module file. Raises ModcompatError if it is damaged."""
     text = process.output([f"{arch.cross_compile}objdump", "-d", "-r", "-w", "--no-show-raw-insn", file])
     abi = ABIS[arch.name]
-    functions: dict[Place, Function] = {}
+    functions: dict[SectionOffset, Function] = {}
     for name, place, lines in _functions(text):
         functions[place] = Function(name, place, tuple(instructions(lines, abi)))
     try:
         known, links = _symbols_and_links(file)
     except DAMAGE as error:
         raise ModcompatError(f"{file}: {damage(error)}") from None
-    return Program(abi, functions, known, links)
+    return ModuleCode(abi, functions, known, links)
 
 
-def _symbols_and_links(file: Path) -> tuple[dict[str, Place], dict[Place, Place | str]]:
+def _symbols_and_links(file: Path) -> tuple[dict[str, SectionOffset], dict[SectionOffset, SectionOffset | str]]:
     """Where its symbols are, and what relocations put into its data. Raises DAMAGE."""
     with file.open("rb") as stream:
         elf: Any = ELFFile(stream)
@@ -47,32 +47,36 @@ def _symbols_and_links(file: Path) -> tuple[dict[str, Place], dict[Place, Place 
         known = {
             symbol.name or place.section: place
             for symbol, place in zip(table.iter_symbols(), symbols, strict=True)
-            if isinstance(place, Place)
+            if isinstance(place, SectionOffset)
         }
         return known, _links(elf, names, symbols)
 
 
-def _functions(text: str) -> list[tuple[str, Place, list[str]]]:
-    found: list[tuple[str, Place, list[str]]] = []
+def _functions(text: str) -> list[tuple[str, SectionOffset, list[str]]]:
+    found: list[tuple[str, SectionOffset, list[str]]] = []
     section = ""
     for line in text.splitlines():
         if start := _SECTION.match(line):
             section = start[1]
         elif start := _FUNCTION.match(line):
-            found.append((start[2], Place(section, int(start[1], 16)), []))
+            found.append((start[2], SectionOffset(section, int(start[1], 16)), []))
         elif found and line:
             found[-1][2].append(line)
     return found
 
 
-def _where(symbol: Any, names: list[str]) -> Place | str:
+def _where(symbol: Any, names: list[str]) -> SectionOffset | str:
     index = symbol["st_shndx"]
-    return Place(names[index], symbol["st_value"]) if isinstance(index, int) and index < len(names) else symbol.name
+    return (
+        SectionOffset(names[index], symbol["st_value"])
+        if isinstance(index, int) and index < len(names)
+        else symbol.name
+    )
 
 
-def _links(elf: Any, names: list[str], symbols: list[Place | str]) -> dict[Place, Place | str]:
+def _links(elf: Any, names: list[str], symbols: list[SectionOffset | str]) -> dict[SectionOffset, SectionOffset | str]:
     """What relocations put into the module's data."""
-    links: dict[Place, Place | str] = {}
+    links: dict[SectionOffset, SectionOffset | str] = {}
     for section in elf.iter_sections():
         if section["sh_type"] not in ("SHT_REL", "SHT_RELA") or section["sh_info"] >= len(names):
             continue
@@ -83,7 +87,7 @@ def _links(elf: Any, names: list[str], symbols: list[Place | str]) -> dict[Place
         for entry in section.iter_relocations():
             at, target = entry["r_offset"], symbols[entry["r_info_sym"]]
             addend = entry["r_addend"] if entry.is_RELA() else struct.unpack_from("<I", content, at)[0]
-            links[Place(name, at)] = (
-                Place(target.section, target.offset + addend) if isinstance(target, Place) else target
+            links[SectionOffset(name, at)] = (
+                SectionOffset(target.section, target.offset + addend) if isinstance(target, SectionOffset) else target
             )
     return links

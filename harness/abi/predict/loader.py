@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's module loader on paper: what it does with a module file, step by step, from both sides' layouts.
+"""A model of the kernel's module loader: what it does with a module file, step by step, from both sides' layouts.
 
-After load_module() in kernel/module/main.c of Linux 6.1. The kernel takes the file's section .gnu.linkonce.this_module
-for its struct module. That section is as large as struct module was where the module was built, and is zero but for
-the name and two relocations, which write the addresses of init and exit. Where the kernel's struct module differs,
-the relocations hit other members, init and exit are looked for where nothing was written, and what the kernel keeps
-behind the section's end is in the module's .bss, which comes next.
+It follows load_module() in kernel/module/main.c of Linux 6.1. The kernel uses the file's section
+.gnu.linkonce.this_module as its struct module. That section has the size of struct module in the kernel that the
+module was built for. It is zero except for the name and two relocations, which write the addresses of init and exit.
+If the kernel's struct module differs, the relocations write into other members, the kernel looks for init and exit
+where nothing was written, and the members behind the section's end overlap the module's .bss, which follows it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,17 +22,17 @@ from harness.support.text import join_some
 MODULE = "struct module"
 
 
-class Outcome(StrEnum):
-    """What statics can tell apart. BREAKS: SPLAT, CORRUPTED, HUNG or DIED."""
+class PredictedOutcome(StrEnum):
+    """The verdicts as far as they can be predicted without running the module."""
 
     CLEAN = "CLEAN"
     INERT = "INERT"
     REFUSED = "REFUSED"
-    BREAKS = "BREAKS"
+    BREAKS = "BREAKS"  # SPLAT, CORRUPTED, HUNG or DIED
 
 
-class When(IntEnum):
-    """The stations of a module's life."""
+class Stage(IntEnum):
+    """The stages of a module's life, in their order."""
 
     LOAD = 0
     USE = 1
@@ -40,26 +40,23 @@ class When(IntEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something that will go wrong: the first is the verdict."""
+class PredictedFailure:
+    """Something that will go wrong; the first one is the predicted verdict."""
 
-    when: When
-    outcome: Outcome
+    when: Stage
+    outcome: PredictedOutcome
     reason: str
 
 
 @dataclass(frozen=True)
 class KernelFacts:
-    """What of a kernel decides how it takes a module.
-
-    release: as uname -r. layouts: struct module, all that it embeds, and more. exports: None where it was not built.
-    """
+    """Everything in a kernel that decides how it treats a module."""
 
     arch: Architecture
-    release: str
-    config: Mapping[str, str]
-    layouts: Mapping[str, Layout]
-    exports: Mapping[str, Export] | None = field(default=None, repr=False)
+    release: str  # as uname -r prints it
+    config: Mapping[str, str]  # Kconfig symbol -> value
+    layouts: Mapping[str, Layout]  # struct module, everything that it embeds, and others
+    exports: Mapping[str, Export] | None = field(default=None, repr=False)  # None if the kernel was not built
     # options that its isolation series cannot hide, in the series' order; empty without a series
     isolation_tags: tuple[str, ...] = ()
 
@@ -72,7 +69,7 @@ class KernelFacts:
 
     @property
     def vermagic(self) -> str:
-        """include/linux/vermagic.h; the hash that RANDSTRUCT adds is not known."""
+        """As include/linux/vermagic.h composes it, without the hash that RANDSTRUCT adds."""
         words = [self.release]
         words += [word for symbol, word in _VERMAGIC if self.has(symbol)]
         words += [word for symbol, word in _ARCH_VERMAGIC[self.arch.name] if not symbol or self.has(symbol)]
@@ -95,8 +92,8 @@ _ARCH_VERMAGIC = {
     ARM64.name: (("", "aarch64"),),
 }  # fmt: skip
 
-# What the loader has written before it applies relocations: always, or where the module has a section (a list of
-# alternatives). percpu_modalloc(), module_unload_init(), init_param_lock(), find_module_sections(), move_module().
+# Members that the loader has written before it applies relocations: always, or if the module has one of the listed
+# sections. percpu_modalloc(), module_unload_init(), init_param_lock(), find_module_sections(), move_module().
 _WRITTEN = (
     "state", "list.", "name", "core_layout.base", "core_layout.size", "init_layout.base", "init_layout.size",
     "source_list.", "target_list.", "refcnt", "param_lock.wait_list.", "param_lock.magic", "param_lock.wait_lock.",
@@ -124,9 +121,9 @@ _OF_SECTIONS = {
     "kprobe_blacklist": ("_kprobe_blacklist",), "num_kprobe_blacklist": ("_kprobe_blacklist",),
     "static_call_sites": (".static_call_sites",), "num_static_call_sites": (".static_call_sites",),
 }  # fmt: skip
-# What the kernel does with a member behind the relocations, while it loads or lists the module, when the member holds
-# the address of a function. Counts of tables that a module may lack make it walk from address zero on; pointers to
-# tables matter only where the module has the table (_OF_SECTIONS).
+# What the kernel does after the relocations, while it loads or lists the module, if a member holds the address of a
+# function. The count of a table that the module lacks makes it walk from address zero; a pointer to a table matters
+# only if the module has the table (_OF_SECTIONS).
 _WALKED = {
     "num_srcu_structs": "srcu_module_coming() walks a table that is not there",
     "num_tracepoints": "tracepoint_module_coming() walks a table that is not there",
@@ -141,19 +138,22 @@ _WALKED = {
     "num_syms": "verify_exported_symbols() walks a table that is not there",
     "num_gpl_syms": "verify_exported_symbols() walks a table that is not there",
     "num_kp": "parse_args() walks a table that is not there",
-    "source_list.next": "whoever lists the modules walks through code as if it were a list",
+    "source_list.next": "listing the modules walks through code as if it were a list",
     "target_list.next": "mod_sysfs_setup() walks through code as if it were the list of modules that this one needs",
     "list.next": "the list of modules is broken",
     "init": "it calls the module's exit when it loads it",
 }
 _TABLES = ("kp", "syms", "gpl_syms", "extable", "jump_entries", "static_call_sites", "ftrace_callsites", "percpu")
-# What the kernel keeps in struct module while the module lives: not the module's to write.
-_KEPT = ("source_list", "target_list", "exit", "refcnt", "args", "percpu", "sect_attrs", "kallsyms", "bug_list")
+# Members that the kernel uses as long as the module is loaded.
+_MEMBERS_IN_USE = (
+    "source_list", "target_list", "exit", "refcnt", "args", "percpu", "sect_attrs", "kallsyms", "bug_list",
+)  # fmt: skip
+_MAX_NAMES = 3  # listed before "and N more"
 
 
-def simulate(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
-    """What goes wrong when a kernel loads and unloads a module, in order, as far as the loader is concerned."""
-    refusals = [Finding(When.LOAD, Outcome.REFUSED, reason) for reason in _refusals(module, kernel)]
+def simulate(module: ModuleFacts, kernel: KernelFacts) -> Iterator[PredictedFailure]:
+    """Everything that goes wrong in the loader when a kernel loads and unloads a module, in order."""
+    refusals = [PredictedFailure(Stage.LOAD, PredictedOutcome.REFUSED, reason) for reason in _refusals(module, kernel)]
     yield from refusals
     if not refusals and not kernel.has("MODULE_ABI_ISOLATION"):
         yield from _relocations(module, kernel)
@@ -161,7 +161,7 @@ def simulate(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
 
 
 def _refusals(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
-    """All reasons to refuse the module, the one first that the kernel would give."""
+    """All reasons to refuse the module, in the order in which the kernel checks them."""
     if module.arch is not kernel.arch:
         theirs = module.arch.name if module.arch else "another architecture"
         yield f"it is for {theirs}, the kernel for {kernel.arch.name}"
@@ -183,7 +183,7 @@ def _refusals(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
 
 
 def _magic(vermagic: str, module: ModuleFacts) -> list[str]:
-    """same_magic(): where there are CRCs, the release does not count."""
+    """The words that same_magic() compares: it skips the release if the module has CRCs."""
     return vermagic.split()[1 if module.versions else 0 :]
 
 
@@ -194,8 +194,8 @@ def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str
     other_events = kernel.has("MODULE_ABI_ISOLATE_PERF_EVENTS") and kernel.has("EVENT_TRACING")
     if other_events and "module_abi" not in module.info and module.has_section("_ftrace_events"):
         yield "it has trace events, and was built without CONFIG_PERF_EVENTS, which changes these"
-    told = kernel.config.get("MODULE_ABI_PRODUCTION_OPTIONS", "").strip('"')
-    theirs = set(" ".join(module.info.get("module_abi", (told,))).split())
+    production_options = kernel.config.get("MODULE_ABI_PRODUCTION_OPTIONS", "").strip('"')
+    theirs = set(" ".join(module.info.get("module_abi", (production_options,))).split())
     counts = {"PREEMPT_COUNT"} if kernel.has("PREEMPTION") else set()
     for tag in kernel.isolation_tags:
         is_on = kernel.config.get(tag, "n") != "n"
@@ -212,7 +212,7 @@ def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str
 
 
 def _optional_part(kernel: KernelFacts) -> int:
-    """By how many bytes a module's exit may be nearer: known_exit_offset() of the isolation series."""
+    """Bytes by which a module's exit may be nearer: known_exit_offset() of the isolation series."""
     members = {member.name: member for member in kernel.layouts[MODULE].members}
     if not kernel.has("KALLSYMS") or "kallsyms" not in members:
         return 0
@@ -220,20 +220,20 @@ def _optional_part(kernel: KernelFacts) -> int:
 
 
 def _unknown_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
-    """simplify_symbols(). What neither has may be another module's, if it depends on one."""
+    """simplify_symbols(). An unknown symbol may come from another module if the module depends on one."""
     if kernel.exports is None:
         return
     unknown = [
         symbol.name
         for symbol in module.imports
-        if symbol.name not in kernel.exports and not symbol.weak and symbol.name not in _GIVEN
+        if symbol.name not in kernel.exports and not symbol.weak and symbol.name not in _PROVIDED
     ]
     if unknown and not module.depends:
         yield f"the kernel does not export {_few(unknown)}"
 
 
 def _withheld_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
-    """resolve_symbol(): what is for GPL modules alone, and what is in a namespace that the module does not import."""
+    """resolve_symbol(): symbols for GPL modules only, and symbols of namespaces that the module does not import."""
     exports = kernel.exports or {}
     if module.licence not in _GPL_COMPATIBLE:
         theirs = [it.name for it in module.imports if it.name in exports and not it.weak and exports[it.name].is_gpl]
@@ -248,16 +248,16 @@ def _withheld_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]
 
 
 def _few(names: list[str]) -> str:
-    return join_some(names, 3)
+    return join_some(names, _MAX_NAMES)
 
 
 # include/linux/license.h: license_is_gpl_compatible()
 _GPL_COMPATIBLE = ("GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL")
-_GIVEN = ("_GLOBAL_OFFSET_TABLE_", "__this_module")
+_PROVIDED = ("_GLOBAL_OFFSET_TABLE_", "__this_module")  # symbols that the linker or the file itself provides
 
 
 def _versions_differ(module: ModuleFacts, kernel: KernelFacts, names: tuple[str, ...]) -> Iterator[str]:
-    """check_version(): with MODVERSIONS on both sides."""
+    """check_version(), if both sides have MODVERSIONS."""
     if not module.versions or not kernel.has("MODVERSIONS") or kernel.exports is None:
         return
     theirs = {symbol.name: symbol.crc for symbol in module.imports} | module.other_versions
@@ -268,7 +268,7 @@ def _versions_differ(module: ModuleFacts, kernel: KernelFacts, names: tuple[str,
 
 
 def _slots_in_use(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
-    """arch/x86/kernel/module.c: a relocation is only written over zeros."""
+    """arch/x86/kernel/module.c: a relocation is refused unless its place holds zeros."""
     for what, offset in (("init", module.init), ("exit", module.exit)):
         for place in _places(kernel, offset):
             sections = _OF_SECTIONS.get(place, ())
@@ -277,8 +277,8 @@ def _slots_in_use(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
                 yield f"{where}, which is in use by then: the relocation is refused"
 
 
-def _relocations(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
-    """What the addresses of init and exit do where the kernel keeps something else."""
+def _relocations(module: ModuleFacts, kernel: KernelFacts) -> Iterator[PredictedFailure]:
+    """Failures from the addresses of init and exit being written into other members."""
     for what, offset in (("init", module.init), ("exit", module.exit)):
         for place in _places(kernel, offset):
             if place == what:
@@ -286,39 +286,39 @@ def _relocations(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
             text = f"struct module.{what} 0x{offset:x} is where the kernel has {place}"
             walked = _WALKED.get(place, "")
             if walked:
-                yield Finding(When.LOAD, Outcome.BREAKS, f"{text}: {walked}")
+                yield PredictedFailure(Stage.LOAD, PredictedOutcome.BREAKS, f"{text}: {walked}")
             elif place in _TABLES and any(map(module.has_section, _OF_SECTIONS[place])):
-                yield Finding(When.LOAD, Outcome.BREAKS, f"{text}: it takes code for a table")
+                yield PredictedFailure(Stage.LOAD, PredictedOutcome.BREAKS, f"{text}: it reads code as a table")
 
 
-def _init_and_exit(module: ModuleFacts, kernel: KernelFacts) -> Iterator[Finding]:
+def _init_and_exit(module: ModuleFacts, kernel: KernelFacts) -> Iterator[PredictedFailure]:
     init, exit_ = _offset(kernel, "init"), _offset(kernel, "exit")
     if module.init not in (None, init):
         moved = f"struct module.init 0x{module.init:x} → 0x{init:x}"
-        yield Finding(When.LOAD, Outcome.INERT, f"{moved}: the kernel never finds its init")
+        yield PredictedFailure(Stage.LOAD, PredictedOutcome.INERT, f"{moved}: the kernel never finds its init")
         return
     for member in kernel.layouts[MODULE].members:
         behind = member.offset - module.struct_size
-        if member.name in _KEPT and behind >= 0 and behind + member.size <= module.bss:
-            yield Finding(
-                When.USE,
-                Outcome.BREAKS,
+        if member.name in _MEMBERS_IN_USE and behind >= 0 and behind + member.size <= module.bss:
+            yield PredictedFailure(
+                Stage.USE,
+                PredictedOutcome.BREAKS,
                 f"struct module {module.struct_size} → {kernel.layouts[MODULE].size}: "
                 f"the kernel keeps {member.name} in the module's .bss, at 0x{behind:x}",
             )
             break
     if module.exit is not None and exit_ is not None and module.exit != exit_:
         moved = f"struct module.exit 0x{module.exit:x} → 0x{exit_:x}"
-        yield Finding(When.UNLOAD, Outcome.INERT, f"{moved}: the kernel never finds its exit")
+        yield PredictedFailure(Stage.UNLOAD, PredictedOutcome.INERT, f"{moved}: the kernel never finds its exit")
 
 
 def _offset(kernel: KernelFacts, member: str) -> int | None:
-    """Bytes; None without the member, as without MODULE_UNLOAD there is no exit."""
+    """A member's offset in bytes, None if there is no such member: without MODULE_UNLOAD there is no exit."""
     return next((entry.offset for entry in kernel.layouts[MODULE].members if entry.name == member), None)
 
 
 def _places(kernel: KernelFacts, offset: int | None) -> list[str]:
-    """What the kernel has where a pointer is written: `init`, `source_list.next`, or two small members."""
+    """The kernel's members at the place where a pointer is written: `init`, `source_list.next`, or two small ones."""
     if offset is None:
         return []
     return list(_inside(kernel.layouts, MODULE, offset, kernel.arch.elf[1] // 8))
@@ -328,7 +328,7 @@ def _inside(layouts: Mapping[str, Layout], struct: str, offset: int, size: int) 
     for member in layouts[struct].members:
         if member.offset + member.size <= offset or member.offset >= offset + size:
             continue
-        if member.embeds in layouts and "[" not in member.type:
+        if member.embeds and member.embeds in layouts and "[" not in member.type:
             inner = list(_inside(layouts, member.embeds, offset - member.offset, size))
             yield from (f"{member.name}.{name}" for name in inner)
         else:

@@ -1,110 +1,111 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which members of the kernel's structures a module's code touches, read from its instructions.
+"""The members of the kernel's structures that a module's code touches, read from its instructions.
 
-A module is compiled with the offsets of its headers. Where a register holds a pointer to a known structure, a load or
-a store through it names a member. Known are `current`, what imported functions return, imported data, the module's own
-struct module, and what the kernel hands to the module's callbacks, as far as the tables that hold these (struct
-file_operations ...) were given to an imported function. Pointers are followed from structure to structure.
+A module is compiled with the offsets of its headers. If a register holds a pointer to a known structure, a load or a
+store through it names a member. Known pointers are `current`, the results of imported functions, imported data, the
+module's own struct module, and the arguments of the module's callbacks, as far as the tables that hold the callbacks
+(struct file_operations ...) are passed to an imported function. Pointers are followed from structure to structure.
 
-Each function is read once, from its beginning to its end, with what is known at a jump carried to its target. That is
-no proof: what a loop changes is not seen at its beginning, nor are calls through pointers.
+Each function is read once from beginning to end; the state at a jump is carried to its target. This is not a proof:
+changes inside a loop are not seen at the loop's beginning, and calls through pointers are not followed.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.abi.elf.exported_types import Surface, Type, pointee
+from harness.abi.elf.exported_types import ExportedTypes, Type, pointee
 from harness.abi.predict.instructions import Abi, Instruction, Verb
 
 MODULE = "struct module"
-_ROUNDS = 8  # of reading on with what was found of callbacks
+_MAX_ROUNDS = 8  # of reading everything again with newly found callbacks
+_MAX_DEPTH = 4  # structures embedded in one another
 
 
 @dataclass(frozen=True, order=True)
-class Access:
-    """A place in a structure that code touches. offset: bytes. function: of the module."""
+class MemberAccess:
+    """A place in a structure that code touches."""
 
     struct: str
-    offset: int
-    function: str
+    offset: int  # bytes
+    function: str  # of the module
 
 
 @dataclass(frozen=True)
-class Place:
-    """Somewhere in the module's file: a section and an offset, bytes."""
+class SectionOffset:
+    """A place in the module's file."""
 
     section: str
-    offset: int
+    offset: int  # bytes
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """A pointer into a structure of the kernel. offset: bytes from its start."""
+    """A pointer into a structure of the kernel."""
 
     struct: str
-    offset: int = 0
+    offset: int = 0  # bytes from its start
 
 
-Value = Place | Pointer
+Value = SectionOffset | Pointer
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function's instructions, in order of their addresses."""
+    """A function of the module."""
 
     name: str
-    place: Place
-    body: tuple[Instruction, ...]
+    place: SectionOffset
+    body: tuple[Instruction, ...]  # in the order of their addresses
 
 
 @dataclass(frozen=True)
-class Program:
-    """A module's code and the pointers in its data.
-
-    symbols: name -> where it is defined. links: place -> what a relocation puts there: a place, or an import's name.
-    """
+class ModuleCode:
+    """A module's code and the pointers in its data."""
 
     abi: Abi
-    functions: Mapping[Place, Function]
-    symbols: Mapping[str, Place] = field(default_factory=dict)
-    links: Mapping[Place, Place | str] = field(default_factory=dict)
+    functions: Mapping[SectionOffset, Function]
+    symbols: Mapping[str, SectionOffset] = field(default_factory=dict)  # name -> its definition
+    # place -> the target of the relocation there: a place in the module, or the name of an import
+    links: Mapping[SectionOffset, SectionOffset | str] = field(default_factory=dict)
 
 
-def accesses(program: Program, surface: Surface) -> tuple[Access, ...]:
-    """What a program touches of the structures that a surface knows."""
-    reader = _Reader(program, surface)
-    for _ in range(_ROUNDS):
+def accesses(code: ModuleCode, exports: ExportedTypes) -> tuple[MemberAccess, ...]:
+    """The members that a module's code touches, of the structures that the exported types lead to."""
+    reader = _Reader(code, exports)
+    for _ in range(_MAX_ROUNDS):
         if not reader.read_all():
             break
     return tuple(sorted(reader.found))
 
 
 class _Reader:
-    def __init__(self, program: Program, surface: Surface) -> None:
-        self._program = program
-        self._surface = surface
-        self.found: set[Access] = set()
-        self._given: dict[Place, dict[str, Value]] = {}  # what functions get in registers
-        self._objects: set[tuple[Place, str]] = set()  # the module's own objects, with their structures
-        self._arriving: dict[Place, dict[str, Value]] = {}  # with jumps from other sections, in the round before
-        self._leaving: dict[Place, dict[str, Value]] = {}  # the same of this round
+    def __init__(self, code: ModuleCode, exports: ExportedTypes) -> None:
+        self._code = code
+        self._exports = exports
+        self.found: set[MemberAccess] = set()
+        self._arguments: dict[SectionOffset, dict[str, Value]] = {}  # of functions, by register
+        self._objects: set[tuple[SectionOffset, str]] = set()  # the module's own objects, with their structures
+        self._arriving: dict[
+            SectionOffset, dict[str, Value]
+        ] = {}  # with jumps from other sections, in the round before
+        self._leaving: dict[SectionOffset, dict[str, Value]] = {}  # the same of this round
 
     def read_all(self) -> bool:
-        """Read every function once; whether that brought anything that another round could use."""
+        """Read every function once. Returns whether it found something that another round could use."""
         before = self._knowledge()
-        for function in self._program.functions.values():
+        for function in self._code.functions.values():
             self._read(function)
         news = self._leaving != self._arriving
         self._arriving, self._leaving = self._leaving, {}
         return news or self._knowledge() != before
 
     def _knowledge(self) -> tuple[int, int]:
-        return sum(map(len, self._given.values())), len(self._objects)
+        return sum(map(len, self._arguments.values())), len(self._objects)
 
     def _read(self, function: Function) -> None:
-        """Read a function with what is known of its arguments."""
-        # The compiler's parts of functions, kept apart, are only jumped to.
-        state = None if function.name.endswith(".cold") else dict(self._given.get(function.place, {}))
+        """Read a function, starting from its known arguments."""
+        # Parts of functions that the compiler moved to another section are only jumped to.
+        state = None if function.name.endswith(".cold") else dict(self._arguments.get(function.place, {}))
         section = function.place.section
         jumps: dict[int, dict[str, Value]] = {
             place.offset: known for place, known in self._arriving.items() if place.section == section
@@ -114,7 +115,7 @@ class _Reader:
             if arriving is not None:
                 state = arriving if state is None else _common(state, arriving)
             if state is None:
-                state = {}  # only reached from behind, or from elsewhere
+                state = {}  # reached only by a jump backwards, or from another section
             self._execute(function, step, state)
             if step.jumps_to is not None:
                 known = jumps.get(step.jumps_to)
@@ -141,11 +142,11 @@ class _Reader:
             _set(state, register, value if register == step.target else None)
 
     def _memory(self, function: Function, step: Instruction, state: dict[str, Value]) -> Value | None:
-        """A load or a store: what it gives."""
+        """The value that a load or a store leaves in its register or stack slot."""
         if step.symbol:
             base = self._address(step.symbol, step.offset)
             return self._touch(function, base, 0) if isinstance(base, Pointer) else self._variable(step.symbol)
-        if not self._program.abi.is_stack(step.base):
+        if not self._code.abi.is_stack(step.base):
             return self._touch(function, state.get(step.base), step.offset)
         slot = f"{step.base}{step.offset}"
         if step.verb is Verb.STORE:
@@ -153,26 +154,26 @@ class _Reader:
         return state.get(slot)
 
     def _leave(self, step: Instruction, state: dict[str, Value]) -> None:
-        if isinstance(place := self._address(step.symbol, step.offset), Place):
+        if isinstance(place := self._address(step.symbol, step.offset), SectionOffset):
             known = self._leaving.get(place)
             self._leaving[place] = dict(state) if known is None else _common(known, state)
 
     def _touch(self, function: Function, base: Value | None, offset: int) -> Value | None:
-        """Code goes through a pointer; the value is what it finds there."""
+        """Record an access through a pointer. Returns the pointer that the member holds."""
         if not isinstance(base, Pointer) or base.offset + offset < 0:
             return None
-        self.found.add(Access(base.struct, base.offset + offset, function.name))
+        self.found.add(MemberAccess(base.struct, base.offset + offset, function.name))
         return _value(self._leads(base.struct, base.offset + offset))
 
     def _call(self, function: Function, step: Instruction, state: dict[str, Value]) -> None:
-        abi = self._program.abi
-        kind = self._surface.symbols.get(step.symbol)
+        abi = self._code.abi
+        kind = self._exports.symbols.get(step.symbol)
         result: Value | None = None
         if isinstance(kind, tuple) and kind:
             result = _value(kind[0])
             for register, parameter in zip(abi.arguments, kind[1:], strict=False):
                 self._learn(state.get(register), parameter)
-        elif isinstance(place := self._callee(function, step), Place):
+        elif isinstance(place := self._callee(function, step), SectionOffset):
             for register in abi.arguments:
                 if (value := state.get(register)) is not None:
                     self._give(place, register, value)
@@ -181,64 +182,64 @@ class _Reader:
         _set(state, abi.result, result)
 
     def _callee(self, function: Function, step: Instruction) -> Value | None:
-        """A function of the module's own."""
+        """The module's own function that is called."""
         if step.symbol or not step.offset:
             return self._address(step.symbol, step.offset)
-        return Place(function.place.section, step.offset)
+        return SectionOffset(function.place.section, step.offset)
 
     def _learn(self, value: Value | None, kind: Type) -> None:
-        """The module hands something of its own to the kernel as something of a type."""
-        if not isinstance(value, Place):
+        """Learn from the module passing one of its own objects to the kernel as a type."""
+        if not isinstance(value, SectionOffset):
             return
         if isinstance(kind, tuple):
             self._called_back(value, kind)
         elif struct := pointee(kind):
             self._own(value, struct, 0)
 
-    def _own(self, place: Place, struct: str, depth: int) -> None:
-        """An object of the module's is a structure: its pointers lead to more of them, and to callbacks."""
-        if depth > 4 or ((place, struct) in self._objects and not depth):
+    def _own(self, place: SectionOffset, struct: str, depth: int) -> None:
+        """Record the structure of one of the module's objects, and follow its pointers to others and to callbacks."""
+        if depth > _MAX_DEPTH or ((place, struct) in self._objects and not depth):
             return
         self._objects.add((place, struct))
-        for entry in self._surface.fields.get(struct, ()):
-            at = Place(place.section, place.offset + entry.offset)
-            target = self._program.links.get(at)
+        for entry in self._exports.fields.get(struct, ()):
+            at = SectionOffset(place.section, place.offset + entry.offset)
+            target = self._code.links.get(at)
             if isinstance(entry.type, str) and not entry.type.startswith("*"):
                 self._own(at, entry.type, depth + 1)
-            elif isinstance(target, Place):
+            elif isinstance(target, SectionOffset):
                 self._learn(target, entry.type)
 
-    def _called_back(self, place: Place, kind: tuple[Type, ...]) -> None:
-        for register, parameter in zip(self._program.abi.arguments, kind[1:], strict=False):
+    def _called_back(self, place: SectionOffset, kind: tuple[Type, ...]) -> None:
+        for register, parameter in zip(self._code.abi.arguments, kind[1:], strict=False):
             if struct := pointee(parameter):
                 self._give(place, register, Pointer(struct))
 
-    def _give(self, place: Place, register: str, value: Value) -> None:
-        given = self._given.setdefault(place, {})
-        if given.setdefault(register, value) != value:
-            given.pop(register)  # called with this and with that
+    def _give(self, place: SectionOffset, register: str, value: Value) -> None:
+        arguments = self._arguments.setdefault(place, {})
+        if arguments.setdefault(register, value) != value:
+            arguments.pop(register)  # it is called with different values
 
     def _address(self, symbol: str, offset: int) -> Value | None:
         if symbol == "__this_module":
             return Pointer(MODULE, offset)
-        if symbol in self._program.symbols:
-            place = self._program.symbols[symbol]
-            return Place(place.section, place.offset + offset)
-        kind = self._surface.symbols.get(symbol)
+        if symbol in self._code.symbols:
+            place = self._code.symbols[symbol]
+            return SectionOffset(place.section, place.offset + offset)
+        kind = self._exports.symbols.get(symbol)
         return Pointer(kind, offset) if isinstance(kind, str) and kind and not kind.startswith("*") else None
 
     def _variable(self, symbol: str) -> Value | None:
-        """What is loaded from an imported variable."""
-        kind = self._surface.symbols.get(symbol)
+        """The pointer that an imported variable holds."""
+        kind = self._exports.symbols.get(symbol)
         return _value(kind) if kind is not None else None
 
     def _leads(self, struct: str, offset: int) -> Type:
-        """The type of what is at an offset in a structure, embedded ones looked into."""
-        fields = self._surface.fields.get(struct, ())
+        """The type at an offset in a structure, also inside embedded structures."""
+        fields = self._exports.fields.get(struct, ())
         for entry in fields:
             if entry.offset == offset and (isinstance(entry.type, tuple) or entry.type.startswith("*")):
                 return entry.type
-        inner = [entry for entry in fields if entry.offset <= offset and entry.type in self._surface.fields]
+        inner = [entry for entry in fields if entry.offset <= offset and entry.type in self._exports.fields]
         if not inner:
             return ""
         nearest = max(inner, key=lambda entry: entry.offset)
@@ -253,7 +254,7 @@ def _value(kind: Type) -> Value | None:
 def _moved(value: Value | None, offset: int) -> Value | None:
     if isinstance(value, Pointer):
         return Pointer(value.struct, value.offset + offset)
-    return Place(value.section, value.offset + offset) if value else None
+    return SectionOffset(value.section, value.offset + offset) if value else None
 
 
 def _set(state: dict[str, Value], register: str, value: Value | None) -> None:

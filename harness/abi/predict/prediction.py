@@ -1,100 +1,105 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A predicted verdict, with its reason, from facts alone: the module's file, and both kernels' layouts and options."""
+"""A predicted verdict with its reason, from facts alone: the module file, and both kernels' layouts and options."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.abi.compare.layout_diff import Difference
-from harness.abi.elf.exported_types import Surface
+from harness.abi.compare.layout_diff import LayoutDiff
+from harness.abi.compare.layout_text import explain_offset, explain_place
+from harness.abi.elf.exported_types import ExportedTypes
 from harness.abi.elf.module_file import ModuleFacts
-from harness.abi.predict.loader import Finding, KernelFacts, Outcome, When, simulate
-from harness.abi.predict.member_accesses import Access
-from harness.abi.predict.reachability import Reached, reached
+from harness.abi.predict.loader import KernelFacts, PredictedFailure, PredictedOutcome, Stage, simulate
+from harness.abi.predict.member_accesses import MemberAccess
+from harness.abi.predict.reachability import ReachableStruct, reachable_structs
 
 _LOCKS = re.compile(r"_raw_(spin|read|write)_(try)?lock(_irq)?")
 _UNLOCKS = re.compile(r"_raw_(spin|read|write)_unlock(_irq)?")
-_CLASSES = {"SPLAT": Outcome.BREAKS, "CORRUPTED": Outcome.BREAKS, "HUNG": Outcome.BREAKS, "DIED": Outcome.BREAKS}
+_BREAKING_VERDICTS = ("SPLAT", "CORRUPTED", "HUNG", "DIED")
+_MAX_NAMES = 3  # structures listed before "and N more"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """outcome: the first of the findings, CLEAN without any. differing: structures in reach that differ."""
+    """How a module is predicted to fare on a kernel."""
 
-    outcome: Outcome
+    outcome: PredictedOutcome  # that of the first finding, CLEAN if there is none
     reason: str
-    findings: tuple[Finding, ...] = ()
-    differing: tuple[Reached, ...] = ()
+    findings: tuple[PredictedFailure, ...] = ()  # in the order in which they would happen
+    differing: tuple[ReachableStruct, ...] = ()  # structures that differ and that the module can reach
 
     def agrees_with(self, verdict: str) -> bool | None:
-        """Whether an observed verdict is of the predicted class; None when the run was INVALID."""
+        """Whether an observed verdict belongs to the predicted outcome, None if the run was INVALID."""
         return None if verdict == "INVALID" else outcome_of(verdict) is self.outcome
 
 
-def outcome_of(verdict: str) -> Outcome:
-    """The class of an observed verdict."""
-    return _CLASSES.get(verdict) or Outcome(verdict)
+def outcome_of(verdict: str) -> PredictedOutcome:
+    """The outcome that an observed verdict belongs to. Raises ValueError for an unknown verdict."""
+    return PredictedOutcome.BREAKS if verdict in _BREAKING_VERDICTS else PredictedOutcome(verdict)
 
 
 def predict(
     module: ModuleFacts,
     production: KernelFacts,
     kernel: KernelFacts,
-    difference: Difference,
-    surface: Surface,
+    difference: LayoutDiff,
+    exports: ExportedTypes,
     *,
-    accesses: tuple[Access, ...] | None = (),
+    accesses: tuple[MemberAccess, ...] | None = (),
 ) -> Prediction:
-    """What will become of a module that was built for `production` on `kernel`.
+    """How a module that was built for `production` will fare on `kernel`.
 
-    difference: from production's layouts to the kernel's. surface: production's. accesses: what its code touches, None
-    where it was not read.
+    difference: from production's layouts to the kernel's. exports: production's. accesses: the members that the
+    module's code touches, None if its code was not read.
     """
-    differing = reached([symbol.name for symbol in module.imports], surface, difference.changes)
+    differing = reachable_structs([symbol.name for symbol in module.imports], exports, difference.changes)
     findings = [
         *simulate(module, kernel),
-        *_counting(module, production, kernel),
-        *_owned(differing, difference),
-        *_read(accesses or (), difference),
+        *_unbalanced_preempt_count(module, production, kernel),
+        *_overwritten_objects(differing, difference),
+        *_stale_offsets(accesses or (), difference),
     ]
     findings.sort(key=lambda finding: finding.when)
     if not findings:
-        return Prediction(Outcome.CLEAN, _clean(differing, was_read=accesses is not None), (), tuple(differing))
+        reason = _clean(differing, was_read=accesses is not None)
+        return Prediction(PredictedOutcome.CLEAN, reason, (), tuple(differing))
     return Prediction(findings[0].outcome, findings[0].reason, tuple(findings), tuple(differing))
 
 
-def _clean(differing: list[Reached], *, was_read: bool) -> str:
+def _clean(differing: list[ReachableStruct], *, was_read: bool) -> str:
     if not differing:
-        return "the loader finds init and exit, and nothing differs that its imports lead to"
-    names = ", ".join(found.change.name for found in differing[:3])
-    more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+        return "the loader finds init and exit, and no structure that its imports lead to differs"
+    names = ", ".join(found.change.name for found in differing[:_MAX_NAMES])
+    more = f" and {len(differing) - _MAX_NAMES} more" if len(differing) > _MAX_NAMES else ""
     differ = "differs" if len(differing) == 1 else "differ"
-    seen = "not seen to use what moved" if was_read else "too long to be read"
-    return f"the loader finds init and exit; {names}{more} {differ}, and its code was {seen}"
+    code = "its code was not seen to use a member that moved" if was_read else "its code is too long to be read"
+    return f"the loader finds init and exit; {names}{more} {differ}, and {code}"
 
 
-def _counting(module: ModuleFacts, production: KernelFacts, kernel: KernelFacts) -> Iterator[Finding]:
-    """Locks that count in the kernel and unlocks that do not where they were inlined: include/linux/preempt.h."""
+def _unbalanced_preempt_count(
+    module: ModuleFacts, production: KernelFacts, kernel: KernelFacts
+) -> Iterator[PredictedFailure]:
+    """Lock functions that count in the kernel, unlocks that were inlined and do not: include/linux/preempt.h."""
     if production.has("PREEMPT_COUNT") or not kernel.has("PREEMPT_COUNT"):
         return
     names = {symbol.name for symbol in module.imports}
     taken = sorted(name for name in names if _LOCKS.fullmatch(name))
     if taken and not any(_UNLOCKS.fullmatch(name) for name in names):
         text = f"PREEMPT_COUNT: {taken[0]}() counts in this kernel, the unlock that the module inlined does not"
-        yield Finding(When.USE, Outcome.BREAKS, text)
+        yield PredictedFailure(Stage.USE, PredictedOutcome.BREAKS, text)
 
 
-def _owned(differing: list[Reached], difference: Difference) -> Iterator[Finding]:
+def _overwritten_objects(differing: list[ReachableStruct], difference: LayoutDiff) -> Iterator[PredictedFailure]:
+    """Objects in the module's memory that the kernel initialises, and that are larger in the kernel."""
     for found in differing:
-        if found.owned and found.grew:
-            what = difference.explain_place(found.change.name)
-            yield Finding(
-                When.USE, Outcome.BREAKS, f"{what}: {found.via}() writes behind the one in the module's memory"
-            )
+        if found.caller_allocated and found.grew:
+            what = explain_place(difference, found.change.name)
+            text = f"{what}: {found.via}() writes behind the one in the module's memory"
+            yield PredictedFailure(Stage.USE, PredictedOutcome.BREAKS, text)
 
 
-def _read(accesses: tuple[Access, ...], difference: Difference) -> Iterator[Finding]:
+def _stale_offsets(accesses: tuple[MemberAccess, ...], difference: LayoutDiff) -> Iterator[PredictedFailure]:
     for access in accesses:
-        if stale := difference.explain_offset(access.struct, access.offset):
+        if stale := explain_offset(difference, access.struct, access.offset):
             text = f"{stale}: {access.function}() has the old offset compiled in"
-            yield Finding(When.USE, Outcome.BREAKS, text)
+            yield PredictedFailure(Stage.USE, PredictedOutcome.BREAKS, text)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which structures a module reaches through what it imports, and which of those are laid out differently.
+"""The structures that a module can reach through its imports, and that have another layout in the other kernel.
 
-A module without debug information does not say which structures its code uses. Its imports do, in part: the headers
-declare every function with the structures that it takes and returns, and every callback with what it is given.
+A module without debug information does not tell which structures its code uses. Its imports tell some of them: the
+headers declare the structures that each function takes and returns, and those that each callback takes.
 """
 
 import re
@@ -10,24 +10,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from harness.abi.compare.layout_diff import Change
-from harness.abi.elf.exported_types import Surface, Type, structures
+from harness.abi.elf.exported_types import ExportedTypes, Type, structures
 
-DEPTH = 2  # pointers that are followed from what an import names: the rest of the kernel is behind the next few
-# Functions that fill in an object of their caller's, which is as large as the caller's headers made it.
+DEPTH = 2  # pointers that are followed from an import's types; a few more would reach the whole kernel
+# Functions that fill in an object in their caller's memory, which has the size that the caller's headers give it.
 _INITIALISER = re.compile(r"(^|_)(init|setup|initialize|create_on_stack)(_|$)")
 
 
 @dataclass(frozen=True)
-class Reached:
-    """A structure that differs. via: the import that leads to it. depth: pointers followed from there.
-
-    owned: the module has the kernel initialise one in memory of its own.
-    """
+class ReachableStruct:
+    """A structure that differs, and that a module's imports lead to."""
 
     change: Change
-    via: str
-    depth: int
-    owned: bool
+    via: str  # the import that leads to it
+    depth: int  # pointers followed from the import
+    caller_allocated: bool  # the kernel initialises one that is in the module's own memory
 
     @property
     def grew(self) -> bool:
@@ -35,38 +32,44 @@ class Reached:
 
     @property
     def severity(self) -> str:
-        if self.owned and self.grew:
+        if self.caller_allocated and self.grew:
             return "in the module's own memory, and grew: the kernel writes behind it"
         if self.depth == 0 and self.change.shifts:
-            return "handed to or given by the kernel: broken where the module reads a member that moved"
+            return "passed to or from the kernel: breaks if the module uses a member that moved"
         if self.depth == 0 and self.grew:
-            return "handed to the kernel, and grew: broken where the module's own memory holds one"
-        return "behind pointers only: broken where inlined code follows them"
+            return "passed to the kernel, and grew: breaks if the module's own memory holds one"
+        return "behind pointers only: breaks if inlined code follows them"
 
 
-def reached(imports: Iterable[str], surface: Surface, changes: Mapping[str, Change]) -> list[Reached]:
-    """The structures that differ and that imports lead to, the worst first."""
+def reachable_structs(
+    imports: Iterable[str], exports: ExportedTypes, changes: Mapping[str, Change]
+) -> list[ReachableStruct]:
+    """The structures that differ and that imports lead to, the most dangerous first."""
     vias: dict[str, tuple[str, int]] = {}
-    owned: dict[str, str] = {}
-    names = [name for name in imports if name in surface.symbols]
+    caller_allocated: dict[str, str] = {}
+    names = [name for name in imports if name in exports.symbols]
     for name in names:
-        for struct in sorted(structures(surface.symbols[name])):
+        for struct in sorted(structures(exports.symbols[name])):
             vias.setdefault(struct, (name, 0))
-        owned |= dict.fromkeys(_initialised(name, surface.symbols[name]), name)
+        caller_allocated |= dict.fromkeys(_initialised(name, exports.symbols[name]), name)
     for depth in range(DEPTH):
         for struct, (via, near_by) in list(vias.items()):
             if near_by == depth:
-                for entry in surface.fields.get(struct, ()):
+                for entry in exports.fields.get(struct, ()):
                     for inner in structures(entry.type):
-                        # What a callback of a directly known structure is given is as near as the structure.
+                        # The arguments of a callback in a directly known structure are as near as the structure.
                         near = depth if depth == 0 and isinstance(entry.type, tuple) else depth + 1
                         vias.setdefault(inner, (via, near))
-    found = [Reached(change, *vias[name], name in owned) for name, change in changes.items() if name in vias]
-    return sorted(found, key=lambda it: (not (it.owned and it.grew), it.depth, it.change.name))
+    found = [
+        ReachableStruct(change, *vias[name], name in caller_allocated)
+        for name, change in changes.items()
+        if name in vias
+    ]
+    return sorted(found, key=lambda it: (not (it.caller_allocated and it.grew), it.depth, it.change.name))
 
 
 def _initialised(name: str, kind: Type) -> set[str]:
-    """The structure that an initialiser is given to fill in: its first argument."""
+    """The structure that an initialiser fills in: its first argument."""
     if not isinstance(kind, tuple) or len(kind) < 2 or not _INITIALISER.search(name):
         return set()
     return structures(kind[1])

@@ -4,13 +4,14 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from harness.abi.compare.layout_text import summarize_cause
 from harness.abi.headers.layouts import layout_difference
 from harness.guest.boards import Board
 from harness.kernel import user_config
 from harness.kernel.isolation_patches import isolated, kernel_spec
 from harness.kernel.module_headers import headers_of
 from harness.kernel.source import KernelSource
-from harness.kernel.user_config import UsersConfig
+from harness.kernel.user_config import UserConfig
 from harness.kernel.variants import PRODUCTION
 from harness.lab.execution.kernel_pool import find_users_source
 from harness.lab.plan.cells import Cell, Flavour
@@ -61,7 +62,7 @@ def of_configurations(settings: Settings, cells: Sequence[Cell], store: Store) -
 
 def at_first(settings: Settings, cells: Sequence[Cell]) -> list[str]:
     """The assumptions that are known at once; none, if modules and kernels are all of this project."""
-    if not settings.configs and all(cell.module.is_ours for cell in cells):
+    if not settings.configs and all(cell.module.is_builtin for cell in cells):
         return []
     return at_a_glance(settings, cells)
 
@@ -89,7 +90,7 @@ def series_blocker(source: Callable[[], KernelSource], store: Store) -> str | No
     return None
 
 
-def _of_configuration(users: UsersConfig, source: KernelSource, store: Store) -> list[str]:
+def _of_configuration(users: UserConfig, source: KernelSource, store: Store) -> list[str]:
     name = f"{users.arch.name}: {users.path.name}"
     lines = []
     changed = user_config.changed_by_kconfig(users, source, store)
@@ -104,14 +105,14 @@ def _of_configuration(users: UsersConfig, source: KernelSource, store: Store) ->
     return lines
 
 
-def _moved(users: UsersConfig, source: KernelSource, store: Store) -> str:
+def _moved(users: UserConfig, source: KernelSource, store: Store) -> str:
     """How the added options change the structures that modules see."""
-    given = kernel_spec(users.arch, source, PRODUCTION, store, users=replace(users, as_it_is=True))
-    booted = kernel_spec(users.arch, source, PRODUCTION, store, users=users)
+    given = kernel_spec(users.arch, source, PRODUCTION, store, user_config=replace(users, as_it_is=True))
+    booted = kernel_spec(users.arch, source, PRODUCTION, store, user_config=users)
     difference = layout_difference(headers_of(given, store), headers_of(booted, store), store)
     if not difference.changes:
         return "these additions change no structure that modules see"
-    causes = [difference.summary(cause) for cause in difference.causes]
+    causes = [summarize_cause(difference, cause) for cause in difference.causes]
     return (
         f"these additions change {len(difference.changes)} of {difference.compared} structures: modules built for "
         f"your production may break by them alone: {_some(causes)}"

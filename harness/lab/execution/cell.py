@@ -16,7 +16,7 @@ from harness.lab.execution.cell_phases import CellContext, KernelTraits, Recorde
 from harness.lab.execution.feature_proof import FeatureExerciser
 from harness.lab.execution.kmemleak import merge_details
 from harness.lab.execution.memory_checks import MemoryMonitor
-from harness.lab.plan.exercise import is_said
+from harness.lab.plan.exercise import is_logged
 
 _LOSSES = {Fate.SILENT: Loss.HUNG, Fate.AGENT_DIED: Loss.HUNG}  # every other fate is death
 _QUIET_SECONDS = 0.3  # of silence, after which a faulty guest's log counts as complete
@@ -147,7 +147,7 @@ def _announcements(cell: CellContext, log: ScannedLog) -> list[Check]:
     for name, words in exercise.announces.items() if exercise else ():
         phase, command = commands[name]
         if command is not None and command.status == 0:
-            held = is_said(words, log.since(phase))
+            held = is_logged(words, log.since(phase))
             checks.append(Check(name, held, "" if held else f"never said {words!r}"))
     return checks
 

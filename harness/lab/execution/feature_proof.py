@@ -16,8 +16,8 @@ from harness.detect.kernel_report import Report
 from harness.detect.scan import scan
 from harness.guest.shell import Output
 from harness.kernel.build import Kernel
-from harness.kernel.config import parse
 from harness.kernel.features import Feature
+from harness.kernel.kconfig import parse
 from harness.kernel.module_build import build_modules
 from harness.lab.execution.cell_guest import CellGuest
 from harness.support.cache.store import Store

@@ -27,7 +27,7 @@ from harness.kernel.prebuilt import Prebuilt
 from harness.kernel.variants import PRODUCTION, Variant
 from harness.lab.execution.feature_proof import PROC, missing_in, proof_files, running_config
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.plan.vendor_modules import VendorModule, in_order
+from harness.lab.plan.vendor_modules import VendorModule, load_order
 from harness.support.errors import ModcompatError
 from harness.support.inputs import size_in_memory
 
@@ -165,7 +165,7 @@ class Guests:
                 raise ModcompatError(f"{', '.join(taken)} of {module.name} differs from the file of another module")
             contents |= theirs
             brought |= theirs
-        before, needed = in_order(modules, files, kernel.own_modules)
+        before, needed = load_order(modules, files, kernel.own_modules)
         contents |= needed
         if variant.feature and not missing_in(kernel.config, variant.feature):
             contents |= proof_files(variant.feature, kernel, self._store)

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from harness.abi.compare.layout_diff import Difference
+from harness.abi.compare.layout_diff import LayoutDiff
 from harness.abi.elf.module_file import ModuleFacts
 from harness.abi.headers.layouts import layout_difference
 from harness.abi.predict.prediction import Prediction
@@ -37,7 +37,7 @@ class Kernels:
         self._kernels: dict[str, Kernel] = {}
         self._headers: dict[tuple[str, str], Headers | None] = {}
         self._unobtainable: dict[tuple[str, str], ModcompatError] = {}
-        self._differences: dict[str, Difference] = {}
+        self._differences: dict[str, LayoutDiff] = {}
         self._predictor = Predictor(self.store)
 
     def kernel(self, board: Board, variant: Variant) -> Kernel:
@@ -89,7 +89,7 @@ class Kernels:
         if key not in self._specs:
             spec = kernel_spec(
                 board.arch, self._source, variant, self.store,
-                versions=self.settings.versions, users=self.settings.configs.get(board.arch.name),
+                versions=self.settings.versions, user_config=self.settings.configs.get(board.arch.name),
             )  # fmt: skip
             self._specs[key] = distinct(spec, self.store)
         return self._specs[key]
@@ -103,7 +103,7 @@ class Kernels:
             self._headers[key] = prebuilt_headers(prebuilt) if prebuilt else ours
         return self._headers[key]
 
-    def difference(self, board: Board, variant: Variant) -> Difference | None:
+    def difference(self, board: Board, variant: Variant) -> LayoutDiff | None:
         """The difference between the layouts of production and of a kernel; None if one has no headers.
 
         For a prebuilt production without headers, they are made from its configuration. Raises ModcompatError.

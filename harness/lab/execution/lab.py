@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, get_args, get_type_hints
 
+from harness.abi.compare.breakage import breakage_layouts, explain_breakage
 from harness.abi.elf.line_table import ModuleLines
 from harness.abi.elf.module_file import read_module
-from harness.abi.headers.layouts import explain_breakage, explaining_layouts
 from harness.abi.predict.prediction import Prediction
 from harness.detect.evidence import Evidence, Phase
 from harness.detect.verdict import Judgement, Verdict, judge
@@ -226,7 +226,7 @@ class Lab:
         touches = load_exercise(cell.module.exercise).touches if cell.module.exercise else ()
         in_use = result.judgement.phase is Phase.EXERCISE
         evidence.explanation = explain_breakage(difference, touches, in_use=in_use)
-        evidence.layouts = explaining_layouts(difference, touches, in_use=in_use)
+        evidence.layouts = breakage_layouts(difference, touches, in_use=in_use)
 
     def _proof(self, running: RunningGuest, cell: Cell) -> Proof:
         """The proof that the cell's feature is live in its guest, made once for each kernel and board."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.guest.boards import BOARDS, Board
-from harness.kernel.features import FEATURES, THE_FIVE, Feature, Isolation, features_named
+from harness.kernel.features import CORE_FEATURES, FEATURES, Feature, Isolation, features_named
 from harness.kernel.variants import Preemption, Variant, variant_of
 from harness.lab.plan.vendor_modules import VendorModule
 from harness.support.errors import ModcompatError
@@ -34,7 +34,7 @@ class Cell:
         """The cell's kernel."""
         variant = variant_of(self.feature, self.preemption, isolated=self.flavour is Flavour.ISOLATED)
         if self.own_config:
-            variant = variant.on_users_config
+            variant = variant.on_user_config
         return variant.production if self.flavour is Flavour.PRODUCTION else variant
 
     @property
@@ -80,17 +80,17 @@ ALL_AT_ONCE = features_named(["all"])
 # What a run is made of, by name.
 MATRICES = {
     # The five features on each architecture
-    "default": (Selection(ONE_BOARD_EACH, features_named(THE_FIVE)),),
+    "default": (Selection(ONE_BOARD_EACH, features_named(CORE_FEATURES)),),
     # The isolation series: each of the five alone and all at once, in both preemption models
     "isolated": (
-        Selection(ONE_BOARD_EACH, features_named([*THE_FIVE, "all"]), tuple(Preemption), (Flavour.ISOLATED,)),
+        Selection(ONE_BOARD_EACH, features_named([*CORE_FEATURES, "all"]), tuple(Preemption), (Flavour.ISOLATED,)),
     ),
     # Every feature there is, on one board
     "features": (Selection((BOARDS["x86_64-q35"],), EVERY_FEATURE),),
     # Fits into an hour when nothing is cached: the five features on one architecture, with what the system tests
     # need, spinlock on every board, perf where it can be switched off, all five at once isolated on each architecture
     "ci": (
-        Selection((BOARDS["x86_64-q35"],), features_named([*THE_FIVE, "all", "kmemleak"])),
+        Selection((BOARDS["x86_64-q35"],), features_named([*CORE_FEATURES, "all", "kmemleak"])),
         Selection(tuple(board for board in EVERY_BOARD if board.name != "q35"), features_named(["spinlock"])),
         Selection((BOARDS["arm-virt"],), features_named(["perf"])),
         Selection(ONE_BOARD_EACH, ALL_AT_ONCE, flavours=(Flavour.ISOLATED,)),

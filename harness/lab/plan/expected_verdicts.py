@@ -18,17 +18,17 @@ from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.vendor_modules import shipped
 
 MEASURED = Path(__file__).with_suffix(".json")
-_PLACE = ("arch", "feature", "preemption", "flavour", "module")
-_KEPT = (*_PLACE, "verdict", "reason")  # of a row of the matrix
+_KEY_COLUMNS = ("arch", "feature", "preemption", "flavour", "module")
+_RECORDED_COLUMNS = (*_KEY_COLUMNS, "verdict", "reason")  # of a row of the matrix
 _Key = tuple[str, ...]
 
 
 def measured_verdicts(cell: Cell) -> tuple[Verdict, ...]:
     """The verdicts that a cell of ours is known to get, empty where it has to be CLEAN.
 
-    More than one where the damage takes its course by chance: `also` in its row, by hand, after it was seen.
+    There are several if the damage depends on chance: others that were seen are added by hand to `also` in its row.
     """
-    if not cell.module.is_ours or cell.own_config or cell.flavour is not Flavour.STOCK:
+    if not cell.module.is_builtin or cell.own_config or cell.flavour is not Flavour.STOCK:
         return ()
     place = (cell.board.arch.name, cell.feature.name, str(cell.preemption), str(cell.flavour), cell.module.name)
     row = _table().get(place)
@@ -36,20 +36,20 @@ def measured_verdicts(cell: Cell) -> tuple[Verdict, ...]:
 
 
 def words(row: dict[str, Any]) -> list[str]:
-    """The verdict of a row, and what else was seen."""
+    """The verdict of a row, and the others that were seen."""
     return [row["verdict"], *row.get("also", [])]
 
 
 def load() -> dict[str, Any]:
-    """The file: `kernel`, `compilers` by architecture, `date`, and `cells`, rows of stock and isolated kernels."""
+    """The file: `kernel`, `compilers` by architecture, `date`, and `cells`, the rows of stock and isolated kernels."""
     facts: dict[str, Any] = json.loads(MEASURED.read_text())
     return facts
 
 
 def record(matrices: Iterable[dict[str, Any]], known: dict[str, Any]) -> dict[str, Any]:
-    """`known` with what later runs measured. Rows of features and modules that are no more are dropped.
+    """`known`, updated with the results of later runs. Rows of features and modules that no longer exist are dropped.
 
-    An INVALID row proves nothing and is not recorded. Where boards of one architecture differ, the first counts.
+    INVALID rows prove nothing and are not recorded. If boards of one architecture differ, the first one counts.
     """
     rows = {_key(row): row for row in known["cells"]}
     facts = {name: known.get(name) for name in ("kernel", "date")} | {"compilers": dict(known["compilers"])}
@@ -59,7 +59,7 @@ def record(matrices: Iterable[dict[str, Any]], known: dict[str, Any]) -> dict[st
         ]
         for row in reversed(debug):
             if row["verdict"] not in words(rows.get(_key(row), {"verdict": ""})):
-                rows[_key(row)] = _kept(row)
+                rows[_key(row)] = _recorded(row)
         facts |= {"kernel": matrix["kernel"], "date": matrix["date"]}
         facts["compilers"] |= matrix["compilers"]
     places = [list(FEATURES), [str(model) for model in Preemption], [module.name for module in shipped()]]
@@ -75,21 +75,25 @@ def record(matrices: Iterable[dict[str, Any]], known: dict[str, Any]) -> dict[st
 
 
 def write(facts: dict[str, Any], path: Path = MEASURED) -> None:
-    """Write the file, one row a line, so that a change is easy to see."""
+    """Write the file with one row per line, so that changes are easy to review."""
     head = {name: value for name, value in facts.items() if name != "cells"}
     rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in facts["cells"])
     path.write_text(json.dumps(head, ensure_ascii=False)[:-1] + f',\n"cells": [\n{rows}\n]}}\n')
 
 
-def _kept(row: dict[str, Any]) -> dict[str, Any]:
+def _recorded(row: dict[str, Any]) -> dict[str, Any]:
     steps = [step.as_json_object() for step in steps_in(row)]
     always_on = bool(row.get("always_on"))
     because = next(iter(row["because"]), "")
-    return {name: row[name] for name in _KEPT} | {"steps": steps, "always_on": always_on, "because": because}
+    return {name: row[name] for name in _RECORDED_COLUMNS} | {
+        "steps": steps,
+        "always_on": always_on,
+        "because": because,
+    }
 
 
 def _key(row: dict[str, Any]) -> _Key:
-    return tuple(row[name] for name in _PLACE)
+    return tuple(row[name] for name in _KEY_COLUMNS)
 
 
 @functools.cache

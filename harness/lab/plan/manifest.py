@@ -20,7 +20,7 @@ from harness.guest.userland import Userland, find_userlands
 from harness.kernel.architectures import ARCHITECTURES, Architecture
 from harness.kernel.features import features_named
 from harness.kernel.prebuilt import Prebuilt, find_prebuilt, require_build_tree
-from harness.kernel.user_config import UsersConfig, by_architecture, read_config
+from harness.kernel.user_config import UserConfig, by_architecture, read_config
 from harness.kernel.variants import PRODUCTION, variant_named, variant_names
 from harness.lab.plan.cells import Cell, Flavour, choose_boards
 from harness.lab.plan.exercise import load_exercise
@@ -47,7 +47,7 @@ _FINDINGS = tuple(word for word in Verdict if word not in (Verdict.CLEAN, Verdic
 
 
 @dataclass(frozen=True)
-class Allowance:
+class AllowedFinding:
     """A finding that is known and allowed for a time. module, kernel, board: patterns, as fnmatch takes them.
 
     verdicts: which may be given, none: any but CLEAN and INVALID. expires: the last day. line: in the manifest.
@@ -95,7 +95,7 @@ class Manifest:
     timeout_scale: float = 0.0
     prebuilt: tuple[Prebuilt, ...] = ()
     modules: tuple[VendorModule, ...] = ()
-    allowed: tuple[Allowance, ...] = field(default_factory=tuple)
+    allowed: tuple[AllowedFinding, ...] = field(default_factory=tuple)
 
     @property
     def prebuilt_by_name(self) -> dict[tuple[str, str], Prebuilt]:
@@ -104,7 +104,7 @@ class Manifest:
 
     def production(
         self, files: Sequence[Path] = (), *, may_add: bool = False, tolerated: Iterable[str] = ()
-    ) -> dict[str, UsersConfig]:
+    ) -> dict[str, UserConfig]:
         """Architecture -> the user's production configuration: of these files, or else of the manifest's.
 
         may_add, tolerated: beside what the manifest allows. Raises ModcompatError for a file that is none, and for
@@ -136,11 +136,11 @@ class Manifest:
                 raise
             raise placed(self.roots_place, error) from None
 
-    def allowance(self, cell: Cell, word: Verdict) -> Allowance | None:
+    def allowance(self, cell: Cell, word: Verdict) -> AllowedFinding | None:
         """What allows a cell its verdict."""
         return next((allowance for allowance in self.allowed if allowance.allows(cell, word)), None)
 
-    def idle(self, cells: Collection[Cell]) -> list[Allowance]:
+    def idle(self, cells: Collection[Cell]) -> list[AllowedFinding]:
         """What is allowed and is about none of the cells."""
         return [allowance for allowance in self.allowed if not any(map(allowance.is_of, cells))]
 
@@ -221,7 +221,7 @@ def _prebuilt(table: Table) -> Prebuilt:
     prebuilt = table.checked(
         "image",
         lambda: find_prebuilt(
-            variant.on_users_config,
+            variant.on_user_config,
             image,
             config=config,
             build_tree=build_tree,
@@ -282,7 +282,7 @@ def _unlike(tables: Iterable[Table], named: Iterable[Iterable[tuple[str, Archite
             seen.add((name, arch))
 
 
-def _allowance(table: Table, today: date) -> Allowance:
+def _allowance(table: Table, today: date) -> AllowedFinding:
     reason, expires = table.text("reason"), table.day("expires")
     if not reason.strip():
         table.fail("reason", "an allowed finding needs a reason")
@@ -290,7 +290,7 @@ def _allowance(table: Table, today: date) -> Allowance:
         table.fail("expires", "an allowed finding needs a last day, like 2027-03-31, without quotes")
     if expires < today:
         table.fail("expires", f"this allowed finding expired on {expires}: {reason}", "renew it, or take it out")
-    allowance = Allowance(
+    allowance = AllowedFinding(
         reason,
         expires,
         table.text("module") or "*",

@@ -9,7 +9,7 @@ from harness.guest.guest import Timing
 from harness.guest.userland import Userland
 from harness.kernel.prebuilt import Prebuilt
 from harness.kernel.source import DEFAULT_PACKAGE
-from harness.kernel.user_config import UsersConfig
+from harness.kernel.user_config import UserConfig
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Settings:
     accelerator: str = "auto"
     shared_uart: bool = False
     versions: bool = False
-    configs: Mapping[str, UsersConfig] = field(default_factory=dict)
+    configs: Mapping[str, UserConfig] = field(default_factory=dict)
     patches: tuple[Path, ...] = ()
     memory: int = 0
     core_dump: bool = False

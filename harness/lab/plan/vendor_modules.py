@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The modules to judge: ours from `modules/`, or a file of the user's."""
+"""The modules to judge: those of this project in `modules/`, or user-supplied files."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,26 +15,21 @@ from harness.support.paths import MODULES
 
 @dataclass(frozen=True)
 class VendorModule:
-    """A module to judge. name: its folder's or file's.
+    """A module to judge: either a folder that is built against production, or a .ko file."""
 
-    source: folder to build against production, or file: a .ko as it is. exercise: its exercise file, None
-    where there is none. parameters: for the load, as `insmod` takes them. arch: the only one that it is for,
-    None where that is not said. needs: modules that are loaded before it, in their order. firmware: name below
-    /lib/firmware -> file. programs: what its exercise runs, by name -> file.
-    """
-
-    name: str
-    source: Path | None = None
-    file: Path | None = None
-    exercise: Path | None = None
-    parameters: str = ""
-    arch: Architecture | None = None
-    needs: tuple[Path, ...] = ()
-    firmware: tuple[tuple[str, Path], ...] = ()
-    programs: tuple[tuple[str, Path], ...] = ()
+    name: str  # of its folder or file
+    source: Path | None = None  # the folder
+    file: Path | None = None  # the .ko
+    exercise: Path | None = None  # its exercise file
+    parameters: str = ""  # for the load, as for insmod
+    arch: Architecture | None = None  # the only one that it is for, None if it is not restricted
+    needs: tuple[Path, ...] = ()  # modules that are loaded first, in this order
+    firmware: tuple[tuple[str, Path], ...] = ()  # (name below /lib/firmware, file)
+    programs: tuple[tuple[str, Path], ...] = ()  # (name, file) of programs that its exercise runs
 
     @property
-    def is_ours(self) -> bool:
+    def is_builtin(self) -> bool:
+        """Whether it is one of this project's modules."""
         return self.source is not None
 
     def is_for(self, arch: Architecture) -> bool:
@@ -60,23 +55,23 @@ def shipped() -> list[VendorModule]:
     ]
 
 
-def in_order(
+def load_order(
     modules: Iterable[VendorModule], files: Mapping[str, Path], own: Mapping[str, Path]
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, Path]]:
-    """What has to be loaded before each module, and the files of it that are not in the guest yet.
+    """The modules that have to be loaded before each module, and their files that are not yet in the guest.
 
-    files: module name -> file, of the modules to judge. own: the modules that were built with the kernel. What a
-    module's file says that it depends on is looked for among both, then what those depend on in turn; what is found
-    nowhere is the kernel's to complain of. Soft dependencies, often aliases (crc32c of libcrc32c), are looked for among
-    the kernel's modules; what is found nowhere is built in. Returns module name -> paths in the guest, and path in the
-    guest -> file.
+    files: module name -> file, of the modules to judge. own: module name -> file, of those that were built with the
+    kernel. The dependencies of a module file are searched in both, and then their own dependencies; the kernel reports
+    those that are found nowhere. Soft dependencies, often aliases (crc32c of libcrc32c), are searched in the kernel's
+    modules; those that are not found are built in. Returns module name -> paths in the guest, and path in the guest ->
+    file.
     """
     judged = {read_module(file).name: file for file in files.values()}
     paths = {file: f"modules/{name}.ko" for name, file in files.items()}
     before: dict[str, tuple[str, ...]] = {}
     for module in modules:
         chain: dict[Path, None] = {}
-        seen: set[Path] = set()  # two may depend on one another
+        seen: set[Path] = set()  # modules may depend on one another
 
         def follow(file: Path, chain: dict[Path, None] = chain, seen: set[Path] = seen) -> None:
             seen.add(file)
@@ -92,15 +87,14 @@ def in_order(
         follow(files[module.name])
         chain.pop(files[module.name], None)
         for file in chain:
-            # (two that have the same name stay apart)
-            path = f"modules/needed/{file.name}"
+            path = f"modules/needed/{file.name}"  # files with the same name are kept apart below
             paths.setdefault(file, path if path not in paths.values() else f"modules/needed/{len(paths)}/{file.name}")
         before[module.name] = tuple(paths[file] for file in chain)
     return before, {path: file for file, path in paths.items() if path.startswith("modules/needed/")}
 
 
 def _soft(file: Path, own: Mapping[str, Path]) -> list[Path]:
-    """The kernel's modules that a module softly depends on, by their names or aliases."""
+    """The kernel's modules that are soft dependencies of a module, by their names or aliases."""
     wanted = read_module(file).soft_depends
     if not wanted:
         return []
@@ -108,16 +102,14 @@ def _soft(file: Path, own: Mapping[str, Path]) -> list[Path]:
     return [named[name] for name in wanted if name in named]
 
 
-def users_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple[VendorModule, ModuleFacts]:
-    """A module of the user's, and what its file says.
+def user_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple[VendorModule, ModuleFacts]:
+    """A user-supplied module, and the facts in its file.
 
-    Raises ModcompatError when there is no such file, or the parameters are not one line.
+    Raises ModcompatError if there is no such file, or if the parameters are not one line.
     """
     file = expanded(file).absolute()
     if not str(file).isprintable():
-        raise ModcompatError(
-            f"{str(file)!r}: the guest's shell cannot be told such a name", next_step="rename the file"
-        )
+        raise ModcompatError(f"{str(file)!r}: the guest's shell cannot handle this name", next_step="rename the file")
     if not file.is_file():
         raise ModcompatError(f"there is no module file {file}", next_step="give --module the path of a .ko file")
     if exercise is not None:

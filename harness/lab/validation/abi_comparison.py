@@ -13,13 +13,14 @@ from harness.abi.compare.equivalence import (
     compare_layouts,
     compare_macros,
 )
-from harness.abi.headers.export_prototypes import kernel_surface
-from harness.abi.headers.inline_functions import kernel_inlines
+from harness.abi.headers.export_prototypes import kernel_exported_types
+from harness.abi.headers.inline_functions import kernel_inline_functions
 from harness.abi.headers.layouts import kernel_layouts
-from harness.abi.headers.macros import kernel_definitions
+from harness.abi.headers.macros import kernel_macros_and_enumerators
 from harness.abi.headers.probe import headers_left_out
 from harness.kernel.build import find_kernel
-from harness.kernel.config import KernelSpec, parse, resolve
+from harness.kernel.config import KernelSpec, resolve
+from harness.kernel.kconfig import parse
 from harness.kernel.module_headers import headers_of
 from harness.kernel.symvers import read_exports
 from harness.lab.validation.allowed_differences import DIFFERING, GROWN, MACROS, SAME_FUNCTIONS, UNREACHABLE
@@ -92,7 +93,7 @@ def check(spec: KernelSpec, store: Store) -> Check:
 def _not_compiled(spec: KernelSpec, store: Store) -> tuple[str, ...]:
     """What of production's headers could not be compared, where there is something."""
     headers = headers_left_out(headers_of(spec.production, store), store)
-    functions = kernel_inlines(spec.production, store).left_out
+    functions = kernel_inline_functions(spec.production, store).left_out
     left_out = {
         "headers that do not compile": headers,
         "inlined functions that do not compile by themselves": functions,
@@ -114,8 +115,8 @@ def layout_comparison(spec: KernelSpec, store: Store) -> Comparison:
 def function_comparison(spec: KernelSpec, store: Store) -> Comparison:
     """The inlined functions of an isolated kernel against those of production. Cached."""
     return compare_functions(
-        kernel_inlines(spec.production, store).functions,
-        kernel_inlines(spec, store).functions,
+        kernel_inline_functions(spec.production, store).functions,
+        kernel_inline_functions(spec, store).functions,
         parse(resolve(spec.production, store)),
         differing=DIFFERING,
         same=SAME_FUNCTIONS,
@@ -124,7 +125,7 @@ def function_comparison(spec: KernelSpec, store: Store) -> Comparison:
 
 def definition_comparisons(spec: KernelSpec, store: Store) -> list[Comparison]:
     """The macros and the enumerators of an isolated kernel against those of production. Cached."""
-    before, after = (kernel_definitions(headers_of(it, store), store) for it in (spec.production, spec))
+    before, after = (kernel_macros_and_enumerators(headers_of(it, store), store) for it in (spec.production, spec))
     config = parse(resolve(spec.production, store))
     return [
         compare_macros(before.macros, after.macros, config, differing=MACROS),
@@ -134,7 +135,7 @@ def definition_comparisons(spec: KernelSpec, store: Store) -> list[Comparison]:
 
 def prototype_comparison(spec: KernelSpec, store: Store) -> Comparison:
     """The types of exported functions and variables, of an isolated kernel against those of production. Cached."""
-    before, after = (kernel_surface(headers_of(it, store), store).prototypes for it in (spec.production, spec))
+    before, after = (kernel_exported_types(headers_of(it, store), store).prototypes for it in (spec.production, spec))
     return compare_exactly("prototypes", before, after)
 
 

@@ -17,7 +17,7 @@ from harness.abi.compare.equivalence import (
     compare_macros,
 )
 from harness.abi.elf.dwarf import Layout, Member
-from harness.abi.elf.functions import Code
+from harness.abi.elf.functions import FunctionBody
 from harness.kernel.symvers import Export, read_exports
 from harness.lab.validation import allowed_differences
 
@@ -41,7 +41,10 @@ def task(*members: Member, size: int = 16) -> Layout:
 
 
 def compared(
-    *changed: Layout, before: dict[str, Layout] | None = None, unreachable: tuple[Allowance, ...] = (), **config: str
+    *changed: Layout,
+    before: dict[str, Layout] | None = None,
+    unreachable: tuple[Allowance, ...] = (),
+    **config: str,
 ) -> Comparison:
     return compare_layouts(before or BEFORE, layouts(*changed), config, grown=OWN, unreachable=unreachable)
 
@@ -54,7 +57,7 @@ def test_equal_structures_are_counted() -> None:
 def test_members_behind_all_others_are_none_of_a_modules_business() -> None:
     comparison = compared(task(PID, THREAD, Member("trace", 16, 8, "long int"), size=24))
     assert comparison.differences == {}
-    assert "grew behind what production has; the kernel's own" in comparison.explained["struct task"]
+    assert "grew behind production's members; the kernel's own" in comparison.explained["struct task"]
     assert comparison.compared == 3
 
 
@@ -69,10 +72,10 @@ def test_what_grows_must_be_the_kernels_own() -> None:
     ("changed", "words"),
     [
         (task(Member("trace", 0, 4, "int"), replace(PID, offset=4), THREAD), "pid moved from offset 0 to 4"),
-        (task(THREAD), "pid went"),
+        (task(THREAD), "pid was removed"),
         (task(replace(PID, type="unsigned int"), THREAD), r"pid \(int, 4 bytes\) is unsigned int"),
         (task(replace(PID, bits=(0, 3)), THREAD), "pid moved"),
-        (task(PID, Member("trace", 4, 4, "int"), THREAD), "trace came at offset 4, before the end"),
+        (task(PID, Member("trace", 4, 4, "int"), THREAD), "trace was added at offset 4, before the end"),
     ],
 )
 def test_whatever_else_changes_is_named(changed: Layout, words: str) -> None:
@@ -119,10 +122,10 @@ def test_a_reason_may_be_that_of_one_architecture() -> None:
 
 def test_a_reason_may_be_what_a_function_uses() -> None:
     events = (Allowance(".*", "the event is never reached", uses="__tracepoint_.*"),)
-    after = {"f": replace(CODE, digest="bb", refers=(*CODE.refers, "5: 2 __tracepoint_x+8"))}
+    after = {"f": replace(CODE, digest="bb", relocations=(*CODE.relocations, "5: 2 __tracepoint_x+8"))}
     assert not compare_functions({"f": CODE}, after, {}, differing=events, same={}).differences
     assert compare_functions(after, {"f": CODE}, {}, differing=events, same={}).differences
-    instead = {"f": replace(CODE, digest="bb", refers=("1: 2 other", "5: 2 __tracepoint_x+8"))}
+    instead = {"f": replace(CODE, digest="bb", relocations=("1: 2 other", "5: 2 __tracepoint_x+8"))}
     assert compare_functions({"f": CODE}, instead, {}, differing=events, same={}).differences
 
 
@@ -131,12 +134,12 @@ def test_a_structure_that_is_gone_is_a_difference() -> None:
     assert comparison.differences == {"struct lost": "struct lost is gone"}
 
 
-CODE = Code("aa", 5, ("1: 2 __raw_spin_unlock",))
+CODE = FunctionBody("aa", 5, ("1: 2 __raw_spin_unlock",))
 STUBS = (Allowance("trace_.*", "events are not for modules"),)
 SAME = {"__raw_(.*)": r"_raw_\1"}
 
 
-def functions(before: dict[str, Code], after: dict[str, Code]) -> Comparison:
+def functions(before: dict[str, FunctionBody], after: dict[str, FunctionBody]) -> Comparison:
     return compare_functions(before, after, {}, differing=STUBS, same=SAME)
 
 
@@ -144,14 +147,14 @@ def test_functions_are_equal_by_their_code_and_by_what_they_call() -> None:
     assert functions({"f": CODE}, {"f": CODE, "g": CODE}).equal == 1
     other = functions({"f": CODE}, {"f": replace(CODE, digest="bb")})
     assert other.differences == {"f": "f(): other instructions (5 → 5 bytes)"}
-    calls = functions({"f": CODE}, {"f": replace(CODE, refers=("1: 2 schedule",))})
+    calls = functions({"f": CODE}, {"f": replace(CODE, relocations=("1: 2 schedule",))})
     assert calls.differences == {"f": "f(): refers to __raw_spin_unlock in production, to schedule here"}
-    fewer = functions({"f": CODE}, {"f": replace(CODE, refers=())})
+    fewer = functions({"f": CODE}, {"f": replace(CODE, relocations=())})
     assert fewer.differences == {"f": "f(): refers to __raw_spin_unlock in production only"}
 
 
 def test_a_function_may_call_another_that_does_the_same() -> None:
-    assert functions({"f": CODE}, {"f": replace(CODE, refers=("1: 2 _raw_spin_unlock",))}).equal == 1
+    assert functions({"f": CODE}, {"f": replace(CODE, relocations=("1: 2 _raw_spin_unlock",))}).equal == 1
 
 
 def test_a_function_that_differs_needs_a_reason() -> None:
@@ -196,7 +199,7 @@ def test_exports_keep_their_licence_and_namespace(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_list_of_exports_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("nothing of the kind\n")
-    with pytest.raises(ValueError, match=r"no Module\.symvers"):
+    with pytest.raises(ValueError, match=r"not a Module\.symvers"):
         read_exports(tmp_path / "other")
 
 

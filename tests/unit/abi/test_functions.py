@@ -4,7 +4,7 @@
 import subprocess
 from pathlib import Path
 
-from harness.abi.elf.functions import Code, read_code
+from harness.abi.elf.functions import FunctionBody, read_functions
 
 SOURCE = """
 %(ahead)s
@@ -22,11 +22,11 @@ FLAGS = ("-O2", "-fno-inline", "-ffunction-sections", "-fdata-sections", "-fno-p
 
 def code(
     folder: Path, *, ahead: str = "", constant: str = "5", text: str = "hello", element: str = "1"
-) -> dict[str, Code]:
+) -> dict[str, FunctionBody]:
     source = folder / "file.c"
     source.write_text(SOURCE % {"ahead": ahead, "constant": constant, "text": text, "element": element})
     subprocess.run(["gcc", *FLAGS, str(source), "-o", str(folder / "file.o")], check=True)
-    return read_code(folder / "file.o")
+    return read_functions(folder / "file.o")
 
 
 def test_what_stands_elsewhere_in_a_file_does_not_matter(tmp_path: Path) -> None:
@@ -45,9 +45,9 @@ def test_a_change_shows_where_it_is(tmp_path: Path) -> None:
 
 def test_calls_are_by_name_and_strings_by_content(tmp_path: Path) -> None:
     before, after = code(tmp_path), code(tmp_path, text="other")
-    assert any(reference.endswith(" helper") for reference in before["first"].refers)
-    assert any(reference.endswith("'hello'") for reference in before["second"].refers)
-    assert any(reference.endswith(" schedule") for reference in before["second"].refers)
+    assert any(reference.endswith(" helper") for reference in before["first"].relocations)
+    assert any(reference.endswith("'hello'") for reference in before["second"].relocations)
+    assert any(reference.endswith(" schedule") for reference in before["second"].relocations)
     assert before["second"].digest == after["second"].digest
     assert before["second"] != after["second"]
 
@@ -60,6 +60,6 @@ def test_functions_of_a_file_with_more_sections_than_a_symbol_can_number(tmp_pat
         + '.section .text.last,"ax"\n.type last,%function\nlast: .long f65999\n.size last,4\n'
     )
     subprocess.run(["as", "many.s", "-o", "many.o"], cwd=tmp_path, check=True)
-    functions = read_code(tmp_path / "many.o")
+    functions = read_functions(tmp_path / "many.o")
     assert len({functions[f"f{n}"].digest for n in numbers}) == len(numbers)
-    assert functions["last"].refers == ("0: 10 f65999",)
+    assert functions["last"].relocations == ("0: 10 f65999",)

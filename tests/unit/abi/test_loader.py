@@ -7,7 +7,7 @@ import pytest
 
 from harness.abi.elf.dwarf import Layout, Member
 from harness.abi.elf.module_file import Import, ModuleFacts, Section
-from harness.abi.predict.loader import Finding, KernelFacts, Outcome, When, simulate
+from harness.abi.predict.loader import KernelFacts, PredictedFailure, PredictedOutcome, Stage, simulate
 from harness.kernel.architectures import ARCHITECTURES, ARM64, X86_64
 from harness.kernel.symvers import Export
 
@@ -38,11 +38,11 @@ MODULE = ModuleFacts(
 )
 
 
-def first(module: ModuleFacts, facts: KernelFacts) -> Finding | None:
+def first(module: ModuleFacts, facts: KernelFacts) -> PredictedFailure | None:
     return min(simulate(module, facts), key=lambda finding: finding.when, default=None)
 
 
-def reason(module: ModuleFacts, facts: KernelFacts, outcome: Outcome) -> str:
+def reason(module: ModuleFacts, facts: KernelFacts, outcome: PredictedOutcome) -> str:
     finding = first(module, facts)
     assert finding is not None
     assert finding.outcome is outcome
@@ -62,31 +62,31 @@ def test_every_reason_to_refuse_is_told() -> None:
 
 
 def test_an_init_that_moved_is_never_found() -> None:
-    text = reason(MODULE, kernel("a", "b", "c", "d", "e", before="extable"), Outcome.INERT)
+    text = reason(MODULE, kernel("a", "b", "c", "d", "e", before="extable"), PredictedOutcome.INERT)
     assert text == "struct module.init 0x48 → 0x70: the kernel never finds its init"
 
 
 def test_an_exit_where_the_kernel_looks_for_init_is_called() -> None:
-    text = reason(MODULE, kernel("a", "b", "c", "d", before="extable"), Outcome.BREAKS)
+    text = reason(MODULE, kernel("a", "b", "c", "d", before="extable"), PredictedOutcome.BREAKS)
     assert text == "struct module.exit 0x68 is where the kernel has init: it calls the module's exit when it loads it"
 
 
 def test_an_exit_that_moved_is_never_found() -> None:
     found = first(MODULE, kernel("a", "b", "c"))
-    assert found == Finding(
-        When.UNLOAD, Outcome.INERT, "struct module.exit 0x68 → 0x80: the kernel never finds its exit"
+    assert found == PredictedFailure(
+        Stage.UNLOAD, PredictedOutcome.INERT, "struct module.exit 0x68 → 0x80: the kernel never finds its exit"
     )
 
 
 def test_x86_refuses_a_relocation_over_what_is_in_use() -> None:
-    text = reason(MODULE, kernel("a"), Outcome.REFUSED)
+    text = reason(MODULE, kernel("a"), PredictedOutcome.REFUSED)
     assert "struct module.exit 0x68 is where the kernel has source_list.prev" in text
 
 
 def test_other_architectures_write_over_it() -> None:
     on_arm64 = replace(kernel("a", "b"), arch=ARM64)
     module = replace(MODULE, arch=ARM64, vermagic="6.1.0 SMP mod_unload aarch64")
-    assert "source_list.next" in reason(module, on_arm64, Outcome.BREAKS)
+    assert "source_list.next" in reason(module, on_arm64, PredictedOutcome.BREAKS)
 
 
 def test_the_list_of_needed_modules_is_walked_while_a_module_is_loaded() -> None:
@@ -96,18 +96,22 @@ def test_the_list_of_needed_modules_is_walked_while_a_module_is_loaded() -> None
     members += (Member("exit", 120, 8, ""),)
     layouts = {**facts.layouts, "struct module": replace(facts.layouts["struct module"], members=members)}
     module = replace(MODULE, arch=ARM64, vermagic="6.1.0 SMP mod_unload aarch64")
-    assert "target_list.next: mod_sysfs" in reason(module, replace(facts, arch=ARM64, layouts=layouts), Outcome.BREAKS)
+    assert "target_list.next: mod_sysfs" in reason(
+        module, replace(facts, arch=ARM64, layouts=layouts), PredictedOutcome.BREAKS
+    )
 
 
 def test_a_count_that_becomes_an_address_breaks_the_load() -> None:
     more = ("1", "2", "3", "4")
     shifted = kernel(*more, before="num_srcu_structs")
     module = replace(MODULE, exit=112)
-    assert "num_srcu_structs" in reason(replace(module, init=72), shifted, Outcome.BREAKS)
+    assert "num_srcu_structs" in reason(replace(module, init=72), shifted, PredictedOutcome.BREAKS)
 
 
-@pytest.mark.parametrize(("bss", "outcome"), [(0, Outcome.INERT), (8, Outcome.INERT), (16, Outcome.BREAKS)])
-def test_what_the_kernel_keeps_in_bss_breaks_modules_that_have_some(bss: int, outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("bss", "outcome"), [(0, PredictedOutcome.INERT), (8, PredictedOutcome.INERT), (16, PredictedOutcome.BREAKS)]
+)
+def test_what_the_kernel_keeps_in_bss_breaks_modules_that_have_some(bss: int, outcome: PredictedOutcome) -> None:
     module = replace(MODULE, sections=(Section(".bss", bss, "WA"),))
     reason(module, kernel("a", "b", "c"), outcome)
 
@@ -131,7 +135,7 @@ def test_what_the_kernel_keeps_in_bss_breaks_modules_that_have_some(bss: int, ou
     ids=["machine", "release", "preemption", "symbol", "signature", "size", "option", "offset"],
 )
 def test_a_refusal_names_what_differs(module: ModuleFacts, facts: KernelFacts, words: str) -> None:
-    assert words in reason(module, facts, Outcome.REFUSED)
+    assert words in reason(module, facts, PredictedOutcome.REFUSED)
 
 
 def test_versions_are_compared_where_both_have_them() -> None:
@@ -141,7 +145,7 @@ def test_versions_are_compared_where_both_have_them() -> None:
         MODULE, versions=True, vermagic="6.0.9 SMP mod_unload modversions", imports=(Import("mutex_lock", crc=1),),
         other_versions={"module_layout": 7},
     )  # fmt: skip
-    text = reason(module, replace(versioned, exports=exports), Outcome.REFUSED)
+    text = reason(module, replace(versioned, exports=exports), PredictedOutcome.REFUSED)
     assert text == "version of mutex_lock 0x00000001, the kernel's is 0x00000002"
     exports["mutex_lock"] = Export(crc=1)
     assert first(module, replace(versioned, exports=exports)) is None
@@ -157,7 +161,7 @@ def test_versions_are_compared_where_both_have_them() -> None:
 )
 def test_what_the_kernel_withholds_is_named(licence: str, export: Export, words: str) -> None:
     module = replace(MODULE, info={"license": (licence,)})
-    assert words in reason(module, replace(PRODUCTION, exports={"mutex_lock": export}), Outcome.REFUSED)
+    assert words in reason(module, replace(PRODUCTION, exports={"mutex_lock": export}), PredictedOutcome.REFUSED)
 
 
 @pytest.mark.parametrize("licence", ["GPL", "Dual MIT/GPL"])
@@ -181,7 +185,7 @@ def test_without_unloading_there_is_no_exit_to_be_found() -> None:
 def test_the_isolated_loader_refuses_trace_events_of_another_form() -> None:
     facts = kernel(MODULE_ABI_ISOLATION="y", MODULE_ABI_ISOLATE_PERF_EVENTS="y", EVENT_TRACING="y")
     module = replace(MODULE, sections=(Section("_ftrace_events", 8, "WA"),))
-    assert "trace events" in reason(module, facts, Outcome.REFUSED)
+    assert "trace events" in reason(module, facts, PredictedOutcome.REFUSED)
     assert first(replace(module, info={"module_abi": ("",)}), facts) is None
 
 
@@ -190,7 +194,7 @@ def test_the_isolated_loader_knows_a_struct_module_without_kallsyms_alone() -> N
     facts = kernel("arch", "num_orcs", "kallsyms", "args", MODULE_ABI_ISOLATION="y", KALLSYMS="y", UNWINDER_ORC="y")
     modules = {without: replace(MODULE, exit=104 + 32 - without) for without in (0, 8, 16, 24)}
     assert {without for without, module in modules.items() if first(module, facts) is None} == {0, 8}
-    assert "struct module.exit" in reason(modules[16], facts, Outcome.REFUSED)
+    assert "struct module.exit" in reason(modules[16], facts, PredictedOutcome.REFUSED)
 
 
 def test_the_isolated_loader_gives_a_module_the_room_that_it_lacks() -> None:

@@ -4,13 +4,13 @@
 import pytest
 
 from harness.abi.elf.dwarf import Layout, Member
-from harness.abi.elf.exported_types import Field, Surface, Type
+from harness.abi.elf.exported_types import ExportedTypes, Field, Type
 from harness.abi.predict.instructions import ABIS, instructions
-from harness.abi.predict.member_accesses import Access, Function, Place, Program, accesses
+from harness.abi.predict.member_accesses import Function, MemberAccess, ModuleCode, SectionOffset, accesses
 
 TASK, MM = "struct task_struct", "struct mm_struct"
 OPEN: Type = ("", "*struct inode", "*struct file")
-SURFACE = Surface(
+SURFACE = ExportedTypes(
     {
         "get_task_mm": (f"*{MM}", f"*{TASK}"),
         "misc_register": ("", "*struct miscdevice"),
@@ -64,26 +64,30 @@ LISTINGS = {
 }
 
 
-def touched(arch: str, *parts: tuple[str, Place, str], **more: dict[Place, Place | str]) -> set[tuple[str, int]]:
+def touched(
+    arch: str, *parts: tuple[str, SectionOffset, str], **more: dict[SectionOffset, SectionOffset | str]
+) -> set[tuple[str, int]]:
     abi = ABIS[arch]
     functions = {
         place: Function(name, place, tuple(instructions(text.splitlines(), abi))) for name, place, text in parts
     }
-    symbols = {place.section: Place(place.section, 0) for _, place, _ in parts} | {".data": Place(".data", 0)}
-    found = accesses(Program(abi, functions, symbols, **more), SURFACE)
+    symbols = {place.section: SectionOffset(place.section, 0) for _, place, _ in parts} | {
+        ".data": SectionOffset(".data", 0)
+    }
+    found = accesses(ModuleCode(abi, functions, symbols, **more), SURFACE)
     return {(access.struct, access.offset) for access in found}
 
 
 @pytest.mark.parametrize("arch", LISTINGS)
 def test_pointers_are_followed_from_current(arch: str) -> None:
-    found = touched(arch, ("run", Place(".text", 0), LISTINGS[arch]))
+    found = touched(arch, ("run", SectionOffset(".text", 0), LISTINGS[arch]))
     assert found == {(TASK, 768), (MM, 8), (MM, 0x7A0)}
 
 
 def test_an_access_names_its_function() -> None:
-    place = Place(".text", 0)
+    place = SectionOffset(".text", 0)
     function = Function("run", place, tuple(instructions(LISTINGS["arm64"].splitlines(), ABIS["arm64"])))
-    assert Access(TASK, 768, "run") in accesses(Program(ABIS["arm64"], {place: function}), SURFACE)
+    assert MemberAccess(TASK, 768, "run") in accesses(ModuleCode(ABIS["arm64"], {place: function}), SURFACE)
 
 
 def test_what_an_imported_function_returns_is_known_and_what_it_spoils_is_not() -> None:
@@ -94,11 +98,11 @@ def test_what_an_imported_function_returns_is_known_and_what_it_spoils_is_not() 
    e:	mov    0x20(%rax),%rdx
   12:	ret
 """
-    assert touched("x86_64", ("run", Place(".text", 0), text)) == {(MM, 0x18)}
+    assert touched("x86_64", ("run", SectionOffset(".text", 0), text)) == {(MM, 0x18)}
 
 
 def test_types_are_found_where_another_layout_has_them() -> None:
-    moved = SURFACE.laid_out({TASK: Layout(TASK, 2000, (Member("mm", 776, 8, f"{MM} *"),))})
+    moved = SURFACE.at_offsets_of({TASK: Layout(TASK, 2000, (Member("mm", 776, 8, f"{MM} *"),))})
     assert moved.fields[TASK] == (Field(776, "mm", f"*{MM}"),)
     assert moved.fields["struct entity"] == SURFACE.fields["struct entity"]
 
@@ -110,7 +114,7 @@ def test_embedded_structures_are_looked_into() -> None:
    e:	mov    0x4(%rax),%eax
   11:	ret
 """
-    assert touched("x86_64", ("run", Place(".text", 0), text)) == {(TASK, 0x328), ("struct entity", 4)}
+    assert touched("x86_64", ("run", SectionOffset(".text", 0), text)) == {(TASK, 0x328), ("struct entity", 4)}
 
 
 def test_a_callback_is_found_through_the_table_that_was_registered() -> None:
@@ -124,11 +128,11 @@ def test_a_callback_is_found_through_the_table_that_was_registered() -> None:
   27:	mov    0x230(%rdi),%rax
   2e:	ret
 """
-    links: dict[Place, Place | str] = {
-        Place(".data", 0x50): Place(".rodata", 0x100),
-        Place(".rodata", 0x100 + 104): Place(".text", 0x20),
+    links: dict[SectionOffset, SectionOffset | str] = {
+        SectionOffset(".data", 0x50): SectionOffset(".rodata", 0x100),
+        SectionOffset(".rodata", 0x100 + 104): SectionOffset(".text", 0x20),
     }
-    parts = (("init", Place(".init.text", 0), register), ("device_open", Place(".text", 0x20), opened))
+    parts = (("init", SectionOffset(".init.text", 0), register), ("device_open", SectionOffset(".text", 0x20), opened))
     assert touched("x86_64", *parts, links=links) == {("struct file", 0xC0), ("struct inode", 0x230)}
 
 
@@ -138,7 +142,7 @@ def test_a_part_that_the_compiler_kept_apart_is_read_with_what_jumps_to_it() -> 
    9:	jmp    e <run+0xe>	a: R_X86_64_PC32	.text.unlikely-0x4
 """
     cold = "   0:\tmov    0x18(%rbx),%eax\n   3:\tret\n"
-    parts = (("run.cold", Place(".text.unlikely", 0), cold), ("run", Place(".text", 0), hot))
+    parts = (("run.cold", SectionOffset(".text.unlikely", 0), cold), ("run", SectionOffset(".text", 0), hot))
     assert touched("x86_64", *parts) == {(TASK, 0x18)}
 
 
@@ -165,4 +169,4 @@ def test_a_part_that_the_compiler_kept_apart_is_read_with_what_jumps_to_it() -> 
     ids=["x86_64", "arm", "arm64"],
 )
 def test_the_modules_own_struct_module_is_known(arch: str, text: str) -> None:
-    assert touched(arch, ("run", Place(".text", 0), text)) == {("struct module", 0x2A8)}
+    assert touched(arch, ("run", SectionOffset(".text", 0), text)) == {("struct module", 0x2A8)}

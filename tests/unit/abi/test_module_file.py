@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from harness.abi.elf.module_file import Parameter, inspect_module, read_module
 from harness.abi.elf.signature import MAGIC
-from harness.abi.predict.disassembly import read_program
+from harness.abi.predict.disassembly import read_module_code
 from harness.kernel.architectures import ARCHITECTURES, X86_64, Architecture
-from harness.lab.plan.vendor_modules import VendorModule, in_order
+from harness.lab.plan.vendor_modules import VendorModule, load_order
 from harness.support.errors import ModcompatError
 
 PROGRAM = Path("/bin/true").read_bytes()
@@ -91,13 +91,13 @@ def test_a_section_that_would_unpack_to_more_than_there_can_be_is_not_unpacked(m
     says = struct.pack("<IIQ", 1, 0, 0x12340)  # Elf64_Chdr: ELFCOMPRESS_ZLIB, and the size
     assert content.count(says) == 1
     file.write_bytes(content.replace(says, struct.pack("<IIQ", 1, 0, 1 << 40)))
-    assert "unpacks to 1099511627776 bytes" in read_module(file).problem
+    assert "unpack to 1099511627776 bytes" in read_module(file).problem
 
 
 def test_a_file_with_more_symbols_than_any_module_is_none(
     module: bytes, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.abi.elf.module_file._MOST_SYMBOLS", 5)
+    monkeypatch.setattr("harness.abi.elf.module_file._MAX_SYMBOLS", 5)
     file.write_bytes(module + b"\0")  # not what was read, and remembered, before
     assert "too many for a module" in read_module(file).problem
 
@@ -108,7 +108,7 @@ def test_soft_dependencies_are_loaded_before_by_name_or_alias(module: bytes, tmp
     own.write_bytes(module.replace(b"softdep=", b"nothing="))
     facts = read_module(vendor)
     assert facts.soft_depends == ("crypto-sum", "absent")
-    before, more = in_order([VendorModule("vendor")], {"vendor": vendor}, {"sum_generic": own})
+    before, more = load_order([VendorModule("vendor")], {"vendor": vendor}, {"sum_generic": own})
     assert before == {"vendor": ("modules/needed/sum_generic.ko",)}
     assert more == {"modules/needed/sum_generic.ko": own}
 
@@ -117,7 +117,7 @@ def test_modules_may_depend_on_one_another(module: bytes, tmp_path: Path) -> Non
     files = {name: tmp_path / f"{name}.ko" for name in ("first", "second")}
     for name, file in files.items():
         file.write_bytes(module.replace(b"name=vendor", b"name=" + name.encode().ljust(len("vendor"), b"\0")))
-    before, _ = in_order([VendorModule(name) for name in files], files, {})
+    before, _ = load_order([VendorModule(name) for name in files], files, {})
     assert before == {"first": ("modules/second.ko",), "second": ("modules/first.ko",)}
 
 
@@ -188,7 +188,7 @@ def test_a_module_tells_its_facts(file: Path, module: bytes) -> None:
 @pytest.mark.parametrize("name", [b".", b"..", b"/a/b", b"../a", b"\x1b[2J", b"a\nb", b"a b"])
 def test_a_name_that_is_no_name_of_a_module_is_refused(file: Path, module: bytes, name: bytes) -> None:
     file.write_bytes(module.replace(b"name=vendor", b"name=" + name.ljust(len("vendor"), b"\0")))
-    with pytest.raises(ModcompatError, match="which is no name of a module") as caught:
+    with pytest.raises(ModcompatError, match="which is not a valid name of a module") as caught:
         inspect_module(file)
     assert caught.value.problem.isprintable()
 
@@ -247,15 +247,15 @@ def test_a_damaged_program_of_a_module_is_read_or_refused(
     file.write_bytes(data.draw(damaged(modules[arch.name])))
     read_module(file)
     with contextlib.suppress(ModcompatError):
-        read_program(file, arch)
+        read_module_code(file, arch)
 
 
 def test_a_module_without_symbols_has_no_program(file: Path, module: bytes) -> None:
     file.write_bytes(module)
-    assert "init_module" in read_program(file, X86_64).symbols
+    assert "init_module" in read_module_code(file, X86_64).symbols
     file.write_bytes(module.replace(b".symtab", b".gone__"))
     with pytest.raises(ModcompatError, match="it has no symbol table"):
-        read_program(file, X86_64)
+        read_module_code(file, X86_64)
 
 
 @PROPERTY

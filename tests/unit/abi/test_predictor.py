@@ -8,12 +8,12 @@ import pytest
 
 from harness.abi.compare.layout_diff import Change
 from harness.abi.elf.dwarf import Layout
-from harness.abi.elf.exported_types import Surface
+from harness.abi.elf.exported_types import ExportedTypes
 from harness.abi.elf.module_file import ModuleFacts, Section
 from harness.abi.predict import predictor
 from harness.abi.predict.prediction import _clean
 from harness.abi.predict.predictor import Predictor
-from harness.abi.predict.reachability import Reached
+from harness.abi.predict.reachability import ReachableStruct
 from harness.kernel.architectures import X86_64
 from harness.kernel.module_headers import Headers
 from harness.support.cache.store import Store
@@ -29,9 +29,9 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "headers.txt").write_text("linux/module.h\n")
     monkeypatch.setattr("harness.abi.headers.probe._PROBE", folder)
-    monkeypatch.setattr(predictor, "kernel_surface", lambda *_: Surface({}, {}))
+    monkeypatch.setattr(predictor, "kernel_exported_types", lambda *_: ExportedTypes({}, {}))
     monkeypatch.setattr(predictor, "kernel_layouts", lambda *_: {"struct module": Layout("struct module", 8, ())})
-    monkeypatch.setattr(predictor, "read_program", lambda *_: None)
+    monkeypatch.setattr(predictor, "read_module_code", lambda *_: None)
     monkeypatch.setattr(predictor, "accesses", lambda *_: ())
     return folder
 
@@ -42,7 +42,7 @@ def kept(production: Headers, folder: Path) -> dict[str, set[str]]:
     file = folder / "vendor.ko"
     file.touch()
     predictor = Predictor(store)
-    predictor._accesses(file, ModuleFacts("vendor", arch=X86_64), production, predictor.surface(production))
+    predictor._accesses(file, ModuleFacts("vendor", arch=X86_64), production, predictor.exported_types(production))
     _ = predictor._change(production, replace(production, label="stock", inputs={"config": "B=y"})).difference
     return {kind: {entry.name for entry in store.entries(kind)} for kind in ("code", "change")}
 
@@ -60,7 +60,8 @@ def test_what_was_read_in_another_way_is_not_used(
     if changed == "probe":
         (probe / "headers.txt").write_text("linux/usb.h\n")
     elif changed != "nothing":
-        monkeypatch.setattr(f"harness.abi.headers.{changed}._READER", 1000)
+        version = {"export_prototypes": "_EXPORTS_CACHE_VERSION", "layouts": "_LAYOUTS_CACHE_VERSION"}[changed]
+        monkeypatch.setattr(f"harness.abi.headers.{changed}.{version}", 1000)
     after = kept(production, tmp_path)
     wanted = kinds | ({"code"} if changed == "layouts" and production.plain else set())
     assert {kind for kind in after if after[kind] > before[kind]} == wanted
@@ -70,7 +71,7 @@ def test_code_that_is_too_long_is_not_said_to_be_harmless(tmp_path: Path, probe:
     assert probe.is_dir()
     module = ModuleFacts("vendor", arch=X86_64, sections=(Section(".text", 5 << 20, "AX"),))
     predictor = Predictor(Store(tmp_path / "cache"))
-    assert predictor._accesses(tmp_path / "vendor.ko", module, PLAIN, Surface()) is None
+    assert predictor._accesses(tmp_path / "vendor.ko", module, PLAIN, ExportedTypes()) is None
     layout = Layout("struct file", 8, ())
-    reached = [Reached(Change(layout, layout, (), (), (), ()), "filp_open", 0, owned=False)]
+    reached = [ReachableStruct(Change(layout, layout, (), (), (), ()), "filp_open", 0, caller_allocated=False)]
     assert "too long to be read" in _clean(reached, was_read=False)

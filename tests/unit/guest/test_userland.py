@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.guest import cpio, userland
-from harness.guest.cpio import Member
+from harness.guest.cpio import ArchiveMember
 from harness.guest.userland import Userland, find_userland, find_userlands
 from harness.kernel.architectures import ARM
 from harness.support import progress
@@ -106,20 +106,20 @@ def test_what_is_no_root_file_system_is_refused(tmp_path: Path) -> None:
     cache, file = tmp_path / "cache", tmp_path / "image"
     assert "No such file" in complaint(file, cache)
     for content, words in {
-        b"": "no root file system that is known",
-        b"hello" * 1000: "no root file system that is known",
-        gzip.compress(b"hello"): "no root file system that is known",
+        b"": "not a root file system in a known format",
+        b"hello" * 1000: "not a root file system in a known format",
+        gzip.compress(b"hello"): "not a root file system in a known format",
         gzip.compress(b"hello" * 1000)[:30]: "is damaged",
         b"070701" + b"0" * 50: "cut off",
         b"070701" + b"x" * 200: "damaged at byte 0",
         b"070701" + b"-0000070" * 13 + b"\0": "damaged at byte 0",
         b"070701" + b"1_0 +0x1" * 13 + bytes(9): "damaged at byte 0",
-        cpio.pack([Member("etc", 0o40755)]): "has no /bin/sh",
-        cpio.pack([Member("bin/sh", 0o100755, b"#!/bin/other\n")]): "is not an ELF file",
-        cpio.pack([Member("bin/sh", 0o100755, program(machine=8))]): "EM_MIPS",
-        cpio.pack([Member("bin/sh", 0o120777, b"sh")]): "has no /bin/sh",
-        b"hsqs" + bytes(5000): "is a squashfs image that is damaged",
-        bytes(1080) + b"\x53\xef" + bytes(5000): "is an ext2/3/4 image that is damaged",
+        cpio.pack([ArchiveMember("etc", 0o40755)]): "has no /bin/sh",
+        cpio.pack([ArchiveMember("bin/sh", 0o100755, b"#!/bin/other\n")]): "is not an ELF file",
+        cpio.pack([ArchiveMember("bin/sh", 0o100755, program(machine=8))]): "EM_MIPS",
+        cpio.pack([ArchiveMember("bin/sh", 0o120777, b"sh")]): "has no /bin/sh",
+        b"hsqs" + bytes(5000): "is a damaged squashfs image",
+        bytes(1080) + b"\x53\xef" + bytes(5000): "is a damaged ext2/3/4 image",
     }.items():
         file.write_bytes(content)
         assert words in complaint(file, cache), content[:20]
@@ -130,7 +130,7 @@ def test_what_is_no_root_file_system_is_refused(tmp_path: Path) -> None:
 def test_what_comes_to_more_than_a_guest_can_hold_is_not_unpacked(
     pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(userland, "_LARGEST", 4 << 20)
+    monkeypatch.setattr(userland, "_MAX_BYTES", 4 << 20)
     monkeypatch.setattr(cpio, "unpack", lambda _: pytest.fail("all of it was unpacked"))
     file = tmp_path / "image"
     file.write_bytes(pack(b"070701" + bytes(64 << 20)))
@@ -195,7 +195,7 @@ def test_an_image_cannot_write_outside_by_a_name(root: Path, tmp_path: Path, mon
     image = tmp_path / "rootfs"
     plain_ext4(root, image)
     renamed(image, "XXXXXXXXXXXXXXXX-escaped", "../../../../../x-escaped")
-    assert "is damaged" in complaint(image, tmp_path / "cache")
+    assert "is a damaged ext2/3/4 image" in complaint(image, tmp_path / "cache")
     assert not list(tmp_path.parent.rglob("x-escaped"))
 
 
@@ -214,7 +214,7 @@ def test_an_image_cannot_write_outside_by_a_link_and_a_file_of_one_name(
     debugfs(image, "mkdir d", "cd d", f"symlink {link} {escaped}", *others, f"write {tmp_path}/file {file}")
     assert find_userland(image, Store(tmp_path / "cache")).arch is ARM
     renamed(image, file, link)
-    assert "is damaged" in complaint(image, tmp_path / "cache")
+    assert "is a damaged ext2/3/4 image" in complaint(image, tmp_path / "cache")
     assert not escaped.exists()
 
 
@@ -223,7 +223,7 @@ def test_a_large_one_that_is_looked_at_for_long_is_told(
 ) -> None:
     monkeypatch.setattr(progress, "_PATIENCE", 0.0)
     image = tmp_path / "rootfs"
-    image.write_bytes(cpio.pack([Member("bin/sh", 0o100755, program())]))
+    image.write_bytes(cpio.pack([ArchiveMember("bin/sh", 0o100755, program())]))
     for path in (image, root):
         find_userland(path, Store(tmp_path / "cache"))
         assert f"looking at {path.name} ..." in capsys.readouterr().err
@@ -239,7 +239,7 @@ def test_there_is_one_for_each_architecture(root: Path, tmp_path: Path) -> None:
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.integers(0, 400), st.binary(max_size=4))
 def test_a_damaged_archive_is_read_or_refused(tail: bytes, at: int, patch: bytes) -> None:
-    archive = bytearray(cpio.pack([Member("bin", 0o40755), Member("bin/sh", 0o100755, program())]) + tail)
+    archive = bytearray(cpio.pack([ArchiveMember("bin", 0o40755), ArchiveMember("bin/sh", 0o100755, program())]) + tail)
     archive[at : at + len(patch)] = patch
     try:
         members = list(cpio.unpack(bytes(archive)))
@@ -251,7 +251,7 @@ def test_a_damaged_archive_is_read_or_refused(tail: bytes, at: int, patch: bytes
 def test_a_root_is_packed_below_its_folder_whatever_its_names_say(tmp_path: Path) -> None:
     file = tmp_path / "image"
     names = ("../../etc/passwd", "/bin/sh", "./usr")
-    file.write_bytes(cpio.pack(Member(name, 0o100755, program()) for name in names))
+    file.write_bytes(cpio.pack(ArchiveMember(name, 0o100755, program()) for name in names))
     userland: Userland = find_userland(file, Store(tmp_path / "cache"))
     found = {member.name for member in cpio.unpack(userland.archive.read_bytes())}
     assert found == {"userland", "userland/etc/passwd", "userland/bin/sh", "userland/usr"}

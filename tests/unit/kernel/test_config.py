@@ -4,8 +4,9 @@
 import pytest
 
 from harness.kernel.architectures import ARCHITECTURES
-from harness.kernel.config import differences, gate, parse, unmet
+from harness.kernel.config import gate
 from harness.kernel.features import FEATURES
+from harness.kernel.kconfig import differences, parse, unmet
 from harness.kernel.variants import preemption_in, variant_of
 from harness.support.errors import ModcompatError
 from harness.support.paths import KCONFIG

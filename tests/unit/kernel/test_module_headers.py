@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.abi.elf.module_file import ModuleFacts
-from harness.abi.headers.export_prototypes import kernel_surface
+from harness.abi.headers.export_prototypes import kernel_exported_types
 from harness.guest.boards import BOARDS
 from harness.kernel.architectures import ARM, X86_64
 from harness.kernel.features import FEATURES
@@ -90,12 +90,12 @@ def test_without_exports_nothing_is_said_of_them(tree: Path, tmp_path: Path) -> 
     headers = headers_in(tree)
     assert headers.exports is None
     with pytest.raises(ModcompatError, match=r"has no Module\.symvers"):
-        kernel_surface(headers, Store(tmp_path / "cache"))
+        kernel_exported_types(headers, Store(tmp_path / "cache"))
 
 
 def test_a_damaged_list_of_exports_is_told(tree: Path) -> None:
     (tree / "Module.symvers").write_text("printk_it")
-    with pytest.raises(ModcompatError, match=r"is no Module\.symvers"):
+    with pytest.raises(ModcompatError, match=r"is not a Module\.symvers"):
         _ = headers_in(tree).exports
 
 

@@ -79,7 +79,7 @@ def test_it_may_be_a_copy_of_what_the_kernel_has_in_proc(tmp_path: Path) -> None
     assert read_config(file).text == "CONFIG_ARM=y\n"
     for packed in (gzip.compress(b"CONFIG_ARM=y\n" * 9)[:-9], gzip.compress(b"CONFIG_ARM=y\n" * (1 << 19))):
         file.write_bytes(packed)
-        with pytest.raises(ModcompatError, match="has no configuration in it"):
+        with pytest.raises(ModcompatError, match="contains no configuration"):
             read_config(file)
 
 
@@ -95,9 +95,9 @@ def test_a_mark_of_an_editor_in_front_is_no_part_of_it(tmp_path: Path) -> None:
         ("CONFIG_ARM=y\nCONFIG_X86_64=y\n", "is for x86_64 and arm at once: CONFIG_X86_64=y and CONFIG_ARM=y"),
         ("", "sets no CONFIG_ symbol"),
         ("garbage", "sets no CONFIG_ symbol"),
-        ("\0\xff garbage", "has no configuration in it"),
-        ("CONFIG_X86_32=y\n", "no architecture"),
-        ("CONFIG_RISCV=y\nCONFIG_64BIT=y\n", "no architecture"),
+        ("\0\xff garbage", "contains no configuration"),
+        ("CONFIG_X86_32=y\n", "no known architecture"),
+        ("CONFIG_RISCV=y\nCONFIG_64BIT=y\n", "no known architecture"),
     ],
 )
 def test_what_is_no_configuration_of_a_board_is_refused(text: str, words: str, tmp_path: Path) -> None:

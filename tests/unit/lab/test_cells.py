@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.guest.boards import BOARDS
-from harness.kernel.features import FEATURES, THE_FIVE
+from harness.kernel.features import CORE_FEATURES, FEATURES
 from harness.kernel.variants import Preemption
 from harness.lab.plan.cells import (
     EVERY_BOARD,
@@ -50,7 +50,7 @@ def test_the_cells_of_a_feature_on_a_board_come_together() -> None:
 def test_what_ci_covers() -> None:
     """The five and all at once on one architecture, spinlock everywhere, perf where it makes a kernel."""
     covered = {(board, feature.name) for part in MATRICES["ci"] for board in part.boards for feature in part.features}
-    assert {name for board, name in covered if board.name == "q35"} == {*THE_FIVE, "all", "kmemleak"}
+    assert {name for board, name in covered if board.name == "q35"} == {*CORE_FEATURES, "all", "kmemleak"}
     assert len({(board.arch.name, variant.name) for board, variant in kernels(MATRICES["ci"])}) <= 18
     assert {board for board, name in covered if name == "spinlock"} == set(EVERY_BOARD)
     assert any(board.arch.name not in FEATURES["perf"].always_on for board, name in covered if name == "perf")
@@ -61,7 +61,7 @@ def test_what_ci_covers() -> None:
 def test_the_default_matrix_is_the_five_on_each_architecture() -> None:
     (selection,) = MATRICES["default"]
     assert {board.arch.name for board in selection.boards} == {"x86_64", "arm", "arm64"}
-    assert [feature.name for feature in selection.features] == list(THE_FIVE)
+    assert [feature.name for feature in selection.features] == list(CORE_FEATURES)
     assert selection.boards == ONE_BOARD_EACH
 
 

@@ -8,7 +8,7 @@ import pytest
 from harness.detect.evidence import Check
 from harness.guest.programs import Program
 from harness.guest.shell import Output
-from harness.lab.plan.exercise import Bench, is_said, load_exercise
+from harness.lab.plan.exercise import Bench, is_logged, load_exercise
 from harness.support.errors import ModcompatError
 
 
@@ -34,8 +34,8 @@ from harness.support.errors import ModcompatError
         ("raise RuntimeError('at once')\n", "line 1"),
         ("import sys; sys.exit(0)\n", "SystemExit"),
         ("import pytest; pytest.skip('x', allow_module_level=True)\n", "Skipped"),
-        ("def exercise(): pass\n", "does not take that: too many positional arguments"),
-        ("def exercise(bench, more): pass\n", "does not take that: missing a required argument: 'more'"),
+        ("def exercise(): pass\n", "as its only argument: too many positional arguments"),
+        ("def exercise(bench, more): pass\n", "as its only argument: missing a required argument: 'more'"),
     ],
 )
 def test_a_faulty_file_is_explained(tmp_path: Path, text: str, words: str) -> None:
@@ -125,7 +125,7 @@ def test_an_expectation_needs_both_status_and_text(status: int, wanted: str, hel
     ],
 )
 def test_what_a_module_announces_is_found_in_a_line(log: str, said: bool) -> None:  # noqa: FBT001
-    assert is_said("vendor: ready", f"before\n{log}\nafter") is said
+    assert is_logged("vendor: ready", f"before\n{log}\nafter") is said
 
 
 def test_the_end_of_what_a_program_printed_can_be_waited_for() -> None:
@@ -156,7 +156,7 @@ def test_times_to_wait_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_that_is_not_loaded_in_time_is_told_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.lab.plan.exercise._LOADING", 0.2)
+    monkeypatch.setattr("harness.lab.plan.exercise._LOAD_TIMEOUT_SECONDS", 0.2)
     file = tmp_path / "vendor.py"
     file.write_text("x = 1\nwhile True: pass\n")
     with pytest.raises(

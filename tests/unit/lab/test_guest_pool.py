@@ -59,7 +59,7 @@ def test_a_guest_has_room_for_what_the_user_brings(
     kernels.prebuilt.return_value = None
     for name in ("missing_for", "lacks_channel"):
         monkeypatch.setattr(board_options, name, lambda *_: [])
-    monkeypatch.setattr(module, "in_order", lambda *_: ({}, {}))
+    monkeypatch.setattr(module, "load_order", lambda *_: ({}, {}))
     monkeypatch.setattr(module, "build_tools", lambda *_: {})
     monkeypatch.setattr(module, "build_initramfs", lambda *_: tmp_path)
     vendor = VendorModule("vendor", file=tmp_path / "vendor.ko", firmware=(("fw.bin", firmware),))

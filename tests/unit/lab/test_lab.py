@@ -26,7 +26,7 @@ from harness.lab.execution.guest_pool import GuestImage
 from harness.lab.execution.lab import CellResult, Lab, read_control, write_control
 from harness.lab.execution.run_folder import failure_text, write_cell, write_matrix
 from harness.lab.plan.cells import Cell, Flavour
-from harness.lab.plan.manifest import Allowance, Manifest
+from harness.lab.plan.manifest import AllowedFinding, Manifest
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import VendorModule
 from harness.plugin.hooks import explained
@@ -225,7 +225,7 @@ def test_a_full_disk_leaves_no_half_matrix_and_no_older_one(full: Path, row: dic
 
 
 def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(full: Path, row: dict[str, Any]) -> None:
-    manifest = Manifest(Path("m.toml"), allowed=(Allowance("known", date.max, module="third", line=7),))
+    manifest = Manifest(Path("m.toml"), allowed=(AllowedFinding("known", date.max, module="third", line=7),))
     matrix = Matrix(CELLS, manifest, "pytest", assumed=list, run_folder=lambda: full)
     matrix.rows.append(row)
     terminal = Mock(hasmarkup=False)

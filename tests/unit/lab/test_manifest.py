@@ -160,8 +160,8 @@ def test_a_root_file_system_that_is_none_is_told_with_its_place_once_it_is_read(
     with pytest.raises(ModcompatError) as caught:
         manifest.userlands([], Store(tmp_path / "cache"))
     file = tmp_path / "modcompat.toml"
-    assert caught.value.problem == f"{file}:2: run.roots: {file} is no root file system that is known"
-    with pytest.raises(ModcompatError, match=f"^{file} is no root"):
+    assert caught.value.problem == f"{file}:2: run.roots: {file} is not a root file system in a known format"
+    with pytest.raises(ModcompatError, match=f"^{file} is not a root"):
         manifest.userlands([file], Store(tmp_path / "cache"))
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.abi.compare.layout_columns import side_by_side
-from harness.abi.compare.layout_diff import Difference
+from harness.abi.compare.breakage import breakage_layouts
+from harness.abi.compare.layout_columns import layout_columns
+from harness.abi.compare.layout_diff import LayoutDiff
 from harness.abi.elf.dwarf import Layout, Member
-from harness.abi.headers.layouts import explaining_layouts
 from harness.report.picture import Box, draw
 
 GOLDEN = Path(__file__).parents[1] / "golden/run"
@@ -22,7 +22,7 @@ def layout(name: str, size: int, *members: Member) -> Layout:
     return Layout(name, size, members)
 
 
-LOCK = Difference(
+LOCK = LayoutDiff(
     {
         "struct lock": layout("struct lock", 4, Member("raw", 0, 4, "u32")),
         "struct module": layout(
@@ -51,7 +51,7 @@ LOCK = Difference(
 
 
 def test_the_explaining_structure_comes_first_and_then_what_changed_it() -> None:
-    module, lock = explaining_layouts(LOCK, [], in_use=False)
+    module, lock = breakage_layouts(LOCK, [], in_use=False)
     assert (module["name"], module["before"], module["after"], module["focus"]) == ("struct module", 32, 40, ["init"])
     assert module["members"][2] == {"name": "init", "type": "function *", "before": [8, 8], "after": [16, 8]}
     assert module["members"][4]["after"] == [24, 2], "the bytes that a bit field has a part of"
@@ -62,11 +62,11 @@ def test_the_explaining_structure_comes_first_and_then_what_changed_it() -> None
 
 
 def test_nothing_moved_nothing_to_draw() -> None:
-    assert explaining_layouts(Difference({}, {}), ["struct lock"], in_use=True) == []
+    assert breakage_layouts(LayoutDiff({}, {}), ["struct lock"], in_use=True) == []
 
 
 def test_a_picture_has_both_columns_and_joins_what_is_in_both() -> None:
-    picture = draw(side_by_side(LOCK.changes["struct module"], ["init"]))
+    picture = draw(layout_columns(LOCK.changes["struct module"], ["init"]))
     assert [(box.label, box.kind, box.offset) for box in picture.left] == [
         ("state", "same", 0), ("lock", "resized", 4), ("init", "moved", 8), ("low and 1 more", "moved", 16),
         ("", "hole", 18),
@@ -77,11 +77,11 @@ def test_a_picture_has_both_columns_and_joins_what_is_in_both() -> None:
 
 
 def test_what_came_and_holes_are_drawn() -> None:
-    picture = draw(side_by_side(LOCK.changes["struct lock"]))
+    picture = draw(layout_columns(LOCK.changes["struct lock"]))
     assert [(box.kind, box.offset, box.size) for box in picture.right] == [
-        ("same", 0, 4), ("hole", 4, 4), ("came", 8, 4),
+        ("same", 0, 4), ("hole", 4, 4), ("added", 8, 4),
     ]  # fmt: skip
-    assert "magic came" in picture.words
+    assert "magic added" in picture.words
 
 
 def test_long_runs_that_did_not_change_are_folded() -> None:

@@ -25,7 +25,7 @@ from harness.report.junit import junit
 from harness.report.ktap import ktap
 from harness.report.markdown import inline, markdown
 from harness.report.plain_text import reproduce_command
-from harness.report.recorded_run import Cell, Run, read_run, totals
+from harness.report.recorded_run import RecordedCell, Run, read_run, totals
 from harness.report.schema import load, schema_named
 from harness.support.errors import ModcompatError
 from harness.support.text import decoded, one_line, visible
@@ -44,7 +44,7 @@ def golden() -> Run:
 ALLOWED = {"reason": "known since March", "expires": "2027-03-31"}
 
 
-def cell_of(run: Run, module: str, variant: str) -> Cell:
+def cell_of(run: Run, module: str, variant: str) -> RecordedCell:
     return next(cell for cell in run.cells if (cell.row["module"], cell.row["variant"]) == (module, variant))
 
 
@@ -153,13 +153,13 @@ def test_without_a_report_what_the_verdict_quotes_is_marked() -> None:
     assert "Skipping invalid relocation target" in refused[0]
 
 
-def evidence_of(cell: Cell, **changes: object) -> Cell:
+def evidence_of(cell: RecordedCell, **changes: object) -> RecordedCell:
     """The cell with other evidence, which is written beside it."""
     path = cell.path / "evidence.json"
     facts = json.loads(path.read_text())
     facts["evidence"] |= changes
     path.write_text(json.dumps(facts))
-    return Cell(cell.row, cell.path)
+    return RecordedCell(cell.row, cell.path)
 
 
 def test_a_report_before_the_load_is_marked(tmp_path: Path) -> None:
@@ -452,7 +452,7 @@ def test_a_run_without_cells_has_reports_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [0, 1])
 def test_of_two_controls_the_broken_one_is_shown(tmp_path: Path, number: int) -> None:
     run = changed_run(tmp_path / "run", verdict="INVALID", id="x")
-    twin = Cell(golden().cells[0].row, tmp_path)
+    twin = RecordedCell(golden().cells[0].row, tmp_path)
     cells = [run.cells[0], twin] if number else [twin, run.cells[0]]
     assert [cell.verdict for cell in Run(tmp_path, run.facts, cells).shown] == [Verdict.INVALID]
 
