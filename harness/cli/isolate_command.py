@@ -24,7 +24,7 @@ from harness.kernel.variants import Preemption, Variant, variant_named, variant_
 from harness.lab.plan.cells import MATRICES, choose_boards, kernels, narrow
 from harness.lab.plan.settings import Settings
 from harness.lab.validation import bug_runner, records, selftests
-from harness.lab.validation.abi_comparison import check
+from harness.lab.validation.abi_comparison import compare_abi
 from harness.lab.validation.bugs import BUGS, Where
 from harness.report.isolation_page import PAGE, isolation_page, proof_table
 from harness.support.cache.store import Store
@@ -122,7 +122,7 @@ def isolate_check(
         for feature in features_named(features):
             for model in models[:1] if users else models:
                 spec = _spec(arch, patched, variant_of(feature, Preemption(model), isolated=True), users)
-                checked = check(spec, store)
+                checked = compare_abi(spec, store)
                 click.echo(json.dumps(checked.as_json_object()) if as_json else checked.for_people())
                 same &= checked.is_same
     sys.exit(0 if same else 1)
@@ -176,7 +176,7 @@ def isolate_prove(
     checks = []
     for board, variant in kernels(chosen):
         if variant.isolated:
-            checks.append(check(KernelSpec(board.arch, patched, variant), store))
+            checks.append(compare_abi(KernelSpec(board.arch, patched, variant), store))
             click.echo(checks[-1].for_people())
     narrowed = (("--arch", arches), ("--feature", features), ("--preemption", models))
     status, result = run_cells("isolated", workers, narrowed, ["--kernel-source", absolute(source)])

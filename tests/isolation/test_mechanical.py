@@ -20,7 +20,7 @@ from harness.kernel.patch_series import subject
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
 from harness.kernel.variants import Preemption, Variant, variant_of
 from harness.kernel.versions import SERIES
-from harness.lab.validation.abi_comparison import check, layout_comparison
+from harness.lab.validation.abi_comparison import compare_abi, layout_comparison
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from tests.isolation.trials import GUESS, UPROBES, VERSIONS
@@ -95,7 +95,7 @@ def everything(arch: str, source: KernelSource, preemption: Preemption = Preempt
 @pytest.mark.parametrize("preemption", list(Preemption))
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_a_module_finds_what_it_was_compiled_with(arch: str, preemption: Preemption, source: KernelSource) -> None:
-    checked = check(everything(arch, source, preemption), STORE)
+    checked = compare_abi(everything(arch, source, preemption), STORE)
     assert checked.is_same, checked.for_people()
     assert not any(what.startswith("headers") for what in checked.left_out), checked.left_out
     compared = {comparison.of: comparison.compared for comparison in checked.comparisons}
@@ -112,7 +112,7 @@ OTHERS = [series.package for series in SERIES.values() if series.package != DEFA
 @pytest.mark.parametrize("package", OTHERS)
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_so_it_does_with_the_other_series(arch: str, package: str) -> None:
-    checked = check(everything(arch, find_source(package, STORE)), STORE)
+    checked = compare_abi(everything(arch, find_source(package, STORE)), STORE)
     assert checked.is_same, checked.for_people()
 
 
@@ -124,7 +124,7 @@ KEPT = [feature for feature in FEATURES.values() if feature.isolation is Isolati
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_of_each_feature_alone_too(arch: str, feature: Feature, source: KernelSource) -> None:
     variant = variant_of(feature, Preemption.NONE, isolated=True)
-    checked = check(KernelSpec(ARCHITECTURES[arch], isolated(source, STORE), variant), STORE)
+    checked = compare_abi(KernelSpec(ARCHITECTURES[arch], isolated(source, STORE), variant), STORE)
     assert checked.is_same, checked.for_people()
 
 

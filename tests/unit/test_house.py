@@ -14,12 +14,6 @@ HARNESS = Path(harness.__file__).parent
 _SOURCES = sorted(HARNESS.rglob("*.py"))
 _GENERATED = "__pycache__"
 
-# Names that still have two meanings, with the reason. The list only shrinks: an entry that is not needed fails below.
-_TWO_CLASSES: Mapping[str, str] = {
-    "Check": "an answer of an exercise, and the comparison of two kernels' ABIs, which is to become AbiComparison",
-}
-_TWO_FILES: Mapping[str, str] = {}
-
 
 def _public_classes() -> dict[str, list[str]]:
     """Public class at the top of a module -> the modules that define it."""
@@ -40,14 +34,10 @@ def _stems() -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("names", "known"), [(_public_classes(), _TWO_CLASSES), (_stems(), _TWO_FILES)], ids=["classes", "files"]
-)
-def test_a_name_has_one_meaning(names: Mapping[str, Sequence[str]], known: Mapping[str, str]) -> None:
+@pytest.mark.parametrize("names", [_public_classes(), _stems()], ids=["classes", "files"])
+def test_a_name_has_one_meaning(names: Mapping[str, Sequence[str]]) -> None:
     assert len(names) > 50, "the tree was not found"
-    twice = {name: places for name, places in names.items() if len(places) > 1}
-    assert {name: places for name, places in twice.items() if name not in known} == {}
-    assert [name for name in known if name not in twice] == [], "these have one meaning now: remove them above"
+    assert {name: places for name, places in names.items() if len(places) > 1} == {}
 
 
 def test_the_house_has_at_most_twelve_entries() -> None:

@@ -32,7 +32,7 @@ _SHOWN = 4  # names of those that have a reason in common
 
 
 @dataclass(frozen=True)
-class Check:
+class AbiComparison:
     """An isolated kernel against its production kernel. left_out: what could not be compared, and why."""
 
     spec: KernelSpec
@@ -63,7 +63,7 @@ class Check:
         return "\n".join([*lines, *(f"  not compared: {what}" for what in self.left_out)])
 
 
-def check(spec: KernelSpec, store: Store) -> Check:
+def compare_abi(spec: KernelSpec, store: Store) -> AbiComparison:
     """Compare an isolated kernel with its production kernel: all that headers define, and exported symbols.
 
     Exports are known of kernels that are built (and cached); the rest needs none. Raises ModcompatError.
@@ -85,9 +85,9 @@ def check(spec: KernelSpec, store: Store) -> Check:
         missing = " and ".join(
             kernel.label for kernel, built in ((spec.production, production), (spec, isolated)) if built is None
         )
-        return Check(spec, tuple(comparisons), (*left_out, f"exported symbols: {missing} not built yet"))
+        return AbiComparison(spec, tuple(comparisons), (*left_out, f"exported symbols: {missing} not built yet"))
     symbols = [read_exports(kernel.build_tree / "Module.symvers") for kernel in (production, isolated)]
-    return Check(spec, (*comparisons, compare_exports(*symbols)), left_out)
+    return AbiComparison(spec, (*comparisons, compare_exports(*symbols)), left_out)
 
 
 def _not_compiled(spec: KernelSpec, store: Store) -> tuple[str, ...]:
