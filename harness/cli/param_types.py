@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values of options that commands have in common, which the shell completes: names, folders, guests at a time."""
+"""Types of options that several commands take, with shell completion: names, folders, number of guests."""
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -20,26 +20,27 @@ from harness.lab.validation.lkdtm_expectations import OUTCOMES
 from harness.support.cache.ownership import KINDS
 
 _NUMBER = re.compile(r"[0-9]{1,6}")  # (int() takes 1_0 and digits of other scripts as well)
-_A_CPU = 4  # guests at most: more only wait for one another, and each has its memory
+_A_CPU = 4  # guests at most: more would wait for one another, and each takes memory
 
 
 class _Name(click.ParamType[str]):
-    """A name that may also be one that is not among the known ones: that is for the command to tell.
+    """A name that the shell completes. The command itself reports an unknown one.
 
-    path: what it may be in place of a name, "file" or "dir", which the shell completes where no name fits.
+    names: gives the known names when the shell asks, so that importing this module reads no files.
+    path: "file" or "dir" if a path may stand in place of a name; the shell completes it as well.
     """
 
-    def __init__(self, names: Iterable[str], shown: str = "NAME", *, path: str = "") -> None:
-        self.names, self.name, self.path = sorted(names), shown, path
+    def __init__(self, names: Callable[[], Iterable[str]], shown: str = "NAME", *, path: str = "") -> None:
+        self.names, self.name, self.path = names, shown, path
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del ctx, param
-        found = [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+        found = [CompletionItem(name) for name in sorted(self.names()) if name.startswith(incomplete)]
         return found + [CompletionItem(incomplete, type=self.path)] * bool(self.path)
 
 
 class _Workers(click.ParamType[str]):
-    """How many guests there are at a time, as pytest-xdist takes it, and no more than the machine can bear."""
+    """The number of guests at a time, as pytest-xdist takes it, and at most _A_CPU for each CPU."""
 
     name = "N"
     _words = ("auto", "logical")
@@ -57,15 +58,20 @@ class _Workers(click.ParamType[str]):
         return [CompletionItem(word) for word in self._words if word.startswith(incomplete)]
 
 
-_short = Counter(board.name for board in BOARDS.values())
-BOARD = _Name([*BOARDS, *(name for name, count in _short.items() if count == 1)])
-ARCH = _Name(ARCHITECTURES, "ARCH")
-KERNEL = _Name(variant_names())
-KERNEL_OR_TREE = _Name(variant_names(), path="dir")
-FEATURE = _Name(FEATURES)
-MODULE = _Name((module.name for module in shipped()), path="file")
-SOURCE = _Name([DEFAULT_PACKAGE], "DIR", path="dir")
-POINT = _Name(OUTCOMES)
-KIND = _Name(KINDS, "KIND")
+def _board_names() -> list[str]:
+    """Every id, and every short name that only one board has."""
+    short = Counter(board.name for board in BOARDS.values())
+    return [*BOARDS, *(name for name, count in short.items() if count == 1)]
+
+
+BOARD = _Name(_board_names)
+ARCH = _Name(lambda: ARCHITECTURES, "ARCH")
+KERNEL = _Name(variant_names)
+KERNEL_OR_TREE = _Name(variant_names, path="dir")
+FEATURE = _Name(lambda: FEATURES)
+MODULE = _Name(lambda: [module.name for module in shipped()], path="file")
+SOURCE = _Name(lambda: [DEFAULT_PACKAGE], "DIR", path="dir")
+POINT = _Name(lambda: OUTCOMES)
+KIND = _Name(lambda: KINDS, "KIND")
 WORKERS = _Workers()
-GUESTS = "Guests at a time, auto or logical (pytest-xdist; 0: one, in this process)."  # help of an option for them
+GUESTS = "Guests at a time, auto or logical (pytest-xdist; 0: one, in this process)."  # the option's help

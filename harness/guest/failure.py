@@ -4,6 +4,8 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from harness.support.errors import GuestLostError
+
 
 class Fate(Enum):
     """What became of a guest."""
@@ -18,7 +20,7 @@ class Fate(Enum):
 
 
 @dataclass
-class GuestFailure(Exception):  # noqa: N818 - the field's word
+class GuestFailure(GuestLostError):  # noqa: N818 - the field's word
     """The guest did not answer a command. waited: seconds. backtraces: of a silent guest's CPUs."""
 
     fate: Fate

@@ -2,8 +2,9 @@
 """Kernel source trees: Debian's package, or a folder of the user's."""
 
 import json
+import platform
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,26 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
 from harness.support.progress import say
 
-DEFAULT_PACKAGE = "linux-source-6.1"
+_PACKAGE_OF_RELEASE = {("debian", "12"): "linux-source-6.1", ("debian", "13"): "linux-source-6.12"}
 _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", re.MULTILINE)
+
+
+def package_for(release: Mapping[str, str]) -> str:
+    """The package of the kernel source that a release's own archive has, by os-release(5).
+
+    linux-source-6.1 on any system that is not listed: apt reports it if the archive lacks it.
+    """
+    return _PACKAGE_OF_RELEASE.get((release.get("ID", ""), release.get("VERSION_ID", "")), "linux-source-6.1")
+
+
+def _this_release() -> Mapping[str, str]:
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
+
+
+DEFAULT_PACKAGE = package_for(_this_release())
 
 
 @dataclass(frozen=True)
