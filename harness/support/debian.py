@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetching Debian packages into the cache without root and without touching the system's own apt state."""
+"""Fetches Debian packages into the cache, without root and without changing the system's own apt state."""
 
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -15,15 +16,15 @@ _VERSION = re.compile(r"^[^_]+_([^_]+)_[^_]+\.deb$")
 
 
 def download(package: str, architecture: str, folder: Path) -> Path:
-    """Download the newest version of a package; returns the .deb in `folder`.
+    """Download the newest version of a package and return the .deb, which is in `folder`.
 
-    apt's own lists serve when they know the package; otherwise (a foreign architecture, no lists yet) a
-    private apt state of that one architecture is made for the purpose. Raises ModcompatError.
+    The system's package lists are used if they have the package. Otherwise (a foreign architecture, no lists yet) a
+    private apt state for that one architecture is created, with the system's sources. Raises ModcompatError.
     """
     if shutil.which("apt-get") is None:
         raise ModcompatError(
             f"{package} comes from Debian's archive, and there is no apt-get here",
-            next_step="use Debian 12, or give a kernel tree with --kernel-source DIR",
+            next_step="use Debian 12 or 13, or give a kernel tree with --kernel-source DIR",
         )
     before = set(folder.glob("*.deb"))
     request = f"{package}:{architecture}" if architecture != "all" else package
@@ -31,7 +32,7 @@ def download(package: str, architecture: str, folder: Path) -> Path:
     if refused is not None:
         with tempfile.TemporaryDirectory(prefix="modcompat-apt-") as private:
             options = _private_state(Path(private), architecture)
-            # An index that does not load is no reason to stop: the package may be in another one.
+            # Continue if an index cannot be fetched: the package may be in another one.
             update_failed = _apt([*options, "update"], folder)
             refused = _apt([*options, "download", request], folder)
             if refused is not None:
@@ -50,7 +51,7 @@ def download(package: str, architecture: str, folder: Path) -> Path:
 
 
 def version_of(deb: Path) -> str:
-    """The version in the file name of a .deb, epoch included (apt writes `:` as `%3a`)."""
+    """The version in the file name of a .deb, with its epoch (apt writes `:` as `%3a`). Raises ModcompatError."""
     found = _VERSION.match(deb.name)
     if not found:
         raise ModcompatError(f"{deb.name} is not named like a Debian package")
@@ -58,18 +59,41 @@ def version_of(deb: Path) -> str:
 
 
 def unpack_member(deb: Path, member: str, into: Path) -> Path:
-    """Extract one file of a .deb; returns its path below `into`."""
-    _pipe([["dpkg-deb", "--fsys-tarfile", str(deb)], ["tar", "-x", "-C", str(into), f"./{member}"]])
-    return into / member
+    """Extract one regular file of a .deb and return its path, `into`/`member`. Raises ModcompatError.
+
+    Debian 13's packages have below usr/ what Debian 12's may have at the top, so the file is found in either place.
+    """
+    names = {member, f"usr/{member}"}
+    target = into / member
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [*process.DIES_WITH_US, "dpkg-deb", "--fsys-tarfile", str(deb)]
+    with tempfile.TemporaryFile() as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as source:
+        try:
+            with tarfile.open(fileobj=source.stdout, mode="r|") as tar:
+                for entry in tar:
+                    content = tar.extractfile(entry) if entry.name.removeprefix("./") in names else None
+                    if content is not None:
+                        with target.open("wb") as file:
+                            shutil.copyfileobj(content, file)
+                        target.chmod(entry.mode & 0o777)
+                        return target
+        except tarfile.TarError as error:
+            source.wait()
+            errors.seek(0)
+            details = errors.read().decode(errors="replace")[-1500:] or str(error)
+            raise ModcompatError(f"cannot unpack {deb.name}", details=details) from None
+        finally:
+            source.kill()  # no more of it is wanted
+    raise ModcompatError(f"{deb.name} has no {member}")
 
 
 def unpack_tarball(tarball: Path, into: Path) -> None:
-    """Unpack an .xz tarball, its single top folder stripped."""
+    """Unpack an .xz tarball without its single top folder. Raises ModcompatError."""
     _pipe([["xz", "-dc", "-T0", str(tarball)], ["tar", "-x", "-C", str(into), "--strip-components=1"]])
 
 
 def _apt(arguments: list[str], folder: Path) -> str | None:
-    """Run apt-get; None when it went well, else what it printed."""
+    """Run apt-get. Returns None on success, otherwise the end of its output."""
     done = subprocess.run(
         [*process.DIES_WITH_US, "apt-get", "-q", *arguments],
         cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
@@ -78,9 +102,9 @@ def _apt(arguments: list[str], folder: Path) -> str | None:
 
 
 def _named_like(package: str, options: list[str]) -> set[str]:
-    """The packages that the lists have with such a name, whatever its number; none where no list could be had."""
+    """Packages in the lists with the same name but for the version at its end; none if there are no lists."""
     stem = package.rstrip("0123456789.")
-    # Without the packages that are installed: these are known without any list.
+    # Leave out installed packages, which apt knows without any list.
     command = ["apt-cache", *options, "-o", "Dir::State::status=/dev/null", "pkgnames", stem]
     with suppress(ModcompatError):
         return set(process.output(command).split())
@@ -92,7 +116,7 @@ def _private_state(folder: Path, architecture: str) -> list[str]:
         (folder / needed).mkdir(parents=True)
     native = process.output(["dpkg", "--print-architecture"]).strip()
     settings = folder / "apt.conf"
-    # "#clear" drops the system's list of architectures, which apt.conf would only add to.
+    # Without "#clear", apt would add this architecture to the system's list.
     settings.write_text(
         f"#clear APT::Architectures;\nAPT::Architectures {{ "
         f'"{architecture if architecture != "all" else native}"; }};\n'

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian packages: what cannot be had, and why."""
+"""Debian packages: finding files in them, and why one cannot be downloaded."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,40 @@ def test_a_package_that_there_is_none_of_is_told_from_one_that_does_not_come(
         debian.download("linux-source-99.9", "all", tmp_path)
     assert caught.value.problem == words
     assert ("linux-source-6.1, linux-source-6.12" in caught.value.next_step) == words.startswith("Debian has no")
+
+
+def package(folder: Path, *files: str) -> Path:
+    """A .deb with these files, each with its own path as content."""
+    (folder / "root/DEBIAN").mkdir(parents=True)
+    (folder / "root/DEBIAN/control").write_text(
+        "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n"
+    )
+    for file in files:
+        (folder / "root" / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "root" / file).write_text(file)
+        (folder / "root" / file).chmod(0o755)
+    deb = folder / "x_1_all.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", folder / "root", deb], check=True, capture_output=True)
+    return deb
+
+
+@pytest.mark.parametrize("place", ["bin/busybox", "usr/bin/busybox"], ids=["debian-12", "debian-13"])
+def test_a_file_is_found_with_and_without_merged_usr(tmp_path: Path, place: str) -> None:
+    found = debian.unpack_member(package(tmp_path, "etc/other", place), "bin/busybox", tmp_path / "out")
+    assert found == tmp_path / "out/bin/busybox"
+    assert found.read_text() == place
+    assert found.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_package_without_the_file_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(ModcompatError, match=r"x_1_all\.deb has no bin/busybox"):
+        debian.unpack_member(package(tmp_path, "sbin/busybox"), "bin/busybox", tmp_path / "out")
+
+
+def test_a_damaged_package_is_reported(tmp_path: Path) -> None:
+    damaged = tmp_path / "x_1_all.deb"
+    damaged.write_bytes(b"no package")
+    with pytest.raises(ModcompatError) as caught:
+        debian.unpack_member(damaged, "bin/busybox", tmp_path / "out")
+    assert caught.value.problem == "cannot unpack x_1_all.deb"
+    assert "dpkg-deb" in caught.value.details
