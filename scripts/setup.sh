@@ -11,10 +11,11 @@ flock 9
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 2; }
 
+os_release=${MODCOMPAT_OS_RELEASE:-/etc/os-release} # the variable is for tests
 release=unknown
-if [ -r /etc/os-release ]; then
+if [ -r "$os_release" ]; then
 	# shellcheck source=/dev/null
-	release=$(. /etc/os-release; echo "${ID:-unknown}-${VERSION_ID:-}")
+	release=$(. "$os_release"; echo "${ID:-unknown}-${VERSION_ID:-}")
 fi
 
 wanted() { # the packages for this machine's architecture and release
