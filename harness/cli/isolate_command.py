@@ -153,10 +153,10 @@ def isolate_prove(
     workers: str,
     output: Path | None,
 ) -> None:
-    """Prove the series on a kernel tree: apply it, build, compare, and run every module.
+    """Apply the series, build, compare, and run every module.
 
-    The tree is not changed. Building takes some minutes for each kernel. The last output is a table with a line for
-    each isolated kernel.
+    This is the whole proof of the series on a kernel tree. The tree is not changed. Building takes some minutes for
+    each kernel. The last output is a table with a line for each isolated kernel.
 
     Exit status 0 if all compare equal and all modules are CLEAN, 1 if not, 2 if that cannot be found out.
     """
@@ -192,10 +192,10 @@ def isolate_prove(
 @_output
 @_record
 def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, record: bool) -> None:
-    """Run every deliberate bug on stock and isolated kernels, and print which kernels report it.
+    """Run every deliberate bug on stock and isolated kernels.
 
-    Builds the kernels first. Exit status 0 if each bug is reported where the catalogue expects it, 1 if one is not, 2
-    if that cannot be found out.
+    Prints which kernels report it. Builds the kernels first. Exit status 0 if each bug is reported where the
+    catalogue expects it, 1 if one is not, 2 if that cannot be found out.
     """
     if record:
         require_checkout("--record")
@@ -226,10 +226,10 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
 @_output
 @_record
 def isolate_selftest(*, board: str, boot: bool, output: Path | None, record: bool) -> None:
-    """Run the kernel's own tests of the code that the series changes, on stock and isolated kernels.
+    """Run the kernel's own tests of what the series changes.
 
-    Builds the kernels first. Exit status 0 if all results are those of the stock kernel, 1 if a test fails or prints
-    something else, 2 if that cannot be found out.
+    They run on stock and isolated kernels, which are built first. Exit status 0 if all results are those of the
+    stock kernel, 1 if a test fails or prints something else, 2 if that cannot be found out.
     """
     if record:
         require_checkout("--record")

@@ -155,9 +155,7 @@ def _header(name: str, use: str, package: str) -> Finding:
 
 
 def _missing(what: str, use: str, wanted: str) -> Finding:
-    return Finding(
-        what, ok=False, fact=f"missing: {use}", next_step=f"install {wanted}; `make setup` does in a checkout"
-    )
+    return Finding(what, ok=False, fact=f"missing: {use}", next_step=f"install {wanted} (in a checkout: `make setup`)")
 
 
 def _kernel_source() -> Finding:

@@ -144,6 +144,6 @@ def _module(name: str, parameters: str, known: Iterable[VendorModule], arch: Arc
             return replace(module, parameters=parameters) if parameters else module
     arches = {module.arch for module in named}
     raise ModcompatError(
-        f"{name} is for {', '.join(its.name for its in arches if its)}, and the board is {arch.name}",
+        f"{name} is for {', '.join(its.name for its in arches if its)}, and the board for {arch.name}",
         next_step=f"--board {', '.join(board.id for board in BOARDS.values() if board.arch in arches)}",
     )
