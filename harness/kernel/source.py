@@ -15,6 +15,8 @@ from harness.support.inputs import expanded
 from harness.support.progress import say
 
 _PACKAGE_OF_RELEASE = {("debian", "12"): "linux-source-6.1", ("debian", "13"): "linux-source-6.12"}
+# For help texts, which are the same on every release
+DEFAULT_PACKAGES = ", ".join(f"{package} on {name.title()} {it}" for (name, it), package in _PACKAGE_OF_RELEASE.items())
 _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", re.MULTILINE)
 
 

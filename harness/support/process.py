@@ -112,10 +112,10 @@ def output(command: Sequence[str | Path], *, accepted: Sequence[int] = (0,), err
         raise ModcompatError(
             f"{words[0]} is not installed", next_step="run `make setup`, or `modcompat doctor`"
         ) from None
-    said = done.stdout + done.stderr
+    printed = done.stdout + done.stderr
     if done.returncode not in accepted:
         raise ModcompatError(
             f"`{' '.join(words)}` failed with exit status {done.returncode}",
-            details=said.decode(errors="backslashreplace")[-2000:],
+            details=printed.decode(errors="backslashreplace")[-2000:],
         )
-    return (said if errors else done.stdout).decode(errors="backslashreplace")
+    return (printed if errors else done.stdout).decode(errors="backslashreplace")

@@ -104,12 +104,12 @@ def test_a_closed_input_is_no_log() -> None:
 
 def test_what_an_encoding_has_no_place_for_is_shown_all_the_same() -> None:
     run = Path(__file__).parents[1] / "golden/run"
-    told = outside(f"diff {run} →", PYTHONIOENCODING="latin-1")
-    assert told.returncode == 2
-    assert "\\u2192" in told.stderr
-    assert "Traceback" not in told.stderr
+    done = outside(f"diff {run} →", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 2
+    assert "\\u2192" in done.stderr
+    assert "Traceback" not in done.stderr
     page = outside(f"report {run} --format html", PYTHONIOENCODING="latin-1")
-    assert "→" in page.stdout, "a file is as it is, wherever it goes"
+    assert "→" in page.stdout, "a report is UTF-8, wherever it is written to"
 
 
 def test_a_list_that_goes_into_a_pipe_has_whole_names(cli: Cli) -> None:
@@ -245,8 +245,8 @@ def test_the_shell_completes_commands() -> None:
 def test_every_command_tells_its_exit_statuses(path: tuple[str, ...], cli: Cli) -> None:
     result = cli(*path, "--help")
     assert result.exit_code == 0
-    _, _, told = " ".join(result.output.split()).partition("Exit status")
-    assert re.match(r":? 0\b.*\b2 ", told)
+    _, _, statuses = " ".join(result.output.split()).partition("Exit status")
+    assert re.match(r":? 0\b.*\b2 ", statuses)
 
 
 @each
