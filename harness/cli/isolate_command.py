@@ -18,7 +18,7 @@ from harness.kernel.architectures import ARCHITECTURES
 from harness.kernel.config import KernelSpec
 from harness.kernel.features import features_named
 from harness.kernel.isolation_patches import apply_series, isolated, isolated_without, patch_numbered, series_for
-from harness.kernel.source import DEFAULT_PACKAGE, DEFAULT_PACKAGES, KernelSource, absolute, find_source
+from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, find_source
 from harness.kernel.user_config import UsersConfig, by_architecture, read_config, require_for
 from harness.kernel.variants import Preemption, Variant, variant_named, variant_of
 from harness.lab.plan.cells import MATRICES, choose_boards, kernels, narrow
@@ -31,7 +31,6 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.paths import require_checkout
 
-_ABOUT_SOURCE = f"{ABOUT_SOURCE}  [default: {DEFAULT_PACKAGES}]"
 _board = click.option("--board", default="x86_64-q35", show_default=True, type=BOARD, help="Where to run it.")
 _arches = click.option(
     "--arch",
@@ -56,7 +55,9 @@ _models = click.option(
     type=click.Choice([str(model) for model in Preemption]),
     help="Preemption models of the kernels [none] (repeatable).",
 )
-_source = click.option("--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, help=_ABOUT_SOURCE)
+_source = click.option(
+    "--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE
+)
 _output = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON here.")
 _record = click.option("--record", is_flag=True, help="Write the result to modcompat's data and docs (in a checkout).")
 

@@ -17,13 +17,11 @@ from harness.cli.param_types import KERNEL_OR_TREE, SOURCE
 from harness.kernel.architectures import ARCHITECTURES
 from harness.kernel.isolation_patches import kernel_spec
 from harness.kernel.module_headers import architecture_of, headers_in, headers_of
-from harness.kernel.source import DEFAULT_PACKAGE, DEFAULT_PACKAGES, find_source
+from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.kernel.variants import variant_named
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
-
-_ABOUT_SOURCE = f"{ABOUT_SOURCE}  [default: {DEFAULT_PACKAGES}]"
 
 
 @click.group()
@@ -38,7 +36,7 @@ def layout() -> None:
     "--arch", type=click.Choice(list(ARCHITECTURES)), default=None, help="Architecture of kernels by name [x86_64]."
 )
 @click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, spinlock_t ...")
-@click.option("--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, help=_ABOUT_SOURCE)
+@click.option("--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE)
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as one JSON object.")
 def layout_diff(*, before: str, after: str, arch: str | None, only: str, source: str, as_json: bool) -> None:
     """Print which structures differ between two kernels, and why.

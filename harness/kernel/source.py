@@ -2,9 +2,8 @@
 """Kernel source trees: Debian's package, or a folder of the user's."""
 
 import json
-import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,28 +13,10 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
 from harness.support.progress import say
 
-_PACKAGE_OF_RELEASE = {("debian", "12"): "linux-source-6.1", ("debian", "13"): "linux-source-6.12"}
-# For help texts, which are the same on every release
-DEFAULT_PACKAGES = ", ".join(f"{package} on {name.title()} {it}" for (name, it), package in _PACKAGE_OF_RELEASE.items())
+DEFAULT_PACKAGE = "linux-source-6.1"
+# Debian's release of each kernel, which other releases take it from: verdicts are measured on the default kernel.
+_RELEASES = {"linux-source-6.1": "bookworm", "linux-source-6.12": "trixie"}
 _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", re.MULTILINE)
-
-
-def package_for(release: Mapping[str, str]) -> str:
-    """The package of the kernel source that a release's own archive has, by os-release(5).
-
-    linux-source-6.1 on any system that is not listed: apt reports it if the archive lacks it.
-    """
-    return _PACKAGE_OF_RELEASE.get((release.get("ID", ""), release.get("VERSION_ID", "")), "linux-source-6.1")
-
-
-def _this_release() -> Mapping[str, str]:
-    try:
-        return platform.freedesktop_os_release()
-    except OSError:
-        return {}
-
-
-DEFAULT_PACKAGE = package_for(_this_release())
 
 
 @dataclass(frozen=True)
@@ -95,7 +76,7 @@ def _debian_source(package: str, store: Store) -> KernelSource:
 
     def fetch(folder: Path) -> tuple[Path, dict[str, str]]:
         say(f"fetching {package} from Debian (about 140 MB)")
-        deb = debian.download(package, "all", folder)
+        deb = debian.download(package, "all", folder, since=_RELEASES.get(package, ""))
         tarball = debian.unpack_member(deb, f"usr/src/{package}.tar.xz", folder)
         facts = {"package": package, "version": debian.version_of(deb), "content": digest.of_file(tarball)}
         deb.unlink()

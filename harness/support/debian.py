@@ -12,14 +12,21 @@ from pathlib import Path
 from harness.support import process
 from harness.support.errors import ModcompatError
 
+# apt's own list of indexes (apt-get(8), indextargets), and the mirrors of Debian itself in it
+_TARGET = "$(CREATED_BY) $(LABEL) $(REPO_URI)"
+_MIRROR = re.compile(r"^Packages Debian (\S+)$")
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _VERSION = re.compile(r"^[^_]+_([^_]+)_[^_]+\.deb$")
 
 
-def download(package: str, architecture: str, folder: Path) -> Path:
+def download(package: str, architecture: str, folder: Path, *, since: str = "") -> Path:
     """Download the newest version of a package and return the .deb, which is in `folder`.
 
     The system's package lists are used if they have the package. Otherwise (a foreign architecture, no lists yet) a
-    private apt state for that one architecture is created, with the system's sources. Raises ModcompatError.
+    private apt state for that one architecture is created, with the system's sources.
+
+    since: a release of Debian that has the package, in case that the system's has not; the package is then taken from
+    the same mirror. Raises ModcompatError.
     """
     if shutil.which("apt-get") is None:
         raise ModcompatError(
@@ -28,13 +35,17 @@ def download(package: str, architecture: str, folder: Path) -> Path:
         )
     before = set(folder.glob("*.deb"))
     request = f"{package}:{architecture}" if architecture != "all" else package
-    refused = _apt(["download", request], folder)
+    refused = _fetch(request, folder, [])
     if refused is not None:
         with tempfile.TemporaryDirectory(prefix="modcompat-apt-") as private:
             options = _private_state(Path(private), architecture)
             # Continue if an index cannot be fetched: the package may be in another one.
             update_failed = _apt([*options, "update"], folder)
-            refused = _apt([*options, "download", request], folder)
+            refused = _fetch(request, folder, options)
+            if refused is not None and since:
+                options += _release(Path(private), since, options)
+                update_failed = _apt([*options, "update"], folder)
+                refused = _fetch(request, folder, options)
             if refused is not None:
                 names = _named_like(package, options)
                 if names and package not in names:
@@ -48,6 +59,21 @@ def download(package: str, architecture: str, folder: Path) -> Path:
                 )
     (deb,) = set(folder.glob("*.deb")) - before
     return deb
+
+
+def _fetch(request: str, folder: Path, options: list[str]) -> str | None:
+    """Download a package. Returns None on success, otherwise the reason.
+
+    apt-get takes an unknown name with a dot in it for a regular expression (apt-get(8), install), so linux-source-6.1
+    downloads linux-source-6.12 if only that exists. Other packages than the requested one are removed.
+    """
+    before = set(folder.glob("*.deb"))
+    refused = _apt([*options, "download", request], folder)
+    for deb in set(folder.glob("*.deb")) - before:
+        if deb.name.partition("_")[0] != request.partition(":")[0]:
+            deb.unlink()
+            refused = f"apt-get found {deb.name} for {request}"
+    return refused
 
 
 def version_of(deb: Path) -> str:
@@ -128,6 +154,28 @@ def _private_state(folder: Path, architecture: str) -> list[str]:
         "-o", f"Dir::Cache={folder / 'cache'}",
         "-o", "Acquire::Languages=none",
     ]  # fmt: skip
+
+
+def _release(folder: Path, name: str, options: list[str]) -> list[str]:
+    """Options that read one release only, from the mirrors that the system has its packages from.
+
+    options: of an apt state that has lists. Raises ModcompatError if the system has no sources of Debian.
+    """
+    targets = process.output(["apt-get", *options, "indextargets", "--format", _TARGET]).splitlines()
+    mirrors = dict.fromkeys(found[1] for line in targets if (found := _MIRROR.match(line)))
+    if not mirrors:
+        raise ModcompatError(
+            f"Debian {name} is needed, and no source of Debian's packages is configured here",
+            next_step="check /etc/apt/sources.list*",
+        )
+    sources = folder / "release.sources"
+    sources.write_text(
+        "\n".join(
+            f"Types: deb\nURIs: {mirror}\nSuites: {name}\nComponents: main\nSigned-By: {_KEYRING}\n"
+            for mirror in mirrors
+        )
+    )
+    return ["-o", f"Dir::Etc::SourceList={sources}", "-o", "Dir::Etc::SourceParts=/dev/null"]
 
 
 def _pipe(commands: list[list[str]]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes into a wheel and a source distribution; tests/system/test_wheel.py installs one."""
+"""What goes into a wheel and a source distribution; tests/system/test_installation.py installs one."""
 
 import subprocess
 

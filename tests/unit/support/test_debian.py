@@ -66,3 +66,46 @@ def test_a_damaged_package_is_reported(tmp_path: Path) -> None:
         debian.unpack_member(damaged, "bin/busybox", tmp_path / "out")
     assert caught.value.problem == "cannot unpack x_1_all.deb"
     assert "dpkg-deb" in caught.value.details
+
+
+def test_another_package_is_not_taken_for_the_requested_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """apt-get download linux-source-6.1 downloads linux-source-6.12 if there is only that."""
+
+    def apt(words: list[str], folder: Path) -> None:
+        if "download" in words:
+            (folder / "linux-source-6.12_6.12.118-1_all.deb").touch()
+
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/apt-get")
+    monkeypatch.setattr(debian, "_apt", apt)
+    monkeypatch.setattr(
+        process, "output", lambda command: "linux-source-6.12\n" if "pkgnames" in command else "amd64\n"
+    )
+    with pytest.raises(ModcompatError) as caught:
+        debian.download("linux-source-6.1", "all", tmp_path)
+    assert caught.value.problem == "Debian has no package linux-source-6.1"
+    assert "linux-source-6.12" in caught.value.next_step
+    assert not list(tmp_path.glob("*.deb"))
+
+
+def test_a_package_that_the_release_lacks_comes_from_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The release is requested from the mirror that the system uses."""
+    asked: list[str] = []
+
+    def apt(words: list[str], folder: Path) -> str | None:
+        sources = [word.partition("=")[2] for word in words if word.startswith("Dir::Etc::SourceList=")]
+        if words[-1] == "update":
+            asked.extend(Path(file).read_text() for file in sources)
+        if "download" in words and sources:
+            (folder / "linux-source-6.1_6.1.1-1_all.deb").touch()
+            return None
+        return "E: it did not"
+
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/apt-get")
+    monkeypatch.setattr(debian, "_apt", apt)
+    targets = "Packages Debian http://mirror.example/debian/\nPackages Other http://other.example/\n"
+    monkeypatch.setattr(process, "output", lambda command: targets if "indextargets" in command else "amd64\n")
+    found = debian.download("linux-source-6.1", "all", tmp_path, since="bookworm")
+    assert found.name == "linux-source-6.1_6.1.1-1_all.deb"
+    (sources,) = asked
+    assert "URIs: http://mirror.example/debian/\nSuites: bookworm\n" in sources
+    assert "other.example" not in sources
