@@ -28,7 +28,11 @@ from harness.support.process import output
 # Measured on two cores of 2.x GHz: see docs/figures.md
 _FIRST_RUN_DISK_GB = 3.0
 _MINUTES_PER_KERNEL_AND_CORE = 4.0
-_RELEASES = {("debian", "12"): "", ("debian", "13"): "", ("ubuntu", "24.04"): "set-up was never tried on this release"}
+_RELEASES = {
+    ("debian", "12"): "",
+    ("debian", "13"): "",
+    ("ubuntu", "24.04"): "set-up was never tried here, and there is no default kernel: give --kernel-source DIR",
+}
 # Program, what it is for, and the package that has it: the names are those of scripts/packages.txt.
 _PROGRAMS = (
     ("make", "builds kernels", "make"),
