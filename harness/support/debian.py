@@ -166,7 +166,7 @@ def _release(folder: Path, name: str, options: list[str]) -> list[str]:
     if not mirrors:
         raise ModcompatError(
             f"Debian {name} is needed, and no source of Debian's packages is configured here",
-            next_step="add Debian's archive to /etc/apt/sources.list*; for a kernel, give a tree with --kernel-source DIR",
+            next_step="add Debian's archive to /etc/apt/sources.list*; kernels: --kernel-source DIR",
         )
     sources = folder / "release.sources"
     sources.write_text(
