@@ -1,33 +1,58 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Install what the project needs: Debian packages, and a virtual environment in .venv.
-# Does nothing, in under a second, when all is there.
+# Install what the project needs: packages of the distribution, and a virtual environment in .venv.
+# Usage: setup.sh [--list]. Takes under a second if everything is installed already.
 set -eu
 CDPATH='' cd -- "$(dirname "$0")/.."
 
-exec 9<. # of two that run at once, one waits
+exec 9<. # a second set-up in this folder waits for the first
 flock 9
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 2; }
 
-wanted() { # the packages of this machine's architecture
+os_release=${MODCOMPAT_OS_RELEASE:-/etc/os-release} # the variable is for tests
+release=unknown
+if [ -r "$os_release" ]; then
+	# shellcheck source=/dev/null
+	release=$(. "$os_release"; echo "${ID:-unknown}-${VERSION_ID:-}")
+fi
+
+wanted() { # the packages for this machine's architecture and release
 	here=$(dpkg --print-architecture 2>/dev/null || echo unknown)
-	grep -v '^#' scripts/packages.txt | while read -r package rest; do
-		case $rest in
-		"HOST/$here "*) ;;
-		*) echo "$package" ;;
-		esac
+	grep -v '^#' scripts/packages.txt | while read -r package conditions; do
+		skip=
+		for condition in $conditions; do
+			case $condition in
+			HOST/*) [ "${condition#HOST/}" != "$here" ] || skip=yes ;;
+			ON/*) case ",${condition#ON/}," in *",$release,"*) ;; *) skip=yes ;; esac ;;
+			*) break ;; # the purpose begins
+			esac
+		done
+		[ -n "$skip" ] || echo "$package"
 	done
 }
 
-. /etc/os-release
-if [ "${ID:-}" != debian ] || [ "${VERSION_ID:-}" != 12 ]; then
-	say "this is ${PRETTY_NAME:-an unknown system}; set-up is written for Debian 12. What is needed, by its Debian name:"
+case $release in
+debian-12 | debian-13) supported=yes ;;
+ubuntu-24.04)
+	supported=yes
+	say "set-up is written for Ubuntu 24.04 but was never tried there; please report how it goes"
+	;;
+*) supported= ;;
+esac
+
+if [ "${1:-}" = --list ]; then # print the packages and install nothing
+	wanted
+	exit
+fi
+
+if [ "${MODCOMPAT_SKIP_PACKAGES:-}" = 1 ]; then
+	say "not looking at the system's packages (MODCOMPAT_SKIP_PACKAGES=1)"
+elif [ -z "$supported" ]; then
+	say "this is $release; set-up is written for Debian 12 and 13 and Ubuntu 24.04. Needed packages, by Debian's names:"
 	grep -v '^#' scripts/packages.txt >&2
-	if [ "${MODCOMPAT_SKIP_PACKAGES:-}" != 1 ]; then
-		fail "install these yourself, then run again with MODCOMPAT_SKIP_PACKAGES=1"
-	fi
+	fail "install these yourself, then run again with MODCOMPAT_SKIP_PACKAGES=1"
 else
 	missing=
 	for package in $(wanted); do
@@ -35,13 +60,13 @@ else
 		[ "$status" = installed ] || missing="$missing $package"
 	done
 	if [ -n "$missing" ]; then
-		say "installing Debian packages:$missing"
+		say "installing packages:$missing"
 		as_root=
 		if [ "$(id -u)" != 0 ]; then
-			command -v sudo >/dev/null || fail "not root, and there is no sudo. As root: apt-get install$missing"
+			command -v sudo >/dev/null || fail "you are not root, and there is no sudo. Run as root: apt-get install$missing"
 			as_root=sudo
 		fi
-		$as_root apt-get -q update || say "some package lists could not be fetched; going on with those that are there"
+		$as_root apt-get -q update || say "apt-get could not fetch some package lists; continuing with those it has"
 		# shellcheck disable=SC2086
 		$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $missing
 	fi
@@ -60,7 +85,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
 	[ -n "$python" ] || fail "no Python 3.11 or later with venv"
 	say "making .venv with $("$python" --version)"
 	rm -f "$stamp"
-	# What is there goes on working where nothing can be fetched now.
+	# Keep an environment of the same Python: it goes on working if nothing can be fetched now.
 	if [ "$(.venv/bin/python --version 2>/dev/null)" != "$("$python" --version)" ]; then
 		rm -rf .venv
 		"$python" -m venv .venv

@@ -24,10 +24,10 @@ from harness.lab.plan.cells import ONE_BOARD_EACH
 )
 @kernel_options
 def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -> None:
-    """Build kernels into the cache, and say where they are.
+    """Build kernels into the cache and print where they are.
 
-    KERNELS are their names: production, stock-spinlock, isolated-all ... Without --arch they are built for x86_64, or
-    for the architectures of the configurations where there are some. Exit status 0, or 2 when one cannot be built.
+    KERNELS are names: production, stock-spinlock, isolated-all ... Without --arch, they are built for the architectures
+    of the given configurations, or for x86_64 if there are none. Exit status 0, or 2 if one cannot be built.
     """
     settings, _ = settings_of(**chosen)
     wanted = set(arches or settings.configs or ["x86_64"])

@@ -25,7 +25,7 @@ _UNLIMITED = 10_000  # columns
 
 
 class _Days(click.FloatRange):
-    """A number of days. (To click, nan is in every range, and nothing is younger than nan.)"""
+    """A number of days. Refuses nan, which click takes for a number in any range."""
 
     name = "number of days"
 
@@ -35,24 +35,24 @@ class _Days(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         days = float(super().convert(value, param, ctx))
         if math.isnan(days):
-            self.fail("nan is no number of days.", param, ctx)
+            self.fail("nan is not a number of days.", param, ctx)
         return days
 
 
 @click.group()
 def cache() -> None:
-    """Look at, trim, carry away and bring in what was built.
+    """List, prune, export and import what was built.
 
-    The cache is $MODCOMPAT_CACHE, or ~/.cache/modcompat. Exit status of each command: 0, or 2 when it cannot be done.
+    The cache is $MODCOMPAT_CACHE, or ~/.cache/modcompat. Exit status of each command: 0, or 2 if it fails.
     """
 
 
 @cache.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(*, as_json: bool) -> None:
-    """List the entries, the longest unused first.
+    """List the entries, the least recently used first.
 
-    Exit status 0, or 2 when the cache cannot be read.
+    Exit status 0, or 2 if the cache cannot be read.
     """
     entries = list(Store().entries())
     if as_json:
@@ -67,7 +67,7 @@ def list_(*, as_json: bool) -> None:
             click.echo(json.dumps(facts))
         return
     console = Console()
-    if not console.is_terminal:  # what reads it wants whole names
+    if not console.is_terminal:  # a program that reads it needs whole names
         console.width = _UNLIMITED
     table = Table("kind", "name", "MB", "last used")
     table.columns[1].overflow = "fold"
@@ -80,16 +80,23 @@ def list_(*, as_json: bool) -> None:
 
 
 @cache.command()
-@click.option("--older-than", type=_Days(), default=14.0, show_default=True, metavar="DAYS", help="Unused for so long.")
-@click.option("--all", "everything", is_flag=True, help="However recently used.")
+@click.option(
+    "--older-than",
+    type=_Days(),
+    default=14.0,
+    show_default=True,
+    metavar="DAYS",
+    help="Only entries unused for so long.",
+)
+@click.option("--all", "everything", is_flag=True, help="Also entries that were used recently.")
 @click.option(
     "--kind", "kinds", multiple=True, type=KIND, help="Only entries of this kind (repeatable): see `cache list`."
 )
 def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> None:
     """Remove entries that were not used for a while.
 
-    What killed builds left behind goes as well. An entry that another run is making stays. Do not prune under a
-    running suite. Exit status 0, or 2 when something cannot be removed.
+    Leftovers of killed builds are removed as well. An entry that another run is building is kept. Do not prune while a
+    suite is running. Exit status 0, or 2 if something cannot be removed.
     """
     store = Store()
     known = {*KINDS, *(entry.kind for entry in store.entries())}  # an older version had others
@@ -108,8 +115,8 @@ def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> Non
 def export(*, archive: Path) -> None:
     """Write kernels, modules and tools into a tar file.
 
-    `cache import` takes it on another machine. Sources and snapshots stay: they are fetched and made anew. Exit
-    status 0, or 2 when there is nothing to export, or the file cannot be written.
+    `cache import` reads it on another machine. Sources and snapshots are left out: the other machine fetches or makes
+    them. Exit status 0, or 2 if there is nothing to export or the file cannot be written.
     """
     click.echo(one_line(f"exported {_total(export_entries(Store(), archive))} to {archive}"))
 
@@ -119,8 +126,8 @@ def export(*, archive: Path) -> None:
 def import_(*, archive: Path) -> None:
     """Add the entries of an exported tar file.
 
-    Each is verified; what is here already stays as it is. Exit status 0, or 2 when it is no such file, or an entry is
-    damaged.
+    Each entry is verified; existing entries are not changed. Exit status 0, or 2 if it is not such a file or an entry
+    is damaged.
     """
     added = import_entries(Store(), archive)
     for name in added:

@@ -16,13 +16,12 @@ from harness.support.text import one_line
 @click.command()
 @click.argument("run_a", type=click.Path(path_type=Path))
 @click.argument("run_b", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def diff(*, run_a: Path, run_b: Path, as_json: bool) -> None:
-    """Say what changed from RUN_A to RUN_B.
+    """Compare two runs.
 
-    These are run folders, or their matrix.json. Told are cells with another verdict, with both reasons; cells that
-    are new; cells that are gone. Exit status 0 when nothing changed, 1 when something did, 2 when one of them
-    cannot be read.
+    RUN_A and RUN_B are run folders or their matrix.json. Prints the cells whose verdict changed, with both reasons, new
+    cells, and cells that are gone. Exit status 0 if nothing changed, 1 if something did, 2 if a run cannot be read.
     """
     before, after = read_run(run_a), read_run(run_b)
     comparison = compare(before, after)

@@ -13,10 +13,10 @@ from harness.support.text import one_line
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def doctor(*, as_json: bool) -> None:
-    """Say what is present and missing, and what a first run takes.
+    """Check the prerequisites, and report what a first run takes.
 
-    It also tries which accelerator works. Exit status 0 when all that is needed is there, 1 when something is
-    missing, 2 when that cannot be found out.
+    It also tries whether KVM works. Exit status 0 if nothing is missing, 1 if something is, 2 if that cannot be found
+    out.
     """
     missing = False
     for finding in examine():

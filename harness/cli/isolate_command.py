@@ -29,6 +29,7 @@ from harness.lab.validation.bugs import BUGS, Where
 from harness.report.isolation_page import PAGE, isolation_page, proof_table
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
+from harness.support.paths import require_checkout
 
 _board = click.option("--board", default="x86_64-q35", show_default=True, type=BOARD, help="Where to run it.")
 _arches = click.option(
@@ -58,7 +59,7 @@ _source = click.option(
     "--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE
 )
 _output = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON here.")
-_record = click.option("--record", is_flag=True, help="Record the result, and write docs/results/isolation.md.")
+_record = click.option("--record", is_flag=True, help="Write the result to modcompat's data and docs (in a checkout).")
 
 
 @click.group()
@@ -72,13 +73,13 @@ def isolate() -> None:
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="The kernel source tree, which is changed.",
+    help="The kernel source tree to patch.",
 )
 def isolate_apply(*, source: Path) -> None:
     """Apply the series to a kernel source tree.
 
-    It is the series for the tree's version; all of it is applied, or, if one patch does not fit, nothing. Then switch
-    on CONFIG_MODULE_ABI_ISOLATION with the debug features. Exit status 0, or 2 when it was not applied.
+    The series is the one for the tree's version. If one patch does not fit, none is applied. Afterwards, enable
+    CONFIG_MODULE_ABI_ISOLATION together with the debug features. Exit status 0, or 2 if the series was not applied.
     """
     patches = apply_series(source.absolute(), Store())
     for patch in patches:
@@ -91,7 +92,7 @@ def isolate_apply(*, source: Path) -> None:
 @_models
 @_source
 @CONFIGS
-@click.option("--without", "left_out", default="", metavar="N", help="Take a patch out of the series: what is it for?")
+@click.option("--without", "left_out", default="", metavar="N", help="Leave a patch out, to see what it is for.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a kernel, one a line.")
 def isolate_check(
     *,
@@ -105,13 +106,12 @@ def isolate_check(
 ) -> None:
     """Prove that isolated kernels have production's module ABI.
 
-    Compared are all structures, macros and enumerators that the headers for modules define, the code of all
-    functions that these have modules compile in, and, of kernels that are built, the exported symbols. No kernel is
-    built for it: the first time takes about two minutes for each, later ones a few seconds. The options can be
-    given several times. With --config, the kernels are those on production configurations of yours, in their
-    preemption model.
+    Compares all structures, macros and enumerators that the headers for modules define, the code of all inline
+    functions of these headers, and the exported symbols of kernels that are built already. This builds no kernel: it
+    takes about two minutes for each the first time, and later a few seconds. With --config, the kernels are based on
+    your production configurations, in their preemption model.
 
-    Exit status 0 when a module finds what it was compiled with, 1 when it does not, 2 when that is not known.
+    Exit status 0 if a module finds what it was compiled with, 1 if it does not, 2 if that cannot be found out.
     """
     store = Store()
     plain = find_source(source, store)
@@ -129,7 +129,7 @@ def isolate_check(
 
 
 def _spec(arch: str, source: KernelSource, variant: Variant, users: Mapping[str, UserConfig]) -> KernelSpec:
-    """A kernel to be compared. Raises ModcompatError where only other architectures have a configuration."""
+    """A kernel to compare. Raises ModcompatError if there are configurations, but none for its architecture."""
     if not users:
         return KernelSpec(ARCHITECTURES[arch], source, variant_named(variant.name))
     require_for([arch], users)
@@ -153,13 +153,12 @@ def isolate_prove(
     workers: str,
     output: Path | None,
 ) -> None:
-    """Apply, build, compare, and run every module, on a kernel tree.
+    """Apply the series, build, compare, and run every module.
 
-    This is all there is to show for the series. DIR, or the name of a Debian source package (linux-source-6.12), is
-    not changed. The options can be given several times; each kernel takes some minutes. Ends with a table, a line for
-    each isolated kernel.
+    This is the whole proof of the series on a kernel tree. The tree is not changed. Building takes some minutes for
+    each kernel. The last output is a table with a line for each isolated kernel.
 
-    Exit status 0 when all compare equal and all modules are CLEAN, 1 when not, 2 when it cannot be found out.
+    Exit status 0 if all compare equal and all modules are CLEAN, 1 if not, 2 if that cannot be found out.
     """
     store, settings = Store(), Settings(source=source)
     plain = find_source(source, store)
@@ -193,11 +192,13 @@ def isolate_prove(
 @_output
 @_record
 def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, record: bool) -> None:
-    """Commit every deliberate bug, and say which kernels report it.
+    """Run every deliberate bug on stock and isolated kernels.
 
-    Stock and isolated kernels are meant, and built first. Exit status 0 when each is reported or given up as it is
-    known, 1 when one is not, 2 when that cannot be found out.
+    Prints which kernels report it. Builds the kernels first. Exit status 0 if each bug is reported where the
+    catalogue expects it, 1 if one is not, 2 if that cannot be found out.
     """
+    if record:
+        require_checkout("--record")
     place, settings = _one(board), Settings()
     wanted = {feature.name for feature in features_named(features)} or {bug.feature for bug in BUGS}
     rows = bug_runner.run_catalogue(place, settings, [bug for bug in BUGS if bug.feature in wanted])
@@ -215,25 +216,27 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
         f"shared locks: {row}" for row in mixed if not bug_runner.passed(row)
     ]
     for line in wrong:
-        click.echo(f"not as the catalogue has it: {line}", err=True)
+        click.echo(f"unlike the catalogue: {line}", err=True)
     sys.exit(1 if wrong else 0)
 
 
 @isolate.command("selftest")
 @_board
-@click.option("--boot/--no-boot", default=True, help="Also the tests that run at boot, on two kernels of their own.")
+@click.option("--boot/--no-boot", default=True, help="Also run the tests that run at boot, on two more kernels.")
 @_output
 @_record
 def isolate_selftest(*, board: str, boot: bool, output: Path | None, record: bool) -> None:
-    """Run the kernel's own tests of what the series touches.
+    """Run the kernel's own tests of what the series changes.
 
-    They run on the stock and on the isolated kernel, which are built first. Exit status 0 when all is as on the stock
-    kernel, 1 when a test fails or says other things, 2 when that cannot be found out.
+    They run on stock and isolated kernels, which are built first. Exit status 0 if all results are those of the
+    stock kernel, 1 if a test fails or prints something else, 2 if that cannot be found out.
     """
+    if record:
+        require_checkout("--record")
     place, settings = _one(board), Settings()
     rows = selftests.run_module_tests(place, settings) + (selftests.run_boot_tests(place, settings) if boot else [])
     for row in rows:
-        click.echo(f"{'as on stock' if selftests.passed(row) else 'NOT AS ON STOCK'}: {row['test']}")
+        click.echo(f"{'same as stock' if selftests.passed(row) else 'UNLIKE STOCK'}: {row['test']}")
         for where in selftests.PLACES:
             click.echo(f"    {where}: {row.get(where, 'not run')}")
     _keep("selftests", records.circumstances(place, settings) | {"selftests": rows}, output, record=record)
@@ -255,4 +258,4 @@ def _keep(what: str, measured: dict[str, Any], output: Path | None, *, record: b
     if record:
         path = records.record(what, measured)
         PAGE.write_text(isolation_page(PAGE.read_text()))
-        click.echo(f"recorded; look at the difference, then commit {path} and {PAGE}")
+        click.echo(f"recorded; review the difference, then commit {path} and {PAGE}")

@@ -33,26 +33,29 @@ def layout() -> None:
 @layout.command("diff")
 @click.argument("before", type=KERNEL_OR_TREE)
 @click.argument("after", type=KERNEL_OR_TREE)
-@click.option("--arch", type=click.Choice(list(ARCHITECTURES)), default=None, help="Of kernels by name [x86_64].")
-@click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, module, spinlock_t.")
+@click.option(
+    "--arch", type=click.Choice(list(ARCHITECTURES)), default=None, help="Architecture of kernels by name [x86_64]."
+)
+@click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, spinlock_t ...")
 @click.option("--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE)
-@click.option("--json", "as_json", is_flag=True, help="The changes as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the changes as one JSON object.")
 def layout_diff(*, before: str, after: str, arch: str | None, only: str, source: str, as_json: bool) -> None:
-    """Say which structures differ between two kernels, and why.
+    """Print which structures differ between two kernels, and why.
 
-    BEFORE and AFTER are kernels by name (production, stock-spinlock, production-preempt ...) or build trees of
-    yours (a folder with a .config, after `make modules_prepare`; it is not written to).
+    BEFORE and AFTER are names of kernels (production, stock-spinlock, production-preempt ...) or build trees of yours:
+    folders with a .config, after `make modules_prepare`. Nothing is written to them.
 
-    Each structure that changed by itself is shown once, with those that embed it under it. No kernel is built
-    for this, only prepared.
+    Each structure that changed by itself is shown once, followed by those that embed it. Kernels are prepared for this,
+    but not built.
 
-    Exit status 0 when nothing changed (with --type: not this), 1 when something did, 2 when it cannot be found out.
+    Exit status 0 if nothing changed (with --type: if this structure did not), 1 if something did, 2 if that cannot be
+    found out.
     """
     store = Store()
     trees = {name: expanded(name) for name in (before, after) if "/" in name or Path(name).is_dir()}
     arches = {architecture_of(tree.absolute()).name for tree in trees.values()} | ({arch} if arch else set())
     if len(arches) > 1:
-        raise ModcompatError(f"these are for different architectures: {', '.join(sorted(arches))}")
+        raise ModcompatError(f"the two kernels are for different architectures: {', '.join(sorted(arches))}")
     chosen = ARCHITECTURES[next(iter(arches), "x86_64")]
 
     def layouts(name: str) -> dict[str, Layout]:

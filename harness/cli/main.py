@@ -2,40 +2,78 @@
 """The command line.
 
 Exit status: 0 all is well, 1 something was found, 2 the command could not do its work, 130 it was interrupted.
-An exception that nobody foresaw is a 2 as well: Python's own status for it is a finding.
+An unexpected exception ends with 2 as well: Python's own status for it, 1, would read as a finding.
 """
 
 import io
 import sys
 import traceback
-from importlib.metadata import version
+from dataclasses import dataclass
+from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
-from harness.cli.build_command import build
-from harness.cli.cache_command import cache
-from harness.cli.check_command import check
-from harness.cli.diff_command import diff
-from harness.cli.doctor_command import doctor
-from harness.cli.init_command import init
-from harness.cli.isolate_command import isolate
-from harness.cli.layout_command import layout
-from harness.cli.lkdtm_command import lkdtm
-from harness.cli.matrix_command import matrix, record
-from harness.cli.predict_command import predict
-from harness.cli.report_command import report
-from harness.cli.scan_command import scan
-from harness.cli.shell_command import shell
-from harness.guest.failure import GuestFailure
-from harness.guest.qmp import QmpLostError
-from harness.support.errors import ModcompatError
+from harness import __version__
+from harness.support.errors import GuestLostError, ModcompatError
 from harness.support.text import one_line, visible
 
-_INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+_INTERRUPTED = 130  # as shells report it: 128 and the number of SIGINT
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A command that is imported when it is called."""
+
+    module: str  # in harness.cli
+    summary: str  # first sentence of its docstring, so that `modcompat --help` need not import it
+
+
+COMMANDS = {
+    "build": _Entry("build_command", "Build kernels into the cache and print where they are."),
+    "cache": _Entry("cache_command", "List, prune, export and import what was built."),
+    "check": _Entry("check_command", "Judge MODULES on production, stock and isolated kernels."),
+    "diff": _Entry("diff_command", "Compare two runs."),
+    "doctor": _Entry("doctor_command", "Check the prerequisites, and report what a first run takes."),
+    "init": _Entry("init_command", "Write a commented manifest, modcompat.toml."),
+    "isolate": _Entry("isolate_command", "Kernel patches that keep the module ABI in debug kernels."),
+    "layout": _Entry("layout_command", "Compare the structures of two kernels, as modules see them."),
+    "lkdtm": _Entry("lkdtm_command", "Crash production kernels on purpose, and check the reports."),
+    "matrix": _Entry("matrix_command", "Run a whole set of cells and write it as JSON."),
+    "predict": _Entry("predict_command", "Predict whether modules survive, without booting a kernel."),
+    "record": _Entry("matrix_command", "Stand by what was measured."),
+    "report": _Entry("report_command", "Write the reports of RUN again."),
+    "scan": _Entry("scan_command", "Find the kernel's reports in console logs."),
+    "shell": _Entry("shell_command", "Start the guest of a cell with a shell on this terminal."),
+}
 
 
 class _Group(click.Group):
-    """Prints a user's mistake as it is, without a traceback; a fault of ours with one, as no finding either."""
+    """Imports a command when it is called, and reports what goes wrong in it.
+
+    A user's mistake is printed without a traceback; a fault of modcompat's with one. Neither has the status of a
+    finding.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*COMMANDS, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if (entry := COMMANDS.get(cmd_name)) is None:
+            return super().get_command(ctx, cmd_name)
+        command = getattr(import_module(f"harness.cli.{entry.module}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=COMMANDS[name].summary) for name in names), *options]
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -43,12 +81,12 @@ class _Group(click.Group):
         except ModcompatError as error:
             click.echo(f"modcompat: {error}", err=True)
             sys.exit(2)
-        except KeyboardInterrupt:  # which click would make status 1 of
+        except KeyboardInterrupt:  # click would exit with 1
             click.echo("\nmodcompat: interrupted", err=True)
             sys.exit(_INTERRUPTED)
         except BrokenPipeError:
             sys.exit(2)
-        except (GuestFailure, QmpLostError) as error:
+        except GuestLostError as error:
             click.echo(f"modcompat: the guest was lost: {visible(str(error))}", err=True)
             sys.exit(2)
         except OSError as error:
@@ -58,27 +96,21 @@ class _Group(click.Group):
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception:  # noqa: BLE001 - Python would exit with 1, which is a finding
-            fault = f"this is a fault of modcompat {version('modcompat')}: please report it with this output"
+            fault = f"this is a fault of modcompat {__version__}: please report it with this output"
             click.echo(f"{visible(traceback.format_exc())}modcompat: {fault}", err=True)
             sys.exit(2)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="modcompat")
+@click.version_option(__version__, prog_name="modcompat")
 def main() -> None:
     """Will a binary kernel module survive a debug kernel?
 
-    The suite itself runs under pytest: `pytest -k spinlock`, `pytest --help` for its options.
+    `modcompat check vendor.ko` judges a module; COMMAND --help describes a command.
 
     Exit status: 0 all is well, 1 something was found, 2 the command could not do its work, 130 it was interrupted
     (Ctrl-C).
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # (None where it is closed)
-            stream.reconfigure(errors="backslashreplace")  # what its encoding has no place for is shown all the same
-
-
-for command in (
-    doctor, init, check, predict, shell, build, scan, matrix, record, report, diff, layout, isolate, lkdtm, cache
-):  # fmt: skip
-    main.add_command(command)
+        if isinstance(stream, io.TextIOWrapper):  # None if the stream is closed
+            stream.reconfigure(errors="backslashreplace")  # characters that its encoding lacks are escaped

@@ -43,20 +43,20 @@ _TOLD = (
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE.ko]...")
 @click.option("--kernel", "kernels", multiple=True, type=KERNEL, help="Only these kernels (repeatable).")
 @kernel_options
-@click.option("--json", "as_json", is_flag=True, help="Facts and predictions as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print facts and predictions as one JSON object.")
 def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
-    """Say what will become of a module, before anything boots.
+    """Predict whether modules survive, without booting a kernel.
 
-    What the module is, by its file, is told first.
+    First prints facts about each module, from its file. Without FILE.ko, the modules are those of the manifest.
 
-    Kernels are named as everywhere: production, stock-spinlock, isolated-all, stock-ftrace-preempt ... Without
-    --kernel: production, and the five features, stock and isolated, in the preemption model of the module. No kernel
-    is built for this, only prepared, once. With one --kernel, every finding, every structure in reach that differs,
-    and every symbol and section of the module is shown. With --config or --manifest, production is yours, and without
-    FILES the manifest's modules are meant; its prebuilt kernels are among those shown, and need
-    build trees. docs/explanation/prediction.md says what this can see.
+    Kernels are named production, stock-spinlock, isolated-all, stock-ftrace-preempt ... Without --kernel, they are
+    production and the five features, stock and isolated, in the preemption model of the module. Kernels are prepared
+    once for this, but not built. With one --kernel, the output has every finding, every structure in reach that
+    differs, and every symbol and section of the module. With --config or --manifest, production is your kernel. The
+    manifest's prebuilt kernels are included if they have a build tree. docs/explanation/prediction.md describes the
+    limits.
 
-    Exit status 0 when all is predicted to be clean, 1 when something is predicted to break, 2 on an error.
+    Exit status 0 if every module is predicted to be CLEAN, 1 if one is predicted to break, 2 on an error.
     """
     settings, manifest = settings_of(**chosen)
     files = files or tuple(module.file for module in manifest.modules if module.file)
@@ -69,7 +69,7 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     results: dict[Path, dict[str, Prediction]] = {}
     known = Kernels(settings)
     for file, module in modules.items():
-        if module.arch is None:  # inspect_module() would have said so
+        if module.arch is None:  # inspect_module() refuses this already
             raise ModcompatError(f"{file}: unknown architecture")
         if not as_json:
             _print_facts(console, file, module, whole=len(kernels) == 1)
@@ -87,7 +87,7 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
 def _predictions(
     known: Kernels, file: Path, module: ModuleFacts, arch: Architecture, variants: Iterable[Variant]
 ) -> dict[str, Prediction]:
-    """Kernel -> prediction. Raises ModcompatError where there is none for any of the kernels."""
+    """Kernel -> prediction. Raises ModcompatError if there is none for any of the kernels."""
     board = next(board for board in ONE_BOARD_EACH if board.arch is arch)
     found = {variant.name: known.predict(file, module, board, variant) for variant in variants}
     if without := [name for name, prediction in found.items() if not prediction]:
@@ -99,9 +99,9 @@ def _predictions(
 
 
 def _usual(module: ModuleFacts, arch: Architecture, settings: Settings) -> list[Variant]:
-    """The kernels that most people ask for, in the model that the module was built for, or the configuration has.
+    """Production, the five features and every prebuilt kernel.
 
-    And every prebuilt one.
+    The preemption model is that of the module, or of the user's configuration.
     """
     users = settings.configs.get(arch.name)
     model = Preemption.NONE if users else preemption_of(module.vermagic)
@@ -137,7 +137,7 @@ def _print(console: Console, result: dict[str, Prediction]) -> None:
 
 
 def _print_findings(console: Console, found: Prediction) -> None:
-    """All that is known of one kernel: what goes wrong and when, and the structures in reach that differ."""
+    """Everything about one kernel: what goes wrong and when, and the structures in reach that differ."""
     for finding in found.findings:
         console.print(Text(f"{finding.when.name.lower()}: {finding.outcome}: {finding.reason}"))
     table = Table(title="structures in reach that differ", title_justify="left")
@@ -161,7 +161,7 @@ def _reason(found: Prediction) -> str:
 
 
 def _facts(module: ModuleFacts, most: int) -> Iterable[tuple[str, str]]:
-    """What a person wants to know of a module, by name; nothing that is empty. most: names of a list."""
+    """Facts about a module for people, without empty ones. most: the number of names shown of a list."""
     signature = module.signature
     code = [section for section in module.sections if "X" in section.flags]
     facts = {

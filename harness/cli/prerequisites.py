@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is present, what is missing, and what a first run costs."""
+"""The prerequisites: which are installed, which are missing, and what a first run takes."""
 
 import os
 import platform
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from harness.guest.accelerator import probe_firmware, probe_kvm
 from harness.guest.boards import BOARDS
 from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.architectures import ARCHITECTURES, Architecture
 from harness.kernel.features import features_named
+from harness.kernel.source import DEFAULT_PACKAGE, is_known
 from harness.kernel.variants import PRODUCTION
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.cells import EVERY_BOARD, MATRICES, Flavour, Selection, kernels
@@ -26,43 +28,70 @@ from harness.support.process import output
 # Measured on two cores of 2.x GHz: see docs/results/figures.md
 _FIRST_RUN_DISK_GB = 3.0
 _MINUTES_PER_KERNEL_AND_CORE = 4.0
+_RELEASES = {
+    ("debian", "12"): "",
+    ("debian", "13"): "",
+    ("ubuntu", "24.04"): "set-up was never tried here, and there is no default kernel: give --kernel-source DIR",
+}
+# Program, what it is for, and the package that has it: the names are those of scripts/packages.txt.
+_PROGRAMS = (
+    ("make", "builds kernels", "make"),
+    ("flex", "builds Kconfig", "flex"),
+    ("bison", "builds Kconfig", "bison"),
+    ("bc", "builds kernels", "bc"),
+    ("perl", "builds kernels", "perl"),
+    ("pahole", "writes BTF", "pahole"),
+    ("patch", "applies the isolation series", "patch"),
+    ("git", "merges the isolation series with patches of yours", "git"),
+    ("qemu-img", "makes images for snapshots", "qemu-utils"),
+    ("setpriv", "ends guests if modcompat is killed", "util-linux"),
+    ("debugfs", "reads ext2/3/4 root file systems", "e2fsprogs"),
+    ("e2fsck", "checks ext2/3/4 root file systems", "e2fsprogs"),
+    ("unsquashfs", "reads squashfs root file systems", "squashfs-tools"),
+    ("dpkg-deb", "unpacks Debian packages", "dpkg"),
+    ("xz", "unpacks kernel sources", "xz-utils"),
+)
+_HEADERS = (
+    ("libelf.h", "builds objtool", "libelf-dev"),
+    ("openssl/opensslv.h", "builds kernels", "libssl-dev"),
+)
+# QEMU's program -> package; qemu-system-misc has the rest, itself or by what it depends on.
+_QEMU_PACKAGES = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-system-arm": "qemu-system-arm",
+    "qemu-system-aarch64": "qemu-system-arm",
+}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's. ok: None for a remark that is neither good nor bad."""
+    """One line of the report."""
 
     what: str
-    ok: bool | None
+    ok: bool | None  # None for a remark that is neither good nor bad
     fact: str
     next_step: str = ""
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, one finding after the other (the accelerator takes seconds)."""
+    """Look at everything, one finding after the other. Trying the accelerator takes seconds."""
     yield _system()
     for arch in ARCHITECTURES.values():
-        yield _program(arch.qemu, f"boots {arch.name} guests")
-        yield _program(f"{arch.cross_compile}gcc", f"compiles {arch.name} kernels and modules")
-    for name, use in (
-        ("make", "builds kernels"), ("flex", "builds Kconfig"), ("bison", "builds Kconfig"), ("bc", "builds kernels"),
-        ("qemu-img", "makes images for snapshots"), ("setpriv", "ends guests when the harness is killed"),
-        ("debugfs", "reads ext2/3/4 root file systems"), ("e2fsck", "checks ext2/3/4 root file systems"),
-        ("unsquashfs", "reads squashfs root file systems"),
-        ("dpkg-deb", "unpacks Debian packages"), ("xz", "unpacks kernel sources"),
-    ):  # fmt: skip
-        yield _program(name, use)
-    for header, use in (("libelf.h", "objtool needs it"), ("openssl/opensslv.h", "kernel builds need it")):
-        found = next((base for base in ("/usr/include", f"/usr/include/{platform.machine()}-linux-gnu")
-                      if (Path(base) / header).exists()), None)  # fmt: skip
-        yield Finding(header, found is not None, use, "" if found else "`make setup`")
+        yield _program(arch.qemu, f"boots {arch.name} guests", _QEMU_PACKAGES.get(arch.qemu, "qemu-system-misc"))
+        yield _program(_compiler(arch), f"compiles {arch.name} kernels and modules", _compiler_package(arch))
+        yield _static_library(arch)
+    for name, use, package in _PROGRAMS:
+        yield _program(name, use, package)
+    for header, use, package in _HEADERS:
+        yield _header(header, use, package)
+    yield _kernel_source()
     yield _accelerator()
     yield _disk()
     yield _cached()
 
 
 def _accelerator() -> Finding:
-    """Firmware first; then, where one is cached, a kernel: building one only for this would take minutes."""
+    """Try KVM with firmware, then with a kernel if the cache has one; building one only for this takes minutes."""
     probe = probe_firmware()
     if not probe.works:
         return Finding("accelerator", None, f"TCG, because KVM does not run a guest here: {probe.why}")
@@ -80,26 +109,67 @@ def _accelerator() -> Finding:
 
 
 def _system() -> Finding:
-    facts = dict(
-        line.rstrip().split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
-    )
-    name = facts.get("PRETTY_NAME", "unknown").strip('"')
-    supported = facts.get("ID") == "debian" and facts.get("VERSION_ID", "").strip('"') == "12"
-    return Finding(
-        "system", True if supported else None, f"{name}, {len(os.sched_getaffinity(0))} CPUs",
-        "" if supported else "set-up is written for Debian 12: elsewhere install by hand what is missing below",
-    )  # fmt: skip
+    try:
+        facts = platform.freedesktop_os_release()
+    except OSError:
+        facts = {}
+    name = f"{facts.get('PRETTY_NAME', 'unknown system')}, {len(os.sched_getaffinity(0))} CPUs"
+    remark = _RELEASES.get((facts.get("ID", ""), facts.get("VERSION_ID", "")))
+    if remark is None:
+        remark = "set-up knows Debian 12 and 13 and Ubuntu 24.04: install what is missing below by hand"
+    return Finding("system", None if remark else True, name, remark)
 
 
-def _program(name: str, use: str) -> Finding:
+def _compiler(arch: Architecture) -> str:
+    return f"{arch.cross_compile}gcc"
+
+
+def _compiler_package(arch: Architecture) -> str:
+    if arch.cross_compile.startswith(f"{platform.machine()}-"):
+        return "gcc"
+    return f"gcc-{arch.cross_compile.rstrip('-').replace('_', '-')}"
+
+
+def _program(name: str, use: str, package: str) -> Finding:
     path = shutil.which(name)
     if path is None:
-        return Finding(name, ok=False, fact=f"missing: {use}", next_step="`make setup` installs it on Debian 12")
+        return _missing(name, use, f"the package {package}")
     try:
-        version = output([path, "--version"]).splitlines()[0]
-    except (ModcompatError, IndexError):
-        version = path
+        lines = output([path, "--version"]).splitlines()
+    except ModcompatError:
+        lines = []
+    version = next((line for line in lines if line.strip()), path)  # perl begins with an empty one
     return Finding(name, ok=True, fact=version)
+
+
+def _static_library(arch: Architecture) -> Finding:
+    """The C library of the programs that run in guests, where the compiler looks for it."""
+    name = f"libc.a for {arch.name}"
+    with suppress(ModcompatError):
+        found = Path(output([_compiler(arch), "-print-file-name=libc.a"]).strip())
+        if found.is_absolute():  # a bare name if there is none
+            return Finding(name, ok=True, fact=str(found.resolve()))
+    return _missing(name, f"compiles programs for {arch.name} guests", f"the libc6-dev package for {arch.name}")
+
+
+def _header(name: str, use: str, package: str) -> Finding:
+    folders = (Path("/usr/include"), Path(f"/usr/include/{platform.machine()}-linux-gnu"))
+    found = next((folder / name for folder in folders if (folder / name).exists()), None)
+    return Finding(name, ok=True, fact=str(found)) if found else _missing(name, use, f"the package {package}")
+
+
+def _missing(what: str, use: str, wanted: str) -> Finding:
+    return Finding(what, ok=False, fact=f"missing: {use}", next_step=f"install {wanted} (in a checkout: `make setup`)")
+
+
+def _kernel_source() -> Finding:
+    if is_known(DEFAULT_PACKAGE, Store()):
+        return Finding("kernel source", None, f"{DEFAULT_PACKAGE}, in the cache")
+    if shutil.which("apt-get") is None:
+        return Finding(
+            "kernel source", None, "no default without apt-get", "give a kernel tree with --kernel-source DIR"
+        )
+    return Finding("kernel source", None, f"{DEFAULT_PACKAGE}, fetched from Debian's archive when it is first needed")
 
 
 def _disk() -> Finding:

@@ -11,21 +11,27 @@ from harness.report.recorded_run import Run, read_run
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default=None, help="Only this one, to -o.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="Where to [stdout].")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default=None, help="Write only this report, to -o.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="File for --format.  [default: standard output]",
+)
 def report(*, run: Path, form: str | None, output: Path | None) -> None:
-    """Make the reports of RUN again.
+    """Write the reports of RUN again.
 
-    RUN is a run folder or its matrix.json; what is in the folder is all that they are made of. Every run of the
-    suite does this at its end. Without --format all are written into the folder: report.html, junit.xml,
-    results.ktap and summary.md. `--format json` is matrix.json with the evidence of every cell in it. What -o puts
-    elsewhere has no links to files of the run.
+    RUN is a run folder or its matrix.json. Reports are made from the files in the folder alone, as at the end of every
+    run. Without --format, all are written into the folder: report.html, junit.xml, results.ktap and summary.md.
+    `--format json` is matrix.json with the evidence of every cell. A report that -o puts into another folder has no
+    links to files of the run.
 
-    Exit status 0 when they were made, 2 when RUN is no run folder or nothing could be written.
+    Exit status 0, or 2 if RUN is not a run folder or a report could not be written.
     """
     if form is None:
         if output:
-            raise click.UsageError("-o goes with --format")
+            raise click.UsageError("-o needs --format")
         for path in write_reports(run):
             click.echo(path)
         return
@@ -33,9 +39,9 @@ def report(*, run: Path, form: str | None, output: Path | None) -> None:
     if output and str(output) != "-":
         click.echo(write(output, make(_for(output, found))))
     else:
-        click.echo(make(found).encode(), nl=False)  # as it is in a file, whatever the terminal's encoding
+        click.echo(make(found).encode(), nl=False)  # UTF-8, whatever the terminal's encoding
 
 
 def _for(output: Path, run: Run) -> Run:
-    """The run as a report at this place can show it."""
+    """The run with links only if the report is written into its folder."""
     return run if output.absolute().parent.resolve() == run.folder.resolve() else run.elsewhere

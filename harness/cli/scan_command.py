@@ -27,14 +27,14 @@ _CHUNK = 1 << 20  # bytes of a log at a time
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE.ko",
-    help="A module in the logs (repeatable): with debug information, addresses in it get file and line.",
+    help="A module in the logs (repeatable). Its debug information turns addresses into file and line.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a report, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per report and line.")
 def scan(*, logs: tuple[str, ...], files: tuple[Path, ...], as_json: bool) -> None:
     """Find the kernel's reports in console logs.
 
-    `-` is standard input. Logs of any size, a report as soon as it is complete. Exit status 0 without a report, 1
-    with one, 2 when a log or a module could not be read.
+    LOGS are files of any size, or `-` for standard input. A report is printed as soon as it is complete. Exit status 0
+    without a report, 1 with one, 2 if a log or a module could not be read.
     """
     found = 0
     modules = {inspect_module(file).name: ModuleLines(file) for file in files}
@@ -51,7 +51,7 @@ def _chunks(name: str) -> Iterator[bytes]:
         raise ModcompatError("cannot read -: standard input is closed")
     try:
         with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as log:
-            read = getattr(log, "read1", log.read)  # what has come so far, not only when the buffer is full
+            read = getattr(log, "read1", log.read)  # returns what is there, before the buffer is full
             while chunk := read(_CHUNK):
                 yield chunk
     except OSError as error:

@@ -32,19 +32,21 @@ _FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.option("--board", default="q35", show_default=True, type=BOARD, help="The board: q35, arm-virt ...")
-@click.option("--kernel", "name", default="production", show_default=True, type=KERNEL, help="stock-spinlock ...")
+@click.option(
+    "--kernel", "name", default="production", show_default=True, type=KERNEL, help="The kernel: stock-spinlock ..."
+)
 @click.option(
     "--module",
     "modules",
     multiple=True,
     type=MODULE,
     metavar="FILE.ko|NAME",
-    help="Load it: a file, or one of the manifest's or of ours (repeatable).",
+    help="Load a file, or a module of the manifest or of modcompat (repeatable).",
 )
-@click.option("--module-params", default="", metavar="TEXT", help="Parameters to load it with, as for insmod.")
-@click.option("--root", "roots", multiple=True, type=_FILE, help="A root file system of yours, in /userland.")
-@click.option("--gdb", is_flag=True, help="With a gdb stub, and a script that attaches to it.")
-@click.option("--shared-uart", is_flag=True, help="Kernel log and commands on one serial port.")
+@click.option("--module-params", default="", metavar="TEXT", help="Parameters for the modules, as for insmod.")
+@click.option("--root", "roots", multiple=True, type=_FILE, help="Your root file system, for /userland in the guest.")
+@click.option("--gdb", is_flag=True, help="Start a gdb stub, and write a script that attaches to it.")
+@click.option("--shared-uart", is_flag=True, help="Use one serial port for kernel log and commands.")
 @kernel_options
 def shell(
     *,
@@ -59,15 +61,17 @@ def shell(
 ) -> None:
     """Start the guest of a cell with a shell on this terminal.
 
-    Modules are loaded in it as it starts. The kernel log goes to a file that is named at the start. `reboot -f` in
-    the guest ends it. It needs a terminal; use an exercise (docs/how-to/exercise.md) to run commands without one.
-    Exit status 0, or 2 when the guest cannot be started.
+    Modules are loaded as it starts. The kernel log is written to a file, whose name is printed first. `reboot -f` in
+    the guest ends it. Standard input must be a terminal; to run commands without one, write an exercise
+    (docs/how-to/exercise.md). Exit status 0, or 2 if the guest cannot be started.
     """
     settings, manifest = settings_of(**chosen, shared_uart=shared_uart)
     settings = replace(settings, userlands=manifest.userlands(roots, Store()))
     place, *others = choose_boards([board], [])
     if others:
-        raise ModcompatError(f"{board} is a board of two architectures", next_step=f"{place.id}, {others[0].id}")
+        raise ModcompatError(
+            f"two architectures have a board {board}", next_step=f"--board {place.id}, or {others[0].id}"
+        )
     known = [*manifest.modules, *shipped()]
     wanted = [_module(module, module_params, known, place.arch) for module in modules]
     _require_terminal()
@@ -85,7 +89,7 @@ def shell(
                 files = {read_module(bare.files[module.name]).name: bare.files[module.name] for module in wanted}
                 script.write_text(gdb_script(place.arch, symbols, socket, log, files))
                 command += ["-gdb", f"unix:{socket},server=on,wait=off"]
-                click.echo(f"debugger: gdb-multiarch -x {script}   (or gdb, where it knows {place.arch.name})")
+                click.echo(f"debugger: gdb-multiarch -x {script}   (or gdb, if it knows {place.arch.name})")
         if place.arch.name in settings.userlands:
             click.echo("your root file system: `chroot /userland sh` in the guest")
         click.echo(f"kernel log: {log}; `reboot -f` in the guest ends it")
@@ -97,7 +101,10 @@ def shell(
 
 
 def loads(modules: Collection[VendorModule], equipment: GuestImage) -> dict[str, str]:
-    """The kernel's name for a module -> the command that loads it as a cell does, what has to be there before first."""
+    """Commands that load modules as a cell does, in order: the kernel's name of a module -> command.
+
+    Modules that others need come first.
+    """
     commands = {
         path.rpartition("/")[2].removesuffix(".ko").replace("-", "_"): f"insmod {shlex.quote(path)}"
         for module in modules
@@ -112,21 +119,21 @@ def loads(modules: Collection[VendorModule], equipment: GuestImage) -> dict[str,
 
 
 def _require_terminal() -> None:
-    """Raises ModcompatError without one: the guest cannot be told that there is no more input, and idles for ever.
+    """Raise ModcompatError unless standard input is a terminal.
 
-    What is piped into it comes while it boots, and is lost in part.
+    A serial port has no end of input, so the guest would idle for ever, and input that arrives during boot is lost.
     """
     if sys.stdin is None or not sys.stdin.isatty():
         raise ModcompatError(
-            "a shell in a guest takes a terminal, and standard input is none",
-            next_step="what is to run by itself is an exercise: `modcompat check --exercise`, docs/how-to/exercise.md",
+            "a shell in a guest needs a terminal, and standard input is not one",
+            next_step="to run commands without one, write an exercise (docs/how-to/exercise.md)",
         )
 
 
 def _module(name: str, parameters: str, known: Iterable[VendorModule], arch: Architecture) -> VendorModule:
-    """One of the manifest's or of ours by its name, or a file.
+    """A module of the manifest or of modcompat by its name, or a file.
 
-    Raises ModcompatError for one of another architecture: a kernel would refuse that as well, and a minute later.
+    Raises ModcompatError if it is for another architecture: the kernel would refuse it, but a minute later.
     """
     named = [module for module in known if module.name == name]
     if not named:
@@ -138,5 +145,5 @@ def _module(name: str, parameters: str, known: Iterable[VendorModule], arch: Arc
     arches = {module.arch for module in named}
     raise ModcompatError(
         f"{name} is for {', '.join(its.name for its in arches if its)}, and the board for {arch.name}",
-        next_step=f"--board: {', '.join(board.id for board in BOARDS.values() if board.arch in arches)}",
+        next_step=f"--board {', '.join(board.id for board in BOARDS.values() if board.arch in arches)}",
     )

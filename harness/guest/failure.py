@@ -4,6 +4,8 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from harness.support.errors import GuestLostError
+
 
 class Fate(Enum):
     """The state of a guest that stopped answering, or that did not."""
@@ -18,7 +20,7 @@ class Fate(Enum):
 
 
 @dataclass
-class GuestFailure(Exception):  # noqa: N818 - the field's own term
+class GuestFailure(GuestLostError):  # noqa: N818 - the field's own term
     """The guest did not answer a command."""
 
     fate: Fate

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from qemu.qmp import ConnectError, ExecInterruptedError, QMPClient, QMPError
 from qemu.qmp.qmp_client import ExecuteError
 
+from harness.support.errors import GuestLostError
+
 _T = TypeVar("_T")
 
 Event = dict[str, Any]
@@ -24,7 +26,7 @@ class QmpRefusedError(Exception):
     """QEMU answered a command with an error."""
 
 
-class QmpLostError(Exception):
+class QmpLostError(GuestLostError):
     """QEMU has ended, or it did not answer."""
 
 

@@ -32,7 +32,7 @@ def build_modules(source: Path, kernel: Kernel, store: Store) -> dict[str, Path]
         for name, path in sources.items():
             target = scratch / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
+            shutil.copyfile(path, target)
         tree = kernel.user_tree
         make = ["make", "-C", tree] if tree else make_command(kernel.spec.source.tree(), kernel.build_tree)
         process.run(

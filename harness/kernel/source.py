@@ -14,6 +14,8 @@ from harness.support.inputs import expanded
 from harness.support.progress import say
 
 DEFAULT_PACKAGE = "linux-source-6.1"
+# Debian's release of each kernel, which other releases take it from: verdicts are measured on the default kernel.
+_RELEASES = {"linux-source-6.1": "bookworm", "linux-source-6.12": "trixie"}
 _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", re.MULTILINE)
 
 
@@ -73,7 +75,7 @@ def _debian_source(package: str, store: Store) -> KernelSource:
 
     def fetch(folder: Path) -> tuple[Path, dict[str, str]]:
         say(f"fetching {package} from Debian (about 140 MB)")
-        deb = debian.download(package, "all", folder)
+        deb = debian.download(package, "all", folder, since=_RELEASES.get(package, ""))
         tarball = debian.unpack_member(deb, f"usr/src/{package}.tar.xz", folder)
         facts = {"package": package, "version": debian.version_of(deb), "content": digest.of_file(tarball)}
         deb.unlink()

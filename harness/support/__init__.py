@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every room stands on: errors, text, processes, progress, paths and the cache. Knows nothing of kernels."""
+"""What every other room uses: errors, text, processes, progress, paths and the cache. Nothing here is about kernels."""

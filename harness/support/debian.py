@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetching Debian packages into the cache without root and without touching the system's own apt state."""
+"""Fetches Debian packages into the cache, without root and without changing the system's own apt state."""
 
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -11,29 +12,40 @@ from pathlib import Path
 from harness.support import process
 from harness.support.errors import ModcompatError
 
+# apt's own list of indexes (apt-get(8), indextargets), and the mirrors of Debian itself in it
+_TARGET = "$(CREATED_BY) $(LABEL) $(REPO_URI)"
+_MIRROR = re.compile(r"^Packages Debian (\S+)$")
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _VERSION = re.compile(r"^[^_]+_([^_]+)_[^_]+\.deb$")
 
 
-def download(package: str, architecture: str, folder: Path) -> Path:
-    """Download the newest version of a package; returns the .deb in `folder`.
+def download(package: str, architecture: str, folder: Path, *, since: str = "") -> Path:
+    """Download the newest version of a package and return the .deb, which is in `folder`.
 
-    apt's own lists serve when they know the package; otherwise (a foreign architecture, no lists yet) a
-    private apt state of that one architecture is made for the purpose. Raises ModcompatError.
+    The system's package lists are used if they have the package. Otherwise (a foreign architecture, no lists yet) a
+    private apt state for that one architecture is created, with the system's sources.
+
+    since: a release of Debian that has the package, in case that the system's has not; the package is then taken from
+    the same mirror. Raises ModcompatError.
     """
     if shutil.which("apt-get") is None:
         raise ModcompatError(
             f"{package} comes from Debian's archive, and there is no apt-get here",
-            next_step="use Debian 12, or give a kernel tree with --kernel-source DIR",
+            next_step="use Debian 12 or 13, or give a kernel tree with --kernel-source DIR",
         )
     before = set(folder.glob("*.deb"))
     request = f"{package}:{architecture}" if architecture != "all" else package
-    refused = _apt(["download", request], folder)
+    refused = _fetch(request, folder, [])
     if refused is not None:
         with tempfile.TemporaryDirectory(prefix="modcompat-apt-") as private:
             options = _private_state(Path(private), architecture)
-            # An index that does not load is no reason to stop: the package may be in another one.
+            # Continue if an index cannot be fetched: the package may be in another one.
             update_failed = _apt([*options, "update"], folder)
-            refused = _apt([*options, "download", request], folder)
+            refused = _fetch(request, folder, options)
+            if refused is not None and since:
+                options += _release(Path(private), since, options)
+                update_failed = _apt([*options, "update"], folder)
+                refused = _fetch(request, folder, options)
             if refused is not None:
                 names = _named_like(package, options)
                 if names and package not in names:
@@ -49,8 +61,23 @@ def download(package: str, architecture: str, folder: Path) -> Path:
     return deb
 
 
+def _fetch(request: str, folder: Path, options: list[str]) -> str | None:
+    """Download a package. Returns None on success, otherwise the reason.
+
+    apt-get takes an unknown name with a dot in it for a regular expression (apt-get(8), install), so linux-source-6.1
+    downloads linux-source-6.12 if only that exists. Other packages than the requested one are removed.
+    """
+    before = set(folder.glob("*.deb"))
+    refused = _apt([*options, "download", request], folder)
+    for deb in set(folder.glob("*.deb")) - before:
+        if deb.name.partition("_")[0] != request.partition(":")[0]:
+            deb.unlink()
+            refused = f"apt-get found {deb.name} for {request}"
+    return refused
+
+
 def version_of(deb: Path) -> str:
-    """The version in the file name of a .deb, epoch included (apt writes `:` as `%3a`)."""
+    """The version in the file name of a .deb, with its epoch (apt writes `:` as `%3a`). Raises ModcompatError."""
     found = _VERSION.match(deb.name)
     if not found:
         raise ModcompatError(f"{deb.name} is not named like a Debian package")
@@ -58,18 +85,41 @@ def version_of(deb: Path) -> str:
 
 
 def unpack_member(deb: Path, member: str, into: Path) -> Path:
-    """Extract one file of a .deb; returns its path below `into`."""
-    _pipe([["dpkg-deb", "--fsys-tarfile", str(deb)], ["tar", "-x", "-C", str(into), f"./{member}"]])
-    return into / member
+    """Extract one regular file of a .deb and return its path, `into`/`member`. Raises ModcompatError.
+
+    Debian 13's packages have below usr/ what Debian 12's may have at the top, so the file is found in either place.
+    """
+    names = {member, f"usr/{member}"}
+    target = into / member
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [*process.DIES_WITH_US, "dpkg-deb", "--fsys-tarfile", str(deb)]
+    with tempfile.TemporaryFile() as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as source:
+        try:
+            with tarfile.open(fileobj=source.stdout, mode="r|") as tar:
+                for entry in tar:
+                    content = tar.extractfile(entry) if entry.name.removeprefix("./") in names else None
+                    if content is not None:
+                        with target.open("wb") as file:
+                            shutil.copyfileobj(content, file)
+                        target.chmod(entry.mode & 0o777)
+                        return target
+        except tarfile.TarError as error:
+            source.wait()
+            errors.seek(0)
+            details = errors.read().decode(errors="replace")[-1500:] or str(error)
+            raise ModcompatError(f"cannot unpack {deb.name}", details=details) from None
+        finally:
+            source.kill()  # no more of it is wanted
+    raise ModcompatError(f"{deb.name} has no {member}")
 
 
 def unpack_tarball(tarball: Path, into: Path) -> None:
-    """Unpack an .xz tarball, its single top folder stripped."""
+    """Unpack an .xz tarball without its single top folder. Raises ModcompatError."""
     _pipe([["xz", "-dc", "-T0", str(tarball)], ["tar", "-x", "-C", str(into), "--strip-components=1"]])
 
 
 def _apt(arguments: list[str], folder: Path) -> str | None:
-    """Run apt-get; None when it went well, else what it printed."""
+    """Run apt-get. Returns None on success, otherwise the end of its output."""
     done = subprocess.run(
         [*process.DIES_WITH_US, "apt-get", "-q", *arguments],
         cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
@@ -78,9 +128,9 @@ def _apt(arguments: list[str], folder: Path) -> str | None:
 
 
 def _named_like(package: str, options: list[str]) -> set[str]:
-    """The packages that the lists have with such a name, whatever its number; none where no list could be had."""
+    """Packages in the lists with the same name but for the version at its end; none if there are no lists."""
     stem = package.rstrip("0123456789.")
-    # Without the packages that are installed: these are known without any list.
+    # Leave out installed packages, which apt knows without any list.
     command = ["apt-cache", *options, "-o", "Dir::State::status=/dev/null", "pkgnames", stem]
     with suppress(ModcompatError):
         return set(process.output(command).split())
@@ -92,7 +142,7 @@ def _private_state(folder: Path, architecture: str) -> list[str]:
         (folder / needed).mkdir(parents=True)
     native = process.output(["dpkg", "--print-architecture"]).strip()
     settings = folder / "apt.conf"
-    # "#clear" drops the system's list of architectures, which apt.conf would only add to.
+    # Without "#clear", apt would add this architecture to the system's list.
     settings.write_text(
         f"#clear APT::Architectures;\nAPT::Architectures {{ "
         f'"{architecture if architecture != "all" else native}"; }};\n'
@@ -104,6 +154,28 @@ def _private_state(folder: Path, architecture: str) -> list[str]:
         "-o", f"Dir::Cache={folder / 'cache'}",
         "-o", "Acquire::Languages=none",
     ]  # fmt: skip
+
+
+def _release(folder: Path, name: str, options: list[str]) -> list[str]:
+    """Options that read one release only, from the mirrors that the system has its packages from.
+
+    options: of an apt state that has lists. Raises ModcompatError if the system has no sources of Debian.
+    """
+    targets = process.output(["apt-get", *options, "indextargets", "--format", _TARGET]).splitlines()
+    mirrors = dict.fromkeys(found[1] for line in targets if (found := _MIRROR.match(line)))
+    if not mirrors:
+        raise ModcompatError(
+            f"Debian {name} is needed, and no source of Debian's packages is configured here",
+            next_step="add Debian's archive to /etc/apt/sources.list*; kernels: --kernel-source DIR",
+        )
+    sources = folder / "release.sources"
+    sources.write_text(
+        "\n".join(
+            f"Types: deb\nURIs: {mirror}\nSuites: {name}\nComponents: main\nSigned-By: {_KEYRING}\n"
+            for mirror in mirrors
+        )
+    )
+    return ["-o", f"Dir::Etc::SourceList={sources}", "-o", "Dir::Etc::SourceParts=/dev/null"]
 
 
 def _pipe(commands: list[list[str]]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Content digests of files and trees."""
+"""Digests of the content of files and trees."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ _SIZE = 20  # bytes
 
 
 def of_file(path: Path) -> str:
-    """Digest of a file's content, hexadecimal; of a symbolic link, the digest of its target's name."""
+    """The hexadecimal digest of a file's content; for a symbolic link, of its target's name."""
     if path.is_symlink():
         return of_bytes(b"link:" + bytes(path.readlink()))
     with path.open("rb") as stream:
@@ -21,7 +21,7 @@ def of_file(path: Path) -> str:
 
 
 def of_large_file(path: Path, on_part: Callable[[], object]) -> str:
-    """The same of a regular file that may take long to read. on_part: called with each PART of it."""
+    """The digest of a regular file that may take long to read. on_part is called after each PART."""
     content = hashlib.blake2b(digest_size=_SIZE)
     with path.open("rb") as stream:
         while part := stream.read(PART):
@@ -35,22 +35,22 @@ def of_bytes(data: bytes) -> str:
 
 
 def of_value(value: Mapping[str, Any] | Sequence[Any]) -> str:
-    """Digest of a JSON value, independent of the order of its keys."""
+    """The digest of a JSON value, independent of the order of its keys."""
     return of_bytes(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file and symbolic link below a folder, sorted, links not followed."""
+    """Every file and symbolic link below a folder, sorted. Links are not followed."""
     return sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
 
 
 def of_tree(folder: Path) -> str:
-    """Digest of the names and contents of all files below a folder, `.git` left out."""
+    """The digest of the names and contents of all files below a folder, except `.git`."""
     return of_value({str(path.relative_to(folder)): of_file(path) for path in _sources(folder)})
 
 
 def of_stat(folder: Path) -> str:
-    """Digest of the names, sizes and times of all files below a folder, `.git` left out: quick to take."""
+    """The digest of the names, sizes and times of all files below a folder, except `.git`. Reads no content."""
     stats = ((path, path.lstat()) for path in _sources(folder))
     return of_value({str(path.relative_to(folder)): (stat.st_size, stat.st_mtime_ns) for path, stat in stats})
 

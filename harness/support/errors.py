@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors a user can act on: what happened, the facts, and the next step to take."""
+"""Errors that a user can act on: what happened, the facts, and the next step to take."""
 
 from pathlib import Path
 
@@ -7,14 +7,20 @@ from harness.support.text import one_line, visible
 
 
 class ModcompatError(Exception):
-    """Something the user can mend. Printed without a traceback.
+    """An error that the user can correct. It is printed without a traceback.
 
-    problem: one line that says what happened. details: facts (a command, the last lines of a log).
-    next_step: what to do about it. Names and texts of any origin may be in them: what steers a terminal is made
-    visible, and the problem and the next step are one line each. log: where more is told, which is the next step then.
+    Names and texts of any origin may be part of it: control characters are made visible, and the problem and the
+    next step are joined into one line each.
     """
 
     def __init__(self, problem: str, *, details: str = "", next_step: str = "", log: Path | None = None) -> None:
+        """Create the error.
+
+        problem: what happened, in one line.
+        details: facts, for example a command and the last lines of its output.
+        next_step: how to correct it.
+        log: a file with the whole output; reading it is the next step unless there is another.
+        """
         self.problem = one_line(problem)
         self.details = visible(details.strip("\n"))
         self.log = log
@@ -32,3 +38,7 @@ class ModcompatError(Exception):
         if self.next_step:
             parts.append(f"  next: {self.next_step}")
         return "\n".join(parts)
+
+
+class GuestLostError(Exception):
+    """A guest or its QEMU stopped answering: the base of the errors that harness.guest raises for it."""

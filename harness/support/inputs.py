@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users give, as options or in the manifest: looked at in one way, and a mistake is one clear line."""
+"""Checks of values that users give as options or in the manifest. A mistake is reported in one line."""
 
 import errno
 import re
@@ -20,7 +20,7 @@ _CONSOLE = re.compile(r"[A-Za-z]\w*(,\w+)?", re.ASCII)
 
 
 def expanded(path: str | Path) -> Path:
-    """A path with `~` and `~someone` written out. Raises ModcompatError where there is no such home folder."""
+    """A path with `~` and `~someone` expanded. Raises ModcompatError if there is no such home folder."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -30,13 +30,13 @@ def expanded(path: str | Path) -> Path:
 
 
 def require_regular(path: Path) -> None:
-    """Raises OSError for what has no end or is not there: devices, pipes, folders, links in a circle."""
+    """Raise OSError unless the path is a regular file: devices and pipes may have no end."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
 def content_of(path: Path, most: int) -> bytes:
-    """A regular file, whole. most: bytes. Raises OSError for a larger one, and for what is no regular file."""
+    """The content of a regular file of at most `most` bytes. Raises OSError for a larger one or any other path."""
     require_regular(path)
     if path.stat().st_size > most:
         raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MB", str(path))
@@ -44,79 +44,81 @@ def content_of(path: Path, most: int) -> bytes:
 
 
 def patch(path: Path) -> Path:
-    """A file that patch(1) takes. Raises ModcompatError where it would find nothing in it."""
+    """A file with a patch for patch(1). Raises ModcompatError if there is none in it."""
     try:
         content = content_of(path, _LARGEST_PATCH)
     except OSError as error:
         raise ModcompatError(f"cannot read {path}: {error.strerror}") from None
     if not _DIFF.search(content):
-        raise ModcompatError(f"{path} is not a patch", next_step="one as `git format-patch` or `diff -u` writes it")
+        raise ModcompatError(f"{path} is not a patch", next_step="give the output of `git format-patch` or `diff -u`")
     return path
 
 
 def timeout_scale(factor: float) -> float:
-    """What multiplies every timeout. Raises ModcompatError for what no machine can need."""
-    if not _SCALES[0] <= factor <= _SCALES[1]:  # (nan is not, either)
+    """The factor for every timeout. Raises ModcompatError if it is out of range."""
+    if not _SCALES[0] <= factor <= _SCALES[1]:  # true for nan as well
         raise ModcompatError(f"timeouts are scaled by {_SCALES[0]:g} to {_SCALES[1]:g}, not by {factor}")
     return float(factor)
 
 
 def timeout(seconds: float) -> float:
-    """The longest time for something, in seconds. Raises ModcompatError for none, and for more than a day."""
+    """A timeout in seconds. Raises ModcompatError unless it is more than 0 and at most a day."""
     if not 0 < seconds <= _DAY:
         raise ModcompatError(f"a timeout is a time of up to a day, in seconds, not {seconds:g}")
     return seconds
 
 
 def guest_memory(mib: float) -> int:
-    """Memory of a guest. Raises ModcompatError for what none can start with."""
+    """The memory of a guest in MiB. Raises ModcompatError if it is out of range or not a whole number."""
     if not _MEMORY[0] <= mib <= _MEMORY[1] or mib != int(mib):
         raise ModcompatError(f"the memory of a guest is a whole number of {_MEMORY[0]} to {_MEMORY[1]} MiB, not {mib}")
     return int(mib)
 
 
 def size_in_memory(files: Iterable[Path]) -> int:
-    """Bytes of files that are put into the memory of a guest. Raises ModcompatError where it cannot hold them."""
+    """The size in bytes of files that go into the memory of a guest. Raises ModcompatError if they do not fit."""
     sizes = [(file.stat().st_size, file) for file in files]
     size = sum(length for length, _ in sizes)
     if size > IN_MEMORY:
         _, largest = max(sizes)
         raise ModcompatError(
-            f"firmware and programs come to {size >> 20} MB, {largest} above all, and a guest has room for "
-            f"{IN_MEMORY >> 20} MB: all of it would be in its memory",
-            next_step="leave out what the modules and exercises do not need",
+            f"firmware and programs take {size >> 20} MB, most of it {largest}, and a guest has room for "
+            f"{IN_MEMORY >> 20} MB, because they are kept in its memory",
+            next_step="leave out files that the modules and exercises do not need",
         )
     return size
 
 
 def module_parameters(text: str) -> str:
-    """Parameters of a module. Raises ModcompatError for more than one line."""
+    """Parameters of a module, as insmod(8) takes them. Raises ModcompatError for more than one line."""
     if set(text) & set("\n\r\0"):
-        raise ModcompatError(f"parameters of a module have to be one line, as insmod takes it: {text!r}")
+        raise ModcompatError(f"parameters of a module must be one line, as insmod takes it: {text!r}")
     return text
 
 
 def symbols(names: Iterable[str]) -> tuple[str, ...]:
-    """Options of the kernel, without CONFIG_ before them. Raises ModcompatError for what cannot be one."""
+    """Kconfig symbols without their CONFIG_ prefix. Raises ModcompatError for a text that cannot be one."""
     names = tuple(names)
     if strange := [name for name in names if not _SYMBOL.fullmatch(name)]:
         raise ModcompatError(
             f"not an option of the kernel: {', '.join(map(repr, strange))}",
-            next_step="a symbol as Kconfig has it, like KPROBE_EVENTS",
+            next_step="give the name of a Kconfig symbol, for example KPROBE_EVENTS",
         )
     return tuple(name.removeprefix("CONFIG_") for name in names)
 
 
 def console(tty: str) -> str:
-    """The tty of the kernel log. Raises ModcompatError for what console= does not take."""
+    """The tty of the kernel log. Raises ModcompatError if the kernel's console= would not take it."""
     if not _CONSOLE.fullmatch(tty):
-        raise ModcompatError(f"{tty!r} is no tty of a kernel log", next_step="one like ttyS0, or ttyS0,115200")
+        raise ModcompatError(
+            f"{tty!r} is not a tty for the kernel log", next_step="for example: ttyS0, or ttyS0,115200"
+        )
     return tty
 
 
 def name_below(folder: str, name: str) -> str:
-    """A name of a file below a folder of the guest. Raises ModcompatError for one that leads elsewhere."""
+    """The name of a file below a folder of the guest. Raises ModcompatError if it leads out of the folder."""
     parts = name.split("/")
     if not name.isprintable() or {"", ".", ".."} & set(parts):
-        raise ModcompatError(f"{name!r} is no name of a file below {folder}")
+        raise ModcompatError(f"{name!r} is not the name of a file below {folder}")
     return name

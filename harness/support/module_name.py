@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a module can be called: the kernel's name for it, in its messages, in /proc/modules and in sysfs.
+"""Names of modules, as the kernel writes them in its messages, in /proc/modules and in sysfs.
 
-Kbuild makes it of a file's name (scripts/Makefile.lib, KBUILD_MODNAME) and turns "-" into "_"; what else a file's
-name may have, it keeps.
+Kbuild derives the name from the file's (KBUILD_MODNAME, scripts/Makefile.lib of Linux 6.1): it replaces "-" by "_" and
+keeps every other character.
 """
 
 MODULE_NAME = r"[\w.+-]+"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running other programs so that none of them outlives us, and a failure says why."""
+"""Runs other programs. None of them outlives the harness, and an error has the end of the program's output."""
 
 import contextlib
 import os
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from harness.support.errors import ModcompatError
 
-# prctl(2) PR_SET_PDEATHSIG through setpriv(1): the kernel kills the program when we die, even by SIGKILL.
-# It is tied to the thread that started the program, so programs are started from the main thread.
+# setpriv(1) sets prctl(2) PR_SET_PDEATHSIG: the kernel kills the program when the harness dies, even by SIGKILL.
+# The signal is tied to the thread that started the program, so start programs from the main thread.
 DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 
-# make(1) does not take its jobs with it, so a supervising shell ends the whole process group.
+# make(1) leaves its jobs behind when it is killed, so a supervising shell kills the whole process group.
 _GROUP_DIES_WITH_US = (
     "setpriv", "--pdeathsig", "TERM", "--",
     "sh", "-c", 'trap "trap - TERM; kill -KILL 0" TERM INT HUP; "$@" & wait "$!"', "sh",
@@ -33,10 +33,11 @@ def run(
     env: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> None:
-    """Run a program to its end; its output goes to `log`, and line by line to `on_line`.
+    """Run a program to its end. Its output is appended to `log` and passed line by line to `on_line`.
 
-    env: all of its environment, ours where it is None.
-    Raises ModcompatError with the last lines of the output when it fails or is missing.
+    what: the purpose, for error messages.
+    env: the whole environment; None passes on the harness's own.
+    Raises ModcompatError with the last lines of the output if the program fails or is missing.
     """
     words = [str(word) for word in command]
     last: deque[str] = deque(maxlen=LAST_LINES)
@@ -75,12 +76,12 @@ def run(
 
 
 def attached(command: Sequence[str | Path], *, cwd: Path | None = None) -> int:
-    """Run a program on our terminal and give its exit status. A Ctrl-C is its to handle; it ends when we do.
+    """Run a program on this terminal and return its exit status.
 
-    Raises KeyboardInterrupt once it has ended by that.
+    The program handles Ctrl-C; if it then fails, KeyboardInterrupt is raised. It is killed if the harness dies.
     """
     interrupts: list[int] = []
-    # A handler, not SIG_IGN: the program would inherit that.
+    # Not SIG_IGN, which the program would inherit.
     before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
         status = subprocess.call([*DIES_WITH_US, *map(str, command)], cwd=cwd)
@@ -92,16 +93,17 @@ def attached(command: Sequence[str | Path], *, cwd: Path | None = None) -> int:
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process started in a session of its own, and everything it started."""
+    """Kill a process that was started in its own session, and its process group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def output(command: Sequence[str | Path], *, accepted: Sequence[int] = (0,), errors: bool = False) -> str:
-    """What a short-lived program prints; raises ModcompatError when it is missing or fails.
+    """The output of a short-lived program. Raises ModcompatError if the program fails or is missing.
 
-    accepted: exit statuses that are no failure. errors: with what it prints to standard error.
+    accepted: exit statuses that are not failures.
+    errors: include standard error.
     """
     words = [str(word) for word in command]
     try:
@@ -110,10 +112,10 @@ def output(command: Sequence[str | Path], *, accepted: Sequence[int] = (0,), err
         raise ModcompatError(
             f"{words[0]} is not installed", next_step="run `make setup`, or `modcompat doctor`"
         ) from None
-    said = done.stdout + done.stderr
+    printed = done.stdout + done.stderr
     if done.returncode not in accepted:
         raise ModcompatError(
             f"`{' '.join(words)}` failed with exit status {done.returncode}",
-            details=said.decode(errors="backslashreplace")[-2000:],
+            details=printed.decode(errors="backslashreplace")[-2000:],
         )
-    return (said if errors else done.stdout).decode(errors="backslashreplace")
+    return (printed if errors else done.stdout).decode(errors="backslashreplace")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress of anything that takes longer than two seconds: a bar on a terminal that shows it, plain lines elsewhere."""
+"""Progress of anything that takes longer than two seconds: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -12,27 +12,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from harness.support.text import visible
 
-PLAIN_INTERVAL = 15.0  # seconds between two lines where there is no bar
-_PATIENCE = 2.0  # seconds in which nothing need be shown
-_WIDTH = 60  # columns below which the title leaves no room for the bar
+PLAIN_INTERVAL = 15.0  # seconds between two lines if there is no bar
+_PATIENCE = 2.0  # seconds before task_if_long() shows anything
+_WIDTH = 60  # columns that title and bar need
 
 
 def console() -> Console:
-    """Where progress goes: standard error, found anew each time because test runners exchange it."""
+    """Standard error. Not kept in a variable, because test runners replace sys.stderr."""
     return Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """One line for the person who waits. Names of any origin may be in it."""
+    """Print one line for the person who waits. Control characters in it are made visible."""
     console().print(visible(text), markup=False)
 
 
 @dataclass
 class Task:
-    """A running task. total: expected number of steps; an estimate may be off, so it is raised when passed."""
+    """A running task."""
 
     what: str
-    total: int
+    total: int  # expected number of steps; raised if there are more
     done: int = 0
     started: float = field(default_factory=time.monotonic)
     _told: float = field(default_factory=time.monotonic)
@@ -51,7 +51,7 @@ class Task:
 
 @contextmanager
 def task(what: str, total: int) -> Iterator[Task]:
-    """Show a task from start to end; `step()` moves it on."""
+    """Show a task from start to end. Call step() on it after each step."""
     running = Task(what, total)
     out = console()
     if out.is_terminal and not out.is_dumb_terminal and out.width >= _WIDTH:
@@ -70,7 +70,7 @@ def task(what: str, total: int) -> Iterator[Task]:
 
 
 class _LateTask:
-    """A task that is shown once it takes long."""
+    """A task that is shown only if it takes long."""
 
     def __init__(self, what: str, total: int, shown: ExitStack) -> None:
         self._what = what
@@ -91,6 +91,6 @@ class _LateTask:
 
 @contextmanager
 def task_if_long(what: str, total: int) -> Iterator[_LateTask]:
-    """A task that is mostly over at once: nothing is shown of it in the first two seconds."""
+    """A task that usually ends at once. Nothing is shown in its first two seconds."""
     with ExitStack() as shown:
         yield _LateTask(what, total, shown)

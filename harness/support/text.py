@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Foreign text made visible: what a console prints can steer a terminal or a browser, and is only shown here."""
+"""Makes control characters in foreign text visible, so that a console log cannot steer a terminal or a browser."""
 
 import re
 from collections.abc import Iterable
 
-# Controls but tab and newline, surrogates, and what has no width or turns the direction of writing
-# (Unicode categories Cc, Cf, Cs, Zl, Zp), and the two code points that XML 1.0 has no place for.
+# Control characters except tab and newline, surrogates, and characters without width or that change the direction of
+# writing (Unicode categories Cc, Cf, Cs, Zl, Zp), and the two code points that XML 1.0 does not allow.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\ud800-\udfff\ufeff\ufff0-\uffff\U000e0000-\U000e0fff]"
@@ -13,17 +13,17 @@ _HIDDEN = re.compile(
 
 
 def visible(text: str) -> str:
-    """The text with every hidden character as a sign: ␛ for escape, ⟨U+202E⟩ for what has no sign of its own."""
+    """The text with every hidden character replaced by a sign: ␛ for escape, ⟨U+202E⟩ if it has no sign."""
     return _HIDDEN.sub(_sign, text)
 
 
 def decoded(raw: bytes) -> str:
-    """Bytes of a console as visible text; lines may end in CR LF; what is not UTF-8 is shown as \\xff."""
+    """The bytes of a console as visible text. CR LF becomes a newline; bytes that are not UTF-8 become \\xff."""
     return visible(raw.decode(errors="backslashreplace").replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
-    """Visible text in one line."""
+    """Visible text joined into one line."""
     return " ".join(visible(text).split())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A deadline for a user's code that runs in this process, and may never come to an end."""
+"""A time limit for a user's code that runs in this process and may never end."""
 
 import signal
 import threading
@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-_AGAIN = 5.0  # seconds: what was in the midst of a `finally`, or is raised where Python swallows it, is ended then
+_AGAIN = 5.0  # seconds until it is raised again: Python swallows exceptions in __del__, and `finally` may take long
 
 
 class DeadlineError(BaseException):
-    """What did not end in time. No Exception, so that a user's `except Exception` lets it through."""
+    """The code did not end in time. Not an Exception, so that a user's `except Exception` does not catch it."""
 
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Raise DeadlineError in the midst of what is run, when that takes longer.
+    """Raise DeadlineError in the code of the `with` block once it has run for so many seconds.
 
-    A signal does it, which only the main thread can be sent (of pytest-xdist's workers as well): in another thread
-    there is no deadline. Code that catches everything, and C code that never returns, are not ended.
+    This uses SIGALRM, which Python handles in the main thread only: in another thread there is no limit. It cannot
+    end code that catches BaseException, or C code that never returns.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

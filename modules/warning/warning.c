@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The table of bugs: a warning is a trap, or a call, whose file and line the
- * kernel finds in a section of the module. It is told once, and the module
- * knows the line by itself.
+ * kernel finds in a section of the module. It is reported once, and the module
+ * has the line in a parameter.
  */
 #include "vendor.h"
 
@@ -11,7 +11,8 @@
 static unsigned int line = 1;
 module_param(line, uint, 0444);
 
-static noinline bool misbehave(void)
+/* __noclone: gcc 14 would report it as misbehave.isra.0 */
+static noinline __noclone bool misbehave(void)
 {
 	line = __LINE__ + 1;
 	return WARN_ON_ONCE(true);

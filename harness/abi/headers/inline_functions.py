@@ -3,7 +3,6 @@
 
 import json
 import re
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from harness.kernel.module_headers import headers_of
 from harness.kernel.toolchain import environment
 from harness.support import digest, process
 from harness.support.cache.store import Store
+from harness.support.folders import copy_content
 from harness.support.paths import IMAGES
 from harness.support.progress import task
 
@@ -62,7 +62,7 @@ def kernel_inline_functions(spec: KernelSpec, store: Store) -> InlineFunctions:
     def build(folder: Path) -> None:
         what = f"compiling the inlined functions of the {spec.title}"
         with probing(headers, folder, what, store) as probe, task(what, 4) as running:
-            shutil.copytree(_PROBE, probe.folder, dirs_exist_ok=True)
+            copy_content(_PROBE, probe.folder)
             command = [*headers.make, f"M={probe.folder}", "CC_FLAGS_FTRACE=", "inlines.o"]
             left_out: list[str] = []
             for names in _attempts(probe.folder, command, environment(spec.arch), folder):

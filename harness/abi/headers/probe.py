@@ -15,6 +15,7 @@ from harness.kernel.module_headers import Headers
 from harness.kernel.toolchain import environment
 from harness.support import digest, process
 from harness.support.cache.store import Store
+from harness.support.folders import copy_content
 from harness.support.paths import IMAGES
 from harness.support.progress import say, task
 
@@ -84,7 +85,7 @@ def probing(headers: Headers, folder: Path, what: str, store: Store) -> Iterator
 def _copied(headers: Headers, folder: Path, what: str) -> Iterator[HeaderProbe]:
     """A copy of the probe without any headers."""
     scratch = folder / "scratch"
-    shutil.copytree(_PROBE, scratch)
+    copy_content(_PROBE, scratch)
     yield HeaderProbe(scratch, headers, what)
     shutil.rmtree(scratch)
 

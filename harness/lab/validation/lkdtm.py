@@ -6,7 +6,6 @@ it is built for. It is built as a module by itself, and no kernel is configured 
 """
 
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from harness.lab.execution.memory_checks import ALIVE, LIVENESS_COMMAND, SLAB_VA
 from harness.lab.plan.vendor_modules import VendorModule
 from harness.lab.validation.lkdtm_expectations import TIMES, Outcome
 from harness.support.cache.store import Store
+from harness.support.folders import copy_content
 
 NAME = "lkdtm"
 _FOLDER = Path("drivers/misc/lkdtm")
@@ -87,7 +87,7 @@ def build(kernel: Kernel, store: Store) -> VendorModule:
     """Build the driver for a kernel. Raises ModcompatError."""
     with store.scratch() as scratch:
         source = scratch / NAME
-        shutil.copytree(kernel.spec.source.tree() / _FOLDER, source)
+        copy_content(kernel.spec.source.tree() / _FOLDER, source)
         makefile = source / "Makefile"
         (source / "Kbuild").write_text(f"{_KBUILD}{_addresses(kernel)}{makefile.read_text()}")
         makefile.unlink()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in a cache, carried to another machine: a tar file of its entries."""
+"""Moves entries of a cache to another machine, in a tar file."""
 
 import errno
 import lzma
@@ -15,17 +15,17 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import require_regular
 from harness.support.progress import say
 
-# Large and fetched again from the distribution, or only links to what is the user's: not for another machine.
+# Not exported: the distribution has sources, snapshots depend on the machine, prebuilt kernels are links to files.
 _NOT_EXPORTED = frozenset({"source", "snapshot", "prebuilt"})
 _KIND = re.compile(r"[a-z]+")
-# What tarfile lets through of a damaged file, beside its own errors.
+# Exceptions that tarfile raises for damaged files, its own and those of the modules below it.
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, LookupError, zlib.error, lzma.LZMAError)
-# What the disk says of members that are not where they say: below a file, or twice.
+# Errors of the disk for members whose names contradict one another: below a file, or twice.
 _CONTRADICTIONS = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 
 def export_entries(store: Store, archive: Path) -> list[Entry]:
-    """Write every entry worth carrying to another machine into a tar file; returns them. Raises ModcompatError."""
+    """Write every entry that is useful on another machine into a tar file, and return them. Raises ModcompatError."""
     kept = (entry for entry in store.entries() if entry.kind not in _NOT_EXPORTED)
     chosen = [entry for entry in kept if not _has_links(entry)]
     if not chosen:
@@ -44,16 +44,15 @@ def export_entries(store: Store, archive: Path) -> list[Entry]:
 
 
 def import_entries(store: Store, archive: Path) -> list[str]:
-    """Add the entries of an exported tar file that are not in the cache yet; returns their names.
+    """Add the entries of an exported tar file that are not in the cache yet, and return their names.
 
-    Each is verified like any other. Raises ModcompatError for a damaged or foreign file: entries
-    before the damage stay.
+    Each entry is verified. Raises ModcompatError for a damaged or foreign file; entries before the damage are kept.
     """
     added = []
     try:
         with store.scratch() as staging, _opened(archive) as tar:
             tar.extractall(staging, members=_harmless(tar, archive))
-            for entry in sorted(staging.glob("*/*")):  # tarfile takes what is cut off in a header for the end
+            for entry in sorted(staging.glob("*/*")):  # tarfile reports no error if the file ends within a header
                 if not store.is_whole(entry):
                     raise ModcompatError(f"{archive} is damaged: entry {entry.name} does not verify")
                 if store.adopt(entry):
@@ -65,29 +64,29 @@ def import_entries(store: Store, archive: Path) -> list[str]:
     except OSError as error:
         if error.errno in _CONTRADICTIONS:
             raise _foreign(archive, str(error.strerror)) from error
-        if error.errno is None or error.filename == str(archive):  # of gzip, bzip2, and what is no regular file
+        if error.errno is None or error.filename == str(archive):  # gzip, bzip2, or not a regular file
             raise ModcompatError(f"cannot read {archive}: {error.strerror or error}") from None
         raise store.explained(error) from error
     return added
 
 
 def _opened(archive: Path) -> tarfile.TarFile:
-    require_regular(archive)  # what has no end would be read for ever
+    require_regular(archive)  # tarfile would read a device for ever
     return tarfile.open(archive)
 
 
 def _has_links(entry: Entry) -> bool:
-    """Whether there are symbolic links in an entry, which no archive may have, and which lead nowhere elsewhere."""
+    """Whether there are symbolic links in an entry. An archive must not have any: they lead nowhere elsewhere."""
     if linked := any(path.is_symlink() for path in entry.path.rglob("*")):
-        say(f"{entry.kind}/{entry.name} stays: it has links to other places of this machine")
+        say(f"{entry.kind}/{entry.name} is not exported: it has links to other files of this machine")
     return linked
 
 
 def _harmless(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
-    """The members, as long as each is a plain file or folder of an entry.
+    """The members of an archive. Raises ModcompatError unless each is a plain file or folder of an entry.
 
-    (tarfile's own filter is not in Debian 12's Python. Links are not followed here but refused: what a link leads to
-    depends on those in front of it.)
+    Debian 12's Python has no extraction filters (PEP 706). Links are refused, not resolved: a link's target can depend
+    on the members before it.
     """
     for member in tar:
         if not (member.isfile() or member.isdir()) or not _is_of_an_entry(member.name):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose a folder is that the cache is to be in: what the cache removes must have been its own.
+"""Whether a folder belongs to the cache: the cache must remove nothing that it did not write.
 
-A cache of ours carries CACHEDIR.TAG (https://bford.info/cachedir/), which backup programs know as well. One that was
-made before there was this mark is known by the names of what is in it.
+A cache is marked by CACHEDIR.TAG (https://bford.info/cachedir/), which backup programs know as well. A cache that is
+older than the mark is recognized by the names in it.
 """
 
 import errno
@@ -17,7 +17,7 @@ from harness.support.errors import ModcompatError
 from harness.support.paths import default_cache_root
 
 TAG = "CACHEDIR.TAG"
-MANIFEST = "entry.json"  # of an entry
+MANIFEST = "entry.json"  # the file in each entry that lists the others
 _TEXT = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This is the cache of modcompat, which removes what is old in it: keep nothing else here.\n"
@@ -25,17 +25,17 @@ _TEXT = (
 )
 _KEY = r".+-[0-9a-f]{16}"
 ENTRY = re.compile(_KEY)  # the name of an entry
-PARTIAL = re.compile(rf"\.({_KEY})\.partial")  # of one that is being built
-SCRATCH = re.compile(r"\d+-[a-z0-9_]{8}")  # of a run's private folder
-IMPORT = re.compile(r"\.import-\d+")  # of an import that an older version began
-# Folders of the cache that have no entries -> the names in them.
+PARTIAL = re.compile(rf"\.({_KEY})\.partial")  # an entry that is being built
+SCRATCH = re.compile(r"\d+-[a-z0-9_]{8}")  # a run's private folder
+IMPORT = re.compile(r"\.import-\d+")  # an import that an older version began
+# Folders of the cache that hold other files than entries -> the names in them.
 NO_KINDS = {
     "locks": re.compile(rf"{_KEY}\.lock"),
     "logs": re.compile(r".+\.log"),
     "scratch": re.compile(r"\d+-[a-z0-9_]{8}(\.lock)?"),
 }
 _OF_THE_DISK = "lost+found"
-# What there are entries of, by the names of their folders.
+# The kinds of entries, which are the names of their folders
 KINDS = (
     "busybox", "change", "code", "config", "definitions", "exports", "headers", "initramfs", "inlines", "kernel",
     "layouts", "module", "pin", "prebuilt", "prepared", "probe", "selftests", "snapshot", "source", "surface", "tools",
@@ -44,7 +44,7 @@ KINDS = (
 
 
 def require_possible(root: Path) -> None:
-    """Raises OSError where the folder of a cache is something else, or can be made nowhere. Makes nothing."""
+    """Raise OSError if the cache's path is not a folder, or the folder cannot be created. Creates nothing."""
     there = _nearest(root)
     if not stat.S_ISDIR(there.stat().st_mode):
         raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(there))
@@ -53,14 +53,15 @@ def require_possible(root: Path) -> None:
 
 
 def claim(root: Path) -> None:
-    """Make the folder of a cache and mark it, or mark one that is ours.
+    """Create the folder of a cache and mark it, or mark an existing cache.
 
-    Raises ModcompatError for a folder that others keep things in, OSError when it cannot be made or marked.
+    Raises ModcompatError if the folder has other files, OSError if it cannot be created or marked.
     """
     if _is_marked(root):
         return
     root.mkdir(parents=True, exist_ok=True)
-    # The names first: whoever makes the same cache at the same time marks it before there is anything else in it.
+    # List the names before looking for the mark again: another process that creates the same cache at this moment
+    # writes the mark before anything else.
     present = [path for path in root.iterdir() if path.name != _OF_THE_DISK and not path.name.startswith(f".{TAG}")]
     if _is_marked(root):
         return
@@ -71,13 +72,13 @@ def claim(root: Path) -> None:
             _mark(root)
     else:
         raise ModcompatError(
-            f"{root} is not empty, and what is in it is not a cache of modcompat",
+            f"{root} is not empty, and it is not a cache of modcompat",
             next_step=f"set MODCOMPAT_CACHE to an empty or new folder, {root / 'modcompat'} for example",
         )
 
 
 def _nearest(path: Path) -> Path:
-    """What there is of a path, itself or the nearest above it. Raises OSError where that cannot be told."""
+    """The path, or its nearest parent that exists. Raises OSError if that cannot be found out."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -86,21 +87,21 @@ def _nearest(path: Path) -> Path:
 
 
 def _is_the_default(root: Path) -> bool:
-    """Whether it is the folder that the platform has for us, which nobody else keeps things in."""
+    """Whether it is the platform's cache folder for modcompat, which no other program uses."""
     with suppress(ModcompatError):
         return root == default_cache_root()
     return False
 
 
 def entry_folders(root: Path) -> Iterator[Path]:
-    """Folders in the places and with the names of entries, whole or not."""
+    """Folders in the places and with the names of entries, complete or not."""
     for kind in _folders(root):
         if not kind.name.startswith(".") and kind.name not in NO_KINDS:
             yield from (path for path in _folders(kind) if ENTRY.fullmatch(path.name))
 
 
 def partials(root: Path) -> Iterator[tuple[Path, Path]]:
-    """Each folder that an entry is or was being built in, and where the entry will be."""
+    """Each folder in which an entry is or was being built, and the path of the entry."""
     for kind in _folders(root):
         for path in _folders(kind):
             if found := PARTIAL.fullmatch(path.name):
@@ -120,7 +121,7 @@ def _is_marked(root: Path) -> bool:
 
 
 def _mark(root: Path) -> None:
-    """At once or not at all: nobody sees half a mark."""
+    """Write the mark. Other processes see all of it or none."""
     part = root / f".{TAG}.{os.getpid()}"
     try:
         part.write_text(_TEXT)
@@ -130,19 +131,19 @@ def _mark(root: Path) -> None:
 
 
 def _is_made_by_us(root: Path, present: list[Path]) -> bool:
-    """Whether an unmarked folder is a cache of ours: each folder in it has nothing but what only we put there.
+    """Whether an unmarked folder is a cache: the folders in it have only names that the cache uses.
 
-    Files beside these folders are no obstacle: an exported archive, for example.
+    There may be files beside these folders, for example an exported archive.
     """
     inside = {path: list(path.iterdir()) for path in present if path.is_dir() and not IMPORT.fullmatch(path.name)}
-    if not any(inside.values()):  # a run that was ended early
+    if not any(inside.values()):  # left by a run that was ended early
         return set(inside) == set(present) and all(path.name in NO_KINDS for path in inside)
     known = all(_is_ours(root, path) for paths in inside.values() for path in paths)
     return known and any(paths for folder, paths in inside.items() if folder.name not in ("logs", "scratch"))
 
 
 def _is_ours(root: Path, path: Path) -> bool:
-    """Whether we made what has this name. Others append digests to names as well: an entry has a manifest or a lock."""
+    """Whether the cache wrote the path. Other programs append digests too: an entry needs a manifest or a lock."""
     kind = path.parent.name
     if kind in NO_KINDS:
         return NO_KINDS[kind].fullmatch(path.name) is not None

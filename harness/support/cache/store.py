@@ -2,9 +2,9 @@
 """The cache: content-addressed folders, written atomically, locked, verified before they are served.
 
 An entry is `<root>/<kind>/<label>-<key>/` with the files that a build function wrote and a manifest,
-`entry.json`, that lists every file with its digest. The key is a digest of the inputs, so equal inputs are
-built once, on this machine or on the one that exported the entry. An entry appears by rename, complete or
-not at all; one that fails verification is thrown away and built again.
+`entry.json`, that lists every file with its digest. The key is a digest of the inputs, so the same inputs are
+built once, on this machine or on the one that exported the entry. An entry is renamed into place when it is complete;
+one that fails verification is removed and built again.
 """
 
 import errno
@@ -31,36 +31,36 @@ from harness.support.paths import cache_root
 from harness.support.progress import say
 
 KEY_LENGTH = 16
-_STRANGE = re.compile(r"[^\w.,:+~=@-]", re.ASCII)  # in a name of a folder
-_LONGEST = 120  # characters of a label: a lock has the kind and the key in its name as well
-_ABANDONED = 7 * 86_400.0  # seconds after which a folder is nobody's that has no lock
-_ENDING = 1.0  # seconds that programs take to end which were killed
+_STRANGE = re.compile(r"[^\w.,:+~=@-]", re.ASCII)  # replaced in names of folders
+_LONGEST = 120  # characters of a label; the name of a lock has the kind and the key as well
+_ABANDONED = 7 * 86_400.0  # seconds after which a folder without a lock may be removed
+_ENDING = 1.0  # seconds that killed programs may take to end
 FREE_SOME = "free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to an empty folder on another disk"
-ELSEWHERE = "set MODCOMPAT_CACHE to an empty folder that you can write in, or to none for the usual one"
-# Tens of thousands of files, read only to build: verified by their sizes alone, in a second.
+ELSEWHERE = "set MODCOMPAT_CACHE to an empty folder that you can write to, or unset it to use the default"
+# Kinds whose files are verified by their sizes alone: a kernel source has tens of thousands of files.
 SIZES_ONLY = frozenset({"source"})
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A complete cache entry. size: bytes; used: seconds since the epoch of its last use."""
+    """A complete entry of the cache."""
 
     kind: str
     name: str
     path: Path
     inputs: Mapping[str, Any]
-    size: int
-    used: float
+    size: int  # bytes
+    used: float  # time of its last use, in seconds since the epoch
 
 
 class Store:
     """A cache folder. Every method may be called from several processes at once.
 
-    What writes or removes raises ModcompatError where the folder is one that others keep things in.
+    Methods that write or remove raise ModcompatError if the folder has files of other programs.
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        """Raises ModcompatError where there can be no cache in the folder."""
+        """Open the cache in a folder. Raises ModcompatError if the folder cannot hold one."""
         self.root = root or cache_root()
         try:
             ownership.require_possible(self.root)
@@ -70,9 +70,9 @@ class Store:
         self._claimed = False
 
     def path(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path:
-        """Where the entry for these inputs is or will be.
+        """The path of the entry for these inputs, whether it exists or not.
 
-        label: for people. It may come out of a user's file: what is no part of a plain name is not taken.
+        label: for people. It may come from a user's file; characters that are not fit for a name are replaced.
         """
         name = _STRANGE.sub("_", label)[:_LONGEST] or "_"
         return self.root / kind / f"{name}-{digest.of_value(inputs)[:KEY_LENGTH]}"
@@ -84,17 +84,17 @@ class Store:
             return None
         try:
             os.utime(path / MANIFEST)
-        except FileNotFoundError:  # removed just now
+        except FileNotFoundError:  # another process removed it just now
             return None
-        except OSError:  # a cache that is another user's, or mounted read-only
+        except OSError:  # the cache is another user's, or mounted read-only
             pass
         return path
 
     def get_or_build(self, kind: str, label: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
-        """The folder of the entry; `build` fills an empty folder when there is none yet.
+        """The folder of the entry. If there is none yet, `build` is called with an empty folder to fill.
 
-        When another process is building it, waits for that. Raises what `build` raises (nothing is kept
-        then but the log that it names), and ModcompatError when the disk is full.
+        Waits if another process is building the entry. Raises the exceptions of `build`, of which only the log is
+        kept, and ModcompatError if the disk is full.
         """
         if found := self.get(kind, label, inputs):
             return found
@@ -122,7 +122,7 @@ class Store:
         return path
 
     def _keep_log(self, error: ModcompatError, partial: Path, path: Path) -> None:
-        """Put the log of what failed beside those of kernels, when it would go with what was built so far."""
+        """Copy the log of a failed build to the cache's logs if it is in the folder that will be removed."""
         if error.log is None or not error.log.is_relative_to(partial):
             return
         kept = self.root / "logs" / f"{path.name}-{error.log.stem}.log"
@@ -133,15 +133,15 @@ class Store:
             error.log = None
 
     def forget(self, path: Path) -> None:
-        """Remove an entry that proved worthless, unless another process is using its lock."""
+        """Remove an entry that turned out to be useless, unless another process holds its lock."""
         self._remove_if_free(path)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A private folder on the cache's disk, removed at the end; those of killed runs go first.
+        """A private folder on the cache's disk, removed at the end. Folders of killed runs are removed first.
 
-        Beside it is a lock that is held as long. The number of a process would not do: it may be another's in another
-        container, or after a while.
+        A lock beside the folder shows that it is in use. The process ID in its name does not: another process can have
+        the same one, later or in another container.
         """
         self._claim()
         root = self.root / "scratch"
@@ -165,19 +165,19 @@ class Store:
             _lock_of(folder).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
-        """Remove private folders that nobody holds."""
+        """Remove private folders that no process holds a lock for."""
         for folder in ownership.scratch_folders(self.root):
             lock = _lock_of(folder)
-            if not lock.exists():  # an older version's, whose folders had none, or one that has just ended
+            if not lock.exists():  # from an older version, which had no locks, or just being removed
                 if _is_old(folder):
                     shutil.rmtree(folder, ignore_errors=True)
                 continue
-            with suppress(OSError), FileLock(lock, timeout=0):  # held (Timeout), or another user's
+            with suppress(OSError), FileLock(lock, timeout=0):  # Timeout is an OSError
                 shutil.rmtree(folder, ignore_errors=True)
                 lock.unlink(missing_ok=True)
 
     def entries(self, kind: str = "*") -> Iterator[Entry]:
-        """Every complete entry (of a kind), oldest use first."""
+        """Every complete entry (of a kind), the least recently used first."""
         found = []
         for folder in ownership.entry_folders(self.root):
             if kind not in ("*", folder.parent.name):
@@ -190,9 +190,9 @@ class Store:
         return iter(sorted(found, key=lambda entry: entry.used))
 
     def prune(self, *, unused_for: float, kinds: frozenset[str] | None = None) -> list[Entry]:
-        """Remove entries not used for so many seconds, and what killed builds left; returns what went.
+        """Remove entries that were unused for so many seconds, and leftovers of killed builds.
 
-        An entry that another process is building or waiting for stays.
+        Returns the removed entries. An entry that another process is building or waiting for is kept.
         """
         if not self.root.exists():
             return []
@@ -207,7 +207,7 @@ class Store:
         for partial, entry_path in list(ownership.partials(self.root)):
             self._remove_if_free(entry_path, partial)
         for folder in list(ownership.entry_folders(self.root)):
-            if _read_manifest(folder) is None:  # the rest of a removal that was interrupted, or damaged
+            if _read_manifest(folder) is None:  # damaged, or left by an interrupted removal
                 self._remove_if_free(folder)
         for staging in self.root.iterdir():
             if ownership.IMPORT.fullmatch(staging.name) and _is_old(staging):
@@ -216,33 +216,36 @@ class Store:
         return removed
 
     def trim(self, kind: str, *, keep: int, unused_for: float) -> None:
-        """Remove entries of a kind, the longest unused first, down to `keep`; none used in the last seconds."""
+        """Remove the least recently used entries of a kind until `keep` are left.
+
+        unused_for: keep every entry that was used in the last so many seconds.
+        """
         entries = list(self.entries(kind))
         for entry in entries[: max(0, len(entries) - keep)]:
             if time.time() - entry.used > unused_for:
-                with suppress(OSError, ModcompatError):  # a cache that is another user's: it stays
+                with suppress(OSError, ModcompatError):  # the cache is another user's
                     self._remove_if_free(entry.path)
 
     def is_whole(self, path: Path) -> bool:
-        """Whether the folder of an entry is complete, and every file in it as it was written."""
+        """Whether an entry is complete and every file in it unchanged."""
         if path in self._verified and path.exists():
             return True
         facts = _read_manifest(path)
         if facts is None:
             if (path / MANIFEST).exists():
-                say(f"cache entry {path.parent.name}/{path.name} is damaged ({MANIFEST}): it will be made again")
+                say(f"cache entry {path.parent.name}/{path.name} is damaged ({MANIFEST}): it will be built again")
             return False
         for name, (size, content) in facts["files"].items():
             if not _is_intact(path / name, size, content):
-                say(f"cache entry {path.parent.name}/{path.name} is damaged ({name}): it will be made again")
+                say(f"cache entry {path.parent.name}/{path.name} is damaged ({name}): it will be built again")
                 return False
         self._verified.add(path)
         return True
 
     def adopt(self, folder: Path) -> bool:
-        """Make the folder of a whole entry, <kind>/<name> somewhere on the cache's disk, one of the cache's.
+        """Move the folder of a complete entry, <kind>/<name> on the cache's disk, into the cache.
 
-        False, and the folder stays, where that entry is here already.
+        Returns False, and leaves the folder, if the cache has the entry already.
         """
         target = self.root / folder.parent.name / folder.name
         with self._lock(target):
@@ -254,7 +257,7 @@ class Store:
         return True
 
     def explained(self, error: OSError) -> Exception:
-        """What a user can do about an error of the cache's disk; any other error as it is."""
+        """An error of the cache's disk with a next step for the user; any other error unchanged."""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return ModcompatError(
                 f"no space left for the cache in {self.root}",
@@ -262,7 +265,7 @@ class Store:
             )
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return ModcompatError(
-                f"cannot write in {error.filename or self.root}: {error.strerror}",
+                f"cannot write to {error.filename or self.root}: {error.strerror}",
                 next_step=ELSEWHERE,
             )
         return error
@@ -277,7 +280,7 @@ class Store:
             self._claimed = True
 
     def _impossible(self, error: OSError) -> ModcompatError:
-        """Why the cache cannot be where it is to be."""
+        """The error for a folder that cannot hold a cache."""
         return ModcompatError(
             f"there can be no cache in {self.root}: {error.filename or self.root}: {error.strerror}",
             next_step=ELSEWHERE,
@@ -300,13 +303,13 @@ class Store:
     def _discard(self, path: Path) -> None:
         self._verified.discard(path)
         if path.exists():
-            # The manifest goes first: what is left of an interrupted removal is not an entry.
+            # Remove the manifest first, so that an interrupted removal does not leave an entry.
             (path / MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(path)
 
 
 class _Lock:
-    """A file lock that says what it waits for."""
+    """A file lock that reports what it waits for."""
 
     def __init__(self, file: Path, what: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -318,7 +321,7 @@ class _Lock:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            say(f"waiting for another run that is making {self._what}")
+            say(f"waiting for another run that is building {self._what}")
             self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
@@ -331,17 +334,17 @@ def _is_intact(file: Path, size: int, content: str) -> bool:
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
             return False
         return found.st_size == size and (not content or digest.of_file(file) == content)
-    except (OSError, ValueError):  # ValueError: of a name that no file can have
+    except (OSError, ValueError):  # ValueError: the name has a null character
         return False
 
 
 def _lock_of(folder: Path) -> Path:
-    """The lock that whoever uses a private folder holds."""
+    """The lock that the user of a private folder holds."""
     return folder.with_name(f"{folder.name}.lock")
 
 
 def _is_old(folder: Path) -> bool:
-    """Whether nothing was put into a folder for so long that no run can be using it."""
+    """Whether a folder is so old that no run can be using it."""
     try:
         return time.time() - folder.stat().st_mtime > _ABANDONED
     except FileNotFoundError:
@@ -349,9 +352,9 @@ def _is_old(folder: Path) -> bool:
 
 
 def _discard_patiently(folder: Path) -> None:
-    """Remove a folder that programs which are just ending may write to; what is left after a second is left.
+    """Remove a folder that killed programs may still write to, for at most a second.
 
-    Raises nothing, so that what ended a build is told, and not this. The next build removes what is there.
+    Raises nothing, so that the error of the build is reported. The next build removes the rest.
     """
     deadline = time.monotonic() + _ENDING
     while folder.exists():
@@ -377,7 +380,7 @@ def _write_manifest(folder: Path, kind: str, label: str, inputs: Mapping[str, An
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
-    """What an entry says of itself, None where it is damaged: it may hold anything then."""
+    """The manifest of an entry, or None if it is damaged, which may be in any way."""
     try:
         facts = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError, RecursionError):
@@ -391,7 +394,7 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _is_a_file(name: str, content: Any) -> bool:
-    """Whether a manifest may say this of a file of its entry: a name inside of it -> size and digest."""
+    """Whether a manifest may list this file: a path inside the entry, with its size and digest."""
     path = PurePosixPath(name)
     inside = not path.is_absolute() and ".." not in path.parts
     return inside and isinstance(content, list) and [type(value) for value in content] == [int, str]

@@ -14,8 +14,10 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
+from harness.cli.main import COMMANDS as ENTRIES
 from harness.cli.main import main
 from harness.cli.prerequisites import _cached
+from harness.kernel.source import DEFAULT_PACKAGE
 from harness.support.cache.ownership import KINDS
 from harness.support.cache.store import Store
 from harness.support.paths import HARNESS, PROJECT
@@ -102,12 +104,12 @@ def test_a_closed_input_is_no_log() -> None:
 
 def test_what_an_encoding_has_no_place_for_is_shown_all_the_same() -> None:
     run = Path(__file__).parents[1] / "golden/run"
-    told = outside(f"diff {run} →", PYTHONIOENCODING="latin-1")
-    assert told.returncode == 2
-    assert "\\u2192" in told.stderr
-    assert "Traceback" not in told.stderr
+    done = outside(f"diff {run} →", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 2
+    assert "\\u2192" in done.stderr
+    assert "Traceback" not in done.stderr
     page = outside(f"report {run} --format html", PYTHONIOENCODING="latin-1")
-    assert "→" in page.stdout, "a file is as it is, wherever it goes"
+    assert "→" in page.stdout, "a report is UTF-8, wherever it is written to"
 
 
 def test_a_list_that_goes_into_a_pipe_has_whole_names(cli: Cli) -> None:
@@ -139,6 +141,22 @@ def test_the_doctor_counts_one_kernel_as_one(cli: Cli, monkeypatch: pytest.Monke
     Store().get_or_build("kernel", "arm", {}, lambda folder: (folder / "image").touch())
     monkeypatch.setattr("harness.cli.doctor_command.examine", lambda: iter([_cached()]))
     assert "1 kernel, 1 entry, 0.0 GB in " in cli("doctor").output
+
+
+def test_the_doctor_checks_what_set_up_installs(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    """If everything is missing, the doctor names the packages of scripts/packages.txt."""
+    listed = subprocess.run([PROJECT / "scripts/setup.sh", "--list"], capture_output=True, text=True, check=True)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("harness.cli.prerequisites.Path.exists", lambda _: False)
+    for slow in ("_accelerator", "_disk"):
+        monkeypatch.setattr(f"harness.cli.prerequisites.{slow}", _cached)
+    result = cli("doctor")
+    assert result.exit_code == 1
+    named = set(re.findall(r"install the package (\S+)", result.output))
+    of_a_checkout = {"python3", "python3-venv", "cpio"}  # a running doctor has Python; only tests use cpio(1)
+    wanted = {name for name in listed.stdout.split() if not name.startswith("libc6-dev")} - of_a_checkout
+    assert named == wanted | {"dpkg"}  # dpkg is part of every Debian
+    assert "install the libc6-dev package for arm64" in result.output
 
 
 def test_every_kind_of_entry_is_known() -> None:
@@ -176,7 +194,10 @@ def test_prune_takes_only_days_that_there_are(cli: Cli, days: str, status: int, 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command and group of commands, with the words that call it."""
     yield path, group
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
         else:
@@ -188,12 +209,44 @@ LEAVES = {path: command for path, command in COMMANDS.items() if not isinstance(
 each = pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 
 
+def test_help_lists_every_command_with_its_own_summary(cli: Cli) -> None:
+    context = click.Context(main)
+    listed = {name: main.get_command(context, name) for name in main.list_commands(context)}
+    summaries = {name: command.get_short_help_str(limit=500) for name, command in listed.items() if command}
+    assert summaries == {name: entry.summary for name, entry in ENTRIES.items()}
+    assert all(" ".join(summary.split()) in " ".join(cli("--help").output.split()) for summary in summaries.values())
+    files = {path.stem for path in (HARNESS / "cli").glob("*_command.py")}
+    assert files == {entry.module for entry in ENTRIES.values()}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], []], ids=["help", "version", "nothing"])
+def test_help_imports_no_command(words: list[str]) -> None:
+    """This is what makes it fast: benchmarks/startup.py has the times."""
+    script = f"import sys\nfrom harness.cli.main import main\ntry: main({words})\nfinally: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=False)
+    imported = set(done.stdout.splitlines()[-1].split())
+    packages = {name.partition(".")[0] for name in imported}
+    heavy = {"_pytest", "asyncio", "elftools", "filelock", "jinja2", "jsonschema", "pexpect", "pytest", "qemu", "rich"}
+    assert not packages & heavy
+    ours = {name for name in imported if name.partition(".")[0] == "harness"}
+    assert ours == {"harness", "harness.cli", "harness.cli.main", "harness.support"} | {
+        f"harness.support.{name}" for name in ("errors", "text")
+    }
+
+
+def test_the_shell_completes_commands() -> None:
+    completion = ShellComplete(main, {}, "modcompat", "_MODCOMPAT_COMPLETE")
+    assert [(item.value, item.help) for item in completion.get_completions([], "do")] == [
+        ("doctor", ENTRIES["doctor"].summary)
+    ]
+
+
 @each
 def test_every_command_tells_its_exit_statuses(path: tuple[str, ...], cli: Cli) -> None:
     result = cli(*path, "--help")
     assert result.exit_code == 0
-    _, _, told = " ".join(result.output.split()).partition("Exit status")
-    assert re.match(r":? 0\b.*\b2 ", told)
+    _, _, statuses = " ".join(result.output.split()).partition("Exit status")
+    assert re.match(r":? 0\b.*\b2 ", statuses)
 
 
 @each
@@ -225,7 +278,7 @@ def test_a_list_of_commands_has_whole_sentences(path: tuple[str, ...], cli: Cli)
         (("shell", "--module"), "ta", ["tail", "tasks"]),
         (("cache", "prune", "--kind"), "pr", ["prebuilt", "prepared", "probe"]),
         (("lkdtm", "--point"), "CORRUPT_L", ["CORRUPT_LIST_ADD", "CORRUPT_LIST_DEL"]),
-        (("check", "--kernel-source"), "linux-", ["linux-source-6.1"]),
+        (("check", "--kernel-source"), "linux-", [DEFAULT_PACKAGE]),
         (("matrix", "-n"), "l", ["logical"]),
     ],
     ids=[

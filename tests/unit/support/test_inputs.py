@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values that a user gives: what is taken, and what is refused."""
+"""Values that users give: which are accepted and which refused."""
 
 import math
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of the cache: marked as ours, and nothing in it is removed that somebody else put there."""
+"""The folder of the cache: it is marked, and files of other programs in it are never removed."""
 
 import shutil
 from collections.abc import Callable

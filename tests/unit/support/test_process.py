@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that are run: failures say why, and nothing outlives the harness."""
+"""Programs that the harness runs: errors have the reason, and no program outlives the harness."""
 
 import os
 import signal

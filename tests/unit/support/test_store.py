@@ -90,7 +90,7 @@ def test_the_log_of_a_failed_build_is_where_the_error_says(store: Store) -> None
 
 
 class Clock:
-    """A clock that only goes on while somebody sleeps."""
+    """A clock that moves only while the code sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -180,7 +180,7 @@ def test_a_manifest_that_is_none_is_damage(store: Store, text: str) -> None:
 
 
 def is_made_again(root: Path) -> None:
-    """An entry that has to be damaged, which listing and trimming have to bear."""
+    """A damaged entry, which listing and trimming must survive."""
     fresh = Store(root)
     assert fresh.get("kernel", "arm", INPUTS) is None
     assert len(list(fresh.entries())) <= 1
