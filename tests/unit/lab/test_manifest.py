@@ -136,19 +136,25 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
         ("[run]\nmemory = 999999\n", "2: run.memory: the memory of a guest"),
         ("[run]\nmemory = 64.5\n", "2: run.memory: the memory of a guest"),
         ("[run]\ntimeout_scale = inf\n", "2: run.timeout_scale: timeouts are scaled"),
-        ("[[prebuilt]]\nimage = 'modcompat.toml'\nconsole = 'tty S0'\n", "3: prebuilt[0].console: 'tty S0' is no tty"),
-        ("[[module]]\nfirmware = { '' = 'modcompat.toml' }\n", "'' is no name of a file below /lib/firmware"),
-        ("[[module]]\nfirmware = { '/x' = 'modcompat.toml' }\n", "'/x' is no name of a file below /lib/firmware"),
-        ("[[module]]\nprograms = { 'a/./b' = 'modcompat.toml' }\n", "'a/./b' is no name of a file below /tools"),
+        (
+            "[[prebuilt]]\nimage = 'modcompat.toml'\nconsole = 'tty S0'\n",
+            "3: prebuilt[0].console: 'tty S0' is not a tty",
+        ),
+        ("[[module]]\nfirmware = { '' = 'modcompat.toml' }\n", "'' is not the name of a file below /lib/firmware"),
+        ("[[module]]\nfirmware = { '/x' = 'modcompat.toml' }\n", "'/x' is not the name of a file below /lib/firmware"),
+        ("[[module]]\nprograms = { 'a/./b' = 'modcompat.toml' }\n", "'a/./b' is not the name of a file below /tools"),
         ("[run]\nmemory = 1\n", "2: run.memory: the memory of a guest is a whole number of 32 to 65536 MiB, not 1"),
         ("[run]\nmemory = true\n", "2: run.memory: has to be a number"),
         ("[run]\ntimeout_scale = 1e-9\n", "2: run.timeout_scale: timeouts are scaled by 0.1 to 1000"),
         ("[run]\ntimeout_scale = nan\n", "2: run.timeout_scale: timeouts are scaled by 0.1 to 1000"),
         ("[kernel]\nallow_config_changes = ['NOT ONE']\n", "2: kernel.allow_config_changes: not an option of"),
-        ("[[module]]\nparameters = '''a\nb'''\n", "module[0].parameters: parameters of a module have to be one line"),
+        ("[[module]]\nparameters = '''a\nb'''\n", "module[0].parameters: parameters of a module must be one line"),
         ("[[module]]\ndepends = ['modcompat.toml']\n", "2: module[0].depends: "),
         ("[module.firmware]\n", "1: module: has to be a table in double brackets"),
-        ("[[module]]\nfirmware = { '../x' = 'modcompat.toml' }\n", "'../x' is no name of a file below /lib/firmware"),
+        (
+            "[[module]]\nfirmware = { '../x' = 'modcompat.toml' }\n",
+            "'../x' is not the name of a file below /lib/firmware",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_line_and_key(text: str, words: str, tmp_path: Path) -> None:
@@ -209,8 +215,8 @@ def test_what_comes_to_more_than_a_guest_can_hold_is_refused(tmp_path: Path, mon
     text = "[[module]]\nfile = 'vendor.ko'\n{}\n"
     assert read(tmp_path, text.format("firmware = { a = 'small', b = 'half' }")).modules
     told = complaint(tmp_path, text.format("firmware = { a = 'small', b = 'half' }\nprograms = { c = 'other' }"))
-    assert told.startswith("3: module[0].firmware: firmware and programs come to 1100 MB, ")
-    assert f"{tmp_path}/half above all" in told
+    assert told.startswith("3: module[0].firmware: firmware and programs take 1100 MB, ")
+    assert f"most of it {tmp_path}/half, " in told
     assert "3: module[0].programs: " in complaint(tmp_path, text.format("programs = { b = 'half', c = 'half' }"))
 
 
