@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values of options that commands have in common, which the shell completes: names, folders, guests at a time."""
+"""Types of parameters that several commands have, with their completion by a shell: names, paths, guests at a time."""
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -19,33 +19,31 @@ from harness.lab.plan.vendor_modules import shipped
 from harness.lab.validation.lkdtm_expectations import OUTCOMES
 from harness.support.cache.ownership import KINDS
 
-_NUMBER = re.compile(r"[0-9]{1,6}")  # (int() takes 1_0 and digits of other scripts as well)
-_A_CPU = 4  # guests at most: more only wait for one another, and each has its memory
+MAX_GUESTS_PER_CPU = 4  # more guests only wait for each other, and each takes its memory
+_NUMBER = re.compile(r"[0-9]{1,6}")  # int() would also accept 1_0, and digits of other scripts
 
 
-class _Name(click.ParamType[str]):
-    """A name that may also be one that is not among the known ones: that is for the command to tell.
+class NameParam(click.ParamType[str]):
+    """A name that a shell completes. Unknown names are accepted here: the command reports them with the known ones."""
 
-    path: what it may be in place of a name, "file" or "dir", which the shell completes where no name fits.
-    """
-
-    def __init__(self, names: Iterable[str], shown: str = "NAME", *, path: str = "") -> None:
-        self.names, self.name, self.path = sorted(names), shown, path
+    def __init__(self, names: Callable[[], Iterable[str]], shown: str = "NAME", *, path: str = "") -> None:
+        """names: called for a completion only. path: "file" or "dir" if the shell may complete a path as well."""
+        self._names, self.name, self.path = names, shown, path
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del ctx, param
-        found = [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+        found = [CompletionItem(name) for name in sorted(self._names()) if name.startswith(incomplete)]
         return found + [CompletionItem(incomplete, type=self.path)] * bool(self.path)
 
 
 class _Workers(click.ParamType[str]):
-    """How many guests there are at a time, as pytest-xdist takes it, and no more than the machine can bear."""
+    """The number of guests at a time, as pytest-xdist takes it, up to a limit that the machine can bear."""
 
     name = "N"
     _words = ("auto", "logical")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        most = _A_CPU * len(os.sched_getaffinity(0))
+        most = MAX_GUESTS_PER_CPU * len(os.sched_getaffinity(0))
         if value in self._words:
             return str(value)
         if not _NUMBER.fullmatch(str(value)) or int(value) > most:
@@ -57,15 +55,20 @@ class _Workers(click.ParamType[str]):
         return [CompletionItem(word) for word in self._words if word.startswith(incomplete)]
 
 
-_short = Counter(board.name for board in BOARDS.values())
-BOARD = _Name([*BOARDS, *(name for name, count in _short.items() if count == 1)])
-ARCH = _Name(ARCHITECTURES, "ARCH")
-KERNEL = _Name(variant_names())
-KERNEL_OR_TREE = _Name(variant_names(), path="dir")
-FEATURE = _Name(FEATURES)
-MODULE = _Name((module.name for module in shipped()), path="file")
-SOURCE = _Name([DEFAULT_PACKAGE], "DIR", path="dir")
-POINT = _Name(OUTCOMES)
-KIND = _Name(KINDS, "KIND")
+def board_names() -> list[str]:
+    """The names of all boards, with the architecture and, if they are unique, without."""
+    short = Counter(board.name for board in BOARDS.values())
+    return [*BOARDS, *(name for name, count in short.items() if count == 1)]
+
+
+BOARD = NameParam(board_names)
+ARCH = NameParam(lambda: ARCHITECTURES, "ARCH")
+KERNEL = NameParam(variant_names)
+KERNEL_OR_TREE = NameParam(variant_names, path="dir")
+FEATURE = NameParam(lambda: FEATURES)
+MODULE = NameParam(lambda: [module.name for module in shipped()], path="file")
+SOURCE = NameParam(lambda: [DEFAULT_PACKAGE], "DIR", path="dir")
+POINT = NameParam(lambda: OUTCOMES)
+KIND = NameParam(lambda: KINDS, "KIND")
 WORKERS = _Workers()
-GUESTS = "Guests at a time, auto or logical (pytest-xdist; 0: one, in this process)."  # help of an option for them
+GUESTS = "Guests at a time: a number, auto or logical (pytest-xdist). With 0, one, in this process."

@@ -26,7 +26,7 @@ from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.manifest import Allowance, Manifest
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import VendorModule
-from harness.plugin.hooks import explained
+from harness.plugin.suite_plugin import user_errors_fail
 from harness.plugin.terminal import Matrix
 from harness.report.formats import write_reports
 from harness.support.cache.store import Store
@@ -165,6 +165,6 @@ def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(full: Path, row: 
 
 
 def test_a_mistake_is_shown_once() -> None:
-    with pytest.raises(pytest.fail.Exception, match="the cache is another's") as caught, explained():
+    with pytest.raises(pytest.fail.Exception, match="the cache is another's") as caught, user_errors_fail():
         raise ModcompatError("the cache is another's")
     assert caught.value.__suppress_context__
