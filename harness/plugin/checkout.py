@@ -13,17 +13,22 @@ import pytest
 from harness.lab.plan.options import OPTIONS, Kind
 from harness.support import process
 
+_SUITE_PLUGIN = "harness.plugin.suite_plugin"
 _WITH_PATHS = {option.name for option in OPTIONS if option.kind in (Kind.PATH, Kind.SOURCE)}
 
 
 def correct_root(config: pytest.Config, checkout: Path) -> None:
-    """Run the session in a child with the checkout's configuration if pytest took a path for a test to run.
+    """Load the suite's plugin if one of its options has a path, before pytest looks for conftest files.
 
-    Raises SystemExit with the child's status. Does nothing if no such option is there, or if the user chose a
-    configuration file (-c).
+    If the path misled pytest to another root, run the session in a child with the checkout's configuration, and raise
+    SystemExit with its status. A configuration file that the user chose (-c) stays.
     """
     settings = checkout / "pyproject.toml"
     words = [str(word) for word in config.invocation_params.args]
-    is_chosen = config.known_args_namespace.inifilename is not None
-    if config.inipath != settings and not is_chosen and _WITH_PATHS & set(words):
-        sys.exit(process.attached([sys.executable, "-m", "pytest", "-c", str(settings), *words]))
+    if not _WITH_PATHS & set(words):
+        return
+    if config.inipath == settings or config.known_args_namespace.inifilename is not None:
+        config.pluginmanager.import_plugin(_SUITE_PLUGIN)
+        return
+    command = [sys.executable, "-m", "pytest", "-c", str(settings), "-p", _SUITE_PLUGIN, *words]
+    sys.exit(process.attached(command))

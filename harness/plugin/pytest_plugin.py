@@ -108,7 +108,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     outcome = yield
     used = getattr(item, "funcargs", {}).get("modcompat")
     if used is not None and call.when == "call" and (report := outcome.get_result()).failed:
-        report.sections += [("modcompat", text) for text in used.evidence_texts()]
+        report.sections += [("modcompat", text) for text in used.evidence_texts() if text not in report.longreprtext]
 
 
 @pytest.fixture(scope="session")
