@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wires the plugin in; everything is in harness/plugin/hooks.py."""
+"""Loads the suite's plugin, so that `pytest --module vendor.ko` judges a module from a checkout."""
 
-pytest_plugins = ["harness.plugin.hooks"]
+pytest_plugins = ["harness.plugin.suite_plugin"]

@@ -5,7 +5,6 @@ tests/unit/test_docs.py fails if a committed page differs. Pages of measurements
 CONTRIBUTING.md.
 """
 
-import argparse
 import ast
 import inspect
 import re
@@ -23,7 +22,7 @@ from harness.guest.programs import Program
 from harness.guest.shell import Output
 from harness.lab.plan import exercise
 from harness.lab.plan.manifest import TEMPLATE
-from harness.plugin.options import OPTIONS, Option
+from harness.lab.plan.options import OPTIONS, Option, ValueKind
 from harness.support.paths import PROJECT
 
 DOCS = PROJECT / "docs"
@@ -63,25 +62,37 @@ def _commands(path: list[str], command: click.Command) -> Iterator[tuple[list[st
 
 
 def pytest_options() -> str:
-    """docs/reference/pytest-options.md: the options of the plugin."""
-    shown = [option for option in OPTIONS if option.help != argparse.SUPPRESS]
+    """docs/reference/pytest-options.md: the options of the suite, and the other places that take them."""
+    rows: list[tuple[str, ...]] = [
+        (f"`{_usage(option)}`", _text(_help(option)), _elsewhere(option)) for option in OPTIONS
+    ]
     lines = [
         "# pytest options", "", _NOTICE, "",
-        "The options that the suite adds to pytest. [Choose what runs](../how-to/choose-cells.md) explains how boards,",
-        "features and matrices work together.", "",
-        *_table(("option", "meaning"), [(f"`{_usage(option)}`", _text(_help(option))) for option in shown]),
+        "The options that the suite adds to pytest in a checkout. [Choose what runs](../how-to/choose-cells.md)",
+        "explains how boards, features and matrices work together. The last column says where else an option exists:",
+        "as a key of the [manifest](manifest.md), in `modcompat check`, or as an option of the",
+        "[plugin for your own tests](../how-to/pytest-plugin.md).", "",
+        *_table(("option", "meaning", "also"), rows),
     ]  # fmt: skip
     return _page(lines)
 
 
 def _usage(option: Option) -> str:
-    if option.kind is bool:
+    if option.kind is ValueKind.FLAG:
         return option.name
-    return f"{option.name} {'|'.join(option.choices) or option.metavar or ''}".rstrip()
+    return f"{option.name} {'|'.join(option.values()) or option.metavar}"
 
 
 def _help(option: Option) -> str:
-    return option.help.replace("%(default)s", str(option.default))
+    return option.help + (f" [default: {option.default}]" if option.default else "")
+
+
+def _elsewhere(option: Option) -> str:
+    """The other places that take an option."""
+    places = [f"`{option.manifest}`"] if option.manifest else []
+    places += ["check"] if option.in_check else []
+    places += [f"`--modcompat-{option.name.removeprefix('--')}`"] if option.in_tests else []
+    return ", ".join(places)
 
 
 def manifest() -> str:

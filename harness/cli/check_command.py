@@ -12,9 +12,9 @@ import click
 
 from harness.abi.elf.module_file import ModuleFacts, inspect_module, read_module
 from harness.cli.exit_status import exit_status, require_matrix
-from harness.cli.kernel_options import ABOUT_SOURCE
-from harness.cli.param_types import ARCH, BOARD, FEATURE, GUESTS, SOURCE, WORKERS
-from harness.cli.run_suite import PYTEST, SUITE, require_cells
+from harness.cli.kernel_options import by_option, check_options
+from harness.cli.param_types import GUESTS, WORKERS
+from harness.cli.run_suite import require_cells, run_suite
 from harness.kernel.features import CORE_FEATURES
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
 from harness.kernel.user_config import lacking, read_config
@@ -24,110 +24,78 @@ from harness.lab.execution.kernel_pool import find_users_source
 from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan.cells import ONE_BOARD_EACH, Flavour, choose_boards
 from harness.lab.plan.manifest import NAME, Manifest, find_manifest, read_manifest
+from harness.lab.plan.options import BY_NAME, checked, command_line
 from harness.lab.plan.settings import Settings
-from harness.plugin.options import joined
-from harness.support import process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
-from harness.support.inputs import expanded, module_parameters, symbols, timeout_scale
-from harness.support.paths import PROJECT
+from harness.support.inputs import expanded
 from harness.support.text import visible
-
-_FLAVOURS = [str(flavour) for flavour in Flavour]
-_FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("modules", nargs=-1, type=_FILE)
-@click.option("--kernel-source", type=SOURCE, help=f"{ABOUT_SOURCE}  [default: {DEFAULT_PACKAGE}]")
-@click.option("--config", "configs", multiple=True, type=_FILE, help="Production's .config, one an architecture.")
-@click.option("--allow-config-additions", is_flag=True, help="Add what the harness needs; it says what that changes.")
-@click.option("--allow-config-change", "tolerated", multiple=True, metavar="SYMBOL", help="May differ (repeatable).")
-@click.option("--feature", "features", multiple=True, type=FEATURE, help="Debug features [the five] (repeatable).")
-@click.option("--board", "boards", multiple=True, type=BOARD, help="Boards [one an architecture] (repeatable).")
-@click.option("--arch", "arches", multiple=True, type=ARCH, help="Architectures (repeatable).")
-@click.option("--flavour", "flavours", multiple=True, type=click.Choice(_FLAVOURS), help="Kernels [all] (repeatable).")
-@click.option("--exercise", type=_FILE, help="Makes the modules work: a Python file, see docs/how-to/exercise.md.")
-@click.option("--module-params", metavar="TEXT", help="Parameters to load them with, as for insmod.")
-@click.option("--manifest", "named", type=_FILE, help=f"A {NAME} [without MODULES, the current folder's].")
-@click.option("--root", "roots", multiple=True, type=_FILE, help="Root file system for exercises (repeatable).")
-@click.option("--run-dir", type=_FILE, help="Folder for logs and evidence [runs/<time>].")
-@click.option("--shared-uart", is_flag=True, help="Kernel log and commands on one serial port.")
-@click.option("--timeout-scale", type=float, metavar="X", help="Multiplies every timeout.")
-@click.option("--core-dump", is_flag=True, help="Keep the memory of guests whose cell is not CLEAN, for crash(8).")
-@click.option("-k", "expression", metavar="TEXT", help="Only cells named so, as pytest takes it: 'vendor and arm'.")
+@click.argument("modules", nargs=-1, type=click.Path(path_type=Path))
+@check_options
+@click.option("-k", "expression", metavar="TEXT", help="Only cells with such a name, as for pytest: 'vendor and arm'.")
 @click.option("-n", "workers", type=WORKERS, default="0", show_default=True, help=GUESTS)
-def check(
-    *, modules: tuple[Path, ...], named: Path | None, flavours: tuple[str, ...], run_dir: Path | None, **given: Any
-) -> None:
+def check(*, modules: tuple[Path, ...], expression: str, workers: str, **parameters: Any) -> None:
     """Judge MODULES on production, stock and isolated kernels.
 
-    These are kernels of the architecture that they were built for. Without MODULES, those of the manifest are judged
-    (modcompat.toml, `modcompat init` writes one). Kernels that are not cached are built first, minutes each. What was
-    assumed is said at the start, at the end, in matrix.json and in the report.
+    The kernels are of the architecture that the modules were built for. Without MODULES, the modules of the manifest
+    are judged: of --manifest, or of modcompat.toml in the current folder (`modcompat init` writes one). Kernels that
+    are not cached are built first, which takes minutes each. Assumptions are printed at the start and at the end, and
+    are in matrix.json and in the report.
 
-    Exit status: 0 every cell is CLEAN, or has a finding that the manifest allows; 1 there are findings; 2 something
-    is not valid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
+    Exit status: 0 every cell is CLEAN, or has a finding that the manifest allows; 1 there are findings; 2 the run is
+    invalid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
     """
-    path = named or (None if modules else find_manifest(Path()))
+    given = by_option(parameters)
+    path = given["--manifest"] or (None if modules else find_manifest(Path()))
     if not modules and path is None:
         raise ModcompatError(
             f"no module was named, and there is no {NAME} here",
             next_step="`modcompat check vendor.ko`, or `modcompat init` for a manifest",
         )
-    symbols(given["tolerated"])
-    module_parameters(given["module_params"] or "")
-    if given["timeout_scale"] is not None:
-        timeout_scale(given["timeout_scale"])
+    for name, value in given.items():
+        checked(BY_NAME[name], value)
     manifest = read_manifest(path) if path else Manifest()
     facts = {module: inspect_module(module) for module in map(expanded, modules)}
     if not facts and not manifest.modules:
         raise ModcompatError(f"{path} names no module", next_step="a [[module]] table with file = ...")
     for module, fact in facts.items():
         click.echo(visible(f"{module}: {fact.name}, for {fact.arch.name if fact.arch else '?'} {fact.vermagic}"))
-    name = absolute(given["kernel_source"]) if given["kernel_source"] else manifest.source or DEFAULT_PACKAGE
+    source_name = given["--kernel-source"]
+    name = absolute(source_name) if source_name else manifest.source or DEFAULT_PACKAGE
     settings, store = Settings(source=name, patches=manifest.patches), Store()
-    source = cache(lambda: find_users_source(settings, store))  # a folder is read through for it
+    source = cache(lambda: find_users_source(settings, store))  # it reads through a whole folder
     tell_of_other_versions(name, source, manifest, facts)
     _can_be_booted(given, manifest, source, store)
-    models = _preemption(facts, has_config=bool(given["configs"] or manifest.configs))
-    boards = _boards(given, manifest, facts)
-    chosen = joined(
-        {
-            "--board": boards,
-            "--arch": given["arches"],
-            "--flavour": flavours or manifest.flavours or _that_can_be(source, store),
-            "--feature": given["features"] or manifest.features or CORE_FEATURES,
-            "--preemption": models,
-            "--kernel-source": given["kernel_source"],
-            "--config": given["configs"],
-            "--allow-config-additions": given["allow_config_additions"],
-            "--allow-config-change": given["tolerated"],
-            "--manifest": path,
-            "--module": list(facts),
-            "--module-params": given["module_params"],
-            "--exercise": given["exercise"],
-            "--shared-uart": given["shared_uart"],
-            "--root": given["roots"],
-            "--timeout-scale": given["timeout_scale"],
-            "--core-dump": given["core_dump"],
-        }
-    )
-    named_so = [f"-k={given['expression']}"] if given["expression"] else []
-    if named_so:
-        require_cells(chosen, named_so)
-    run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
-    options = ["-n", given["workers"], f"--run-dir={run}", "--as-check", *named_so, *chosen]
+    chosen = given | {
+        "--preemption": _preemption(facts, has_config=bool(given["--config"] or manifest.configs)),
+        "--board": _boards(given, manifest, facts),
+        "--flavour": given["--flavour"] or manifest.flavours or _flavours_of(source, store),
+        "--feature": given["--feature"] or manifest.features or CORE_FEATURES,
+        "--manifest": path,
+        "--module": list(facts),
+        "--run-dir": None,  # below, because `runs/<time>` is made here
+    }
+    words = command_line(chosen)
+    selected = [f"-k={expression}"] if expression else []
+    if selected:
+        require_cells(words, selected)
+    run = new_run_folder(given["--run-dir"] and str(given["--run-dir"]), Path.cwd())
     try:
-        status = process.attached([*PYTEST, *options, *SUITE], cwd=PROJECT)
+        outcome = run_suite(["-n", workers, f"--run-dir={run}", "--internal-command=check", *selected, *words])
     finally:
         forget_if_empty(run)
-    require_matrix(status, run / "matrix.json")
-    sys.exit(exit_status(status, run / "matrix.json"))
+    require_matrix(outcome, run / "matrix.json")
+    sys.exit(exit_status(outcome.status, run / "matrix.json"))
 
 
 def _preemption(facts: Mapping[Path, ModuleFacts], *, has_config: bool) -> list[Preemption]:
-    """The model of the kernels that the modules were built for, which a production configuration says by itself."""
+    """The preemption model that the modules were built for; none if a production configuration decides it.
+
+    Raises ModcompatError if they were built for different ones.
+    """
     if has_config or not facts:
         return []
     models = {file: preemption_of(fact.vermagic) for file, fact in facts.items()}
@@ -141,23 +109,24 @@ def _preemption(facts: Mapping[Path, ModuleFacts], *, has_config: bool) -> list[
 
 
 def _boards(given: Mapping[str, Any], manifest: Manifest, facts: Mapping[Path, ModuleFacts]) -> Sequence[str]:
-    """The boards that are asked for, or one of each architecture that the modules are for.
+    """The boards that options or the manifest name, or one board per architecture of the modules.
 
-    Raises ModcompatError where there is none for one of the modules.
+    Raises ModcompatError if there is none for one of the modules.
     """
-    boards = given["boards"] or manifest.boards or _one_each(given["arches"], manifest, facts.values())
-    arches = {board.arch for board in choose_boards(boards, given["arches"])} if boards else set()
+    wanted = given["--arch"]
+    boards = given["--board"] or manifest.boards or _one_each(wanted, manifest, facts.values())
+    arches = {board.arch for board in choose_boards(boards, wanted)} if boards else set()
     for file, fact in facts.items():
         if fact.arch not in arches:
             raise ModcompatError(
-                f"{file} is for {fact.arch.name if fact.arch else '?'}, and the boards that are asked for are not",
-                next_step="leave --board and --arch out, and each module has a board of its architecture",
+                f"{file} is for {fact.arch.name if fact.arch else '?'}, and the chosen boards are not",
+                next_step="without --board and --arch, each module runs on a board of its architecture",
             )
     return boards
 
 
 def _one_each(arches: tuple[str, ...], manifest: Manifest, facts: Iterable[ModuleFacts]) -> list[str]:
-    """One board of each architecture that the modules are for."""
+    """One board per architecture of the modules."""
     found = {fact.arch for fact in facts if fact.arch} or {module.arch for module in manifest.modules if module.arch}
     return [board.id for board in ONE_BOARD_EACH if board.arch in found and (not arches or board.arch.name in arches)]
 
@@ -165,7 +134,7 @@ def _one_each(arches: tuple[str, ...], manifest: Manifest, facts: Iterable[Modul
 def tell_of_other_versions(
     name: str, source: Callable[[], KernelSource], manifest: Manifest, facts: Mapping[Path, ModuleFacts]
 ) -> None:
-    """Say before anything is built that a module was built for another version than the kernels will have.
+    """Print, before anything is built, that a module was built for another version than the kernels will have.
 
     name: of the source, for a person.
     """
@@ -183,19 +152,21 @@ def tell_of_other_versions(
             )
 
 
-def _can_be_booted(given: dict[str, Any], manifest: Manifest, source: Callable[[], KernelSource], store: Store) -> None:
-    """Raise ModcompatError where a production configuration lacks what the harness needs, and may not be given it."""
-    may_add = given["allow_config_additions"] or manifest.may_add
+def _can_be_booted(
+    given: Mapping[str, Any], manifest: Manifest, source: Callable[[], KernelSource], store: Store
+) -> None:
+    """Raise ModcompatError if a production configuration lacks options that the harness needs and may not add."""
+    may_add = given["--allow-config-additions"] or manifest.allow_config_additions
     prebuilt = {kernel.config.arch.name for kernel in manifest.prebuilt if kernel.variant == PRODUCTION}
-    for path in given["configs"] or manifest.configs:
+    for path in given["--config"] or manifest.configs:
         users = read_config(path, may_add=may_add)
         if users.arch.name not in prebuilt:
             lacking(users, source(), store)
 
 
-def _that_can_be(source: Callable[[], KernelSource], store: Store) -> list[str]:
-    """Every kernel, the isolated ones only where the isolation series fits the source."""
-    blocker = series_blocker(source, store)
-    if blocker:
-        click.echo(f"no isolated kernels: {blocker}")
-    return [flavour for flavour in _FLAVOURS if not (blocker and flavour == Flavour.ISOLATED)]
+def _flavours_of(source: Callable[[], KernelSource], store: Store) -> list[str]:
+    """Every flavour, isolated only if the isolation series fits the source."""
+    obstacle = series_blocker(source, store)
+    if obstacle:
+        click.echo(f"no isolated kernels: {obstacle}")
+    return [str(flavour) for flavour in Flavour if not (obstacle and flavour is Flavour.ISOLATED)]

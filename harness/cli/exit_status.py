@@ -7,28 +7,31 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.run_suite import SuiteOutcome
 from harness.detect.verdict import Verdict
 from harness.support.errors import ModcompatError
 
 
-def require_matrix(status: int, matrix: Path) -> None:
-    """Raise ModcompatError where a run left no verdicts: pytest did not start, or was ended under way.
-
-    status: what pytest ended with. Of a mistake it has said all, and that is the end of it (SystemExit).
-    """
-    if status == pytest.ExitCode.USAGE_ERROR:
+def require_matrix(outcome: SuiteOutcome, matrix: Path) -> None:
+    """Raise ModcompatError if a run of the suite wrote no verdicts: pytest did not start, or was ended."""
+    if outcome.error:
+        raise outcome.error
+    if outcome.status == pytest.ExitCode.USAGE_ERROR:  # pytest has printed the reason
         sys.exit(2)
     if not matrix.is_file():
         raise ModcompatError(
             "the run gave no verdict",
-            next_step="see what pytest said above; where it said nothing, something ended its process, "
-            "os._exit() in an exercise for example",
+            next_step="see the output of pytest above; without any, something ended its process, for example "
+            "os._exit() in an exercise",
         )
 
 
 def exit_status(status: int, matrix: Path) -> int:
-    """0 every verdict is what it has to be, 1 findings, 2 invalid: from what pytest said, and from the verdicts."""
-    if status not in (0, 1) or not matrix.is_file():
+    """The exit status of a command: 0 every verdict is as required, 1 findings, 2 the run is invalid.
+
+    status: pytest's. matrix: the matrix.json of the run, which need not exist.
+    """
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not matrix.is_file():
         return 2
     rows = json.loads(matrix.read_text())["cells"]
     if any(row["verdict"] == Verdict.INVALID for row in rows):

@@ -1,35 +1,79 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that commands have in common: which kernels are meant, by source, configuration and manifest."""
+"""Options of commands, generated from the table of options; and the settings that the options of kernels make."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from harness.cli.param_types import SOURCE
+from harness.cli.param_types import BOARD, NameParam
 from harness.kernel.source import DEFAULT_PACKAGE
 from harness.kernel.variants import Variant, variant_named
 from harness.lab.plan.manifest import Manifest, read_manifest
+from harness.lab.plan.options import BY_NAME, OPTIONS, Option, ValueKind
 from harness.lab.plan.settings import Settings
 
-ABOUT_SOURCE = "Kernel source tree, or Debian package of one."
-_FILE = click.Path(path_type=Path)
-CONFIGS = click.option(
-    "--config", "configs", multiple=True, type=_FILE, help="Production's .config, one an architecture."
-)
-_OPTIONS = (
-    click.option("--manifest", "manifest_file", type=_FILE, help="A modcompat.toml: its kernels and modules."),
-    click.option("--kernel-source", type=SOURCE, help=f"{ABOUT_SOURCE}  [default: {DEFAULT_PACKAGE}]"),
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+ABOUT_SOURCE = BY_NAME["--kernel-source"].help
+_TYPES: Mapping[ValueKind, Any] = {
+    ValueKind.INTEGER: int,
+    ValueKind.NUMBER: float,
+    ValueKind.PATH: click.Path(path_type=Path),
+}
+
+
+def click_option(option: Option, destination: str = "") -> Decorator:
+    """An option of the table as an option of a command. destination: the parameter, if not the option's own name."""
+    spellings = [option.name, *([option.alias] if option.alias else []), destination or option.destination]
+    if option.kind is ValueKind.FLAG:
+        return click.option(*spellings, is_flag=True, help=option.help)
+    default = f"  [default: {option.default}]" if option.default else ""
+    metavar = None if option.choices else option.metavar
+    return click.option(
+        *spellings, type=_type(option), multiple=option.repeatable, metavar=metavar, help=option.help + default
+    )
+
+
+def check_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add every option that `modcompat check` takes."""
+    for option in reversed([option for option in OPTIONS if option.in_check]):
+        command = click_option(option)(command)
+    return command
+
+
+def by_option(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Name of an option -> its value, from the parameters of a command."""
+    return {option.name: parameters[option.destination] for option in OPTIONS if option.destination in parameters}
+
+
+def _type(option: Option) -> Any:
+    """The click type of an option's values."""
+    if option.choices:
+        return click.Choice(option.values())
+    if option.kind is ValueKind.SOURCE:
+        return NameParam(lambda: [str(option.default)], option.metavar, path="dir")
+    if option.name == "--board":
+        return BOARD
+    if option.known:
+        return NameParam(option.known, option.metavar)
+    return _TYPES.get(option.kind, str)
+
+
+CONFIGS = click_option(BY_NAME["--config"], "configs")
+_KERNEL_OPTIONS = (
+    click_option(BY_NAME["--manifest"], "manifest_file"),
+    click_option(BY_NAME["--kernel-source"]),
     CONFIGS,
-    click.option("--allow-config-additions", is_flag=True, help="Add what the harness needs to it."),
-    click.option("--allow-config-change", "tolerated", multiple=True, metavar="SYMBOL", help="May differ."),
+    click_option(BY_NAME["--allow-config-additions"]),
+    click_option(BY_NAME["--allow-config-change"], "tolerated"),
 )
 
 
 def kernel_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options."""
-    for option in reversed(_OPTIONS):
+    """Add the options that choose the kernels: their source, configurations and manifest."""
+    for option in reversed(_KERNEL_OPTIONS):
         command = option(command)
     return command
 
@@ -43,9 +87,10 @@ def settings_of(
     tolerated: tuple[str, ...],
     shared_uart: bool = False,
 ) -> tuple[Settings, Manifest]:
-    """What the options say, and where they say nothing, the manifest. Raises ModcompatError for what is no such file.
+    """The settings that options and manifest make, and the manifest; options have precedence.
 
-    Without root file systems: unpacking these is for who starts a guest.
+    The settings are without root file systems, because only commands that start a guest need to unpack them. Raises
+    ModcompatError for a file that is missing or invalid.
     """
     manifest = read_manifest(manifest_file) if manifest_file else Manifest()
     settings = Settings(
@@ -60,6 +105,6 @@ def settings_of(
 
 
 def variant_on(name: str, settings: Settings) -> Variant:
-    """A kernel by its name, on the user's configuration where there is one."""
+    """A kernel by name, on the user-supplied production configuration if there is one."""
     variant = variant_named(name)
     return variant.on_user_config if settings.configs else variant

@@ -8,45 +8,39 @@ from pathlib import Path
 import click
 
 from harness.cli.exit_status import exit_status, require_matrix
-from harness.cli.param_types import ARCH, BOARD, FEATURE, GUESTS, WORKERS
-from harness.cli.run_suite import PYTEST, SUITE, require_cells
+from harness.cli.kernel_options import click_option
+from harness.cli.param_types import GUESTS, WORKERS
+from harness.cli.run_suite import require_cells, run_suite
 from harness.kernel.features import features_named
 from harness.kernel.variants import Preemption
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan import expected_verdicts
 from harness.lab.plan.cells import MATRICES, Selection, choose_boards, kernels, narrow
+from harness.lab.plan.options import BY_NAME
 from harness.lab.plan.settings import Settings
 from harness.report.compatibility import PAGE, compatibility_page
 from harness.report.recorded_run import read_run
-from harness.support import process
 from harness.support.errors import ModcompatError
-from harness.support.paths import PROJECT
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("which", type=click.Choice(list(MATRICES)), default="default")
-@click.option("--feature", "features", multiple=True, type=FEATURE, help="Only these features (repeatable).")
-@click.option("--board", "boards", multiple=True, type=BOARD, help="Only these boards (repeatable).")
-@click.option("--arch", "arches", multiple=True, type=ARCH, help="Only these architectures (repeatable).")
-@click.option(
-    "--preemption",
-    "models",
-    multiple=True,
-    type=click.Choice([str(model) for model in Preemption]),
-    help="Only kernels of this preemption model (repeatable).",
-)
+@click_option(BY_NAME["--feature"])
+@click_option(BY_NAME["--board"])
+@click_option(BY_NAME["--arch"])
+@click_option(BY_NAME["--preemption"])
 @click.option("-n", "workers", type=WORKERS, default="2", show_default=True, help=GUESTS)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON here as well.")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="Folder for logs and reports.  [default: runs/<time>]")
+@click_option(BY_NAME["--run-dir"])
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def matrix(
     *,
     which: str,
-    features: tuple[str, ...],
-    boards: tuple[str, ...],
-    arches: tuple[str, ...],
-    models: tuple[str, ...],
+    feature: tuple[str, ...],
+    board: tuple[str, ...],
+    arch: tuple[str, ...],
+    preemption: tuple[str, ...],
     workers: str,
     output: Path | None,
     run_dir: Path | None,
@@ -54,18 +48,17 @@ def matrix(
 ) -> None:
     """Run a whole set of cells and write it as JSON.
 
-    default: the five features on a board of each architecture, production and stock, every module. isolated: the
-    same on kernels with the isolation series, each alone and all at once, in both preemption models. features:
-    every feature there is on one board. ci: what CI runs, an hour when nothing is cached. nightly: everything there
-    is. Kernels are built first.
-    Further OPTIONS, behind the name, go to pytest (`matrix default -x`).
+    default: the five core features on one board per architecture, production and stock, every module. isolated: the
+    same on kernels with the isolation series, each feature alone and all at once, in both preemption models.
+    features: every feature on one board. ci: the set that CI runs, an hour if nothing is cached. nightly: everything.
+    The options narrow it. Kernels are built first. Further OPTIONS, after the name, go to pytest (`matrix default -x`).
 
-    Exit status: 0 every verdict is what it has to be; 1 one is not; 2 something is not valid: an option, a kernel
-    that does not build, an error under pytest, a cell that proves nothing (INVALID).
+    Exit status: 0 every verdict is as required; 1 one is not; 2 the run is invalid: an option, a kernel that does not
+    build, an error under pytest, a cell that proves nothing (INVALID).
     """
-    boards_of, of_features = choose_boards(boards, arches), features_named(features)
-    chosen = narrow(MATRICES[which], boards=boards_of, features=of_features, preemptions=map(Preemption, models))
-    narrowed = (("--board", boards), ("--arch", arches), ("--feature", features), ("--preemption", models))
+    boards, features = choose_boards(board, arch), features_named(feature)
+    chosen = narrow(MATRICES[which], boards=boards, features=features, preemptions=map(Preemption, preemption))
+    narrowed = (("--board", board), ("--arch", arch), ("--feature", feature), ("--preemption", preemption))
     if options:
         require_cells(["--matrix", which, *_words(narrowed)], options)
     build_kernels(chosen, Settings())
@@ -78,7 +71,7 @@ def matrix(
 
 
 def build_kernels(chosen: Iterable[Selection], settings: Settings) -> None:
-    """Have every kernel of a plan. Raises ModcompatError for one that cannot be built."""
+    """Build every kernel of a plan that is not cached. Raises ModcompatError for one that cannot be built."""
     known = Kernels(settings)
     for board, variant in kernels(chosen):
         known.kernel(board, variant)
@@ -91,20 +84,20 @@ def run_cells(
     options: Iterable[str],
     run_dir: Path | None = None,
 ) -> tuple[int, Path]:
-    """Run the cells of a matrix under pytest; the exit status that it makes, and the matrix.json.
+    """Run the cells of a matrix under pytest. Returns the exit status for the command, and the path of matrix.json.
 
-    narrowed: options that can be given several times, and their values. options: others.
-    Raises ModcompatError when there is no verdict.
+    narrowed: repeatable options with their values. options: others, for pytest. Raises ModcompatError if there is no
+    verdict.
     """
-    run = new_run_folder(str(run_dir) if run_dir else None, PROJECT)
-    command = [*PYTEST, "-n", workers, "--matrix", which, "--run-dir", str(run), *_words(narrowed), *options]
+    run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
+    chosen = ["--matrix", which, "--run-dir", str(run), *_words(narrowed)]
     try:
-        status = process.attached([*command, *SUITE])
+        outcome = run_suite(["-n", workers, "--internal-command=matrix", *chosen, *options])
     finally:
         forget_if_empty(run)
     result = run / "matrix.json"
-    require_matrix(status, result)
-    return exit_status(status, result), result
+    require_matrix(outcome, result)
+    return exit_status(outcome.status, result), result
 
 
 def _words(narrowed: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
@@ -114,17 +107,16 @@ def _words(narrowed: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def record(*, runs: tuple[Path, ...]) -> None:
-    """Stand by what was measured.
+    """Record the verdicts of runs as the expected ones.
 
-    RUNS are run folders or their matrix.json files. Their verdicts go into harness/lab/plan/expected_verdicts.json,
-    which tells the suite what breaks, and docs/results/compatibility.md is written from it. Exit status 0, or 2 when
-    one of RUNS is not a run.
+    RUNS are folders of runs, or their matrix.json files. Writes harness/lab/plan/expected_verdicts.json, which the
+    suite compares verdicts with, and docs/compatibility.md. Exit status 0, or 2 if one of RUNS is neither.
     """
     try:
         matrices = [read_run(run).facts for run in runs]
         facts = expected_verdicts.record(matrices, expected_verdicts.load())
     except (ValueError, LookupError, TypeError) as error:
-        raise ModcompatError(f"that is not the matrix.json of a run: {error}") from None
+        raise ModcompatError(f"not the matrix.json of a run: {error}") from None
     expected_verdicts.write(facts)
     PAGE.write_text(compatibility_page(expected_verdicts.load()))
-    click.echo(f"recorded; look at the difference, then commit {expected_verdicts.MEASURED} and {PAGE}")
+    click.echo(f"recorded; review the difference, then commit {expected_verdicts.MEASURED} and {PAGE}")

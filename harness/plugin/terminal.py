@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The matrix at the end of a run: rows collected from pytest's reports, shown on the terminal, and written."""
+"""The matrix at the end of a run: collects rows from pytest's reports, prints them, and writes matrix.json."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ ROW = "modcompat_cell"  # name of the user property that carries a row of the ma
 
 
 class Matrix:
-    """Collects the rows of the run (pytest-xdist's workers hand theirs over inside the reports), and shows them."""
+    """A plugin that collects the rows of a run, and prints them. Workers of pytest-xdist send theirs in reports."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Matrix:
         assumed: Callable[[], list[str]],
         run_folder: Callable[[], Path],
     ) -> None:
-        """command: what runs the cells again. assumed, run_folder: asked at the end, where there are rows."""
+        """command: runs the cells again. assumed, run_folder: called at the end, if there are rows."""
         self.rows: list[dict[str, Any]] = []
         self._plan = plan
         self._manifest = manifest
@@ -57,16 +57,16 @@ class Matrix:
             terminalreporter.write_line(line)
 
     def _allowed(self, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-        """What the manifest allows, of the rows and of nothing."""
+        """A line per allowed finding, and per entry of the manifest that matches no cell."""
         for row in rows:
             if allowed := row.get("allowed"):
                 yield f"allowed until {allowed['expires']}: {row['id']}: {row['verdict']}: {allowed['reason']}"
         for idle in self._manifest.idle(self._plan):
             place = f"{self._manifest.path}:{idle.line}"
-            yield one_line(f"allowed, and about no cell of this run: {place}: {idle.reason}")
+            yield one_line(f"allowed, and matches no cell of this run: {place}: {idle.reason}")
 
     def _written(self, rows: list[dict[str, Any]], assumed: list[str]) -> Iterator[str]:
-        """Write the matrix and the reports, and say where they are."""
+        """Write the matrix and the reports; a line with the path of each."""
         try:
             path = write_matrix(rows, self._run_folder(), self._command, assumed)
         except ModcompatError as error:

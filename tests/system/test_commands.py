@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,15 @@ from typing import Any
 import pexpect
 import pytest
 
+from harness.guest.boards import BOARDS
 from harness.kernel.features import CORE_FEATURES
+from harness.kernel.module_build import build_modules
+from harness.kernel.variants import PRODUCTION
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
 from harness.report.schema import load
 from harness.support.paths import PROJECT
-from tests.system.conftest import SCALE
+from tests.system.conftest import LOCKS, SCALE
 
 MANIFEST = """\
 [run]
@@ -112,19 +118,40 @@ def test_a_name_of_the_five_chooses_cells_alone() -> None:
     assert {line.split("::")[0] for line in chosen} == {"harness/plugin/suite/test_modules.py"}
 
 
+def listed(*options: str | Path, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    """What pytest collects in the checkout."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *map(str, options)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60 * SCALE)
+
+
 def test_another_configuration_file_of_pytest_is_the_users_choice(tmp_path: Path) -> None:
     """The suite starts over with ours where pytest was misled, and not for ever where it was told."""
     other = tmp_path / "other.ini"
     other.write_text("[pytest]\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-c",
-        str(other),
-        "--collect-only",
-        "-q",
-        "tests/unit/support/test_inputs.py",
-    ]
-    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60 * SCALE)
-    assert "test_inputs.py" in listed.stdout or "tests collected" in listed.stdout
+    found = listed("-c", other, "tests/unit/support/test_inputs.py")
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "test_inputs.py" in found.stdout or "tests collected" in found.stdout
+
+
+@pytest.mark.parametrize("folder", ["", "harness"], ids=["top", "below"])
+def test_a_module_of_any_folder_is_judged_from_the_checkout(folder: str, tmp_path: Path) -> None:
+    """As the README has it, `pytest -k spinlock --module vendor.ko`: with the configuration of the checkout."""
+    kernels = Kernels(Settings())
+    built = build_modules(LOCKS, kernels.kernel(BOARDS["x86_64-q35"], PRODUCTION), kernels.store)
+    options = ("-k", "spinlock", "--module", shutil.copy(built["locks"], tmp_path / "locks.ko"))
+    found = listed(*options, folder=PROJECT / folder)
+    assert found.returncode == 0, found.stdout + found.stderr
+    cells = [line for line in found.stdout.splitlines() if "::" in line]
+    assert {line.partition("::")[2] for line in cells} == {
+        f"test_survives[locks-module-on-{kernel}-spinlock-on-x86_64-{board}]"
+        for kernel in ("production-kernel-without", "stock-kernel-with", "isolated-kernel-with")
+        for board in ("q35", "pc")
+    }
+
+
+def test_the_text_of_k_adds_no_kernels() -> None:
+    """It selects among those that are planned: --preemption adds preemptible ones."""
+    cells = [line for line in listed("-k", "isolated and preempt").stdout.splitlines() if "::" in line]
+    assert cells == []
+    text = listed("-k", "isolated and all", "--preemption", "preempt").stdout
+    assert "-with-all-and-preempt-on-arm-virt" in text

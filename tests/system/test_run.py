@@ -34,11 +34,12 @@ Files = dict[str, dict[str, Path]]
 
 
 def start(*arguments: str | Path, cache: Path | None = None) -> subprocess.Popen[bytes]:
-    """pytest on the suite that users run."""
+    """pytest on the suite, in the checkout. With -c there is no child in between, which would not get a signal."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     if cache:
         environment["MODCOMPAT_CACHE"] = str(cache)
-    command = [sys.executable, "-m", "pytest", "harness/plugin/suite", "--feature", "spinlock", *map(str, arguments)]
+    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "harness/plugin/suite"]
+    command += ["--feature", "spinlock", *map(str, arguments)]
     command += [] if "--flavour" in arguments else ["--flavour", "production", "--flavour", "stock"]
     command += ["--timeout-scale", str(SCALE)]
     return subprocess.Popen(

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trial: its exercises load, its page tells what was run and what is not explained; a run tells its command."""
+"""The trial: its exercises load, and its page has every cell and every cell that is not explained."""
 
 import json
 import re
-import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.cli.check_command import check
 from harness.kernel.kconfig import in_fragments
 from harness.lab.plan.exercise import load_exercise
-from harness.plugin.options import OPTIONS, Given, reproduction
 from harness.support.paths import PROJECT
 from trial.page import MEASURED, PAGE, page, taken, unexplained
 from trial.prepare import HERE, PRODUCTIONS
@@ -92,40 +89,3 @@ def test_the_page_in_docs_is_made_of_what_was_measured() -> None:
     facts = json.loads(MEASURED.read_text())
     assert PAGE.read_text() == "\n".join(page(facts, explanations)) + "\n"
     assert unexplained(facts["cells"], explanations) == []
-
-
-def test_the_command_of_a_run_has_what_its_cells_depend_on_and_nothing_else() -> None:
-    given = {"--manifest": "/my trial/modcompat.toml", "--config": ["/a.config", "/b.config"]}
-    program, *words = shlex.split(reproduction(asked(given)))
-    assert program.endswith("/pytest")
-    assert words[:3] == ["-c", str(PROJECT / "pyproject.toml"), str(PROJECT / "harness/plugin/suite")]
-    assert words[3:] == ["--config", "/a.config", "--config", "/b.config", "--manifest", "/my trial/modcompat.toml"]
-
-
-def test_the_command_of_a_run_names_its_files_for_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    given = {"--kernel-source": "linux", "--exercise": "vendor.py", "--module-params": "a=b"}
-    words = shlex.split(reproduction(asked(given)))
-    assert words[4:6] == ["--kernel-source", str(tmp_path / "linux")]
-    assert words[6:] == ["--module-params", "a=b", "--exercise", str(tmp_path / "vendor.py")]
-    assert reproduction(asked({"--kernel-source": "linux-source-6.12"})).endswith(" --kernel-source linux-source-6.12")
-
-
-def test_the_command_of_a_check_is_one_that_check_takes() -> None:
-    given = {"--as-check": True, "--module": ["/a.ko", "/b c.ko"], "--shared-uart": True, "--timeout-scale": 3.0}
-    program, *words = shlex.split(reproduction(asked(given)))
-    assert program.endswith("/modcompat")
-    assert words == ["check", "/a.ko", "/b c.ko", "--shared-uart", "--timeout-scale", "3.0"]
-    taken = {name for parameter in check.params for name in parameter.opts}
-    assert {word for word in words if word.startswith("--")} <= taken
-
-
-def test_timeouts_belong_to_the_command_of_a_run() -> None:
-    words = shlex.split(reproduction(asked({"--timeout-scale": 2.0, "--command-timeout": 8.0, "--boot-timeout": 9.0})))
-    assert words[4:] == ["--boot-timeout", "9.0", "--command-timeout", "8.0", "--timeout-scale", "2.0"]
-
-
-def asked(given: dict[str, Any]) -> Given:
-    """These options, and of all others the default."""
-    defaults = {option.name: option.arguments.get("default", option.kind()) for option in OPTIONS}
-    return {**defaults, **given}.__getitem__

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest, `modcompat.toml` in a user's repository: what is judged, on which kernels, and what is allowed.
+"""The manifest, `modcompat.toml` in a user's repository: modules to judge, kernels to use, findings to allow.
 
-Everything has a default. Paths are relative to the manifest's folder. Mistakes are told with file, line and key.
-`harness/lab/plan/modcompat.toml` is the commented one that `modcompat init` writes.
+Every key has a default. Paths are relative to the manifest's folder. Errors name file, line and key. The keys of
+[kernel] and [run] that are options as well are in harness/lab/plan/options.py. `modcompat init` writes
+harness/lab/plan/modcompat.toml, which explains every key.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,6 +13,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from harness.abi.elf.module_file import inspect_module
 from harness.detect.verdict import Verdict
@@ -22,8 +24,9 @@ from harness.kernel.features import features_named
 from harness.kernel.prebuilt import Prebuilt, find_prebuilt, require_build_tree
 from harness.kernel.user_config import UserConfig, by_architecture, read_config
 from harness.kernel.variants import PRODUCTION, variant_named, variant_names
-from harness.lab.plan.cells import Cell, Flavour, choose_boards
+from harness.lab.plan.cells import Cell, choose_boards
 from harness.lab.plan.exercise import load_exercise
+from harness.lab.plan.options import OPTIONS, Option, ValueKind
 from harness.lab.plan.toml import Table, placed, read_table
 from harness.lab.plan.vendor_modules import VendorModule
 from harness.support.cache.store import Store
@@ -32,37 +35,32 @@ from harness.support.inputs import (
     console,
     content_of,
     expanded,
-    guest_memory,
     module_parameters,
     patch,
     size_in_memory,
     symbols,
-    timeout_scale,
 )
 
 NAME = "modcompat.toml"
 TEMPLATE = Path(__file__).with_name(NAME)
-_LARGEST = 1 << 20  # bytes of a file that is taken for a manifest
-_FINDINGS = tuple(word for word in Verdict if word not in (Verdict.CLEAN, Verdict.INVALID))  # what can be allowed
+_MAX_MANIFEST_BYTES = 1 << 20
+_FINDINGS = tuple(word for word in Verdict if word not in (Verdict.CLEAN, Verdict.INVALID))  # these can be allowed
 
 
 @dataclass(frozen=True)
 class AllowedFinding:
-    """A finding that is known and allowed for a time. module, kernel, board: patterns, as fnmatch takes them.
-
-    verdicts: which may be given, none: any but CLEAN and INVALID. expires: the last day. line: in the manifest.
-    """
+    """A known finding that is allowed for a time."""
 
     reason: str
-    expires: date
-    module: str = "*"
+    expires: date  # the last day on which it is allowed
+    module: str = "*"  # fnmatch(3) pattern, like the two below
     kernel: str = "*"
     board: str = "*"
-    verdicts: tuple[Verdict, ...] = ()
-    line: int = 0
+    verdicts: tuple[Verdict, ...] = ()  # empty: any except CLEAN and INVALID
+    line: int = 0  # in the manifest
 
     def is_of(self, cell: Cell) -> bool:
-        """Whether it is about a cell, whatever the verdict."""
+        """Whether it matches a cell, whatever the verdict."""
         return (
             fnmatchcase(cell.module.name, self.module)
             and fnmatchcase(cell.variant.name, self.kernel)
@@ -77,42 +75,43 @@ class AllowedFinding:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a manifest says; without one, the defaults. See harness/lab/plan/modcompat.toml for what each part means."""
+    """The content of a manifest; without one, the defaults. harness/lab/plan/modcompat.toml explains each key."""
 
     path: Path | None = None
-    source: str = ""
     patches: tuple[Path, ...] = ()
-    configs: tuple[Path, ...] = ()
-    may_add: bool = False
-    tolerated: tuple[str, ...] = ()
+    configs: tuple[Path, ...] = ()  # production configurations, one per architecture
+    prebuilt: tuple[Prebuilt, ...] = ()
+    modules: tuple[VendorModule, ...] = ()
+    allowed: tuple[AllowedFinding, ...] = field(default_factory=tuple)
+    roots_place: str = field(default="", compare=False)  # FILE:LINE: KEY of the root file systems, for errors
+    # Keys that are options as well, named as in harness/lab/plan/options.py
+    source: str = ""
+    allow_config_additions: bool = False
+    allow_config_changes: tuple[str, ...] = ()
     boards: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     flavours: tuple[str, ...] = ()
     shared_uart: bool = False
-    memory: int = 0
+    memory: int = 0  # MiB
     roots: tuple[Path, ...] = ()
-    roots_place: str = field(default="", compare=False)
     timeout_scale: float = 0.0
-    prebuilt: tuple[Prebuilt, ...] = ()
-    modules: tuple[VendorModule, ...] = ()
-    allowed: tuple[AllowedFinding, ...] = field(default_factory=tuple)
 
     @property
     def prebuilt_by_name(self) -> dict[tuple[str, str], Prebuilt]:
-        """(architecture, kernel's name) -> kernel."""
+        """(name of the architecture, name of the kernel) -> kernel."""
         return {(kernel.config.arch.name, kernel.variant.name): kernel for kernel in self.prebuilt}
 
     def production(
         self, files: Sequence[Path] = (), *, may_add: bool = False, tolerated: Iterable[str] = ()
     ) -> dict[str, UserConfig]:
-        """Architecture -> the user's production configuration: of these files, or else of the manifest's.
+        """Architecture -> user-supplied production configuration: from these files, or else from the manifest.
 
-        may_add, tolerated: beside what the manifest allows. Raises ModcompatError for a file that is none, and for
-        what is allowed to happen to a configuration where there is none.
+        may_add, tolerated: permissions in addition to those of the manifest. Raises ModcompatError for a file that is
+        not a configuration, and for a permission without a configuration that it could apply to.
         """
-        may = may_add or self.may_add
+        may = may_add or self.allow_config_additions
         allowed = symbols(tolerated)
-        differs = frozenset((*allowed, *self.tolerated))
+        differs = frozenset((*allowed, *self.allow_config_changes))
         configs = by_architecture(read_config(path, may_add=may, tolerated=differs) for path in files or self.configs)
         for kernel in self.prebuilt:
             if kernel.variant == PRODUCTION:
@@ -125,9 +124,10 @@ class Manifest:
         return configs
 
     def userlands(self, paths: Sequence[Path], store: Store) -> dict[str, Userland]:
-        """Architecture -> root file system: of these, or else of the manifest's.
+        """Architecture -> root file system: from these paths, or else from the manifest.
 
-        They are read only where a guest is started. Raises ModcompatError, of the manifest's with their place.
+        Unpacks them, so call it only if guests are going to be started. Raises ModcompatError, which names the place
+        in the manifest if the path comes from there.
         """
         try:
             return find_userlands(paths or self.roots, store)
@@ -137,11 +137,11 @@ class Manifest:
             raise placed(self.roots_place, error) from None
 
     def allowance(self, cell: Cell, word: Verdict) -> AllowedFinding | None:
-        """What allows a cell its verdict."""
+        """The entry that allows a cell this verdict."""
         return next((allowance for allowance in self.allowed if allowance.allows(cell, word)), None)
 
     def idle(self, cells: Collection[Cell]) -> list[AllowedFinding]:
-        """What is allowed and is about none of the cells."""
+        """The entries that match none of the cells."""
         return [allowance for allowance in self.allowed if not any(map(allowance.is_of, cells))]
 
 
@@ -152,30 +152,25 @@ def find_manifest(folder: Path) -> Path | None:
 
 
 def read_manifest(path: Path, today: date | None = None) -> Manifest:
-    """Read and check a manifest. today: for the dates of allowed findings.
+    """Read and check a manifest.
 
-    Raises ModcompatError whose first line is FILE:LINE: KEY: what is wrong.
+    today: the date that the last days of allowed findings are compared with. Raises ModcompatError, whose first line
+    is "FILE:LINE: KEY: problem".
     """
     path = expanded(path).absolute()
     text = _text(path)
     top = read_table(path, text)
-    kernel, run = top.table("kernel"), top.table("run")
-    tolerated = kernel.texts("allow_config_changes")
+    tables = {name: top.table(name) for name in ("kernel", "run")}
+    kernel, run = tables["kernel"], tables["run"]
+    values = {
+        option.field: _value(tables[option.manifest.partition(".")[0]], option) for option in OPTIONS if option.manifest
+    }
     manifest = Manifest(
         path=path,
-        source=kernel.source("source"),
+        **values,
         patches=tuple(kernel.checked("patches", partial(patch, path)) for path in kernel.files("patches")),
         configs=_configs(top.table("config")),
-        may_add=kernel.flag("allow_config_additions"),
-        tolerated=kernel.checked("allow_config_changes", lambda: symbols(tolerated)),
-        boards=run.texts("boards"),
-        features=run.texts("features"),
-        flavours=run.choices("flavours", [str(flavour) for flavour in Flavour]),
-        shared_uart=run.flag("shared_uart"),
-        memory=int(run.number("memory", guest_memory)),
-        roots=run.paths("roots"),
         roots_place=run.place("roots"),
-        timeout_scale=run.number("timeout_scale", timeout_scale),
         prebuilt=tuple(kernels := [_prebuilt(entry) for entry in top.tables("prebuilt")]),
         modules=tuple(chain.from_iterable(judged := [_modules(entry) for entry in top.tables("module")])),
         allowed=tuple(_allowance(entry, today or datetime.now().astimezone().date()) for entry in top.tables("allow")),
@@ -189,8 +184,25 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
     return manifest
 
 
+def _value(table: Table, option: Option) -> Any:
+    """The value that the table has for an option, in the form that the option's kind asks for."""
+    key = option.field
+    match option.kind:
+        case ValueKind.FLAG:
+            return table.flag(key)
+        case ValueKind.INTEGER | ValueKind.NUMBER:
+            number = table.number(key, option.check or float)
+            return int(number) if option.kind is ValueKind.INTEGER else number
+        case ValueKind.SOURCE:
+            return table.source(key)
+        case ValueKind.PATH:
+            return table.paths(key)
+    texts = table.choices(key, option.values()) if option.choices else table.texts(key)
+    return table.checked(key, lambda: option.check(texts) if option.check else texts)
+
+
 def _configs(table: Table) -> tuple[Path, ...]:
-    """A production configuration for each architecture that is named."""
+    """The production configurations, one per architecture."""
     paths = []
     for arch in ARCHITECTURES:
         if path := table.file(arch):
@@ -203,7 +215,7 @@ def _configs(table: Table) -> tuple[Path, ...]:
 
 
 def _prebuilt(table: Table) -> Prebuilt:
-    """A kernel of the user's in the place of one that would be built."""
+    """A kernel that the user built, which takes the place of one that the harness would build."""
     image = table.file("image")
     if image is None:
         table.fail("image", "a prebuilt kernel needs its image")
@@ -236,7 +248,7 @@ def _prebuilt(table: Table) -> Prebuilt:
 
 
 def _modules(table: Table) -> list[VendorModule]:
-    """The modules of one entry: `file`, or a key for each architecture; patterns may name many."""
+    """The modules of one entry: `file`, or a key per architecture; a pattern may match many files."""
     exercise = table.file("exercise")
     if exercise:
         table.checked("exercise", lambda: load_exercise(exercise))
@@ -266,19 +278,19 @@ def _modules(table: Table) -> list[VendorModule]:
 
 
 def _architecture(table: Table, key: str, path: Path) -> Architecture:
-    """What a module file is built for."""
+    """The architecture that a module file is built for."""
     arch = table.checked(key, lambda: inspect_module(path)).arch
-    assert arch is not None  # inspect_module() would have said so
+    assert arch is not None  # inspect_module() raises for an unknown architecture
     return arch
 
 
 def _unlike(tables: Iterable[Table], named: Iterable[Iterable[tuple[str, Architecture | None]]]) -> None:
-    """What is of one architecture is told apart by its names. named: of each table."""
+    """Raise ModcompatError for a name that is taken twice in one architecture. named: the names of each table."""
     seen = set()
     for table, names in zip(tables, named, strict=True):
         for name, arch in names:
             if (name, arch) in seen:
-                table.fail("", f"two are called {name}, for one architecture, and this is the second")
+                table.fail("", f"two are called {name} for the same architecture, and this is the second")
             seen.add((name, arch))
 
 
@@ -305,7 +317,7 @@ def _allowance(table: Table, today: date) -> AllowedFinding:
 
 def _text(path: Path) -> str:
     try:
-        return content_of(path, _LARGEST).decode("utf-8-sig")  # some editors put a mark in front
+        return content_of(path, _MAX_MANIFEST_BYTES).decode("utf-8-sig")  # some editors put a mark in front
     except OSError as error:
         raise ModcompatError(
             f"cannot read the manifest {path}: {error.strerror}", next_step="`modcompat init` writes one"

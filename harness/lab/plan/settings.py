@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run may choose: of its kernels, its guests, and what is kept of them."""
+"""The settings of a run: its kernels, its guests, and what it keeps of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,22 +14,16 @@ from harness.kernel.user_config import UserConfig
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run may choose. source: as `--kernel-source` takes it. accelerator: auto, tcg or kvm.
+    """The settings of a run. harness/lab/plan/options.py has the options that set them."""
 
-    versions: every kernel has MODVERSIONS. configs: architecture -> production configuration of the user's, in place
-    of ours. patches: for the source, before anything else. memory: MiB of a guest, 0 for the board's.
-    core_dump: of each guest whose cell is not CLEAN. prebuilt: kernels of the user's, by architecture and name.
-    userlands: root file systems of the user's, by architecture.
-    """
-
-    source: str = DEFAULT_PACKAGE
+    source: str = DEFAULT_PACKAGE  # a kernel source tree, or a Debian package of one
     timing: Timing = field(default_factory=Timing)
-    accelerator: str = "auto"
+    accelerator: str = "auto"  # auto, tcg or kvm
     shared_uart: bool = False
-    versions: bool = False
-    configs: Mapping[str, UserConfig] = field(default_factory=dict)
-    patches: tuple[Path, ...] = ()
-    memory: int = 0
-    core_dump: bool = False
-    prebuilt: Mapping[tuple[str, str], Prebuilt] = field(default_factory=dict)
-    userlands: Mapping[str, Userland] = field(default_factory=dict)
+    versions: bool = False  # build every kernel with MODVERSIONS
+    configs: Mapping[str, UserConfig] = field(default_factory=dict)  # architecture -> production configuration
+    patches: tuple[Path, ...] = ()  # applied to a copy of the source, before any other
+    memory: int = 0  # of a guest, in MiB; 0: the board's
+    core_dump: bool = False  # keep the memory of each guest whose cell is not CLEAN
+    prebuilt: Mapping[tuple[str, str], Prebuilt] = field(default_factory=dict)  # (architecture, name of the kernel)
+    userlands: Mapping[str, Userland] = field(default_factory=dict)  # architecture -> root file system

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TOML read with care: what a key holds is looked at, and a mistake is told with file, line and key.
+"""TOML with checked values: an error names file, line and key.
 
-tomllib reads values and forgets the lines: these are found again here.
+tomllib does not keep the lines of keys, so they are found again here.
 """
 
 import difflib
@@ -26,13 +26,13 @@ _WORD = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
 _PATH = rf"{_WORD}(?:\s*\.\s*{_WORD})*"
 _HEADER = re.compile(rf"^\s*\[(\[?)\s*({_PATH})\s*\]")
 _KEY = re.compile(rf"^\s*({_PATH})\s*=")
-_TOLD = re.compile(r"\(at line (\d+), column \d+\)$")
+_LINE = re.compile(r"\(at line (\d+), column \d+\)$")
 _WORDS = re.compile(_WORD)
 _QUOTES = ('"""', "'''")
 
 
 def read_table(path: Path, text: str) -> "Table":
-    """The top of a TOML text. path: of its file. Raises ModcompatError for what is none."""
+    """The top-level table of a TOML text. path: its file. Raises ModcompatError if the text is not valid TOML."""
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -47,23 +47,23 @@ def read_table(path: Path, text: str) -> "Table":
 
 
 def _line_in(error: tomllib.TOMLDecodeError, text: str) -> int:
-    """The line of a mistake. (From Python 3.14 on, the error has it.)"""
-    told = _TOLD.search(str(error))
-    return int(told[1]) if told else len(text.splitlines()) or 1  # "at end of document"
+    """The line of a syntax error. (The error has it as an attribute since Python 3.14.)"""
+    found = _LINE.search(str(error))
+    return int(found[1]) if found else len(text.splitlines()) or 1  # "at end of document"
 
 
 class Table:
-    """A table that knows where it stands, and which of its keys were asked for."""
+    """A table with its place in the file. It records the keys that are read, so that close() can refuse the others."""
 
     def __init__(self, path: Path, lines: Mapping[Place, int], values: Mapping[str, Any], at: Place) -> None:
         self._path = path
         self._lines = dict(lines)
         self._values = values
         self._at = at
-        self._asked: list[str] = []
+        self._read_keys: list[str] = []
 
     def fail(self, key: str, problem: str, next_step: str = "") -> NoReturn:
-        """Raise ModcompatError for a key, or for the table itself."""
+        """Raise ModcompatError for a key, or with "" for the table itself."""
         raise ModcompatError(f"{self.place(key)}: {problem}", next_step=next_step)
 
     def place(self, key: str) -> str:
@@ -75,27 +75,29 @@ class Table:
         return line_of(self._lines, (*self._at, key) if key else self._at)
 
     def checked(self, key: str, check: Callable[[], T]) -> T:
-        """What a check returns; what it complains of is told with the place of the key."""
+        """The result of a check. Its ModcompatError gets the place of the key in front."""
         try:
             return check()
         except ModcompatError as error:
             raise placed(self.place(key), error) from None
 
     def close(self) -> None:
-        """Complain of keys that nobody asked for."""
+        """Raise ModcompatError for a key that was not read, and so does not exist."""
         for key in self._values:
-            if key not in self._asked:
-                near = difflib.get_close_matches(key, self._asked, n=1)
-                self.fail(key, "there is no such key", f"{near[0]}?" if near else f"known: {', '.join(self._asked)}")
+            if key not in self._read_keys:
+                near = difflib.get_close_matches(key, self._read_keys, n=1)
+                self.fail(
+                    key, "there is no such key", f"{near[0]}?" if near else f"known: {', '.join(self._read_keys)}"
+                )
 
     def text(self, key: str) -> str:
-        return str(self._get(key, str, "a text in quotes", ""))
+        return str(self._get(key, str, "a string", ""))
 
     def flag(self, key: str) -> bool:
         return bool(self._get(key, bool, "true or false", default=False))
 
     def number(self, key: str, check: Callable[[float], float]) -> float:
-        """What a check makes of a number, 0 where there is none."""
+        """A number as `check` returns it, 0 if there is none."""
         value = self._get(key, (int, float), "a number", None)
         if isinstance(value, bool):
             self.fail(key, "has to be a number")
@@ -107,10 +109,10 @@ class Table:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A text, or a list of texts."""
-        value = self._get(key, (str, list), "a text, or a list of texts", [])
+        value = self._get(key, (str, list), "a string, or a list of strings", [])
         texts = [value] if isinstance(value, str) else value
         if not all(isinstance(text, str) for text in texts):
-            self.fail(key, "has to be a list of texts in quotes")
+            self.fail(key, "has to be a list of strings")
         return tuple(texts)
 
     def choices(self, key: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -121,7 +123,7 @@ class Table:
         return chosen
 
     def pattern(self, key: str, known: Collection[str]) -> str:
-        """A pattern that some of the known names have, any without one."""
+        """A pattern that matches some of the known names; "*" if there is none."""
         pattern = self.text(key) or "*"
         if not any(fnmatchcase(name, pattern) for name in known):
             near = difflib.get_close_matches(pattern, known)
@@ -129,7 +131,7 @@ class Table:
         return pattern
 
     def source(self, key: str) -> str:
-        """A kernel source: a folder, or a package by its name."""
+        """A kernel source: a folder, or the name of a package."""
         text = self.text(key)
         if key not in self._values or (text.startswith("linux-source-") and "/" not in text):
             return text
@@ -151,7 +153,7 @@ class Table:
         return path
 
     def paths(self, key: str) -> tuple[Path, ...]:
-        """Paths of files or folders that are there."""
+        """Paths of files or folders that exist."""
         found = tuple(self._absolute(key, text) for text in self.texts(key))
         for path in found:
             if not (path.is_dir() or path.is_file()):
@@ -159,11 +161,11 @@ class Table:
         return found
 
     def files(self, key: str) -> tuple[Path, ...]:
-        """Paths and patterns; each has to stand for some file."""
+        """Paths and patterns; each has to match a file."""
         return tuple(path for text in self.texts(key) for path in self._matching(key, text))
 
     def named_files(self, key: str, folder: str) -> tuple[tuple[str, Path], ...]:
-        """A table of names below a folder of the guest, with a path each."""
+        """A table of names below a folder of the guest, each with the path of a file."""
         table = self.table(key)
         for name in table.keys():  # noqa: SIM118
             table.checked(name, partial(name_below, folder, name))
@@ -185,7 +187,7 @@ class Table:
         return [Table(self._path, self._lines, entry, (*self._at, key, place)) for place, entry in enumerate(value)]
 
     def _get(self, key: str, kind: Any, called: str, default: Any) -> Any:
-        self._asked.append(key)
+        self._read_keys.append(key)
         value = self._values.get(key, default)
         if key in self._values and not isinstance(value, kind):
             self.fail(key, f"has to be {called}")
@@ -216,17 +218,17 @@ class Table:
         except (ValueError, NotImplementedError, OSError) as error:
             self.fail(key, f"{text!r} is not a pattern for files: {error}")
         if not found:
-            self.fail(key, f"no file is called like {path}")
+            self.fail(key, f"no file matches {path}")
         return found
 
 
 def placed(place: str, error: ModcompatError) -> ModcompatError:
-    """What is complained of, with its place in front."""
+    """The error with a place in front."""
     return ModcompatError(f"{place}: {error.problem}", details=error.details, next_step=error.next_step)
 
 
 def key_lines(text: str) -> dict[Place, int]:
-    """Key -> line, counted from 1. Keys inside of inline tables have the line of the key in front of the table."""
+    """Key -> line, counted from 1. Keys inside an inline table have the line of the key that holds the table."""
     lines: dict[Place, int] = {}
     elements: dict[Place, int] = {}  # array of tables -> its last element
     table: Place = ()
@@ -252,7 +254,7 @@ def key_lines(text: str) -> dict[Place, int]:
 
 
 def line_of(lines: dict[Place, int], place: Place) -> int:
-    """The line of a key, or of what it is in; 1 where nothing is known."""
+    """The line of a key, or of the closest table around it; 1 if neither is known."""
     return next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 1)
 
 
@@ -261,7 +263,7 @@ def _words(path: str) -> list[str]:
 
 
 def _resolved(words: list[str], elements: dict[Place, int]) -> Place:
-    """A path with the number of the present element behind each array of tables that it leads through."""
+    """A path, with the index of the current element after each array of tables in it."""
     place: Place = ()
     for count, word in enumerate(words, start=1):
         place = (*place, word)

@@ -12,15 +12,15 @@ from harness.lab.execution.run_folder import failure_text, write_cell
 from harness.lab.plan.cells import Cell
 from harness.lab.plan.expected_verdicts import measured_verdicts
 from harness.lab.plan.manifest import Manifest
-from harness.plugin.hooks import ExpectedBreakageError, explained
+from harness.plugin.suite_plugin import ExpectedBreakageError, user_errors_fail
 from harness.plugin.terminal import ROW
 
 
-@pytest.mark.usefixtures("kernels")
+@pytest.mark.usefixtures("built_kernels")
 def test_survives(
     cell: Cell, lab: Lab, manifest: Manifest, run_folder: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    with explained():
+    with user_errors_fail():
         result = lab.run(cell)
         row = write_cell(result, run_folder)
     allowed = manifest.allowance(cell, result.verdict)

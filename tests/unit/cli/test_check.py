@@ -19,11 +19,12 @@ from harness.cli.check_command import tell_of_other_versions
 from harness.cli.exit_status import exit_status
 from harness.cli.main import main
 from harness.cli.matrix_command import run_cells
-from harness.cli.run_suite import SUITE
+from harness.cli.run_suite import require_cells, run_suite
 from harness.kernel.architectures import ARCHITECTURES
 from harness.kernel.source import find_source
 from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan.manifest import Manifest
+from harness.plugin.suite_arguments import ARGUMENTS, SUITE
 from harness.support import process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -83,7 +84,7 @@ def test_a_matrix_exits_by_what_was_measured_before(
     verdict: str | None, pytest_said: int, wanted: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a cell that was INERT; None: nothing was written, so there is no verdict and no folder."""
-    monkeypatch.setattr("harness.cli.matrix_command.PROJECT", tmp_path)
+    monkeypatch.chdir(tmp_path)
 
     def suite(command: list[str | Path], **_: object) -> int:
         run = Path(command[command.index("--run-dir") + 1])
@@ -196,7 +197,7 @@ def test_what_a_check_is_given_reaches_the_suite_whatever_folder_that_runs_in(
     monkeypatch.setattr("harness.cli.check_command.require_cells", lambda *_: None)
     options = ("--exercise", "work.py", "--module-params", "-a", "--timeout-scale", "3", "--core-dump", "-k", "stock")
     run("check", "one.ko", "--flavour", "stock", "--feature", "slub", *options)
-    suite = collected[collected.index("--as-check") + 1 : collected.index("-c")]
+    suite = collected[collected.index("--internal-command=check") + 1 :]
     assert set(suite) == {
         f"--module={tmp_path}/one.ko", f"--exercise={tmp_path}/work.py", "--module-params=-a", "--timeout-scale=3.0",
         "--core-dump", "-k=stock", "--flavour=stock", "--feature=slub", "--board=arm-virt", "--preemption=none",
@@ -240,16 +241,40 @@ def test_options_of_a_matrix_are_looked_at_before_a_kernel_is_built(
     assert words in result.output
 
 
-def test_a_mistake_that_the_suite_finds_is_said_as_the_command_says_its_own(tmp_path: Path) -> None:
-    said = {}
-    for command in ([], ["--as-command"]):
-        suite = [sys.executable, "-m", "pytest", *command, "--module", str(tmp_path / "absent.ko"), *SUITE]
-        done = subprocess.run(suite, capture_output=True, text=True, check=False)
-        assert done.returncode == pytest.ExitCode.USAGE_ERROR
-        said[bool(command)] = done.stderr
-    assert said[True].startswith("modcompat: there is no module file ")
-    assert "ERROR" not in said[True]
-    assert said[False].startswith("ERROR: there is no module file ")
+def test_a_mistake_that_the_suite_finds_is_said_as_the_command_says_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Not by pytest, which would put ERROR in front of it, but by the error that the command raises."""
+    options = ["--module", str(tmp_path / "absent.ko")]
+    outcome = run_suite(options)
+    assert outcome.status == pytest.ExitCode.USAGE_ERROR
+    assert outcome.error is not None
+    assert outcome.error.problem == f"there is no module file {tmp_path}/absent.ko"
+    assert outcome.error.next_step == "give --module the path of a .ko file"
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(ModcompatError, match="there is no module file"):
+        require_cells(options, [])
+    suite = [sys.executable, "-m", "pytest", *ARGUMENTS, *options, str(SUITE)]
+    said = subprocess.run(suite, capture_output=True, text=True, check=False).stderr
+    assert said.startswith("ERROR: there is no module file ")
+
+
+def test_the_suite_does_not_depend_on_the_folder_or_on_settings_for_other_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder with a conftest.py, a configuration, a package called harness, and options that pytest lacks here."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conftest.py").write_text("raise SystemExit('of the folder')\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --nosuch\n")
+    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness/__init__.py").write_text("raise SystemExit('not ours')\n")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--nosuch")
+    monkeypatch.setenv("PYTEST_PLUGINS", "nosuch")
+    before = set(tmp_path.iterdir())
+    outcome = run_suite(["--collect-only", "--board=q35", "--feature=slub", "--flavour=stock", "--run-dir=run"])
+    assert (outcome.status, outcome.error) == (0, None)
+    assert "tail-module-on-stock-kernel-with-slub-on-x86_64-q35" in outcome.cells
+    assert set(tmp_path.iterdir()) == before | {tmp_path / "run"}
 
 
 def test_a_check_that_no_cell_is_left_of_says_how_cells_are_called(

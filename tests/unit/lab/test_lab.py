@@ -29,7 +29,7 @@ from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.manifest import AllowedFinding, Manifest
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import VendorModule
-from harness.plugin.hooks import explained
+from harness.plugin.suite_plugin import user_errors_fail
 from harness.plugin.terminal import Matrix
 from harness.report.formats import write_reports
 from harness.support.cache.store import Store
@@ -232,11 +232,11 @@ def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(full: Path, row: 
     matrix.pytest_terminal_summary(terminal)
     assert "INVALID" in terminal.write.call_args.args[0]
     lines = [call.args[0] for call in terminal.write_line.call_args_list]
-    assert lines[-2:-1] == ["allowed, and about no cell of this run: m.toml:7: known"]
+    assert lines[-2:-1] == ["allowed, and matches no cell of this run: m.toml:7: known"]
     assert lines[-1].startswith("no matrix: cannot write")
 
 
 def test_a_mistake_is_shown_once() -> None:
-    with pytest.raises(pytest.fail.Exception, match="the cache is another's") as caught, explained():
+    with pytest.raises(pytest.fail.Exception, match="the cache is another's") as caught, user_errors_fail():
         raise ModcompatError("the cache is another's")
     assert caught.value.__suppress_context__

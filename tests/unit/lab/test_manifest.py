@@ -101,7 +101,7 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
         ("[kernel]\nsource = './absent'\n", "2: kernel.source: there is no folder"),
         ("[kernel]\n\nsource = '.'\n", "3: kernel.source: {folder} is not a kernel source tree"),
         ("[kernel]\npatches = '*.toml'\n", "2: kernel.patches: {folder}/modcompat.toml is not a patch"),
-        ("[kernel]\npatches = ['absent/*.patch']\n", "2: kernel.patches: no file is called like"),
+        ("[kernel]\npatches = ['absent/*.patch']\n", "2: kernel.patches: no file matches"),
         ("[config]\narm = 'absent'\n", "2: config.arm: there is no file"),
         ("[[allow]]\nexpires = 2027-01-01\n", "1: allow[0].reason: an allowed finding needs a reason"),
         ("[[allow]]\nreason = ' '\nexpires = 2027-01-01\n", "2: allow[0].reason: an allowed finding needs a reason"),

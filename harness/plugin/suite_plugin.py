@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pytest plugin: options, cells as parameters, the run folder, and the matrix at the end."""
+"""The pytest plugin of the suite: short options, cells as parameters, the run folder, and the matrix at the end.
 
+The checkout's conftest.py loads it, and the commands that run the suite. Users' own sessions never load it: their
+plugin is harness/plugin/pytest_plugin.py.
+"""
+
+import argparse
 import errno
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,16 +20,18 @@ from harness.lab.execution.run_folder import new_run_folder
 from harness.lab.plan.cells import Cell
 from harness.lab.plan.expected_verdicts import measured_verdicts
 from harness.lab.plan.manifest import Manifest, read_manifest
+from harness.lab.plan.options import BY_NAME, OPTIONS, Option, ValueKind
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import VendorModule
-from harness.plugin.options import add_options, reproduction
 from harness.plugin.selection import choose_cells, choose_modules, choose_settings
+from harness.plugin.suite_arguments import SUITE, reproduction
 from harness.plugin.terminal import Matrix
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
-from harness.support.paths import PROJECT
 from harness.support.text import one_line
 
+COMMAND = "--internal-command"  # the command of modcompat that runs the suite
+_PARSERS = {ValueKind.INTEGER: int, ValueKind.NUMBER: float}
 _RUN = pytest.StashKey[Path]()
 _CELLS = pytest.StashKey[Sequence[Cell]]()
 _MODULES = pytest.StashKey[list[VendorModule]]()
@@ -34,43 +39,46 @@ _MANIFEST = pytest.StashKey[Manifest]()
 _SETTINGS = pytest.StashKey[Settings]()
 
 
+def argparse_arguments(option: Option) -> dict[str, Any]:
+    """The arguments of argparse's add_argument() for an option. The default of each is "not set"."""
+    if option.kind is ValueKind.FLAG:
+        return {"action": "store_true", "help": option.help}
+    default = f"  [default: {option.default}]" if option.default else ""
+    found: dict[str, Any] = {"help": (option.help + default).replace("%", "%%"), "default": None}
+    found["action"] = "append" if option.repeatable else "store"
+    if option.choices:
+        return found | {"choices": option.values()}
+    return found | {"metavar": option.metavar, "type": _PARSERS.get(option.kind, str)}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    add_options(parser)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
-    """Start over with our configuration file where pytest took an option's path for a test to run.
-
-    pytest looks for its configuration before it knows a plugin's options, so `--module /elsewhere/x.ko`
-    makes /elsewhere its root. This runs before output is captured, so the process can be replaced.
-    """
-    settings = PROJECT / "pyproject.toml"
-    called = early_config.invocation_params
-    is_chosen = early_config.known_args_namespace.inifilename is not None  # -c: the user's own choice
-    is_misled = early_config.inipath != settings and called.dir.is_relative_to(PROJECT)
-    if is_misled and not is_chosen and settings.is_file():
-        os.execv(sys.executable, [sys.executable, "-m", "pytest", "-c", str(settings), *map(str, called.args)])
-    yield
+    group = parser.getgroup("modcompat suite", "binary kernel modules on debug kernels")
+    for option in OPTIONS:
+        spellings = [option.name, *([option.alias] if option.alias else [])]
+        group.addoption(*spellings, **argparse_arguments(option))
+    group.addoption(COMMAND, default="", help=argparse.SUPPRESS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    def given(name: str) -> Any:
+        return config.getoption(BY_NAME[name].destination)
+
     try:
-        given = config.getoption
         named = given("--manifest")
         config.stash[_MANIFEST] = manifest = read_manifest(Path(named)) if named else Manifest()
         config.stash[_SETTINGS] = settings = choose_settings(given, manifest)
         modules, arches = choose_modules(given, manifest)
         config.stash[_MODULES] = modules
-        chosen = choose_cells(given, manifest, settings.configs, arches)
+        by_name = bool(config.getoption("keyword"))
+        chosen = choose_cells(given, manifest, settings.configs, arches, by_name=by_name)
         config.stash[_CELLS] = cells = [cell for selection in chosen for cell in selection.cells(modules)]
-        command = reproduction(given)
-        if config.getoption("--run-dir"):
+        command = reproduction(given, config.getoption(COMMAND))
+        if given("--run-dir"):
             _run_folder(config)
     except ModcompatError as error:
-        raise _mistake(config, str(error)) from None
+        raise pytest.UsageError(str(error)) from error
     except OSError as error:
-        raise _mistake(config, one_line(f"{error.filename}: {error.strerror}")) from None
+        raise pytest.UsageError(one_line(f"{error.filename}: {error.strerror}")) from error
     matrix = Matrix(
         cells, manifest, command,
         assumed=lambda: at_the_end(settings, cells, Store()), run_folder=lambda: _run_folder(config),
@@ -80,13 +88,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.dist = "loadgroup"  # each kernel's cells in one worker, where its guest is
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """pytest-xdist: the workers write into the controller's run folder."""
     node.workerinput["modcompat_run"] = str(_run_folder(node.config))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Of modules and kernels of the user's, say what is taken for granted before minutes are spent on it."""
+    """Print the assumptions about user-supplied modules and kernels, before minutes are spent on them."""
     config = session.config
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal and not hasattr(config, "workerinput") and not config.option.collectonly:
@@ -114,17 +123,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def run_folder(pytestconfig: pytest.Config) -> Path:
-    """The folder of this run's artefacts."""
-    with explained():
+    """The folder that this run writes its logs and evidence to."""
+    with user_errors_fail():
         return _run_folder(pytestconfig)
 
 
 @pytest.fixture(scope="session")
 def lab(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Kernels and guests for the cells of this run."""
-    is_worker = hasattr(pytestconfig, "workerinput")  # of pytest-xdist, where the parent folder is the run's
+    is_worker = hasattr(pytestconfig, "workerinput")  # of pytest-xdist: the parent of its base folder is the session's
     shared = tmp_path_factory.getbasetemp().parent / "controls" if is_worker else None
-    with explained():
+    with user_errors_fail():
         lab = Lab(pytestconfig.stash[_SETTINGS], pytestconfig.stash[_MODULES], shared=shared)
     with lab:
         yield lab
@@ -137,23 +146,23 @@ def manifest(pytestconfig: pytest.Config) -> Manifest:
 
 
 @pytest.fixture
-def kernels(lab: Lab, cell: Cell, pytestconfig: pytest.Config) -> None:
-    """The cell's kernels are there, if they can be had. Building takes minutes, so its progress is not captured."""
+def built_kernels(lab: Lab, cell: Cell, pytestconfig: pytest.Config) -> None:
+    """Build the cell's kernels if they are missing. That takes minutes, so its progress is not captured."""
     plugins = pytestconfig.pluginmanager
     capture, terminal = plugins.getplugin("capturemanager"), plugins.getplugin("terminalreporter")
     assert capture is not None
-    with capture.global_and_fixture_disabled(), explained():
+    with capture.global_and_fixture_disabled(), user_errors_fail():
         wanted = (cell.variant.production, cell.variant)
         if terminal and any(not lab.kernels.is_ready(cell.board, variant) for variant in wanted):
             terminal.ensure_newline()
-        with suppress(ModcompatError):  # the cell will be INVALID by it
+        with suppress(ModcompatError):  # it makes the cell INVALID
             for variant in wanted:
                 lab.kernels.kernel(cell.board, variant)
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """A mistake that the user can mend fails the test with its own words, without a traceback."""
+def user_errors_fail() -> Iterator[None]:
+    """Make an error that the user can mend fail the test with its message, without a traceback."""
     problem = None
     try:
         yield
@@ -163,34 +172,26 @@ def explained() -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             problem = f"no space left on the disk of {error.filename}; next: `modcompat cache prune`"
         elif error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.ENOENT) and error.filename:
-            problem = (
-                f"{error.filename}: {error.strerror}; next: look who owns it, or set MODCOMPAT_CACHE and --run-dir"
-            )
+            problem = f"{error.filename}: {error.strerror}; next: check its owner, or set MODCOMPAT_CACHE and --run-dir"
         else:
             raise
     if problem:
-        raise pytest.fail.Exception(problem, pytrace=False) from None  # or it would be shown twice
-
-
-def _mistake(config: pytest.Config, text: str) -> pytest.UsageError:
-    """What ends a run that cannot be. pytest prints each text in it as its own; under a command it is said as ours."""
-    if not config.getoption("--as-command"):
-        return pytest.UsageError(text)
-    print(f"modcompat: {text}", file=sys.stderr)
-    return pytest.UsageError()
+        raise pytest.fail.Exception(problem, pytrace=False) from None  # pytest would show a cause as well
 
 
 def _run_folder(config: pytest.Config) -> Path:
     if _RUN not in config.stash:
         handed = getattr(config, "workerinput", {}).get("modcompat_run")
-        config.stash[_RUN] = Path(handed) if handed else new_run_folder(config.getoption("--run-dir"), PROJECT)
+        root = config.invocation_params.dir if config.rootpath == SUITE else config.rootpath
+        config.stash[_RUN] = Path(handed) if handed else new_run_folder(config.getoption("run_dir"), root)
     return config.stash[_RUN]
 
 
 def _marks(cell: Cell, manifest: Manifest) -> list[pytest.MarkDecorator]:
-    """A breakage that was measured is a strict expected failure; a user's module is judged plainly.
+    """The marks of a cell's test.
 
-    What the user's manifest allows may be, and need not be.
+    A breakage that was measured is a strict expected failure. A finding that the manifest allows is one that is not
+    strict. A user's module has no other marks: its test fails unless the verdict is CLEAN.
     """
     group = f"{cell.board.id}-{cell.preemption}-{cell.feature.name}"
     marks = [pytest.mark.xdist_group(group)]
@@ -205,4 +206,4 @@ def _marks(cell: Cell, manifest: Manifest) -> list[pytest.MarkDecorator]:
 
 
 class ExpectedBreakageError(Exception):
-    """A module broke in the way that was measured before."""
+    """A module broke as it did when it was measured."""
