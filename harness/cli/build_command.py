@@ -20,7 +20,7 @@ from harness.lab.plan.cells import ONE_BOARD_EACH
     "arches",
     multiple=True,
     type=click.Choice(list(ARCHITECTURES)),
-    help="Architectures [x86_64] (repeatable).",
+    help="Architectures (repeatable).  [default: x86_64]",
 )
 @kernel_options
 def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -> None:

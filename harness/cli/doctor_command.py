@@ -11,7 +11,7 @@ from harness.support.text import one_line
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def doctor(*, as_json: bool) -> None:
     """Check the prerequisites, and report what a first run takes.
 

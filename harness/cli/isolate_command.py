@@ -37,7 +37,7 @@ _arches = click.option(
     "arches",
     multiple=True,
     type=click.Choice(list(ARCHITECTURES)),
-    help="Architectures [every one] (repeatable).",
+    help="Architectures (repeatable).  [default: all]",
 )
 _features = click.option(
     "--feature",
@@ -45,7 +45,7 @@ _features = click.option(
     multiple=True,
     default=["all"],
     type=FEATURE,
-    help="Debug features [all: the five together] (repeatable).",
+    help="Debug features (repeatable).  [default: all, the five together]",
 )
 _models = click.option(
     "--preemption",
@@ -53,7 +53,7 @@ _models = click.option(
     multiple=True,
     default=["none"],
     type=click.Choice([str(model) for model in Preemption]),
-    help="Preemption models of the kernels [none] (repeatable).",
+    help="Preemption models of the kernels (repeatable).  [default: none]",
 )
 _source = click.option(
     "--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE
@@ -93,7 +93,7 @@ def isolate_apply(*, source: Path) -> None:
 @_source
 @CONFIGS
 @click.option("--without", "left_out", default="", metavar="N", help="Leave a patch out, to see what it is for.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a kernel, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per kernel and line.")
 def isolate_check(
     *,
     arches: tuple[str, ...],

@@ -34,7 +34,10 @@ def layout() -> None:
 @click.argument("before", type=KERNEL_OR_TREE)
 @click.argument("after", type=KERNEL_OR_TREE)
 @click.option(
-    "--arch", type=click.Choice(list(ARCHITECTURES)), default=None, help="Architecture of kernels by name [x86_64]."
+    "--arch",
+    type=click.Choice(list(ARCHITECTURES)),
+    default=None,
+    help="Architecture of kernels by name.  [default: x86_64]",
 )
 @click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, spinlock_t ...")
 @click.option("--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE)
