@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 
 from harness.abi.headers import probe
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.config import KernelSpec
 from harness.kernel.features import FEATURES
 from harness.kernel.isolation_patches import isolated

@@ -7,7 +7,7 @@ import click
 
 from harness.cli.kernel_options import kernel_options, settings_of, variant_on
 from harness.cli.param_types import KERNEL
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.user_config import require_for
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.cells import ONE_BOARD_EACH

@@ -14,7 +14,7 @@ from harness.cli.kernel_options import ABOUT_SOURCE, CONFIGS
 from harness.cli.matrix_command import build_kernels, run_cells
 from harness.cli.param_types import BOARD, FEATURE, GUESTS, SOURCE, WORKERS
 from harness.guest.boards import Board
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.config import KernelSpec
 from harness.kernel.features import features_named
 from harness.kernel.isolation_patches import apply_series, isolated, isolated_without, patch_numbered, series_for

@@ -15,7 +15,7 @@ from harness.abi.elf.dwarf import Layout
 from harness.abi.headers.layouts import kernel_layouts
 from harness.cli.kernel_options import ABOUT_SOURCE
 from harness.cli.param_types import KERNEL_OR_TREE, SOURCE
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.isolation_patches import kernel_spec
 from harness.kernel.module_headers import architecture_of, headers_in, headers_of
 from harness.kernel.source import DEFAULT_PACKAGE, find_source

@@ -18,7 +18,7 @@ from harness.abi.predict.loader import PredictedOutcome
 from harness.abi.predict.prediction import Prediction
 from harness.cli.kernel_options import kernel_options, settings_of, variant_on
 from harness.cli.param_types import KERNEL
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.features import CORE_FEATURES, FEATURES
 from harness.kernel.user_config import require_for
 from harness.kernel.variants import Preemption, Variant, preemption_of, variant_of

@@ -13,7 +13,7 @@ from harness.guest.accelerator import probe_firmware, probe_kvm
 from harness.guest.boards import BOARDS
 from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine
-from harness.kernel.architectures import ARCHITECTURES, Architecture
+from harness.kernel.arch import ARCHITECTURES, Architecture
 from harness.kernel.features import features_named
 from harness.kernel.source import DEFAULT_PACKAGE, is_known
 from harness.kernel.variants import PRODUCTION

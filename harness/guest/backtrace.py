@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.guest.qmp import Qmp, QmpRefusedError
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.support.errors import ModcompatError
 
 _STACK = 2048  # bytes read above the stack pointer

@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from harness.kernel.architectures import ARM, ARM64, X86_64, Architecture
+from harness.kernel.arch import ARM, ARM64, X86_64, Architecture
 
 
 class Channel(Enum):

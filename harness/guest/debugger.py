@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from harness.guest.backtrace import read_symbols
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.build import Kernel
 from harness.support import process
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.guest import cpio
 from harness.guest.cpio import ArchiveMember
 from harness.guest.userland import Userland
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.support import debian, digest
 from harness.support.cache.store import Store
 from harness.support.paths import IMAGES

@@ -25,7 +25,7 @@ from elftools.elf.elffile import ELFFile
 
 from harness.guest import cpio
 from harness.guest.cpio import ArchiveMember
-from harness.kernel.architectures import ARCHITECTURES, Architecture
+from harness.kernel.arch import ARCHITECTURES, Architecture
 from harness.support import digest, process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.kconfig import parse
 from harness.kernel.toolchain import environment, toolchain

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.config import KernelSpec
 from harness.kernel.patch_series import all_series, is_of_a_series, series
 from harness.kernel.source import KernelSource, version_of

@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from harness.kernel.architectures import ARM, ARM64, X86_64, Architecture
+from harness.kernel.arch import ARM, ARM64, X86_64, Architecture
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.support import process
 
 # Variables that make(1) and Kbuild read, and that a shell may set for another kernel (Documentation/kbuild/kbuild.rst).

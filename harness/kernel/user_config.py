@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.kernel import required_options
-from harness.kernel.architectures import X86_64, Architecture
+from harness.kernel.arch import X86_64, Architecture
 from harness.kernel.image import config_of, looks_like_image, unpacked
 from harness.kernel.isolation_options import blocking_options, production_options
 from harness.kernel.kconfig import (

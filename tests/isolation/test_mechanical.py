@@ -11,7 +11,7 @@ from harness.abi.headers.export_prototypes import kernel_exported_types
 from harness.abi.headers.inline_functions import kernel_inline_functions
 from harness.abi.headers.layouts import kernel_layouts
 from harness.abi.headers.macros import kernel_macros_and_enumerators
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.features import FEATURES, Feature, Isolation
 from harness.kernel.isolation_patches import isolated, isolated_without, series_for

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.abi.elf.functions import FunctionBody, read_functions
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.build import make
 from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.features import FEATURES

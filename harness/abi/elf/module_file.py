@@ -15,7 +15,7 @@ from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 
 from harness.abi.elf.signature import Signature, split_signature
-from harness.kernel.architectures import ARCHITECTURES, Architecture
+from harness.kernel.arch import ARCHITECTURES, Architecture
 from harness.support.errors import ModcompatError
 from harness.support.inputs import content_of
 from harness.support.module_name import MODULE_NAME

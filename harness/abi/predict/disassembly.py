@@ -12,7 +12,7 @@ from elftools.elf.sections import SymbolTableSection
 from harness.abi.elf.module_file import DAMAGE, damage
 from harness.abi.predict.instructions import ABIS, instructions
 from harness.abi.predict.member_accesses import Function, ModuleCode, SectionOffset
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.support import process
 from harness.support.errors import ModcompatError
 

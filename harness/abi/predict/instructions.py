@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness.kernel.architectures import ARM, ARM64, X86_64
+from harness.kernel.arch import ARM, ARM64, X86_64
 
 _LINE = re.compile(r"^ *([0-9a-f]+):\t(.*)$")
 _RELOCATION = re.compile(r"\t[0-9a-f]+: R_\w+\t(\S+)")

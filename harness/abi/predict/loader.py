@@ -14,7 +14,7 @@ from enum import IntEnum, StrEnum
 
 from harness.abi.elf.dwarf import Layout
 from harness.abi.elf.module_file import ModuleFacts
-from harness.kernel.architectures import ARM, ARM64, X86_64, Architecture
+from harness.kernel.arch import ARM, ARM64, X86_64, Architecture
 from harness.kernel.symvers import Export
 from harness.kernel.versions import STRUCT_MODULE_SIZE_IS_CHECKED, Version, version_in
 from harness.support.text import join_some

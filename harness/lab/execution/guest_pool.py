@@ -20,7 +20,7 @@ from harness.guest.machine import Machine
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
 from harness.kernel import required_options, user_config
-from harness.kernel.architectures import X86_64
+from harness.kernel.arch import X86_64
 from harness.kernel.build import Kernel
 from harness.kernel.module_build import build_modules
 from harness.kernel.prebuilt import Prebuilt

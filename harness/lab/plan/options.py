@@ -89,7 +89,7 @@ class Option:
 
 
 _BOARDS = Names("harness.guest.boards", "BOARDS")
-_ARCHITECTURES = Names("harness.kernel.architectures", "ARCHITECTURES")
+_ARCHITECTURES = Names("harness.kernel.arch", "ARCHITECTURES")
 _FEATURES = Names("harness.kernel.features", "FEATURES")
 _MODELS = Names("harness.kernel.variants", "Preemption")
 _FLAVOURS = Names("harness.lab.plan.cells", "Flavour")

@@ -9,7 +9,7 @@ import pytest
 from harness.guest import board_options
 from harness.guest.boards import BOARDS
 from harness.kernel import required_options
-from harness.kernel.architectures import ARCHITECTURES, ARM, X86_64, Architecture
+from harness.kernel.arch import ARCHITECTURES, ARM, X86_64, Architecture
 from harness.kernel.isolation_options import blocking_options
 from harness.kernel.kconfig import in_fragments, parse
 from harness.kernel.user_config import production_has, read_config
