@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.kernel.architectures import ARM, X86_64, Architecture
+from harness.kernel.arch import ARM, X86_64, Architecture
 from harness.kernel.kconfig import all_no, in_fragments, require
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.support import debian

@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from harness.guest.boards import BOARDS
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.features import FEATURES
 from harness.kernel.source import DEFAULT_PACKAGE
 from harness.kernel.variants import variant_names

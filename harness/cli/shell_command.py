@@ -17,7 +17,7 @@ from harness.cli.kernel_options import kernel_options, settings_of, variant_on
 from harness.cli.param_types import BOARD, KERNEL, MODULE
 from harness.guest.boards import BOARDS
 from harness.guest.debugger import gdb_script, start_script, symbols_for_debugger
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.lab.execution.guest_pool import Equipment, Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.cells import choose_boards

@@ -4,7 +4,7 @@
 import shutil
 from pathlib import Path
 
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.toolchain import toolchain
 from harness.support import digest, process
 from harness.support.cache.store import Store

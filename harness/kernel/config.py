@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.kernel import user_config
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.kconfig import all_no, differences, in_fragments, keep_config, parse, require, table, unmet
 from harness.kernel.source import KernelSource, version_of
 from harness.kernel.toolchain import toolchain

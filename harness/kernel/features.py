@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from harness.kernel.arch import Architecture
 from harness.support.errors import ModcompatError
 from harness.support.paths import IMAGES, KCONFIG
 
@@ -27,8 +28,7 @@ class Feature:
     feature that is proven by using it. parts: features that this one is made of, each with its own proof.
     boot: further kernel parameters. is_detector: production has it on, so its cells start from the bare
     baseline, without it. isolation: what the isolation series does about it, None where there is nothing to do.
-    always_on: architecture -> why it cannot be switched off there. patches_code: in use, it has the kernel change its
-    own code.
+    patches_code: in use, it has the kernel change its own code.
     """
 
     name: str
@@ -39,7 +39,6 @@ class Feature:
     boot: str = ""
     is_detector: bool = False
     isolation: Isolation | None = None
-    always_on: dict[str, str] = field(default_factory=dict)
     patches_code: bool = False
 
     @property
@@ -50,6 +49,12 @@ class Feature:
     def proof(self) -> Path:
         """Folder of what proves it live: a module that commits the violation, or a script that uses it."""
         return IMAGES / "proof" / self.name
+
+    def always_on(self, arch: Architecture) -> str:
+        """The reason why it cannot be switched off on an architecture, "" if it can."""
+        known = dict(arch.always_on)
+        reasons = [known.get(symbol, "") for symbol in self.symbols]
+        return "; ".join(dict.fromkeys(reasons)) if all(reasons) else ""
 
     def proofs(self) -> "list[Feature]":
         """The features to prove: itself, or its parts."""
@@ -128,7 +133,6 @@ _PERF = {
     **_MODULE_TREE,
 }
 _PREEMPT_COUNT = _because("lib/Kconfig.debug: selected; production with PREEMPT has it anyway", "PREEMPT_COUNT")
-_PERF_ON_X86 = {"x86_64": "arch/x86/Kconfig: X86 selects PERF_EVENTS"}
 
 FEATURES = {
     feature.name: feature
@@ -159,7 +163,7 @@ FEATURES = {
         Feature(
             name="kprobes", symbols=("KPROBES",), follows=_KPROBES, isolation=Isolation.KEPT, patches_code=True
         ),
-        Feature(name="perf", symbols=("PERF_EVENTS",), follows=_PERF, isolation=Isolation.KEPT, always_on=_PERF_ON_X86),
+        Feature(name="perf", symbols=("PERF_EVENTS",), follows=_PERF, isolation=Isolation.KEPT),
         Feature(
             name="all",
             symbols=(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harness.kernel.architectures import ARCHITECTURES, Architecture
+from harness.kernel.arch import ARCHITECTURES, Architecture
 from harness.kernel.toolchain import environment
 from harness.support import process
 from harness.support.errors import ModcompatError

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.build import kernel_inputs, make_command
 from harness.kernel.config import KernelSpec
 from harness.kernel.kconfig import architecture_in, parse

@@ -7,7 +7,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.support import process
 
 # What a shell may have for another kernel's sake, and make(1) and Kbuild read (Documentation/kbuild/kbuild.rst).

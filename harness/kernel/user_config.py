@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.kernel import required_options
-from harness.kernel.architectures import X86_64, Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.image import config_of, looks_like_image, unpacked
 from harness.kernel.isolation_options import asked, unisolated
 from harness.kernel.kconfig import (
@@ -112,7 +112,7 @@ def production(users: UsersConfig, source: KernelSource, store: Store) -> str:
         what = f"adding {', '.join(wanted)} to {users.path.name}"
         got = all_no(source.tree(), users.arch, requested, folder, what)
         require(wanted, got, f"{users.arch.name} production kernel")
-        still = required_options.missing(got, users.arch)
+        still = required_options.missing(got, users.arch.required_options)
         if still:
             raise ModcompatError(
                 f"{users.path} cannot be completed to what the harness needs", details=required_options.listed(still),
@@ -134,9 +134,9 @@ def as_given(users: UsersConfig, source: KernelSource, store: Store) -> str:
     return (store.get_or_build("config", f"{users.arch.name}-users", inputs, build) / ".config").read_text()
 
 
-def lacking(users: UsersConfig, source: KernelSource, store: Store) -> list[required_options.Need]:
+def lacking(users: UsersConfig, source: KernelSource, store: Store) -> list[required_options.RequiredOption]:
     """What the harness needs and the configuration lacks. Raises ModcompatError when it may not be added."""
-    missing = required_options.missing(parse(as_given(users, source, store)), users.arch)
+    missing = required_options.missing(parse(as_given(users, source, store)), users.arch.required_options)
     if missing and not users.may_add:
         raise ModcompatError(
             f"{users.path} lacks what the harness needs to boot it and to see what a module does",
@@ -167,7 +167,7 @@ def production_has(config: Mapping[str, str], arch: Architecture, version: str) 
     told = {
         f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y" if config.get(symbol) == "y" else "n"
         for symbol in asked(version)
-        if not (symbol == "PERF_EVENTS" and arch is X86_64)  # not asked there
+        if symbol not in dict(arch.always_on)  # the series does not ask for these
     }
     options = [symbol for symbol in unisolated(version) if config.get(symbol, "n") != "n"]
     return told | {"MODULE_ABI_PRODUCTION_OPTIONS": f'"{" ".join(options)}"'}

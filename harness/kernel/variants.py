@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.features import FEATURES, Feature
 from harness.support.errors import ModcompatError
 from harness.support.paths import KCONFIG

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness.guest.guest import Timing
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.features import FEATURES
 from harness.kernel.source import DEFAULT_PACKAGE, absolute
 from harness.kernel.variants import Preemption
@@ -59,7 +60,7 @@ class Option:
 OPTIONS = (
     Option("--board", "boards to run on, by name: q35, pc, virt, arm-virt, vexpress-a9 ... (repeatable)", "NAME",
            repeatable=True),
-    Option("--arch", "architectures to run on: x86_64, arm, arm64 (repeatable)", "ARCH", repeatable=True),
+    Option("--arch", f"architectures to run on: {', '.join(ARCHITECTURES)} (repeatable)", "ARCH", repeatable=True),
     Option("--flavour", "kernels to run on; the production control always runs first (default: all; repeatable)",
            choices=tuple(map(str, Flavour)), repeatable=True),
     Option("--feature", f"debug features: {', '.join(FEATURES)} (repeatable)", "NAME", repeatable=True),

@@ -8,11 +8,12 @@ from typing import Any
 
 import jinja2
 
+from harness.kernel.arch import ARCHITECTURES
 from harness.lab.plan.expected_verdicts import words
 from harness.support.paths import PROJECT
 
 PAGE = PROJECT / "docs/compatibility.md"
-_ARCHES = ("x86_64", "arm", "arm64")
+_ARCHES = tuple(ARCHITECTURES)
 _TITLES = {"none": "PREEMPT_NONE", "preempt": "PREEMPT"}
 # What differs from module to module and from run to run.
 _ACCIDENTAL = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.lab.validation import records
 from harness.lab.validation.bugs import BUGS, ISOLATED, Where
 from harness.lab.validation.selftests import PLACES

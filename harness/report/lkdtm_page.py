@@ -5,12 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from harness.kernel.arch import ARCHITECTURES
 from harness.lab.validation.lkdtm_expectations import OUTCOMES, outcome
 from harness.support.paths import HARNESS, PROJECT
 
 PAGE = PROJECT / "docs/lkdtm.md"
 MEASURED = HARNESS / "lab/validation/lkdtm.json"
-_ARCHES = ("x86_64", "arm", "arm64")
+_ARCHES = tuple(ARCHITECTURES)
 _HEAD = """\
 # Every way to crash: LKDTM
 
@@ -20,7 +21,7 @@ is provoked in a pristine guest. `harness/lab/validation/lkdtm_expectations.py` 
 the report, time, and whether the guest survives. `modcompat lkdtm` measures it again, `make nightly` with it.
 
 Each cell: kind of the first report, seconds of the guest's clock until it came, what became of the guest. Of
-{total} points on three architectures {seen} are reported, {blamed} of those name the driver as the culprit; the rest
+{total} points on {names} {seen} are reported, {blamed} of those name the driver as the culprit; the rest
 is what these kernels have nothing for, with the reason.
 
 ## Reported
@@ -59,15 +60,16 @@ def lkdtm_page(facts: dict[str, Any]) -> str:
     seen = [row for row in rows.values() if row["kind"]]
     blamed = [row for row in seen if row["blamed"] == "lkdtm"]
     points = list(dict.fromkeys(row["point"] for row in facts["points"]))
+    measured = [arch for arch in _ARCHES if any(row["arch"] == arch for row in facts["points"])]
     lines = [
         _HEAD.format(
             **facts, total=len(rows), seen=len(seen), blamed=len(blamed),
-            arches=" | ".join(_ARCHES), bars="|".join("---" for _ in _ARCHES),
+            arches=" | ".join(measured), bars="|".join("---" for _ in measured), names=", ".join(measured),
         )
     ]  # fmt: skip
     for point in points:
         if any(row["point"] == point for row in seen):
-            cells = [_cell(rows.get((arch, point))) for arch in _ARCHES]
+            cells = [_cell(rows.get((arch, point))) for arch in measured]
             lines.append(f"| {point} | {' | '.join(cells)} |\n")
     lines.append(_UNSEEN)
     for point in points:
@@ -75,7 +77,7 @@ def lkdtm_page(facts: dict[str, Any]) -> str:
         for why in dict.fromkeys(outcome(row["arch"], point).why for row in silent):
             where = [row for row in silent if outcome(row["arch"], point).why == why]
             said = next((row["said"] for row in where if row["said"]), "").replace("|", "\\|")
-            arches = "everywhere" if len(where) == len(_ARCHES) else ", ".join(row["arch"] for row in where)
+            arches = "everywhere" if len(where) == len(measured) else ", ".join(row["arch"] for row in where)
             lines.append(f"| {point} | {arches} | {why} | {said} |\n")
     return "".join(lines)
 

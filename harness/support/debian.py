@@ -11,14 +11,19 @@ from pathlib import Path
 from harness.support import process
 from harness.support.errors import ModcompatError
 
+# apt's own list of indexes (apt-get(8), indextargets), and the mirrors of Debian itself in it
+_TARGET = "$(CREATED_BY) $(LABEL) $(REPO_URI)"
+_MIRROR = re.compile(r"^Packages Debian (\S+)$")
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _VERSION = re.compile(r"^[^_]+_([^_]+)_[^_]+\.deb$")
 
 
-def download(package: str, architecture: str, folder: Path) -> Path:
+def download(package: str, architecture: str, folder: Path, *, since: str = "") -> Path:
     """Download the newest version of a package; returns the .deb in `folder`.
 
-    apt's own lists serve when they know the package; otherwise (a foreign architecture, no lists yet) a
-    private apt state of that one architecture is made for the purpose. Raises ModcompatError.
+    apt's own lists serve if they know the package; otherwise (a foreign architecture, no lists yet) a private apt
+    state of that one architecture is made for the purpose. since: the release that has it, if the system's may be too
+    old for the architecture; the package then comes from the same mirror. Raises ModcompatError.
     """
     if shutil.which("apt-get") is None:
         raise ModcompatError(
@@ -34,6 +39,10 @@ def download(package: str, architecture: str, folder: Path) -> Path:
             # An index that does not load is no reason to stop: the package may be in another one.
             update_failed = _apt([*options, "update"], folder)
             refused = _apt([*options, "download", request], folder)
+            if refused is not None and since:
+                options += _release(Path(private), since, options)
+                update_failed = _apt([*options, "update"], folder)
+                refused = _apt([*options, "download", request], folder)
             if refused is not None:
                 names = _named_like(package, options)
                 if names and package not in names:
@@ -61,6 +70,15 @@ def unpack_member(deb: Path, member: str, into: Path) -> Path:
     """Extract one file of a .deb; returns its path below `into`."""
     _pipe([["dpkg-deb", "--fsys-tarfile", str(deb)], ["tar", "-x", "-C", str(into), f"./{member}"]])
     return into / member
+
+
+def unpack_program(deb: Path, name: str, into: Path) -> Path:
+    """Extract a program of a .deb, from bin or, as since Debian 13, from usr/bin; returns its path below `into`.
+
+    Raises ModcompatError if the package has no such program.
+    """
+    _pipe([["dpkg-deb", "--fsys-tarfile", str(deb)], ["tar", "-x", "-C", str(into), "--wildcards", f"./*bin/{name}"]])
+    return next(folder / name for folder in (into / "bin", into / "usr/bin") if (folder / name).is_file())
 
 
 def unpack_tarball(tarball: Path, into: Path) -> None:
@@ -104,6 +122,28 @@ def _private_state(folder: Path, architecture: str) -> list[str]:
         "-o", f"Dir::Cache={folder / 'cache'}",
         "-o", "Acquire::Languages=none",
     ]  # fmt: skip
+
+
+def _release(folder: Path, name: str, options: list[str]) -> list[str]:
+    """Options that read one release only, from the mirrors that the system has its packages from.
+
+    options: of an apt state that has lists. Raises ModcompatError if the system has no sources of Debian.
+    """
+    targets = process.output(["apt-get", *options, "indextargets", "--format", _TARGET]).splitlines()
+    mirrors = dict.fromkeys(found[1] for line in targets if (found := _MIRROR.match(line)))
+    if not mirrors:
+        raise ModcompatError(
+            f"Debian {name} is needed, and no source of Debian's packages is configured here",
+            next_step="check /etc/apt/sources.list*",
+        )
+    sources = folder / "release.sources"
+    sources.write_text(
+        "\n".join(
+            f"Types: deb\nURIs: {mirror}\nSuites: {name}\nComponents: main\nSigned-By: {_KEYRING}\n"
+            for mirror in mirrors
+        )
+    )
+    return ["-o", f"Dir::Etc::SourceList={sources}", "-o", "Dir::Etc::SourceParts=/dev/null"]
 
 
 def _pipe(commands: list[list[str]]) -> None:

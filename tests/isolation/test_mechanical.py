@@ -12,7 +12,7 @@ from harness.abi.headers.export_prototypes import kernel_surface
 from harness.abi.headers.inline_functions import kernel_inlines
 from harness.abi.headers.layouts import kernel_layouts
 from harness.abi.headers.macros import kernel_definitions
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.features import FEATURES, Feature, Isolation
 from harness.kernel.isolation_patches import isolated, isolated_without, series_for

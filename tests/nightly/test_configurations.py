@@ -9,7 +9,7 @@ import pytest
 
 from harness.guest.boards import BOARDS
 from harness.kernel import user_config
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.config import KernelSpec, differences, distinct, parse, resolve
 from harness.kernel.features import FEATURES, Feature
 from harness.kernel.isolation_patches import isolated, kernel_spec

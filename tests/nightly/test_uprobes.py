@@ -8,7 +8,7 @@ from elftools.elf.elffile import ELFFile
 
 from harness.guest.boards import BOARDS, Board
 from harness.guest.initramfs import find_busybox
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.variants import Variant
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.abi.headers.layouts import kernel_layouts
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.config import KernelSpec
 from harness.kernel.module_headers import headers_of
 from harness.kernel.prepare import build_tree

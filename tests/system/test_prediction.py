@@ -13,7 +13,7 @@ import pytest
 
 from harness.abi.elf.module_file import read_module
 from harness.abi.predict.predictor import Predictor
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.build import build_kernel, find_kernel
 from harness.kernel.config import distinct
 from harness.kernel.features import FEATURES

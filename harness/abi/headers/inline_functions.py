@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.abi.elf.functions import Code, read_code
 from harness.abi.headers.compile_until_clean import attempts
 from harness.abi.headers.probe import probe_inputs, probing
+from harness.kernel.arch import Architecture
 from harness.kernel.config import KernelSpec
 from harness.kernel.module_headers import headers_of
 from harness.kernel.toolchain import environment
@@ -27,13 +28,6 @@ _READER = 4  # raise when what is read of the probe changes
 _DEFINED = re.compile(
     r"^/\* (?P<file>.+?):(?P<line>\d+):[NO]F \*/ static (?:.*?[ *(])?(?P<name>\w+) \((?!\*)", re.MULTILINE
 )
-# Found to be for constant arguments only. What is missing here is found again, at the price of an attempt.
-_CONSTANT_ONLY = (
-    "_static_cpu_has", "alternative_msr_write", "constant_test_bit_acquire", "rip_rel_ptr",
-    "x86_this_cpu_variable_test_bit",
-    "alternative_has_feature_likely", "alternative_has_feature_unlikely", "__cpus_have_const_cap",
-    "cpus_have_const_cap", "cpus_have_final_cap",
-)  # fmt: skip
 # What the compiler says of a function, and the assembler, which knows lines only
 _IN_FUNCTION = re.compile(r"(?:In function|inlined from) \W(\w+)\W")
 _AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:")
@@ -65,7 +59,7 @@ def kernel_inlines(spec: KernelSpec, store: Store) -> Inlines:
             shutil.copytree(_PROBE, probe.folder, dirs_exist_ok=True)
             command = [*headers.make, f"M={probe.folder}", "CC_FLAGS_FTRACE=", "inlines.o"]
             left_out: list[str] = []
-            for names in _attempts(probe.folder, command, environment(spec.arch), folder):
+            for names in _attempts(probe.folder, command, spec.arch, folder):
                 left_out += names
                 running.step()
             found = Inlines(read_code(probe.folder / "inlines.o"), tuple(left_out))
@@ -78,17 +72,17 @@ def kernel_inlines(spec: KernelSpec, store: Store) -> Inlines:
     return Inlines(functions, tuple(facts["left_out"]))
 
 
-def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], logs: Path) -> Iterator[list[str]]:
+def _attempts(scratch: Path, command: list[str | Path], arch: Architecture, logs: Path) -> Iterator[list[str]]:
     """Read which functions there are, then compile them without those that cannot be, until all can.
 
     Gives what was left out in each attempt.
     """
-    table = scratch / "functions.h"
+    table, env = scratch / "functions.h", environment(arch)
     table.write_text("")
     process.run(command, env=env, log=logs / "inlines.log", what="reading the functions of the headers")
     yield []
     defined = _defined((scratch / "functions.aux").read_text())
-    names = dict.fromkeys(name for found in defined.values() for name in found if name not in _CONSTANT_ONLY)
+    names = dict.fromkeys(name for found in defined.values() for name in found if name not in arch.constant_only)
 
     def compile_all(names: list[str], log: Path) -> None:
         table.write_text(_uses(names))

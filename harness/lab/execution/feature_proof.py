@@ -16,6 +16,7 @@ from harness.detect.kernel_report import Report
 from harness.detect.scan import scan
 from harness.guest.guest import Guest
 from harness.guest.shell import Output
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.build import Kernel
 from harness.kernel.config import parse
 from harness.kernel.features import Feature
@@ -189,4 +190,9 @@ def find_report(guest: Guest, violation: tuple[str, str]) -> Report | None:
 
 
 def _always_on(feature: Feature) -> set[str]:
-    return {symbol for part in feature.proofs() if part.always_on for symbol in part.symbols}
+    return {
+        symbol
+        for part in feature.proofs()
+        if any(part.always_on(arch) for arch in ARCHITECTURES.values())
+        for symbol in part.symbols
+    }

@@ -119,7 +119,7 @@ class Lab:
             return self._without_run(cell, proof.obstacle)
         result = self._judge(cell, place, proof, InUse(cell.feature, modules=place.takes_modules))
         if self.kernels.spec(cell.board, cell.variant).variant.feature is None:
-            why = cell.feature.always_on.get(cell.board.arch.name, "production has it on as well")
+            why = cell.feature.always_on(cell.board.arch) or "production has it on as well"
             result.evidence.explanation = [why]
             if result.verdict.word is Word.CLEAN:
                 reason = f"always on: nothing to break; {result.verdict.reason}"

@@ -83,7 +83,7 @@ class Watch:
         if facts.problem:
             self.weak.append(f"the module's memory was not compared, as the file does not tell it: {facts.problem}")
             return
-        if self._in_use and self._guest.machine.board.arch.maps_modules_late:
+        if self._in_use and self._guest.machine.board.arch.quirks.maps_modules_late:
             self.weak.append(
                 f"the module's memory was not compared: {self._in_use} was in use, on CPUs that may lack it"
             )
@@ -175,7 +175,7 @@ class Watch:
 
     def _links(self, node: int) -> tuple[int, int]:
         """next and prev of a struct list_head."""
-        code = "<QQ" if self._guest.machine.board.arch.elf[1] == 64 else "<II"
+        code = "<QQ" if self._guest.machine.board.arch.elf.bits == 64 else "<II"
         following, before = struct.unpack(code, self._read(node, struct.calcsize(code)))
         return following, before
 

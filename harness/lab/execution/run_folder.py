@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.detect.kernel_report import as_json_object
 from harness.guest.machine import qemu_version
-from harness.kernel.architectures import ARCHITECTURES, Architecture
+from harness.kernel.arch import ARCHITECTURES, Architecture
 from harness.kernel.toolchain import toolchain
 from harness.lab.execution.lab import CellResult
 from harness.lab.plan.expected_verdicts import measured_verdicts

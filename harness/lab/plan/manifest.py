@@ -17,7 +17,7 @@ from harness.abi.elf.module_file import inspect_module
 from harness.detect.verdict import Word
 from harness.guest.boards import BOARDS
 from harness.guest.userland import Userland, find_userlands
-from harness.kernel.architectures import ARCHITECTURES, Architecture
+from harness.kernel.arch import ARCHITECTURES, Architecture
 from harness.kernel.features import features_named
 from harness.kernel.prebuilt import Prebuilt, find_prebuilt, require_build_tree
 from harness.kernel.user_config import UsersConfig, by_architecture, read_config

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.abi.elf.module_file import ModuleFacts, dependencies, read_module
-from harness.kernel.architectures import Architecture
+from harness.kernel.arch import Architecture
 from harness.lab.plan.exercise import load_exercise
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded, module_parameters

@@ -8,7 +8,7 @@ import pytest
 from harness.abi.elf.dwarf import Layout, Member
 from harness.abi.elf.module_file import Import, ModuleFacts, Section
 from harness.abi.predict.loader import Finding, KernelFacts, Outcome, When, simulate
-from harness.kernel.architectures import ARCHITECTURES, ARM64, X86_64
+from harness.kernel.arch import ARCHITECTURES, ARM64, X86_64
 from harness.kernel.symvers import Export
 
 LIST = Layout("struct list_head", 16, (Member("next", 0, 8, "struct list_head *"), Member("prev", 8, 8, "")))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness.abi.elf.module_file import Parameter, inspect_module, read_module
 from harness.abi.elf.signature import MAGIC
 from harness.abi.predict.disassembly import read_program
-from harness.kernel.architectures import ARCHITECTURES, X86_64, Architecture
+from harness.kernel.arch import ARCHITECTURES, X86_64, Architecture
 from harness.lab.plan.vendor_modules import VendorModule, in_order
 from harness.support.errors import ModcompatError
 

@@ -14,7 +14,7 @@ from harness.abi.predict import predictor
 from harness.abi.predict.prediction import _clean
 from harness.abi.predict.predictor import Predictor
 from harness.abi.predict.reachability import Reached
-from harness.kernel.architectures import X86_64
+from harness.kernel.arch import X86_64
 from harness.kernel.module_headers import Headers
 from harness.support.cache.store import Store
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.abi.elf.dwarf import read_layouts
 from harness.abi.headers.probe import headers_left_out, listed, probing
-from harness.kernel.architectures import X86_64
+from harness.kernel.arch import X86_64
 from harness.kernel.module_headers import Headers
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError

@@ -20,7 +20,7 @@ from harness.cli.exit_status import exit_status
 from harness.cli.main import main
 from harness.cli.matrix_command import run_cells
 from harness.cli.run_suite import SUITE
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.source import find_source
 from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan.manifest import Manifest

@@ -14,7 +14,7 @@ from harness.guest.console import ConsoleLog
 from harness.guest.debugger import gdb_script
 from harness.guest.initramfs import pack
 from harness.guest.machine import Machine
-from harness.kernel.architectures import ARCHITECTURES, ARM64
+from harness.kernel.arch import ARCHITECTURES, ARM64
 from tests.unit.tools import need
 
 SYSTEM_MAP = """\

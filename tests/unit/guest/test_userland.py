@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from harness.guest import cpio, userland
 from harness.guest.cpio import Member
 from harness.guest.userland import Userland, find_userland, find_userlands
-from harness.kernel.architectures import ARM
+from harness.kernel.arch import ARM
 from harness.support import progress
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.kernel import build
-from harness.kernel.architectures import X86_64
+from harness.kernel.arch import X86_64
 from harness.kernel.build import build_kernel
 from harness.kernel.config import KernelSpec
 from harness.kernel.source import KernelSource

@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness.kernel.architectures import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.config import differences, gate, parse, unmet
 from harness.kernel.features import FEATURES
 from harness.kernel.variants import preemption_in, variant_of

@@ -10,7 +10,7 @@ import pytest
 from harness.abi.elf.module_file import ModuleFacts
 from harness.abi.headers.export_prototypes import kernel_surface
 from harness.guest.boards import BOARDS
-from harness.kernel.architectures import ARM, X86_64
+from harness.kernel.arch import ARM, X86_64
 from harness.kernel.features import FEATURES
 from harness.kernel.module_headers import Headers, headers_in
 from harness.kernel.prebuilt import Prebuilt, find_prebuilt, kernel_of, prebuilt_headers

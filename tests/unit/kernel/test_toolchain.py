@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.kernel.architectures import ARM
+from harness.kernel.arch import ARM
 from harness.kernel.toolchain import environment, toolchain
 
 

@@ -15,7 +15,7 @@ import harness.lab.plan.manifest
 from harness.abi.elf.module_file import ModuleFacts
 from harness.detect.verdict import Word
 from harness.guest.boards import BOARDS
-from harness.kernel.architectures import ARCHITECTURES, X86_64
+from harness.kernel.arch import ARCHITECTURES, X86_64
 from harness.kernel.features import FEATURES
 from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.manifest import TEMPLATE, Manifest, read_manifest
