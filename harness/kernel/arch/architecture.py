@@ -104,6 +104,10 @@ class Quirks:
 
     # QEMU emulates each CPU in a thread of its own ("multi") or all in one ("single"): `-accel tcg,thread=`
     cpu_threads: str
+    # how often a guest is started if its firmware does not come to start the kernel
+    boot_attempts: int
+    # QEMU does not arm the timers of a restored guest, so that it sleeps for ever: guests are booted instead
+    loses_timers: bool
     # a process that is older than a module gets the module into its page tables at the first access only
     maps_modules_late: bool
     # the module loader applies relocations to zeros only, and refuses a module where it finds something else

@@ -78,6 +78,8 @@ ARM = Architecture(
     quirks=Quirks(
         # CPUs wait for each other without saying so, which takes many times as long in one thread.
         cpu_threads="multi",
+        boot_attempts=1,
+        loses_timers=False,
         maps_modules_late=True,  # arch/arm/mm/fault.c, do_translation_fault()
         relocates_zeros_only=False,
         inlines_locks=False,

@@ -62,6 +62,8 @@ ARM64 = Architecture(
     quirks=Quirks(
         # CPUs wait for each other without saying so, which takes many times as long in one thread.
         cpu_threads="multi",
+        boot_attempts=1,
+        loses_timers=False,
         maps_modules_late=False,
         relocates_zeros_only=False,
         inlines_locks=True,  # arch/arm64/Kconfig: ARCH_INLINE_* if !PREEMPTION

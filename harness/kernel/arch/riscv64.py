@@ -66,6 +66,11 @@ RISCV64 = Architecture(
     has_isolation=False,
     quirks=Quirks(
         cpu_threads="multi",
+        # OpenSBI 1.1, the firmware of QEMU 7.2, releases a CPU before it has written where that is to start
+        # (lib/sbi/sbi_hsm.c, sbi_hsm_hart_start()). In one boot of fifty the second CPU starts the kernel once more,
+        # over the one that runs, which has printed nothing by then.
+        boot_attempts=3,
+        loses_timers=True,  # seen with QEMU 7.2, whose hw/intc/riscv_aclint.c saves no timer
         # Kernel and modules share one entry of the top page table, which every process has from its start.
         maps_modules_late=False,
         relocates_zeros_only=False,

@@ -73,6 +73,8 @@ X86_64 = Architecture(
         # translate code while another CPU writes it, and keep the stale translation (seen: an int3 of
         # text_poke_bp() that was long gone).
         cpu_threads="single",
+        boot_attempts=1,
+        loses_timers=False,
         maps_modules_late=False,
         relocates_zeros_only=True,  # arch/x86/kernel/module.c, __write_relocate_add()
         inlines_locks=False,
