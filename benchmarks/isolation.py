@@ -141,7 +141,7 @@ def _place(board: Board, mode: Mode) -> Board:
     words = (board.boot, BOOT, mode.boot.get(board.arch.name, ""))
     return replace(
         board,
-        arch=replace(board.arch, cpu_threads="single"),
+        arch=replace(board.arch, quirks=replace(board.arch.quirks, cpu_threads="single")),
         topology="1",
         boot=" ".join(word for word in words if word),
         options=(*board.options, *mode.options),

@@ -27,11 +27,6 @@ STORE = Store()
 CAN_BE_MODULES = ("block", "crypto", "drivers", "fs", "lib", "net", "security", "sound")
 # Constants, what others include for themselves, what only defines trace points, and tests
 NOT_THESE = ("uapi/", "dt-bindings/", "asm-generic/", "vdso/", "trace/", "xen/interface/", "kunit/", "drm/drm_kunit")
-# What features have in the headers of an architecture
-OF_ARCHITECTURES = (
-    "debug-monitors", "ftrace", "hw_breakpoint", "intel_pt", "kprobes", "mmu_context", "module", "perf_event", "probes",
-    "processor", "stacktrace", "traps", "unwind",
-)  # fmt: skip
 CLASHES = {"linux/arm_sdei.h", "linux/cs5535.h"}  # with asm/stacktrace.h of arm64, with linux/gpio/machine.h
 # What is only for some architectures, by a header that these have
 NEEDED = {
@@ -66,10 +61,12 @@ def main() -> None:
     found = sorted({name for source in sources for name in candidates(source)} - CLASHES)
     # Of two headers that clash, the later one goes: those that nearly all others build on come first.
     names = [name for name in found if name.startswith("linux/")]
-    names += [f"asm/{name}.h" for name in OF_ARCHITECTURES]
+    probed = sorted({name for arch in ARCHITECTURES.values() for name in arch.probed_headers})
+    names += [f"asm/{name}.h" for name in probed]
     names += [name for name in found if not name.startswith("linux/")]
     everything = variant_of(FEATURES["all"], isolated=True)
-    for source, arch in product(sources, ARCHITECTURES.values()):
+    supported = [arch for arch in ARCHITECTURES.values() if arch.has_isolation]
+    for source, arch in product(sources, supported):
         for tree, variant in ((source, everything.production), (isolated(source, STORE), everything)):
             write(names)
             left_out = probe.headers_left_out(headers_of(KernelSpec(arch, tree, variant), STORE), STORE)

@@ -7,10 +7,10 @@ import click
 
 from harness.cli.kernel_options import kernel_options, settings_of, variant_on
 from harness.cli.param_types import KERNEL
-from harness.kernel.arch import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES, X86_64
 from harness.kernel.user_config import require_for
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.plan.cells import ONE_BOARD_EACH
+from harness.lab.plan.cells import DEFAULT_BOARDS
 
 
 @click.command()
@@ -20,7 +20,7 @@ from harness.lab.plan.cells import ONE_BOARD_EACH
     "arches",
     multiple=True,
     type=click.Choice(list(ARCHITECTURES)),
-    help="Architectures (repeatable).  [default: x86_64]",
+    help=f"Architectures (repeatable).  [default: {X86_64.name}]",
 )
 @kernel_options
 def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -> None:
@@ -30,11 +30,11 @@ def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -
     of the given configurations, or for x86_64 if there are none. Exit status 0, or 2 if one cannot be built.
     """
     settings, _ = settings_of(**chosen)
-    wanted = set(arches or settings.configs or ["x86_64"])
+    wanted = set(arches or settings.configs or [X86_64.name])
     require_for(wanted, settings.configs)
     variants = [variant_on(name, settings) for name in kernels]
     known = Kernels(settings)
-    for board in ONE_BOARD_EACH:
+    for board in DEFAULT_BOARDS:
         if board.arch.name in wanted:
             for variant in variants:
                 kernel = known.kernel(board, variant)

@@ -22,7 +22,7 @@ from harness.kernel.variants import PRODUCTION, Preemption, preemption_of
 from harness.lab.execution.assumptions import series_blocker
 from harness.lab.execution.kernel_pool import find_users_source
 from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
-from harness.lab.plan.cells import ONE_BOARD_EACH, Flavour, choose_boards
+from harness.lab.plan.cells import DEFAULT_BOARDS, Flavour, choose_boards
 from harness.lab.plan.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, checked, command_line
 from harness.lab.plan.settings import Settings
@@ -128,7 +128,7 @@ def _boards(given: Mapping[str, Any], manifest: Manifest, facts: Mapping[Path, M
 def _one_each(arches: tuple[str, ...], manifest: Manifest, facts: Iterable[ModuleFacts]) -> list[str]:
     """One board per architecture of the modules."""
     found = {fact.arch for fact in facts if fact.arch} or {module.arch for module in manifest.modules if module.arch}
-    return [board.id for board in ONE_BOARD_EACH if board.arch in found and (not arches or board.arch.name in arches)]
+    return [board.id for board in DEFAULT_BOARDS if board.arch in found and (not arches or board.arch.name in arches)]
 
 
 def tell_of_other_versions(

@@ -13,11 +13,18 @@ import click
 from harness.cli.kernel_options import ABOUT_SOURCE, CONFIGS
 from harness.cli.matrix_command import build_kernels, run_cells
 from harness.cli.param_types import BOARD, FEATURE, GUESTS, SOURCE, WORKERS
-from harness.guest.boards import Board
-from harness.kernel.arch import ARCHITECTURES
+from harness.guest.boards import Board, default_board
+from harness.kernel.arch import ARCHITECTURES, X86_64
 from harness.kernel.config import KernelSpec
 from harness.kernel.features import features_named
-from harness.kernel.isolation_patches import apply_series, isolated, isolated_without, patch_numbered, series_for
+from harness.kernel.isolation_patches import (
+    apply_series,
+    isolated,
+    isolated_without,
+    patch_numbered,
+    require_isolation,
+    series_for,
+)
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, find_source
 from harness.kernel.user_config import UserConfig, by_architecture, read_config, require_for
 from harness.kernel.variants import Preemption, Variant, variant_named, variant_of
@@ -31,13 +38,16 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.paths import require_checkout
 
-_board = click.option("--board", default="x86_64-q35", show_default=True, type=BOARD, help="Where to run it.")
+_SUPPORTED = [arch.name for arch in ARCHITECTURES.values() if arch.has_isolation]
+_board = click.option(
+    "--board", default=default_board(X86_64).id, show_default=True, type=BOARD, help="Where to run it."
+)
 _arches = click.option(
     "--arch",
     "arches",
     multiple=True,
     type=click.Choice(list(ARCHITECTURES)),
-    help="Architectures (repeatable).  [default: all]",
+    help=f"Architectures (repeatable).  [default: {', '.join(_SUPPORTED)}]",
 )
 _features = click.option(
     "--feature",
@@ -118,7 +128,7 @@ def isolate_check(
     patched = isolated_without(plain, patch_numbered(left_out, plain), store) if left_out else isolated(plain, store)
     users = by_architecture(replace(read_config(path), as_it_is=True) for path in configs)
     same = True
-    for arch in arches or users or ARCHITECTURES:
+    for arch in arches or users or _SUPPORTED:
         for feature in features_named(features):
             for model in models[:1] if users else models:
                 spec = _spec(arch, patched, variant_of(feature, Preemption(model), isolated=True), users)
@@ -129,7 +139,11 @@ def isolate_check(
 
 
 def _spec(arch: str, source: KernelSource, variant: Variant, users: Mapping[str, UserConfig]) -> KernelSpec:
-    """A kernel to compare. Raises ModcompatError if there are configurations, but none for its architecture."""
+    """A kernel to compare.
+
+    Raises ModcompatError if the series is not for the architecture, or if only others have a configuration.
+    """
+    require_isolation(ARCHITECTURES[arch])
     if not users:
         return KernelSpec(ARCHITECTURES[arch], source, variant_named(variant.name))
     require_for([arch], users)
@@ -165,6 +179,8 @@ def isolate_prove(
     patched = isolated(plain, store)
     patched.tree()
     click.echo(f"{len(series_for(plain))} patches fit {plain.label}")
+    for arch in arches:
+        require_isolation(ARCHITECTURES[arch])
     chosen = narrow(
         MATRICES["isolated"],
         boards=choose_boards([], arches),
@@ -200,6 +216,7 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
     if record:
         require_checkout("--record")
     place, settings = _one(board), Settings()
+    require_isolation(place.arch)
     wanted = {feature.name for feature in features_named(features)} or {bug.feature for bug in BUGS}
     rows = bug_runner.run_catalogue(place, settings, [bug for bug in BUGS if bug.feature in wanted])
     mixed = bug_runner.run_mixed(place, settings)
@@ -234,6 +251,7 @@ def isolate_selftest(*, board: str, boot: bool, output: Path | None, record: boo
     if record:
         require_checkout("--record")
     place, settings = _one(board), Settings()
+    require_isolation(place.arch)
     rows = selftests.run_module_tests(place, settings) + (selftests.run_boot_tests(place, settings) if boot else [])
     for row in rows:
         click.echo(f"{'same as stock' if selftests.passed(row) else 'UNLIKE STOCK'}: {row['test']}")

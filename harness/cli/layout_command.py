@@ -15,7 +15,7 @@ from harness.abi.elf.dwarf import Layout
 from harness.abi.headers.layouts import kernel_layouts
 from harness.cli.kernel_options import ABOUT_SOURCE
 from harness.cli.param_types import KERNEL_OR_TREE, SOURCE
-from harness.kernel.arch import ARCHITECTURES
+from harness.kernel.arch import ARCHITECTURES, X86_64
 from harness.kernel.isolation_patches import kernel_spec
 from harness.kernel.module_headers import architecture_of, headers_in, headers_of
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
@@ -37,7 +37,7 @@ def layout() -> None:
     "--arch",
     type=click.Choice(list(ARCHITECTURES)),
     default=None,
-    help="Architecture of kernels by name.  [default: x86_64]",
+    help=f"Architecture of kernels by name.  [default: {X86_64.name}]",
 )
 @click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, spinlock_t ...")
 @click.option("--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE)
@@ -59,7 +59,7 @@ def layout_diff(*, before: str, after: str, arch: str | None, only: str, source:
     arches = {architecture_of(tree.absolute()).name for tree in trees.values()} | ({arch} if arch else set())
     if len(arches) > 1:
         raise ModcompatError(f"the two kernels are for different architectures: {', '.join(sorted(arches))}")
-    chosen = ARCHITECTURES[next(iter(arches), "x86_64")]
+    chosen = ARCHITECTURES[next(iter(arches), X86_64.name)]
 
     def layouts(name: str) -> dict[str, Layout]:
         if name in trees:

@@ -11,7 +11,7 @@ from harness.cli.param_types import BOARD, POINT
 from harness.kernel.variants import PRODUCTION
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.plan.cells import ONE_BOARD_EACH, choose_boards
+from harness.lab.plan.cells import DEFAULT_BOARDS, choose_boards
 from harness.lab.plan.settings import Settings
 from harness.lab.validation.lkdtm import build, points, provoke
 from harness.lab.validation.lkdtm_expectations import REPRESENTATIVE, outcome
@@ -39,7 +39,7 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
         require_checkout("--record")
     chosen = set(wanted) | (set(REPRESENTATIVE) if few else set())
     total = failed = 0
-    for board in choose_boards(names, []) if names else ONE_BOARD_EACH:
+    for board in choose_boards(names, []) if names else DEFAULT_BOARDS:
         kernels = Kernels(Settings())
         kernel = kernels.kernel(board, PRODUCTION)
         with Guests(kernels, [build(kernel, kernels.store)]) as guests:

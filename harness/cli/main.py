@@ -41,7 +41,7 @@ COMMANDS = {
     "lkdtm": _Entry("lkdtm_command", "Crash production kernels on purpose, and check the reports."),
     "matrix": _Entry("matrix_command", "Run a whole set of cells and write it as JSON."),
     "predict": _Entry("predict_command", "Predict whether modules survive, without booting a kernel."),
-    "record": _Entry("matrix_command", "Stand by what was measured."),
+    "record": _Entry("matrix_command", "Record the verdicts of runs as the expected ones."),
     "report": _Entry("report_command", "Write the reports of RUN again."),
     "scan": _Entry("scan_command", "Find the kernel's reports in console logs."),
     "shell": _Entry("shell_command", "Start the guest of a cell with a shell on this terminal."),

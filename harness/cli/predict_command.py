@@ -18,12 +18,12 @@ from harness.abi.predict.loader import PredictedOutcome
 from harness.abi.predict.prediction import Prediction
 from harness.cli.kernel_options import kernel_options, settings_of, variant_on
 from harness.cli.param_types import KERNEL
+from harness.guest.boards import default_board
 from harness.kernel.arch import Architecture
 from harness.kernel.features import CORE_FEATURES, FEATURES
 from harness.kernel.user_config import require_for
 from harness.kernel.variants import Preemption, Variant, preemption_of, variant_of
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.plan.cells import ONE_BOARD_EACH
 from harness.lab.plan.settings import Settings
 from harness.report.table import COLOURS
 from harness.support.errors import ModcompatError
@@ -88,7 +88,7 @@ def _predictions(
     known: Kernels, file: Path, module: ModuleFacts, arch: Architecture, variants: Iterable[Variant]
 ) -> dict[str, Prediction]:
     """Kernel -> prediction. Raises ModcompatError if there is none for any of the kernels."""
-    board = next(board for board in ONE_BOARD_EACH if board.arch is arch)
+    board = default_board(arch)
     found = {variant.name: known.predict(file, module, board, variant) for variant in variants}
     if without := [name for name, prediction in found.items() if not prediction]:
         text = f"no prediction on {arch.name} for {', '.join(without)}: a prebuilt kernel came without its build tree"
@@ -107,7 +107,7 @@ def _usual(module: ModuleFacts, arch: Architecture, settings: Settings) -> list[
     model = Preemption.NONE if users else preemption_of(module.vermagic)
     five = [FEATURES[name] for name in CORE_FEATURES]
     stock = [variant_of(feature, model) for feature in five]
-    isolated = [variant_of(feature, model, isolated=True) for feature in five]
+    isolated = [variant_of(feature, model, isolated=True) for feature in five if arch.has_isolation]
     usual = [Variant(preemption=model), *stock, *isolated]
     usual = [variant.on_user_config for variant in usual] if users else usual
     theirs = [kernel.variant for (name, _), kernel in settings.prebuilt.items() if name == arch.name]

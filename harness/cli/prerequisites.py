@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.guest.accelerator import probe_firmware, probe_kvm
-from harness.guest.boards import BOARDS
+from harness.guest.boards import default_board
 from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine
-from harness.kernel.arch import ARCHITECTURES, Architecture
+from harness.kernel.arch import ARCHITECTURES, X86_64, Architecture
 from harness.kernel.features import features_named
 from harness.kernel.source import DEFAULT_PACKAGE, is_known
 from harness.kernel.variants import PRODUCTION
@@ -95,7 +95,7 @@ def _accelerator() -> Finding:
     probe = probe_firmware()
     if not probe.works:
         return Finding("accelerator", None, f"TCG, because KVM does not run a guest here: {probe.why}")
-    board, settings = BOARDS["x86_64-q35"], Settings()
+    board, settings = default_board(X86_64), Settings()
     known = Kernels(settings)
     kernel = known.cached_kernel(board, PRODUCTION) if known.has_source() else None
     if kernel is None:

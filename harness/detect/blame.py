@@ -45,13 +45,22 @@ _CACHE = re.compile(
 _CLASS = re.compile(r"\((?:&+)?(?P<name>[\w.>-]+)[^)]*\)\{")
 _LISTS = "Modules linked in:"
 # kernel/module/main.c: load_module() and delete_module() call a module's init and exit
-_WINDOW = re.compile(r"do_one_initcall|do_init_module|__do_sys_delete_module|__(?:se|x64|arm64|ia32)_sys_delete_module")
+_WINDOW = re.compile(
+    r"do_one_initcall|do_init_module|__do_sys_delete_module|__(?:se|x64|arm64|ia32|riscv)_sys_delete_module"
+)
 _LOADING = re.compile(rf"(?P<module>{MODULE_NAME})\([A-Z]*[+-]\)")
-# Where modules are loaded (Documentation/x86/x86_64/mm.rst, arm/memory.rst, arm64/memory.rst with 39 and 48 bits):
-# an unmapped address there belonged to a module that was unloaded; so did one in KASAN's shadow of it (x86_64).
+# Addresses of memory for modules. An unmapped address there belonged to a module that was unloaded.
+_MODULE_MEMORY = (
+    r"ffffffff[a-f][0-9a-f]{7}",  # x86_64: Documentation/x86/x86_64/mm.rst
+    r"fffffbfff[4-7][0-9a-f]{6}",  # x86_64: KASAN's shadow of it
+    r"bf[0-9a-f]{6}",  # arm: Documentation/arm/memory.rst
+    r"ffff800[0-9a-f]0[0-7][0-9a-f]{7}",  # arm64 with 48 bits: Documentation/arm64/memory.rst
+    r"ffffffc00[0-7][0-9a-f]{6}",  # arm64 with 39 bits
+    r"ffffffff[0-7][0-9a-f]{7}",  # riscv64: Documentation/riscv/vm-layout.rst
+)
 _GONE = re.compile(
-    r"(?:(?:address:?|at|pc :|PC is at|RIP: 0010:) ?)(?:virtual address )?(?:0x)?"
-    r"(?:ffffffff[a-f][0-9a-f]{7}|bf[0-9a-f]{6}|ffff800[0-9a-f]0[0-7][0-9a-f]{7}|ffffffc00[0-7][0-9a-f]{6}|fffffbfff[4-7][0-9a-f]{6})\b"
+    r"(?:(?:address:?|at|pc :|PC is at|RIP: 0010:|epc :) ?)(?:virtual address )?(?:0x)?"
+    rf"(?:{'|'.join(_MODULE_MEMORY)})\b"
 )
 _UNLOADED = re.compile(rf".*\[last unloaded: (?P<module>{MODULE_NAME})")
 

@@ -14,6 +14,7 @@ from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, Timing
 from harness.guest.machine import Machine, qemu_version
 from harness.guest.snapshot import empty_state
+from harness.kernel.arch import X86_64
 from harness.support import process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -25,25 +26,27 @@ _FIRMWARE = b"SeaBIOS"
 
 @dataclass(frozen=True)
 class Probe:
-    """works: the guest ran. why: what was seen, or why not."""
+    """What a trial of KVM showed."""
 
+    # the guest ran
     works: bool
+    # what was seen, or why the guest did not run
     why: str
 
 
 def probe_firmware() -> Probe:
     """Run a PC's firmware under KVM and wait until it prints its name on the debug port."""
-    if platform.machine() != "x86_64":
+    if platform.machine() != X86_64.name:
         return Probe(works=False, why="KVM is only used for x86_64 guests on an x86_64 host")
-    if shutil.which("qemu-system-x86_64") is None:
-        return Probe(works=False, why="qemu-system-x86_64 is missing")
+    if shutil.which(X86_64.qemu) is None:
+        return Probe(works=False, why=f"{X86_64.qemu} is missing")
     device = Path("/dev/kvm")
     if not device.exists():
         return Probe(works=False, why="there is no /dev/kvm")
     with tempfile.TemporaryDirectory(prefix="modcompat-") as folder:
         printed, complaints = Path(folder) / "printed", Path(folder) / "complaints"
         command = [
-            *process.DIES_WITH_US, "qemu-system-x86_64", "-M", "pc", "-accel", "kvm", "-m", "32",
+            *process.DIES_WITH_US, X86_64.qemu, "-M", "pc", "-accel", "kvm", "-m", "32",
             "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
             "-chardev", f"file,id=debug,path={printed}", "-device", "isa-debugcon,iobase=0x402,chardev=debug",
         ]  # fmt: skip

@@ -21,17 +21,6 @@ from harness.support.errors import ModcompatError
 _STACK = 2048  # bytes read above the stack pointer
 _FRAMES = 16  # most frames shown of a CPU
 _CPU = re.compile(r"^CPU#(\d+)", re.MULTILINE)
-# `info registers` of QEMU 7.2, target/*/cpu.c: program counter, stack pointer, and the link register that holds
-# the innermost return address where the architecture has one
-_REGISTERS = {
-    "x86_64": (re.compile(r"\bRIP=([0-9a-f]{16})"), re.compile(r"\bRSP=([0-9a-f]{16})"), None),
-    "arm": (re.compile(r"\bR15=([0-9a-f]{8})"), re.compile(r"\bR13=([0-9a-f]{8})"), re.compile(r"\bR14=([0-9a-f]{8})")),
-    "arm64": (
-        re.compile(r"\bPC=([0-9a-f]{16})"),
-        re.compile(r"\bSP=([0-9a-f]{16})"),
-        re.compile(r"\bX30=([0-9a-f]{16})"),
-    ),
-}
 _MARKS = {"_stext", "_etext", "__start_rodata", "__end_rodata", "modules"}
 _MODULE = re.compile(r"^(\S+) (\d+) .* (0x[0-9a-f]+)(?: \([A-Z+-]*\))?$", re.MULTILINE)
 
@@ -90,7 +79,7 @@ def read_symbols(system_map: Path) -> Symbols:
 
 def backtraces(qmp: Qmp, arch: Architecture, symbols: Symbols, folder: Path) -> list[str]:
     """One text a CPU: where it is, and the code addresses on its stack. folder: for a scratch file."""
-    counter, pointer, link = _REGISTERS[arch.name]
+    registers = arch.registers
     qmp.command("stop")
     text = qmp.monitor("info registers -a")
     qmp.command("cont")
@@ -98,12 +87,12 @@ def backtraces(qmp: Qmp, arch: Architecture, symbols: Symbols, folder: Path) -> 
     starts = list(_CPU.finditer(text))
     for place, found in enumerate(starts):
         block = text[found.start() : starts[place + 1].start() if place + 1 < len(starts) else None]
-        at, stack = counter.search(block), pointer.search(block)
+        at, stack = registers.counter.search(block), registers.stack.search(block)
         if not at or not stack:
             continue
         where = int(at[1], 16)
         lines = [f"CPU {found[1]} at {symbols.name(where) or f'0x{where:x}'}"]
-        back = link.search(block) if link else None
+        back = registers.link.search(block) if registers.link else None
         words = [int(back[1], 16)] if back else []
         words += _stack(qmp, arch, int(stack[1], 16), int(found[1]), folder / "stack")
         lines += [f" ? {name}" for name in _named(words, symbols)]
@@ -131,7 +120,7 @@ def read_memory(qmp: Qmp, address: int, size: int, cpu: int, scratch: Path) -> b
 
 
 def _stack(qmp: Qmp, arch: Architecture, pointer: int, cpu: int, scratch: Path) -> list[int]:
-    width, code = (8, "Q") if arch.elf[1] == 64 else (4, "I")
+    width, code = (8, "Q") if arch.elf.bits == 64 else (4, "I")
     try:
         data = read_memory(qmp, pointer, _STACK, cpu, scratch)
     except (QmpRefusedError, OSError):

@@ -1,42 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
 """The emulated boards. Adding one is adding an entry."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from harness.kernel.arch import ARM, ARM64, X86_64, Architecture
+from harness.kernel.arch import ARM, ARM64, RISCV64, X86_64, Architecture
+from harness.kernel.required_options import RequiredOption
 
 
 class Channel(Enum):
-    """How commands reach the guest. value: the guest's tty."""
+    """The way of commands to the guest: its tty, and the Kconfig options without which they share the console's UART.
 
-    UART_8250 = "ttyS1"
-    UART_PL011 = "ttyAMA1"
-    VIRTIO_CONSOLE = "hvc0"
-    SHARED = "console"  # the console's own UART: for kernels that have nothing else; weaker evidence
+    An option has to have the value, or a number that is at least as large.
+    """
+
+    UART_8250 = "ttyS1", (("SERIAL_8250_RUNTIME_UARTS", 2),)
+    UART_PL011 = "ttyAMA1", ()
+    VIRTIO_CONSOLE = "hvc0", (("VIRTIO_MMIO", "y"), ("VIRTIO_CONSOLE", "y"))
+    SHARED = "console", ()  # the console's own UART: for kernels that have nothing else; weaker evidence
+
+    def __init__(self, tty: str, options: tuple[tuple[str, str | int], ...]) -> None:
+        self.tty = tty
+        self.options = options
+
+    def lacks(self, config: Mapping[str, str]) -> list[str]:
+        """The options that a configuration does not meet."""
+        return [symbol for symbol, wanted in self.options if not _meets(config.get(symbol, ""), wanted)]
+
+
+def _meets(value: str, wanted: str | int) -> bool:
+    if isinstance(wanted, int):
+        return value.isdecimal() and int(value) >= wanted
+    return value == wanted
 
 
 @dataclass(frozen=True)
 class Board:
-    """An emulated machine. Its name is QEMU's name of the machine (`-M`); with the architecture it is unique.
+    """An emulated machine."""
 
-    cpu: QEMU's name (`-cpu`; empty: the machine's own). tweak: further properties of the machine.
-    topology: `-smp` of 2 CPUs. console: the guest's tty of the kernel log, on the first serial port.
-    device_tree: file built with the kernel, where QEMU does not make one. memory: MiB.
-    boot: further kernel parameters. options: further QEMU options.
-    """
-
+    # QEMU's name of the machine (`-M`), unique together with the architecture
     name: str
     arch: Architecture
+    # the guest's tty of the kernel log, on the first serial port
     console: str
     channel: Channel
+    # whether it stands for its architecture if no board is chosen: there is one for each
+    is_default: bool = False
+    # QEMU's name of the processor (`-cpu`), empty for the machine's own
     cpu: str = ""
+    # further properties of the machine
     tweak: str = ""
+    # `-smp` of two CPUs
     topology: str = "2"
+    # MiB
     memory: int = 128
+    # a file that is built with the kernel, for a machine that QEMU makes no device tree for
     device_tree: str = ""
+    # further kernel parameters
     boot: str = ""
+    # further QEMU options
     options: tuple[str, ...] = ()
+    # what it needs of a configuration, beside what its architecture needs
+    required_options: tuple[RequiredOption, ...] = ()
 
     @property
     def machine(self) -> str:
@@ -55,6 +81,7 @@ _TWO_PACKAGES = "2,sockets=2,cores=1,threads=1"
 _NORMAL_WORLD = "secure=off"
 # Sound hardware of the board that nobody listens to; without this QEMU searches the host for speakers.
 _NO_SOUND = ("-audiodev", "none,id=silence")
+_VEXPRESS = (RequiredOption("ARCH_VEXPRESS", "the board's own device tree, and its clocks and system registers"),)
 
 BOARDS = {
     board.id: board
@@ -64,6 +91,7 @@ BOARDS = {
             arch=X86_64,
             console="ttyS0,115200",
             channel=Channel.UART_8250,
+            is_default=True,
             topology=_TWO_PACKAGES,
         ),
         Board(
@@ -79,6 +107,7 @@ BOARDS = {
             cpu="cortex-a15",
             console="ttyAMA0",
             channel=Channel.VIRTIO_CONSOLE,
+            is_default=True,
         ),
         Board(
             name="vexpress-a9",
@@ -89,6 +118,7 @@ BOARDS = {
             device_tree="vexpress-v2p-ca9.dtb",
             boot="nr_cpus=2",  # its device tree lists four, and the kernel would wait for the others
             options=_NO_SOUND,
+            required_options=_VEXPRESS,
         ),
         Board(
             name="vexpress-a15",
@@ -98,6 +128,7 @@ BOARDS = {
             tweak=_NORMAL_WORLD,
             device_tree="vexpress-v2p-ca15-tc1.dtb",
             options=_NO_SOUND,
+            required_options=_VEXPRESS,
         ),
         Board(
             name="virt",
@@ -105,6 +136,19 @@ BOARDS = {
             cpu="cortex-a57",
             console="ttyAMA0",
             channel=Channel.VIRTIO_CONSOLE,
+            is_default=True,
+        ),
+        Board(
+            name="virt",
+            arch=RISCV64,
+            console="ttyS0",
+            channel=Channel.VIRTIO_CONSOLE,
+            is_default=True,
         ),
     )
 }
+
+
+def default_board(arch: Architecture) -> Board:
+    """The board that stands for an architecture."""
+    return next(board for board in BOARDS.values() if board.is_default and board.arch is arch)

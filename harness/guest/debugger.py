@@ -9,14 +9,6 @@ from harness.kernel.arch import Architecture
 from harness.kernel.build import Kernel
 from harness.support import process
 
-# Architecture -> what objcopy(1) calls it: BFD target and architecture
-_BFD = {
-    "x86_64": ("elf64-x86-64", "i386:x86-64"),
-    "arm": ("elf32-littlearm", "arm"),
-    "arm64": ("elf64-littleaarch64", "aarch64"),
-}
-_GDB = {"x86_64": "i386:x86-64", "arm": "arm", "arm64": "aarch64"}
-
 _TELL = """\
 for s in $(ls -A /sys/module/{name}/sections 2>/dev/null); do
 	echo "modcompat: section {name} $s $(cat /sys/module/{name}/sections/$s)" >/dev/kmsg
@@ -48,7 +40,7 @@ def symbols_for_debugger(kernel: Kernel, folder: Path) -> Path:
         return kernel.vmlinux
     symbols = read_symbols(kernel.symbols)
     start = symbols.functions[0][0]
-    target, machine = _BFD[kernel.arch.name]
+    names = kernel.arch.debugger
     hollow, script, made = folder / "hollow", folder / "symbols.txt", folder / "symbols.elf"
     with hollow.open("wb") as file:
         file.truncate(symbols.end - start)
@@ -62,7 +54,7 @@ def symbols_for_debugger(kernel: Kernel, folder: Path) -> Path:
     )
     process.output(
         [
-            f"{kernel.arch.cross_compile}objcopy", "-I", "binary", "-O", target, "-B", machine,
+            f"{kernel.arch.cross_compile}objcopy", "-I", "binary", "-O", names.target, "-B", names.architecture,
             "--rename-section", ".data=.text,alloc,load,readonly,code", f"@{script}",
             "--change-section-address", f".data=0x{start:x}", hollow, made,
         ]
@@ -83,6 +75,6 @@ def gdb_script(arch: Architecture, symbols: Path, socket: Path, log: Path, modul
     """Commands that attach gdb to a guest. modules: the kernel's name -> file."""
     files = {name: str(path) for name, path in modules.items()}
     return (
-        f"set architecture {_GDB[arch.name]}\nset pagination off\nfile {json.dumps(str(symbols))}\n"
+        f"set architecture {arch.debugger.gdb}\nset pagination off\nfile {json.dumps(str(symbols))}\n"
         f"target remote {socket}\n{_SECTIONS.format(log=str(log), modules=files)}"
     )

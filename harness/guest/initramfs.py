@@ -63,9 +63,11 @@ def find_busybox(arch: Architecture, store: Store) -> Path:
     """Debian's static busybox for an architecture. Cached. Raises ModcompatError if it cannot be downloaded."""
 
     def build(folder: Path) -> None:
-        deb = debian.download("busybox-static", arch.debian, folder)
-        debian.unpack_member(deb, "bin/busybox", folder)
+        deb = debian.download("busybox-static", arch.debian.name, folder, since=arch.debian.since)
+        program = debian.unpack_program(deb, "busybox", folder)
+        (folder / "bin").mkdir(exist_ok=True)
+        program.replace(folder / "bin/busybox")
         deb.unlink()
 
-    inputs = {"package": "busybox-static", "architecture": arch.debian}
+    inputs = {"package": "busybox-static", "architecture": arch.debian.name}
     return store.get_or_build("busybox", arch.name, inputs, build) / "bin/busybox"

@@ -39,7 +39,7 @@ class Machine:
     @property
     def parameters(self) -> str:
         """The kernel's command line."""
-        channel = self.board.console.split(",")[0] if self.shared_uart else self.board.channel.value
+        channel = self.board.console.split(",")[0] if self.shared_uart else self.board.channel.tty
         words = (
             f"console={self.board.console}",
             *PARAMETERS,
@@ -57,7 +57,7 @@ class Machine:
     def options(self) -> list[str]:
         """QEMU's program and options, except those for the console and the channel."""
         board = self.board
-        threads = f",thread={board.arch.cpu_threads}" if self.accelerator == "tcg" else ""
+        threads = f",thread={board.arch.quirks.cpu_threads}" if self.accelerator == "tcg" else ""
         return [
             board.arch.qemu,
             "-M", board.machine,

@@ -47,7 +47,10 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
             guest = Guest(machine, folder=scratch, console=folder / "boot.log", state=state, timing=timing)
             try:
                 guest.boot()
-                guest.qemu.qmp.run_job("snapshot-save", tag=TAG, vmstate="state", devices=["state"])
+                if machine.board.arch.quirks.loses_timers:
+                    obstacle = f"QEMU does not support snapshots of {machine.board.arch.name}: it loses their timers"
+                else:
+                    guest.qemu.qmp.run_job("snapshot-save", tag=TAG, vmstate="state", devices=["state"])
             except QmpRefusedError as error:
                 obstacle = str(error)
                 if not _LASTING.search(obstacle):

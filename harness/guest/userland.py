@@ -25,7 +25,7 @@ from elftools.elf.elffile import ELFFile
 
 from harness.guest import cpio
 from harness.guest.cpio import ArchiveMember
-from harness.kernel.arch import ARCHITECTURES, Architecture
+from harness.kernel.arch import ARCHITECTURES, Architecture, architecture_of_elf
 from harness.support import digest, process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -235,13 +235,12 @@ def _architecture(path: Path, members: list[ArchiveMember]) -> Architecture:
         )
     try:
         elf = ELFFile(io.BytesIO(shell.data or shared.get(shell.inode, b"")))
-        machine = (str(elf["e_machine"]), elf.elfclass)
+        machine, bits = str(elf["e_machine"]), int(elf.elfclass)
     except (ELFError, struct.error, ValueError, KeyError):
         raise ModcompatError(f"/{_SHELL} of {path} is not a program: {shell.name} is not an ELF file") from None
-    for arch in ARCHITECTURES.values():
-        if arch.elf == machine:
-            return arch
-    raise ModcompatError(f"/{_SHELL} of {path} is for {machine[0]} with {machine[1]} bits, and no board has that")
+    if arch := architecture_of_elf(machine, bits):
+        return arch
+    raise ModcompatError(f"/{_SHELL} of {path} is for {machine} with {bits} bits, and no board has that")
 
 
 def _followed(name: str, members: Mapping[str, ArchiveMember]) -> ArchiveMember | None:

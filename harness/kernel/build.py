@@ -129,16 +129,16 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store, log: Pa
     targets = [arch.image, "modules", *_device_trees(spec, str(config))]
     versions = build_kernel(spec.production, store).build_tree / "Module.symvers" if spec.takes_versions else None
     what = f"building the {spec.title}"
-    output = make(spec, config, targets, folder=folder, log=log, what=what, steps=arch.steps, versions=versions)
+    output = make(spec, config, targets, folder=folder, log=log, what=what, steps=arch.build_steps, versions=versions)
     boot = output / "arch" / arch.kernel / "boot"
     shutil.copy(boot / arch.image, folder / "image")
     shutil.copy(output / "System.map", folder / "System.map")
     _keep_modules(output, folder / "modules", arch)
-    for name in arch.device_trees:
+    for tree in arch.device_trees:
         # Since Linux 6.5, arm has one folder per vendor.
-        if found := next((boot / "dts").rglob(name), None):
+        if found := next((boot / "dts").rglob(tree.file), None):
             (folder / "dtb").mkdir(exist_ok=True)
-            shutil.copy(found, folder / "dtb" / name)
+            shutil.copy(found, folder / "dtb" / tree.file)
     if spec.user_config:
         shutil.copy(output / "vmlinux", folder / "vmlinux")
     keep_build_tree(output, folder / "build", arch)
@@ -186,10 +186,12 @@ def keep_build_tree(output: Path, kept: Path, arch: Architecture) -> None:
 
 
 def _device_trees(spec: KernelSpec, config: str) -> list[str]:
-    """Make targets for the boards' device trees; on a user-supplied configuration only the boards' own files."""
-    if not spec.user_config or not spec.arch.device_trees:
-        return ["dtbs"] if spec.arch.device_trees else []
-    return list(spec.arch.device_trees) if parse(config).get("ARCH_VEXPRESS") == "y" else []
+    """Make targets for the boards' device trees; a user-supplied configuration may lack the symbols for some."""
+    trees = spec.arch.device_trees
+    if not spec.user_config:
+        return ["dtbs"] if trees else []
+    symbols = parse(config)
+    return [tree.file for tree in trees if symbols.get(tree.symbol) == "y"]
 
 
 def _keep_modules(output: Path, kept: Path, arch: Architecture) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from harness.kernel.arch import Architecture
 from harness.support.errors import ModcompatError
 from harness.support.paths import IMAGES, KCONFIG
 
@@ -31,7 +32,6 @@ class Feature:
     boot: str = ""  # further kernel parameters
     is_detector: bool = False  # production has it on, so its cells start from the bare baseline, without it
     isolation: Isolation | None = None  # how the isolation series treats it, None if it does not change the module ABI
-    always_on: dict[str, str] = field(default_factory=dict)  # architecture -> why it cannot be switched off there
     patches_code: bool = False  # when it is used, the kernel changes its own code
 
     @property
@@ -42,6 +42,12 @@ class Feature:
     def proof(self) -> Path:
         """The folder of its proof: a module that commits the violation, or a script that uses the feature."""
         return IMAGES / "proof" / self.name
+
+    def always_on(self, arch: Architecture) -> str:
+        """The reason why it cannot be switched off on an architecture, "" if it can."""
+        known = dict(arch.always_on)
+        reasons = [known.get(symbol, "") for symbol in self.symbols]
+        return "; ".join(dict.fromkeys(reasons)) if all(reasons) else ""
 
     def proofs(self) -> "list[Feature]":
         """The features to prove: its parts, or itself if it has none."""
@@ -120,7 +126,6 @@ _PERF = {
     **_MODULE_TREE,
 }
 _PREEMPT_COUNT = _because("lib/Kconfig.debug: selected; production with PREEMPT has it anyway", "PREEMPT_COUNT")
-_PERF_ON_X86 = {"x86_64": "arch/x86/Kconfig: X86 selects PERF_EVENTS"}
 
 FEATURES = {
     feature.name: feature
@@ -151,7 +156,7 @@ FEATURES = {
         Feature(
             name="kprobes", symbols=("KPROBES",), follows=_KPROBES, isolation=Isolation.KEPT, patches_code=True
         ),
-        Feature(name="perf", symbols=("PERF_EVENTS",), follows=_PERF, isolation=Isolation.KEPT, always_on=_PERF_ON_X86),
+        Feature(name="perf", symbols=("PERF_EVENTS",), follows=_PERF, isolation=Isolation.KEPT),
         Feature(
             name="all",
             symbols=(

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness.kernel.arch import Architecture
+from harness.kernel.arch import ARCHITECTURES, Architecture
 from harness.kernel.config import KernelSpec
 from harness.kernel.patch_series import all_series, is_of_a_series, series
 from harness.kernel.source import KernelSource, version_of
@@ -35,10 +35,23 @@ def kernel_spec(
 ) -> KernelSpec:
     """The specification of a kernel, from the source as it is or with the isolation series.
 
-    versions: with MODVERSIONS, which a user-supplied configuration decides by itself.
+    versions: with MODVERSIONS, which a user-supplied configuration decides by itself. Raises ModcompatError if the
+    series is not for the architecture, or not for the source.
     """
+    if variant.isolated:
+        require_isolation(arch)
     versions = user_config.has_versions if user_config else versions
     return KernelSpec(arch, isolated(source, store) if variant.isolated else source, variant, versions, user_config)
+
+
+def require_isolation(arch: Architecture) -> None:
+    """Raise ModcompatError if the series has not been written for an architecture."""
+    if not arch.has_isolation:
+        supported = ", ".join(each.name for each in ARCHITECTURES.values() if each.has_isolation)
+        raise ModcompatError(
+            f"the isolation series does not support {arch.name}: there are no isolated kernels for it",
+            next_step=f"it supports {supported}; production and stock kernels are there for {arch.name}",
+        )
 
 
 def isolated(source: KernelSource, store: Store) -> KernelSource:

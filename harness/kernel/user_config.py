@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.kernel import required_options
-from harness.kernel.arch import X86_64, Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.image import config_of, looks_like_image, unpacked
 from harness.kernel.isolation_options import blocking_options, production_options
 from harness.kernel.kconfig import (
@@ -107,7 +107,7 @@ def production(config: UserConfig, source: KernelSource, store: Store) -> str:
         what = f"adding {', '.join(wanted)} to {config.path.name}"
         got = all_no(source.tree(), config.arch, requested, folder, what)
         require(wanted, got, f"{config.arch.name} production kernel")
-        still = required_options.missing(got, config.arch)
+        still = required_options.missing(got, config.arch.required_options)
         if still:
             raise ModcompatError(
                 f"{config.path} cannot be completed with all options that the harness needs",
@@ -132,9 +132,9 @@ def as_given(config: UserConfig, source: KernelSource, store: Store) -> str:
     return (store.get_or_build("config", f"{config.arch.name}-config", inputs, build) / ".config").read_text()
 
 
-def lacking(config: UserConfig, source: KernelSource, store: Store) -> list[required_options.Need]:
+def lacking(config: UserConfig, source: KernelSource, store: Store) -> list[required_options.RequiredOption]:
     """The options that the harness needs and the configuration lacks. Raises ModcompatError if none may be added."""
-    missing = required_options.missing(parse(as_given(config, source, store)), config.arch)
+    missing = required_options.missing(parse(as_given(config, source, store)), config.arch.required_options)
     if missing and not config.may_add:
         raise ModcompatError(
             f"{config.path} lacks options that the harness needs to boot it and to observe a module",
@@ -165,7 +165,7 @@ def production_has(config: Mapping[str, str], arch: Architecture, version: str) 
     settings = {
         f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y" if config.get(symbol) == "y" else "n"
         for symbol in production_options(version)
-        if not (symbol == "PERF_EVENTS" and arch is X86_64)  # always on there, so the series has no such option
+        if symbol not in dict(arch.always_on)  # the series has no such option there
     }
     options = [symbol for symbol in blocking_options(version) if config.get(symbol, "n") != "n"]
     return settings | {"MODULE_ABI_PRODUCTION_OPTIONS": f'"{" ".join(options)}"'}

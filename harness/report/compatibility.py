@@ -10,11 +10,12 @@ import jinja2
 
 from harness.detect.generalize import generalize
 from harness.detect.verdict import steps_in
+from harness.kernel.arch import ARCHITECTURES
 from harness.lab.plan.expected_verdicts import words
 from harness.support.paths import PROJECT
 
 PAGE = PROJECT / "docs/results/compatibility.md"
-_ARCHES = ("x86_64", "arm", "arm64")
+_ARCHES = tuple(ARCHITECTURES)
 _TITLES = {"none": "PREEMPT_NONE", "preempt": "PREEMPT"}
 _PROCESSES = (r"\b(sh|insmod|rmmod|cat)/\d+", r"\1/N")  # their numbers differ from run to run
 _MAX_LETTERS = 220  # of evidence in a cell of a table

@@ -5,12 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from harness.kernel.arch import ARCHITECTURES
 from harness.lab.validation.lkdtm_expectations import OUTCOMES, outcome
 from harness.support.paths import HARNESS, PROJECT
 
 PAGE = PROJECT / "docs/results/lkdtm.md"
 MEASURED = HARNESS / "lab/validation/lkdtm.json"
-_ARCHES = ("x86_64", "arm", "arm64")
+_ARCHES = tuple(ARCHITECTURES)
 _HEAD = """\
 # LKDTM: every crash point
 
@@ -21,10 +22,9 @@ is provoked in a pristine guest on a production kernel. `harness/lab/validation/
 outcome that each must have: the kind of report, the time it may take, and whether the guest survives.
 `modcompat lkdtm` measures all of them again; `make nightly` includes it.
 
-Measured on {date}, Linux {kernel}. Of {total} crash points on three architectures, {seen} are reported, and {blamed} of
-these reports name the driver as the culprit. The others are listed with the reason why these kernels do not report
-them. A cell shows the kind of the first report, the seconds of guest time until it came, and the state of the guest
-afterwards.
+Measured on {date}, Linux {kernel}. Of {total} crash points on {names}, {seen} are reported, and {blamed} of these
+reports name the driver as the culprit. The others are listed with the reason why these kernels do not report them. A
+cell shows the kind of the first report, the seconds of guest time until it came, and the state of the guest afterwards.
 
 ## Reported
 
@@ -62,15 +62,16 @@ def lkdtm_page(facts: dict[str, Any]) -> str:
     seen = [row for row in rows.values() if row["kind"]]
     blamed = [row for row in seen if row["blamed"] == "lkdtm"]
     points = list(dict.fromkeys(row["point"] for row in facts["points"]))
+    measured = [arch for arch in _ARCHES if any(row["arch"] == arch for row in facts["points"])]
     lines = [
         _HEAD.format(
             **facts, total=len(rows), seen=len(seen), blamed=len(blamed),
-            arches=" | ".join(_ARCHES), bars="|".join("---" for _ in _ARCHES),
+            arches=" | ".join(measured), bars="|".join("---" for _ in measured), names=", ".join(measured),
         )
     ]  # fmt: skip
     for point in points:
         if any(row["point"] == point for row in seen):
-            cells = [_cell(rows.get((arch, point))) for arch in _ARCHES]
+            cells = [_cell(rows.get((arch, point))) for arch in measured]
             lines.append(f"| {point} | {' | '.join(cells)} |\n")
     lines.append(_UNSEEN)
     for point in points:
@@ -78,7 +79,7 @@ def lkdtm_page(facts: dict[str, Any]) -> str:
         for why in dict.fromkeys(outcome(row["arch"], point).why for row in silent):
             where = [row for row in silent if outcome(row["arch"], point).why == why]
             said = next((row["said"] for row in where if row["said"]), "").replace("|", "\\|")
-            arches = "everywhere" if len(where) == len(_ARCHES) else ", ".join(row["arch"] for row in where)
+            arches = "everywhere" if len(where) == len(measured) else ", ".join(row["arch"] for row in where)
             lines.append(f"| {point} | {arches} | {why} | {said} |\n")
     return "".join(lines)
 

@@ -8,13 +8,13 @@ from harness.guest.boards import Board
 from harness.kernel.variants import PRODUCTION
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.plan.cells import ONE_BOARD_EACH
+from harness.lab.plan.cells import DEFAULT_BOARDS
 from harness.lab.plan.settings import Settings
 from harness.lab.validation.lkdtm import build, points, provoke
 from harness.lab.validation.lkdtm_expectations import OUTCOMES, outcome
 
 
-@pytest.mark.parametrize("board", ONE_BOARD_EACH, ids=lambda board: board.id)
+@pytest.mark.parametrize("board", DEFAULT_BOARDS, ids=lambda board: board.id)
 def test_every_crash_point_is_reported_in_time_and_the_fate_told(board: Board) -> None:
     kernels = Kernels(Settings())
     module = build(kernels.kernel(board, PRODUCTION), kernels.store)

@@ -6,7 +6,7 @@ import os
 from harness.detect.verdict import Verdict
 from harness.kernel.features import FEATURES
 from harness.lab.execution.lab import Lab
-from harness.lab.plan.cells import ONE_BOARD_EACH, Cell, Flavour
+from harness.lab.plan.cells import DEFAULT_BOARDS, Cell, Flavour
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import shipped
 
@@ -15,10 +15,10 @@ CELLS = int(os.environ.get("MODCOMPAT_CELLS", "300"))
 
 def test_production_cells_are_clean_every_time() -> None:
     modules = shipped()
-    rounds = -(-CELLS // (len(modules) * len(ONE_BOARD_EACH)))
+    rounds = -(-CELLS // (len(modules) * len(DEFAULT_BOARDS)))
     alarms, total = [], 0
     with Lab(Settings(), modules) as lab:
-        for board in ONE_BOARD_EACH:
+        for board in DEFAULT_BOARDS:
             for _ in range(rounds):
                 lab._controls.clear()  # run again, not remembered
                 for module in modules:

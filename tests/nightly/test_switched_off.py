@@ -24,7 +24,7 @@ def objects(spec: KernelSpec, folder: Path) -> dict[str, Path]:
     """What each source file is compiled to, in a kernel with all five features of the proposal."""
     folder.mkdir()
     config = resolve(spec, STORE)
-    steps = spec.arch.steps
+    steps = spec.arch.build_steps
     output = make(spec, config, ["vmlinux"], folder=folder, log=folder / "log", what=folder.name, steps=steps)
     found = {str(path.relative_to(output)): path for path in output.rglob("*.o")}
     return {name: path for name, path in found.items() if not name.startswith(_OTHERS)}

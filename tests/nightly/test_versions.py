@@ -14,7 +14,7 @@ from harness.kernel.module_build import build_modules
 from harness.kernel.variants import variant_of
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.lab import Lab
-from harness.lab.plan.cells import ONE_BOARD_EACH, Cell, Flavour
+from harness.lab.plan.cells import DEFAULT_BOARDS, Cell, Flavour
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import VendorModule, shipped
 from harness.support.paths import MODULES
@@ -35,7 +35,7 @@ def symbol_versions(build_tree: Path) -> dict[str, tuple[str, str]]:
     return {symbol: (version, origin) for version, symbol, origin, *_ in rows if origin == "vmlinux"}
 
 
-@pytest.mark.parametrize("board", ONE_BOARD_EACH, ids=lambda board: board.id)
+@pytest.mark.parametrize("board", DEFAULT_BOARDS, ids=lambda board: board.id)
 def test_every_symbol_has_its_version_of_production(board: Board, lab: Lab) -> None:
     production = symbol_versions(lab.kernels.kernel(board, ISOLATED.production).build_tree)
     isolated = symbol_versions(lab.kernels.kernel(board, ISOLATED).build_tree)
@@ -43,7 +43,7 @@ def test_every_symbol_has_its_version_of_production(board: Board, lab: Lab) -> N
     assert {name: isolated.get(name) for name in production} == production
 
 
-@pytest.mark.parametrize("board", ONE_BOARD_EACH, ids=lambda board: board.id)
+@pytest.mark.parametrize("board", DEFAULT_BOARDS, ids=lambda board: board.id)
 @pytest.mark.parametrize("module", shipped(), ids=lambda module: module.name)
 def test_a_module_of_production_loads_and_works(board: Board, module: VendorModule, lab: Lab) -> None:
     result = lab.run(Cell(board, EVERYTHING, Flavour.ISOLATED, module))

@@ -13,15 +13,13 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
+from harness.kernel.arch import architecture_of_elf
 from harness.support import digest
 
 _WRITABLE, _EXECUTABLE, _MERGEABLE, _STRINGS = 0x1, 0x4, 0x10, 0x20  # SHF_WRITE, _EXECINSTR, _MERGE, _STRINGS
 _SHN_XINDEX = 0xFFFF  # the section's number is too large for the field, and is in another table
 _COUNTED = re.compile(r"\.\d+(?=\.|$)")  # the suffix by which GCC tells static variables of one name apart
 _ANY_LENGTH = re.compile(r"\.(?:text|rodata|data|bss)(?:\.unlikely)?\.")  # -ffunction-sections, -fdata-sections
-# x86 counts a relative address from behind the four bytes that hold it, and has two relocation types for one: with
-# and without a procedure linkage table (System V ABI, AMD64 supplement, table 4.9).
-_DISTANCES: dict[str, tuple[int, ...]] = {"EM_X86_64": (2, 4)}
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,9 @@ class _Object:
 
     def __init__(self, elf: Any) -> None:
         self._elf = elf
+        arch = architecture_of_elf(elf["e_machine"], elf.elfclass)
+        self._distances = arch.elf.distances if arch else ()
+        self._flags = arch.elf.function_flags if arch else 0
         self._sections = list(elf.iter_sections())
         self._data: dict[int, bytes] = {}
         self._digests: dict[int, str] = {}
@@ -52,7 +53,7 @@ class _Object:
             if symbol["st_shndx"] == _SHN_XINDEX:
                 symbol.entry["st_shndx"] = elf.get_section_by_name(".symtab_shndx").get_section_index(number)
         self._named: dict[tuple[int, int], str] = {
-            (symbol["st_shndx"], symbol["st_value"] & ~self._thumb(symbol)): symbol.name
+            (symbol["st_shndx"], symbol["st_value"] & ~self._bits(symbol)): symbol.name
             for symbol in self._symbols
             if symbol["st_info"]["type"] == "STT_FUNC"
         }
@@ -69,7 +70,7 @@ class _Object:
         for symbol in self._symbols:
             if symbol["st_info"]["type"] != "STT_FUNC" or not isinstance(symbol["st_shndx"], int):
                 continue
-            start = symbol["st_value"] & ~self._thumb(symbol)
+            start = symbol["st_value"] & ~self._bits(symbol)
             end = start + symbol["st_size"]
             index = symbol["st_shndx"]
             if index not in references:
@@ -86,9 +87,8 @@ class _Object:
             addend = relocation["r_addend"] if relocation.is_RELA() else 0
             symbol = self._symbols[relocation["r_info_sym"]]
             kind = relocation["r_info_type"]
-            distances = _DISTANCES.get(self._elf["e_machine"], ())
-            if kind in distances:
-                kind, addend = distances[0], addend + 4
+            if kind in self._distances:
+                kind, addend = self._distances[0], addend + 4
             yield relocation["r_offset"], f"{kind} {self._target(symbol, addend)}"
 
     def _target(self, symbol: Any, addend: int) -> str:
@@ -99,7 +99,7 @@ class _Object:
         section, offset = self._sections[index], symbol["st_value"] + addend
         if section["sh_flags"] & _STRINGS:
             return repr(self._content(index)[max(offset, 0) :].split(b"\0", 1)[0])
-        function = self._named.get((index, offset & ~self._thumb(symbol)))
+        function = self._named.get((index, offset & ~self._bits(symbol)))
         if function and section["sh_flags"] & _EXECUTABLE:
             return function
         # A static variable is identified by its section: other functions do not depend on which one it is.
@@ -124,6 +124,6 @@ class _Object:
             self._data[index] = self._sections[index].data()
         return self._data[index]
 
-    def _thumb(self, symbol: Any) -> int:
-        """The bit of a function's address that marks Thumb code on ARM (ELF for the Arm Architecture, 5.5.3)."""
-        return int(self._elf["e_machine"] == "EM_ARM" and symbol["st_info"]["type"] == "STT_FUNC")
+    def _bits(self, symbol: Any) -> int:
+        """The bits of a function's address that say how to execute it."""
+        return self._flags if symbol["st_info"]["type"] == "STT_FUNC" else 0

@@ -18,6 +18,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from harness.abi.elf.module_file import DAMAGE
+from harness.kernel.arch import architecture_of_elf
 
 _DAMAGE = (*DAMAGE, DWARFError)
 _APART = 1 << 24  # bytes between two sections: more than any module has
@@ -65,6 +66,8 @@ def _spread(data: bytearray) -> dict[str, int]:
     value_at = 8 if elf.elfclass == 64 else 4  # of st_value in Elf64_Sym and Elf32_Sym, elf(5)
     order = "little" if elf.little_endian else "big"
     functions: dict[str, int] = {}
+    arch = architecture_of_elf(elf["e_machine"], elf.elfclass)
+    flags = arch.elf.function_flags if arch else 0
     # Only code: references between debug sections stay as they are
     code = {n for n, section in enumerate(elf.iter_sections()) if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR}
     for table in elf.iter_sections():
@@ -78,7 +81,7 @@ def _spread(data: bytearray) -> dict[str, int]:
             start = table["sh_offset"] + number * table["sh_entsize"] + value_at
             data[start : start + width] = address.to_bytes(width, order)
             if symbol["st_info"]["type"] == "STT_FUNC":
-                functions[symbol.name] = address & ~1 if elf["e_machine"] == "EM_ARM" else address  # bit 0: Thumb
+                functions[symbol.name] = address & ~flags
     return functions
 
 

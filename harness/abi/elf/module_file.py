@@ -15,7 +15,7 @@ from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 
 from harness.abi.elf.signature import Signature, split_signature
-from harness.kernel.arch import ARCHITECTURES, Architecture
+from harness.kernel.arch import ARCHITECTURES, Architecture, architecture_of_elf
 from harness.support.errors import ModcompatError
 from harness.support.inputs import content_of
 from harness.support.module_name import MODULE_NAME
@@ -191,8 +191,7 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
     if problem := _no_elf(content):
         return ModuleFacts(guess, problem=problem)
     elf: Any = ELFFile(io.BytesIO(content))
-    identity = (elf["e_machine"], elf.elfclass)
-    arch = next((arch for arch in ARCHITECTURES.values() if arch.elf == identity and elf.little_endian), None)
+    arch = architecture_of_elf(elf["e_machine"], elf.elfclass) if elf.little_endian else None
     sections = list(elf.iter_sections())
     _check_bounds(sections, len(content))
     info = _modinfo(elf)

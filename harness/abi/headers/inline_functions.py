@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.abi.elf.functions import FunctionBody, read_functions
 from harness.abi.headers.compile_until_clean import compile_until_clean
 from harness.abi.headers.probe import probe_inputs, probing
+from harness.kernel.arch import Architecture
 from harness.kernel.config import KernelSpec
 from harness.kernel.module_headers import headers_of
 from harness.kernel.toolchain import environment
@@ -27,13 +28,6 @@ _INLINE_FUNCTIONS_CACHE_VERSION = 5  # raise when the facts read from the probe,
 _DEFINED = re.compile(
     r"^/\* (?P<file>.+?):(?P<line>\d+):[NO]F \*/ static (?:.*?[ *(])?(?P<name>\w+) \((?!\*)", re.MULTILINE
 )
-# Functions that only compile with constant arguments. One that is missing here costs one more attempt.
-_CONSTANT_ONLY = (
-    "_static_cpu_has", "alternative_msr_write", "constant_test_bit_acquire", "rip_rel_ptr",
-    "x86_this_cpu_variable_test_bit",
-    "alternative_has_feature_likely", "alternative_has_feature_unlikely", "__cpus_have_const_cap",
-    "cpus_have_const_cap", "cpus_have_final_cap",
-)  # fmt: skip
 # How the compiler names a function in an error, and how the assembler names a line
 _IN_FUNCTION = re.compile(r"(?:In function|inlined from) \W(\w+)\W")
 _AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:")
@@ -65,7 +59,7 @@ def kernel_inline_functions(spec: KernelSpec, store: Store) -> InlineFunctions:
             copy_content(_PROBE, probe.folder)
             command = [*headers.make, f"M={probe.folder}", "CC_FLAGS_FTRACE=", "inlines.o"]
             left_out: list[str] = []
-            for names in _attempts(probe.folder, command, environment(spec.arch), folder):
+            for names in _attempts(probe.folder, command, spec.arch, folder):
                 left_out += names
                 running.step()
             found = InlineFunctions(read_functions(probe.folder / "inlines.o"), tuple(left_out))
@@ -81,14 +75,14 @@ def kernel_inline_functions(spec: KernelSpec, store: Store) -> InlineFunctions:
     return InlineFunctions(functions, tuple(facts["left_out"]))
 
 
-def _attempts(scratch: Path, command: list[str | Path], env: Mapping[str, str], logs: Path) -> Iterator[list[str]]:
+def _attempts(scratch: Path, command: list[str | Path], arch: Architecture, logs: Path) -> Iterator[list[str]]:
     """List the functions, then compile them, dropping those that do not compile. Yields the names dropped each time."""
-    table = scratch / "functions.h"
+    table, env = scratch / "functions.h", environment(arch)
     table.write_text("")
     process.run(command, env=env, log=logs / "inlines.log", what="reading the functions of the headers")
     yield []
     defined = _defined((scratch / "functions.aux").read_text())
-    names = dict.fromkeys(name for found in defined.values() for name in found if name not in _CONSTANT_ONLY)
+    names = dict.fromkeys(name for found in defined.values() for name in found if name not in arch.constant_only)
 
     def compile_all(names: list[str], log: Path) -> None:
         table.write_text(_uses(names))

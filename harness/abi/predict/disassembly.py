@@ -10,7 +10,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from harness.abi.elf.module_file import DAMAGE, damage
-from harness.abi.predict.instructions import ABIS, instructions
+from harness.abi.predict.decoders import instructions
 from harness.abi.predict.member_accesses import Function, ModuleCode, SectionOffset
 from harness.kernel.arch import Architecture
 from harness.support import process
@@ -18,21 +18,21 @@ from harness.support.errors import ModcompatError
 
 _SECTION = re.compile(r"^Disassembly of section (\S+):$")
 _FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
+_LABEL = ".L"  # of the compiler: riscv64 keeps these in object files, for relocations to name them
 _DATA = (".data", ".rodata", ".init.data", ".exit.data", "__param")
 
 
 def read_module_code(file: Path, arch: Architecture) -> ModuleCode:
     """The functions and pointers of a whole module file. Raises ModcompatError if it is damaged."""
     text = process.output([f"{arch.cross_compile}objdump", "-d", "-r", "-w", "--no-show-raw-insn", file])
-    abi = ABIS[arch.name]
     functions: dict[SectionOffset, Function] = {}
     for name, place, lines in _functions(text):
-        functions[place] = Function(name, place, tuple(instructions(lines, abi)))
+        functions[place] = Function(name, place, tuple(instructions(lines, arch.instruction_set)))
     try:
         known, links = _symbols_and_links(file)
     except DAMAGE as error:
         raise ModcompatError(f"{file}: {damage(error)}") from None
-    return ModuleCode(abi, functions, known, links)
+    return ModuleCode(arch.calling_convention, functions, known, links)
 
 
 def _symbols_and_links(file: Path) -> tuple[dict[str, SectionOffset], dict[SectionOffset, SectionOffset | str]]:
@@ -59,6 +59,8 @@ def _functions(text: str) -> list[tuple[str, SectionOffset, list[str]]]:
         if start := _SECTION.match(line):
             section = start[1]
         elif start := _FUNCTION.match(line):
+            if found and start[2].startswith(_LABEL) and found[-1][1].section == section:
+                continue  # in the middle of a function
             found.append((start[2], SectionOffset(section, int(start[1], 16)), []))
         elif found and line:
             found[-1][2].append(line)

@@ -1,101 +1,147 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What instructions do to registers, read from what objdump(1) prints: no more than accesses.py asks."""
+"""Effects of instructions on registers, as far as member_accesses.py needs them, and the form of decoding tables.
+
+The instructions are read from the output of objdump(1). A decoder for an instruction set is in `decoders`.
+"""
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.kernel.arch import ARM, ARM64, X86_64
-
 _LINE = re.compile(r"^ *([0-9a-f]+):\t(.*)$")
-_RELOCATION = re.compile(r"\t[0-9a-f]+: R_\w+\t(\S+)")
+_RELOCATION = re.compile(r"\t[0-9a-f]+: (R_\w+)\t(\S+)")
 _ADDEND = re.compile(r"^(.+?)([+-]0x[0-9a-f]+)?$")
 _COMMENT = re.compile(r"\s(?:@|//|#) ")
 _TARGET = re.compile(r"\b([0-9a-f]+) <")
 
 
 class Verb(StrEnum):
-    """LOAD: target = [base + offset], or the variable `symbol`. STORE: the other way round; TOUCH is a STORE of
-    something unknown. MOVE: target = base + offset. ADDRESS: target = &symbol + offset. CURRENT: target = current.
-    JUMP: to symbol + offset, in another section: the compiler keeps unlikely parts of functions apart.
-    OTHER: all that matters is which registers it writes."""
+    """The effect of an instruction."""
 
-    LOAD = "load"
-    STORE = "store"
-    MOVE = "move"
-    ADDRESS = "address"
-    CURRENT = "current"
-    CALL = "call"
-    JUMP = "jump"
-    OTHER = "other"
+    LOAD = "load"  # target = [base + offset], or the variable `symbol`
+    STORE = "store"  # [base + offset] = target, or = something unknown if there is no target
+    MOVE = "move"  # target = base + offset
+    ADDRESS = "address"  # target = &symbol + offset
+    CURRENT = "current"  # target = current
+    CALL = "call"  # calls symbol + offset
+    JUMP = "jump"  # to symbol + offset in another section: the compiler keeps unlikely parts of functions apart
+    OTHER = "other"  # only the registers matter that it writes
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """address, offset: bytes. writes: the registers that have another value afterwards."""
+    """An instruction, decoded."""
 
     address: int
     verb: Verb = Verb.OTHER
     target: str = ""
     base: str = ""
+    # bytes
     offset: int = 0
     symbol: str = ""
+    # the registers that it changes
     writes: tuple[str, ...] = ()
+    # the address that it jumps to, in the same section
     jumps_to: int | None = None
+    # whether execution never goes on behind it
     ends: bool = False
 
 
 @dataclass(frozen=True)
 class Text:
-    """An instruction as objdump prints it, taken apart. symbol, addend: of its relocation."""
+    """An instruction as objdump prints it, taken apart."""
 
     address: int
+    # the mnemonic
     name: str
     operands: tuple[str, ...]
+    # of the relocation: symbol, addend in bytes, and type
     symbol: str = ""
     addend: int = 0
+    relocation: str = ""
+    # the address that an operand gives for a jump or a call
     goes_to: int | None = None
+
+    def __str__(self) -> str:
+        """The line that the forms of a decoding table match: `ldr r0,[r1, #4]@`, `adrp x0,0@symbol`."""
+        return f"{self.name} {','.join(self.operands)}@{self.symbol}"
+
+
+Decoder = Callable[[Text], Instruction]
+# A decoding table by mnemonic: the first row whose pattern matches the whole mnemonic decodes the instruction.
+Table = Sequence[tuple[re.Pattern[str], Decoder]]
 
 
 @dataclass(frozen=True)
-class Abi:
-    """How an architecture passes arguments, and how its instructions are read."""
+class Form:
+    """A row of a table of values: the form of an instruction that puts a known value into a register."""
 
-    arguments: tuple[str, ...]
-    result: str
-    lost_in_calls: tuple[str, ...]
-    stack: tuple[str, ...]
-    read: Callable[[Text], Instruction]
+    # matches str(Text) from its start; the groups base (a register) and offset (a number) are optional
+    pattern: re.Pattern[str]
+    verb: Verb
+    # the offset is subtracted
+    negative: bool = False
+    # bytes between the relocated field and the end of the instruction, which distances count from
+    behind: int = 0
 
-    def is_stack(self, register: str) -> bool:
-        return register in self.stack
+
+@dataclass(frozen=True)
+class Value:
+    """The value that an instruction puts into a register: the fields of Instruction."""
+
+    verb: Verb = Verb.OTHER
+    base: str = ""
+    offset: int = 0
+    symbol: str = ""
 
 
-def instructions(lines: list[str], abi: Abi) -> Iterator[Instruction]:
-    """The instructions of a function's lines; what cannot be read is left out."""
+def decoded(table: Table, text: Text) -> Instruction:
+    """Decode an instruction by the first row of a table that has its mnemonic."""
+    return next((decode(text) for pattern, decode in table if pattern.fullmatch(text.name)), Instruction(text.address))
+
+
+def value(forms: Sequence[Form], text: Text, register: Callable[[str], str]) -> Value:
+    """The value of the first form that matches.
+
+    register: an operand -> the register's name, "" if it is none; a form does not match if its base is none.
+    """
+    for form in forms:
+        found = form.pattern.match(str(text))
+        if not found:
+            continue
+        groups = found.groupdict()
+        base = register(groups["base"]) if "base" in groups else ""
+        if "base" in groups and not base:
+            continue
+        if form.verb is Verb.CURRENT:
+            return Value(Verb.CURRENT)
+        symbol = text.symbol if form.verb in (Verb.ADDRESS, Verb.LOAD) and "base" not in groups else ""
+        offset = 0 if "base" in groups else text.addend + form.behind
+        if "offset" in groups:
+            offset = int(groups["offset"] or "0", 0)
+        return Value(form.verb, base, -offset if form.negative else offset, symbol)
+    return Value()
+
+
+def texts(lines: Sequence[str]) -> Iterator[Text]:
+    """The instructions in lines of objdump; other lines are left out."""
     for line in lines:
         if found := _LINE.match(line):
-            yield abi.read(_text(int(found[1], 16), found[2]))
+            yield _text(int(found[1], 16), found[2])
 
 
 def _text(address: int, line: str) -> Text:
     relocation = _RELOCATION.search(line)
-    symbol, addend = "", 0
+    kind, symbol, addend = "", "", 0
     if relocation:
-        line = line[: relocation.start()]
-        if found := _ADDEND.match(relocation[1]):
+        line, kind = line[: relocation.start()], relocation[1]
+        if found := _ADDEND.match(relocation[2]):
             symbol, addend = found[1], int(found[2] or "0", 16)
     name, *rest = _COMMENT.split(line)[0].split(None, 1) or [""]
     operands = rest[0].strip() if rest else ""
     target = _TARGET.search(operands)
-    return Text(address, name, tuple(_operands(operands)), symbol, addend, int(target[1], 16) if target else None)
-
-
-def _jump(text: Text, addend: int, *, ends: bool) -> Instruction:
-    if text.symbol:
-        return Instruction(text.address, Verb.JUMP, symbol=text.symbol, offset=addend, ends=ends)
-    return Instruction(text.address, jumps_to=text.goes_to, ends=ends)
+    return Text(address, name, tuple(_operands(operands)), symbol, addend, kind, int(target[1], 16) if target else None)
 
 
 def _operands(text: str) -> Iterator[str]:
@@ -111,159 +157,27 @@ def _operands(text: str) -> Iterator[str]:
         yield text[start:].strip()
 
 
-# x86_64, AT&T syntax: the target is the last operand
-
-_X86_NAMES = {
-    **{f"{p}{name}{s}": f"r{name}x" for name in "abcd" for p, s in (("r", "x"), ("e", "x"), ("", "x"), ("", "l"))},
-    **{f"{p}{name}{s}": f"r{name}" for name in ("si", "di", "bp", "sp") for p in ("r", "e", "") for s in ("", "l")},
-    **{f"r{n}{s}": f"r{n}" for n in range(8, 16) for s in ("", "d", "w", "b")},
-}
-_X86_MEMORY = re.compile(r"^(-?0x[0-9a-f]+)?\(%(\w+)\)$")
-_X86_READS = re.compile(r"^(cmp|test|push|bt[lqw]?$|nop|out|prefetch)")
+# Decoders that instruction sets have in common
 
 
-def _x86(text: Text) -> Instruction:
-    name, operands = text.name, text.operands
-    if name in ("lock", "rep", "notrack", "data16", "cs") and operands:
-        first, _, rest = operands[0].partition(" ")
-        return _x86(Text(text.address, first, (rest.strip(), *operands[1:]), text.symbol, text.addend, text.goes_to))
-    if name.startswith("call"):
-        offset = text.addend + 4 if text.symbol else text.goes_to or 0
-        return Instruction(text.address, Verb.CALL, symbol=text.symbol, offset=offset)
-    if name.startswith("j"):
-        return _jump(text, text.addend + 4, ends=name.startswith("jmp"))
-    if name.startswith(("ret", "ud2")):
-        return Instruction(text.address, ends=True)
-    if not operands:
-        return Instruction(text.address)
-    return _x86_data(text, operands[0], operands[-1])
+def end(text: Text) -> Instruction:
+    """Execution does not go on behind it."""
+    return Instruction(text.address, ends=True)
 
 
-def _x86_data(text: Text, source: str, target: str) -> Instruction:
-    register = _x86_register(target)
-    memory = _x86_memory(target) if not register else None
-    writes = () if _X86_READS.match(text.name) or not register else (register,)
-    if memory:
-        return Instruction(text.address, Verb.STORE, _x86_register(source), *memory)
-    verb, base, offset, symbol = Verb.OTHER, "", 0, ""
-    if text.symbol in ("current_task", "pcpu_hot") and "%gs:" in source and text.name == "mov":
-        verb = Verb.CURRENT
-    elif text.symbol and "(%rip)" in source:
-        verb, symbol = (Verb.ADDRESS, text.symbol) if text.name == "lea" else (Verb.LOAD, text.symbol)
-        offset = text.addend + 4
-    elif text.symbol and source.startswith("$"):
-        verb, symbol, offset = Verb.ADDRESS, text.symbol, text.addend
-    elif text.symbol and source.startswith("0x0") and text.name == "mov":
-        verb, symbol, offset = Verb.LOAD, text.symbol, text.addend
-    elif (from_memory := _x86_memory(source)) and not text.symbol:
-        base, offset = from_memory
-        verb = Verb.MOVE if text.name == "lea" else Verb.LOAD
-    elif text.name == "mov" and (base := _x86_register(source)):
-        verb = Verb.MOVE
-    elif text.name in ("add", "sub") and source.startswith("$") and register:
-        verb, base, offset = Verb.MOVE, register, int(source[1:], 16) * (1 if text.name == "add" else -1)
-    return Instruction(text.address, verb, register, base, offset, symbol, writes)
+def nothing(text: Text) -> Instruction:
+    """It has no effect that matters."""
+    return Instruction(text.address)
 
 
-def _x86_register(operand: str) -> str:
-    return _X86_NAMES.get(operand[1:], "") if operand.startswith("%") else ""
+def call(text: Text, behind: int = 0) -> Instruction:
+    """A call of a symbol, or of a place in the section."""
+    offset = text.addend + behind if text.symbol else text.goes_to or 0
+    return Instruction(text.address, Verb.CALL, symbol=text.symbol, offset=offset)
 
 
-def _x86_memory(operand: str) -> tuple[str, int] | None:
-    found = _X86_MEMORY.match(operand)
-    base = _X86_NAMES.get(found[2], "") if found else ""
-    return (base, int(found[1] or "0", 16)) if found and base else None
-
-
-# arm and arm64: the target is the first operand
-
-_ARM_MEMORY = re.compile(r"^\[(\w+)(?:, #(-?\w+))?\]!?$")
-_ARM_CONDITION = r"(?:eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?"
-_ARM_JUMP = re.compile(rf"^b{_ARM_CONDITION}$|^b\.\w+$|^cbn?z$|^tbn?z$")
-_ARM_LOAD = re.compile(r"^(ld(?!m)|pld|prf)")
-_ARM_STORE = re.compile(r"^st(?!m)")
-_ARM_READS = re.compile(r"^(cmp|cmn|tst|teq|ccmp|dmb|dsb|isb|nop|pld|prf|push|msr|mcr)")
-
-
-def _arm(text: Text) -> Instruction:
-    if text.name == "mrc":  # its target is behind the coprocessor and an opcode
-        text = replace(text, operands=text.operands[2:])
-    name, operands = text.name, text.operands
-    if name in ("bl", "blr", "blx"):
-        return Instruction(
-            text.address, Verb.CALL, symbol=text.symbol, offset=text.addend if text.symbol else text.goes_to or 0
-        )
-    if _ARM_JUMP.match(name):
-        return _jump(text, text.addend, ends=name == "b")
-    if name in ("ret", "bx", "br", "udf", "brk") or (name == "pop" and "pc" in (operands or ("",))[-1]):
-        return Instruction(text.address, ends=True)
-    if not operands or name == "movt":  # the upper half of what movw began
-        return Instruction(text.address)
-    memory = next((place for operand in operands if (place := _arm_memory(operand))), None)
-    if memory and _ARM_STORE.match(name):
-        moves = (memory[0],) if not operands[-1].endswith("]") else ()
-        return Instruction(text.address, Verb.STORE, _arm_register(operands[0]), *memory, writes=moves)
-    targets = operands[: 2 if name in ("ldp", "ldrd") else 1]
-    written = tuple(register for operand in targets for register in _registers(operand))
-    writes = () if _ARM_READS.match(name) else written
-    if memory and not operands[-1].endswith("]"):  # the base moves on as well
-        writes = (*writes, memory[0])
-    verb, base, offset, symbol = _arm_value(text, memory)
-    return Instruction(text.address, verb, _arm_register(operands[0]), base, offset, symbol, writes)
-
-
-def _arm_value(text: Text, memory: tuple[str, int] | None) -> tuple[Verb, str, int, str]:
-    """What the first operand becomes: verb, base, offset, symbol."""
-    name, operands = text.name, text.operands
-    if (name == "mrc" and operands[1:] == ("cr13", "cr0", "{3}")) or (name == "mrs" and operands[-1] == "sp_el0"):
-        return Verb.CURRENT, "", 0, ""
-    if text.symbol and name in ("movw", "adrp", "add"):
-        inside = int(operands[1][1:], 0) if name == "movw" else text.addend  # arm keeps addends in the instruction
-        return Verb.ADDRESS, "", inside, text.symbol
-    if _ARM_LOAD.match(name) and (text.symbol or memory):
-        return Verb.LOAD, *(("", 0) if text.symbol else memory or ("", 0)), text.symbol
-    if name == "mov" and len(operands) == 2 and _arm_register(operands[1]):
-        return Verb.MOVE, _arm_register(operands[1]), 0, ""
-    if name in ("add", "sub") and len(operands) == 3 and re.fullmatch(r"#-?\w+", operands[2]):
-        return Verb.MOVE, _arm_register(operands[1]), int(operands[2][1:], 0) * (1 if name == "add" else -1), ""
-    return Verb.OTHER, "", 0, ""
-
-
-def _arm_register(operand: str) -> str:
-    """w and x registers are the same; {r4, lr} is none."""
-    return f"x{operand[1:]}" if re.fullmatch(r"w\d+", operand) else operand if re.fullmatch(r"\w+", operand) else ""
-
-
-def _registers(operand: str) -> Iterator[str]:
-    for name in re.findall(r"\w+", operand) if operand.startswith("{") else [operand]:
-        yield _arm_register(name)
-
-
-def _arm_memory(operand: str) -> tuple[str, int] | None:
-    found = _ARM_MEMORY.match(operand)
-    return (_arm_register(found[1]), int(found[2] or "0", 0)) if found else None
-
-
-ABIS = {
-    X86_64.name: Abi(
-        arguments=("rdi", "rsi", "rdx", "rcx", "r8", "r9"),
-        result="rax",
-        lost_in_calls=("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"),
-        stack=("rsp",),
-        read=_x86,
-    ),
-    ARM.name: Abi(
-        arguments=("r0", "r1", "r2", "r3"),
-        result="r0",
-        lost_in_calls=("r0", "r1", "r2", "r3", "ip", "lr"),
-        stack=("sp",),
-        read=_arm,
-    ),
-    ARM64.name: Abi(
-        arguments=tuple(f"x{n}" for n in range(8)),
-        result="x0",
-        lost_in_calls=tuple(f"x{n}" for n in range(19)),
-        stack=("sp",),
-        read=_arm,
-    ),
-}
+def jump(text: Text, behind: int = 0, *, ends: bool) -> Instruction:
+    """A jump to another section, or within the section."""
+    if text.symbol:
+        return Instruction(text.address, Verb.JUMP, symbol=text.symbol, offset=text.addend + behind, ends=ends)
+    return Instruction(text.address, jumps_to=text.goes_to, ends=ends)

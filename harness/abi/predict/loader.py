@@ -14,7 +14,7 @@ from enum import IntEnum, StrEnum
 
 from harness.abi.elf.dwarf import Layout
 from harness.abi.elf.module_file import ModuleFacts
-from harness.kernel.arch import ARM, ARM64, X86_64, Architecture
+from harness.kernel.arch import Architecture
 from harness.kernel.symvers import Export
 from harness.kernel.versions import STRUCT_MODULE_SIZE_IS_CHECKED, Version, version_in
 from harness.support.text import join_some
@@ -72,7 +72,7 @@ class KernelFacts:
         """As include/linux/vermagic.h composes it, without the hash that RANDSTRUCT adds."""
         words = [self.release]
         words += [word for symbol, word in _VERMAGIC if self.has(symbol)]
-        words += [word for symbol, word in _ARCH_VERMAGIC[self.arch.name] if not symbol or self.has(symbol)]
+        words += [word for symbol, word in self.arch.vermagic if not symbol or self.has(symbol)]
         return " ".join(words)
 
 
@@ -83,14 +83,6 @@ _VERMAGIC = (
     ("MODULE_UNLOAD", "mod_unload"),
     ("MODVERSIONS", "modversions"),
 )
-# arch/*/include/asm/vermagic.h
-_ARCH_VERMAGIC = {
-    X86_64.name: (),
-    ARM.name: (
-        ("CPU_32v6", "ARMv6"), ("CPU_32v7", "ARMv7"), ("THUMB2_KERNEL", "thumb2"), ("ARM_PATCH_PHYS_VIRT", "p2v8"),
-    ),
-    ARM64.name: (("", "aarch64"),),
-}  # fmt: skip
 
 # Members that the loader has written before it applies relocations: always, or if the module has one of the listed
 # sections. percpu_modalloc(), module_unload_init(), init_param_lock(), find_module_sections(), move_module().
@@ -178,7 +170,7 @@ def _refusals(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
     yield from _unknown_symbols(module, kernel)
     yield from _withheld_symbols(module, kernel)
     yield from _versions_differ(module, kernel, tuple(symbol.name for symbol in module.imports))
-    if kernel.arch is X86_64 and not kernel.has("MODULE_ABI_ISOLATION"):
+    if kernel.arch.quirks.relocates_zeros_only and not kernel.has("MODULE_ABI_ISOLATION"):
         yield from _slots_in_use(module, kernel)
 
 
@@ -268,7 +260,7 @@ def _versions_differ(module: ModuleFacts, kernel: KernelFacts, names: tuple[str,
 
 
 def _slots_in_use(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
-    """arch/x86/kernel/module.c: a relocation is refused unless its place holds zeros."""
+    """A relocation that the loader refuses, since it is only written over zeros."""
     for what, offset in (("init", module.init), ("exit", module.exit)):
         for place in _places(kernel, offset):
             sections = _OF_SECTIONS.get(place, ())
@@ -321,7 +313,7 @@ def _places(kernel: KernelFacts, offset: int | None) -> list[str]:
     """The kernel's members at the place where a pointer is written: `init`, `source_list.next`, or two small ones."""
     if offset is None:
         return []
-    return list(_inside(kernel.layouts, MODULE, offset, kernel.arch.elf[1] // 8))
+    return list(_inside(kernel.layouts, MODULE, offset, kernel.arch.elf.pointer_size))
 
 
 def _inside(layouts: Mapping[str, Layout], struct: str, offset: int, size: int) -> Iterator[str]:

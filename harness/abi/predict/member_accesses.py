@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.abi.elf.exported_types import ExportedTypes, Type, pointee
-from harness.abi.predict.instructions import Abi, Instruction, Verb
+from harness.abi.predict.instructions import Instruction, Verb
+from harness.kernel.arch import CallingConvention
 
 MODULE = "struct module"
 _MAX_ROUNDS = 8  # of reading everything again with newly found callbacks
@@ -47,6 +48,7 @@ class Pointer:
 
 
 Value = SectionOffset | Pointer
+CURRENT = Pointer("struct task_struct")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Function:
 class ModuleCode:
     """A module's code and the pointers in its data."""
 
-    abi: Abi
+    convention: CallingConvention
     functions: Mapping[SectionOffset, Function]
     symbols: Mapping[str, SectionOffset] = field(default_factory=dict)  # name -> its definition
     # place -> the target of the relocation there: a place in the module, or the name of an import
@@ -131,23 +133,27 @@ class _Reader:
             case Verb.JUMP:
                 self._leave(step, state)
             case Verb.CURRENT:
-                value = Pointer("struct task_struct")
+                value = CURRENT
             case Verb.ADDRESS:
                 value = self._address(step.symbol, step.offset)
             case Verb.MOVE:
-                value = _moved(state.get(step.base), step.offset)
+                value = _moved(self._held(step.base, state), step.offset)
             case Verb.LOAD | Verb.STORE:
                 value = self._memory(function, step, state)
         for register in step.writes:
             _set(state, register, value if register == step.target else None)
+
+    def _held(self, register: str, state: dict[str, Value]) -> Value | None:
+        """The value in a register."""
+        return CURRENT if register == self._code.convention.current else state.get(register)
 
     def _memory(self, function: Function, step: Instruction, state: dict[str, Value]) -> Value | None:
         """The value that a load or a store leaves in its register or stack slot."""
         if step.symbol:
             base = self._address(step.symbol, step.offset)
             return self._touch(function, base, 0) if isinstance(base, Pointer) else self._variable(step.symbol)
-        if not self._code.abi.is_stack(step.base):
-            return self._touch(function, state.get(step.base), step.offset)
+        if step.base != self._code.convention.stack:
+            return self._touch(function, self._held(step.base, state), step.offset)
         slot = f"{step.base}{step.offset}"
         if step.verb is Verb.STORE:
             _set(state, slot, state.get(step.target))
@@ -166,20 +172,20 @@ class _Reader:
         return _value(self._leads(base.struct, base.offset + offset))
 
     def _call(self, function: Function, step: Instruction, state: dict[str, Value]) -> None:
-        abi = self._code.abi
+        convention = self._code.convention
         kind = self._exports.symbols.get(step.symbol)
         result: Value | None = None
         if isinstance(kind, tuple) and kind:
             result = _value(kind[0])
-            for register, parameter in zip(abi.arguments, kind[1:], strict=False):
+            for register, parameter in zip(convention.arguments, kind[1:], strict=False):
                 self._learn(state.get(register), parameter)
         elif isinstance(place := self._callee(function, step), SectionOffset):
-            for register in abi.arguments:
+            for register in convention.arguments:
                 if (value := state.get(register)) is not None:
                     self._give(place, register, value)
-        for register in abi.lost_in_calls:
+        for register in convention.lost_in_calls:
             state.pop(register, None)
-        _set(state, abi.result, result)
+        _set(state, convention.result, result)
 
     def _callee(self, function: Function, step: Instruction) -> Value | None:
         """The module's own function that is called."""
@@ -210,7 +216,7 @@ class _Reader:
                 self._learn(target, entry.type)
 
     def _called_back(self, place: SectionOffset, kind: tuple[Type, ...]) -> None:
-        for register, parameter in zip(self._code.abi.arguments, kind[1:], strict=False):
+        for register, parameter in zip(self._code.convention.arguments, kind[1:], strict=False):
             if struct := pointee(parameter):
                 self._give(place, register, Pointer(struct))
 

@@ -15,6 +15,7 @@ from harness.detect.evidence import Check
 from harness.detect.kernel_report import Report
 from harness.detect.scan import scan
 from harness.guest.shell import Output
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.build import Kernel
 from harness.kernel.features import Feature
 from harness.kernel.kconfig import parse
@@ -197,4 +198,9 @@ def find_report(guest: CellGuest, violation: tuple[str, str]) -> Report | None:
 
 
 def _always_on(feature: Feature) -> set[str]:
-    return {symbol for part in feature.proofs() if part.always_on for symbol in part.symbols}
+    return {
+        symbol
+        for part in feature.proofs()
+        if any(part.always_on(arch) for arch in ARCHITECTURES.values())
+        for symbol in part.symbols
+    }

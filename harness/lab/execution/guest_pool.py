@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Self
 
 from harness.detect.scan import reports_fault
-from harness.guest import board_options
 from harness.guest.accelerator import probe_kvm
 from harness.guest.backtrace import Symbols, read_symbols
 from harness.guest.boards import Board, Channel
@@ -20,7 +19,6 @@ from harness.guest.machine import Machine
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
 from harness.kernel import required_options, user_config
-from harness.kernel.arch import X86_64
 from harness.kernel.build import Kernel
 from harness.kernel.module_build import build_modules
 from harness.kernel.prebuilt import Prebuilt
@@ -227,20 +225,20 @@ class Guests:
 
         size: bytes of the user-supplied files. The modules to judge do not count: a board has memory for them anyway.
         """
-        if prebuilt and (lacking := required_options.missing(kernel.config, board.arch)):
+        if prebuilt and (lacking := required_options.missing(kernel.config, board.arch.required_options)):
             raise ModcompatError(
                 f"{prebuilt.image} was built without what the harness needs", details=required_options.listed(lacking),
                 next_step="switch these on in its configuration, and build it again",
             )  # fmt: skip
         users = self._settings.configs.get(board.arch.name)
-        if missing := board_options.missing_for(kernel.config, board):
+        if missing := required_options.unmet(kernel.config, board.required_options):
             raise ModcompatError(
                 f"the configuration lacks what {board.id} needs", details=required_options.listed(missing),
                 next_step="set it in the configuration, or choose another board with --board",
             )  # fmt: skip
         memory = self._settings.memory or (max(board.memory, _MIB_FOR_USER_KERNEL) if users else board.memory)
         memory += -(-_FILE_COPIES * size // _MIB)
-        shared = self._settings.shared_uart or bool(board_options.lacks_channel(kernel.config, board))
+        shared = self._settings.shared_uart or bool(board.channel.lacks(kernel.config))
         if prebuilt:
             shared |= prebuilt.shared_uart
             board = replace(board, console=prebuilt.console or board.console)
@@ -258,9 +256,9 @@ class Guests:
         )
 
     def _accelerator(self, machine: Machine) -> str:
-        """The accelerator: KVM for x86_64, if it was requested or if a boot proves that it works; else TCG."""
+        """The accelerator: KVM if it is requested, or if a boot proves that it works; else TCG."""
         wanted = self._settings.accelerator
-        if wanted == "tcg" or machine.board.arch is not X86_64:
+        if wanted == "tcg" or not machine.board.arch.tries_kvm:
             return "tcg"
         works = wanted == "kvm" or probe_kvm(machine, self._store, self._settings.timing.scale).works
         return "kvm" if works else "tcg"

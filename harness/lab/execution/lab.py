@@ -136,7 +136,7 @@ class Lab:
         exerciser = FeatureExerciser(cell.feature, modules=running.image.kernel.takes_modules)
         result = self._judge(cell, running, proof, exerciser)
         if self.kernels.spec(cell.board, cell.variant).variant.feature is None:
-            why = cell.feature.always_on.get(cell.board.arch.name, "production has it on as well")
+            why = cell.feature.always_on(cell.board.arch) or "production has it on as well"
             result.evidence.explanation = [why]
             if result.verdict is Verdict.CLEAN:
                 return replace(result, judgement=replace(result.judgement, always_on=True))

@@ -104,7 +104,7 @@ class MemoryMonitor:
                 f"the module's memory was not compared, because its file cannot be read: {facts.problem}"
             )
             return
-        if self._features_in_use and self._guest.machine.board.arch.maps_modules_late:
+        if self._features_in_use and self._guest.machine.board.arch.quirks.maps_modules_late:
             self.caveats.append(
                 f"the module's memory was not compared: {self._features_in_use} was in use, on CPUs that may lack it"
             )
@@ -194,7 +194,7 @@ class MemoryMonitor:
 
     def _links(self, node: int) -> tuple[int, int]:
         """next and prev of a struct list_head."""
-        code = "<QQ" if self._guest.machine.board.arch.elf[1] == 64 else "<II"
+        code = "<QQ" if self._guest.machine.board.arch.elf.bits == 64 else "<II"
         following, before = struct.unpack(code, self._read(node, struct.calcsize(code)))
         return following, before
 

@@ -6,6 +6,7 @@ kernel's source; `lacking` names the option without which it holds.
 """
 
 from harness.abi.compare.equivalence import Allowance
+from harness.kernel.arch import ARM64
 
 # Structures that only the kernel allocates: they may grow behind all that production has.
 GROWN = (
@@ -35,7 +36,7 @@ UNREACHABLE = (
         "struct unwind_state",
         "who unwinds has all of it compiled in, and nothing that takes one is exported: asm/stacktrace/common.h",
         lacking="KPROBES",
-        having="ARM64",
+        having=ARM64.config,
     ),
     Allowance(
         "struct trace_event_(call|class)",
@@ -97,7 +98,7 @@ DIFFERING = (
         r"unwind_(init_common|find_next_stack|consume_stack|next_common|next_frame_record|recover_return_address)",
         "who unwinds has all of it compiled in, and a struct unwind_state of its own: asm/stacktrace/common.h",
         lacking="KPROBES",
-        having="ARM64",
+        having=ARM64.config,
     ),
     Allowance(
         r"(__)?perf_\w+|\w*(uprobe|hw_breakpoint)\w*|(un)?register_nvdimm_pmu|(reserve|release)_bp_slot"
@@ -109,7 +110,7 @@ DIFFERING = (
         "kvm_(un)?register_perf_callbacks|kvm_arch_pmi_in_guest",
         "KVM calls it, which is no module there: arch/arm64/kvm/Kconfig",
         lacking="PERF_EVENTS",
-        having="ARM64",
+        having=ARM64.config,
     ),
     Allowance(r"rapl_package_(add|remove)_pmu", _RAPL, lacking="INTEL_RAPL_CORE"),
     Allowance(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.features import FEATURES, Feature
 from harness.support.paths import IMAGES
 
@@ -67,22 +68,32 @@ _INLINED = {Where.VENDOR: "the unlock is compiled into the module: no code of th
 _ZERO = dict.fromkeys(
     ISOLATED, "a lock that is all zero is an unlocked lock; the magic number that it lacked is not there any more"
 )
-_TICKETS = dict.fromkeys(
-    ISOLATED, "what freed memory is poisoned with is an unlocked ticket lock, which all of its values may be"
-)
-_ALL_INLINED = {Where.VENDOR: "every lock operation is compiled into the module: no code of the kernel runs"}
+_ON_TICKETS = {
+    arch.name: dict.fromkeys(
+        ISOLATED, "what freed memory is poisoned with is an unlocked ticket lock, which all of its values may be"
+    )
+    for arch in ARCHITECTURES.values()
+    if arch.quirks.has_ticket_locks
+}
+_ON_INLINING = {
+    arch.name: {Where.VENDOR: "every lock operation is compiled into the module: no code of the kernel runs"}
+    for arch in ARCHITECTURES.values()
+    if arch.quirks.inlines_locks
+}
 _NOT_DESTROYED = {Where.VENDOR: "mutex_destroy() is an empty inline function in the module"}
 _WATCHDOG = "echo 1 >/proc/sys/kernel/watchdog_thresh"
 
 
-def _spinlock(name: str, what: str, words: str, given_up: Mapping[Where, str] | None = None, **on: _Lost) -> Bug:
-    report, on = ("lock", f"BUG: spinlock {words}"), {"arm64": _ALL_INLINED, **on}
+def _spinlock(
+    name: str, what: str, words: str, given_up: _Lost | None = None, given_up_on: Mapping[str, _Lost] | None = None
+) -> Bug:
+    report, on = ("lock", f"BUG: spinlock {words}"), {**_ON_INLINING, **(given_up_on or {})}
     return Bug("spinlock", "spinlocks", name, what, report, given_up=given_up or {}, given_up_on=on)
 
 
 def _rwlock(name: str, what: str, words: str, given_up: Mapping[Where, str] | None = None) -> Bug:
-    report, on = ("lock", f"BUG: rwlock {words}"), {"arm64": _ALL_INLINED}
-    return Bug("spinlock", "rwlocks", name, what, report, given_up=given_up or {}, given_up_on=on)
+    report = ("lock", f"BUG: rwlock {words}")
+    return Bug("spinlock", "rwlocks", name, what, report, given_up=given_up or {}, given_up_on=_ON_INLINING)
 
 
 def _mutex(name: str, what: str, words: str, given_up: Mapping[Where, str] | None = None) -> Bug:
@@ -116,7 +127,7 @@ BUGS = (
     _spinlock("zeroed", "lock a spinlock that is all zero", "bad magic", _ZERO),
     _spinlock("uninitialised", "unlock a spinlock in memory that was never written to",
               "(?:bad magic|already unlocked)"),  # poison is an unlocked ticket lock
-    _spinlock("freed", "lock a spinlock in memory that was freed", "bad magic", arm=_TICKETS),
+    _spinlock("freed", "lock a spinlock in memory that was freed", "bad magic", given_up_on=_ON_TICKETS),
     Bug("spinlock", "spinlocks", "lockup", "wait for ever for a spinlock (a watchdog's report)",
         ("lockup", "soft lockup"), before=_WATCHDOG),
     _rwlock("recursion", "lock a rwlock for writing that this task holds", "recursion"),

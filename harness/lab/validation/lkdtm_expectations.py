@@ -7,6 +7,8 @@ The reasons name the option, or the processor's feature, that would: drivers/mis
 
 from dataclasses import dataclass
 
+from harness.kernel.arch import ARM, ARM64, X86_64
+
 _STALL = "rcu-stall|lockup"
 _WATCHED = {_STALL, "hung-task"}
 
@@ -96,14 +98,14 @@ OUTCOMES: dict[str, Outcome] = {
 
 # Where an architecture differs
 ON: dict[tuple[str, str], Outcome] = {
-    ("x86_64", "UNSET_SMEP"): Outcome("", why="the emulated processor has no SMEP"),
-    ("x86_64", "EXEC_USERSPACE"): Outcome("", why="the emulated processor has no SMEP"),
-    ("arm64", "CORRUPT_PAC"): Outcome("", why="ARM64_PTR_AUTH_KERNEL is off"),
+    (X86_64.name, "UNSET_SMEP"): Outcome("", why="the emulated processor has no SMEP"),
+    (X86_64.name, "EXEC_USERSPACE"): Outcome("", why="the emulated processor has no SMEP"),
+    (ARM64.name, "CORRUPT_PAC"): Outcome("", why="ARM64_PTR_AUTH_KERNEL is off"),
     # Without guard pages a stack runs over what lies below it, which may be noticed first: once in seven
-    ("arm", "EXHAUST_STACK"): Outcome("stack|refcount", "died"),
+    (ARM.name, "EXHAUST_STACK"): Outcome("stack|refcount", "died"),
     # The copy itself runs into the unmapped page
-    ("arm", "USERCOPY_VMALLOC"): Outcome("access"),
-    ("arm64", "USERCOPY_VMALLOC"): Outcome("access"),
+    (ARM.name, "USERCOPY_VMALLOC"): Outcome("access"),
+    (ARM64.name, "USERCOPY_VMALLOC"): Outcome("access"),
 }
 TIMES = {"SPINLOCKUP": 2, "REPORT_STACK_CANARY": 2}  # calls that it takes
 

@@ -5,8 +5,9 @@ import pytest
 
 from harness.abi.elf.dwarf import Layout, Member
 from harness.abi.elf.exported_types import ExportedTypes, Field, Type
-from harness.abi.predict.instructions import ABIS, instructions
+from harness.abi.predict.decoders import instructions
 from harness.abi.predict.member_accesses import Function, MemberAccess, ModuleCode, SectionOffset, accesses
+from harness.kernel.arch import ARCHITECTURES, ARM64
 
 TASK, MM = "struct task_struct", "struct mm_struct"
 OPEN: Type = ("", "*struct inode", "*struct file")
@@ -61,20 +62,31 @@ LISTINGS = {
   28:	str	w3, [x1, #1952]
   2c:	ret
 """,
+    "riscv64": """
+   0:	ld	s1,768(tp) # 300 <run+0x300>
+   4:	beqz	s1,20 <.L4>	4: R_RISCV_BRANCH	.L4
+   8:	lw	a5,8(s1)
+   c:	lw	a5,48(a5)
+  20:	sd	s1,8(sp)
+  22:	ld	a4,8(sp)
+  24:	sw	a3,1952(a4)
+  28:	ret
+""",
 }
 
 
 def touched(
     arch: str, *parts: tuple[str, SectionOffset, str], **more: dict[SectionOffset, SectionOffset | str]
 ) -> set[tuple[str, int]]:
-    abi = ABIS[arch]
+    abi = ARCHITECTURES[arch]
     functions = {
-        place: Function(name, place, tuple(instructions(text.splitlines(), abi))) for name, place, text in parts
+        place: Function(name, place, tuple(instructions(text.splitlines(), abi.instruction_set)))
+        for name, place, text in parts
     }
     symbols = {place.section: SectionOffset(place.section, 0) for _, place, _ in parts} | {
         ".data": SectionOffset(".data", 0)
     }
-    found = accesses(ModuleCode(abi, functions, symbols, **more), SURFACE)
+    found = accesses(ModuleCode(abi.calling_convention, functions, symbols, **more), SURFACE)
     return {(access.struct, access.offset) for access in found}
 
 
@@ -86,8 +98,8 @@ def test_pointers_are_followed_from_current(arch: str) -> None:
 
 def test_an_access_names_its_function() -> None:
     place = SectionOffset(".text", 0)
-    function = Function("run", place, tuple(instructions(LISTINGS["arm64"].splitlines(), ABIS["arm64"])))
-    assert MemberAccess(TASK, 768, "run") in accesses(ModuleCode(ABIS["arm64"], {place: function}), SURFACE)
+    function = Function("run", place, tuple(instructions(LISTINGS["arm64"].splitlines(), ARM64.instruction_set)))
+    assert MemberAccess(TASK, 768, "run") in accesses(ModuleCode(ARM64.calling_convention, {place: function}), SURFACE)
 
 
 def test_what_an_imported_function_returns_is_known_and_what_it_spoils_is_not() -> None:
@@ -146,6 +158,29 @@ def test_a_part_that_the_compiler_kept_apart_is_read_with_what_jumps_to_it() -> 
     assert touched("x86_64", *parts) == {(TASK, 0x18)}
 
 
+def test_a_call_on_riscv64_takes_its_symbol_from_the_instruction_in_front() -> None:
+    text = """
+   0:	auipc	ra,0x0	0: R_RISCV_CALL_PLT	get_task_mm
+   4:	jalr	ra # 0 <run>
+   8:	lw	a5,24(a0)
+   c:	jalr	a5
+  10:	lw	a5,32(a0)
+  14:	ret
+"""
+    assert touched("riscv64", ("run", SectionOffset(".text", 0), text)) == {(MM, 24)}
+
+
+def test_a_tail_call_on_riscv64_leaves_for_another_section() -> None:
+    main = """
+   0:	mv	s1,tp
+   2:	auipc	t1,0x0	2: R_RISCV_CALL_PLT	.text.unlikely
+   6:	jr	t1
+"""
+    cold = "   0:\tamoadd.w\ta4,a5,(s1)\n   4:\tret\n"
+    parts = (("run", SectionOffset(".text", 0), main), ("run.cold", SectionOffset(".text.unlikely", 0), cold))
+    assert touched("riscv64", *parts) == {(TASK, 0)}
+
+
 @pytest.mark.parametrize(
     ("arch", "text"),
     [
@@ -165,8 +200,29 @@ def test_a_part_that_the_compiler_kept_apart_is_read_with_what_jumps_to_it() -> 
                 "   8:\tldr\tx1, [x0, #424]\n"
             ),
         ),
+        (
+            "riscv64",
+            (
+                "   0:\tauipc\ta4,0x0\t0: R_RISCV_PCREL_HI20\t__this_module+0x100\n"
+                "   4:\tmv\ta4,a4\t4: R_RISCV_PCREL_LO12_I\t.L0 \n   8:\tld\ta5,424(a4)\n"
+            ),
+        ),
+        (
+            "riscv64",
+            (
+                "   0:\tauipc\ta5,0x0\t0: R_RISCV_PCREL_HI20\t__this_module+0x2a8\n"
+                "   4:\tld\ta0,0(a5)\t4: R_RISCV_PCREL_LO12_I\t.L0 \n"
+            ),
+        ),
+        (
+            "riscv64",
+            (
+                "   0:\tauipc\ta5,0x0\t0: R_RISCV_GOT_HI20\t__this_module\n"
+                "   4:\tld\ta5,0(a5)\t4: R_RISCV_PCREL_LO12_I\t.L0 \n   8:\tsd\ta0,680(a5)\n"
+            ),
+        ),
     ],
-    ids=["x86_64", "arm", "arm64"],
+    ids=["x86_64", "arm", "arm64", "riscv64", "riscv64-load", "riscv64-table"],
 )
 def test_the_modules_own_struct_module_is_known(arch: str, text: str) -> None:
     assert touched(arch, ("run", SectionOffset(".text", 0), text)) == {("struct module", 0x2A8)}

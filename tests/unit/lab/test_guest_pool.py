@@ -7,8 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from harness.guest import board_options
-from harness.guest.boards import BOARDS, Board
+from harness.guest.boards import BOARDS, Board, Channel
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, Timing
 from harness.guest.qemu import Qemu
@@ -57,8 +56,7 @@ def test_a_guest_has_room_for_what_the_user_brings(
     os.truncate(firmware, size)
     kernels = Mock(settings=Settings(accelerator="tcg"), store=Store(tmp_path / "cache"))
     kernels.prebuilt.return_value = None
-    for name in ("missing_for", "lacks_channel"):
-        monkeypatch.setattr(board_options, name, lambda *_: [])
+    monkeypatch.setattr(Channel, "lacks", lambda *_: [])
     monkeypatch.setattr(module, "load_order", lambda *_: ({}, {}))
     monkeypatch.setattr(module, "build_tools", lambda *_: {})
     monkeypatch.setattr(module, "build_initramfs", lambda *_: tmp_path)

@@ -13,6 +13,7 @@ from harness.detect.evidence import Check
 from harness.detect.scan import scan
 from harness.guest.backtrace import Symbols
 from harness.guest.qmp import QmpLostError, QmpRefusedError
+from harness.kernel.arch import ARM, X86_64
 from harness.lab.execution.cell_guest import CellGuest
 from harness.lab.execution.kmemleak import merge_details, symbolize
 from harness.lab.execution.memory_checks import MemoryMonitor
@@ -48,9 +49,7 @@ class FakeGuest:
     memory: bytearray = field(default_factory=lambda: bytearray(i % 251 for i in range(0x10000)))
 
     def __post_init__(self) -> None:
-        self.machine = SimpleNamespace(
-            board=SimpleNamespace(arch=SimpleNamespace(elf=("", self.bits), maps_modules_late=self.bits == 32))
-        )
+        self.machine = SimpleNamespace(board=SimpleNamespace(arch=ARM if self.bits == 32 else X86_64))
         listed = tuple((MODULE + n * 0x1000, 0x1000, name) for n, name in enumerate(("vendor", "other")))
         self.symbols = Symbols((), 0, modules=listed, marks=self.marks)
         ring = (LIST, *ENTRIES)

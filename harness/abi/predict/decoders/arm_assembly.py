@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""arm and arm64: the target is the first operand."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from harness.abi.predict.instructions import (
+    Form,
+    Instruction,
+    Table,
+    Text,
+    Verb,
+    call,
+    decoded,
+    end,
+    jump,
+    nothing,
+    value,
+)
+
+_MEMORY = re.compile(r"^\[(\w+)(?:, #(-?\w+))?\]!?$")
+_CONDITION = r"(?:eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?"
+_READS = re.compile(r"^(cmp|cmn|tst|teq|ccmp|dmb|dsb|isb|nop|pld|prf|push|msr|mcr)")
+_PAIRS = ("ldp", "ldrd")
+
+
+def decode(text: Text) -> Instruction:
+    """An instruction of arm or arm64."""
+    return decoded(_TABLE, text)
+
+
+def _coprocessor(text: Text) -> Instruction:
+    """The target is behind the coprocessor and an opcode."""
+    return _data(replace(text, operands=text.operands[2:]))
+
+
+def _pop(text: Text) -> Instruction:
+    return end(text) if "pc" in (text.operands or ("",))[-1] else _data(text)
+
+
+def _store(text: Text) -> Instruction:
+    memory = _memory(text)
+    if not memory:
+        return _data(text)
+    return Instruction(text.address, Verb.STORE, _register(text.operands[0]), *memory, writes=_moved(text, memory))
+
+
+def _data(text: Text) -> Instruction:
+    if not text.operands:
+        return nothing(text)
+    memory = _memory(text)
+    targets = text.operands[: 2 if text.name in _PAIRS else 1]
+    written = tuple(register for operand in targets for register in _registers(operand))
+    writes = () if _READS.match(text.name) else written
+    found = value(_VALUES, text, _register)
+    writes += _moved(text, memory) if memory else ()
+    return Instruction(
+        text.address, found.verb, _register(text.operands[0]), found.base, found.offset, found.symbol, writes
+    )
+
+
+def _moved(text: Text, memory: tuple[str, int]) -> tuple[str, ...]:
+    """The base, if the instruction moves it on as well."""
+    return (memory[0],) if not text.operands[-1].endswith("]") else ()
+
+
+def _register(operand: str) -> str:
+    """The name of a register: w and x registers are the same; {r4, lr} is none."""
+    return f"x{operand[1:]}" if re.fullmatch(r"w\d+", operand) else operand if re.fullmatch(r"\w+", operand) else ""
+
+
+def _registers(operand: str) -> Iterator[str]:
+    for name in re.findall(r"\w+", operand) if operand.startswith("{") else [operand]:
+        yield _register(name)
+
+
+def _memory(text: Text) -> tuple[str, int] | None:
+    """Base and offset of the first operand that is in memory."""
+    for operand in text.operands:
+        if found := _MEMORY.match(operand):
+            return _register(found[1]), int(found[2] or "0", 0)
+    return None
+
+
+_LOADS = r"(?:ld(?!m)|pld|prf)\S* "
+_VALUES = (
+    Form(re.compile(r"mrc [^,]+,cr13,cr0,\{3\}@"), Verb.CURRENT),
+    Form(re.compile(r"mrs .*,sp_el0@"), Verb.CURRENT),
+    Form(re.compile(r"movw \w+,#(?P<offset>\w+)@."), Verb.ADDRESS),  # arm keeps addends in the instruction
+    Form(re.compile(r"(?:adrp|add) .*@."), Verb.ADDRESS),
+    Form(re.compile(rf"{_LOADS}.*@."), Verb.LOAD),
+    Form(re.compile(rf"{_LOADS}[^\[]*\[(?P<base>\w+)(?:, #(?P<offset>-?\w+))?\]!?(?:,[^\[]*)?@$"), Verb.LOAD),
+    Form(re.compile(r"mov \w+,(?P<base>\w+)@"), Verb.MOVE),
+    Form(re.compile(r"add \w+,(?P<base>\w+),#(?P<offset>-?\w+)@"), Verb.MOVE),
+    Form(re.compile(r"sub \w+,(?P<base>\w+),#(?P<offset>-?\w+)@"), Verb.MOVE, negative=True),
+)
+_TABLE: Table = (
+    (re.compile(r"bl|blr|blx"), call),
+    (re.compile(r"b"), lambda text: jump(text, ends=True)),
+    (re.compile(rf"b{_CONDITION}|b\.\w+|cbn?z|tbn?z"), lambda text: jump(text, ends=False)),
+    (re.compile(r"ret|bx|br|udf|brk"), end),
+    (re.compile(r"pop"), _pop),
+    (re.compile(r"movt"), nothing),  # the upper half of what movw began
+    (re.compile(r"mrc"), _coprocessor),
+    (re.compile(r"st(?!m).*"), _store),
+    (re.compile(r".*"), _data),
+)
