@@ -22,6 +22,7 @@ from harness.lab.plan.settings import Settings
 from harness.report.compatibility import PAGE, compatibility_page
 from harness.report.recorded_run import read_run
 from harness.support.errors import ModcompatError
+from harness.support.paths import require_checkout
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -109,9 +110,11 @@ def _words(narrowed: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
 def record(*, runs: tuple[Path, ...]) -> None:
     """Record the verdicts of runs as the expected ones.
 
-    RUNS are folders of runs, or their matrix.json files. Writes harness/lab/plan/expected_verdicts.json, which the
-    suite compares verdicts with, and docs/compatibility.md. Exit status 0, or 2 if one of RUNS is neither.
+    RUNS are run folders, or their matrix.json files. In a checkout, this writes
+    harness/lab/plan/expected_verdicts.json, which the suite compares verdicts with, and
+    docs/results/compatibility.md. Exit status 0, or 2 if one of RUNS is not a run.
     """
+    require_checkout("`modcompat record`")
     try:
         matrices = [read_run(run).facts for run in runs]
         facts = expected_verdicts.record(matrices, expected_verdicts.load())

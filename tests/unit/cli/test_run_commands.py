@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli.main import main
+from harness.lab.plan import expected_verdicts
 from harness.report.formats import FORMATS
 from harness.report.recorded_run import read_run
+from harness.support import paths
 
 GOLDEN = Path(__file__).parents[1] / "golden/run"
 
@@ -156,3 +158,14 @@ def test_foreign_evidence_is_named(tmp_path: Path) -> None:
 
 def test_o_goes_with_a_format() -> None:
     assert modcompat("report", GOLDEN, "-o", "x").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [("record", GOLDEN), ("lkdtm", "--record"), ("isolate", "bugs", "--record")], ids=["run", "lkdtm", "bugs"]
+)
+def test_an_installation_records_nothing(words: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.support.paths._DATA", paths.HARNESS / "_data")
+    before = expected_verdicts.MEASURED.read_bytes()
+    result = modcompat(*words)
+    assert (result.exit_code, "takes a checkout of modcompat" in result.output) == (2, True)
+    assert expected_verdicts.MEASURED.read_bytes() == before
