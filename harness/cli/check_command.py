@@ -3,7 +3,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from harness.cli.exit_status import exit_status, require_matrix
 from harness.cli.kernel_options import ABOUT_SOURCE
 from harness.cli.param_types import ARCH, BOARD, FEATURE, GUESTS, SOURCE, WORKERS
 from harness.cli.run_suite import PYTEST, SUITE, require_cells
+from harness.kernel.arch import Architecture
 from harness.kernel.features import THE_FIVE
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
 from harness.kernel.user_config import lacking, read_config
@@ -92,11 +93,12 @@ def check(
     _can_be_booted(given, manifest, source, store)
     models = _preemption(facts, has_config=bool(given["configs"] or manifest.configs))
     boards = _boards(given, manifest, facts)
+    arches = {board.arch for board in choose_boards(boards, given["arches"])}
     chosen = joined(
         {
             "--board": boards,
             "--arch": given["arches"],
-            "--flavour": flavours or manifest.flavours or _that_can_be(source, store),
+            "--flavour": flavours or manifest.flavours or _that_can_be(arches, source, store),
             "--feature": given["features"] or manifest.features or THE_FIVE,
             "--preemption": models,
             "--kernel-source": given["kernel_source"],
@@ -193,9 +195,13 @@ def _can_be_booted(given: dict[str, Any], manifest: Manifest, source: Callable[[
             lacking(users, source(), store)
 
 
-def _that_can_be(source: Callable[[], KernelSource], store: Store) -> list[str]:
-    """Every kernel, the isolated ones only where the isolation series fits the source."""
-    obstacle = series_obstacle(source, store)
-    if obstacle:
+def _that_can_be(arches: Collection[Architecture], source: Callable[[], KernelSource], store: Store) -> list[str]:
+    """Every kernel; the isolated ones only if the series is for one of the architectures, and fits the source."""
+    without = sorted(arch.name for arch in arches if not arch.has_isolation)
+    if without:
+        click.echo(f"no isolated kernels for {', '.join(without)}: the isolation series does not support it")
+    supported = len(without) < len(arches)
+    obstacle = series_obstacle(source, store) if supported else "there is no series"
+    if obstacle and supported:
         click.echo(f"no isolated kernels: {obstacle}")
     return [flavour for flavour in _FLAVOURS if not (obstacle and flavour == Flavour.ISOLATED)]

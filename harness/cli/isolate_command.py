@@ -175,13 +175,13 @@ def isolate_prove(
 
     Exit status 0 when all compare equal and all modules are CLEAN, 1 when not, 2 when it cannot be found out.
     """
+    for arch in arches:
+        require_isolation(ARCHITECTURES[arch])
     store, settings = Store(), Settings(source=source)
     plain = find_source(source, store)
     patched = isolated(plain, store)
     patched.tree()
     click.echo(f"{len(series_for(plain))} patches fit {plain.label}")
-    for arch in arches:
-        require_isolation(ARCHITECTURES[arch])
     chosen = narrow(
         MATRICES["isolated"],
         boards=choose_boards([], arches),
