@@ -3,7 +3,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from harness.cli.exit_status import exit_status, require_matrix
 from harness.cli.kernel_options import by_option, check_options
 from harness.cli.param_types import GUESTS, WORKERS
 from harness.cli.run_suite import require_cells, run_suite
+from harness.kernel.arch import Architecture
 from harness.kernel.features import CORE_FEATURES
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
 from harness.kernel.user_config import lacking, read_config
@@ -69,10 +70,12 @@ def check(*, modules: tuple[Path, ...], expression: str, workers: str, **paramet
     source = cache(lambda: find_users_source(settings, store))  # it reads through a whole folder
     tell_of_other_versions(name, source, manifest, facts)
     _can_be_booted(given, manifest, source, store)
+    boards = _boards(given, manifest, facts)
+    arches = {board.arch for board in choose_boards(boards, given["--arch"])}
     chosen = given | {
         "--preemption": _preemption(facts, has_config=bool(given["--config"] or manifest.configs)),
-        "--board": _boards(given, manifest, facts),
-        "--flavour": given["--flavour"] or manifest.flavours or _flavours_of(source, store),
+        "--board": boards,
+        "--flavour": given["--flavour"] or manifest.flavours or _flavours_of(arches, source, store),
         "--feature": given["--feature"] or manifest.features or CORE_FEATURES,
         "--manifest": path,
         "--module": list(facts),
@@ -164,9 +167,13 @@ def _can_be_booted(
             lacking(users, source(), store)
 
 
-def _flavours_of(source: Callable[[], KernelSource], store: Store) -> list[str]:
-    """Every flavour, isolated only if the isolation series fits the source."""
-    obstacle = series_blocker(source, store)
-    if obstacle:
+def _flavours_of(arches: Collection[Architecture], source: Callable[[], KernelSource], store: Store) -> list[str]:
+    """Every flavour; isolated only if the series is for one of the architectures, and fits the source."""
+    without = sorted(arch.name for arch in arches if not arch.has_isolation)
+    if without:
+        click.echo(f"no isolated kernels for {', '.join(without)}: the isolation series does not support it")
+    supported = len(without) < len(arches)
+    obstacle = series_blocker(source, store) if supported else "there is no series"
+    if obstacle and supported:
         click.echo(f"no isolated kernels: {obstacle}")
     return [str(flavour) for flavour in Flavour if not (obstacle and flavour is Flavour.ISOLATED)]

@@ -174,13 +174,13 @@ def isolate_prove(
 
     Exit status 0 if all compare equal and all modules are CLEAN, 1 if not, 2 if that cannot be found out.
     """
+    for arch in arches:
+        require_isolation(ARCHITECTURES[arch])
     store, settings = Store(), Settings(source=source)
     plain = find_source(source, store)
     patched = isolated(plain, store)
     patched.tree()
     click.echo(f"{len(series_for(plain))} patches fit {plain.label}")
-    for arch in arches:
-        require_isolation(ARCHITECTURES[arch])
     chosen = narrow(
         MATRICES["isolated"],
         boards=choose_boards([], arches),

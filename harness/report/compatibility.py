@@ -52,9 +52,14 @@ def _feature(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     for row in broken:
         key = (row["arch"], " or ".join(words(row)), _evidence(row), row["because"])
         groups.setdefault(key, []).append(row["module"])
+    is_isolated = any(row["flavour"] == "isolated" for row in rows)
+    rows_on = {arch: [row for row in rows if row["arch"] == arch] for arch in _ARCHES}
     return {
         "name": name,
-        "summary": {arch: _summary([row for row in rows if row["arch"] == arch]) for arch in _ARCHES},
+        "summary": {
+            arch: "no series" if is_isolated and not ARCHITECTURES[arch].has_isolation else _summary(rows_on[arch])
+            for arch in _ARCHES
+        },
         "broken": [
             dict(zip(("arch", "verdict", "evidence", "field"), key, strict=True)) | {"modules": modules}
             for key, modules in sorted(groups.items(), key=lambda item: _ARCHES.index(item[0][0]))

@@ -19,7 +19,7 @@ from harness.lab.plan.exercise import load_exercise
 from harness.lab.plan.vendor_modules import shipped
 from harness.support.cache.store import Store
 
-LOCK = {"x86_64": (4, 24), "arm": (4, 16), "arm64": (4, 24)}
+LOCK = {"x86_64": (4, 24), "arm": (4, 16), "arm64": (4, 24), "riscv64": (4, 24)}
 
 
 def difference(arch: str, before: str, after: str) -> tuple[int, dict[str, Any]]:

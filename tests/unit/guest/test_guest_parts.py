@@ -5,16 +5,18 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from harness.guest.backtrace import Symbols, read_memory, read_symbols
-from harness.guest.boards import BOARDS, Board, Channel
+from harness.guest.boards import BOARDS, Board, Channel, default_board
 from harness.guest.console import ConsoleLog
 from harness.guest.debugger import gdb_script
+from harness.guest.guest import Guest, Timing
 from harness.guest.initramfs import pack
 from harness.guest.machine import Machine
-from harness.kernel.arch import ARCHITECTURES, ARM64
+from harness.kernel.arch import ARCHITECTURES, ARM64, Architecture
 from tests.unit.tools import need
 
 SYSTEM_MAP = """\
@@ -64,6 +66,52 @@ def test_on_a_slow_machine_the_kernel_itself_waits_longer_before_it_calls_someth
 
 def test_the_command_by_hand_asks_for_an_interactive_shell() -> None:
     assert "modcompat_shell=1" in machine(BOARDS["x86_64-q35"]).by_hand()
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES.values(), ids=lambda arch: arch.name)
+def test_one_board_stands_for_each_architecture(arch: Architecture) -> None:
+    assert [board for board in BOARDS.values() if board.is_default and board.arch is arch] == [default_board(arch)]
+
+
+@pytest.mark.parametrize(
+    ("arch", "text"),
+    [
+        ("x86_64", "RIP=0000000000000010 RFL=00000046\nRSP=0000000000000020"),
+        ("arm", "R13=00000020 R14=00000030 R15=00000010"),
+        ("arm64", " PC=0000000000000010\nX30=0000000000000030  SP=0000000000000020"),
+        (
+            "riscv64",
+            " pc       0000000000000010\n x0/zero 0000000000000000 x1/ra    0000000000000030 x2/sp    0000000000000020",
+        ),
+    ],
+)
+def test_registers_are_found_in_what_qemu_prints(arch: str, text: str) -> None:
+    registers = ARCHITECTURES[arch].registers
+    patterns = [registers.counter, registers.stack, *([registers.link] if registers.link else [])]
+    found = [pattern.search(text) for pattern in patterns]
+    assert [int(match[1], 16) for match in found if match] == [0x10, 0x20, 0x30][: len(patterns)]
+
+
+@pytest.mark.parametrize(("banner_at", "launches"), [(1, 1), (2, 2), (9, 3)])
+def test_a_guest_whose_firmware_fails_is_started_again(
+    banner_at: int, launches: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(BOARDS["riscv64-virt"], Path("image"), Path("initramfs"))
+    timing = Timing(boot=0.02)
+    guest = Guest(machine, folder=tmp_path, console=tmp_path / "log", state=tmp_path / "state", timing=timing)
+    started: list[int] = []
+
+    def launch(*, paused: bool) -> None:
+        started.append(1)
+        guest.log_start = guest.console.size
+        with guest.console.path.open("a") as log:
+            log.write("OpenSBI v1.1\n" + "Linux version 6.1\n" * (len(started) == banner_at))
+
+    monkeypatch.setattr(guest, "_launch", launch)
+    monkeypatch.setattr(guest, "_attempt", lambda *_: None)
+    guest._qemu = Mock(exit_status=None)
+    guest.boot()
+    assert len(started) == launches
 
 
 def test_board_ids_are_unique_and_their_architectures_known() -> None:

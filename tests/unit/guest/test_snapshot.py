@@ -88,6 +88,15 @@ def test_a_machine_that_cannot_be_saved_is_not_asked_again(
     assert Guest.boots == 1
 
 
+def test_a_guest_that_would_lose_its_timers_is_not_saved(store: Store) -> None:
+    machine = Machine(BOARDS["riscv64-virt"], Path("image"), Path("initramfs"))
+    for _ in range(2):
+        found = find_snapshot(machine, Store(store.root), Timing())
+        assert found.state is None
+        assert "it loses their timers" in found.obstacle
+    assert Guest.boots == 1
+
+
 def test_a_failed_write_is_not_remembered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModcompatError, match=r"could not save its state: .*Input/output error\n"):
         find(store, monkeypatch, "Input/output error")

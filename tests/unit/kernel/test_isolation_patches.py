@@ -7,8 +7,16 @@ from pathlib import Path
 import pytest
 
 from harness.kernel import isolation_patches, versions
+from harness.kernel.arch import ARM64, RISCV64
 from harness.kernel.features import FEATURES
-from harness.kernel.isolation_patches import _lost_symbols, apply_series, isolated, patched, series_for
+from harness.kernel.isolation_patches import (
+    _lost_symbols,
+    apply_series,
+    isolated,
+    patched,
+    require_isolation,
+    series_for,
+)
 from harness.kernel.source import KernelSource
 from harness.kernel.variants import variant_named, variant_of
 from harness.kernel.versions import Series
@@ -159,3 +167,10 @@ def test_a_message_makes_no_other_kernel(tmp_path: Path, monkeypatch: pytest.Mon
         return isolated(source, Store(tmp_path / "cache")).identity["isolation"]
 
     assert key("one", "x") == key("another", "x") != key("one", "y")
+
+
+def test_an_architecture_without_the_series_is_refused_by_name() -> None:
+    require_isolation(ARM64)
+    with pytest.raises(ModcompatError, match="the isolation series does not support riscv64") as caught:
+        require_isolation(RISCV64)
+    assert "x86_64, arm, arm64" in caught.value.next_step

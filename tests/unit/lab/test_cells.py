@@ -17,6 +17,7 @@ from harness.lab.plan.cells import (
     Selection,
     choose_boards,
     kernels,
+    narrow,
 )
 from harness.lab.plan.expected_verdicts import measured_verdicts
 from harness.lab.plan.manifest import Manifest
@@ -65,6 +66,14 @@ def test_the_default_matrix_is_the_five_on_each_architecture() -> None:
     assert {board.arch.name for board in selection.boards} == {"x86_64", "arm", "arm64", "riscv64"}
     assert [feature.name for feature in selection.features] == list(CORE_FEATURES)
     assert selection.boards == DEFAULT_BOARDS
+
+
+def test_an_architecture_without_the_isolation_series_has_no_isolated_cells() -> None:
+    boards, flavours = (BOARDS["arm-virt"], BOARDS["riscv64-virt"]), tuple(Flavour)
+    plan = Selection(boards, (FEATURES["all"],), flavours=flavours).cells([MODULE])
+    assert {cell.board.id for cell in plan if cell.flavour is Flavour.ISOLATED} == {"arm-virt"}
+    with pytest.raises(ModcompatError, match="supports none of the features on riscv64"):
+        narrow(MATRICES["isolated"], boards=boards[1:], features=[], preemptions=[])
 
 
 @pytest.mark.parametrize(
