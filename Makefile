@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-# Every target sets up what it needs first; with everything there that takes under a second.
+# Every target runs the set-up first, which takes under a second if everything is installed.
 .PHONY: help setup spinlock matrix isolated nightly test lint unit docs browser doctor bench fuzz trial
 
 # mkdocs-material prints an advertisement otherwise
 export NO_MKDOCS_2_WARNING = 1
 
 help:
-	@echo "make setup      install what is needed: Debian packages and .venv (the others do it first)"
+	@echo "make setup      install Debian packages and .venv (the other targets do this first)"
 	@echo "make spinlock   set up, then judge the vendor modules on DEBUG_SPINLOCK kernels (pytest -k spinlock)"
-	@echo "make matrix     set up, then the five features on a board of each architecture"
-	@echo "make isolated   set up, then the isolation series: the five features alone and together, both models"
-	@echo "make nightly    set up, then everything: every feature, board and preemption model (hours at first)"
-	@echo "make test       set up, then lint, types, unit and system tests, the five features on x86_64"
-	@echo "make unit       set up, then the tests that need no QEMU"
+	@echo "make matrix     set up, then judge on the five features, on a board of each architecture"
+	@echo "make isolated   set up, then judge on isolated kernels: the five features alone and together, both models"
+	@echo "make nightly    set up, then judge on every feature, board and preemption model (hours the first time)"
+	@echo "make test       set up, then run linters, unit tests, the five features on x86_64, and system tests"
+	@echo "make unit       set up, then run the tests that need no QEMU"
 	@echo "make docs       set up, then build the documentation as a site into site/"
-	@echo "make trial      set up, then judge modules of others on a production kernel that is not ours (three to four hours)"
-	@echo "make browser    set up, install Chromium, then look at report.html in it"
-	@echo "make bench      set up, then measure: restore against cold boot"
+	@echo "make trial      set up, then judge third-party modules on another production kernel (three to four hours)"
+	@echo "make browser    set up, install Chromium, then test report.html in it"
+	@echo "make bench      set up, then compare the restore of a guest with a cold boot"
 	@echo "make fuzz       set up, then fuzz the report detector for ten minutes (FUZZ_SECONDS=3600 for an hour)"
-	@echo "make doctor     set up, then say what is present and what a first run takes"
+	@echo "make doctor     set up, then print what is installed and what a first run needs"
 
 setup:
 	@scripts/setup.sh
@@ -50,14 +50,14 @@ lint: setup
 	.venv/bin/reuse lint --lines
 	.venv/bin/mkdocs build --strict
 
-# Builds the site into site/, and fails on a broken link or anchor.
+# Build the site into site/; a broken link or anchor is an error.
 docs: setup
 	.venv/bin/mkdocs build --strict
 
 unit: setup
 	.venv/bin/pytest tests/unit
 
-# What check finds is no failure here: stock kernels always give findings.
+# Findings of check are not a failure here: stock kernels always have some.
 TRIAL_FEATURES = --feature spinlock --feature slub --feature ftrace --feature kprobes --feature perf --feature all
 trial: setup
 	.venv/bin/python trial/prepare.py x86_64 x86_64-tracing arm arm-tracing

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well and how fast reports are found: python benchmarks/detector.py FOLDER
+"""Measure how well and how fast reports are found: python benchmarks/detector.py FOLDER
 
-FOLDER holds positives.jsonl (one object a line: `log`, `type`, `title` and `alt` of its first report) and
-negatives.jsonl (`log`, without a report). Types and titles are those of the public corpora of kernel fuzzing.
+FOLDER contains positives.jsonl and negatives.jsonl, with one object per line. Positives have a `log` and the `type`,
+`title` and `alt` of its first report; negatives have a `log` without a report. Types and titles are those of the
+public corpora of kernel fuzzing.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 from harness.detect.kernel_report import Report
 from harness.detect.scan import Scanner, scan
 
-# Our kinds -> types of the labels. "" is a label without a type.
+# Our kind of report -> types in the labels that agree with it. "" is a label without a type.
 TYPES: dict[str, set[str]] = {
     "access": {"DoS", "NULL-POINTER-DEREFERENCE", "MEMORY_SAFETY_BUG", ""},
     "atomic-sleep": {"ATOMIC_SLEEP", "LOCKDEP", ""},
@@ -52,7 +53,7 @@ TYPES: dict[str, set[str]] = {
     "vfs": {"DoS", ""},
     "warning": {"WARNING"},
 }
-_SIZE = 64_000_000  # bytes of a log for throughput
+_SIZE = 64_000_000  # bytes of log to measure throughput with
 # A clean log
 BOOT = b"".join(
     b"[%5d.%06d][ T%4d] usb 1-%d: new high-speed USB device number %d using xhci_hcd\n"
@@ -62,7 +63,7 @@ BOOT = b"".join(
 
 
 def agrees(kind: str, label: str) -> bool:
-    """Whether a kind of ours is what a label calls it."""
+    """Whether one of our kinds agrees with the type in a label."""
     return any(
         label == kind_of or (kind_of.endswith("*") and label.startswith(kind_of[:-1]))
         for kind_of in TYPES.get(kind, ())
@@ -110,7 +111,7 @@ def _chunks(log: bytes) -> Iterable[bytes]:
 
 
 def _speed(log: bytes) -> float:
-    """Megabytes a second, with the log repeated."""
+    """Megabytes per second, with the log repeated."""
     scanner, size, started = Scanner(), 0, time.process_time()
     for chunk in _chunks(log):
         scanner.feed(chunk)

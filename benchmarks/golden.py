@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Capture golden cases from console logs of our own runs: python benchmarks/golden.py [--most N] NAME=LOG ...
 
-Each log becomes a folder in tests/unit/golden/console with the part of the log that its reports need, `console.log`,
-and what the detector finds in it, `reports.json`. Read the latter before you commit it: it is what has to be found
-from then on. A folder NAME=DIR takes every *.log in it, as NAME-<file>. What adds no new kind or wording on an
-architecture is left out where more than N cases (3) of it are there already.
+Each log becomes a folder in tests/unit/golden/console with two files: `console.log`, the part of the log that its
+reports need, and `reports.json`, the reports that the detector finds in it. Read the latter before you commit it,
+because the tests expect it from then on. NAME=DIR captures every *.log in a folder as NAME-<file>. A log is skipped if
+N cases (3 by default) on its architecture have the same kind and title.
 """
 
 import argparse
@@ -21,8 +21,8 @@ FIELDS = (
     "kind", "title", "headline", "function", "module", "culprit", "rule", "first_line", "last_line", "torn_because",
 )  # fmt: skip
 _BEFORE, _AFTER = 6, 12  # lines of context
-_LONGEST = 400  # lines of a case
-_BUILD_FOLDER = re.compile(rb"/[^\s:]*\.partial/scratch/")  # of a module: its place in a cache
+_LONGEST = 400  # lines in a case
+_BUILD_FOLDER = re.compile(rb"/[^\s:]*\.partial/scratch/")  # in a module's file names: its folder in a cache
 _DUMP = re.compile(rb"(?:Redzone|Object|Padding) +[0-9a-f]{8,16}: ")
 _DUMPED = 4  # lines of a memory dump that are kept
 
@@ -34,7 +34,7 @@ def golden(report: Report) -> dict[str, object]:
 
 
 def trim(log: bytes) -> bytes:
-    """The lines that reports are made of, with some around them, without the bulk of memory dumps."""
+    """The lines of reports with some context, without most of their memory dumps."""
     reports = scan(log)
     lines = log.split(b"\n")
     wanted: set[int] = set()
@@ -50,7 +50,7 @@ def trim(log: bytes) -> bytes:
 
 
 def capture(name: str, log: bytes, seen: Counter[tuple[str, str, str]], most: int) -> bool:
-    """Make a case of a log, unless what it has is there often enough. `seen` counts (architecture, kind, title)."""
+    """Make a case from a log unless `most` similar ones exist. `seen` counts (architecture, kind, title)."""
     log = trim(log)
     reports = scan(log)
     arch = name.split("-", maxsplit=1)[0]

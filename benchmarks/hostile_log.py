@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether time grows with a log and no faster, in logs of nothing but what reports begin with.
+"""Check that scan time is linear in logs that consist only of beginnings of reports: python -m benchmarks.hostile_log
 
-python -m benchmarks.hostile_log: a line for each, and exit status 1 where a log of eight times the size takes more
-than twenty times as long.
+Prints a line for each log. The exit status is 1 if a log of eight times the size takes more than twenty times as long.
 """
 
 import sys
@@ -15,8 +14,8 @@ UNITS = (
     b"Call Trace:\n f+0x1/0x2\n", b"BUG: KASAN: \n",
 )  # fmt: skip
 _SIZES = (100_000, 800_000)  # bytes
-_MOST = 20  # times the time
-_LEAST = 0.05  # seconds that can be compared
+_MOST = 20  # times as long
+_LEAST = 0.05  # seconds; shorter times are not precise enough
 
 
 def seconds(log: bytes) -> float:
@@ -26,7 +25,7 @@ def seconds(log: bytes) -> float:
 
 
 def main() -> None:
-    """Each log in its turn."""
+    """Time each log in two sizes."""
     slow = False
     for unit in UNITS:
         seconds(unit * (10_000 // len(unit)))

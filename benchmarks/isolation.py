@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the isolation series costs: operations on an isolated kernel against the stock debug kernel, in one run."""
+"""The cost of the isolation series: operations on an isolated kernel compared with the stock debug kernel."""
 
 import statistics
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from harness.support.paths import IMAGES
 from harness.support.progress import task
 
 ALL = FEATURES["all"]
-# Each with a module that was built for it, the last one with a module that was built for production
+# Column -> the kernel in the guest, and the kernel that the module was built for
 SIDES = {
     "production": (variant_of(ALL).production, variant_of(ALL).production),
     "stock": (variant_of(ALL), variant_of(ALL)),
@@ -36,26 +36,26 @@ SIDES = {
     "isolated, module built for production": (variant_of(ALL, isolated=True), variant_of(ALL).production),
 }
 LOCKS = ("spin_lock", "spin_lock_irqsave", "read_lock", "write_lock")
-PROGRAMS = {  # operation -> what images/guest/tools/latency.c takes, and how many operations one round is
+PROGRAMS = {  # operation -> arguments of images/guest/tools/latency.c, and operations per count
     "context switch": ("switch {}", 2),
     "fork and exit": ("fork {}", 1),
     "module load and removal": ("module {} /cost/cost.ko cost", 1),
 }
-# What the kernel says on the console takes longer than what is measured, and the checks of SLUB hide the rest.
+# Messages on the console would take longer than the measured operations, and SLUB's checks would hide the rest.
 QUIET = "for p in kernel/parameters/initcall_debug printk/parameters/ignore_loglevel; do echo N >/sys/module/$p; done"
 BOOT = "slub_debug=-"
-PATIENCE = 300.0  # seconds for an operation, however often it is done
+PATIENCE = 300.0  # seconds for all repetitions of an operation
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A way to measure. options: QEMU's. boot: kernel parameters, by architecture. locks, programs: rounds of each."""
+    """A way to measure."""
 
     unit: str
-    locks: int
-    programs: Mapping[str, int]
-    options: tuple[str, ...] = ()
-    boot: Mapping[str, str] = field(default_factory=dict)
+    locks: int  # repetitions of each lock operation
+    programs: Mapping[str, int]  # repetitions of each operation in PROGRAMS
+    options: tuple[str, ...] = ()  # of QEMU
+    boot: Mapping[str, str] = field(default_factory=dict)  # architecture -> kernel parameters
 
     @property
     def is_counting(self) -> bool:
@@ -64,15 +64,15 @@ class Mode:
 
 
 MODES = (
-    # QEMU: the guest's clock goes on by a nanosecond with each instruction, and does not wait where the guest sleeps.
+    # With -icount, the guest's clock advances by 1 ns per instruction, and skips the time that the guest sleeps.
     Mode(
         "instructions",
         locks=100_000,
         programs={"context switch": 1000, "fork and exit": 100, "module load and removal": 30},
         options=("-icount", "shift=0,sleep=off"),
-        boot={"x86_64": "nolapic_timer"},  # that timer never expires then (QEMU 7.2)
+        boot={"x86_64": "nolapic_timer"},  # with -icount, that timer never expires (QEMU 7.2)
     ),
-    # The host tells the time of a process in hundredths of a second.
+    # The host counts CPU time in hundredths of a second, so there are more repetitions.
     Mode(
         "host ns",
         locks=3_000_000,
@@ -82,7 +82,7 @@ MODES = (
 
 
 def operations(guest: Guest, mode: Mode) -> dict[str, float]:
-    """What each operation takes in a pristine guest: instructions, or the time of the host's CPU for emulating it."""
+    """Cost per operation in a pristine guest, in instructions or in ns of host CPU time."""
 
     def taken(command: str) -> float:
         started = _emulated(guest)
@@ -102,7 +102,7 @@ def operations(guest: Guest, mode: Mode) -> dict[str, float]:
 
 
 def _emulated(guest: Guest) -> float:
-    """The CPU time of the guest's QEMU so far, in ns."""
+    """CPU time that the guest's QEMU has used so far, in ns."""
     times = psutil.Process(guest.qemu.process.pid).cpu_times()
     return float(times.user + times.system) * 1e9
 
@@ -115,7 +115,7 @@ def _number(guest: Guest, command: str) -> int:
 
 
 def measured(board: Board, settings: Settings, rounds: int) -> list[dict[str, Any]]:
-    """A row for each operation and unit: what it took on each side, the median and the spread of the rounds."""
+    """A row for each operation and unit, with the median of the rounds on each side, their ratio and its spread."""
     rows = []
     for mode in MODES:
         place = _place(board, mode)
@@ -126,7 +126,7 @@ def measured(board: Board, settings: Settings, rounds: int) -> list[dict[str, An
             }
             taken: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
             for _ in range(rounds):
-                for name, guest in guests.items():  # in turn, so that a busy host is no side's disadvantage
+                for name, guest in guests.items():  # in turn, so that a busy host affects all sides
                     taken[name].append(operations(guest, mode))
                     running.step()
         rows += [
@@ -137,7 +137,7 @@ def measured(board: Board, settings: Settings, rounds: int) -> list[dict[str, An
 
 
 def _place(board: Board, mode: Mode) -> Board:
-    """The board as a mode wants it. Only one thread can count instructions, and not every guest boots with two CPUs."""
+    """The board for a mode, with one CPU and thread: -icount needs that, and not every guest boots with two CPUs."""
     words = (board.boot, BOOT, mode.boot.get(board.arch.name, ""))
     return replace(
         board,
@@ -167,15 +167,15 @@ def _row(unit: str, operation: str, taken: dict[str, list[float]]) -> dict[str, 
 
 
 @click.command()
-@click.option("--board", default="x86_64-q35", show_default=True, help="Where to measure.")
+@click.option("--board", default="x86_64-q35", show_default=True, help="Board to measure on.")
 @click.option("--rounds", default=5, show_default=True, help="Measurements on each kernel, in turn.")
 @click.option("--timeout-scale", "scale", default=1.0, show_default=True, help="For a slow machine.")
-@click.option("--record", is_flag=True, help="Stand by it: into harness/lab/validation, and docs/results/isolation.md.")
+@click.option("--record", is_flag=True, help="Write to harness/lab/validation and docs/results/isolation.md.")
 def main(*, board: str, rounds: int, scale: float, record: bool) -> None:
     """Measure locks, context switches, forks and module loads on kernels with all features at once.
 
-    Twice: in instructions, which hardly differ from run to run, and in time for emulating them. Without SLUB's
-    checks (they would hide the rest), and with nothing on the console.
+    Measures twice: in instructions, which hardly differ between runs, and in host CPU time for emulating them. SLUB's
+    checks, which would hide the rest, and console output are off.
     """
     (place,) = choose_boards([board], [])
     settings = Settings(timing=Timing().scaled(scale), accelerator="tcg")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast a long log is scanned, and in how much memory: python -m benchmarks.long_log [MEGABYTES]
+"""Measure the speed and memory of scanning a long log: python -m benchmarks.long_log [MEGABYTES]
 
-Pipes two logs into `modcompat scan -` as it makes them: a clean one, and the console logs of the golden cases one
-after the other, which are full of reports. Speed is by the scan's own processor time, start included.
+Pipes two generated logs into `modcompat scan -`: a clean one, and the console logs of the golden cases, which are full
+of reports. Speed is relative to the CPU time of the scan, including its start.
 """
 
 import resource
@@ -17,7 +17,7 @@ _SCAN = [str(Path(sys.executable).with_name("modcompat")), "scan", "-"]
 
 
 def measure(name: str, log: bytes, megabytes: int) -> None:
-    """Run in a process of its own: the peak is that of all children of a process."""
+    """Scan one log. Needs its own process, because RUSAGE_CHILDREN gives the peak of all children."""
     with subprocess.Popen(_SCAN, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as scan:
         assert scan.stdin
         size = 0
@@ -31,7 +31,7 @@ def measure(name: str, log: bytes, megabytes: int) -> None:
 
 
 def main() -> None:
-    """Each log in its turn."""
+    """Measure each log in a child process, or the one named on the command line."""
     logs = {"clean": BOOT, "full of reports": b"".join(path.read_bytes() for path in sorted(_CASES.glob("*/*.log")))}
     match sys.argv[1:]:
         case [name, megabytes] if name in logs:

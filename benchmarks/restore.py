@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seconds per pristine guest: restored from a snapshot against booted cold, alternating in one run."""
+"""Seconds per pristine guest, restored from a snapshot and booted cold, alternately in one run."""
 
 import statistics
 import time
@@ -26,10 +26,10 @@ def seconds(work: Callable[[], None]) -> float:
 @click.option("--board", "boards", multiple=True, default=("x86_64-q35", "arm-virt", "arm64-virt"), show_default=True)
 @click.option("--rounds", default=7, show_default=True, help="Measurements of each kind.")
 def main(*, boards: tuple[str, ...], rounds: int) -> None:
-    """Measure on production kernels, which are built first when they are not cached.
+    """Measure on production kernels, which are built first unless they are cached.
 
-    Both sides end with a shell that has answered a command. A cold boot includes the start of QEMU; so
-    does "new QEMU", a restore into one that was just started (what the first cell of a run pays).
+    A measurement ends when the guest's shell has answered a command. A cold boot includes the start of
+    QEMU; so does "new QEMU", a restore into a new process, which the first cell of a run needs.
     """
     columns = ("board", "cold boot s", "restore s", "ratio", "new QEMU s", "ratio", "spread of restore s")
     table = Table(*columns, title=f"median of {rounds}")

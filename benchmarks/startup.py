@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seconds until a command answers: its help, which imports it, in a process of its own."""
+"""Seconds until a command prints its help, which imports the command, in a new process."""
 
 import statistics
 import subprocess
@@ -16,14 +16,14 @@ _COUNT = "import sys, runpy\ntry: runpy.run_module('harness', run_name='__main__
 
 
 def seconds(words: list[str]) -> float:
-    """Wall-clock time of `python -m harness` with these words."""
+    """Wall-clock time of `python -m harness` with these arguments."""
     started = time.perf_counter()
     subprocess.run([sys.executable, "-m", "harness", *words], stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - started
 
 
 def modules(words: list[str]) -> int:
-    """How many modules are imported for it."""
+    """The number of modules that the command imports."""
     command = [sys.executable, "-c", _COUNT, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout.splitlines()[-1])
@@ -37,7 +37,7 @@ def main(*, rounds: int, limit: float | None) -> None:
     table = Table("command", "median s", "from", "to", "modules", title=f"{rounds} measurements")
     medians: dict[str, float] = {}
     for words in (["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)):
-        seconds(words)  # not measured: it fills the disk's cache, and writes .pyc files
+        seconds(words)  # not measured: fills the page cache and writes .pyc files
         measured = [seconds(words) for _ in range(rounds)]
         name = " ".join(words)
         medians[name] = statistics.median(measured)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Install what the test of report.html in a browser needs: Debian's Chromium with its driver, and selenium in .venv.
+# Install Debian's Chromium with its driver, and selenium in .venv, for the test of report.html in a browser.
 # Nothing else in the project needs them.
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make images/probe/headers.txt: the headers that modules include, and that compile together in one file.
+"""Write images/probe/headers.txt: the headers that modules include and that compile together in one file.
 
-Candidates are what sources that can be modules include, in all kernels that there is an isolation series for. Those
-that do not compile in one of these kernels, production or isolated, on one of the architectures, go; so do those that
-say nothing about the ABI. Takes half an hour, and builds no kernel. A new kernel version is a reason to run it.
+Candidates are the headers that potential modules include, in all kernels with an isolation series. A header is dropped
+if it fails to compile in any of these kernels, production or isolated, on any architecture, or if it says nothing about
+the ABI. Run this for a new kernel version; it takes half an hour and builds no kernel.
 """
 
 import re
@@ -25,10 +25,10 @@ from harness.support.paths import IMAGES
 LIST = IMAGES / "probe/headers.txt"
 STORE = Store()
 CAN_BE_MODULES = ("block", "crypto", "drivers", "fs", "lib", "net", "security", "sound")
-# Constants, what others include for themselves, what only defines trace points, and tests
+# Constants, headers that others include themselves, definitions of tracepoints, and tests
 NOT_THESE = ("uapi/", "dt-bindings/", "asm-generic/", "vdso/", "trace/", "xen/interface/", "kunit/", "drm/drm_kunit")
 CLASHES = {"linux/arm_sdei.h", "linux/cs5535.h"}  # with asm/stacktrace.h of arm64, with linux/gpio/machine.h
-# What is only for some architectures, by a header that these have
+# Header for some architectures -> a header that only these have
 NEEDED = {
     "clocksource/hyperv_timer.h": "asm/hyperv_timer.h",
     "linux/firmware/trusted_foundations.h": "asm/hardware/cache-l2x0.h",
@@ -59,7 +59,7 @@ def write(names: Iterable[str]) -> None:
 def main() -> None:
     sources = [find_source(series.package, STORE) for series in SERIES.values()]
     found = sorted({name for source in sources for name in candidates(source)} - CLASHES)
-    # Of two headers that clash, the later one goes: those that nearly all others build on come first.
+    # Of two headers that clash, the later one is dropped, so those that almost all others need come first.
     names = [name for name in found if name.startswith("linux/")]
     probed = sorted({name for arch in ARCHITECTURES.values() for name in arch.probed_headers})
     names += [f"asm/{name}.h" for name in probed]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Install what the project needs: packages of the distribution, and a virtual environment in .venv.
+# Install the project's requirements: packages of the distribution, and a virtual environment in .venv.
 # Usage: setup.sh [--list]. Takes under a second if everything is installed already.
 set -eu
 CDPATH='' cd -- "$(dirname "$0")/.."
@@ -85,7 +85,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
 	[ -n "$python" ] || fail "no Python 3.11 or later with venv"
 	say "making .venv with $("$python" --version)"
 	rm -f "$stamp"
-	# Keep an environment of the same Python: it goes on working if nothing can be fetched now.
+	# Keep an environment of the same Python: it still works if nothing can be downloaded now.
 	if [ "$(.venv/bin/python --version 2>/dev/null)" != "$("$python" --version)" ]; then
 		rm -rf .venv
 		"$python" -m venv .venv

@@ -3,10 +3,10 @@
 
     python trial/page.py runs/trial-tracing/matrix.json runs/trial-arm/matrix.json
 
-A run need not be of everything: what it has takes the place of what was measured before, and the rest stays.
+A run may cover only some cells: it replaces the measurements of these, and the others stay.
 
-Exit status 1 when a cell wants an explanation and has none: one on an isolated kernel that is not CLEAN, or one
-that was predicted wrongly.
+The exit status is 1 if a cell that needs an explanation has none. A cell needs one if it is INVALID, if it was
+predicted wrongly, or if it is on an isolated kernel and not CLEAN.
 """
 
 import json
@@ -31,14 +31,14 @@ _ADDRESS = re.compile(r"\b(?:0x)?[0-9a-f]{8,16}\b")
 _LONGEST = 200  # characters of a reason in a table
 _ORDER = ("production", "stock-spinlock", "stock-slub", "stock-ftrace", "stock-kprobes", "stock-perf")
 _KERNELS = [f"{flavour}-{name}" for flavour in ("stock", "isolated") for name in (*CORE_FEATURES, "all")]
-_KEPT = ("arch", "board", "module", "flavour", "feature", "verdict")  # of a cell of a run, and its words if not CLEAN
+_KEPT = ("arch", "board", "module", "flavour", "feature", "verdict")  # fields of every cell
 Row = Mapping[str, Any]
 
 
 def taken(known: Row, runs: Iterable[Row], versions: Mapping[str, str]) -> dict[str, Any]:
-    """What was measured, with runs: cells of the same module and kernel are those of the last run.
+    """The measurements with those of runs added. Cells of a later run replace earlier ones.
 
-    versions: of the packages of sources.
+    `versions` gives the version of each source package.
     """
     facts = {name: known[name] for name in ("kernel", "compilers", "qemu", "sources")}
     facts["sources"] = facts["sources"] | versions
@@ -57,7 +57,7 @@ def taken(known: Row, runs: Iterable[Row], versions: Mapping[str, str]) -> dict[
 
 
 def shown(cell: Row) -> str:
-    """The kernel of a cell. A feature that production always has gives production's: shown by the feature's name."""
+    """The kernel of a cell, by its feature's name even if production always has the feature."""
     return "production" if cell["flavour"] == "production" else f"{cell['flavour']}-{cell['feature']}"
 
 
@@ -115,7 +115,7 @@ def page(facts: Row, explanations: list[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def unexplained(cells: Iterable[Row], explanations: list[Mapping[str, Any]]) -> list[Row]:
-    """The cells that want an explanation and have none."""
+    """The cells that need an explanation and have none."""
     return [
         cell for cell in cells if _wants_explanation(cell) and not any(_is_of(entry, cell) for entry in explanations)
     ]
@@ -131,7 +131,7 @@ def _wants_explanation(cell: Row) -> bool:
 
 
 def _is_wrong(cell: Row) -> bool:
-    return cell["agrees"] is False  # None where there is no prediction, as for a cell that proves nothing
+    return cell["agrees"] is False  # None if there is no prediction, as for a cell that proves nothing
 
 
 def _is_of(entry: Mapping[str, Any], cell: Row) -> bool:
@@ -200,7 +200,7 @@ def _short(cell: Row | None) -> str:
 
 
 def _details(cells: list[Row]) -> Iterator[str]:
-    """A line for the cells that have all of it in common but the module."""
+    """A table with one line for cells that differ only in the module."""
     yield "| architecture | kernel | verdict | reason | predicted | agrees | modules |"
     yield "|---|---|---|---|---|---|---|"
     lines: dict[tuple[str, ...], list[str]] = {}
@@ -216,7 +216,7 @@ def _details(cells: list[Row]) -> Iterator[str]:
 
 
 def _cut(text: str) -> str:
-    """A reason on one line, without addresses, cut to a length."""
+    """A reason on one line, without addresses, limited in length."""
     line = " ".join(_ADDRESS.sub("ADDRESS", text).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
@@ -229,23 +229,23 @@ def _explained(cells: list[Row], explanations: list[Mapping[str, Any]]) -> Itera
     wanting = [cell for cell in cells if _wants_explanation(cell)]
     if not wanting:
         yield "There are none."
-    told: dict[int, list[Row]] = {}
+    explained: dict[int, list[Row]] = {}
     for cell in wanting:
         for place, entry in enumerate(explanations):
             if _is_of(entry, cell):
-                told.setdefault(place, []).append(cell)
+                explained.setdefault(place, []).append(cell)
                 break
     for place, entry in enumerate(explanations):
-        if of_it := told.get(place):
+        if of_it := explained.get(place):
             names = ", ".join(f"`{cell['module']}` on {cell['arch']} {shown(cell)}" for cell in of_it)
             yield f"- {names}: {' '.join(entry['text'].split())}"
     for cell in unexplained(cells, explanations):
-        said = _as_markdown(cell["reason"])
-        yield f"- `{cell['module']}` on {cell['arch']} {shown(cell)}: NOT EXPLAINED YET. {said}"
+        reason = _as_markdown(cell["reason"])
+        yield f"- `{cell['module']}` on {cell['arch']} {shown(cell)}: NOT EXPLAINED YET. {reason}"
 
 
 def main() -> int:
-    """Take the runs that are named, and write the page."""
+    """Record the runs named on the command line, and write the page."""
     versions = {path.stem: path.read_text().strip() for path in sorted((HERE / "build").glob("*/*.version"))}
     known = json.loads(MEASURED.read_text())
     facts = taken(known, [json.loads(Path(name).read_text()) for name in sys.argv[1:]], versions)

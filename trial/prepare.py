@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make what the trial judges: production's .config, its kernel, and the modules, below trial/build/NAME.
+"""Build the trial's production .config, kernel and modules in trial/build/NAME.
 
     python trial/prepare.py x86_64 x86_64-tracing arm arm-tracing
 
-The kernel's own modules come out of the production kernel's entry in the cache. The others are built as their vendors
-would: sources from Debian's -dkms packages, each built by its own Makefile against production's build tree.
+In-tree modules are copied from the production kernel's entry in the cache. Vendor modules are built as their vendors
+would build them: from the sources in Debian's -dkms packages, by their own Makefiles, against production's build tree.
 """
 
 import os
@@ -32,15 +32,12 @@ OWN = (
 
 @dataclass(frozen=True)
 class Vendor:
-    """A package of sources. command: how its dkms.conf has it built; {tree} is production's. modules: what is kept.
-
-    without: a file of the sources, and a word whose lines are taken out of it.
-    """
+    """A Debian package with the sources of modules."""
 
     package: str
-    command: str
-    modules: tuple[str, ...]
-    without: tuple[str, str] | None = None
+    command: str  # as in its dkms.conf; {tree} is production's build tree, {here} the folder of the sources
+    modules: tuple[str, ...]  # names of the modules to keep
+    without: tuple[str, str] | None = None  # a file of the sources, and a word whose lines are removed from it
 
 
 VENDORS = (
@@ -62,18 +59,18 @@ LTTNG = Vendor(
         "lttng-tracer",
         "lttng-ring-buffer-client-mmap-discard",
     ),
-    # It has another prototype of the tracepoint hrtimer_start than 6.1.192, and does not compile.
+    # Does not compile: its prototype of the tracepoint hrtimer_start differs from that of 6.1.192.
     without=("src/probes/Kbuild", "lttng-probe-timer.o"),
 )
 
 
 @dataclass(frozen=True)
 class Production:
-    """A production kernel, and what is built for it: the kernel's own modules, and vendors'."""
+    """A production kernel, and the modules that are built for it."""
 
     arch: Architecture
-    fragments: tuple[str, ...]
-    own: tuple[str, ...]
+    fragments: tuple[str, ...]  # of Kconfig, in this folder
+    own: tuple[str, ...]  # modules of the kernel's tree
     vendors: tuple[Vendor, ...]
 
 
@@ -86,7 +83,7 @@ PRODUCTIONS = {
 
 
 def prepare(name: str, store: Store) -> None:
-    """Everything for one production kernel."""
+    """Build everything for one production kernel."""
     production = PRODUCTIONS[name]
     arch = production.arch
     folder = HERE / "build" / name
@@ -94,19 +91,19 @@ def prepare(name: str, store: Store) -> None:
     config = folder / "production.config"
     configure(production, config, store)
     print(f"{name}: building the production kernel, unless it is in the cache")
-    told = said(["modcompat", "build", "production", "--arch", arch.name, "--config", str(config)])
-    kernel = Path(told.splitlines()[-1].partition(": ")[2])
+    output = run(["modcompat", "build", "production", "--arch", arch.name, "--config", str(config)])
+    kernel = Path(output.splitlines()[-1].partition(": ")[2])
     for module in production.own:
         shutil.copy(kernel / "modules" / f"{module}.ko", folder)
     for vendor in production.vendors:
         print(f"{name}: building {vendor.package}")
         build_vendor(vendor, kernel / "build", arch, folder)
     source, program = HERE / "guest/drive.c", folder / "drive"
-    said([f"{arch.cross_compile}gcc", "-static", "-s", "-O2", "-o", str(program), str(source)])
+    run([f"{arch.cross_compile}gcc", "-static", "-s", "-O2", "-o", str(program), str(source)])
 
 
 def configure(production: Production, config: Path, store: Store) -> None:
-    """Write the whole .config that the fragments stand for. Raises ModcompatError where Kconfig drops something."""
+    """Complete the fragments to a .config. Raises ModcompatError if Kconfig drops or changes a symbol."""
     requested = in_fragments(HERE / f"{name}.config" for name in production.fragments)
     with tempfile.TemporaryDirectory() as scratch:
         tree = find_source(DEFAULT_PACKAGE, store).tree()
@@ -116,23 +113,23 @@ def configure(production: Production, config: Path, store: Store) -> None:
 
 
 def build_vendor(vendor: Vendor, tree: Path, arch: Architecture, folder: Path) -> None:
-    """Fetch a package of sources, and have its modules built for production."""
+    """Download a source package and build its modules for production."""
     with tempfile.TemporaryDirectory(prefix="trial-") as scratch:
         deb = debian.download(vendor.package, "all", Path(scratch))
-        said(["dpkg-deb", "-x", str(deb), scratch])
+        run(["dpkg-deb", "-x", str(deb), scratch])
         (sources,) = (Path(scratch) / "usr/src").iterdir()
         if vendor.without:
             file, word = sources / vendor.without[0], vendor.without[1]
             file.write_text("".join(line for line in file.read_text().splitlines(keepends=True) if word not in line))
         words = vendor.command.format(tree=tree, here=sources).split()
-        said(words, env={"ARCH": arch.kernel, "CROSS_COMPILE": arch.cross_compile}, cwd=sources)
+        run(words, env={"ARCH": arch.kernel, "CROSS_COMPILE": arch.cross_compile}, cwd=sources)
         (folder / f"{vendor.package}.version").write_text(f"{debian.version_of(deb)}\n")
         for name in vendor.modules:
             shutil.copy(next(sources.rglob(f"{name}.ko")), folder)
 
 
-def said(command: list[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
-    """What a program prints. Raises ModcompatError with the end of it where it fails."""
+def run(command: list[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+    """Run a program and return its output. Raises ModcompatError with the end of the output if it fails."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     surroundings = {**os.environ, "PATH": path, **(env or {}), **({"PWD": str(cwd)} if cwd else {})}
     done = subprocess.run(

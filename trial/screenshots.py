@@ -12,7 +12,7 @@ _FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-backgro
 
 
 def main(report: Path, folder: Path) -> None:
-    """The matrix as one sees it first (light, dark, on a phone), and the cell of the first picture of a layout."""
+    """Take pictures of the top of the report (light, dark, on a phone), and of the first cell with a layout."""
     options = webdriver.ChromeOptions()
     with tempfile.TemporaryDirectory() as profile:
         for flag in (*_FLAGS.split(), f"--user-data-dir={profile}"):

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shares the locks of another module, lender, on every CPU at once. A lock that
- * is taken here is released there, and the other way round; nothing is wrong
- * with that. Says at the end whether the locks have kept the CPUs apart.
+ * Shares the locks of another module, lender, on every CPU at once. One module
+ * takes a lock and the other one releases it, which is correct use. At the end,
+ * it logs whether the locks excluded the CPUs from each other.
  */
 #include "bugs.h"
 

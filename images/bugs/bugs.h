@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the modules with deliberate bugs have in common. Each has a table of
- * them, and its init commits the one that the parameter "bug" names, on CPU 0.
- * A bug that would hang ends after a while, so that the guest lives on.
+ * Common parts of the modules with deliberate bugs. Each module has a table of
+ * bugs, and its init commits the one named by the parameter "bug", on CPU 0.
+ * A bug that would hang ends after a while, so that the guest survives.
  */
 #ifndef BUGS_H
 #define BUGS_H
@@ -21,7 +21,7 @@ struct bug {
 	void (*commit)(void);
 };
 
-/* More than a kernel may watch before it calls a lock that is not given back a recursion */
+/* Long enough that the kernel reports the recursion before the lock is released */
 #define A_WHILE		(HZ)
 
 struct errand {
@@ -38,7 +38,7 @@ static inline int bug_errand(void *data)
 	return 0;
 }
 
-/* Have another task run a function on a CPU, and wait for the end of that. */
+/* Run a function in another task on a CPU, and wait until it returns. */
 static inline void by_another_task(unsigned int cpu, void (*run)(void))
 {
 	struct errand errand = { .run = run };
@@ -53,7 +53,7 @@ static inline void by_another_task(unsigned int cpu, void (*run)(void))
 	wait_for_completion(&errand.done);
 }
 
-/* For who releases a lock that was never taken */
+/* Flags for releasing a lock that was never taken */
 static inline unsigned long flags_as_they_are(void)
 {
 	unsigned long flags;

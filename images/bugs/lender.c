@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Lends its locks to another module, borrower, and does there what borrower
- * leaves to it: the calls below are as this module's build has them.
+ * Lends its locks to another module, borrower, and takes or releases them on
+ * its behalf, with the lock operations that this module was built with.
  */
 #include <linux/module.h>
 

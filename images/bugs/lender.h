@@ -4,7 +4,7 @@
 
 #include <linux/spinlock.h>
 
-/* Locks that two modules share, and what they protect */
+/* Locks that two modules share, and the counters that the locks protect */
 extern spinlock_t lent_spinlock;
 extern rwlock_t lent_rwlock;
 extern unsigned long lent_under_spinlock, lent_under_rwlock;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Deliberate bugs with mutexes. mutex_trylock() always looks at its mutex,
- * mutex_lock() only at one that is locked.
+ * Deliberate bugs with mutexes. mutex_trylock() always checks its mutex, but
+ * mutex_lock() does so only if the mutex is locked.
  */
 #include "bugs.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Does nothing, and says that it is proprietary: such a module taints the
- * kernel, and upstream switches off all lock debugging for it.
+ * Does nothing, but has a proprietary licence. Such a module taints the kernel,
+ * and an upstream kernel then switches off all lock debugging.
  */
 #include <linux/module.h>
 

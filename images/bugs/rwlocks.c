@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Deliberate bugs with rwlocks. As with spinlocks, write_unlock() may be inlined
- * into a module, and write_unlock_irqrestore() is not.
+ * Deliberate bugs with rwlocks. As with spinlocks, a module may have inlined
+ * write_unlock(), but not write_unlock_irqrestore().
  */
 #include "bugs.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Deliberate bugs with rw-semaphores. Releases and trylocks look at their
- * semaphore, down_read() and down_write() do not.
+ * Deliberate bugs with rw-semaphores. Releases and trylocks check their
+ * semaphore, but down_read() and down_write() do not.
  */
 #include "bugs.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Deliberate bugs with objects of slab caches. Each cache is the bug's own, so
- * that an object that was freed is the next to be allocated.
+ * Deliberate bugs with objects of slab caches. Each bug has its own cache, so
+ * that the object freed last is allocated next.
  */
 #include "bugs.h"
 
@@ -48,7 +48,7 @@ static void used_after_free(void)
 	kmem_cache_free(cache, kmem_cache_alloc(cache, GFP_KERNEL));
 }
 
-/* A slab without any object in use would already be a report of its own. */
+/* Keep another object in use: an empty slab would cause a different report. */
 static void double_free(void)
 {
 	if (!set_up() || !kmem_cache_alloc(cache, GFP_KERNEL))
@@ -75,7 +75,7 @@ static void left_over(void)
 		kmem_cache_destroy(cache);
 }
 
-/* Behind an object is a word of red zone, and behind that the pointer to the next free object. */
+/* After the object is a word of red zone, then the pointer to the next free object. */
 static void free_list(void)
 {
 	unsigned long *behind;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Deliberate bugs with spinlocks. spin_unlock() may be inlined into a module,
- * and spin_unlock_irqrestore() is not, on all but arm64, so there are both.
+ * Deliberate bugs with spinlocks. A module may have inlined spin_unlock(), but
+ * spin_unlock_irqrestore() only on arm64, so most bugs exist with both.
  */
 #include "bugs.h"
 
@@ -88,7 +88,7 @@ static void zeroed(void)
 	kfree(new);
 }
 
-/* What is in the memory is what the allocator poisoned it with. */
+/* The memory contains the allocator's poison. */
 static void uninitialised(void)
 {
 	spinlock_t *new = kmalloc(64, GFP_KERNEL);
@@ -109,7 +109,7 @@ static void freed(void)
 	spin_lock(old);
 }
 
-/* No bug of this CPU's, nor of this task's: who has the lock keeps it. */
+/* Neither this CPU nor this task is at fault: the owner does not release the lock. */
 static void lockup(void)
 {
 	by_another_task(1, take);

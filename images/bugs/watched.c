@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Work for tools to watch: writing a number to the parameter "work" calls
- * watched_work() as often, and each call spins for a tick or less.
+ * Work for tools to watch: writing a number to the parameter "work" makes that
+ * many calls of watched_work(), each of which spins for a tick or less.
  */
 #include <linux/jiffies.h>
 #include <linux/module.h>
@@ -9,7 +9,7 @@
 
 static noinline void watched_work(void)
 {
-	/* In the module itself, where samples have to find it */
+	/* Spin in the module itself, where samples must find it. */
 	unsigned long end = jiffies + 1;
 
 	while (time_before(jiffies, end))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Times operations of the kernel, as a module sees them. Writing the name of
- * one to the parameter "run" does it as often as "rounds" says; "ns" then has
- * how long that took altogether.
+ * Measures operations of the kernel from within a module. Writing the name of
+ * an operation to the parameter "run" performs it "rounds" times; "ns" then
+ * shows the total time.
  */
 #include <linux/irqflags.h>
 #include <linux/ktime.h>

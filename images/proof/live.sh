@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# What the `live` scripts have in common; each sources this file.
+# Functions for the `live` scripts, which source this file.
 
-# fact NAME NUMBER WHAT: one line of evidence; a number of nothing is a failure
+# fact NAME NUMBER WHAT: print one line of evidence; zero is a failure
 fact() {
 	local verdict=ok
 	[ "${2:-0}" -gt 0 ] || verdict=FAILED
@@ -9,7 +9,7 @@ fact() {
 }
 
 tracing=/sys/kernel/tracing
-instance=$tracing/instances/modcompat # buffers of our own beside the kernel's
+instance=$tracing/instances/modcompat # has its own buffers
 
 trace_start() {
 	[ -e $tracing/tracing_on ] || mount -t tracefs tracefs $tracing
@@ -21,13 +21,13 @@ trace_start() {
 	done
 }
 
-# Tracers and events stay armed: what is traced ends with the guest.
+# Tracers and events stay armed until the guest ends.
 trace_stop() {
 	echo 0 >$tracing/tracing_on
 	echo 0 >$instance/tracing_on
 }
 
-# entries FOLDER: how many were written to its buffers, the overwritten ones included
+# entries FOLDER: print the number of entries written to its buffers, including overwritten ones
 entries() {
 	cat "$1"/per_cpu/*/stats | awk '/^(entries|overrun):/ { sum += $2 } END { print sum + 0 }'
 }

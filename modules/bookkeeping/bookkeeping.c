@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * struct module, from both sides. The kernel keeps its books on a module in
- * the module's own memory, at the kernel's offsets: where its struct module is
- * larger than the one in this file, it writes into what comes next, and that is
- * .bss. So .bss holds one object only, the canary; every other static here has
- * a value and lies in .data.
+ * struct module, as the kernel and the module see it. The kernel writes to
+ * the module's own struct module, at the kernel's offsets. If the kernel's
+ * structure is larger than this module's, it overwrites the section after it,
+ * .bss. So .bss contains only one object, the canary; every other static
+ * variable has an initial value and is in .data.
  */
 #include "vendor.h"
 
@@ -34,7 +34,7 @@ module_param_array(numbers, int, &numbers_given, 0644);
 
 static DEFINE_PER_CPU(unsigned int, hits) = PER_CPU_START;
 
-/* The number of canary bytes that do not have a value. */
+/* Return the number of canary bytes that differ from a value. */
 static unsigned int bytes_other_than(u8 value)
 {
 	unsigned int i, count = 0;
@@ -53,14 +53,14 @@ static int run_bss(void)
 	return 0;
 }
 
-/* After everything else: nobody has come by meanwhile. */
+/* Run last: nothing has written to the canary in the meantime. */
 static int run_bss_again(void)
 {
 	answer(bytes_other_than(UNTOUCHED), 0, "bss.at_end");
 	return 0;
 }
 
-/* What is left of the memory that only init needed. */
+/* The size of the init section, which is 0 once it is freed */
 static unsigned int init_size(const struct module *mod)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
@@ -79,7 +79,7 @@ static int run_struct(void)
 	answer(mod->state, MODULE_STATE_LIVE, "struct.state");
 	answer(within_module_core((unsigned long)run_struct, mod), true, "struct.core");
 	answer(init_size(mod), 0, "struct.init_freed");
-	/* Parsing has cut it up: the first name remains. */
+	/* Parsing has terminated the first name with a NUL. */
 	answer(mod->args && !strcmp(mod->args, "number"), true, "struct.args");
 	answer(strcmp(kobject_name(&mod->mkobj.kobj), KBUILD_MODNAME), 0, "struct.kobject");
 	answer_pointer(mod->mkobj.mod, mod, "struct.kobject_module");
@@ -93,7 +93,7 @@ static int run_refcount(void)
 	int pairs, i;
 
 	answer(module_refcount(THIS_MODULE), 0, "refcount.idle");
-	/* The first wrong count ends it: the kernel may warn at each, and once is enough. */
+	/* Stop at the first wrong count, because the kernel may warn at each. */
 	for (pairs = 0; pairs < ROUNDS; pairs++) {
 		if (!try_module_get(THIS_MODULE) || module_refcount(THIS_MODULE) != 1)
 			break;

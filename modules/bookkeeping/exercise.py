@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exercise of the bookkeeping module: struct module as the module and as user space see it."""
+"""The exercise of the bookkeeping module: struct module, as seen by the module and by user space."""
 
 from harness.lab.plan.exercise import Bench
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Work that is done later and elsewhere: timers, work items, tasklets, threads
- * and RCU callbacks. The kernel keeps its links and states inside the module's
- * objects; each is used with canaries behind it, and hands over through a
- * completion.
+ * Deferred work: timers, work items, tasklets, threads and RCU callbacks. The
+ * kernel keeps its links and state inside the module's objects. Each object is
+ * used with canaries after it, and its callback completes a completion that
+ * the module waits for.
  */
 #include "vendor.h"
 
@@ -22,7 +22,7 @@
 #define TICKS	3
 #define PATIENCE	(5 * HZ)
 
-/* What all of them do when their time has come. */
+/* Each callback counts its runs and completes its job. */
 struct job {
 	struct completion done;
 	atomic_t runs;
@@ -45,7 +45,7 @@ static bool is_awaited(struct job *job)
 	return wait_for_completion_timeout(&job->done, PATIENCE) > 0;
 }
 
-/* An object of the kernel's with canaries behind it, and its job. */
+/* An object that the kernel uses, canaries after it, and its job */
 #define DEFERRED(name, type)	\
 	struct name { type it; u32 canary[CANARIES]; struct job job; }
 
@@ -59,7 +59,7 @@ static bool is_awaited(struct job *job)
 	!!(o);									\
 })
 
-/* The end of each: everything ran as often as it should, nobody wrote behind the object. */
+/* Check that the callback ran as often as wanted and nothing was written after the object. */
 #define CHECK_AND_FREE(o, wanted, name)						\
 do {										\
 	answer(atomic_read(&(o)->job.runs), wanted, name ".runs");				\
@@ -173,7 +173,7 @@ static int run_delayed(void)
 	answer(is_awaited(&o->job), true, "delayed.awaited");
 	schedule_delayed_work(&o->it, PATIENCE);
 	answer(delayed_work_pending(&o->it), true, "delayed.pending");
-	flush_delayed_work(&o->it);	/* false where the worker was faster, as with PREEMPT it may be */
+	flush_delayed_work(&o->it);	/* false if the worker was faster, as is possible with PREEMPT */
 	answer(delayed_work_pending(&o->it), false, "delayed.flushed");
 	schedule_delayed_work(&o->it, PATIENCE);
 	answer(cancel_delayed_work_sync(&o->it), true, "delayed.cancelled");
@@ -181,7 +181,7 @@ static int run_delayed(void)
 	return 0;
 }
 
-/* A queue of our own, with one item at a time: they run in their order. */
+/* An ordered workqueue, which runs one item at a time */
 
 #define ITEMS	4
 

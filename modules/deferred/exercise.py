@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exercise of the deferred module: timers, work, tasklets, threads and RCU, each awaited."""
+"""The exercise of the deferred module: it waits for timers, work, tasklets, threads and RCU callbacks."""
 
 from harness.lab.plan.exercise import Bench
 

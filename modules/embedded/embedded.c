@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Structures that embed a lock, or a pointer to themselves that debugging adds:
- * their size (canaries right behind each, on the heap, in .data and on the
- * stack), what static initialisers put into them, and the inlined part of
- * their operations.
+ * Structures with an embedded lock, or with a pointer to themselves that debug
+ * options add: their size (with canaries directly after each, on the heap, in
+ * .data and on the stack), the results of their static initialisers, and the
+ * inlined parts of their operations.
  */
 #include "vendor.h"
 
@@ -24,7 +24,7 @@
 #define ROUNDS	4
 #define MANY	100
 
-/* Each use_*() is given an object as its initialiser left it. */
+/* Each use_*() takes a newly initialised object. */
 
 static bool use_mutex(struct mutex *m)
 {
@@ -100,7 +100,7 @@ static bool use_rwsem(struct rw_semaphore *s)
 	return ok && !rwsem_is_locked(s);
 }
 
-/* A burst of two: the third within the interval would be one too many. */
+/* The burst is two, so the third call within the interval is suppressed. */
 static bool use_ratelimit(struct ratelimit_state *r)
 {
 	return __ratelimit(r) && __ratelimit(r) && !__ratelimit(r) && r->missed == 1;
@@ -197,7 +197,7 @@ static bool use_swait(struct swait_queue_head *q)
 	return ok && !swait_active(q);
 }
 
-/* An inlined walk: the list of waiters lies behind the lock of its head. */
+/* The walk is inlined, and the list of waiters is behind the lock in its head. */
 static bool use_wait_list(wait_queue_head_t *q)
 {
 	wait_queue_entry_t entry, *found;
@@ -233,7 +233,7 @@ static void init_blocking_notifier(struct blocking_notifier_head *head)
 	BLOCKING_INIT_NOTIFIER_HEAD(head);
 }
 
-/* Initialise and use an object, and look at what is behind it after each. */
+/* Use an object, and check the canaries after it. */
 #define USE_CHECK(object, name, use)						\
 do {										\
 	answer(use(&(object)->it), true, name ".use");				\
@@ -272,7 +272,7 @@ static int run_heap(void)
 	return 0;
 }
 
-/* What DEFINE_MUTEX() and the like put into a module's data at compile time. */
+/* Static initialisers such as DEFINE_MUTEX(), which fill .data at compile time */
 
 #define STATIC_GUARDED(type, name, initialiser)	\
 	static GUARDED(type) name = { .it = initialiser, .canary = CANARY_FILL }
@@ -306,7 +306,7 @@ static int run_static(void)
 	return 0;
 }
 
-/* A completion on the stack, between canaries. */
+/* A completion on the stack, between canaries */
 static int run_stack(void)
 {
 	struct {
@@ -323,7 +323,7 @@ static int run_stack(void)
 	return 0;
 }
 
-/* A set of kobjects: the kernel walks the set's list, and so does the module. */
+/* A kset, whose list both the kernel and the module walk */
 
 struct item {
 	struct kobject it;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exercise of the embedded module: what has a lock inside, on the heap, static and on the stack."""
+"""The exercise of the embedded module: structures with a lock inside, on the heap, static and on the stack."""
 
 from harness.lab.plan.exercise import Bench
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exercise of the files module: a device, a file in /proc, one in debugfs."""
+"""The exercise of the files module: a device, a file in /proc, and one in debugfs."""
 
 from harness.lab.plan.exercise import Bench
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * struct file, struct inode, struct dentry and struct seq_file, which the
- * kernel fills in and a driver reads by its own offsets: a misc device, a file
- * in /proc that is iterated over, and one in debugfs with a single record.
+ * struct file, struct inode, struct dentry and struct seq_file: the kernel
+ * fills them in, and a driver reads them at its own offsets. Uses a misc
+ * device, a seq_file in /proc, and a file with a single record in debugfs.
  */
 #include "vendor.h"
 
@@ -26,7 +26,7 @@
 #define IOCTL_OPENS	0x6d02
 #define IOCTL_MINOR	0x6d03
 
-/* The device: a text, in which each open file has its own place. */
+/* The device is a text; each open file has its own position in it. */
 
 struct session {
 	u32 magic;
@@ -51,7 +51,7 @@ static int device_open(struct inode *inode, struct file *file)
 {
 	struct session *s;
 
-	/* misc_open() has put the device there. */
+	/* misc_open() has stored the device there. */
 	if (file->private_data != &device)
 		return -EIO;
 	s = kzalloc(sizeof(*s), GFP_KERNEL);
@@ -76,7 +76,7 @@ static int device_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* The session is the one of device_open(), and the kernel's idea of the position is ours. */
+/* The session must be that of device_open(), and the kernel's position must be ours. */
 static bool is_sound(struct file *file, const loff_t *pos)
 {
 	struct session *s = file->private_data;
@@ -154,7 +154,7 @@ static struct miscdevice device = {
 	.mode = 0600,
 };
 
-/* /proc: records that are iterated over, with a cursor in the private data. */
+/* /proc: an iterator over records, with a cursor in the private data */
 
 #define RECORDS		1000
 #define PROC_SIZE	4711
@@ -192,7 +192,7 @@ static int records_show(struct seq_file *m, void *record)
 
 	if (dead(cursor->canary))
 		return -EIO;
-	/* The kernel calls again for a record that did not fit into its buffer. */
+	/* The kernel calls again if the record did not fit into its buffer. */
 	seq_printf(m, "record %lld\n", *(loff_t *)record);
 	if (!seq_has_overflowed(m))
 		cursor->served++;
@@ -228,7 +228,7 @@ static const struct proc_ops proc_operations = {
 	.proc_release = seq_release_private,
 };
 
-/* debugfs: one record, which tells what the seq_file has in it. */
+/* debugfs: one record, which shows the contents of the seq_file */
 
 static int record_show(struct seq_file *m, void *unused)
 {
@@ -240,7 +240,7 @@ static int record_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(record);
 
-/* The structures themselves, of the device as the kernel opens it. */
+/* The structures of the device, opened by the kernel */
 
 static void check_file(struct file *file)
 {
@@ -303,8 +303,8 @@ static int run_open(void)
 }
 
 /*
- * The files appear at init, or later where init was never called; and they
- * vanish before exit, which may not be called either.
+ * The files are created by init, or later if init is never called. They are
+ * removed before exit, which may not be called either.
  */
 static bool absent = true;
 

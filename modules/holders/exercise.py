@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exercise of the holders module: a second module that depends on it comes and goes."""
+"""The exercise of the holders module: a second module that depends on it is loaded and unloaded."""
 
 from harness.lab.plan.exercise import Bench
 

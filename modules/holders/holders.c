@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A module that another one depends on: the reference count and the lists of
- * users in struct module, as the kernel keeps them. holders_user is the other.
+ * A module that another one, holders_user, depends on: the reference count and
+ * the lists of users that the kernel keeps in struct module.
  */
 #include "vendor.h"
 

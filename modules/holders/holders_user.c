@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A module that depends on another one, holders: it calls what that one
- * exports, and finds it among what it uses.
+ * A module that depends on another one, holders: it calls an exported function
+ * of holders and finds it in the list of modules that it uses.
  */
 #include "vendor.h"
 

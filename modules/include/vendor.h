@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the vendor modules have in common. Include it first: it sets pr_fmt.
+ * Common parts of the vendor modules. Include this first, as it sets pr_fmt.
  *
  * A vendor module is built against the production kernel and never rebuilt.
- * It checks itself, group by group: a group is run by writing its name to the
- * parameter "run". The kernel finds the callback of a parameter by section, so
+ * It checks itself in groups; writing the name of a group to the parameter
+ * "run" runs it. The kernel finds the callback of a parameter by section, so
  * the checks run even in a kernel that never calls the module's init.
  */
 #ifndef VENDOR_H
@@ -17,7 +17,7 @@
 #include <linux/moduleparam.h>
 #include <linux/string.h>
 
-/* One check: what was seen against what it has to be. Tells the kernel log. */
+/* Check that a value is as expected, and log the result. */
 static inline __printf(3, 4)
 void answer(unsigned long got, unsigned long want, const char *name, ...)
 {
@@ -33,14 +33,14 @@ void answer(unsigned long got, unsigned long want, const char *name, ...)
 	va_end(args);
 }
 
-/* The same for pointers. */
+/* The same for pointers */
 #define answer_pointer(got, want, ...)	\
 	answer((unsigned long)(got), (unsigned long)(want), __VA_ARGS__)
 
 /*
- * Canaries: words right behind an object that its users have no business with.
- * There are enough to take in whatever a grown object writes behind its end, so
- * that the damage is seen here and does not spread.
+ * Canaries: words directly after an object that its users must not write to.
+ * There are enough of them to catch all writes to a larger version of the
+ * object, so that the damage is detected and does not spread.
  */
 #define CANARY		0x5ca1ab1eu
 #define CANARIES	32
@@ -53,7 +53,7 @@ static inline void fill(u32 *canary)
 	memset32(canary, CANARY, CANARIES);
 }
 
-/* The number of canary words that somebody else has written to. */
+/* Return the number of canary words that were overwritten. */
 static inline unsigned int dead(const u32 *canary)
 {
 	unsigned int i, count = 0;
@@ -69,7 +69,7 @@ struct vendor_group {
 	int (*run)(void);
 };
 
-/* vendor_run() stays a function with this name, for who puts a probe on it. */
+/* noinline: vendor_run() must remain a function, because probes are put on it. */
 #define VENDOR_GROUPS(...)							\
 static const struct vendor_group vendor_groups[] = { __VA_ARGS__ };		\
 										\
@@ -94,7 +94,7 @@ static const struct kernel_param_ops vendor_run_ops = {				\
 module_param_cb(run, &vendor_run_ops, NULL, 0200);				\
 MODULE_PARM_DESC(run, "Run a group of checks")
 
-/* A parameter that shows what the function of its name returns. */
+/* A parameter that shows the return value of the function of the same name */
 #define VENDOR_SHOWS(name)	module_param_cb(name, &vendor_show_ops, name, 0400)
 
 static inline int vendor_show(char *buffer, const struct kernel_param *parameter)
@@ -108,7 +108,7 @@ static const struct kernel_param_ops vendor_show_ops __maybe_unused = {
 	.get = vendor_show,
 };
 
-/* The module's init and exit, which announce themselves, around its own. */
+/* The module's init and exit, which log a line and call the given functions */
 #define VENDOR_MODULE(set_up, tear_down)					\
 static int __init vendor_init(void)						\
 {										\
@@ -129,7 +129,7 @@ module_exit(vendor_exit);							\
 										\
 MODULE_LICENSE("GPL")
 
-/* For a module that has nothing to set up or to tear down. */
+/* For modules with nothing to set up or tear down */
 static inline int no_set_up(void)
 {
 	return 0;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exercise of the locks module: every variant of every operation, and two CPUs that contend."""
+"""The exercise of the locks module: every variant of every operation, and contention between two CPUs."""
 
 from harness.lab.plan.exercise import Bench
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Spinlocks and rwlocks: their size (canaries right behind each), their
- * initial values, and the lock operations, which the headers inline into the
- * module or leave to the kernel, as the configuration has it.
+ * Spinlocks and rwlocks: their size (with canaries directly after each), their
+ * initial values, and the lock operations. The configuration decides whether
+ * an operation is inlined into the module or a function of the kernel.
  */
 #include "vendor.h"
 
@@ -36,7 +36,7 @@ static struct guarded_rw static_rw = {
 	.canary = CANARY_FILL,
 };
 
-/* One check: a lock variant taken ROUNDS times around a counter. */
+/* Check a lock variant by taking the lock ROUNDS times around a counter. */
 #define LOCK_CHECK(prefix, variant, guard, lock_it, unlock_it)			\
 do {										\
 	int round;								\

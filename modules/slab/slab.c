@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Allocators: caches with a constructor, every size class, what grows and what
- * is zeroed, pools, vmalloc, pages. Every byte that was asked for is written.
+ * Allocators: caches with a constructor, every size class, krealloc(), zeroing,
+ * pools, vmalloc() and pages. Every requested byte is written.
  */
 #include "vendor.h"
 
@@ -19,7 +19,7 @@ static bool is_filled(const void *memory, u8 with, size_t size)
 	return !memchr_inv(memory, with, size);
 }
 
-/* Caches. The constructor runs once an object, and what it wrote survives its users. */
+/* Caches. The constructor runs once per object, and its data survives the users. */
 
 #define CONSTRUCTED	0x600dc0de
 
@@ -115,7 +115,7 @@ static int run_caches(void)
 	return 0;
 }
 
-/* kmalloc(): constant sizes choose their cache at compile time, others at run time. */
+/* kmalloc(): the cache is chosen at compile time for constant sizes, else at run time. */
 
 static bool is_usable(u8 *memory, size_t size)
 {
@@ -213,7 +213,7 @@ static int run_helpers(void)
 	return 0;
 }
 
-/* What lies above and below kmalloc(). */
+/* Allocators on top of kmalloc() and below it */
 
 static void check_pool(void)
 {
@@ -254,7 +254,7 @@ static void check_vmalloc(void)
 	kvfree(memory);
 }
 
-/* struct page as the inlined helpers read it. */
+/* struct page, read by inlined helpers */
 static void check_pages(void)
 {
 	const unsigned int order = 2;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exercise of the tail module: page faults that must not be served, timer slack, sleeping."""
+"""The exercise of the tail module: page faults that must not be handled, timer slack, sleeping."""
 
 from harness.lab.plan.exercise import Bench
 
@@ -22,7 +22,7 @@ def exercise(bench: Bench) -> None:
     bench.module_checks("run", "kmap", ["kmap.disabled", "kmap.content", "kmap.enabled"])
     bench.module_checks("run", "sleep", SLEEP)
     bench.module_checks("run", "stack", ["stack.local", "stack.static", "stack.end", "stack.users"])
-    # As the kernel shows the slack of the same process, and after the kernel has set it.
+    # The module must read the same slack as /proc/self shows, also after a write to /proc/self.
     shown = "read -r ours </sys/module/tail/parameters/timer_slack; read -r theirs </proc/self/timerslack_ns"
     bench.expect("slack.read", f'{shown}; [ "$ours" = "$theirs" ] && echo same || echo "$ours, not $theirs"', "same")
     bench.expect("slack.set", f"echo 60000 >/proc/self/timerslack_ns; {shown}; echo $ours", "60000")

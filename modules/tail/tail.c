@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The tail of struct task_struct, behind what tracing adds to it: the count of
- * pagefault_disable(), which is inlined here and read by the kernel's fault
- * handler, and the timer slack, which a macro reads here. Also what a driver
- * does to the state of its task.
+ * The tail of struct task_struct, after the members that tracing adds: the count
+ * of pagefault_disable(), which is inlined here and read by the kernel's fault
+ * handler, and the timer slack, which a macro reads here. Also the state of a
+ * task, which drivers set.
  */
 #include "vendor.h"
 
@@ -24,7 +24,7 @@
 
 static const char text[CHUNK] = "text";
 
-/* Memory of the process that was never touched: whoever wants it has to fault. */
+/* Map memory of the process that was never touched, so that its first access faults. */
 static char __user *map_fresh(void)
 {
 	return (char __user *)vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
@@ -57,7 +57,7 @@ static unsigned long copy_atomic(struct page *page, const char __user *fresh)
 	return left;
 }
 
-/* A fault that is not served leaves all of the copy undone; the kernel's handler reads the count. */
+/* If the fault is not handled, nothing is copied; the kernel's fault handler reads the count. */
 static int run_fault(void)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
@@ -93,7 +93,7 @@ static int run_fault(void)
 	return 0;
 }
 
-/* The count itself, in balance at every level. */
+/* The count itself must be balanced at every level. */
 static int run_count(void)
 {
 	bool ok = true;
@@ -134,7 +134,7 @@ static int run_kmap(void)
 	return 0;
 }
 
-/* Waiting takes its time; how much more it takes is up to the host. */
+/* A wait takes at least the requested time; a busy host may add to it. */
 #define answer_time(started, asked_ns, name)	\
 	answer(ktime_to_ns(ktime_sub(ktime_get(), started)) >= (asked_ns), true, name)
 
@@ -146,7 +146,7 @@ static int run_sleep(void)
 	long left;
 	int i;
 
-	/* Its timer's slack is current->timer_slack_ns. */
+	/* The slack of its timer is current->timer_slack_ns. */
 	started = ktime_get();
 	left = wait_event_interruptible_hrtimeout(queue, false, ns_to_ktime(asked));
 	answer(left, -ETIME, "hrtimeout.result");
@@ -166,7 +166,7 @@ static int run_sleep(void)
 	answer(left, 0, "schedule.left");
 	answer(READ_ONCE(current->__state), TASK_RUNNING, "schedule.running");
 
-	/* Woken before it sleeps: the kernel sees the state that was set here. */
+	/* Wake this task before it sleeps: the kernel reads the state that was set here. */
 	set_current_state(TASK_UNINTERRUPTIBLE);
 	answer(wake_up_process(current), 1, "state.woken");
 	answer(READ_ONCE(current->__state), TASK_RUNNING, "state.running");

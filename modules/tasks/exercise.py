@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exercise of the tasks module: task_struct by the module's offsets, by the kernel's, and from user space."""
+"""The exercise of the tasks module: task_struct at the module's offsets, at the kernel's, and from user space."""
 
 from harness.lab.plan.exercise import Bench
 
@@ -32,7 +32,7 @@ KTHREAD = [
         "looked", "returned",
     )
 ]  # fmt: skip
-FEW = 3  # kernel threads that may come or go between two looks
+FEW = 3  # processes that may start or end between the two counts
 
 
 def exercise(bench: Bench) -> None:
@@ -43,11 +43,11 @@ def exercise(bench: Bench) -> None:
     bench.module_checks("run", "walk", WALK)
     bench.module_checks("run", "kthread", KTHREAD)
 
-    # `ls` has a directory open where `cat` has the parameter.
+    # `ls` has a directory open, and `cat` the parameter, so the numbers are the same.
     bench.expect("files.open", f"ls /proc/self/fd | wc -l; cat {PARAMETERS_OF}/open_files | cat", "4\n4")
     bench.expect("files.more", f"cat {PARAMETERS_OF}/open_files 6</dev/null 7</dev/null 9</dev/null | cat", "7")
     bench.expect("limit.files", f"ulimit -n 77; cat {PARAMETERS_OF}/file_limit", "77")
     bench.expect("ids.parent", f"sh -c '[ \"$(cat {PARAMETERS_OF}/parent)\" = $$ ] && echo mine; true'", "mine")
-    # The shell reads by itself, so that both look at the same processes.
+    # The shell itself reads the parameter, so that both counts are of the same processes.
     looks = bench.run(f"set -- /proc/[0-9]*; read -r n <{PARAMETERS_OF}/processes; echo $# $n").text.split()
     bench.check("walk.count", len(looks) == 2 and abs(int(looks[0]) - int(looks[1])) <= FEW, " ".join(looks))

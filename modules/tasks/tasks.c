@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * struct task_struct and what it points to: each member as this module reads
- * it, by the offset of its headers, against what a function of the kernel says
- * of the same task.
+ * struct task_struct and the structures that it points to: each member, read at
+ * the offset in the module's headers, is compared with the result of a kernel
+ * function for the same task.
  */
 #include "vendor.h"
 
@@ -26,7 +26,7 @@
 #include <linux/smp.h>
 #include <linux/uaccess.h>
 
-/* Members that can be compared without following a pointer, right or wrong. */
+/* Compare members without dereferencing a pointer, which might be wrong. */
 static int run_members(void)
 {
 	struct pid_namespace *ns = task_active_pid_ns(current);
@@ -61,7 +61,7 @@ static int run_members(void)
 	return 0;
 }
 
-/* What the members lead to. */
+/* The structures that the members point to */
 
 static int run_cred(void)
 {
@@ -110,7 +110,7 @@ static int run_shared(void)
 	return 0;
 }
 
-/* From this process to its parents, and over all processes. */
+/* Walk from this process to its parents, and over all processes. */
 
 static int run_walk(void)
 {
@@ -137,7 +137,7 @@ static int run_walk(void)
 	return 0;
 }
 
-/* A kernel thread's view of itself. */
+/* A kernel thread's view of itself */
 
 struct view {
 	struct task_struct *created;
@@ -184,7 +184,7 @@ static int run_kthread(void)
 	return 0;
 }
 
-/* For comparison with what user space knows of the process that reads. */
+/* Parameters that user space compares with its own view of the reading process */
 
 static int count_one(const void *count, struct file *file, unsigned int fd)
 {

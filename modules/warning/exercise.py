@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exercise of the warning module: one warning, on purpose, with the right file, line and function."""
+"""The exercise of the warning module: one deliberate warning with the right file, line and function."""
 
 import re
 

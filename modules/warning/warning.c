@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The table of bugs: a warning is a trap, or a call, whose file and line the
- * kernel finds in a section of the module. It is reported once, and the module
- * has the line in a parameter.
+ * The bug table: a warning is a trap or a call, and the kernel finds its file
+ * and line in a section of the module. It must be reported once, with the line
+ * that a parameter of the module shows.
  */
 #include "vendor.h"
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fuzzing the detector with atheris (coverage-guided): python tests/fuzz/scan_logs.py [libFuzzer options] [CORPUS]
+"""Fuzz the detector with atheris (coverage-guided): python tests/fuzz/scan_logs.py [libFuzzer options] [CORPUS]
 
 `make fuzz` runs it with the golden cases as the corpus. A finding is an exception, a result that depends on how the
-log is cut, or time that grows faster than the log. Not collected by pytest; atheris is in a venv of its own.
+log is cut, or time that grows faster than the log. pytest does not collect this file; atheris has its own venv.
 """
 
 import json
@@ -15,7 +15,7 @@ with atheris.instrument_imports(include=["harness.detect"]):
     from harness.detect.kernel_report import as_json_object
     from harness.detect.scan import scan, scan_stream
 
-_SECONDS_A_MEGABYTE = 20.0  # many times what the slowest real log takes, with what instrumentation costs
+_SECONDS_A_MEGABYTE = 20.0  # many times what the slowest real log takes under instrumentation
 
 
 def one(data: bytes) -> None:

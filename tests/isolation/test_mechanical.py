@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Isolated kernels have the module ABI of production, each patch of the series is needed for it, and off means off."""
+"""Isolated kernels have production's module ABI, every patch is needed for it, and the series can be switched off."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,25 +31,21 @@ SUPPORTED = [name for name, arch in ARCHITECTURES.items() if arch.has_isolation]
 
 @dataclass(frozen=True)
 class Caught:
-    """What notices that a patch is missing.
-
-    structure: what the mechanical comparison then names, on a kernel of `arch` with `feature`. symbol: what cannot
-    be switched on then. elsewhere: for what neither headers nor options show, who looks at it.
-    """
+    """How a missing patch is noticed, on an isolated kernel for `arch` with `feature`."""
 
     arch: str = "x86_64"
     feature: Feature = field(default_factory=lambda: FEATURES["all"])
-    structure: str = ""
-    symbol: str = ""
-    elsewhere: str = ""
+    structure: str = ""  # that differs in the mechanical comparison
+    symbol: str = ""  # that cannot be switched on
+    elsewhere: str = ""  # the test in a guest, if neither headers nor options show it
 
 
-# By the patch's subject.
+# Subject of the patch -> how it is missed
 CAUGHT: Mapping[str, Caught] = {
     "module: Add a symbol for a module ABI without debug features": Caught(symbol="MODULE_ABI_ISOLATION"),
     "module: Move members of isolated features to the end of struct module": Caught(structure="struct module"),
     "module: Load modules that have a smaller struct module": Caught(
-        elsewhere="tests/nightly/test_needed.py: what is behind a module's small struct module is overwritten"
+        elsewhere="tests/nightly/test_needed.py: the kernel overwrites a module's data behind a small struct module"
     ),
     "module: Keep the lookup tree's nodes out of struct module_layout": Caught("arm", structure="struct module_layout"),
     "sched: Move members of isolated features to the end of task_struct": Caught(structure="struct task_struct"),
@@ -67,7 +63,7 @@ CAUGHT: Mapping[str, Caught] = {
     ),
     "SUNRPC: Keep what tracing wants out of rpc_task and rpc_wait_queue": Caught(structure="struct rpc_wait_queue"),
     "tracing/kprobes: Allow events in modules without ftrace call sites": Caught(
-        elsewhere="tests/nightly/test_needed.py: a kprobe event in a module of production is refused"
+        elsewhere="tests/nightly/test_needed.py: kprobe events in a production module are refused"
     ),
     "x86/Kconfig.debug: Let the guess unwinder stay with MODULE_ABI_ISOLATION": Caught(
         "x86_64", GUESS, symbol="UNWINDER_GUESS"
@@ -78,7 +74,7 @@ CAUGHT: Mapping[str, Caught] = {
         "x86_64", VERSIONS, symbol="MODULE_ABI_SYMVERS"
     ),
     "module: Keep lock debugging on beside proprietary modules": Caught(
-        elsewhere="tests/nightly/test_needed.py: beside a proprietary module no bug with locks is reported"
+        elsewhere="tests/nightly/test_needed.py: lock bugs are not reported while a proprietary module is loaded"
     ),
 }
 
@@ -146,7 +142,7 @@ def test_switched_off_inlined_functions_are_as_ever(arch: str, source: KernelSou
     patched, plain = (KernelSpec(ARCHITECTURES[arch], tree) for tree in (isolated(source, STORE), source))
     now, before = (kernel_inline_functions(spec, STORE).functions for spec in (patched, plain))
     assert set(now) == set(before)
-    # It hands on its line number in a header that has become longer (harness/lab/validation/allowed_differences.py).
+    # It passes on its __LINE__, and the header has become longer (harness/lab/validation/allowed_differences.py).
     assert {name for name, code in now.items() if code != before[name]} <= {"cond_resched_rcu"}
 
 
@@ -156,7 +152,7 @@ def test_every_patch_of_the_series_has_something_that_misses_it(source: KernelSo
 
 
 def without(subject_: str, source: KernelSource) -> KernelSpec:
-    """The kernel that shows what a patch is for, from a source that lacks it."""
+    """The kernel that shows the absence of a patch, from a source without it."""
     (patch,) = (patch for patch in series_for(source) if subject(patch) == subject_)
     caught = CAUGHT[subject_]
     variant = Variant(caught.feature, bare=caught.feature.is_detector, isolated=True)
@@ -164,7 +160,7 @@ def without(subject_: str, source: KernelSource) -> KernelSpec:
 
 
 def numbered(kind: str) -> list[object]:
-    """Patches that are caught in a way, with their places in the table as ids."""
+    """Patches whose absence is noticed in one of the three ways, with their places in the table as ids."""
     places = enumerate(CAUGHT.items(), 1)
     return [pytest.param(name, id=f"patch-{place}") for place, (name, caught) in places if getattr(caught, kind)]
 

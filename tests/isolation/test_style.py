@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The series follows the kernel's coding style, as the kernel's own checker sees it."""
+"""The series follows the kernel's coding style, according to checkpatch.pl."""
 
 import subprocess
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that show what a patch is for, and that are no features of the matrix."""
+"""Options outside the matrix, each of which needs a particular patch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from harness.kernel.features import FEATURES, Feature
 
 @dataclass(frozen=True)
 class Trial(Feature):
-    """Such options; their fragment is beside this file."""
+    """A set of such options; its fragment is beside this file."""
 
     @property
     def fragment(self) -> Path:

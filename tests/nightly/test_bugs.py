@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The debugging still debugs: deliberate bugs on stock and on isolated kernels, of all features at once."""
+"""Isolated kernels still detect bugs: deliberate bugs on stock and isolated kernels with all features."""
 
 from dataclasses import replace
 

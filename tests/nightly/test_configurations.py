@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Features on a production configuration of the user's, made by the Kconfig of a real source tree."""
+"""Features on top of a user-supplied production configuration, resolved by the Kconfig of a real tree."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -63,7 +63,7 @@ def test_a_feature_changes_nothing_else_of_the_users_configuration(
     name: str, users: UserConfig, source: KernelSource, store: Store
 ) -> None:
     featured = spec(name, users, source, store)
-    config = parse(resolve(featured, store))  # the gate is part of it
+    config = parse(resolve(featured, store))  # includes the gate
     assert (config["LOCALVERSION"], config["HZ"], config["KPROBES"]) == ('"-acme"', "250", "y")
     assert differences(parse(resolve(featured.production, store)), config)
     assert featured.versions
@@ -93,7 +93,7 @@ def test_what_production_has_needs_no_kernel_of_its_own(
 def test_what_production_has_by_implication_is_assumed(
     production: dict[str, str], users: UserConfig, source: KernelSource, store: Store, tmp_path: Path
 ) -> None:
-    """A preemptible kernel with one of these has task-based RCU, in front of almost everything in task_struct."""
+    """Each selects TASKS_RCU on a preemptible kernel, which moves almost every member of task_struct."""
     features = dict.fromkeys(("FTRACE", "ENABLE_DEFAULT_TRACERS", "KPROBES"), "n") | production
     requested = parse(users.text) | features | {"PREEMPT": "y", "PREEMPT_NONE": "n", "MODULE_ABI_ISOLATION": "y"}
     got = all_no(isolated(source, store).tree(), users.arch, requested, tmp_path, "trying a configuration")
@@ -109,7 +109,7 @@ IsolatedOn = Callable[[str, Feature], set[str]]
 
 @pytest.fixture
 def isolated_on(users: UserConfig, source: KernelSource, store: Store, tmp_path: Path) -> IsolatedOn:
-    """What is on in the isolated kernel of a feature, on the user's configuration with some changes."""
+    """Symbols that are on in a feature's isolated kernel, on the user's configuration with some changes."""
 
     def on(changes: str, feature: Feature) -> set[str]:
         file = tmp_path / "production.config"
@@ -133,7 +133,7 @@ def isolated_on(users: UserConfig, source: KernelSource, store: Store, tmp_path:
 def test_what_production_lacks_does_not_follow_from_what_it_has(
     production: str, feature: Feature, symbol: str, isolated_on: IsolatedOn
 ) -> None:
-    """Production has tracing, or the function tracer; what is on top of that is isolated, and nothing else."""
+    """Production has tracing or the function tracer. Only the options on top of these are isolated."""
     on = isolated_on(production, feature)
     assert {symbol, f"MODULE_ABI_ISOLATE_{symbol}", "MODULE_ABI_PRODUCTION_HAS_TRACING"} <= on
     assert f"MODULE_ABI_PRODUCTION_HAS_{symbol}" not in on
@@ -154,7 +154,7 @@ def test_other_locks_are_debugged_from_outside(isolated_on: IsolatedOn) -> None:
 
 
 def test_options_that_are_not_isolated_are_told(users: UserConfig, source: KernelSource, store: Store) -> None:
-    """Ours are in images/kconfig/isolation.config, the users' are read from their configuration."""
+    """Ours are listed in images/kconfig/isolation.config; a user's are read from the configuration."""
     name = "MODULE_ABI_PRODUCTION_OPTIONS"
     ours = in_fragments([KCONFIG / "isolation.config"])[name]
     for arch in ARCHITECTURES.values():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LKDTM, all of it: each crash point on a board of each architecture, in a pristine guest."""
+"""All of LKDTM: each crash point on a board of each architecture, in a pristine guest."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worked examples of docs/how-to/exercise.md, each with the module of the kernel that it is written for."""
+"""The worked examples of docs/how-to/exercise.md, each run with the kernel module that it was written for."""
 
 import shutil
 from pathlib import Path

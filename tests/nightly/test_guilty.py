@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modules that do what must not be done: each is found by the kernel that can see it, and blamed."""
+"""Modules with deliberate bugs: a kernel that can detect the bug reports it, and the module is blamed."""
 
 import re
 from collections.abc import Iterator
@@ -25,11 +25,11 @@ from harness.lab.plan.vendor_modules import VendorModule
 from tests.system.conftest import GUESTS, SCALE
 
 GUILTY = Path(__file__).parent / "guilty"
-AFTER = {  # what it takes besides the load
+AFTER = {  # commands after the load
     "timer_armed": "rmmod timer_armed; for n in $(seq 20); do usleep 50000; done",
     "wild_write": "echo 1 >/sys/module/victim/parameters/use",
 }
-# Who is blamed is who did it, but for a list: its owner notices, and nothing tells who wrote there before
+# The blamed module is the guilty one, except for a corrupted list: its user notices, and the writer is unknown
 ON_PRODUCTION = [
     ("use_after_free", "slub", "use_after_free"),
     ("overflow", "slub", "overflow"),
@@ -52,13 +52,13 @@ ELSEWHERE = [
 
 
 class Court:
-    """Guests with the guilty modules in them, built for the guest's own kernel."""
+    """Guests with the guilty modules, which are built for the guest's kernel."""
 
     def __init__(self) -> None:
         self._places: dict[tuple[str, str], tuple[Guests, dict[str, Path]]] = {}
 
     def hear(self, board_name: str, variant: Variant, case: str) -> list[Report]:
-        """The reports of a module that is loaded, with what follows."""
+        """The reports from the load of a module and the commands after it."""
         board = BOARDS[board_name]
         key = (board_name, variant.name)
         if key not in self._places:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Patches of the series that neither headers nor options show: a guest shows what each of them is for."""
+"""Patches whose absence shows neither in headers nor in options, but in a guest."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ BOARD = BOARDS["x86_64-q35"]
 
 
 def without(subject: str, variant: Variant) -> Settings:
-    """What makes a run take a kernel that lacks a patch, named by the end of its file's name."""
+    """Settings for a run on a kernel that lacks a patch. `subject` is the end of the patch's file name."""
     source = find_source(DEFAULT_PACKAGE, STORE)
     (patch,) = (patch for patch in series_for(source) if patch.stem.endswith(subject))
     kernel = build_kernel(KernelSpec(BOARD.arch, isolated_without(source, patch, STORE), variant), STORE)
@@ -34,7 +34,7 @@ def without(subject: str, variant: Variant) -> Settings:
 
 
 def test_what_the_kernel_keeps_behind_a_small_struct_module_is_a_modules_own() -> None:
-    """Nine of our modules do not mind: nothing that they use again is there. This one's pointers are."""
+    """Nine of the vendor modules survive, because they do not use that memory again. This one has pointers there."""
     everything = FEATURES["all"]
     settings = without("Load-modules-that-have-a-smaller-struct-modul", variant_of(everything, isolated=True))
     (module,) = (module for module in shipped() if module.name == "bookkeeping")

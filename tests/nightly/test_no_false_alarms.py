@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is CLEAN on production stays CLEAN: 300 cells in a row, each board in turn, without one false alarm."""
+"""Production cells are CLEAN every time: 300 cells, on each board in turn, without a false alarm."""
 
 import os
 
@@ -20,7 +20,7 @@ def test_production_cells_are_clean_every_time() -> None:
     with Lab(Settings(), modules) as lab:
         for board in DEFAULT_BOARDS:
             for _ in range(rounds):
-                lab._controls.clear()  # run again, not remembered
+                lab._controls.clear()  # run each cell again
                 for module in modules:
                     result = lab.run(Cell(board, FEATURES["spinlock"], Flavour.PRODUCTION, module))
                     total += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What cannot be isolated: the loader says which option it is, and the module does no harm."""
+"""Features that cannot be isolated: the loader names the option and refuses the module before it does harm."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import shipped
 
-# The first option that the kernel has on and a module built without it disagrees about (include/linux/module_abi.h)
+# Feature -> the first of its options in include/linux/module_abi.h, which the refusal names
 OPTIONS = {"lockdep": "DEBUG_LOCK_ALLOC", "atomic-sleep": "PREEMPT_COUNT", "kasan": "KASAN"}
 
 

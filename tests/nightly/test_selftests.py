@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing else broke: the kernel's own tests say on the isolated kernel what they say on the stock one."""
+"""Nothing else broke: the kernel's own tests have the same results on the isolated and the stock kernel."""
 
 from typing import Any
 

@@ -11,7 +11,7 @@ from harness.support.errors import ModcompatError
 
 
 def versions(package: str) -> set[str]:
-    """`linux-source-6.1 | 6.1.192-2 | http://...`: a line for each, apt-cache(8)."""
+    """Versions from the lines of apt-cache(8): `linux-source-6.1 | 6.1.192-2 | http://...`."""
     return {line.split("|")[1].strip() for line in process.output(["apt-cache", "madison", package]).splitlines()}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""With the series' symbol off, the kernel is compiled as if there were no series: debug features on, all objects."""
+"""With MODULE_ABI_ISOLATION off, every object of a debug kernel is the same as without the series."""
 
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from harness.support.cache.store import Store
 
 STORE = Store()
 SUPPORTED = [name for name, arch in ARCHITECTURES.items() if arch.has_isolation]
-# The configuration itself; programs of the build, of which modpost knows of the series; and what is linked of others
+# Skipped: IKCONFIG; host programs, among them modpost, which the series changes; and objects linked from others
 _OTHERS = ("kernel/configs.o", "scripts/", "tools/", "vmlinux", ".vmlinux", ".tmp_vmlinux")
 
 
 def objects(spec: KernelSpec, folder: Path) -> dict[str, Path]:
-    """What each source file is compiled to, in a kernel with all five features of the proposal."""
+    """Name -> object file of each source file, in a kernel with all five features."""
     folder.mkdir()
     config = resolve(spec, STORE)
     steps = spec.arch.build_steps

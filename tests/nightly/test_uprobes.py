@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Uprobes in isolated kernels: they hit in a process while a module of production looks at its mm_struct."""
+"""Uprobes in isolated kernels: they hit in a process while a production module reads its mm_struct."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from harness.support.cache.store import Store
 from tests.isolation.trials import UPROBES
 
 TRACING = "/sys/kernel/debug/tracing"
-# ARM's uprobes cannot probe Thumb code, which Debian's busybox is.
+# Not arm: its uprobes cannot probe Thumb code, and Debian's busybox is Thumb code.
 BOARD = [BOARDS["x86_64-q35"], BOARDS["arm64-virt"]]
 
 
 def first_instruction(program: Path) -> int:
-    """Where in its file a program begins to run."""
+    """The file offset of a program's entry point."""
     with program.open("rb") as stream:
         elf = ELFFile(stream)
         (offset,) = elf.address_offsets(elf["e_entry"])
@@ -45,7 +45,7 @@ def test_a_module_of_production_looks_at_a_process_with_uprobes(board: Board) ->
             f"echo 'p:begin {entry(board.arch)}' >{TRACING}/uprobe_events",
             f"echo 1 >{TRACING}/events/uprobes/begin/enable",
             "insmod modules/tasks.ko",
-            # A process of its own: its first instruction is stepped over out of line.
+            # In a new process, the first instruction is stepped over out of line.
             "sh -c 'echo mm >/sys/module/tasks/parameters/run; exec sleep 0'",
         ):
             output = guest.run(command)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kernel of the user's: its own configuration, with MODVERSIONS, tracing, kprobes, network and block devices."""
+"""A user-supplied configuration with MODVERSIONS, tracing, kprobes, network and block devices."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ EXAMPLES = {"veth": "network.py", "null_blk": "block.py"}
 
 @pytest.fixture(scope="module")
 def users(tmp_path_factory: pytest.TempPathFactory) -> UserConfig:
-    """Our production, and what is in users.config."""
+    """The configuration of our production kernel plus users.config."""
     ours = (Kernels(Settings()).kernel(BOARD, PRODUCTION).build_tree / ".config").read_text()
     file = tmp_path_factory.mktemp("users") / "production.config"
     file.write_text(ours + CONFIG.read_text())
@@ -39,7 +39,7 @@ def settings(users: UserConfig) -> Settings:
 
 @pytest.fixture(scope="module")
 def modules(settings: Settings) -> dict[str, VendorModule]:
-    """Modules of the kernel's own, built for the user's production, by name."""
+    """Name -> in-tree module, built with the user's production kernel."""
     built = Kernels(settings).kernel(BOARD, PRODUCTION).own_modules
     return {
         name: VendorModule(name, file=built[name], exercise=PROJECT / "docs/examples" / exercise)

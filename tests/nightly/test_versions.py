@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MODVERSIONS in both kernels: every symbol has production's version, and the check of versions stays."""
+"""MODVERSIONS in both kernels: every symbol has production's version, and versions are still checked."""
 
 import struct
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def lab() -> Iterator[Lab]:
 
 
 def symbol_versions(build_tree: Path) -> dict[str, tuple[str, str]]:
-    """Exported symbol -> its CRC and what exports it, of what is built in: a module is its own affair."""
+    """Symbol exported by vmlinux -> its CRC and its exporter. Symbols of modules are left out."""
     rows = (line.split("\t") for line in (build_tree / "Module.symvers").read_text().splitlines())
     return {symbol: (version, origin) for version, symbol, origin, *_ in rows if origin == "vmlinux"}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What system tests share: real kernels (built when they are not cached), and modules that misbehave."""
+"""Fixtures of the system tests: real kernels, built unless they are cached, and modules that misbehave."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ GUESTS = ("x86_64-q35", "arm-virt", "arm64-virt")
 
 
 class Bench:
-    """A board with a production guest that has the misbehaving modules in it."""
+    """A board with a production guest that contains the misbehaving modules."""
 
     def __init__(self, board: Board, folder: Path) -> None:
         self.board = board
@@ -43,7 +43,7 @@ class Bench:
 def bench(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[Bench]:
-    """One after the other, each board's bench."""
+    """The bench of each board in turn."""
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     assert capture is not None
     with capture.global_and_fixture_disabled():
@@ -61,7 +61,7 @@ def guest(bench: Bench) -> Guest:
 
 @pytest.fixture(scope="session")
 def module_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
-    """Module files that users might hand in, by architecture and name: good, bad and ugly."""
+    """Architecture -> name -> module file that a user might pass, whole or damaged."""
     files: dict[str, dict[str, Path]] = {}
     for board in (BOARDS["x86_64-q35"], BOARDS["arm-virt"]):
         folder = tmp_path_factory.mktemp(board.arch.name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`modcompat check` and `modcompat shell`, from the command line to real guests and back; what `pytest -k` chooses."""
+"""`modcompat check` and `modcompat shell` with real guests, and the tests that `pytest -k` selects."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def modcompat(*arguments: str | Path, folder: Path) -> subprocess.CompletedProce
 
 @pytest.fixture
 def project(tmp_path: Path, module_files: Files) -> Path:
-    """What a user has: a manifest, a module, an exercise."""
+    """A user's folder with a manifest, a module and an exercise."""
     (tmp_path / "modcompat.toml").write_text(MANIFEST % (SCALE, module_files["x86_64"]["locks"]))
     (tmp_path / "exercise.py").write_text(EXERCISE)
     return tmp_path
@@ -110,7 +110,7 @@ def test_shell_is_a_guest_with_the_module_in_it(project: Path, module_files: Fil
 
 
 def test_a_name_of_the_five_chooses_cells_alone() -> None:
-    """`pytest -k ftrace` means the cells, so no other test may have such a word in its id."""
+    """`pytest -k ftrace` is meant to select cells, so no other test may have the name of a feature in its id."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-k", " or ".join(CORE_FEATURES)]
     listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     chosen = [line for line in listed.splitlines() if "::" in line]
@@ -119,13 +119,13 @@ def test_a_name_of_the_five_chooses_cells_alone() -> None:
 
 
 def listed(*options: str | Path, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
-    """What pytest collects in the checkout."""
+    """Collect tests in the checkout, and return pytest's output."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *map(str, options)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60 * SCALE)
 
 
 def test_another_configuration_file_of_pytest_is_the_users_choice(tmp_path: Path) -> None:
-    """The suite starts over with ours where pytest was misled, and not for ever where it was told."""
+    """The suite restarts pytest if a path misled it, but not if -c chose another configuration."""
     other = tmp_path / "other.ini"
     other.write_text("[pytest]\n")
     found = listed("-c", other, "tests/unit/support/test_inputs.py")
@@ -135,7 +135,7 @@ def test_another_configuration_file_of_pytest_is_the_users_choice(tmp_path: Path
 
 @pytest.mark.parametrize("folder", ["", "harness"], ids=["top", "below"])
 def test_a_module_of_any_folder_is_judged_from_the_checkout(folder: str, tmp_path: Path) -> None:
-    """As the README has it, `pytest -k spinlock --module vendor.ko`: with the configuration of the checkout."""
+    """`pytest -k spinlock --module vendor.ko`, as in the README, uses the checkout's configuration."""
     kernels = Kernels(Settings())
     built = build_modules(LOCKS, kernels.kernel(BOARDS["x86_64-q35"], PRODUCTION), kernels.store)
     options = ("-k", "spinlock", "--module", shutil.copy(built["locks"], tmp_path / "locks.ko"))
@@ -150,7 +150,7 @@ def test_a_module_of_any_folder_is_judged_from_the_checkout(folder: str, tmp_pat
 
 
 def test_the_text_of_k_adds_no_kernels() -> None:
-    """It selects among those that are planned: --preemption adds preemptible ones."""
+    """-k selects among the planned cells; only --preemption adds preemptible kernels."""
     cells = [line for line in listed("-k", "isolated and preempt").stdout.splitlines() if "::" in line]
     assert cells == []
     text = listed("-k", "isolated and all", "--preemption", "preempt").stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest driver against real QEMU: every way to lose a guest is told apart, and survived."""
+"""The guest driver with real QEMU: every way to lose a guest is recognised and survived."""
 
 import os
 import signal
@@ -40,11 +40,11 @@ def test_time_passes_in_a_guest_that_sleeps(guest: Guest) -> None:
 
 
 def test_a_paused_guest_takes_no_cpu_time_and_does_not_notice(guest: Guest) -> None:
-    """An idle guest takes 3 % of a CPU, which kernels that are built beside it could use."""
+    """Unless it is paused, an idle guest takes 3 % of a CPU from kernel builds on the same machine."""
     qemu = psutil.Process(guest.qemu.process.pid)
     uptime = float(guest.run("cut -d' ' -f1 /proc/uptime").text)
     guest.pause()
-    time.sleep(0.2)  # for what QEMU does on its way
+    time.sleep(0.2)  # let QEMU finish its pending work
     before = qemu.cpu_times()
     time.sleep(4)
     after = qemu.cpu_times()
@@ -58,7 +58,7 @@ def test_a_paused_guest_takes_no_cpu_time_and_does_not_notice(guest: Guest) -> N
 
 
 def test_a_guest_that_was_lost_stays_lost_until_it_is_restored(guest: Guest) -> None:
-    """Nobody goes on as if nothing had been, when the guest answers after all."""
+    """A late answer does not bring the guest back."""
     failure = lose(guest, "sleep 4", 1.0)
     time.sleep(4)
     assert lose(guest, "echo again") is failure
@@ -87,7 +87,7 @@ def test_a_restored_guest_knows_nothing_of_what_was_done_to_it(guest: Guest) -> 
 
 
 def test_ten_restores_give_the_same_memory_bit_for_bit(bench: Bench, guest: Guest) -> None:
-    """Memory and registers are compared with the CPUs stopped: as soon as they run, their clocks differ."""
+    """Memory and registers are compared while the CPUs are stopped, because running clocks would differ."""
     digests = set()
     image = bench.folder / "memory"
     for _ in range(10):
@@ -170,7 +170,7 @@ def test_a_killed_agent_is_told_and_replaced(guest: Guest) -> None:
 
 
 def test_garbage_and_ten_megabytes_on_the_console_harm_nothing(bench: Bench, guest: Guest) -> None:
-    """Into the console's own UART from user space, past the kernel's log."""
+    """User space writes directly to the console's UART, past the kernel's log."""
     tty = bench.board.console.split(",")[0]
     start = guest.console.size
     guest.run(f"stty raw -F /dev/{tty}; head -c 300000 /dev/urandom >/dev/{tty}; echo >/dev/{tty}", 120 * SCALE)
@@ -233,7 +233,7 @@ def unsaveable(bench: Bench) -> Guest:
 
 def test_a_guest_that_cannot_be_restored_is_rebooted_and_says_so(bench: Bench) -> None:
     if bench.board.name != "q35":
-        pytest.skip("the device is a PCI one, and only q35 has it without more ado")
+        pytest.skip("nvme is a PCI device, and only q35 has PCI without further options")
     guest = unsaveable(bench)
     try:
         guest.make_pristine()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""modcompat in an environment of its own, outside of the checkout. Downloads its dependencies, as a user's pip does."""
+"""modcompat in a virtual environment outside the checkout. Downloads its dependencies, like a user's pip."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ from harness.support.paths import MODULES, PROJECT, cache_root
 
 
 class Installation:
-    """A virtual environment with the wheel, and commands that run in an unrelated folder."""
+    """A virtual environment with the wheel; commands run in an unrelated folder."""
 
     def __init__(self, environment: Path, folder: Path, variables: Mapping[str, str]) -> None:
         self.environment, self.folder, self.variables = environment, folder, variables
@@ -31,7 +31,7 @@ class Installation:
         )
 
     def files(self) -> dict[Path, int]:
-        """Every file of the environment, and when it was written (ns)."""
+        """Every file of the environment, with its modification time in ns."""
         return {path: path.stat().st_mtime_ns for path in self.environment.rglob("*") if path.is_file()}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels of ours in the place of kernels that a user built: what is said of a module stays the same."""
+"""Our own kernels used as prebuilt kernels: predictions and verdicts stay the same."""
 
 import json
 import subprocess
@@ -38,14 +38,14 @@ def kernels() -> ByName:
 
 @pytest.fixture(scope="module")
 def files(kernels: ByName) -> dict[str, Path]:
-    """Our modules, built for production."""
+    """Name -> vendor module, built for production."""
     store = Store()
     built = [build_modules(it.source, kernels["production"], store) for it in shipped() if it.source]
     return {name: file for modules in built for name, file in modules.items()}
 
 
 def prebuilt(kernels: ByName, *names: str) -> Settings:
-    """What makes a run take kernels of these names for a user's."""
+    """Settings for a run that uses the named kernels as prebuilt ones."""
     found = [find_prebuilt(it.spec.variant, it.image, build_tree=it.build_tree) for it in map(kernels.get, names) if it]
     return Settings(timing=TIMING, prebuilt={(BOARD.arch.name, kernel.variant.name): kernel for kernel in found})
 
@@ -116,5 +116,5 @@ def test_an_image_alone_is_judged_without_a_prediction(kernels: ByName) -> None:
     with Lab(settings, [module]) as lab:
         result = lab.run(Cell(BOARD, FEATURE, Flavour.STOCK, module))
     assert result.prediction is None
-    # What proves the feature live is a module, which cannot be built for it.
+    # Without a build tree, no proof module can be built; the configuration is the proof.
     assert result.verdict is Verdict.INERT, result.reason

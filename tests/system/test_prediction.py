@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions beside what was measured: our modules on every kernel on record."""
+"""Predictions compared with measurements: the vendor modules on every recorded kernel."""
 
 import json
 import subprocess
@@ -26,18 +26,18 @@ from harness.lab.plan import expected_verdicts
 from harness.lab.plan.vendor_modules import shipped
 from harness.support.cache.store import Store
 
-# Cells whose prediction is known to be wrong: (module, features, architectures) -> what statics cannot see.
+# Cells with a wrong prediction: (module, features, architectures) -> the reason that static analysis cannot see.
 CAUSES = {
     ("tasks", ("kasan",), ("x86_64",)): (
         "KASAN doubles THREAD_SIZE, a constant in the module's code that belongs to no structure"
     ),
 }
-AGREEMENT = 0.9  # of all cells
-Judged = tuple[dict[str, Any], bool, str]  # a row, whether its prediction agrees, and both in words
+AGREEMENT = 0.9  # least fraction of the cells
+Judged = tuple[dict[str, Any], bool, str]  # a row, whether its prediction agrees, and a description of both
 
 
 class Cells:
-    """Module files and predictions, each had once."""
+    """Module files, each built once, and predictions."""
 
     def __init__(self) -> None:
         self.store = Store()
@@ -53,7 +53,7 @@ class Cells:
         return build_modules(source, kernel, self.store)[module]
 
     def predict(self, row: dict[str, Any]) -> tuple[bool, str] | None:
-        """Whether a row's prediction agrees with one of its verdicts, and both in words; None without its kernel."""
+        """Whether a row's prediction agrees with one of its verdicts, and a description. None without its kernel."""
         isolated = row["flavour"] == "isolated"
         variant = variant_of(FEATURES[row["feature"]], Preemption(row["preemption"]), isolated=isolated)
         arch = ARCHITECTURES[row["arch"]]
@@ -70,7 +70,7 @@ class Cells:
 
 
 def cause(row: dict[str, Any]) -> str:
-    """Why a cell's prediction may be wrong, "" where it may not."""
+    """The known reason for a cell's wrong prediction, or ""."""
     return next(
         (
             why
@@ -83,7 +83,7 @@ def cause(row: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def judged() -> list[Judged]:
-    """Every cell on record whose kernels there are: `make test` has built those of the ci matrix by now."""
+    """Every recorded cell whose kernels are cached. `make test` builds those of the ci matrix before."""
     cells = Cells()
     predicted = [(row, cells.predict(row)) for row in expected_verdicts.load()["cells"]]
     return [(row, *found) for row, found in predicted if found]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pytest plugin in a project of a user: the example runs, failures say where to look, and no guest is left."""
+"""The pytest plugin in a user's project: the example runs, failures say where to look, and no guest remains."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ def test_debug(modcompat):
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
-    """pytest in a project of a user."""
+    """Start pytest in a user's project."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--modcompat-timeout-scale={SCALE}", *options]
     return subprocess.Popen(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pytest plugin beside others, with every pytest that it supports: each in a virtual environment of its own."""
+"""The pytest plugin beside other plugins, with each supported pytest, in separate virtual environments."""
 
 import os
 import re
@@ -35,13 +35,13 @@ OPTIONS = {
     "pytest-bdd": [],
     "labgrid": ["--lg-log"],
     "pytest-embedded": ["--embedded-services", ""],
-    "pytest-xdist": ["-n", "1"],  # the names of several would vary in the output
+    "pytest-xdist": ["-n", "1"],  # with several workers, their names in the output would vary
 }
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, built from a copy: a build leaves files beside the sources."""
+    """A wheel, built from a copy because a build leaves files beside the sources."""
     folder = tmp_path_factory.mktemp("wheel")
     ignore = shutil.ignore_patterns("__pycache__")
     for name in SOURCES:
@@ -62,7 +62,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_session_with_a_neighbour_is_as_without_the_plugin(
     version: str, neighbour: str, wheel: Path, tmp_path: Path
 ) -> None:
-    """Without what the package depends on: until it is requested, the plugin needs pytest alone."""
+    """Its dependencies are not installed: until a test requests it, the plugin needs only pytest."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv/bin/python"
     pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
@@ -82,7 +82,7 @@ def test_a_session_with_a_neighbour_is_as_without_the_plugin(
 
 
 def session(python: Path, project: Path, *options: str) -> list[str]:
-    """The lines of a session that passes, without its time and the list of plugins."""
+    """The output lines of a passing session, without times and the list of plugins."""
     text = output(python, project, "-v", "--strict-markers", *options)
     lines = [re.sub(r" in \d.*", "", line) for line in text.splitlines() if not line.startswith("plugins: ")]
     assert any("passed" in line for line in lines), text
@@ -90,7 +90,7 @@ def session(python: Path, project: Path, *options: str) -> list[str]:
 
 
 def output(python: Path, project: Path, *options: str) -> str:
-    """What pytest prints in the project; fails unless its exit status is 0."""
+    """The output of pytest in the project. Fails unless its exit status is 0."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", *options]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)

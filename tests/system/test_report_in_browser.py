@@ -43,7 +43,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The report of the golden run, with a hostile line on a console and in a reason."""
+    """The report of the golden run, with hostile text in a console log and in a reason."""
     run = Path(shutil.copytree(GOLDEN, tmp_path_factory.mktemp("run") / "run"))
     matrix = run / "matrix.json"
     matrix.write_text(matrix.read_text().replace("its exit never ran", "<img src=x onerror=window.name=1> \\u202e"))

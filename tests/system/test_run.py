@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole runs, as users start them: `pytest` in a process of its own."""
+"""Whole runs, started like a user's: `pytest` in a separate process."""
 
 import contextlib
 import json
@@ -34,7 +34,7 @@ Files = dict[str, dict[str, Path]]
 
 
 def start(*arguments: str | Path, cache: Path | None = None) -> subprocess.Popen[bytes]:
-    """pytest on the suite, in the checkout. With -c there is no child in between, which would not get a signal."""
+    """Start pytest on the suite in the checkout. -c avoids a restart in a child, which would miss signals."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     if cache:
         environment["MODCOMPAT_CACHE"] = str(cache)
@@ -49,7 +49,7 @@ def start(*arguments: str | Path, cache: Path | None = None) -> subprocess.Popen
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # A job in the background starts with SIGINT ignored, and so would its children.
+        # A background job starts with SIGINT ignored, and its children would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
@@ -161,7 +161,7 @@ def test_a_users_mistake_is_one_clear_error(options: list[str], words: str) -> N
 
 
 def guests_of(run: psutil.Process) -> list[psutil.Process]:
-    """The QEMU processes of a run; one that ends while it is looked at is none."""
+    """The QEMU processes of a run, without those that end during the search."""
     found = []
     for child in run.children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -173,7 +173,7 @@ def guests_of(run: psutil.Process) -> list[psutil.Process]:
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM], ids=lambda ending: ending.name)
 @pytest.mark.parametrize("delay", [0.0, 0.3, 1.0, 2.0])
 def test_no_qemu_outlives_its_run(ending: signal.Signals, delay: float, tmp_path: Path) -> None:
-    """Wherever the run is: in the proof, in the production control, in the cell itself."""
+    """This holds at any time: during the proof, the production control and the cell itself."""
     run = start("--board", "q35", "--board", "arm-virt", "--run-dir", tmp_path)
     process = psutil.Process(run.pid)
     deadline = time.monotonic() + 60 * SCALE
@@ -196,7 +196,7 @@ def test_no_qemu_outlives_its_run(ending: signal.Signals, delay: float, tmp_path
 
 
 def test_two_runs_share_a_cache(tmp_path: Path) -> None:
-    """Both find the snapshots missing and make them; neither gets in the other's way."""
+    """Both runs find the snapshots missing and make them without disturbing each other."""
     board = BOARDS["x86_64-q35"]
     kernels = Kernels(Settings())
     variants = (PRODUCTION, variant_of(FEATURES["spinlock"]))
@@ -210,7 +210,7 @@ def test_two_runs_share_a_cache(tmp_path: Path) -> None:
             return {"source", "snapshot", "logs", "scratch"}
         if kind == "kernel":
             return set(entries) - set(names)
-        return {entry for entry in entries if entry.endswith(".partial")}  # what others are making just now
+        return {entry for entry in entries if entry.endswith(".partial")}  # entries that others are building
 
     cache = tmp_path / "cache"
     shutil.copytree(cache_root(), cache, ignore=unneeded, symlinks=True)
@@ -280,7 +280,7 @@ def test_memory_that_a_module_forgets_is_found_and_blamed_on_it(module_files: Fi
 
 
 def test_no_cell_is_judged_whose_feature_is_not_live() -> None:
-    """A kernel that lacks the feature in the place of the one that has it."""
+    """A kernel without the feature takes the place of the one that has it."""
     board, feature = BOARDS["x86_64-q35"], FEATURES["spinlock"]
     with Lab(Settings(), shipped()) as lab:
         lab.kernels._kernels["x86_64-stock-spinlock"] = lab.kernels.kernel(board, PRODUCTION)

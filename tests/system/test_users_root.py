@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An exercise in a root file system of the user's, on a real guest of each architecture."""
+"""An exercise in a user-supplied root file system, in a real guest of each architecture."""
 
 import shutil
 from dataclasses import replace

@@ -27,7 +27,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 # A path in the repository. In fenced blocks, images/, modules/ and scripts/ may be folders of a user or of the kernel.
 PATH = re.compile(r"(?:benchmarks|docs|harness|images|modules|scripts|tests|trial|\.github)/[\w./*-]*")
 FENCED_PATH = re.compile(r"(?<![\w./~-])(?:benchmarks|docs|harness|tests|trial)/[\w./-]+")
-MADE_BY_KERNELS = {"olddefconfig", "modules_prepare"}  # targets of the kernel's Makefile, and not of ours
+MADE_BY_KERNELS = {"olddefconfig", "modules_prepare"}  # targets of the kernel's Makefile rather than ours
 NOT_COMMITTED = {"trial/build"}
 WIDEST = 120
 
@@ -37,7 +37,7 @@ def relative(path: Path) -> str:
 
 
 def by_hand(text: str) -> Iterator[tuple[int, str]]:
-    """Number and text of each line that a person wrote."""
+    """Number and text of each line that was written by hand."""
     lines = text.splitlines()
     if any(line.startswith("<!-- Generated") and "do not edit" in line for line in lines[:5]):
         return
@@ -82,7 +82,7 @@ def test_paths_in_the_repository_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", sorted(OUTSIDE), ids=relative)
 def test_links_outside_of_the_site_lead_somewhere(page: Path) -> None:
-    folder = DOCS / "results" if page.parent.name == "trial" else page.parent  # parts of docs/results/trial.md
+    folder = DOCS / "results" if page.parent.name == "trial" else page.parent  # included in docs/results/trial.md
     for link in LINK.findall(FENCED.sub("", page.read_text())):
         if "://" in link:
             continue
@@ -94,7 +94,7 @@ def test_links_outside_of_the_site_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)
 def test_lines_by_hand_fit(page: Path) -> None:
-    is_measured = page.parent.name == "results"  # tables of measurements are as wide as they are
+    is_measured = page.parent.name == "results"  # tables of measurements cannot be wrapped
     wide = [
         number for number, line in by_hand(page.read_text())
         if len(line) > WIDEST and not (is_measured and line.startswith("|"))

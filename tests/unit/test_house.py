@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layout of the tree: one name has one meaning, and the rooms stay few."""
+"""The layout of the tree: each name has one meaning, and there are at most twelve rooms."""
 
 import ast
 from collections import defaultdict
@@ -16,7 +16,7 @@ _GENERATED = "__pycache__"
 
 
 def _public_classes() -> dict[str, list[str]]:
-    """Public class at the top of a module -> the modules that define it."""
+    """Public top-level class -> the modules that define it."""
     found: dict[str, list[str]] = defaultdict(list)
     for source in _SOURCES:
         for node in ast.parse(source.read_text()).body:
@@ -26,7 +26,7 @@ def _public_classes() -> dict[str, list[str]]:
 
 
 def _stems() -> dict[str, list[str]]:
-    """Stem of a Python file -> the files with it."""
+    """Stem of a Python file's name -> the files that share it."""
     found: dict[str, list[str]] = defaultdict(list)
     for source in _SOURCES:
         if source.stem not in ("__init__", "__main__"):

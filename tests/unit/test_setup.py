@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/setup.sh: which packages it takes out of packages.txt, and where it installs them."""
+"""scripts/setup.sh: which packages it selects from packages.txt, and on which systems it installs them."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ words                       ends here, HOST/{here} is part of the purpose
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with set-up and packages of its own."""
+    """A folder with a copy of setup.sh and its own list of packages."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(PROJECT / "scripts/setup.sh", tmp_path / "scripts")
     here = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trial: its exercises load, and its page has every cell and every cell that is not explained."""
+"""The trial: its exercises load, and its page has every cell and names those that lack an explanation."""
 
 import json
 import re

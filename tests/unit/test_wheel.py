@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes into a wheel and a source distribution; tests/system/test_installation.py installs one."""
+"""Contents of the wheel and the source distribution; tests/system/test_installation.py installs a wheel."""
 
 import subprocess
 
@@ -11,7 +11,7 @@ from harness.support.paths import IMAGES, MODULES, PROJECT
 
 
 def tracked(*folders: str) -> set[str]:
-    """The files that git has in folders."""
+    """The files below these folders that git tracks."""
     command = ["git", "ls-files", "-z", *folders]
     listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     return {name for name in listed.split("\0") if name and (PROJECT / name).exists()}

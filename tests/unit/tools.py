@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that tests run, and that set-up installs."""
+"""Programs that the tests run and `make setup` installs."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 
 def need(program: str) -> None:
-    """Skip a test where a program is missing. In CI, where set-up has run, that is a failure."""
+    """Skip the test if a program is missing. In CI, where `make setup` has run, fail it."""
     if shutil.which(program) is None:
         complain = pytest.fail if os.environ.get("CI") else pytest.skip
-        complain(f"{program} is not installed: `make setup` does it")
+        complain(f"{program} is not installed; `make setup` installs it")

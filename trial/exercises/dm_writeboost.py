@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""dm-writeboost: a cache in front of a disk, both of them RAM disks; what is written comes back."""
+"""dm-writeboost: a cache in front of a disk, both RAM disks, returns the data that was written."""
 
 from harness.lab.plan.exercise import Bench
 

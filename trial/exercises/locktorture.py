@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""locktorture: writers that fight for a spinlock, and the module's own judgement of it."""
+"""locktorture: writers contend for a spinlock, and the module judges the result itself."""
 
 from harness.lab.plan.exercise import Bench
 
@@ -10,5 +10,5 @@ ANNOUNCES = {"init": "Start of test", "exit": "End of test: SUCCESS"}
 def exercise(bench: Bench) -> None:
     bench.run("sleep 7")
     log = bench.log()
-    bench.check("tells its statistics", log.count("Writes:  Total: ") >= 2)
+    bench.check("prints its statistics", log.count("Writes:  Total: ") >= 2)
     bench.check("locks were never held twice", "!!!" not in log)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""loop, with ext2 on it: a file becomes a disk, the disk gets a file system, and keeps what is written."""
+"""loop, with ext2 on it: a file becomes a disk with a file system, which keeps its files when mounted again."""
 
 from harness.lab.plan.exercise import Bench
 

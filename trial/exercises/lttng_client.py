@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""lttng-ring-buffer-client-mmap-discard: ten events go into its buffers, and are found there."""
+"""lttng-ring-buffer-client-mmap-discard: ten events are written to its buffers and found there."""
 
 from harness.lab.plan.exercise import Bench
 

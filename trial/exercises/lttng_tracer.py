@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""lttng-tracer: the tracer's control file; without a ring buffer client it can make sessions, and no channel."""
+"""lttng-tracer: the tracer's control file. Without a ring buffer client it makes sessions but no channels."""
 
 from harness.lab.plan.exercise import Bench
 

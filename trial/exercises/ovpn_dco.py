@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""openvpn-dco: two devices, each the other's peer over UDP on this host; what goes out encrypted comes in again."""
+"""openvpn-dco: two devices are each other's peers over UDP on this host, and exchange encrypted packets."""
 
 from harness.lab.plan.exercise import Bench
 
@@ -14,7 +14,7 @@ def exercise(bench: Bench) -> None:
     for end in ends:
         bench.check("has a peer and its keys", bool(end.expect("ready")), end.printed)
     bench.run("ip addr add 192.0.2.1/24 dev vpn0; ip link set vpn0 up; ip link set vpn1 up")
-    bench.run(f"ping -c {COUNT} -i 0.05 -W 1 -s 1000 192.0.2.2", seconds=30)  # nobody answers: it has to arrive
+    bench.run(f"ping -c {COUNT} -i 0.05 -W 1 -s 1000 192.0.2.2", seconds=30)  # nobody answers; the requests must arrive
     for name, counter in (("vpn0", "tx_packets"), ("vpn1", "rx_packets")):
         seen = bench.counter(f"/sys/class/net/{name}/statistics/{counter}")
         bench.check(f"{name} counts {counter}", seen >= COUNT, f"{seen} packets")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_rhashtable: the kernel's own test of its resizable hash table, all of it in the module's init."""
+"""test_rhashtable: the kernel's own test of its resizable hash table, which runs in the module's init."""
 
 from harness.lab.plan.exercise import Bench
 
 PARAMETERS = "parm_entries=2000 runs=1 tcount=3"
 ANNOUNCES = {"init": "Running rhashtable test"}
-# The walk begins again when the table is resized meanwhile, and counts twice (lib/test_rhashtable.c,
-# test_bucket_stats()): that happens on production, too.
+# If the table is resized during the walk, the walk starts again and counts entries twice, on production, too
+# (lib/test_rhashtable.c, test_bucket_stats()).
 RESIZED, TWICE = "Info: encountered resize", "Test failed: Total count mismatch"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_xarray: the kernel's own test of the XArray, all of it in the module's init."""
+"""test_xarray: the kernel's own test of the XArray, which runs in the module's init."""
 
 import re
 
@@ -10,5 +10,5 @@ ANNOUNCES = {"init": "XArray: "}
 
 def exercise(bench: Bench) -> None:
     found = re.search(r"XArray: (\d+) of (\d+) tests passed", bench.log())
-    assert found, "the test said nothing"
+    assert found, "the test printed no result"
     bench.check("every test passed", found[1] == found[2] != "0", found[0])

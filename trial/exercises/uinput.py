@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""uinput: a keyboard of a program's, and its key presses in the input layer."""
+"""uinput: a program makes a keyboard, and its key presses reach the input layer."""
 
 from harness.lab.plan.exercise import Bench
 

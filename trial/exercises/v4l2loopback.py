@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""v4l2loopback: what one program writes into a video device, another one reads from it."""
+"""v4l2loopback: frames that one program writes to a video device are read by another."""
 
 from harness.lab.plan.exercise import Bench
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vpoll: a file whose events a program sets, and another call finds."""
+"""vpoll: a program sets the events of a file, and poll() returns them."""
 
 from harness.lab.plan.exercise import Bench
 

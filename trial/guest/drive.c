@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * drive WHAT ...: what the exercises of the trial need of a guest, and busybox does not have. One static program.
+ * drive WHAT ...: a static program for the exercises of the trial, for requests that busybox cannot make.
  *
  *   drive tun NAME               answer pings on a tun device
- *   drive uinput                 make a keyboard, press a key on it, and see the key arrive
- *   drive video NODE             give a v4l2loopback device frames, and take them out at the other end
+ *   drive uinput                 make a keyboard, press a key on it, and read the key press
+ *   drive video NODE             write frames to a v4l2loopback device, and read them at the other end
  *   drive dm NAME SECTORS TYPE PARAMETERS | drive dm NAME     make a device-mapper device; remove it
- *   drive poll NODE REQUEST ARG  issue an ioctl, then say which events poll() finds
+ *   drive poll NODE REQUEST ARG  issue an ioctl, then print the events that poll() returns
  *   drive ovpn NAME PORT PEER    give an ovpn-dco device a UDP peer on this host, with keys, and stay
- *   drive lttng TEXT             have LTTng trace ten events with a text, and count them in its buffers
+ *   drive lttng TEXT             trace ten events with a text in LTTng, and count them in its buffers
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-unsigned int if_nametoindex(const char *name); /* net/if.h and linux/if.h do not go together */
+unsigned int if_nametoindex(const char *name); /* net/if.h conflicts with linux/if.h */
 
 static int required(int result, const char *what)
 {
@@ -59,7 +59,7 @@ static int tun(const char *name)
 		memcpy(address, packet + 12, 4);
 		memcpy(packet + 12, packet + 16, 4);
 		memcpy(packet + 16, address, 4);
-		packet[20] = 0; /* an echo request becomes its reply; the checksum changes by the type */
+		packet[20] = 0; /* turn the echo request into a reply; the checksum changes with the type */
 		sum = (packet[22] << 8 | packet[23]) + 0x800;
 		sum = (sum & 0xffff) + (sum >> 16);
 		packet[22] = sum >> 8;
@@ -177,7 +177,7 @@ static int polled(const char *node, const char *request, const char *arg)
 	return 0;
 }
 
-/* Generic netlink by hand: a message that grows, attributes that nest. */
+/* Generic netlink by hand: append to a message, and nest attributes. */
 static struct {
 	struct nlmsghdr head;
 	struct genlmsghdr command;
@@ -246,7 +246,7 @@ static int family_of(int netlink, const char *name)
 	exit(1);
 }
 
-/* Numbers as in uapi/linux/ovpn_dco.h of the module. */
+/* The numbers are those of the module's uapi/linux/ovpn_dco.h. */
 static int ovpn(const char *name, int port, int peers_port)
 {
 	struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, peer = own;
@@ -291,7 +291,7 @@ static int ovpn(const char *name, int port, int peers_port)
 	return pause();
 }
 
-/* Numbers and sizes as in lttng/abi.h and ringbuffer/vfs.h of LTTng-modules. */
+/* The numbers and sizes are those of lttng/abi.h and ringbuffer/vfs.h in LTTng-modules. */
 struct lttng_channel {
 	uint64_t subbuf_size, num_subbuf;
 	uint32_t switch_timer, read_timer, output;
@@ -323,7 +323,7 @@ static int lttng(const char *text)
 	for (i = 0; i < 10; i++)
 		required(write(logger, text, strlen(text)), "write");
 	required(ioctl(session, _IO(0xF6, 0x57)), "stop");
-	while ((stream = ioctl(channel, _IO(0xF6, 0x62))) >= 0) { /* one a CPU */
+	while ((stream = ioctl(channel, _IO(0xF6, 0x62))) >= 0) { /* one per CPU */
 		char *mapped, *at;
 
 		required(ioctl(stream, _IO(0xF6, 0x0C)), "flush");

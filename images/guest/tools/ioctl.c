@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * ioctl PATH REQUEST [ARG] [nonblock] [append]
- * Open a file, issue one ioctl, print what it returned; exit status 1 when a call fails.
+ * Open a file, issue one ioctl, and print its return value. The exit status is 1 if a call fails.
  */
 #include <errno.h>
 #include <fcntl.h>

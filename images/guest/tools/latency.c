@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * latency: how long operations of the kernel take that user space can ask for. Each prints nanoseconds altogether.
- * latency fork COUNT: a child that ends at once. latency switch COUNT: to another process and back, on one CPU.
- * latency module COUNT FILE NAME: load a module and remove it; CPU time, as most of the rest is waiting for RCU.
+ * latency: measure operations that user space can request of the kernel. Prints the total time in nanoseconds.
+ * latency fork COUNT: a child that exits at once. latency switch COUNT: to another process and back, on one CPU.
+ * latency module COUNT FILE NAME: load and remove a module. Counts CPU time, because the rest is mostly RCU waits.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -62,7 +62,7 @@ static void pass_on(int from, int to)
 		exit(1);
 }
 
-/* A child that returns whatever byte it is sent. */
+/* A child that sends back every byte that it receives */
 static void start_partner(void)
 {
 	if (pipe(there) || pipe(back))
@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 
-	once(); /* what only the first pays */
+	once(); /* warm up */
 	start = now();
 	for (i = 0; i < count; i++)
 		once();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * perfuse: use perf events on every CPU until SIGTERM.
- * Samples the CPUs by a software clock, with call chains, through ring buffers, and counts software events.
- * Prints "ready" when all of them run; at the end a line for each: live NAME ok NUMBER WHAT, or live NAME FAILED ...
+ * Samples the CPUs with a software clock, with call chains and ring buffers, and counts software events.
+ * Prints "ready" when all events run, and at the end a line for each: live NAME ok NUMBER WHAT, or live NAME FAILED ...
  * perfuse FROM TO: also counts the samples with a frame between these addresses.
  */
 #define _GNU_SOURCE
@@ -86,7 +86,7 @@ static int is_within(const char *data, __u64 at, __u64 count)
 	return 0;
 }
 
-/* Take the records out of a ring; as all are multiples of 8 bytes, no header or number wraps around. */
+/* Consume the records of a ring. All are multiples of 8 bytes, so no header or number wraps around. */
 static void drain(struct perf_event_mmap_page *ring)
 {
 	const char *data = (const char *)ring + getpagesize();
@@ -124,7 +124,7 @@ int main(int argc, char **argv)
 	}
 	if (cpus > MOST_CPUS)
 		cpus = MOST_CPUS;
-	/* Looked for, not caught. (ppoll() could wait for it, but is an option of the kernel on arm.) */
+	/* SIGTERM is polled, not caught: ppoll() could wait for it, but needs COMPAT_32BIT_TIME on arm. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Proof that DEBUG_ATOMIC_SLEEP is live: this module says that it may sleep where
- * nothing may. The kernel must report it.
+ * Proof that DEBUG_ATOMIC_SLEEP is live: this module calls might_sleep() in atomic
+ * context. The kernel must report it.
  */
 #include <linux/kernel.h>
 #include <linux/module.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Proof that KASAN is live: built for the debug kernel, and so instrumented, this
- * module reads one byte behind an object. The kernel must report it.
+ * Proof that KASAN is live: this module is built for the debug kernel and so
+ * instrumented. It reads one byte after an object; the kernel must report it.
  */
 #include <linux/module.h>
 #include <linux/slab.h>

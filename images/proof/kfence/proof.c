@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that KFENCE is live: this module allocates until KFENCE guards an object,
- * and reads the byte behind it. The kernel must report it. An object as large as
- * a page always ends at the guard page.
+ * and reads the byte after it. The kernel must report it. An object that is as
+ * large as a page always ends at the guard page.
  */
 #include <linux/jiffies.h>
 #include <linux/kfence.h>

@@ -2,13 +2,13 @@
 /*
  * Proof that kmemleak is live: this module allocates objects and forgets them.
  * The kernel must report them in a scan (see `after`). There are several, because
- * one may have left its address on a stack, and zeroed, because kmemleak looks
- * twice at what has changed since it was allocated.
+ * the address of one may still be on a stack. They are zeroed, because kmemleak
+ * needs a second scan for an object whose content has changed.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
 
-/* Outlives init, so that `after` can recognise it in the list of leaks. */
+/* Not __init: `after` looks for this function in the list of leaks. */
 static noinline void proof_forget(void)
 {
 	int i;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Use of KPROBES: built for the debug kernel itself, this module probes the
- * calls of one function and the returns from another. Busy functions of the
- * kernel from the start; and a function of a module, once that module's name is
- * written to the parameter `vendor`: vendor_run(), which each of our vendor
- * modules has, or else the exit that every module has. The other parameters are
- * what the probes saw.
+ * Use of KPROBES: this module is built for the debug kernel. It probes calls of
+ * one function and returns from another, in the kernel from the start, and in a
+ * module once the module's name is written to the parameter `vendor`. There it
+ * probes vendor_run(), which each of our vendor modules has, or else the exit
+ * function, which every module has. The other parameters are the numbers of
+ * hits.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -39,7 +39,7 @@ static int on_return(struct kretprobe_instance *instance, struct pt_regs *regs)
 }
 
 static const char *const probed[] = { "vendor_run", "cleanup_module" };
-static char function[MODULE_NAME_LEN + sizeof(":cleanup_module")]; /* "" while none is probed */
+static char function[MODULE_NAME_LEN + sizeof(":cleanup_module")]; /* "" if no module is probed */
 static struct pair kernel = PAIR("vfs_read", "vfs_write"), vendor = PAIR(function, function);
 
 static int register_pair(struct pair *pair)
@@ -60,7 +60,7 @@ static void unregister_pair(struct pair *pair)
 	unregister_kprobe(&pair->call);
 }
 
-/* Takes the name of a module. That it has neither function is no error: there is nothing to probe then. */
+/* Probe the module with this name. It is not an error if the module has neither function. */
 static int set_vendor(const char *value, const struct kernel_param *parameter)
 {
 	int error = -ENOENT, i;
@@ -96,7 +96,7 @@ static int __init probes_init(void)
 
 static void __exit probes_exit(void)
 {
-	/* If the vendor module is gone by now, the kernel has disarmed these. */
+	/* If the vendor module was unloaded, the kernel has disarmed these. */
 	if (*function)
 		unregister_pair(&vendor);
 	unregister_pair(&kernel);

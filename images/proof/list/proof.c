@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that DEBUG_LIST is live: this module adds to a list whose first entry
- * does not point back. The kernel must report it, and leaves the list alone.
+ * does not point back. The kernel must report it, and does not change the list.
  */
 #include <linux/list.h>
 #include <linux/module.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that PROVE_LOCKING is live: this module takes two mutexes in one order,
- * then in the other. Nothing is locked twice, so it cannot hang, but two tasks
- * that did so could: the kernel must report it.
+ * then in the other. A single task cannot hang that way, but two tasks could
+ * deadlock. The kernel must report it.
  */
 #include <linux/module.h>
 #include <linux/mutex.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Proof that DEBUG_PAGEALLOC is live: this module writes to a page that it has
- * freed. Where the kernel unmaps free pages, the write must fault. Elsewhere (arm)
- * it fills them with a pattern, and must report the write when the page is
- * allocated again: at once, as the last page that a CPU freed is its next one.
+ * freed. If the kernel unmaps free pages, the write must fault. On arm, it fills
+ * them with a pattern, and must report the write when the page is allocated
+ * again. That is at once, because a CPU reuses the page that it freed last.
  */
 #include <linux/gfp.h>
 #include <linux/irqflags.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Proof that SLUB's checks are live: this module writes one byte behind an
- * object, into its red zone. The kernel must report it when the object is freed.
+ * Proof that SLUB's checks are live: this module writes one byte after an object,
+ * into its red zone. The kernel must report it when the object is freed.
  */
 #include <linux/module.h>
 #include <linux/slab.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Proof that DEBUG_SPINLOCK is live: built for the debug kernel itself, this
- * module unlocks a lock that nobody holds. The kernel must report it.
+ * Proof that DEBUG_SPINLOCK is live: this module, built for the debug kernel,
+ * unlocks a lock that nobody holds. The kernel must report it.
  */
 #include <linux/module.h>
 #include <linux/spinlock.h>

@@ -4,7 +4,7 @@
 #include <linux/delay.h>
 #include <linux/sched/task_stack.h>
 
-/* Each call has its own piece of the stack: the compiler must not make a loop of it. */
+/* The array gives each call a stack frame, so that the compiler cannot turn the recursion into a loop. */
 static noinline int go_deeper(int deep)
 {
 	volatile char filler[32] = { deep };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A module that another one writes to: a list that it uses, and a table that it never changes. */
+/* A module with a list that it uses and a constant table; another module, wild_write, writes to both. */
 #include <linux/module.h>
 #include <linux/list.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A module that writes into another one: into its list, or, where the hardware watches, into its constants. */
+/* A module that writes to another one: to its list or, where the page tables forbid it, to its constants. */
 #include <linux/module.h>
 #include <linux/list.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A module whose init forgets memory that it allocated. Several objects: one may have left its address on a stack.
- * Written to, because kmemleak reports what is not all zero at the second look only.
+ * A module whose init forgets memory that it allocated. Several objects, as one may have left its address on a stack.
+ * They are written to: kmemleak then reports an object only in the second scan after its allocation.
  */
 #include <linux/module.h>
 #include <linux/slab.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What counts as the same for a module, on structures, functions and exports made up here."""
+"""Equivalence from a module's point of view, for structures, functions and exports defined in this file."""
 
 import re
 from dataclasses import replace

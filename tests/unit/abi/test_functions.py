@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The code of functions is read from small files compiled here."""
+"""Reading the code of functions from small files that the tests compile."""
 
 import subprocess
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_calls_are_by_name_and_strings_by_content(tmp_path: Path) -> None:
 
 
 def test_functions_of_a_file_with_more_sections_than_a_symbol_can_number(tmp_path: Path) -> None:
-    """On ARM, each of the headers' 18,000 functions has four."""
+    """The headers define 18,000 functions, and each has four sections on ARM."""
     numbers = range(66_000)
     (tmp_path / "many.s").write_text(
         "".join(f'.section .text.f{n},"ax"\n.type f{n},%function\nf{n}: .long {n}\n.size f{n},4\n' for n in numbers)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which functions headers define, and which of them cannot be compiled alone, from what the compiler says."""
+"""Which functions the headers define and which do not compile alone, according to the compiler's output."""
 
 from harness.abi.headers.inline_functions import _culprits, _defined, _uses
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Structure layouts and their differences, on small files compiled here."""
+"""Structure layouts and their differences, in small files that the tests compile."""
 
 import subprocess
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader on paper, on kernels whose struct module is made up here."""
+"""The model of the kernel's module loader, for kernels with a made-up struct module."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ TAGS = ("KUNIT", "PREEMPT_COUNT", "KASAN")  # three of those in harness/kernel/v
 
 
 def kernel(*more: str, before: str = "", size: int = 0, **config: str) -> KernelFacts:
-    """A kernel with further members of 8 bytes, in front of a member or of the tail."""
+    """A kernel whose struct module has additional 8-byte members before the given member, or before the tail."""
     added = [(name, 8, "") for name in more]
     parts = [*PARTS, *TAIL]
     at = next(index for index, part in enumerate(parts) if part[0] == (before or "source_list"))
@@ -190,7 +190,7 @@ def test_the_isolated_loader_refuses_trace_events_of_another_form() -> None:
 
 
 def test_the_isolated_loader_knows_a_struct_module_without_kallsyms_alone() -> None:
-    """Where the unwinder's 16 bytes are missing, more than struct module differs."""
+    """If the unwinder's 16 bytes are missing, too, other structures differ as well."""
     facts = kernel("arch", "num_orcs", "kallsyms", "args", MODULE_ABI_ISOLATION="y", KALLSYMS="y", UNWINDER_ORC="y")
     modules = {without: replace(MODULE, exit=104 + 32 - without) for without in (0, 8, 16, 24)}
     assert {without for without, module in modules.items() if first(module, facts) is None} == {0, 8}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What code touches, read from listings as objdump prints them."""
+"""Structure members that code accesses, read from objdump listings."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Module files: anything may be in them, and nothing in them raises."""
+"""Reading module files: no content raises an exception, however malformed it is."""
 
 import contextlib
 import struct
@@ -18,7 +18,7 @@ from harness.lab.plan.vendor_modules import VendorModule, load_order
 from harness.support.errors import ModcompatError
 
 PROGRAM = Path("/bin/true").read_bytes()
-# What modpost and the kernel's headers make of a module, by hand.
+# Written by hand: the parts of a module that modpost and the kernel's headers add.
 SOURCE = r"""
 #define INFO(name, text) static const char info_##name[] __attribute__((section(".modinfo"), used)) = text
 INFO(a, "license=Dual MIT/GPL"); INFO(b, "vermagic=6.1.0 SMP mod_unload modversions "); INFO(c, "name=vendor");
@@ -38,14 +38,14 @@ static const struct version versions[] __attribute__((section("__versions"), use
 const int __ksymtab_offered = 1;
 static char zeros[100]; char *volatile use = zeros;
 """
-# struct module_signature of PKCS#7, behind what looks like a message: SHA-256, common name "Vendor"
+# struct module_signature (PKCS#7) after the part of a message that is read: SHA-256, common name "Vendor"
 MESSAGE = bytes.fromhex("06096086480165030402010603550403") + b"\x0c\x06Vendor"
 SIGNED = MESSAGE + struct.pack(">BBBBB3xI", 0, 0, 2, 0, 0, len(MESSAGE)) + MAGIC
 
 
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The module, by architecture."""
+    """The compiled module for each architecture."""
     folder = tmp_path_factory.mktemp("module")
     (folder / "vendor.c").write_text(SOURCE)
     for arch in ARCHITECTURES.values():
@@ -69,7 +69,7 @@ def file(tmp_path: Path) -> Path:
 def test_init_and_exit_are_known_whatever_they_are_called(
     arch: Architecture, renamed: tuple[str, ...], modules: dict[str, bytes], file: Path
 ) -> None:
-    """The kernel follows the relocations of struct module, and so does this."""
+    """Like the kernel, the reader follows the relocations of struct module."""
     file.write_bytes(modules[arch.name])
     whole = read_module(file)
     changes = [f"--redefine-sym={name}=a{number}" for number, name in enumerate(renamed)]
@@ -88,7 +88,7 @@ def test_a_section_that_would_unpack_to_more_than_there_can_be_is_not_unpacked(m
     subprocess.run(["objcopy", "--compress-debug-sections=zlib-gabi", file], check=True)
     assert not read_module(file).problem
     content = file.read_bytes()
-    says = struct.pack("<IIQ", 1, 0, 0x12340)  # Elf64_Chdr: ELFCOMPRESS_ZLIB, and the size
+    says = struct.pack("<IIQ", 1, 0, 0x12340)  # Elf64_Chdr: ELFCOMPRESS_ZLIB and the size
     assert content.count(says) == 1
     file.write_bytes(content.replace(says, struct.pack("<IIQ", 1, 0, 1 << 40)))
     assert "unpack to 1099511627776 bytes" in read_module(file).problem
@@ -98,7 +98,7 @@ def test_a_file_with_more_symbols_than_any_module_is_none(
     module: bytes, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.abi.elf.module_file._MAX_SYMBOLS", 5)
-    file.write_bytes(module + b"\0")  # not what was read, and remembered, before
+    file.write_bytes(module + b"\0")  # differs from the content whose result is cached
     assert "too many for a module" in read_module(file).problem
 
 
@@ -202,7 +202,7 @@ def test_a_signature_is_told_and_left_out(file: Path, module: bytes) -> None:
 
 
 def _is_one_line(file: Path, content: bytes) -> None:
-    """Whatever it is, it is read, or refused in one line."""
+    """The content is either read or refused with a one-line message."""
     file.write_bytes(content)
     if read_module(file).problem:
         with pytest.raises(ModcompatError) as caught:
@@ -225,7 +225,7 @@ def test_a_damaged_program_is_one_line(file: Path, cut: int, position: int, patc
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
-    """A file that is cut off, or has some bytes that are others."""
+    """The content, possibly truncated and with some bytes changed."""
     content = bytearray(whole[: draw(st.integers(0, len(whole)) | st.just(len(whole)))])
     for _ in range(draw(st.integers(0, 4))):
         if content:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What predictions keep: a change of anything that was read for it makes it anew."""
+"""The cache of predictions: if anything that a prediction was made from changes, it is made again."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ OTHER = Headers("production-bare", X86_64, {"config": "A=n"}, Path, plain=PLAIN)
 
 @pytest.fixture
 def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a probe that nothing is compiled of."""
+    """The folder of a probe that is never compiled."""
     folder = tmp_path / "probe"
     folder.mkdir()
     (folder / "headers.txt").write_text("linux/module.h\n")
@@ -37,7 +37,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def kept(production: Headers, folder: Path) -> dict[str, set[str]]:
-    """The names of what is in the cache once a module was predicted for, by kind."""
+    """Names of the cache entries that a prediction for a module leaves, by kind."""
     store = Store(folder / "cache")
     file = folder / "vendor.ko"
     file.touch()

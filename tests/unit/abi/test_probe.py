@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Headers of the probe that a kernel's compiler does not like: found with a real compiler, and left out."""
+"""Probe headers that do not compile are found with a real compiler and left out."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ probe.o probe.s:
 
 
 def kernel(folder: Path, monkeypatch: pytest.MonkeyPatch, **headers: str) -> Headers:
-    """What can be compiled against these headers, all of which are listed."""
+    """A kernel with these headers, all of which the probe lists."""
     probe = folder / "probe"
     (folder / "include").mkdir()
     probe.mkdir()

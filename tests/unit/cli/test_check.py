@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""modcompat check: exit statuses that mean something, and one clear line for whatever is malformed."""
+"""modcompat check: meaningful exit statuses, and one clear line for any malformed input."""
 
 import json
 import os
@@ -29,7 +29,7 @@ from harness.support import process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 
-# Of an image with a configuration, a packed archive, an archive, a squashfs and an ext image
+# First bytes of: nothing, a .config, an image with a configuration, a packed archive, an archive, squashfs, ext
 HEADS = (
     b"", b"CONFIG_X86_64", b"\0IKCFG_ST\x1f\x8b\x08", b"\x1f\x8b\x08", b"070701", b"hsqs", bytes(1080) + b"\x53\xef",
 )  # fmt: skip
@@ -41,7 +41,7 @@ def run(*arguments: object) -> Result:
 
 
 def is_refused(result: Result) -> bool:
-    """Exit status 2 and one line, with at most a next step under it."""
+    """Exit status 2 and one line, optionally followed by an indented next step."""
     first, *rest = result.output.splitlines()
     return (
         result.exit_code == 2
@@ -83,7 +83,7 @@ def test_a_run_without_a_matrix_is_not_valid(tmp_path: Path) -> None:
 def test_a_matrix_exits_by_what_was_measured_before(
     verdict: str | None, pytest_said: int, wanted: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a cell that was INERT; None: nothing was written, so there is no verdict and no folder."""
+    """The cell was INERT when it was measured. With None, the suite writes nothing, and no folder remains."""
     monkeypatch.chdir(tmp_path)
 
     def suite(command: list[str | Path], **_: object) -> int:
@@ -121,7 +121,7 @@ def start_with_others(root: Path, barrier: Barrier) -> str:
 
 
 def test_runs_that_start_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -> None:
-    for number in range(10):  # one try need not show it
+    for number in range(10):  # a single attempt might miss the race
         root = tmp_path / str(number)
         barrier = Barrier(4)
         with ThreadPoolExecutor(4) as pool:
@@ -141,7 +141,7 @@ def test_a_folder_that_was_chosen_stays(tmp_path: Path) -> None:
 def test_a_check_without_a_verdict_says_so_and_leaves_no_run(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """0: what an exercise may end its process with. 4: what pytest ends with when it has said what is mistaken."""
+    """Status 0: an exercise ended the process. Status 4: pytest has reported a usage error itself."""
     monkeypatch.chdir(tmp_path)
     facts = ModuleFacts("vendor", arch=ARCHITECTURES["arm"])
     monkeypatch.setattr("harness.cli.check_command.inspect_module", lambda _: facts)
@@ -155,7 +155,7 @@ def test_a_check_without_a_verdict_says_so_and_leaves_no_run(
 
 @pytest.fixture
 def collected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The command that the suite is started with, of a check that finds everything as it should be."""
+    """The command line that starts the suite, once a check has accepted its arguments."""
     command: list[str] = []
     monkeypatch.setattr("harness.cli.check_command.tell_of_other_versions", lambda *_: None)
 
@@ -168,7 +168,7 @@ def collected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def files(monkeypatch: pytest.MonkeyPatch, **facts: ModuleFacts) -> None:
-    """Modules of these names."""
+    """Make the files with these names modules with these facts."""
     monkeypatch.setattr("harness.cli.check_command.inspect_module", lambda file: facts[file.stem])
 
 
@@ -244,7 +244,7 @@ def test_options_of_a_matrix_are_looked_at_before_a_kernel_is_built(
 def test_a_mistake_that_the_suite_finds_is_said_as_the_command_says_its_own(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Not by pytest, which would put ERROR in front of it, but by the error that the command raises."""
+    """The command raises the error; pytest would print it with ERROR in front."""
     options = ["--module", str(tmp_path / "absent.ko")]
     outcome = run_suite(options)
     assert outcome.status == pytest.ExitCode.USAGE_ERROR
@@ -262,7 +262,7 @@ def test_a_mistake_that_the_suite_finds_is_said_as_the_command_says_its_own(
 def test_the_suite_does_not_depend_on_the_folder_or_on_settings_for_other_sessions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder with a conftest.py, a configuration, a package called harness, and options that pytest lacks here."""
+    """The folder has a conftest.py, a pytest.ini and a package named harness; the environment has unknown options."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "conftest.py").write_text("raise SystemExit('of the folder')\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --nosuch\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: exit statuses that mean something, and no traceback for a user's mistake."""
+"""The command line: meaningful exit statuses, and no traceback for a user's mistake."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def test_a_mistake_in_the_command_is_no_fault_of_ours(cli: Cli, arguments: list[
 
 
 def outside(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run it by a shell in a process of its own."""
+    """Run modcompat from a shell, in a separate process."""
     script = f"exec {sys.executable} -m harness {command}"
     return subprocess.run(
         ["sh", "-c", script], cwd=PROJECT, env={**os.environ, **variables}, capture_output=True, text=True, check=False
@@ -144,7 +144,7 @@ def test_the_doctor_counts_one_kernel_as_one(cli: Cli, monkeypatch: pytest.Monke
 
 
 def test_the_doctor_checks_what_set_up_installs(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
-    """If everything is missing, the doctor names the packages of scripts/packages.txt."""
+    """If everything is missing, the doctor names the packages in scripts/packages.txt."""
     listed = subprocess.run([PROJECT / "scripts/setup.sh", "--list"], capture_output=True, text=True, check=True)
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("harness.cli.prerequisites.Path.exists", lambda _: False)
@@ -153,7 +153,7 @@ def test_the_doctor_checks_what_set_up_installs(monkeypatch: pytest.MonkeyPatch,
     result = cli("doctor")
     assert result.exit_code == 1
     named = set(re.findall(r"install the package (\S+)", result.output))
-    of_a_checkout = {"python3", "python3-venv", "cpio"}  # a running doctor has Python; only tests use cpio(1)
+    of_a_checkout = {"python3", "python3-venv", "cpio"}  # a running doctor has Python, and only tests use cpio(1)
     wanted = {name for name in listed.stdout.split() if not name.startswith("libc6-dev")} - of_a_checkout
     assert named == wanted | {"dpkg"}  # dpkg is part of every Debian
     assert "install the libc6-dev package for arm64" in result.output
@@ -192,7 +192,7 @@ def test_prune_takes_only_days_that_there_are(cli: Cli, days: str, status: int, 
 
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command and group of commands, with the words that call it."""
+    """Every command and group of commands, with the words that invoke it."""
     yield path, group
     context = click.Context(group)
     for name in group.list_commands(context):
@@ -221,7 +221,7 @@ def test_help_lists_every_command_with_its_own_summary(cli: Cli) -> None:
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], []], ids=["help", "version", "nothing"])
 def test_help_imports_no_command(words: list[str]) -> None:
-    """This is what makes it fast: benchmarks/startup.py has the times."""
+    """Lazy imports keep the help fast; benchmarks/startup.py measures it."""
     script = f"import sys\nfrom harness.cli.main import main\ntry: main({words})\nfinally: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=False)
     imported = set(done.stdout.splitlines()[-1].split())

@@ -25,7 +25,7 @@ def modcompat(*arguments: object) -> Result:
 
 @pytest.fixture
 def later(tmp_path: Path) -> Path:
-    """The golden run, with one verdict changed, one cell gone and one new."""
+    """The golden run with one verdict changed, one cell removed and one added."""
     folder = Path(shutil.copytree(GOLDEN, tmp_path / "later"))
     facts = json.loads((folder / "matrix.json").read_text())
     facts["kernel"] = "6.1.200"
@@ -112,7 +112,7 @@ def test_a_mistake_is_one_line_and_status_2(arguments: tuple[object, ...]) -> No
 
 
 def sparse(file: Path) -> None:
-    """Larger than any memory."""
+    """Make a file that is larger than any memory."""
     file.touch()
     os.truncate(file, 1 << 42)
 
@@ -125,7 +125,7 @@ def test_a_file_of_a_run_that_has_no_end_is_not_read(tmp_path: Path, name: str, 
     for file in files:
         file.unlink()
         make(file)
-    if (make, name) == (os.mkfifo, "evidence.json"):  # as where there is none
+    if (make, name) == (os.mkfifo, "evidence.json"):  # treated like a missing file
         assert modcompat("report", run).exit_code == 0
         return
     commands = [("report", run)] + [("diff", run, run), ("record", run / name)] * (name == "matrix.json")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two runs print the same words, but for addresses and numbers."""
+"""Two runs print the same words except for addresses and numbers."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding reports: golden cases of real logs, and what must not be mistaken for a report."""
+"""Finding reports: golden cases from real logs, and lines that must not be taken for reports."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ FIELDS = (
     "last_line",
     "torn_because",
 )
-# What can be provoked with the kernels that we have
+# Kinds that can be provoked with the kernels of the project
 _PROVOKED = {
     "access", "atomic-sleep", "bug", "hung-task", "kasan", "kfence", "kmemleak", "list", "lock", "lockdep", "lockup",
     "module-load", "panic", "rcu-stall", "refcount", "slub", "stack", "warning",
@@ -45,7 +45,7 @@ def _golden(report: Report) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
 def test_golden(case: Path) -> None:
-    """To add a case: benchmarks/golden.py makes its folder of a log: `console.log`, and the reports, `reports.json`."""
+    """To add a case, run benchmarks/golden.py on a log. It makes a folder with `console.log` and `reports.json`."""
     found = [_golden(report) for report in scan((case / "console.log").read_bytes())]
     assert found == json.loads((case / "reports.json").read_text())
 
@@ -68,7 +68,7 @@ def test_every_example_is_of_its_kind(kind: Kind, example: str) -> None:
     assert head.kind.name == kind.name
     line = example.encode()
     assert TRIGGER.search(line) or any(word in line for word in WORDS)
-    if kind.name != "reboot":  # which takes a kernel before it
+    if kind.name != "reboot":  # a reboot is reported only after an earlier boot
         found = [report.kind for report in scan(b"[    1.5][   T45] " + line)]
         assert found == ([] if kind.is_silent else [kind.name])
 
@@ -293,7 +293,7 @@ def test_byte_by_byte_is_the_same_too() -> None:
     ],
 )
 def test_work_grows_with_the_log_and_no_faster(unit: bytes) -> None:
-    """What is counted are calls, those into C included: how long each takes is for benchmarks/hostile_log.py."""
+    """Counts calls, including those into C; benchmarks/hostile_log.py measures time."""
 
     def calls(size: int) -> int:
         log, counted = unit * (size // len(unit)), count()
@@ -305,7 +305,7 @@ def test_work_grows_with_the_log_and_no_faster(unit: bytes) -> None:
         return next(counted)
 
     before = sys.getprofile()
-    calls(10_000)  # what is remembered of the first time
+    calls(10_000)  # fill the caches of the first scan
     assert calls(80_000) < 8.5 * calls(10_000)
 
 

@@ -28,7 +28,7 @@ def test_every_body_line_matches_its_example() -> None:
     assert not BODY_LINE.match("usb 1-1: new high-speed USB device number 2 using xhci_hcd")
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=range(len(KINDS)))  # names of kinds are features: pytest -k slub
+@pytest.mark.parametrize("kind", KINDS, ids=range(len(KINDS)))  # a kind's name would match -k slub
 def test_the_triggers_of_a_kind_find_its_examples_and_no_trigger_is_idle(kind: Kind) -> None:
     examples = [example for wording in kind.wordings for example in wording.examples]
     assert [it for it in examples if not any(trigger in it for trigger in kind.triggers)] == []

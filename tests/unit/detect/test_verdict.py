@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verdicts follow from evidence alone: each word, its order of precedence, and no CLEAN without every proof."""
+"""Verdicts follow from evidence alone: each verdict, their precedence, and no CLEAN unless every proof is there."""
 
 from dataclasses import replace
 from typing import Any
@@ -182,7 +182,7 @@ def test_the_blame_is_in_the_reason() -> None:
 
 
 def test_a_library_that_cannot_be_unloaded_is_not_clean() -> None:
-    """The kernel unloads a module with neither init nor exit: what keeps it is damage."""
+    """The kernel can unload a module that has neither init nor exit, so a failure means damage."""
     stuck: dict[str, Any] = {"unload": Command("rmmod x", 1, "busy", 0.1), "removed": False}
     library = clean(has_init=False, has_exit=False, initcall=None, announced=[])
     assert judge(library).verdict is Verdict.CLEAN
@@ -230,6 +230,6 @@ def test_steps_are_read_back_from_a_row() -> None:
 
 
 def test_a_row_without_steps_has_one_with_its_whole_reason() -> None:
-    """As rows before version 0.2: their reason is not taken apart."""
+    """Rows from before version 0.2 have no steps, and their reason is not parsed."""
     row = {"verdict": "INERT", "reason": "no init; then SPLAT: a BUG"}
     assert steps_in(row) == (Step(Verdict.INERT, "no init; then SPLAT: a BUG"),)

@@ -151,7 +151,7 @@ def test_the_console_is_waited_for_by_position(tmp_path: Path, monkeypatch: pyte
         with console.path.open("ab") as stream:
             stream.write(b"mark\n")
 
-    monkeypatch.setattr("harness.guest.console.time.sleep", write_meanwhile)  # between two looks
+    monkeypatch.setattr("harness.guest.console.time.sleep", write_meanwhile)  # between two reads of the log
     assert console.wait_for(b"mark", 5, 5)
 
 
@@ -162,7 +162,7 @@ def test_the_tail_of_a_console_is_text(tmp_path: Path) -> None:
 
 
 def test_memory_that_was_not_written_whole_is_told(tmp_path: Path) -> None:
-    """QEMU reports success where the disk was full when it closed the file."""
+    """QEMU reports success even if the disk was full when it closed the file."""
 
     class Full:
         def command(self, _: str, *, filename: str, **__: object) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command channel, against the guest's own agent run by the host's shell."""
+"""The command channel, tested against the guest's agent, which the host's shell runs."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from harness.support.paths import IMAGES
 
 
 class Agent:
-    """The agent in a process of its own, and our end of its line."""
+    """The agent in a separate process, and our end of its line."""
 
     def __init__(self) -> None:
         self.line, theirs = socket.socketpair()
@@ -60,7 +60,7 @@ def test_a_forged_closing_mark_does_not_end_a_reply(agent: Agent) -> None:
 
 
 def test_an_answer_to_an_earlier_question_is_not_output(agent: Agent) -> None:
-    """The line is slow, "again" was asked twice, and both answers come in front of the next reply."""
+    """On a slow line, "again" was sent twice, and both answers arrive before the next reply."""
     for command in ("echo one", "echo two"):
         agent.line.send(b"again\nagain\n")
         assert agent.run(command).text == command.split()[1]
@@ -113,7 +113,7 @@ def test_a_ping_is_answered_with_the_mark_before(agent: Agent) -> None:
 
 
 def test_what_is_left_of_a_torn_request_is_no_answer(agent: Agent) -> None:
-    """A shared UART tore "again" while a snapshot was taken: each guest restored from it begins with the rest."""
+    """A shared UART tore "again" during a snapshot, so each restored guest first receives the rest of it."""
     for _ in range(2):
         agent.shell._send(b"n\n")
         assert agent.run("echo well").text == "well"

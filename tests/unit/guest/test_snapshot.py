@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Snapshots: what lies in a machine is remembered, what lies in the disk is not."""
+"""Snapshots: a machine's refusal to be saved is remembered; a disk's failure is not."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from harness.support.errors import ModcompatError
 
 
 class Guest:
-    """One that boots, and whose QEMU answers snapshot-save with `refusal`. boots: how often it did."""
+    """A guest that boots (`boots` counts how often) and whose QEMU answers snapshot-save with `refusal`, if any."""
 
     refusal = ""
     boots = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Root file systems of users': every form of the same one gives the same, and damage gives one clear line."""
+"""User-supplied root file systems: every format gives the same result, and damage gives one clear line."""
 
 import bz2
 import gzip
@@ -26,7 +26,7 @@ from tests.unit.tools import need
 
 
 def program(machine: int = 40, bits: int = 32) -> bytes:
-    """An ELF header, which is all that is looked at: by default for ARM."""
+    """A program's ELF header; nothing else is read. The default is 32-bit ARM."""
     ident = b"\x7fELF" + bytes([bits // 32, 1, 1]) + bytes(9)
     header = struct.pack("<HHI", 2, machine, 1) + bytes(28 if bits == 32 else 40)
     return ident + header
@@ -34,7 +34,7 @@ def program(machine: int = 40, bits: int = 32) -> bytes:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """As a build system leaves it: merged /usr, a shell that is a link, a program with two names."""
+    """A root as build systems make it: merged /usr, a shell that is a link, a program with two names."""
     folder = tmp_path / "root"
     (folder / "usr/bin").mkdir(parents=True)
     (folder / "bin").symlink_to("usr/bin")
@@ -91,7 +91,7 @@ def test_every_form_of_it_is_read(form: str, root: Path, tmp_path: Path, monkeyp
     assert members["userland/usr/bin/sh"].data == b"/bin/busybox"
     assert members["userland/usr/bin/busybox"].mode == 0o100755
     shared = {members[f"userland/usr/bin/{name}"].inode for name in ("busybox", "ls")}
-    assert len(shared) == 1 or form in ("folder", "ext4")  # a copy and debugfs make two files of it
+    assert len(shared) == 1 or form in ("folder", "ext4")  # a copy and debugfs make two files out of them
     assert next(iter(members)) == "userland"
 
 
@@ -154,7 +154,7 @@ def test_an_image_that_is_cut_off_is_refused(root: Path, tmp_path: Path, monkeyp
 
 
 def debugfs(image: Path, *commands: str) -> None:
-    """Change an image, whatever that makes of it."""
+    """Run debugfs commands that change an image, perhaps into a damaged one."""
     need("debugfs")
     lines = "".join(f"{command}\n" for command in commands)
     subprocess.run(["debugfs", "-w", "-f", "-", image], input=lines.encode(), check=True, capture_output=True)
@@ -165,7 +165,7 @@ def renamed(image: Path, name: str, other: str) -> None:
 
 
 def plain_ext4(root: Path, image: Path) -> None:
-    """Of small blocks, and without checksums of what will be changed in it."""
+    """Make an image with small blocks, and without checksums that would reveal later changes."""
     command: list[str | Path] = ["mkfs.ext4", "-q", "-b", "1024", "-O", "^metadata_csum", "-d", root, image, "4M"]
     subprocess.run(command, check=True, capture_output=True)
 
@@ -203,7 +203,7 @@ def test_an_image_cannot_write_outside_by_a_name(root: Path, tmp_path: Path, mon
 def test_an_image_cannot_write_outside_by_a_link_and_a_file_of_one_name(
     between: int, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """(An ordinary e2fsck does not see two in different blocks of a folder.)"""
+    """A plain e2fsck does not notice two equal names in different blocks of a folder."""
     monkeypatch.setenv("PATH", _with_sbin()["PATH"])
     need("mkfs.ext4")
     image, escaped = tmp_path / "rootfs", tmp_path / "escaped"

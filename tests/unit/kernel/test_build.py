@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernel builds, without a kernel: what is kept of them."""
+"""Which files of a kernel build are kept, tested without building a kernel."""
 
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configurations: what Kconfig did is compared with what was asked, and the gate names what strayed."""
+"""Configurations: Kconfig's result is compared with the request, and the gate names symbols that differ."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernel images: the configuration in them is found, however they are compressed, and garbage is refused."""
+"""Kernel images: the configuration is found in any compression format, and garbage is refused."""
 
 import bz2
 import gzip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Patched sources: the series is applied to a copy, and what does not fit is said."""
+"""Patched sources: the series is applied to a copy, and a patch that does not apply is named."""
 
 import shutil
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_a_patch_that_does_not_fit_is_named(source: KernelSource, tmp_path: Path
 
 def test_a_users_tree_gets_the_whole_series_or_nothing(source: KernelSource, tmp_path: Path) -> None:
     store, tree = Store(tmp_path / "cache"), source.tree()
-    (tmp_path / "series/6.1/0002-two.patch").write_text(PATCH)  # fits only before the first
+    (tmp_path / "series/6.1/0002-two.patch").write_text(PATCH)  # applies only before the first patch
     with pytest.raises(ModcompatError, match=r"0002-two\.patch does not apply"):
         apply_series(tree, store)
     assert (tree / "lib/file.c").read_text() == "first\nsecond\n"

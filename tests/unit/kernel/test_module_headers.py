@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What modules are compiled against: build trees that are made up here, and where nothing can be predicted."""
+"""The headers that modules are compiled against, from made-up build trees, and cases without any."""
 
 import gzip
 from dataclasses import replace
@@ -35,7 +35,7 @@ FILES = {
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A build tree in place, as far as it is looked at without make."""
+    """A build tree with the files that are read without running make."""
     for name, text in FILES.items():
         (tmp_path / "build" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "build" / name).write_text(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of the user's shell reaches a build."""
+"""Which of the user's tools and environment variables reach a build."""
 
 from pathlib import Path
 

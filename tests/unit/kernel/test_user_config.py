@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A production configuration of the user's: what is read of it, and what the harness needs in it."""
+"""User-supplied production configurations: reading them, and the options that the harness needs."""
 
 import gzip
 from pathlib import Path
@@ -16,7 +16,7 @@ from harness.kernel.variants import PRODUCTION
 from harness.kernel.versions import SERIES
 from harness.support.errors import ModcompatError
 
-# What Kconfig makes of our fragments without their saying so.
+# Symbols that Kconfig selects for our fragments, which do not name them.
 IMPLIED = {"ARM_GIC": "y", "ARM_PSCI": "y"}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of kernel versions is what the patches of the isolation series say."""
+"""The table of kernel versions agrees with the patches of the isolation series."""
 
 import re
 
@@ -8,11 +8,11 @@ import pytest
 from harness.kernel.patch_series import FOLDER, all_series, series, subject
 from harness.kernel.versions import SERIES, series_of, version_in
 
-# Those that may be modules themselves have an #if of their own.
+# An option that may itself be built as a module has an #if of its own.
 TAG = re.compile(r"^\+(?:\tMODULE_ABI_TAG\(|#if IS_ENABLED\(CONFIG_)(\w+)\)", re.MULTILINE)
 PRODUCTION_HAS = re.compile(r"^\+config MODULE_ABI_PRODUCTION_HAS_(\w+)$", re.MULTILINE)
 REFUSES = "module: Refuse modules that disagree about unisolated debug options"
-# The series of the newest version, and of the one before each fork
+# The newest version of each series, and the last one before each fork
 VERSIONS = [
     version
     for it in SERIES.values()

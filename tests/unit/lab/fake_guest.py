@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest without QEMU: a real console log, and answers that a test chooses. See harness.lab.execution.cell_guest."""
+"""A guest without QEMU: a real console log, and answers chosen by the test. See harness.lab.execution.cell_guest."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,19 +12,19 @@ from harness.guest.guest import Timing
 from harness.guest.machine import Machine
 from harness.guest.shell import Output
 
-Answer = str | tuple[str, int] | Callable[[], str]  # text, text and exit status, or what gives the text
+Answer = str | tuple[str, int] | Callable[[], str]  # text, text and exit status, or a function that returns the text
 
 
 class FakeGuest:
-    """Prints what a test lets it print, and answers commands by the first key that occurs in them.
+    """Prints what the test tells it to, and answers a command by the first key that occurs in it.
 
-    buffer: the kernel's own log (dmesg). commands: those that were run.
+    `buffer` is the kernel's own log (dmesg), and `commands` lists the commands that were run.
     """
 
     def __init__(
         self, folder: Path, answers: Mapping[str, Answer] | None = None, *, shared_uart: bool = False, status: int = 0
     ) -> None:
-        """folder: for the console log. status: exit status of every command, unless its answer has one."""
+        """Write the console log into `folder`. `status` is the exit status of commands whose answer has none."""
         board = BOARDS["x86_64-q35"]
         if shared_uart:
             board = replace(board, channel=Channel.SHARED)
@@ -46,24 +46,24 @@ class FakeGuest:
         self.log_start = self.console.size
 
     def print(self, text: str) -> None:
-        """The kernel prints something."""
+        """Let the kernel print something."""
         self.buffer += text
         self.print_to_console(text)
 
     def print_to_console(self, text: str) -> None:
-        """The console has something that the kernel did not print, or has torn it."""
+        """Add text to the console alone: text from elsewhere, or a torn message of the kernel."""
         with self.console.path.open("a") as stream:
             stream.write(text)
 
     def mark(self, text: str) -> int:
-        """Prints the line; returns the position behind its text, as Guest.mark() does."""
+        """Print a line and return the position after its text, like Guest.mark()."""
         self.print(f"[    1.000000] modcompat: {text}")
         position = self.console.size
         self.print("\n")
         return position
 
     def run(self, command: str, seconds: float | None = None, *, inside: bool = False) -> Output:
-        """On a shared UART, the console has the answer as well."""
+        """Answer a command. On a shared UART, the answer also appears on the console."""
         self.commands.append(command)
         answer = next((answer for key, answer in self._answers if key in command), "")
         text, status = answer if isinstance(answer, tuple) else (answer, self._status)

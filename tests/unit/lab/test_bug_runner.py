@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The catalogue of deliberate bugs: its entries, what was measured of them, and the page that is made of that."""
+"""The catalogue of deliberate bugs: its entries, their measurements, and the page made from these."""
 
 import re
 
@@ -15,7 +15,7 @@ REPORTED = {"bug": BUG.id, "feature": BUG.feature, "what": BUG.what} | {str(wher
 
 
 def committed(bug: Bug) -> bool:
-    """Whether there is code for it."""
+    """Whether there is code for a bug."""
     source = (FOLDER / f"{bug.source}.c").read_text()
     watched = re.search(rf"^(?:.* \| )?{bug.name}(?: \| .*)?\)$", (FOLDER / "watch").read_text(), re.MULTILINE)
     return f'{{ "{bug.name}",' in source if bug.report else bool(watched)
@@ -68,7 +68,7 @@ def test_shared_locks_that_fail_or_cause_a_report_are_not_well() -> None:
 
 
 def test_the_page_is_what_the_measurements_make() -> None:
-    """Its tables are never edited by hand."""
+    """The tables of the page are never edited by hand."""
     assert PAGE.read_text() == isolation_page(PAGE.read_text())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The evidence of a cell: what its log, its commands and its exercise add to it."""
+"""The evidence of a cell, which its log, its commands and its exercise contribute to."""
 
 import re
 import signal
@@ -36,7 +36,7 @@ def context(
 
 
 def logged(folder: Path, *events: str | Phase, exercise: Exercise | None = None) -> Evidence:
-    """The evidence of a log: texts that the kernel prints after the begin mark, and phases."""
+    """The evidence from a log. Events after the begin mark are texts that the kernel prints, and phases."""
     guest = FakeGuest(folder)
     cell = context(guest, exercise)
     cell.evidence.load = cell.evidence.unload = Command("x", 0, "", 0.1)
@@ -81,7 +81,7 @@ def test_what_exit_has_to_say_counts_from_the_unload_on(tmp_path: Path) -> None:
 
 
 def test_references_are_counted_of_what_was_loaded_for_the_module(tmp_path: Path) -> None:
-    """A module that the use of a feature had loaded is gone by the end, which is none of the module's doing."""
+    """A module that a feature's own scripts loaded is gone by the end, through no fault of the tested module."""
     lists = iter(["probes 4096 0 - Live 0x0\n", "probes 4096 0 - Live 0x0\nbus 4096 0 - Live 0x0\n"])
     guest = FakeGuest(tmp_path, {"cat /proc/modules": lambda: next(lists)})
     cell = context(guest, before=("modules/bus.ko",))
@@ -100,7 +100,7 @@ def test_a_companion_that_is_refused_refuses_the_module(tmp_path: Path) -> None:
 
 
 def whole(folder: Path, exercise: Exercise | None = None) -> Evidence:
-    """A cell in a guest in which all goes well, from its pristine state to the end mark."""
+    """A whole cell in a guest in which nothing fails, from the pristine state to the end mark."""
     listed = iter(["x 4096 0 - Live 0xffffffffa0000000\n", "", ""])
     answers: dict[str, Answer] = {
         "taskset": "well well 2 0 0 0", "nproc": "2 0 0 0", "validate": "7",
@@ -170,7 +170,7 @@ def test_kmemleak_that_cannot_look_is_a_blocker(tmp_path: Path) -> None:
 
 
 def ending(folder: Path, config: dict[str, str], *, taint: int, status: int = 0) -> Evidence:
-    """A cell whose memory has been looked at. status: of each command; no slab cache is validated."""
+    """A cell after its integrity checks. Each command exits with `status`; no slab cache is validated."""
     guest = FakeGuest(folder, {"tainted": f"well well 2 {taint} 0 0", "validate": "0"}, status=status)
     cell = context(guest, config=config)
     check_integrity(cell)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log of a cell: its phases, its faults, and the two media that it is on."""
+"""The log of a cell: its phases, its faults, and its two copies, on the console and in the kernel's buffer."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ def guest(tmp_path: Path) -> FakeGuest:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> FakeGuest:
-    """A guest whose kernel log and commands are on one UART."""
+    """A guest whose kernel log and commands share a UART."""
     return FakeGuest(tmp_path, shared_uart=True)
 
 
@@ -80,7 +80,7 @@ def test_a_log_that_lost_messages_is_not_whole(guest: FakeGuest) -> None:
 
 
 def test_a_report_is_found_in_the_console_log_by_its_first_byte(guest: FakeGuest) -> None:
-    """Reports mark these lines; the log of the cell begins with the mark, which the scan leaves out."""
+    """HTML reports highlight these lines. The cell's log begins with the begin mark, which the scan skips."""
     guest.print("[    0.500000] of the cell before\n")
     guest.make_pristine()
     log = begun(guest)
@@ -96,7 +96,7 @@ def test_a_fault_stops_the_cell_once_a_phase_has_begun(guest: FakeGuest) -> None
     log = CellLog(guest)
     log.begin("x")
     guest.print(BUG)
-    log.stop_on_fault()  # before the module was loaded
+    log.stop_on_fault()  # no effect before the load
     log.enter(Phase.LOAD)
     log.stop_on_fault()
     guest.print(BUG)
@@ -132,12 +132,12 @@ def test_an_exercise_reads_everything_that_was_printed_since_the_guest_was_prist
     assert "x: hello" in log.text()
     assert "of the cell before" not in log.text()
     assert log.printed().endswith("modcompat: exercise\n")
-    assert guest.commands == []  # the console has it all
+    assert guest.commands == []  # the console is complete
 
 
 @pytest.mark.parametrize("phase", [Phase.LOAD, Phase.UNLOAD])
 def test_on_a_shared_uart_the_kernels_own_buffer_tells(phase: Phase, tmp_path: Path) -> None:
-    """A report that the answer of a command tears on the console is whole in the buffer; the console has the rest."""
+    """If a command's answer tears a report on the console, the buffer has it whole; the console has the rest."""
 
     def torn() -> str:
         one_uart.print_to_console("BUG: spin[   2]lock\n")
@@ -158,7 +158,7 @@ def test_on_a_shared_uart_the_kernels_own_buffer_tells(phase: Phase, tmp_path: P
 
 
 def test_an_echo_of_the_buffer_is_no_new_fault(shared: FakeGuest) -> None:
-    """The report in the buffer is from before the cell; the console has it again, as the answer of dmesg."""
+    """The buffer holds a report from before the cell, and dmesg prints it to the console again."""
     shared.print(BUG)
     log = begun(shared)
     assert BUG in log.text()
@@ -168,7 +168,7 @@ def test_an_echo_of_the_buffer_is_no_new_fault(shared: FakeGuest) -> None:
 
 @pytest.mark.parametrize(("last", "is_whole"), [("b\n", True), ("c\n", False)])
 def test_a_buffer_that_fills_while_it_is_read_may_lack_parts(last: str, is_whole: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    """On a shared UART, a message that is printed meanwhile is in neither copy of the log."""
+    """On a shared UART, a message printed during dmesg may be whole in neither copy of the log."""
     guest = FakeGuest(tmp_path, {"dmesg | tail -n 1": last, "dmesg": "a\nb\n"}, shared_uart=True)
     problem = CellLog(guest).read_buffer()
     assert (problem is None) is is_whole

@@ -49,7 +49,7 @@ def test_the_cells_of_a_feature_on_a_board_come_together() -> None:
 
 
 def test_what_ci_covers() -> None:
-    """The five and all at once on one architecture, spinlock everywhere, perf where it makes a kernel."""
+    """The five features and all at once on one architecture, spinlock on every board, and perf where it is optional."""
     covered = {(board, feature.name) for part in MATRICES["ci"] for board in part.boards for feature in part.features}
     assert {name for board, name in covered if board.name == "q35"} == {*CORE_FEATURES, "all", "kmemleak"}
     assert len({(board.arch.name, variant.name) for board, variant in kernels(MATRICES["ci"])}) <= 20
@@ -109,7 +109,7 @@ def test_a_users_module_is_never_expected_to_break() -> None:
 
 
 def test_a_file_that_is_no_module_runs_only_where_a_board_is_named(tmp_path: Path) -> None:
-    """What it is for is not known; a kernel that is asked for says that it refuses it."""
+    """The file's architecture is unknown, so the user chooses the board; its kernel then refuses the file."""
     (tmp_path / "junk.ko").write_text("junk")
     options = {"--module": [str(tmp_path / "junk.ko")], "--exercise": None, "--module-params": "", "--arch": []}
     with pytest.raises(ModcompatError, match=r"junk\.ko: it is not an ELF file"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exercises: loaded from files with clear errors; checks recorded, and silence taken for failure."""
+"""Exercises: clear errors for files that do not load, recorded checks, and silence as a failure."""
 
 from pathlib import Path
 
@@ -118,9 +118,9 @@ def test_an_expectation_needs_both_status_and_text(status: int, wanted: str, hel
     ("log", "said"),
     [
         ("[    1.5] vendor: ready", True),
-        ("[    1.5] vendor: ready, with 8 queues\r", True),  # in the midst of a line
+        ("[    1.5] vendor: ready, with 8 queues\r", True),  # in the middle of a line
         ("[    1.5] vendor: not yet", False),
-        ("[    1.5] modcompat: begin of vendor: ready", False),  # the harness' own line
+        ("[    1.5] modcompat: begin of vendor: ready", False),  # the harness's own line
         ("[    1.5][   T57] modcompat: begin of vendor: ready", False),
     ],
 )

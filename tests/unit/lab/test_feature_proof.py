@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live proof: what a feature's scripts say, and what production must not have."""
+"""Proof that a feature is live, from its scripts, and that production lacks it."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from harness.lab.execution.feature_proof import FeatureExerciser, prove_absent
 
 
 class Guest:
-    """Answers every command in the same way."""
+    """A guest that gives every command the same answer."""
 
     def __init__(self, text: str, status: int = 0) -> None:
         self.output = Output("", status, text.encode(), 0.1)
@@ -66,7 +66,7 @@ def test_a_feature_that_cannot_be_put_to_use_says_why() -> None:
     [
         ("spinlock", {}, ""),
         ("kprobes", {"FTRACE": "y"}, ""),
-        ("perf", {"PERF_EVENTS": "y"}, ""),  # on x86_64, where there is nothing to break
+        ("perf", {"PERF_EVENTS": "y"}, ""),  # production on x86_64 always has it
         ("all", {"PERF_EVENTS": "y"}, ""),
         ("all", {"PERF_EVENTS": "y", "KPROBES": "y"}, "KPROBES"),
         ("ftrace", {"FTRACE": "y"}, "FTRACE"),

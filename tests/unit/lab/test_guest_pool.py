@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests that are kept: one that does not start is not started again, and all of them are ended."""
+"""The pool of guests: a failed start is not repeated, idle guests are paused, and every guest is ended."""
 
 import os
 from pathlib import Path
@@ -29,7 +29,7 @@ STOCK = variant_of(FEATURES["spinlock"])
 
 @pytest.fixture
 def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Guests:
-    """Guests that need no kernel."""
+    """A pool whose guests need no kernel."""
     monkeypatch.setattr(Guests, "prepare", lambda *_: GuestImage(Mock(), Mock(), {}, {}, {}))
     return Guests(Kernels(Settings(), Store(tmp_path / "cache")))
 
@@ -66,7 +66,7 @@ def test_a_guest_has_room_for_what_the_user_brings(
 
 
 def test_a_guest_whose_answer_was_not_awaited_is_not_asked_again(tmp_path: Path) -> None:
-    """The answer may come later, and would be taken for that of another command."""
+    """The answer may still arrive, and would be taken for that of another command."""
     log = tmp_path / "log"
     log.touch()
     guest = Guest(Mock(userland=False), folder=tmp_path, console=log, state=tmp_path / "state", timing=Timing())
@@ -109,7 +109,7 @@ def test_a_guest_that_is_lost_as_it_starts_is_ended(guests: Guests, monkeypatch:
 
 
 def test_a_guest_that_nobody_uses_is_paused(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also while a kernel is built for another one, which takes minutes."""
+    """The others are paused before a guest starts, because building its kernel may take minutes."""
     names = ("x86_64-q35", "arm-virt", "arm64-virt")
     started = {name: Mock(name=name) for name in names}
     paused_first: list[list[str]] = []
@@ -128,7 +128,7 @@ def test_a_guest_that_nobody_uses_is_paused(guests: Guests, monkeypatch: pytest.
 
 
 def idle(tmp_path: Path) -> tuple[Guest, list[str]]:
-    """A guest that waits for a command, and what reaches its QEMU."""
+    """A guest that waits for a command, and the list of QMP commands that its QEMU receives."""
     log = tmp_path / "log"
     log.touch()
     seen: list[str] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cells that cannot be run: INVALID, with what keeps them from it, in every report."""
+"""Cells that cannot be run are INVALID in every report, with the reason."""
 
 import errno
 import json
@@ -53,7 +53,7 @@ def test_a_cell_that_cannot_be_run_is_invalid_by_what_keeps_it_from_it(
     assert first.verdict is second.verdict is Verdict.INVALID
     assert first.reason == second.reason == "no such kernel"
     assert first.evidence.explanation == ["symbol  production  featured", "next: another one"]
-    assert second.evidence.explanation == []  # said once
+    assert second.evidence.explanation == []  # explained only once
 
     run = tmp_path / "run"
     rows = [write_cell(result, run) for result in (first, second)]
@@ -84,7 +84,7 @@ def test_a_shell_loads_a_module_as_its_cell_does(tmp_path: Path, given: str, loa
 
 
 def test_guests_are_paused_between_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also after a cell that could not be run."""
+    """They are paused even after a cell that could not be run."""
     monkeypatch.setattr(kernel_pool, "find_users_source", refuse)
     with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
         pause = Mock()
@@ -94,7 +94,7 @@ def test_guests_are_paused_between_cells(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 class Dumping:
-    """A guest whose memory is its name."""
+    """A guest whose memory contains its name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -118,7 +118,7 @@ def test_a_core_dump_of_a_control_is_kept_once_and_every_cell_has_it(tmp_path: P
         first = replace(first, core=lab._dump(cast(Guest, Dumping("first")), one[0], first.evidence))
         second = lab._not_run(other[0], ModcompatError("it broke"))
         second = replace(second, core=lab._dump(cast(Guest, Dumping("second")), other[0], second.evidence))
-        for result, cells in ((first, one), (second, other), (first, one)):  # written again, nothing is lost
+        for result, cells in ((first, one), (second, other), (first, one)):  # writing it again loses nothing
             for cell in cells:
                 write_cell(replace(result, cell=cell), run)
     run = run.rename(tmp_path / "moved")
@@ -149,7 +149,7 @@ def test_a_broken_control_is_not_shared(tmp_path: Path) -> None:
 
 
 def test_a_control_of_another_version_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The version is a digest of all fields of the classes that a control is made of."""
+    """The version is a digest of all fields of the classes that a control consists of."""
     file = tmp_path / "shared/a.control"
     write_control(a_control(tmp_path, Verdict.CLEAN), file)
     present = lab_module._control_header()
@@ -206,7 +206,7 @@ def test_a_matrix_can_be_written_where_a_tool_is_missing(
 
 @pytest.fixture
 def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]) -> Path:
-    """The folder of a run that an earlier one was written to, on a disk that is full by now."""
+    """A run folder with an earlier matrix, on a disk that has become full."""
     write = Path.write_text
 
     def refuse(path: Path, text: str, encoding: str | None = None) -> int:

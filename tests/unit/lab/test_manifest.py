@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest: everything has a default, and a mistake is told with file, line and key."""
+"""The manifest: everything has a default, and errors name file, line and key."""
 
 import gzip
 import os
@@ -51,7 +51,7 @@ def test_a_mark_of_an_editor_in_front_is_no_part_of_it(tmp_path: Path) -> None:
 
 
 def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each comment that looks like a key is taken in, and none is unknown."""
+    """Every comment that looks like a key is uncommented, and every key is known."""
     monkeypatch.setattr(harness.lab.plan.manifest, "inspect_module", lambda path: ModuleFacts(path.stem, X86_64))
     lines = [line.removeprefix("# ") for line in TEMPLATE.read_text().splitlines()]
     keys = [line for line in lines if line.startswith("[") or " = " in line.split("#")[0]]
@@ -188,11 +188,11 @@ def test_a_configuration_for_another_architecture_is_refused(tmp_path: Path) -> 
     ids=["list", "text", "path", "beside-an-image", "flag-beside-an-image"],
 )
 def test_the_place_of_a_mistake_is_told_once(text: str, tmp_path: Path) -> None:
-    assert complaint(tmp_path, text).count("modcompat.toml") == 0  # it takes the first one away
+    assert complaint(tmp_path, text).count("modcompat.toml") == 0  # complaint() removes the first one
 
 
 def test_what_a_module_depends_on_is_for_its_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each file is for the architecture that its name begins with."""
+    """A file's name begins with its architecture."""
     monkeypatch.setattr(
         harness.lab.plan.manifest,
         "inspect_module",
@@ -308,7 +308,7 @@ def test_bytes_that_are_no_manifest_are_refused_with_one_clear_line(content: byt
 
 
 def refusal(folder: Path, content: bytes) -> str | None:
-    """What is said of a manifest that is refused; any exception but ours is a traceback for the user."""
+    """The error for a manifest, or None. Any exception but ours would give the user a traceback."""
     path = folder / "modcompat.toml"
     path.write_bytes(content)
     try:

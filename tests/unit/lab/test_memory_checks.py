@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of a guest's memory, each provoked in memory that a test makes."""
+"""The checks of a guest's memory, each made to fail by changing the memory of a fake guest."""
 
 import struct
 from dataclasses import dataclass, field
@@ -27,24 +27,21 @@ MARKS = {
     "__end_rodata": CONSTANTS + 16,
     "modules": LIST,
 }
-ENTRIES = (MODULE + 0x2000, MODULE + 0x3000)  # of the list: two modules
+ENTRIES = (MODULE + 0x2000, MODULE + 0x3000)  # the list has two modules
 NAMES = ["the kernel's code unchanged", "the kernel's constants unchanged", "list of modules"]
 MODULES = ["the module's code unchanged", "the module's constants unchanged"]
 
 
 @dataclass
 class FakeGuest:
-    """A guest of bytes.
-
-    unseen: (CPU, first address, last address) that cannot be read. stale: likewise, until a command runs.
-    """
+    """A guest that consists of 64 KiB of memory."""
 
     marks: dict[str, int] = field(default_factory=lambda: dict(MARKS))
-    unseen: list[tuple[int, int, int]] = field(default_factory=list)
-    stale: list[tuple[int, int, int]] = field(default_factory=list)
+    unseen: list[tuple[int, int, int]] = field(default_factory=list)  # unreadable (CPU, first address, last address)
+    stale: list[tuple[int, int, int]] = field(default_factory=list)  # likewise, until a command runs
     bits: int = 64
     lost: bool = False
-    sections: str = ""  # of a module, with their addresses
+    sections: str = ""  # a module's sections with their addresses
     commands: list[str] = field(default_factory=list)
     memory: bytearray = field(default_factory=lambda: bytearray(i % 251 for i in range(0x10000)))
 
@@ -123,7 +120,7 @@ def test_one_changed_byte_is_seen_and_told(place: int, name: str) -> None:
 def test_since_6_4_the_constants_are_where_the_kernel_says() -> None:
     guest = FakeGuest(sections=f".text 0x{MODULE:x}\n.rodata 0x6000\n")
     monitor = _monitor(guest, release="6.12.117")
-    guest.memory[MODULE + 0x1000] ^= 0xFF  # data, for all that is known
+    guest.memory[MODULE + 0x1000] ^= 0xFF  # may be data: the kernel does not show this address as constants
     assert all(check.held for check in monitor.unloading())
     guest.memory[0x6007] ^= 0xFF
     (failed,) = [check for check in monitor.unloading() if not check.held]
@@ -166,7 +163,7 @@ def test_a_module_that_hides_itself_is_missed_in_the_list() -> None:
 def test_a_list_without_an_end_is_left() -> None:
     guest = FakeGuest()
     monitor = _monitor(guest)
-    ring = range(0x9100, 0x9100 + 16 * 1100, 16)  # it never comes back to its head within the longest list
+    ring = range(0x9100, 0x9100 + 16 * 1100, 16)  # does not return to the head within the longest permitted list
     for place, node in enumerate(ring):
         guest.link(node, ring[(place + 1) % len(ring)], ring[place - 1])
     guest.link(LIST, ring[0], ring[-1])
@@ -226,7 +223,7 @@ def test_what_qemu_cannot_hand_over_is_no_damage(monkeypatch: pytest.MonkeyPatch
 def test_a_cpu_with_older_page_tables_is_no_obstacle() -> None:
     guest = FakeGuest(stale=[(0, MODULE, MODULE + 0x2000)])
     monitor = _monitor(guest)
-    assert (len(_all(monitor)), monitor.blockers, guest.commands) == (5, [], [])  # the other CPU sees it
+    assert (len(_all(monitor)), monitor.blockers, guest.commands) == (5, [], [])  # the other CPU can read it
     guest = FakeGuest(stale=[(0, MODULE, MODULE + 0x2000), (1, MODULE, MODULE + 0x2000)])
     monitor = _monitor(guest)
     assert (len(_all(monitor)), monitor.blockers, len(guest.commands)) == (5, [], 1)
@@ -234,7 +231,7 @@ def test_a_cpu_with_older_page_tables_is_no_obstacle() -> None:
 
 def test_what_is_not_compared_is_told() -> None:
     monitor = _monitor(FakeGuest(), patched_by="ftrace")
-    assert [check.name for check in _all(monitor)] == [MODULES[1], *NAMES[1:]]  # constants stay where code is patched
+    assert [check.name for check in _all(monitor)] == [MODULES[1], *NAMES[1:]]  # no code, but constants are compared
     assert monitor.caveats == ["code is patched by ftrace: not compared"]
     monitor = _monitor(FakeGuest(marks={}))
     assert [check.name for check in _all(monitor)] == MODULES
@@ -263,7 +260,7 @@ def test_a_modules_sections_are_laid_out_with_their_alignment() -> None:
         "vendor",
         sections=(Section(".text", 0xFF5, "AX", 16), Section(".text.unlikely", 0x10, "AX", 16), Section("d", 9, "WA")),
     )
-    assert facts.code == 0x1010  # over the page, where the sum of the sizes is not
+    assert facts.code == 0x1010  # more than a page because of alignment; the plain sum is less
     assert facts.constants == 0
 
 

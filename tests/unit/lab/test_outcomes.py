@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel's own tests leave in a log, and when that is as good as on the stock kernel."""
+"""Results of the kernel's own tests in a log, and when they count as no worse than on the stock kernel."""
 
 from itertools import count
 

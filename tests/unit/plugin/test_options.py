@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of options: every adapter has what the table says, and a run can be reproduced from its options."""
+"""The table of options: every adapter follows it, and a run can be reproduced from its options."""
 
 import argparse
 import shlex
@@ -23,7 +23,7 @@ EACH = pytest.mark.parametrize("option", OPTIONS, ids=[str(number) for number in
 
 
 def asked(given: dict[str, Any]) -> GetOption:
-    """These options, and no other is set."""
+    """Options with these values; all others are unset."""
     return given.get
 
 
@@ -83,7 +83,7 @@ def test_every_key_of_a_manifest_that_is_an_option_is_explained_in_the_template(
 
 
 def test_the_manifest_reads_no_key_that_is_neither_an_option_nor_known_to_be_of_manifests_alone(tmp_path: Path) -> None:
-    """An unknown key is refused with the list of those that are read."""
+    """The error for an unknown key lists the known ones."""
     alone = {"kernel": {"patches"}, "run": set()}
     for table, extra in alone.items():
         (tmp_path / "modcompat.toml").write_text(f"[{table}]\nqqqqqqqq = 1\n")
@@ -152,7 +152,7 @@ def test_the_command_of_a_check_is_one_that_check_takes() -> None:
 
 def test_every_option_that_affects_the_result_is_one_of_check() -> None:
     taken = {name for parameter in check.params for name in parameter.opts}
-    assert {option.name for option in OPTIONS if option.affects_result} - taken == {"--module"}  # its argument
+    assert {option.name for option in OPTIONS if option.affects_result} - taken == {"--module"}  # an argument of check
 
 
 def test_timeouts_belong_to_the_command_of_a_run() -> None:

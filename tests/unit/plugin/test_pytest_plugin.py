@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The public plugin is a good guest: silent, cheap and harmless until a test requests it, and then clear."""
+"""The public plugin is silent, cheap and harmless until a test requests it, and reports clearly then."""
 
 import os
 import subprocess
@@ -34,14 +34,14 @@ def no_guests(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def elsewhere(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project that has nothing to do with this one, and a cache without kernels."""
+    """An unrelated project, and a cache without kernels."""
     monkeypatch.setenv("MODCOMPAT_CACHE", str(pytester.path / "cache"))
     for name in [name for name in os.environ if name.startswith(("MODCOMPAT_TIMEOUT", "PYTEST_ADDOPTS"))]:
         monkeypatch.delenv(name)
 
 
 def loaded_by(code: str) -> set[str]:
-    """The top-level modules beside the standard library's and our own that a program loads."""
+    """Top-level modules that a program loads, except those of the standard library and our own."""
     script = f"{code}\nimport sys\nprint('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     names = {name.partition(".")[0] for name in done.stdout.split()}
@@ -85,7 +85,7 @@ def test_every_option_of_it_has_the_prefix(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize("option", ["--feature", "--config", "--root", "--module", "--manifest", "--arch", "--board"])
 def test_a_plugin_with_an_option_that_the_suite_has_is_no_trouble(option: str, pytester: pytest.Pytester) -> None:
-    """pytest-bdd has --feature, for example."""
+    """For example, pytest-bdd has --feature."""
     pytester.makeconftest(f"def pytest_addoption(parser):\n    parser.addoption({option!r})\n")
     pytester.makepyfile(f"def test_it(pytestconfig): assert pytestconfig.getoption({option!r}) == 'x'\n")
     assert pytester.runpytest(option, "x").ret == 0
@@ -264,7 +264,7 @@ def test_a_verdict_is_compared_with_the_markers(
     passes: bool,  # noqa: FBT001
     pytester: pytest.Pytester,
 ) -> None:
-    """The verdict of a module that was not run is INVALID."""
+    """A module that was not run has the verdict INVALID."""
     pytester.makeconftest(JUDGING)
     pytester.makepyfile(f"import pytest\n{markers}\ndef test_it(modcompat): modcompat.judge('locks')\n")
     result = pytester.runpytest("--modcompat-run-dir=run")
@@ -307,7 +307,7 @@ def test_a_mistake_in_a_call_fails_the_test_without_a_traceback(
 
 
 def test_it_costs_next_to_nothing(pytester: pytest.Pytester) -> None:
-    """CPU time of a collection in an unrelated project with the plugin, over that without it."""
+    """Compares the CPU time of collecting an unrelated project with and without the plugin."""
     for number in range(20):
         (pytester.path / f"test_{number}.py").write_text("".join(f"def test_{i}(): pass\n" for i in range(20)))
 
@@ -347,7 +347,7 @@ def test_under_xdist_the_workers_write_below_one_folder(pytester: pytest.Pyteste
 
 
 def test_the_suite_in_the_checkout_is_not_part_of_other_sessions(pytester: pytest.Pytester) -> None:
-    """Neither its options nor its fixtures and cells."""
+    """Other sessions get neither its options nor its fixtures and cells."""
     pytester.makepyfile("def test_it(cell): pass\n")
     result = pytester.runpytest()
     result.stdout.fnmatch_lines(["*fixture 'cell' not found*"])
@@ -355,7 +355,7 @@ def test_the_suite_in_the_checkout_is_not_part_of_other_sessions(pytester: pytes
 
 
 def test_a_path_of_the_suites_options_is_no_test_to_run(tmp_path: Path) -> None:
-    """In the checkout: pytest finds the configuration there, and not beside the path."""
+    """In the checkout, pytest finds the checkout's configuration rather than looking beside the path."""
     checkout = Path(__file__).parents[3]
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-k", "absent", "--module"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}

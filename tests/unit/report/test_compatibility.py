@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measured matrix and the page that is made of it."""
+"""The measured matrix and the page made from it."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ NOTHING = {"kernel": "", "date": "", "compilers": {}, "cells": []}
 
 
 def test_the_page_is_what_the_measured_matrix_makes() -> None:
-    """It is never edited by hand: `modcompat record` writes it."""
+    """The page is never edited by hand: `modcompat record` writes it."""
     assert PAGE.read_text() == compatibility_page(expected_verdicts.load())
 
 

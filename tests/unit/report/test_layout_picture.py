@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Structures side by side, and the picture of them."""
+"""Two versions of a structure side by side, and the picture of them."""
 
 import json
 from itertools import pairwise

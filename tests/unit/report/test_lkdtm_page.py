@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured of LKDTM: every point accounted for, and the page made from it."""
+"""The measurements of LKDTM's crash points: every point is accounted for, and the page follows from them."""
 
 import re
 
@@ -8,7 +8,7 @@ from harness.report.lkdtm_page import PAGE, lkdtm_page, load
 
 
 def test_the_page_is_what_was_measured() -> None:
-    """It is never edited by hand: `modcompat lkdtm --record` writes it."""
+    """The page is never edited by hand: `modcompat lkdtm --record` writes it."""
     assert PAGE.read_text() == lkdtm_page(load())
 
 

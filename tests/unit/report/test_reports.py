@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reports of a run folder: of a real one, and of one that is full of hostile text."""
+"""The reports made from a run folder: from a real one, and from one full of hostile text."""
 
 import json
 import re
@@ -58,7 +58,7 @@ def changed_run(place: Path, **row: object) -> Run:
 
 
 def foreign_run(folder: Path, text: str, raw: bytes = b"", word: str = "SPLAT") -> Run:
-    """A run of one cell, with `text` wherever a text can be."""
+    """A run of one cell, with `text` in place of every string."""
     row = dict.fromkeys(("id", "board", "arch", "feature", "flavour", "preemption", "variant", "module"), text)
     row |= dict.fromkeys(("reason", "kernel", "origin"), text) | {"verdict": word, "folder": "cells/x"}
     cell = row | {"because": [text, text], "seconds": 1.5, "expected": []}
@@ -154,7 +154,7 @@ def test_without_a_report_what_the_verdict_quotes_is_marked() -> None:
 
 
 def evidence_of(cell: RecordedCell, **changes: object) -> RecordedCell:
-    """The cell with other evidence, which is written beside it."""
+    """The cell with changed evidence, which is written to its folder."""
     path = cell.path / "evidence.json"
     facts = json.loads(path.read_text())
     facts["evidence"] |= changes
@@ -170,7 +170,7 @@ def test_a_report_before_the_load_is_marked(tmp_path: Path) -> None:
 
 
 def test_the_output_of_a_failed_load_is_marked(tmp_path: Path) -> None:
-    """On a shared UART the console has it; the reason of the verdict is not searched for it."""
+    """On a shared UART, the console has the output. The text of the verdict's reason is not marked."""
     cell = cell_of(changed_run(tmp_path / "run"), "tail", "stock-kprobes")
     line = "insmod: can't insert 'modules/tail.ko': invalid module format"
     (cell.path / "console.log").write_text(f"insmod\n{line}\n{cell.row['reason']}\n")
@@ -284,7 +284,7 @@ def test_the_command_takes_any_name_and_finds_its_test(name: str, tmp_path: Path
 
 
 def is_found(ident: str, expression: str) -> bool:
-    """Whether pytest's `-k` finds a test by its id."""
+    """Whether pytest's `-k` selects the test with this id."""
 
     def is_in_its_name(word: str, /, **_: object) -> bool:
         return word in f"test_survives[{ident}]"
@@ -312,7 +312,7 @@ def test_junit_has_a_case_for_each_cell() -> None:
     assert f"[[ATTACHMENT|cells/{properties['id']}/console.log]]" in output
 
 
-# junit-10.xsd of the Jenkins xUnit plugin: element -> attributes that it must have, elements that it may have.
+# junit-10.xsd of the Jenkins xUnit plugin: element -> required attributes, permitted elements.
 JUNIT = {
     "testsuites": ({"name", "tests", "failures", "errors", "time"}, {"testsuite"}),
     "testsuite": ({"name", "tests", "failures", "errors", "skipped", "time", "timestamp", "hostname"},
@@ -363,7 +363,7 @@ KTAP_RESULT = re.compile(r"(ok|not ok) (\d+)(?: ([^#]*?))?(?: # (?:(SKIP|TODO|XF
 
 
 def parse_ktap(text: str) -> list[dict[str, Any]]:
-    """All results, by the rules of Documentation/dev-tools/ktap.rst."""
+    """All results, parsed by the rules of Documentation/dev-tools/ktap.rst."""
     lines = text.split("\n")
     assert lines.pop() == ""
     found: list[dict[str, Any]] = []
@@ -428,7 +428,7 @@ def test_what_the_manifest_allows_stands_in_every_report(tmp_path: Path) -> None
 
 
 def test_reports_are_functions_of_the_run_folder(tmp_path: Path) -> None:
-    """Made twice, or elsewhere, they are the same."""
+    """Reports made again, or from a copy of the folder, are the same."""
     folders = [Path(shutil.copytree(GOLDEN, tmp_path / name)) for name in ("one", "two")]
     made = [[path.read_bytes() for path in write_reports(folder)] for folder in folders]
     assert made[0] == made[1] == [path.read_bytes() for path in write_reports(folders[0])]
@@ -535,7 +535,7 @@ def test_foreign_text_is_text_in_every_report(text: str, raw: bytes) -> None:
         assert len(parse_ktap(ktap(run))) == 1
         assert_one_row_each(markdown(run))
         for form in FORMATS.values():
-            form.make(run).encode()  # as it is written
+            form.make(run).encode()  # encoded as when it is written
 
 
 def assert_one_row_each(text: str) -> None:

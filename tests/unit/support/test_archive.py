@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cache on another machine: what an archive brings is verified, and stays inside."""
+"""Importing a cache from another machine: the archive is verified, and writes only inside the cache."""
 
 import os
 import tarfile

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian packages: finding files in them, and why one cannot be downloaded."""
+"""Debian packages: finding files in them, and explaining why one cannot be downloaded."""
 
 import subprocess
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_a_package_that_there_is_none_of_is_told_from_one_that_does_not_come(
 
 
 def package(folder: Path, *files: str) -> Path:
-    """A .deb with these files, each with its own path as content."""
+    """Make a .deb with these files; each contains its own path."""
     (folder / "root/DEBIAN").mkdir(parents=True)
     (folder / "root/DEBIAN/control").write_text(
         "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n"
@@ -69,7 +69,7 @@ def test_a_damaged_package_is_reported(tmp_path: Path) -> None:
 
 
 def test_another_package_is_not_taken_for_the_requested_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """apt-get download linux-source-6.1 downloads linux-source-6.12 if there is only that."""
+    """`apt-get download linux-source-6.1` downloads linux-source-6.12 if the release has only that."""
 
     def apt(words: list[str], folder: Path) -> None:
         if "download" in words:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Copies of folders that cannot be written to."""
+"""Copying folders that are not writable."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values that users give: which are accepted and which refused."""
+"""User-supplied values: which are accepted and which are refused."""
 
 import math
 

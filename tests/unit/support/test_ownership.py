@@ -28,7 +28,7 @@ def fill(root: Path, *names: str) -> list[Path]:
 
 
 def use(root: Path) -> Store:
-    """Everything that removes something."""
+    """Call everything that removes files from a cache."""
     store = Store(root)
     with store.scratch():
         pass
@@ -37,7 +37,7 @@ def use(root: Path) -> Store:
 
 
 def unmarked(root: Path) -> Path:
-    """A cache as it was before it was marked, with an entry; returns that."""
+    """Make a cache without the mark, as older versions did, and return the path of its only entry."""
     store = Store(root)
     path = store.get_or_build("kernel", "arm", {}, write)
     with store.scratch():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that the harness runs: errors have the reason, and no program outlives the harness."""
+"""Programs that the harness runs: errors include the reason, and no program outlives the harness."""
 
 import os
 import signal
@@ -52,7 +52,7 @@ def is_sleep(process: psutil.Process) -> bool:
 
 
 def heed_interrupts() -> None:
-    """A job in the background starts with SIGINT ignored, and so would its children."""
+    """A background job starts with SIGINT ignored, and its children would inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -78,7 +78,7 @@ def test_a_build_does_not_outlive_its_harness(tmp_path: Path, ending: signal.Sig
 
 @pytest.mark.parametrize(("script", "status"), [("exit 2", 130), ("exit 0", 0)], ids=["ended-by-it", "went-on"])
 def test_an_interrupted_program_ends_the_command_with_130(script: str, status: int) -> None:
-    """The program sends the Ctrl-C to the harness, and ends as pytest does."""
+    """The program sends SIGINT to the harness and exits like an interrupted pytest."""
     code = f"""
 import click
 from harness.support import process

@@ -21,8 +21,8 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 
 INPUTS = {"source": "abc", "config": "CONFIG_SMP=y"}
-RUNS = 3  # at once
-PATIENCE = 60.0  # seconds for another process
+RUNS = 3  # concurrent runs
+PATIENCE = 60.0  # seconds to wait for another process
 
 
 def write(folder: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_manifest_that_is_none_is_damage(store: Store, text: str) -> None:
 
 
 def is_made_again(root: Path) -> None:
-    """A damaged entry, which listing and trimming must survive."""
+    """The damaged entry is built again; listing and trimming survive it."""
     fresh = Store(root)
     assert fresh.get("kernel", "arm", INPUTS) is None
     assert len(list(fresh.entries())) <= 1
@@ -200,7 +200,7 @@ def test_a_full_disk_is_explained_and_leaves_nothing(store: Store) -> None:
 
 
 def wait_until(is_so: Callable[[], object]) -> None:
-    """Raises TimeoutError for what does not come about."""
+    """Wait for a condition. Raises TimeoutError if it does not come true."""
     deadline = time.monotonic() + PATIENCE
     while not is_so():
         if time.monotonic() > deadline:
@@ -209,7 +209,7 @@ def wait_until(is_so: Callable[[], object]) -> None:
 
 
 def ended(run: BaseProcess) -> int | None:
-    """The exit status of another run, which is over or about to end."""
+    """The exit status of another run, which has ended or is about to."""
     run.join(PATIENCE)
     return run.exitcode
 
@@ -332,13 +332,13 @@ def test_the_number_of_a_process_says_nothing_of_a_private_folder(
     store: Store, monkeypatch: pytest.MonkeyPatch, running: tuple[BaseProcess, Path]
 ) -> None:
     run, theirs = running
-    folder = theirs.rename(theirs.with_name("4194999-abcdefgh"))  # as a container sees it that has not this process
+    folder = theirs.rename(theirs.with_name("4194999-abcdefgh"))  # as in a container that does not see this process
     theirs.with_name(f"{theirs.name}.lock").rename(theirs.with_name(f"{folder.name}.lock"))
     with store.scratch():
         assert (folder / "state").exists()
     run.kill()
     ended(run)
-    left = folder.rename(folder.with_name(f"{os.getpid()}-abcdefgh"))  # of a container in which it had our number
+    left = folder.rename(folder.with_name(f"{os.getpid()}-abcdefgh"))  # our PID in another container
     folder.with_name(f"{folder.name}.lock").rename(folder.with_name(f"{left.name}.lock"))
     with store.scratch():
         assert not left.exists()

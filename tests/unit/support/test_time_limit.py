@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deadlines: what does not end is ended, where it can be, and nothing is left of them."""
+"""Deadlines: work that exceeds one is interrupted if possible, and no timer or signal handler remains."""
 
 import signal
 import subprocess
