@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.lab.execution.assumptions import at_first, at_the_end
+from harness.lab.execution.assumptions import assumptions_at_end, assumptions_at_start
 from harness.lab.execution.lab import Lab
 from harness.lab.execution.run_folder import new_run_folder
 from harness.lab.plan.cells import Cell
@@ -81,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(one_line(f"{error.filename}: {error.strerror}")) from error
     matrix = Matrix(
         cells, manifest, command,
-        assumed=lambda: at_the_end(settings, cells, Store()), run_folder=lambda: _run_folder(config),
+        assumed=lambda: assumptions_at_end(settings, cells, Store()), run_folder=lambda: _run_folder(config),
     )  # fmt: skip
     config.pluginmanager.register(matrix, "modcompat-matrix")
     if getattr(config.option, "dist", "no") == "load":
@@ -99,7 +99,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal and not hasattr(config, "workerinput") and not config.option.collectonly:
-        for line in at_first(config.stash[_SETTINGS], config.stash[_CELLS]):
+        for line in assumptions_at_start(config.stash[_SETTINGS], config.stash[_CELLS]):
             terminal.write_line(f"assumed: {line}")
 
 
@@ -199,7 +199,7 @@ def _marks(cell: Cell, manifest: Manifest) -> list[pytest.MarkDecorator]:
         reason = f"measured: {' or '.join(verdicts)}"
         marks.append(pytest.mark.xfail(strict=True, raises=ExpectedBreakageError, reason=reason))
     for allowance in manifest.allowed:
-        if allowance.is_of(cell):
+        if allowance.matches(cell):
             reason = f"allowed until {allowance.expires}: {allowance.reason}"
             marks.append(pytest.mark.xfail(strict=False, raises=ExpectedBreakageError, reason=reason))
     return marks

@@ -39,7 +39,7 @@ class VendorModule:
 def insmod_parameters(module: VendorModule) -> str:
     """The parameters that a module is loaded with: its own, or else those of its exercise, whose file this executes.
 
-    Raises ModcompatError for a file that is no exercise.
+    Raises ModcompatError for a file that is not an exercise.
     """
     if module.parameters or module.exercise is None:
         return module.parameters
@@ -58,7 +58,7 @@ def shipped() -> list[VendorModule]:
 def load_order(
     modules: Iterable[VendorModule], files: Mapping[str, Path], own: Mapping[str, Path]
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, Path]]:
-    """The modules that have to be loaded before each module, and their files that are not yet in the guest.
+    """The modules that must be loaded before each module, and their files that are not yet in the guest.
 
     files: module name -> file, of the modules to judge. own: module name -> file, of those that were built with the
     kernel. The dependencies of a module file are searched in both, and then their own dependencies; the kernel reports
