@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions of pytest in a checkout of this project: paths of the suite's options do not choose the root.
+"""Keep paths in the suite's options from changing pytest's root, in a checkout of this project.
 
 pytest looks for its configuration file, and for conftest.py, before it knows the options of a conftest.py. It takes
 the path in `--module /elsewhere/vendor.ko` for a test to run, and makes /elsewhere its root.

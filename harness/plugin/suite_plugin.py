@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pytest plugin of the suite: short options, cells as parameters, the run folder, and the matrix at the end.
 
-The checkout's conftest.py loads it, and the commands that run the suite. Users' own sessions never load it: their
+The checkout's conftest.py loads it, and so do the commands that run the suite. Users' own sessions never load it: their
 plugin is harness/plugin/pytest_plugin.py.
 """
 
@@ -162,7 +162,7 @@ def built_kernels(lab: Lab, cell: Cell, pytestconfig: pytest.Config) -> None:
 
 @contextmanager
 def user_errors_fail() -> Iterator[None]:
-    """Make an error that the user can mend fail the test with its message, without a traceback."""
+    """Fail the test with the message of an error that the user can fix, without a traceback."""
     problem = None
     try:
         yield
@@ -176,7 +176,7 @@ def user_errors_fail() -> Iterator[None]:
         else:
             raise
     if problem:
-        raise pytest.fail.Exception(problem, pytrace=False) from None  # pytest would show a cause as well
+        raise pytest.fail.Exception(problem, pytrace=False) from None  # pytest would also show a cause
 
 
 def _run_folder(config: pytest.Config) -> Path:
@@ -190,8 +190,8 @@ def _run_folder(config: pytest.Config) -> Path:
 def _marks(cell: Cell, manifest: Manifest) -> list[pytest.MarkDecorator]:
     """The marks of a cell's test.
 
-    A breakage that was measured is a strict expected failure. A finding that the manifest allows is one that is not
-    strict. A user's module has no other marks: its test fails unless the verdict is CLEAN.
+    A breakage that was measured is a strict expected failure. A finding that the manifest allows is a non-strict one.
+    A user's module has no other marks: its test fails unless the verdict is CLEAN.
     """
     group = f"{cell.board.id}-{cell.preemption}-{cell.feature.name}"
     marks = [pytest.mark.xdist_group(group)]
