@@ -31,7 +31,7 @@ class Matrix:
         assumed: Callable[[], list[str]],
         run_folder: Callable[[], Path],
     ) -> None:
-        """command: a shell command that runs the cells again. assumed, run_folder: called at the end if there are rows."""
+        """command: runs the cells again, in a shell. assumed, run_folder: called at the end if there are rows."""
         self.rows: list[dict[str, Any]] = []
         self._plan = plan
         self._manifest = manifest
