@@ -74,7 +74,7 @@ def choose_modules(given: GetOption, manifest: Manifest) -> tuple[list[VendorMod
     parameters = given("--module-params") or ""
     chosen = [user_module(Path(file), parameters=parameters, exercise=exercise) for file in files]
     if not given("--board") and not given("--arch"):
-        for file in files:  # the file chooses the boards, so it has to be valid; on a named board the kernel refuses it
+        for file in files:  # the file chooses the boards, so it must be valid; on a named board the kernel refuses it
             inspect_module(expanded(file))
     stems = [(module.name, facts.arch) for module, facts in chosen]
     if len(set(stems)) < len(stems):

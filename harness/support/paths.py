@@ -11,8 +11,8 @@ from harness.support.inputs import expanded
 
 HARNESS = Path(__file__).resolve().parents[1]
 PROJECT = HARNESS.parent  # the top folder of a checkout; in an installation, the folder of all packages
-_PACKED = HARNESS / "_data"  # in a wheel: pyproject.toml puts the two folders there
-_DATA = _PACKED if _PACKED.is_dir() else PROJECT
+_WHEEL_DATA = HARNESS / "_data"  # in a wheel: pyproject.toml puts the two folders there
+_DATA = _WHEEL_DATA if _WHEEL_DATA.is_dir() else PROJECT
 IMAGES = _DATA / "images"
 KCONFIG = IMAGES / "kconfig"
 MODULES = _DATA / "modules"

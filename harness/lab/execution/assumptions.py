@@ -96,7 +96,7 @@ def _of_configuration(users: UserConfig, source: KernelSource, store: Store) -> 
     changed = user_config.changed_by_kconfig(users, source, store)
     if changed:
         shown = _some([f"{symbol} {given} → {got}" for symbol, (given, got) in changed.items()])
-        lines.append(f"{name}: Kconfig of this source tree changed what the file says: {shown}")
+        lines.append(f"{name}: Kconfig of this source tree changed settings of the file: {shown}")
     added = user_config.added(users, source, store) if users.may_add else {}
     if added:
         shown = _some([f"{symbol} {given} → {now}" for symbol, (given, now) in added.items()])

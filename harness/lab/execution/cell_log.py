@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel log of one cell, with marks that say where each phase begins.
+"""The kernel log of one cell, with marks where each phase begins.
 
 The log is on two media. The console has everything that the kernel printed, as it came. On a board whose kernel log
 and commands share one UART, lines on the console may be torn, and messages get lost between the answers of commands;

@@ -96,8 +96,9 @@ MATRICES = {
     ),
     # Every feature, on one board
     "features": (Selection((_REFERENCE,), EVERY_FEATURE),),
-    # Fits into an hour when nothing is cached: the five features on one architecture, with what the system tests
-    # need, spinlock on every board, perf where it can be switched off, all five at once isolated on each architecture
+    # Fits into an hour when nothing is cached: the five features on one architecture, with the kernels of the system
+    # tests; spinlock on every board; perf on an architecture that can switch it off; all five at once, isolated, on
+    # each architecture
     "ci": (
         Selection((_REFERENCE,), features_named([*CORE_FEATURES, "all", "kmemleak"])),
         Selection(tuple(board for board in EVERY_BOARD if board is not _REFERENCE), features_named(["spinlock"])),

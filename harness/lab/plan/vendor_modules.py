@@ -76,7 +76,7 @@ def load_order(
         def follow(file: Path, chain: dict[Path, None] = chain, seen: set[Path] = seen) -> None:
             seen.add(file)
             hard = [judged.get(name) or own.get(name) for name in dependencies(file)]
-            for found in (*hard, *_soft(file, own)):
+            for found in (*hard, *_soft_dependencies(file, own)):
                 if found and found not in seen:
                     follow(found)
                     chain[found] = None
@@ -93,7 +93,7 @@ def load_order(
     return before, {path: file for file, path in paths.items() if path.startswith("modules/needed/")}
 
 
-def _soft(file: Path, own: Mapping[str, Path]) -> list[Path]:
+def _soft_dependencies(file: Path, own: Mapping[str, Path]) -> list[Path]:
     """The kernel's modules that are soft dependencies of a module, by their names or aliases."""
     wanted = read_module(file).soft_depends
     if not wanted:

@@ -16,9 +16,7 @@ GROWN = (
     Allowance("union thread_union", "it is the kernel's first stack, and its size is that of the stack"),
     Allowance("struct user_struct", "kernel/user.c, alloc_uid() allocates it"),
     Allowance("struct perf_event", "kernel/events/core.c, perf_event_alloc() allocates it"),
-    Allowance(
-        "struct rpc_task", "the number is in what was padding, and net/sunrpc/sched.c, rpc_init_task() clears it"
-    ),
+    Allowance("struct rpc_task", "the number is in former padding, and net/sunrpc/sched.c, rpc_init_task() clears it"),
     Allowance("struct mod_tree_node", "it is the loader's, at the end of struct module"),
 )
 

@@ -110,12 +110,12 @@ def run_mixed(board: Board, settings: Settings) -> list[dict[str, Any]]:
     variant = variant_of(FEATURES["all"], isolated=True)
     with prepared(board, variant, settings) as guests:
         return [
-            _shared(guests.guest(board, variant), lender, borrower)
+            _share_locks(guests.guest(board, variant), lender, borrower)
             for lender, borrower in product((_REBUILT, _VENDOR), repeat=2)
         ]
 
 
-def _shared(guest: Guest, lender: str, borrower: str) -> dict[str, Any]:
+def _share_locks(guest: Guest, lender: str, borrower: str) -> dict[str, Any]:
     """Let two modules share locks in a pristine guest. lender, borrower: the builds of the modules.
 
     Repeated, because the timing of two CPUs is a matter of chance.

@@ -2,7 +2,7 @@
 """Run the kernel's own tests of the code that the isolation series touches, on stock and on isolated kernels.
 
 Tests that are modules run on the kernels with all features at once. They are built for the running kernel and, on the
-isolated one, for production as well. The other tests, most of which run at boot, need kernels of their own, with
+isolated one, for production as well. The other tests, most of which run at boot, need separate kernels, with
 images/kconfig/selftest.config. The isolated kernel must give the same results as the stock one. To add a test, add an
 entry.
 """
