@@ -105,7 +105,7 @@ class Evidence:
     feature_proof: str | None = None
     # the features that had to be in use while the module worked
     features_in_use: list[str] = field(default_factory=list)
-    # whether these features saw their use
+    # checks that these features were in use
     feature_checks: list[Check] = field(default_factory=list)
     load: Command | None = None
     initcall: InitCall | None = None
@@ -124,7 +124,7 @@ class Evidence:
     removed: bool = False
     # checks of memory
     integrity: list[Check] = field(default_factory=list)
-    # whether the guest still works at the end
+    # checks that the guest still works at the end
     liveness_checks: list[Check] = field(default_factory=list)
     before: Counters | None = None
     after: Counters | None = None

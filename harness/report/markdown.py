@@ -28,9 +28,7 @@ def markdown(run: Run) -> str:
         f"{len(shown)} cells: {counts or 'none'}; {verdict}. {_mispredicted_count(len(mispredicted))}{_about(run)}",
     ]
     lines += _listed(("module", "kernel", "board", "verdict", "reason"), [_unexpected(cell) for cell in news])
-    lines += _listed(
-        ("not as predicted", "predicted", "observed", "reason"), [_mispredicted(it) for it in mispredicted]
-    )
+    lines += _listed(("not as predicted", "predicted", "observed", "reason"), [_mismatch(it) for it in mispredicted])
     lines += _listed(("allowed", "until", "because"), [_allowed(cell) for cell in allowed])
     lines += _listed(("assumed",), [[line] for line in run.facts["assumptions"]])
     lines += ["", "<details><summary>Every kernel</summary>", "", "| board | kernel | verdicts |", "|---|---|---|"]
@@ -70,7 +68,7 @@ def _unexpected(cell: RecordedCell) -> Sequence[str]:
     return row["module"], row["variant"], cell.place, row["verdict"], row["reason"]
 
 
-def _mispredicted(cell: RecordedCell) -> Sequence[str]:
+def _mismatch(cell: RecordedCell) -> Sequence[str]:
     assert cell.prediction
     return _where(cell), cell.prediction["verdict"], cell.row["verdict"], cell.prediction["reason"]
 
