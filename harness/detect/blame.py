@@ -36,16 +36,16 @@ _FUNCTION = rf"(?P<function>[\w.$]+)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)? \[(?P<mo
 _AT_HEAD = re.compile(
     rf"(?:\bat|in:?|target:|hint:|from) (?:\S+:\d+ )?(?:at )?{_FUNCTION}|\.c:\d+ {_FUNCTION.replace('P<', 'P<x')}"
 )
-# mm/slub.c prints the name of a cache, kernel/locking/lockdep.c that of a lock class; a module's own ones often begin
-# with its name
+# mm/slub.c prints the name of a cache, kernel/locking/lockdep.c that of a lock class. The names of a module's caches
+# and classes often begin with the module's name
 _CACHE = re.compile(
     r"^(?:BUG (?P<cache>\S+) \(|kmem_cache_destroy (?P<destroyed>\S+):| which belongs to the cache (?P<owner>\S+) )",
     re.MULTILINE,
 )
 _CLASS = re.compile(r"\((?:&+)?(?P<name>[\w.>-]+)[^)]*\)\{")
-_LISTS = "Modules linked in:"
+_MODULE_LIST = "Modules linked in:"
 # kernel/module/main.c: load_module() and delete_module() call a module's init and exit
-_WINDOW = re.compile(
+_LOAD_OR_UNLOAD = re.compile(
     r"do_one_initcall|do_init_module|__do_sys_delete_module|__(?:se|x64|arm64|ia32|riscv)_sys_delete_module"
 )
 _LOADING = re.compile(rf"(?P<module>{MODULE_NAME})\([A-Z]*[+-]\)")
@@ -58,7 +58,7 @@ _MODULE_MEMORY = (
     r"ffffffc00[0-7][0-9a-f]{6}",  # arm64 with 39 bits
     r"ffffffff[0-7][0-9a-f]{7}",  # riscv64: Documentation/riscv/vm-layout.rst
 )
-_GONE = re.compile(
+_MODULE_ADDRESS = re.compile(
     r"(?:(?:address:?|at|pc :|PC is at|RIP: 0010:|epc :) ?)(?:virtual address )?(?:0x)?"
     rf"(?:{'|'.join(_MODULE_MEMORY)})\b"
 )
@@ -67,7 +67,7 @@ _UNLOADED = re.compile(rf".*\[last unloaded: (?P<module>{MODULE_NAME})")
 
 def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Trace]) -> Culprit:
     """The module that the first matching rule of the table below finds."""
-    lists = [line.removeprefix(_LISTS) for line in text.split("\n") if line.startswith(_LISTS)]
+    lists = [line.removeprefix(_MODULE_LIST) for line in text.split("\n") if line.startswith(_MODULE_LIST)]
     facts = _Facts(heads, text, site, traces, lists)
     for name, rule in _RULES:
         if found := rule(facts):
@@ -116,15 +116,15 @@ def _owner(facts: _Facts) -> Frame | None:
 def _window(facts: _Facts) -> Frame | None:
     """The module that was being loaded or unloaded: the list of modules marks it with + or -."""
     found = next((found for names in facts.lists if (found := _LOADING.search(names))), None)
-    if not found or not any(_WINDOW.search(frame.function) for trace in facts.traces for frame in trace.frames):
+    if not found or not any(_LOAD_OR_UNLOAD.search(frame.function) for trace in facts.traces for frame in trace.frames):
         return None
     return Frame("", -1, -1, found["module"], reliable=True)
 
 
-def _gone(facts: _Facts) -> Frame | None:
+def _last_unloaded(facts: _Facts) -> Frame | None:
     """The module that was unloaded last, if the kernel used unmapped memory in the area for modules."""
     found = next((found for names in facts.lists if (found := _UNLOADED.match(names))), None)
-    return Frame("", -1, -1, found["module"], reliable=True) if found and _GONE.search(facts.text) else None
+    return Frame("", -1, -1, found["module"], reliable=True) if found and _MODULE_ADDRESS.search(facts.text) else None
 
 
 _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
@@ -135,7 +135,7 @@ _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
     ("where the lock was taken", _lock_taken),
     ("owner of the cache or lock", _owner),
     ("load or unload window", _window),
-    ("memory of an unloaded module", _gone),
+    ("memory of an unloaded module", _last_unloaded),
 )
 
 

@@ -77,7 +77,7 @@ class GuestLoss:
 
 @dataclass(frozen=True)
 class Counters:
-    """What the kernel itself counts."""
+    """The kernel's own counters."""
 
     # /proc/sys/kernel/tainted
     taint: int
@@ -89,7 +89,7 @@ class Counters:
 
 @dataclass
 class Evidence:
-    """The evidence of one cell. An empty field means that the evidence is missing, never that all is well."""
+    """The evidence of one cell. An empty field means that the evidence is missing, never that nothing is wrong."""
 
     # the kernel's name of the module
     module: str
@@ -99,19 +99,19 @@ class Evidence:
     has_exit: bool = True
     # why the run proves nothing
     blockers: list[str] = field(default_factory=list)
-    # how the pristine guest came about: restored, booted ...
+    # how the guest became pristine: restored, booted ...
     origin: str | None = None
     # proof that the feature is live or, on production, absent
     feature_proof: str | None = None
     # the features that had to be in use while the module worked
     features_in_use: list[str] = field(default_factory=list)
-    # what these features saw
+    # checks that these features were in use
     feature_checks: list[Check] = field(default_factory=list)
     load: Command | None = None
     initcall: InitCall | None = None
     # /proc/modules lists the module after the load
     loaded: bool = False
-    # whether init and exit printed what they have to
+    # whether init and exit printed the words that the exercise announces
     announced: list[Check] = field(default_factory=list)
     # name of the exercise's file
     exercise: str | None = None
@@ -124,11 +124,11 @@ class Evidence:
     removed: bool = False
     # checks of memory
     integrity: list[Check] = field(default_factory=list)
-    # what the guest can still do at the end
+    # checks that the guest still works at the end
     liveness_checks: list[Check] = field(default_factory=list)
     before: Counters | None = None
     after: Counters | None = None
-    # reports between the start of the cell and the load: not the module's doing
+    # reports between the start of the cell and the load, which the module did not cause
     early_reports: list[Report] = field(default_factory=list)
     reports: dict[Phase, list[Report]] = field(default_factory=dict)
     # reports that the exercise provoked on purpose
@@ -148,7 +148,7 @@ class Evidence:
     seconds: float = 0.0
 
     def set_apart(self, awaits: Iterable[Awaited]) -> None:
-        """Move awaited reports out of those that count as damage. A check records that each appeared just once."""
+        """Move awaited reports out of those that count as damage. A check records whether each appeared just once."""
         reports = self.reports.get(Phase.EXERCISE, [])
         for awaited in awaits:
             found = [report for report in reports if awaited.is_seen_in(report)]

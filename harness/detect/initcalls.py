@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the kernel called a module's init, as it reports itself with `initcall_debug`.
+"""Whether the kernel called a module's init, as it reports with `initcall_debug`.
 
 init/main.c, initcall_debug_start() and _finish(): "calling  fn+0x0/0x1000 [module] @ pid" and
 "initcall fn+0x0/0x1000 [module] returned 0 after 12 usecs". do_one_initcall() is reached from

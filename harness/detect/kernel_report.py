@@ -145,7 +145,7 @@ class Head:
 
     @cached_property
     def is_form(self) -> bool:
-        """Whether it tells how the kernel reports (WARNING, BUG, Oops) and not what happened."""
+        """Whether it shows only the form of the report (WARNING, BUG, Oops), and not the cause."""
         return _FORM.match(self.found.string) is not None
 
     @cached_property

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kinds of kernel report, in one ordered table. The first wording that matches a line determines its kind.
 
-A wording has a pattern for what the kernel prints, a title for readers, the place in the report that names the
-function, and real examples, each of which is a test. Titles follow the conventions of public kernel fuzzing. If a
+A wording has a pattern for the kernel's line, a title for readers, the place in the report that names the function, and
+real examples, each of which is a test. Titles follow the conventions of public kernel fuzzing. If a
 comment names a file, that file of Linux prints the line.
 """
 
@@ -14,7 +14,7 @@ from harness.support.module_name import MODULE_NAME
 
 
 class Severity(Enum):
-    """What a report means for the kernel."""
+    """The meaning of a report for the kernel."""
 
     FAULT = "fault"  # the kernel or its memory was damaged
     WARNING = "warning"  # the kernel noticed that something is wrong
@@ -52,7 +52,7 @@ class Wording:
     pattern: re.Pattern[str]  # matches at the beginning of a message
     title: str  # a format string for the pattern's groups, and for {function}, {access}, {form} and {line}
     where: FunctionSource
-    skip: re.Pattern[str] | None  # helpers beside known_functions.HELPERS
+    skip: re.Pattern[str] | None  # helpers in addition to known_functions.HELPERS
     priority: Priority
     examples: tuple[str, ...]
 
@@ -571,7 +571,7 @@ KINDS = (
             r".*unexpected failures|integer encode|recode)\S.*)", "BUG: {rest}", "BUG: something new went wrong",
             priority=Priority.HINT),
     ), triggers=("BUG",), taint="D"),
-    Kind("oops", _F, (  # what announces registers, on every architecture
+    Kind("oops", _F, (  # the lines before registers, on every architecture
         wording(rf"(?:Oops: |traps: )?invalid opcode{_DIE}", "invalid opcode in {function}",
             "invalid opcode: 0000 [#1] SMP",
             where=_SITE, priority=Priority.FORM),
@@ -625,7 +625,7 @@ KINDS = (
             "insmod: page allocation failure: order:9, mode:0xcc0(GFP_KERNEL), nodemask=(null)", where=_TRACE,
             skip=_ALLOCATION + "|alloc"),
     ), triggers=("Memory cgroup out", "Out of memory", "allocation failure", "invoked oom-killer")),
-    Kind("reboot", _F, (  # init/version.c: the banner of a kernel, behind the lines of another one
+    Kind("reboot", _F, (  # init/version.c: the banner of a kernel, after the lines of another one
         wording(r"Linux version \d+\.\d+", "unexpected kernel reboot",
             "Linux version 6.1.192 (user@host) (gcc ...) #1 SMP"),
         wording(r"(?:Decompressing Linux\.\.\..*)?Booting (?:the kernel\.$|Linux on physical CPU)",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions of the kernel that say nothing about what went wrong, by their names.
+"""Names of functions of the kernel that do not show what went wrong.
 
 Each table maps a file of the kernel, or a reason, to patterns for the functions in it, and each pattern to a name that
 it matches; a test checks that it does. Names are without the suffixes that the compiler adds. To add a function, add an

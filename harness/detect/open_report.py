@@ -11,8 +11,8 @@ from harness.detect.lines import Message
 # Numbers of messages
 _MAX_GAP = 5  # of other messages in a report
 _MAX_GAP_WHILE_EXPECTING = 20  # the same while its stack trace, or a panic after its end, is still to come
-_NEAR = 4  # lines that are this near announce one report together
-_EARLY = 12  # lines that are this near to the beginning may still announce the report
+_MAX_BETWEEN_HEADS = 4  # lines that are this near to one another announce one report together
+_MAX_BEFORE_LATE_HEAD = 12  # a line this far from the others may still announce the report
 _MAX_MESSAGES = 1500  # in one report
 _END = re.compile(r"---\[ end (?:trace|Kernel panic)")
 _DETAIL = re.compile(r"CPU: \d+ |Modules linked in|Call [Tt]race|Hardware name|\s?RIP: |\s*[bB]acktrace\b")
@@ -23,8 +23,8 @@ class OpenReport:
     """The messages of an open report, and the lines among them that announce it."""
 
     __slots__ = (
-        "_detailed", "_ended", "_near", "adopts", "closed", "damage", "first", "heads", "last", "last_line", "number",
-        "panic", "panicked", "texts",
+        "_detailed", "_ended", "_since_head", "adopts", "closed", "damage", "first", "heads", "last", "last_line",
+        "number", "panic", "panicked", "texts",
     )  # fmt: skip
 
     def __init__(self, first: Message, head: Head | None) -> None:
@@ -39,7 +39,7 @@ class OpenReport:
         self.closed = False
         self.adopts = False  # other CPUs add their stacks to it
         self.damage = ""
-        self._near = 0  # messages since a line announced it
+        self._since_head = 0  # messages since a line announced it
         self._detailed = False  # its registers or its stack have begun
         self._ended = False
 
@@ -55,7 +55,7 @@ class OpenReport:
         """
         if head is None and not opening:
             return self.extend(message.text, message.number, broken=message.broken)
-        self._near += 1
+        self._since_head += 1
         if len(self.texts) > _MAX_MESSAGES:
             return False
         if head:
@@ -63,7 +63,7 @@ class OpenReport:
                 return False
             self._announce(message, head)
         else:  # "cut here" may be printed between a text and the BUG that it explains
-            if not self.heads or self._detailed or self._near > _NEAR or self._has_form():
+            if not self.heads or self._detailed or self._since_head > _MAX_BETWEEN_HEADS or self._has_form():
                 return False
             self._add(message.text, message.number)
         self._note(message.text)
@@ -71,7 +71,7 @@ class OpenReport:
 
     def extend(self, text: str, number: int, *, broken: bool = False) -> bool:
         """Like take(), for a message that announces nothing."""
-        self._near += 1
+        self._since_head += 1
         texts = self.texts
         count = len(texts)
         if count > _MAX_MESSAGES:
@@ -90,7 +90,7 @@ class OpenReport:
         return True
 
     def _note(self, text: str) -> None:
-        """Note what a line tells about those that follow."""
+        """Note facts in a line that concern the lines after it."""
         if not self._detailed and _DETAIL.match(text):
             self._detailed = True
         if "NMI" in text and _OTHER_CPUS.search(text):
@@ -104,7 +104,7 @@ class OpenReport:
         self.texts.append(text)
 
     def _announce(self, message: Message, head: Head) -> None:
-        early = self._near <= _EARLY or not self._detailed
+        early = self._since_head <= _MAX_BEFORE_LATE_HEAD or not self._detailed
         self._add(message.text, message.number)
         if head.kind.severity is Severity.FOLLOW_UP and self.heads:
             if not self.panic:
@@ -112,7 +112,7 @@ class OpenReport:
             self._ended = False
         elif early and head.kind.name != "unclaimed":
             self.heads.append(head)
-            self._near = 0
+            self._since_head = 0
 
     def _has_form(self) -> bool:
         return any(head.is_form for head in self.heads)
@@ -123,20 +123,20 @@ class OpenReport:
         if best is None:
             return True  # only "cut here" came before
         kind, priority, highest = head.kind, head.wording.priority, best.wording.priority
-        near = self._near <= _NEAR and not self._detailed
+        near = self._since_head <= _MAX_BETWEEN_HEADS and not self._detailed
         is_trace = kind.name == "unclaimed"
         rules = (
             (best.kind.is_silent or kind.is_silent, is_trace),
             (kind.severity is Severity.FOLLOW_UP or is_trace, True),
             (best.kind.severity is Severity.REFUSAL, False),
             (self._ended, False),
-            (kind.continues, self._near <= _EARLY or best.kind.severity is Severity.FAULT),
+            (kind.continues, self._since_head <= _MAX_BEFORE_LATE_HEAD or best.kind.severity is Severity.FAULT),
             (priority is Priority.HINT, highest is not Priority.FORM or near),
             (not near, False),
             (highest is Priority.HINT, True),
             (best.kind.is_plain and kind.is_plain, False),
             (head.is_form, not self._has_form() and best.kind.name not in ("lock", "lockdep")),
             # arm prints the text of a warning after its headline
-            (True, self._near <= 2 and self._has_form() and priority is Priority.NAME),
+            (True, self._since_head <= 2 and self._has_form() and priority is Priority.NAME),
         )
         return next(answer for applies, answer in rules if applies)

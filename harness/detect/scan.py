@@ -152,7 +152,7 @@ class Scanner:
         self._number += piece.count(b"\n", position, stop)
 
     def _line(self, piece: bytes, base: int, start: int, end: int, *, may_announce: bool) -> None:
-        """Read a line of any form. end: the byte behind its newline."""
+        """Read a line of any form. end: the byte after its newline."""
         raw = piece[start : min(end, start + LONGEST_LINE)].removesuffix(b"\n")
         if may_announce and (b"reboot: " in raw or b"Rebooting in " in raw or b"sysrq: Resetting" in raw):
             self._orderly = True

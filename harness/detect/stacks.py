@@ -55,7 +55,7 @@ _HEADINGS: tuple[tuple[str, str], ...] = (
     (OTHER, r"NMI backtrace for cpu \d+|CPU#\d+: |Mapped at:|handlers:"),
 )  # fmt: skip
 # Headings that may follow something else in the line: a word that is searched for first, role, pattern
-_BEHIND = (
+_HEADINGS_INSIDE = (
     ("allocated by task ", ALLOCATED, re.compile(r"allocated by task \d")),
     (" at:", "registered at", re.compile(r"-(?:READ-)?W? at:")),
 )
@@ -141,7 +141,7 @@ class _Collector:
             self._add(_frame(held, held["name"]))
         elif frame := _FRAME.match(text):
             self._mark(frame["mark"])
-            # A frame behind <EOI> is the interrupted one; the unwinder is only unable to prove it
+            # A frame after <EOI> is the interrupted one, although the unwinder cannot prove it
             reliable = not frame["guess"] or frame["mark"] == "EOI"
             if "(unreliable)" in frame["rest"]:
                 reliable = False
@@ -190,10 +190,10 @@ class _Collector:
 
 
 def _role(text: str) -> str:
-    """The role of the trace that a line is the heading of, "" if it is no heading."""
+    """The role of the trace below a heading; "" if the line is not a heading."""
     if _ANY_HEADING.match(text) and (found := _HEADING.match(text)):
         return _ROLES[found.lastgroup or ""]
-    for word, role, pattern in _BEHIND:
+    for word, role, pattern in _HEADINGS_INSIDE:
         if word in text and pattern.search(text):
             return role
     return ""

@@ -15,14 +15,14 @@ UNKNOWN = "corrupted"  # stands for a function that a torn report does not name
 
 _HELPER = any_of(HELPERS)
 # Inline functions of include/linux/refcount.h that the compiler may emit out of line
-_INLINE = re.compile(r"_*refcount_(?:add|sub|inc|dec)(?:_not_zero|_and_test)?\b")
+_INLINE_HELPER = re.compile(r"_*refcount_(?:add|sub|inc|dec)(?:_not_zero|_and_test)?\b")
 _DISPATCHER = any_of(DISPATCHERS)
 _INTERRUPT = any_of(TIMER_INTERRUPTS)
 _WAITS = any_of(WAITS)
 # Waits that are well known, whichever task waits: net/core/rtnetlink.c, kernel/rcu
 _WAIT_NAMES = ((re.compile(r"rtnl_lock"), ""), (re.compile(r"synchronize_(?:s?rcu|net|sched)"), "synchronize_rcu"))
 _STALL_NAMES = ((re.compile(r"smp_call_function"), "smp_call_function"),)
-_ENTRY = re.compile(
+_SYSCALL_PREFIX = re.compile(
     r"^(?:__(?:x64|ia32|arm64|riscv|s390x?)_(?=(?:compat_)?sys_)|__(?:se|do)_(?=(?:compat_)?sys_)|(?:compat_)?(?:SYSC|SyS)_)"
 )
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)(?:\.\d+)*|\.cold|\.\d+$")
@@ -30,7 +30,7 @@ _LOCK_LINE = re.compile(r".*\bat:?\s+(?:\[<(?:0x)?[0-9a-f]+>\]\s+)?(?P<at>[A-Za-
 _RELEASED = re.compile(r"\s*(?:\[<(?:0x)?[0-9a-f]+>\] )?(?P<at>[A-Za-z_][\w.$]*)\+0x")
 _OWNER = re.compile(rf"\S* \[({MODULE_NAME})\]")
 # Parts of a line that differ each time it is printed, and their replacements
-_VARIES = (
+_VARYING_PARTS = (
     (re.compile(rf"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[{MODULE_NAME}\])?"), ""),
     (re.compile(r"\b(?:0x)?[0-9a-f]{8,}\b"), "ADDR"),
     (re.compile(r"\b(?:0x[0-9a-f]+|\d+)\b"), "NUM"),
@@ -45,7 +45,7 @@ def plain(function: str) -> str:
 
 def normal(text: str) -> str:
     """A piece of a headline without the parts that differ each time it is printed."""
-    for pattern, word in _VARIES:
+    for pattern, word in _VARYING_PARTS:
         text = pattern.sub(word, text)
     return text.strip(" !.:")
 
@@ -66,7 +66,7 @@ def title(wording: Wording, found: re.Match[str], access: str, function: str) ->
 
 
 def function(wording: Wording, found: re.Match[str], texts: list[str], site: Frame | None, traces: list[Trace]) -> str:
-    """The function that a report is about, "" if it names none."""
+    """The function that a report is about; "" if it names no function."""
     return plain(_FINDERS[wording.where](_Parts(wording, found, texts, site, traces)))
 
 
@@ -101,7 +101,7 @@ class _Parts:
         """
         name = frame.function
         if frame.module:
-            return _INLINE.match(name) is not None
+            return _INLINE_HELPER.match(name) is not None
         return _is_helper(name) or (self.skip is not None and self.skip.search(name) is not None)
 
     def frames(self, *roles: str) -> Iterator[Frame]:
@@ -204,7 +204,7 @@ def _called(names: list[str]) -> str:
             if pattern.match(name):
                 return known
         if before and _is_dispatcher(name):
-            return _ENTRY.sub("", before)
+            return _SYSCALL_PREFIX.sub("", before)
         before = name
     return ""
 

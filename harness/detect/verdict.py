@@ -17,15 +17,20 @@ from harness.detect.kinds import Severity
 from harness.support.text import and_more, join_some
 
 # Reports of a CPU or a task that makes no progress: they describe the silence itself, not its cause.
-_OF_SILENCE = {"lockup", "hung-task", "rcu-stall"}
-_WARNED = 1 << 9
-_TAINT_DAMAGE = {1 << 5: "B (bad page or slab)", 1 << 7: "D (died)", _WARNED: "W (warning)", 1 << 14: "L (soft lockup)"}
+_SILENCE_KINDS = {"lockup", "hung-task", "rcu-stall"}
+_WARN_TAINT = 1 << 9
+_TAINT_DAMAGE = {
+    1 << 5: "B (bad page or slab)",
+    1 << 7: "D (died)",
+    _WARN_TAINT: "W (warning)",
+    1 << 14: "L (soft lockup)",
+}
 _MAX_CHECKS_SHOWN = 3  # failed checks that a reason names
 _ALWAYS_ON = "always on: nothing to break"
 
 
 class Verdict(StrEnum):
-    """The verdicts; docs/reference/verdicts.md says when each is given."""
+    """The verdicts; docs/reference/verdicts.md describes when each applies."""
 
     CLEAN = "CLEAN"
     INERT = "INERT"
@@ -42,7 +47,7 @@ class Step:
     """One thing that went wrong, or the summary of a cell in which nothing did."""
 
     verdict: Verdict
-    # one line, with the kernel's own words where there are some
+    # one line, with the kernel's own words if there are any
     reason: str
     # None: no phase is to blame (CLEAN, INVALID)
     phase: Phase | None = None
@@ -94,7 +99,7 @@ class Judgement:
 
 
 def judge(evidence: Evidence) -> Judgement:
-    """The verdict that the evidence supports. CLEAN only if every proof is there."""
+    """The verdict that the evidence supports. CLEAN only if no proof is missing."""
     if evidence.blockers:
         return Judgement(tuple(Step(Verdict.INVALID, blocker) for blocker in evidence.blockers))
     steps = [replace(step, phase=phase) for phase in Phase for step in _steps_in(evidence, phase)]
@@ -107,7 +112,7 @@ def _steps_in(evidence: Evidence, phase: Phase) -> list[Step]:
     """Everything that went wrong in a phase; the phase itself is filled in by the caller."""
     loss = evidence.loss if evidence.loss and evidence.loss.phase is phase else None
     reports = [report for report in evidence.reports.get(phase, []) if report.severity is not Severity.REFUSAL]
-    only_silence = all(report.kind in _OF_SILENCE for report in reports)
+    only_silence = all(report.kind in _SILENCE_KINDS for report in reports)
     if loss and (loss.loss is Loss.DIED or only_silence):
         after = f", after: {_describe(reports)}" if reports else ""
         verdict = Verdict.DIED if loss.loss is Loss.DIED else Verdict.HUNG
@@ -155,7 +160,7 @@ def _unload(evidence: Evidence) -> Step | None:
 def _integrity(evidence: Evidence) -> Step | None:
     before, after = evidence.before, evidence.after
     if before and after:
-        known = before.taint | (_WARNED if evidence.awaited else 0)
+        known = before.taint | (_WARN_TAINT if evidence.awaited else 0)
         rose = [text for bit, text in _TAINT_DAMAGE.items() if after.taint & ~known & bit]
         rose += [
             f"{name} count {old} -> {new}"
@@ -190,7 +195,7 @@ def _missing_proofs(evidence: Evidence) -> list[str]:
         "the exercise came to its end": evidence.exercise_ended,
         f"{evidence.exercise} checked anything": (not evidence.exercise or bool(evidence.checks or evidence.announced)),
         # delete_module(2) refuses a module that has an init and no exit, and no other
-        "the exit of a module without an init ran (an exercise's ANNOUNCES can tell)": (
+        "the exit of a module without an init ran (an exercise's ANNOUNCES can prove it)": (
             evidence.has_init or not evidence.has_exit or "exit" in {check.name for check in evidence.announced}
         ),
         "the module was unloaded": (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which accelerator works: proven by running a guest. /dev/kvm can exist, open, and still not run one."""
+"""Whether KVM works, proven by running a guest: /dev/kvm can exist, open, and still not run one."""
 
 import json
 import platform
@@ -20,17 +20,17 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
 
-_SECONDS = 10.0  # longest time for firmware to say its name
+_BOOT_SECONDS = 10.0  # longest time for firmware to print its name, and for a kernel to boot
 _FIRMWARE = b"SeaBIOS"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a trial of KVM showed."""
+    """The result of a trial of KVM."""
 
     # the guest ran
     works: bool
-    # what was seen, or why the guest did not run
+    # how far it ran, or why it did not
     why: str
 
 
@@ -53,7 +53,7 @@ def probe_firmware() -> Probe:
         with complaints.open("wb") as sink:
             guest = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
         try:
-            deadline = time.monotonic() + _SECONDS
+            deadline = time.monotonic() + _BOOT_SECONDS
             while time.monotonic() < deadline and guest.poll() is None:
                 if printed.exists() and _FIRMWARE in printed.read_bytes():
                     return Probe(works=True, why="a guest's firmware ran under KVM")
@@ -61,14 +61,14 @@ def probe_firmware() -> Probe:
         finally:
             guest.kill()
             status = guest.wait()
-        said = complaints.read_text(errors="backslashreplace").strip().splitlines()
+        lines = complaints.read_text(errors="backslashreplace").strip().splitlines()
     if status < 0:
-        return Probe(works=False, why=f"/dev/kvm opens, and a guest did not run within {_SECONDS:.0f} s")
-    return Probe(works=False, why=said[-1] if said else f"QEMU ended with exit status {status}")
+        return Probe(works=False, why=f"/dev/kvm opens, but a guest did not run within {_BOOT_SECONDS:.0f} s")
+    return Probe(works=False, why=lines[-1] if lines else f"QEMU ended with exit status {status}")
 
 
 def probe_kvm(machine: Machine, store: Store, scale: float) -> Probe:
-    """Whether KVM boots a kernel. Asked once per boot of the host, of the first kernel that comes along."""
+    """Whether KVM boots a kernel. Tried once per boot of the host, with the first kernel that is used."""
     firmware = probe_firmware()
     if not firmware.works:
         return firmware
@@ -86,7 +86,7 @@ def probe_kvm(machine: Machine, store: Store, scale: float) -> Probe:
 
 def _probe_kernel(machine: Machine, scale: float) -> Probe:
     """Boot a kernel under KVM up to its shell. Firmware may run where a kernel does not (seen)."""
-    timing = Timing(boot=_SECONDS, late=0.0).scaled(scale)
+    timing = Timing(boot=_BOOT_SECONDS, late=0.0).scaled(scale)
     with tempfile.TemporaryDirectory(prefix="modcompat-") as name:
         folder = Path(name)
         under_kvm = replace(machine, accelerator="kvm")
@@ -102,5 +102,5 @@ def _probe_kernel(machine: Machine, scale: float) -> Probe:
 
 
 def _boot_id() -> str:
-    """Identity of the host's present boot: what KVM can do may change with the next."""
+    """Identity of the host's current boot: the abilities of KVM may change with the next."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated boards. Adding one is adding an entry."""
+"""The emulated boards. To add one, add an entry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from harness.kernel.required_options import RequiredOption
 
 
 class Channel(Enum):
-    """The way of commands to the guest: its tty, and the Kconfig options without which they share the console's UART.
+    """The channel for commands to the guest: its tty, and the Kconfig options that it needs.
 
-    An option has to have the value, or a number that is at least as large.
+    Without these options commands share the console's UART. A number is a minimum.
     """
 
     UART_8250 = "ttyS1", (("SERIAL_8250_RUNTIME_UARTS", 2),)
     UART_PL011 = "ttyAMA1", ()
     VIRTIO_CONSOLE = "hvc0", (("VIRTIO_MMIO", "y"), ("VIRTIO_CONSOLE", "y"))
-    SHARED = "console", ()  # the console's own UART: for kernels that have nothing else; weaker evidence
+    SHARED = "console", ()  # the console's UART, for kernels that have nothing else: weaker evidence
 
     def __init__(self, tty: str, options: tuple[tuple[str, str | int], ...]) -> None:
         self.tty = tty
@@ -45,7 +45,7 @@ class Board:
     # the guest's tty of the kernel log, on the first serial port
     console: str
     channel: Channel
-    # whether it stands for its architecture if no board is chosen: there is one for each
+    # it represents its architecture if no board is chosen: one board of each architecture does
     is_default: bool = False
     # QEMU's name of the processor (`-cpu`), empty for the machine's own
     cpu: str = ""
@@ -55,18 +55,18 @@ class Board:
     topology: str = "2"
     # MiB
     memory: int = 128
-    # a file that is built with the kernel, for a machine that QEMU makes no device tree for
+    # file that is built with the kernel, for machines without a device tree from QEMU
     device_tree: str = ""
     # further kernel parameters
     boot: str = ""
     # further QEMU options
     options: tuple[str, ...] = ()
-    # what it needs of a configuration, beside what its architecture needs
+    # options that it needs in addition to those of its architecture
     required_options: tuple[RequiredOption, ...] = ()
 
     @property
     def machine(self) -> str:
-        """What `-M` takes."""
+        """The value of `-M`."""
         return f"{self.name},{self.tweak}" if self.tweak else self.name
 
     @property
@@ -74,12 +74,12 @@ class Board:
         return f"{self.arch.name}-{self.name}"
 
 
-# The MP table that firmware writes where there is no ACPI lists packages, not cores.
+# Without ACPI the kernel reads the MP table of the firmware, which lists packages, not cores.
 _TWO_PACKAGES = "2,sockets=2,cores=1,threads=1"
 # A kernel in the secure world cannot be restored: QEMU (7.2) does not save the secure banks of the MMU's
 # registers, and the guest comes back in an endless prefetch abort.
 _NORMAL_WORLD = "secure=off"
-# Sound hardware of the board that nobody listens to; without this QEMU searches the host for speakers.
+# The board has sound hardware. Without this option QEMU searches the host for an audio device.
 _NO_SOUND = ("-audiodev", "none,id=silence")
 _VEXPRESS = (RequiredOption("ARCH_VEXPRESS", "the board's own device tree, and its clocks and system registers"),)
 
@@ -150,5 +150,5 @@ BOARDS = {
 
 
 def default_board(arch: Architecture) -> Board:
-    """The board that stands for an architecture."""
+    """The board that represents an architecture."""
     return next(board for board in BOARDS.values() if board.is_default and board.arch is arch)

@@ -33,7 +33,7 @@ class ConsoleLog:
         return "\n".join(text.splitlines()[-lines:])
 
     def wait_for(self, text: bytes, start: int, seconds: float) -> bool:
-        """Wait until a text appears behind a position. Returns False if it does not within that time."""
+        """Wait until a text appears after a position. Returns False if it does not within that time."""
         deadline = time.monotonic() + seconds
         while text not in self.read(start):
             if time.monotonic() >= deadline:

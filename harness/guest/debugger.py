@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a debugger wants of a guest: the kernel's symbols, and where a module's sections are."""
+"""Input for debuggers: the kernel's symbols, and the addresses of a module's sections."""
 
 import json
 from pathlib import Path
@@ -9,12 +9,12 @@ from harness.kernel.arch import Architecture
 from harness.kernel.build import Kernel
 from harness.support import process
 
-_TELL = """\
+_PRINT_SECTIONS = """\
 for s in $(ls -A /sys/module/{name}/sections 2>/dev/null); do
 	echo "modcompat: section {name} $s $(cat /sys/module/{name}/sections/$s)" >/dev/kmsg
 done"""
-# Told by the guest as it loads a module (start_script), read by gdb when it is asked for.
-_SECTIONS = """\
+# Reads, in gdb, the lines that _PRINT_SECTIONS printed
+_ADD_SYMBOLS = """\
 python
 import json
 import re
@@ -35,7 +35,7 @@ end
 
 
 def symbols_for_debugger(kernel: Kernel, folder: Path) -> Path:
-    """The kernel's vmlinux, or, where it was not kept, an ELF file with the functions of its System.map."""
+    """The kernel's vmlinux; if it was not kept, an ELF file with the functions of its System.map."""
     if kernel.vmlinux:
         return kernel.vmlinux
     symbols = read_symbols(kernel.symbols)
@@ -44,7 +44,8 @@ def symbols_for_debugger(kernel: Kernel, folder: Path) -> Path:
     hollow, script, made = folder / "hollow", folder / "symbols.txt", folder / "symbols.elf"
     with hollow.open("wb") as file:
         file.truncate(symbols.end - start)
-    # Functions below _end only: init's were thrown away by the time a guest has a shell, but their names do no harm.
+    # Only functions below `end`. The kernel frees its init functions before a guest has a shell, but
+    # their names do no harm.
     script.write_text(
         "\n".join(
             f"--add-symbol {name}=.text:0x{address - start:x},global,function"
@@ -64,11 +65,11 @@ def symbols_for_debugger(kernel: Kernel, folder: Path) -> Path:
 
 
 def start_script(commands: dict[str, str]) -> str:
-    """A shell script for the guest: loads modules, and tells the kernel log where their sections are.
+    """A shell script for the guest: loads modules, and prints the addresses of their sections to the kernel log.
 
     commands: the kernel's name for a module -> the command that loads it.
     """
-    return "".join(f"{command}\n{_TELL.format(name=name)}\n" for name, command in commands.items())
+    return "".join(f"{command}\n{_PRINT_SECTIONS.format(name=name)}\n" for name, command in commands.items())
 
 
 def gdb_script(arch: Architecture, symbols: Path, socket: Path, log: Path, modules: dict[str, Path]) -> str:
@@ -76,5 +77,5 @@ def gdb_script(arch: Architecture, symbols: Path, socket: Path, log: Path, modul
     files = {name: str(path) for name, path in modules.items()}
     return (
         f"set architecture {arch.debugger.gdb}\nset pagination off\nfile {json.dumps(str(symbols))}\n"
-        f"target remote {socket}\n{_SECTIONS.format(log=str(log), modules=files)}"
+        f"target remote {socket}\n{_ADD_SYMBOLS.format(log=str(log), modules=files)}"
     )

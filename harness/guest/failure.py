@@ -8,7 +8,7 @@ from harness.support.errors import GuestLostError
 
 
 class Fate(Enum):
-    """The state of a guest that stopped answering, or that did not."""
+    """The state of a guest after a command, answered or not."""
 
     ALIVE = "alive"
     PANICKED = "panicked"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest: it is booted or restored, runs commands, is watched, and returns to its pristine state."""
+"""A guest that is booted or restored, runs commands, is watched, and returns to its pristine state."""
 
 import contextlib
 import shlex
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 TAG = "pristine"
 _BANNER = b"Linux version"  # the kernel's first line, linux_banner in init/version.c
-_LOOK = 0.5  # seconds between two looks at whether QEMU still runs
+_EXIT_POLL_SECONDS = 0.5  # between two checks whether QEMU still runs
 _PANIC = b"Kernel panic - not syncing"
 _PANIC_GRACE_SECONDS = 3.0  # for a panicked kernel to reset
 _FAULT_GRACE_SECONDS = 2.5  # for an answer from a kernel that has reported a fault meanwhile
@@ -45,12 +45,7 @@ class Timing:
 
 
 class Guest:
-    """One guest at a time, in one QEMU after the other.
-
-    origin: how it reached its present state ("booted", "restored"). log_start: position in the console log at which
-    the present state begins. obstacle: why there is no snapshot to restore, "" if there is one. is_fault: whether a
-    piece of console text reports a fault of the kernel; after one, the wait for an answer is short.
-    """
+    """One guest at a time, in one QEMU after the other."""
 
     def __init__(self, machine: Machine, *, folder: Path, console: Path, state: Path, timing: Timing) -> None:
         """folder: private scratch space. console: file for the kernel log. state: a private qcow2 image."""
@@ -58,9 +53,13 @@ class Guest:
         self.timing = timing
         self.console = ConsoleLog(console)
         self.symbols = Symbols((), 0)
+        # how it reached its current state: "booted", "restored" ...
         self.origin = ""
+        # position in the console log at which the current state begins
         self.log_start = 0
+        # why there is no snapshot to restore; "" if there is one
         self.obstacle = ""
+        # whether console text reports a fault of the kernel; after one, the wait for an answer is short
         self.is_fault: Callable[[bytes], bool] = lambda _: False
         self._folder = folder
         self._state = state
@@ -138,7 +137,7 @@ class Guest:
         return self._attempt(command, lambda shell: shell.run(command, longest, inside=inside))
 
     def mark(self, text: str) -> int:
-        """Write a line into the kernel log and wait for it. Returns the position behind it in the log.
+        """Write a line into the kernel log and wait for it. Returns the position after it in the log.
 
         Everything that the kernel printed earlier is in the log before that position. Raises GuestFailure if the line
         does not arrive.
@@ -162,12 +161,12 @@ class Guest:
         return read_memory(self.qemu.qmp, address, size, cpu, self._folder / "memory")
 
     def pause(self) -> None:
-        """Stop the CPUs of an idle guest, which take 3 % of a host CPU otherwise. The next command lets them go on.
+        """Stop the CPUs of an idle guest, which would take 3 % of a host CPU. The next command resumes them.
 
         Time stands still in a paused guest, so nothing in it times out. Does nothing to a guest that was lost.
         """
         if self.is_idle and not self._is_paused and not self.qemu.stop_reason():
-            with contextlib.suppress(QmpLostError, QmpRefusedError):  # the next command reports what became of it
+            with contextlib.suppress(QmpLostError, QmpRefusedError):  # the next command reports that
                 self.qemu.qmp.command("stop")
                 self._is_paused = True
 
@@ -179,12 +178,12 @@ class Guest:
             self._shell = None
 
     def _kernel_starts(self) -> bool:
-        """Whether the kernel prints its banner in half the time of a boot, or there is nothing more to wait for."""
+        """Whether the kernel prints its banner in half the time of a boot, or a retry is pointless."""
         if self.machine.board.arch.quirks.boot_attempts == 1:
             return True
         deadline = time.monotonic() + self.timing.boot / 2
         while self.qemu.exit_status is None and time.monotonic() < deadline:
-            if self.console.wait_for(_BANNER, self.log_start, _LOOK):
+            if self.console.wait_for(_BANNER, self.log_start, _EXIT_POLL_SECONDS):
                 return True
         return self.qemu.exit_status is not None
 
@@ -214,7 +213,7 @@ class Guest:
         self._panic_scan = self.console.size
         try:
             return work(self._shell)
-        except (NoReplyError, ChannelClosedError, AgentRestartedError, _Gone) as error:
+        except (NoReplyError, ChannelClosedError, AgentRestartedError, _GuestGone) as error:
             self._failure = self._diagnose(error, command, time.monotonic() - started)
             raise self._failure from None
         except BaseException:  # an interrupt or a time limit: a late reply must not answer the next command
@@ -222,18 +221,18 @@ class Guest:
             raise
 
     def _resume(self) -> None:
-        """Let a paused guest go on. If QEMU is gone, the command that follows finds that out."""
+        """Resume a paused guest. If QEMU is gone, the command that follows finds that out."""
         if self._is_paused:
             self._is_paused = False
             with contextlib.suppress(QmpLostError, QmpRefusedError):
                 self.qemu.qmp.command("cont")
 
     def _watch(self) -> float | None:
-        """Check that the guest is still there, while waiting for a reply. Returns a limit for the remaining seconds."""
+        """Check that the guest still runs, while waiting for a reply. Returns a limit for the remaining seconds."""
         if self.qemu.exit_status is not None or self.qemu.stop_reason():
-            raise _Gone
-        # A panicked kernel that cannot reset its board just stops. The words prove nothing, because any program can
-        # print them, so they only shorten the wait.
+            raise _GuestGone
+        # A panicked kernel that cannot reset its board just stops. Any program can print the words of a panic, so they
+        # prove nothing and only shorten the wait.
         start = max(self.log_start, self._panic_scan - len(_PANIC))
         fresh = self.console.read(start)
         self._panic_scan = start + len(fresh)
@@ -288,7 +287,7 @@ def _panic_line(log: bytes) -> str:
     return log[start:].split(b"\n", 1)[0].decode(errors="backslashreplace").strip()
 
 
-class _Gone(Exception):  # noqa: N818
+class _GuestGone(Exception):  # noqa: N818
     """The guest or its QEMU is no longer running."""
 
 

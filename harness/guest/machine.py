@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that a guest is started from, and the QEMU command line for it."""
+"""The machine that a guest runs on, and the QEMU command line for it."""
 
 import functools
 import shlex
@@ -10,13 +10,13 @@ from pathlib import Path
 from harness.guest.boards import Board, Channel
 from harness.support import process
 
-# The kernel's parameters, Documentation/admin-guide/kernel-parameters.txt:
+# The kernel's parameters, Documentation/admin-guide/kernel-parameters.txt
 PARAMETERS = (
     "ignore_loglevel",  # every message reaches the console, so that no report is filtered out
     "initcall_debug",  # logs that a module's init was called, and what it returned
     "panic=-1",  # a panic resets immediately, which QEMU reports
     "nokaslr no_hash_pointers",  # addresses that can be looked up in System.map
-    "slub_debug=FZPU",  # slab checks, red zones, poison, last user; ignored where SLUB_DEBUG is off
+    "slub_debug=FZPU",  # slab checks, red zones, poison, last user; ignored if SLUB_DEBUG is off
 )
 # Kernel watchdog timeouts, in seconds on a machine of ordinary speed. They are shorter than the harness's own timeouts,
 # so that the kernel reports a stall first.
@@ -67,7 +67,7 @@ class Machine:
             "-smp", board.topology,
             "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-            # A guest that resets itself stops there, so that its state can be examined and nothing is lost.
+            # A guest that resets itself is stopped instead, so that its state can be examined and nothing is lost.
             "-action", "reboot=shutdown,shutdown=pause",
             *board.options,
             "-kernel", str(self.kernel),

@@ -16,23 +16,25 @@ from harness.guest.qmp import Event, Qmp, QmpLostError
 from harness.support import process
 from harness.support.errors import ModcompatError
 
-_MAX_COMPLAINT_CHARS = 300  # of QEMU's output in the error that it did not start
+_MAX_COMPLAINT_CHARS = 300  # of QEMU's output in the error if it does not start
 _IO_URING_SETUP = 425  # io_uring_setup(2), the same number on every architecture since Linux 5.1
 
 
 class Qemu:
-    """A running QEMU. channel: our end of the command channel. stderr: the file with QEMU's own messages."""
+    """A running QEMU."""
 
     def __init__(
         self, machine: Machine, *, folder: Path, console: Path, state: Path, paused: bool, timeout: float
     ) -> None:
         """folder: private, for QEMU's messages. console: file for the kernel log. state: qcow2 image for snapshots.
 
-        timeout: seconds within which QEMU has to answer. Raises ModcompatError, with exit status, command and output,
-        if QEMU does not start.
+        timeout: seconds within which QEMU must answer. Raises ModcompatError, with exit status, command and output, if
+        QEMU does not start.
         """
         self.machine = machine
+        # QEMU's own messages
         self.stderr = folder / "qemu.log"
+        # our end of the command channel, and QEMU's
         self.channel, channel = socket.socketpair()
         control, qmp = socket.socketpair()
         log = f"path={_escaped(console)}"
@@ -76,7 +78,7 @@ class Qemu:
         return self.process.poll()
 
     def stop_reason(self) -> str | None:
-        """Why QEMU stopped the guest (guest-reset, guest-panic, guest-shutdown ...), None if it did not."""
+        """The reason why QEMU stopped the guest (guest-reset, guest-panic, guest-shutdown ...); None if it did not."""
         for event in reversed(self.qmp.events):
             if event["event"] == "SHUTDOWN":
                 return str(event["data"]["reason"])
@@ -96,7 +98,7 @@ class Qemu:
         self.qmp.command("dump-guest-memory", paging=False, protocol=f"file:{core}")
 
     def close(self) -> None:
-        """End the process. It is no error if the process has already ended."""
+        """End the process. Does nothing if it has already ended."""
         self._end()
         self.qmp.close()
         self.channel.close()
@@ -118,7 +120,7 @@ class Qemu:
 
 @functools.cache
 def _aio() -> str:
-    """QEMU's way to read images. With io_uring a restore is about four times as fast, but a host may forbid it."""
+    """The way in which QEMU reads images. io_uring restores about four times as fast, but a host may forbid it."""
     libc = ctypes.CDLL(None, use_errno=True)
     ring = libc.syscall(_IO_URING_SETUP, 1, ctypes.create_string_buffer(120))  # struct io_uring_params
     if ring < 0:

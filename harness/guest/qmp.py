@@ -34,7 +34,7 @@ class Qmp:
     """A QMP session over a connected socket."""
 
     def __init__(self, connection: socket.socket, *, timeout: float) -> None:
-        """timeout: seconds within which QEMU has to answer. Raises QmpLostError if there is no QEMU to talk to."""
+        """timeout: seconds within which QEMU must answer. Raises QmpLostError if it does not open the session."""
         self.events: list[Event] = []
         self._timeout = timeout
         self._client = QMPClient("modcompat")

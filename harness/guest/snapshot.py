@@ -16,8 +16,8 @@ from harness.support.cache.store import FREE_SOME, Store
 from harness.support.errors import ModcompatError
 
 # QEMU's errors for a machine that it can never save (migration/savevm.c, block/snapshot.c, and the migration blockers
-# of devices and accelerators). Any other error may be gone the next time: a disk may be full, or fail.
-_LASTING = re.compile(
+# of devices and accelerators). Any other error may be temporary: a disk may be full, or fail.
+_PERMANENT_ERROR = re.compile(
     "migratable|does not support (snapshots|migration)|migration (is )?disabled|state blocked",
     re.IGNORECASE,
 )
@@ -53,11 +53,11 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
                     guest.qemu.qmp.run_job("snapshot-save", tag=TAG, vmstate="state", devices=["state"])
             except QmpRefusedError as error:
                 obstacle = str(error)
-                if not _LASTING.search(obstacle):
+                if not _PERMANENT_ERROR.search(obstacle):
                     raise _unsaved(machine, folder, obstacle) from None
             except QmpLostError as error:
                 raise ModcompatError(
-                    f"{machine.board.id} booted, and QEMU did not save its state: {error}",
+                    f"{machine.board.id} booted, but QEMU did not save its state: {error}",
                     next_step="if the disk or the machine is slow, use --timeout-scale",
                 ) from None
             except GuestFailure as failure:
@@ -73,7 +73,7 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
         (folder / "snapshot.json").write_text(json.dumps({"obstacle": obstacle}))
 
     known = store.get("snapshot", machine.board.id, inputs)
-    if known and (obstacle := _obstacle(known)) and not _LASTING.search(obstacle):  # kept by an older version
+    if known and (obstacle := _obstacle(known)) and not _PERMANENT_ERROR.search(obstacle):  # from an older version
         store.forget(known)
     folder = store.get_or_build("snapshot", machine.board.id, inputs, build)
     obstacle = _obstacle(folder)
@@ -85,11 +85,11 @@ def _obstacle(folder: Path) -> str:
 
 
 def _unsaved(machine: Machine, folder: Path, why: str) -> ModcompatError:
-    """The error for a state that was not saved. It names the free space if the guest's memory might not fit."""
+    """The error for a state that was not saved. It reports the free space if the guest's memory might not fit."""
     free = shutil.disk_usage(folder).free
-    problem = f"{machine.board.id} booted, and QEMU could not save its state: {why}"
+    problem = f"{machine.board.id} booted, but QEMU could not save its state: {why}"
     if free >= machine.board.memory << 20:
-        return ModcompatError(problem, next_step=f"try again; the state was to be written to {folder.parent}")
+        return ModcompatError(problem, next_step=f"try again; QEMU writes the state to {folder.parent}")
     return ModcompatError(f"{problem}; {free / _MB:.0f} MB are free in {folder.parent}", next_step=FREE_SOME)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small static programs that run in the guest beside busybox."""
+"""Small static programs that run in the guest in addition to busybox."""
 
 import shutil
 from pathlib import Path

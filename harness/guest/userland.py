@@ -29,17 +29,17 @@ from harness.kernel.arch import ARCHITECTURES, Architecture, architecture_of_elf
 from harness.support import digest, process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
-from harness.support.inputs import IN_MEMORY, expanded, require_regular
+from harness.support.inputs import MAX_BYTES_IN_GUEST, expanded, require_regular
 from harness.support.progress import say, task_if_long
 
 FOLDER = "userland"  # its folder in the guest, which images/guest/init and agent also use
 _SHELL = "bin/sh"
-_MAX_BYTES = IN_MEMORY  # of its files
+_MAX_BYTES = MAX_BYTES_IN_GUEST  # of its files
 _MAX_LINKS = 40  # symbolic links in a row: MAXSYMLINKS of include/linux/namei.h
 _CPIO = b"07070"
 _SQUASHFS = b"hsqs"  # SQUASHFS_MAGIC, fs/squashfs/squashfs_fs.h
 _EXT, _EXT_AT = b"\x53\xef", 1080  # s_magic of struct ext4_super_block, which is at byte 1024
-_HARMLESS = re.compile(r"^debugfs \d|while changing ownership|^$")  # messages of debugfs
+_HARMLESS_MESSAGE = re.compile(r"^debugfs \d|while changing ownership|^$")  # of debugfs
 _PACKED: Mapping[bytes, Callable[[Path], io.BufferedIOBase]] = {
     b"\x1f\x8b": gzip.GzipFile,
     b"\xfd7zXZ\0": lzma.LZMAFile,
@@ -55,7 +55,7 @@ class Userland:
 
     path: Path
     arch: Architecture
-    archive: Path  # a cpio archive that has it in FOLDER
+    archive: Path  # cpio archive with all of it below FOLDER
     size: int  # bytes of its files
 
 
@@ -87,7 +87,7 @@ def find_userland(path: Path, store: Store) -> Userland:
 
 
 def find_userlands(paths: Iterable[Path], store: Store) -> dict[str, Userland]:
-    """Architecture -> root file system. Raises the errors of find_userland(), and if two are for one architecture."""
+    """Architecture -> root file system. Raises ModcompatError as find_userland() does, or if two have the same one."""
     userlands: dict[str, Userland] = {}
     for path in paths:
         userland = find_userland(path, store)
@@ -98,16 +98,16 @@ def find_userlands(paths: Iterable[Path], store: Store) -> dict[str, Userland]:
 
 def _digest_of_image(path: Path) -> str:
     require_regular(path)
-    with task_if_long(f"looking at {path.name}", path.stat().st_size // digest.PART + 1) as looking:
-        return digest.of_large_file(path, looking.step)
+    with task_if_long(f"reading {path.name}", path.stat().st_size // digest.PART + 1) as reading:
+        return digest.of_large_file(path, reading.step)
 
 
 def _digest(folder: Path) -> str:
     facts = {}
-    with task_if_long(f"looking at {folder.name}", sum(1 for _ in folder.rglob("*"))) as looking:
+    with task_if_long(f"reading {folder.name}", sum(1 for _ in folder.rglob("*"))) as reading:
         for member in _of_folder(folder, folder):
             facts[member.name] = (member.mode, digest.of_bytes(member.data))
-            looking.step()
+            reading.step()
     return digest.of_value(facts)
 
 
@@ -123,20 +123,20 @@ def _read(path: Path, scratch: Path) -> list[ArchiveMember]:
         return list(_of_folder(root, path))
     if head[_EXT_AT:] == _EXT:
         root.mkdir()
-        copy = _in_order(path, scratch)
+        copy = _checked_copy(path, scratch)
         output = process.output(["debugfs", "-R", f'rdump / "{root}"', copy], errors=True)
-        if complaints := [line for line in output.splitlines() if not _HARMLESS.search(line)]:
+        if complaints := [line for line in output.splitlines() if not _HARMLESS_MESSAGE.search(line)]:
             raise ModcompatError(f"{path} cannot be read completely", details="\n".join(complaints[:10]))
         return list(_of_folder(root, path))
     return _of_cpio(path, head)
 
 
-def _in_order(path: Path, scratch: Path) -> Path:
-    """A copy of an ext2/3/4 image that is safe to read with debugfs. Raises ModcompatError if there is none.
+def _checked_copy(path: Path, scratch: Path) -> Path:
+    """A copy of an ext2/3/4 image that is safe to read with debugfs. Raises ModcompatError for a damaged image.
 
     debugfs would write a file named `../x` outside of the target folder, and a file with the name of a symbolic link
     to that link's target. e2fsck refuses both, the second in a large folder only if it sorts the folder (-D). With -p
-    it repairs only the state of an image that was not unmounted, whose journal has to be replayed.
+    its only repair is to replay the journal of an image that was not unmounted.
     """
     copy = scratch / "image"
     process.output(["cp", "--sparse=always", "--reflink=auto", "--no-preserve=mode", path, copy])
@@ -195,7 +195,7 @@ def _require_room(path: Path, size: int) -> None:
     """Raise ModcompatError if a root file system has more bytes than fit into a guest."""
     if size > _MAX_BYTES:
         raise ModcompatError(
-            f"{path} has more than {_MAX_BYTES >> 20} MB of files, and all of it would be in the memory of a guest",
+            f"{path} has more than {_MAX_BYTES >> 20} MB of files, but a guest has all of them in its memory",
             next_step="remove files that the exercises do not need",
         )
 
@@ -203,7 +203,7 @@ def _require_room(path: Path, size: int) -> None:
 def _of_folder(folder: Path, root: Path) -> Iterator[ArchiveMember]:
     """Everything below a folder, owned by root, except device nodes, since the guest has its own /dev.
 
-    root: its name for the user. Raises ModcompatError if it is too large, before it reads the file that makes it so.
+    root: its name for the user. Raises ModcompatError if it is too large, before the file over the limit is read.
     """
     inodes: dict[tuple[int, int], int] = {}
     size = 0
@@ -240,7 +240,7 @@ def _architecture(path: Path, members: list[ArchiveMember]) -> Architecture:
         raise ModcompatError(f"/{_SHELL} of {path} is not a program: {shell.name} is not an ELF file") from None
     if arch := architecture_of_elf(machine, bits):
         return arch
-    raise ModcompatError(f"/{_SHELL} of {path} is for {machine} with {bits} bits, and no board has that")
+    raise ModcompatError(f"/{_SHELL} of {path} is for {machine} with {bits} bits, but no board is")
 
 
 def _followed(name: str, members: Mapping[str, ArchiveMember]) -> ArchiveMember | None:

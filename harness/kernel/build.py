@@ -17,8 +17,8 @@ from harness.support.progress import task
 
 RECIPE = 1  # raise when the files that are kept of a build change
 
-# Files of a build tree that `make M=` reads, beside the sources (Documentation/kbuild/modules.rst).
-_MODULE_BUILD = (
+# Files of a build tree that `make M=` reads in addition to the sources (Documentation/kbuild/modules.rst).
+_MODULE_BUILD_FILES = (
     "Makefile",
     ".config",
     "Module.symvers",
@@ -44,7 +44,7 @@ class Kernel:
 
     @property
     def key(self) -> str:
-        """Its name in the cache, which stands for everything that it was built from."""
+        """Its name in the cache, which depends on everything that it was built from."""
         return self.folder.name
 
     @property
@@ -179,7 +179,7 @@ def make(
 
 def keep_build_tree(output: Path, kept: Path, arch: Architecture) -> None:
     """Copy the files that module builds need from a build, and remove the rest."""
-    for name in (*_MODULE_BUILD, f"arch/{arch.kernel}/include/generated"):
+    for name in (*_MODULE_BUILD_FILES, f"arch/{arch.kernel}/include/generated"):
         if (output / name).exists():
             _copy(output / name, kept / name)
     shutil.rmtree(output)

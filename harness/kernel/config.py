@@ -63,7 +63,7 @@ class KernelSpec:
 
     @property
     def takes_versions(self) -> bool:
-        """Whether its exports get production's symbol versions, which takes the isolation series."""
+        """Whether its exports get production's symbol versions, which requires the isolation series."""
         return self.versions and self.variant.isolated
 
 

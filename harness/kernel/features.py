@@ -93,10 +93,12 @@ _TRACING = {
     **_MODULE_TREE,
     **_TASKS_RCU,
 }  # fmt: skip
-_BOTH = _because("arch/Kconfig: def_bool y where kprobes and the function tracer are both on", "KPROBES_ON_FTRACE")
+_KPROBES_ON_FTRACE = _because(
+    "arch/Kconfig: def_bool y if kprobes and the function tracer are both on", "KPROBES_ON_FTRACE"
+)
 _FTRACE = {
     **_TRACING,
-    **_BOTH,
+    **_KPROBES_ON_FTRACE,
     **_because("kernel/trace/Kconfig: selected by FUNCTION_TRACER", "GENERIC_TRACER"),
     **_because("kernel/trace/Kconfig: depends on !GENERIC_TRACER", "ENABLE_DEFAULT_TRACERS"),
     **_because(
@@ -108,16 +110,16 @@ _FTRACE = {
         "HAVE_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
     ),
     **_because(
-        "arch/arm64/Kconfig: what DYNAMIC_FTRACE_WITH_CALL_OPS needs of the code", "FUNCTION_ALIGNMENT",
+        "arch/arm64/Kconfig: the alignment that DYNAMIC_FTRACE_WITH_CALL_OPS needs", "FUNCTION_ALIGNMENT",
         "FUNCTION_ALIGNMENT_8B",
     ),
 }  # fmt: skip
 _KPROBES = {
     **_because(
-        "arch/Kconfig: what KPROBES is made of on this architecture",
+        "arch/Kconfig: the parts of KPROBES on this architecture",
         "KRETPROBES", "KRETPROBE_ON_RETHOOK", "RETHOOK", "OPTPROBES",
     ),
-    **_BOTH,
+    **_KPROBES_ON_FTRACE,
     **_TASKS_RCU,
 }  # fmt: skip
 _PERF = {
@@ -196,7 +198,7 @@ FEATURES = {
         Feature(
             name="pagealloc",
             symbols=("DEBUG_PAGEALLOC",),
-            # Where pages cannot be unmapped they are poisoned: mm/page_alloc.c, init_mem_debugging_and_hardening()
+            # Pages that cannot be unmapped are poisoned: mm/page_alloc.c, init_mem_debugging_and_hardening()
             violation=("access|slub", "page fault|paging request|memory corruption|single bit error"),
             boot="debug_pagealloc=on",
         ),

@@ -23,7 +23,7 @@ _GZIP = b"\x1f\x8b\x08"
 _BANNER = re.compile(rb"Linux version (\S+) ")
 _MAX_IMAGE_BYTES = 256 << 20  # also of the unpacked image
 _MAX_TRIES = 8  # of unpacking, per format
-_NEXT = "give the kernel's .config; or build with CONFIG_IKCONFIG=y, which puts it into the image"
+_NEXT_STEP = "give the kernel's .config; or build with CONFIG_IKCONFIG=y, which puts it into the image"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def config_of(path: Path) -> str:
     """The configuration in an image. Raises ModcompatError if there is none."""
     config = read_image(path).config
     if not config:
-        raise ModcompatError(f"{path} contains no configuration", next_step=_NEXT)
+        raise ModcompatError(f"{path} contains no configuration", next_step=_NEXT_STEP)
     return config
 
 

@@ -19,7 +19,7 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
 
-# An entry of Kconfig (Documentation/kbuild/kconfig-language.rst): its line, and all that is indented or blank behind
+# An entry of Kconfig (Documentation/kbuild/kconfig-language.rst): its line, and the indented or blank lines after it
 _ENTRY = re.compile(r"^(config (\w+)\n(?:(?:[ \t].*)?\n)*)", re.MULTILINE)
 _TOUCHED = re.compile(r"^\+\+\+ [ab]/(\S+)", re.MULTILINE)
 
@@ -33,10 +33,10 @@ def kernel_spec(
     versions: bool = False,
     user_config: UserConfig | None = None,
 ) -> KernelSpec:
-    """The specification of a kernel, from the source as it is or with the isolation series.
+    """The specification of a kernel; the isolation series is applied to the source if the variant is isolated.
 
-    versions: with MODVERSIONS, which a user-supplied configuration decides by itself. Raises ModcompatError if the
-    series is not for the architecture, or not for the source.
+    versions: with MODVERSIONS, unless a user-supplied configuration decides that. Raises ModcompatError if there is no
+    series for the architecture or the source.
     """
     if variant.isolated:
         require_isolation(arch)
@@ -50,7 +50,7 @@ def require_isolation(arch: Architecture) -> None:
         supported = ", ".join(each.name for each in ARCHITECTURES.values() if each.has_isolation)
         raise ModcompatError(
             f"the isolation series does not support {arch.name}: there are no isolated kernels for it",
-            next_step=f"it supports {supported}; production and stock kernels are there for {arch.name}",
+            next_step=f"it supports {supported}; production and stock kernels exist for {arch.name}",
         )
 
 
@@ -76,10 +76,10 @@ def _change_in(patch: Path) -> str:
 
 
 def isolated_without(source: KernelSource, left_out: Path, store: Store) -> KernelSource:
-    """The source with the series applied, except for one patch, to show what that patch is for.
+    """The source with the series applied, except for one patch, to show the purpose of that patch.
 
-    Lines that later patches changed as well are as they were before the patch (git-merge-file(1), --theirs), but the
-    Kconfig symbols of later patches stay.
+    Lines that later patches also changed get their state before the patch (git-merge-file(1), --theirs). The Kconfig
+    symbols of later patches stay.
     """
     whole = isolated(source, store)
     identity = {**whole.identity, "without": digest.of_file(left_out)}
@@ -91,18 +91,18 @@ def isolated_without(source: KernelSource, left_out: Path, store: Store) -> Kern
             process.output(["cp", "-a", "--link", f"{whole.tree()}/.", folder])
             (folder / MANIFEST).unlink(missing_ok=True)
             with store.scratch() as scratch:
-                before, behind = scratch / "before", scratch / "behind"
+                before, after = scratch / "before", scratch / "after"
                 patches = series_for(source)
                 place = patches.index(left_out)
                 _part_of(source.tree(), files, patches[:place], before)
-                _part_of(source.tree(), files, patches[: place + 1], behind)
+                _part_of(source.tree(), files, patches[: place + 1], after)
                 for name in files:
                     merged = ""
                     if (before / name).is_file():
                         command = ["git", "merge-file", "-p", "-q", "--theirs"]
-                        merged = process.output([*command, folder / name, behind / name, before / name])
+                        merged = process.output([*command, folder / name, after / name, before / name])
                     if merged and Path(name).name.startswith("Kconfig"):
-                        states = [(tree / name).read_text() for tree in (folder, behind, before)]
+                        states = [(tree / name).read_text() for tree in (folder, after, before)]
                         merged += _lost_symbols(merged, *states)
                     (folder / name).unlink()  # a link
                     if merged:
@@ -114,10 +114,10 @@ def isolated_without(source: KernelSource, left_out: Path, store: Store) -> Kern
     return KernelSource(f"{source.label} with isolation, without {left_out.stem}", identity, tree, source)
 
 
-def _lost_symbols(merged: str, whole: str, behind: str, before: str) -> str:
+def _lost_symbols(merged: str, whole: str, after: str, before: str) -> str:
     """The entries of Kconfig symbols that a merge lost although other patches add them, to be appended."""
     entries = {name: text for text, name in _ENTRY.findall(whole)}
-    known, gone = ({name for _, name in _ENTRY.findall(text)} for text in (merged, behind))
+    known, gone = ({name for _, name in _ENTRY.findall(text)} for text in (merged, after))
     kept = {name for _, name in _ENTRY.findall(before)}
     return "".join(f"\n{text}" for name, text in entries.items() if name not in known | (gone - kept))
 
@@ -189,7 +189,7 @@ def apply_series(tree: Path, store: Store) -> list[Path]:
     if kconfig.is_file() and "config MODULE_ABI_ISOLATION" in kconfig.read_text(errors="replace"):
         raise ModcompatError(
             f"{tree} has an isolation series already",
-            next_step="to apply another state of it, start from the tree as it was before",
+            next_step="to apply another version of it, start from the tree without it",
         )
     with store.scratch() as trial:
         _part_of(tree, (), patches, trial)
@@ -224,7 +224,7 @@ def apply(patch: Path, tree: Path) -> None:
     try:
         process.output(["patch", "-p1", "-d", tree, "--batch", "--forward", "--no-backup-if-mismatch", "-i", patch])
     except ModcompatError as error:
-        theirs = "make it for this source, as `patch -p1` takes it"
+        theirs = "make it for this source, in the format of `patch -p1`"
         ours = "the tree differs from the version that the series was made for"
         raise ModcompatError(
             f"{patch.name} does not apply", details=error.details, next_step=ours if is_of_a_series(patch) else theirs

@@ -70,7 +70,7 @@ def written(symbols: Mapping[str, str]) -> str:
 
 
 def all_no(tree: Path, arch: Architecture, requested: Mapping[str, str], folder: Path, what: str) -> dict[str, str]:
-    """Make `folder`/.config with the requested symbols, and everything else off that can be. Returns its symbols.
+    """Make `folder`/.config with the requested symbols, and all others off if possible. Returns its symbols.
 
     It works like scripts/kconfig/merge_config.sh -n, which would write into the source tree. what: for progress and
     errors.

@@ -10,7 +10,7 @@ from harness.support import digest, process
 from harness.support.cache.store import Store
 from harness.support.paths import MODULES
 
-_SHARED = MODULES / "include"  # headers that our modules share
+_SHARED_HEADERS = MODULES / "include"  # headers that our modules share
 
 
 def build_modules(source: Path, kernel: Kernel, store: Store) -> dict[str, Path]:
@@ -24,7 +24,7 @@ def build_modules(source: Path, kernel: Kernel, store: Store) -> dict[str, Path]
         for path in digest.files_below(source)
         if path.suffix in (".c", ".h") or path.name == "Kbuild"
     }
-    sources |= {path.name: path for path in sorted(_SHARED.glob("*.h"))}
+    sources |= {path.name: path for path in sorted(_SHARED_HEADERS.glob("*.h"))}
     inputs = {"kernel": kernel.key, "sources": {name: digest.of_file(path) for name, path in sources.items()}}
 
     def build(folder: Path) -> None:

@@ -29,7 +29,7 @@ class Headers:
     arch: Architecture
     inputs: Mapping[str, object]  # everything that they are made from, for cache keys
     tree: Callable[[], Path]  # returns the build tree, and prepares it first if necessary; never for cached results
-    source: KernelSource | None = None  # the tree's source, None if the tree refers to it by itself
+    source: KernelSource | None = None  # the tree's source, None if the tree itself refers to it
     plain: "Headers | None" = None  # a kernel with the same exports, whose types are read instead of these
 
     @cached_property
@@ -75,8 +75,7 @@ def headers_of(spec: KernelSpec, store: Store) -> Headers:
 def headers_in(tree: Path, label: str = "") -> Headers:
     """The headers of a user-supplied build tree, which is not written to.
 
-    label: its name in messages, by default the folder's. Raises ModcompatError if it is not a build tree, or if it is
-    not prepared.
+    label: its name in messages, by default the folder's. Raises ModcompatError if it is not a prepared build tree.
     """
     tree = expanded(tree).absolute()
     arch = architecture_of(tree)
@@ -94,7 +93,7 @@ def headers_in(tree: Path, label: str = "") -> Headers:
 
 
 def architecture_of(tree: Path) -> Architecture:
-    """The architecture in a build tree's .config. Raises ModcompatError if it is no build tree, or not prepared."""
+    """The architecture in a build tree's .config. Raises ModcompatError if it is not a prepared build tree."""
     if not (tree / ".config").is_file() or not (tree / "include/generated/autoconf.h").is_file():
         raise ModcompatError(
             f"{tree} is not a kernel build tree that modules can be built against",

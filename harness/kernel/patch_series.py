@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The patches of the isolation series, in the form that git-format-patch(1) writes: images/isolation/<version>/.
 
-A series is made for the newest stable kernel that it was tried on. A patch that has to be different in older ones is in
-a folder `before-6.1.191`, under the same number; harness/kernel/versions.py lists these folders.
+Each series is for the newest stable kernel that it was tested on. Patches that differ for older kernels are in folders
+like `before-6.1.191`, under the same numbers; harness/kernel/versions.py lists these folders.
 """
 
 import re
@@ -14,8 +14,8 @@ from harness.kernel.versions import SERIES, numbers, series_name, series_of
 from harness.support.paths import IMAGES
 
 FOLDER = IMAGES / "isolation"
-_OLDER = "before-"
-_PREFIX = re.compile(r"^\[[^]]*\]\s*")  # [PATCH 01/20]
+_OLDER_PREFIX = "before-"
+_SUBJECT_PREFIX = re.compile(r"^\[[^]]*\]\s*")  # [PATCH 01/20]
 
 
 def series(version: str) -> list[Path]:
@@ -23,7 +23,7 @@ def series(version: str) -> list[Path]:
     found = series_of(version)
     forks = sorted(found.forks, key=numbers, reverse=True) if found else []
     folder = FOLDER / series_name(version)
-    folders = [folder, *(folder / f"{_OLDER}{fork}" for fork in forks if numbers(version) < numbers(fork))]
+    folders = [folder, *(folder / f"{_OLDER_PREFIX}{fork}" for fork in forks if numbers(version) < numbers(fork))]
     patches = {patch.name.partition("-")[0]: patch for each in folders for patch in each.glob("*.patch")}
     return [patches[number] for number in sorted(patches)]
 
@@ -36,7 +36,7 @@ def all_series() -> dict[str, list[Path]]:
 def subject(patch: Path) -> str:
     """The subject of a patch, without `[PATCH 01/20]`."""
     found = str(message_from_bytes(patch.read_bytes(), policy=default)["subject"])
-    return _PREFIX.sub("", found)
+    return _SUBJECT_PREFIX.sub("", found)
 
 
 def is_of_a_series(patch: Path) -> bool:

@@ -15,7 +15,7 @@ from harness.support import digest
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 
-_BUILT = (".config", "include/config/kernel.release", "include/generated/autoconf.h")
+_BUILD_TREE_FILES = (".config", "include/config/kernel.release", "include/generated/autoconf.h")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def find_prebuilt(
 
 def require_build_tree(folder: Path) -> None:
     """Raise ModcompatError if modules cannot be built against a folder."""
-    if lacking := [name for name in _BUILT if not (folder / name).is_file()]:
+    if lacking := [name for name in _BUILD_TREE_FILES if not (folder / name).is_file()]:
         raise ModcompatError(
             f"{folder} is not the build tree of a kernel: it has no {' and no '.join(lacking)}",
             next_step="give the folder that the image was built in, or omit the build tree",
@@ -111,7 +111,7 @@ def prebuilt_headers(prebuilt: Prebuilt) -> Headers | None:
 
 
 def spec_of(prebuilt: Prebuilt) -> KernelSpec:
-    """A specification that tells it apart from other kernels. It has no source to build anything from."""
+    """A specification that distinguishes it from other kernels. It has no source to build anything from."""
 
     def no_tree() -> Path:
         raise ModcompatError(f"{prebuilt.image} is prebuilt: there is no source to build anything from")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kconfig options that the harness needs: to boot a kernel on a board, and to see what a module does.
+"""Kconfig options that the harness needs: to boot a kernel on a board, and to observe a module.
 
 An architecture and a board list their own (harness/kernel/arch, harness/guest/boards.py).
 """
@@ -16,7 +16,7 @@ class RequiredOption:
     # what fails without it
     why: str
     value: str = "y"
-    # options that do as well, any one of them
+    # options of which any one is enough instead
     alternatives: tuple[str, ...] = ()
     # options that are switched on with it if it is added to a configuration
     implies: tuple[str, ...] = ()
@@ -38,16 +38,16 @@ class RequiredOption:
 # On every architecture
 EVERYWHERE = (
     RequiredOption("MODULES", "modules are loaded"),
-    RequiredOption("MODULE_UNLOAD", "a module's exit has to run"),
-    RequiredOption("SMP", "guests have two CPUs, so that what CPUs do to each other is seen"),
+    RequiredOption("MODULE_UNLOAD", "a module's exit must run"),
+    RequiredOption("SMP", "guests have two CPUs, to show races between them"),
     RequiredOption("PRINTK", "the kernel log is the evidence"),
-    RequiredOption("BUG", "without it BUG() and WARN() say nothing"),
+    RequiredOption("BUG", "without it BUG() and WARN() print nothing"),
     RequiredOption("KALLSYMS", "the kernel names the module whose init it calls"),
     RequiredOption("TTY", "console and commands go over serial ports"),
     RequiredOption("BLK_DEV_INITRD", "the guest's user space is an initramfs"),
     RequiredOption("BINFMT_ELF", "the guest runs busybox"),
     RequiredOption("BINFMT_SCRIPT", "the guest's init is a script"),
-    RequiredOption("PROC_FS", "/proc/modules tells whether a module is there"),
+    RequiredOption("PROC_FS", "/proc/modules shows whether a module is loaded"),
     RequiredOption("SYSFS", "parameters, probes and slab checks are below /sys"),
     RequiredOption("DEVTMPFS", "the command channel is a device node"),
     RequiredOption("MODULE_SIG_FORCE", "the modules that prove a feature live are not signed", value="n"),

@@ -14,7 +14,8 @@ from harness.support.inputs import expanded
 from harness.support.progress import say
 
 DEFAULT_PACKAGE = "linux-source-6.1"
-# Debian's release of each kernel, which other releases take it from: verdicts are measured on the default kernel.
+# The Debian release that has each kernel. Other releases download it from there, because verdicts are measured on the
+# default kernel.
 _RELEASES = {"linux-source-6.1": "bookworm", "linux-source-6.12": "trixie"}
 _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", re.MULTILINE)
 
@@ -24,7 +25,7 @@ class KernelSource:
     """A kernel source tree."""
 
     label: str
-    identity: dict[str, str]  # tells it apart from every other source, for cache keys
+    identity: dict[str, str]  # distinguishes it from every other source, for cache keys
     tree: Callable[[], Path]  # returns the folder, and fetches it first if necessary; never called for cached results
     original: "KernelSource | None" = None  # the source that a patched one was made from
 
@@ -106,7 +107,7 @@ def _debian_source(package: str, store: Store) -> KernelSource:
             tarball, facts = fetch(scratch)
             if facts != identity:
                 raise ModcompatError(
-                    f"the cache holds kernels of {label}, and Debian now has {facts['version']}",
+                    f"the cache holds kernels of {label}, but Debian now has {facts['version']}",
                     next_step="`modcompat cache prune --all --kind pin` switches to the newer one",
                 )
             return unpack(tarball, facts)

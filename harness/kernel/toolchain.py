@@ -28,7 +28,7 @@ _HOST_TOOLS = {"host compiler": "gcc", "host C++ compiler": "g++"} | {
 
 @functools.cache
 def toolchain(arch: Architecture) -> dict[str, str]:
-    """The host's tools that decide a configuration and a build: tool -> version, empty if absent.
+    """The host's tools that influence a configuration or a build: tool -> version, empty if absent.
 
     Kconfig runs these tools and sets symbols by their answers (PAHOLE_VERSION, RUST_IS_AVAILABLE, GCC_PLUGINS), so
     they are part of the identity of every configuration and kernel. Raises ModcompatError without a compiler.

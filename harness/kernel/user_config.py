@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A user-supplied production configuration: read, checked, and completed with what the harness needs, if allowed."""
+"""A user-supplied production configuration: read, checked, and if allowed, completed with options of the harness."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded, require_regular
 
-_NEXT = "give --config the .config that the production kernel was built with"
+_NEXT_STEP = "give --config the .config that the production kernel was built with"
 _MAX_CONFIG_BYTES = 4 << 20  # the kernel's largest configurations have 0.3 MB
 # Symbols that describe the machine that Kconfig ran on (init/Kconfig, scripts/Kconfig.include).
 _HOST_SYMBOLS = (
@@ -62,12 +62,12 @@ def read_config(path: Path, *, may_add: bool = False, tolerated: frozenset[str] 
         with path.open("rb") as file:
             content = file.read(_MAX_CONFIG_BYTES)
     except OSError as error:
-        raise ModcompatError(f"cannot read the configuration {path}: {error.strerror}", next_step=_NEXT) from None
+        raise ModcompatError(f"cannot read the configuration {path}: {error.strerror}", next_step=_NEXT_STEP) from None
     content = unpacked(content, _MAX_CONFIG_BYTES)
     text = config_of(path) if looks_like_image(content) else content.decode("utf-8-sig", errors="backslashreplace")
     settings = parse(text)
     if not settings:
-        raise ModcompatError(f"{path} is not a kernel configuration: it sets no CONFIG_ symbol", next_step=_NEXT)
+        raise ModcompatError(f"{path} is not a kernel configuration: it sets no CONFIG_ symbol", next_step=_NEXT_STEP)
     return UserConfig(path, architecture_in(settings, path), text, may_add, tolerated)
 
 
@@ -87,7 +87,7 @@ def require_for(arches: Iterable[str], configs: Mapping[str, UserConfig]) -> Non
         files = ", ".join(f"{config.path} is for {arch}" for arch, config in configs.items())
         raise ModcompatError(
             f"there is no production configuration for {', '.join(lacking)}: {files}",
-            next_step="give --config FILE for each architecture; the file itself tells which one it is for",
+            next_step="give --config FILE for each architecture, which is read from the file itself",
         )
 
 
@@ -141,7 +141,7 @@ def lacking(config: UserConfig, source: KernelSource, store: Store) -> list[requ
             details=required_options.listed(missing),
             next_step="set them in the configuration if the modules are built for that. Or use "
             "--allow-config-additions (allow_config_additions in the manifest), which sets them in production and "
-            "debug kernels alike: the module ABI may then differ from your production's, and the report tells where",
+            "debug kernels alike: the module ABI may then differ from your production's, and the report shows where",
         )
     return missing
 
@@ -158,7 +158,7 @@ def changed_by_kconfig(config: UserConfig, source: KernelSource, store: Store) -
 
 
 def production_has(config: Mapping[str, str], arch: Architecture, version: str) -> dict[str, str]:
-    """The options by which the isolation series learns about a production configuration.
+    """The options that describe a production configuration to the isolation series.
 
     version: the kernel's, like `6.1.192`. Options that production lacks are included, so that no default matters.
     """

@@ -62,7 +62,7 @@ class Variant:
 
     @property
     def on_user_config(self) -> "Variant":
-        """The same on a user-supplied configuration, in which there are no default detectors to leave out."""
+        """The same on a user-supplied configuration, from which no detectors are left out."""
         return replace(self, bare=False)
 
     @property
@@ -103,7 +103,7 @@ def variant_of(feature: Feature, preemption: Preemption = Preemption.NONE, *, is
 
 def variant_named(name: str) -> Variant:
     """The kernel with a name. Raises ModcompatError with the known names if there is none."""
-    known = {variant.name: variant for variant in _every()}
+    known = {variant.name: variant for variant in _all_variants()}
     if name not in known:
         shown = [name for name in known if not name.endswith("-preempt")]
         raise ModcompatError(
@@ -114,10 +114,10 @@ def variant_named(name: str) -> Variant:
 
 def variant_names() -> list[str]:
     """The names of all kernels."""
-    return [variant.name for variant in _every()]
+    return [variant.name for variant in _all_variants()]
 
 
-def _every() -> list[Variant]:
+def _all_variants() -> list[Variant]:
     return [
         variant
         for preemption in Preemption

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernel versions: those that the harness is tried with, and what differs between them.
+"""Kernel versions: the isolation series, and the changes of Linux that the harness depends on.
 
-A new isolation series is an entry in SERIES and a folder in images/isolation/. Everything else that asks for a version
-is in this file too: what a version of Linux changed, which the loader's simulation and the memory checks need to know.
+To add an isolation series, add an entry in SERIES and a folder in images/isolation/. The constants are for the loader's
+simulation and the memory checks.
 """
 
 import re
@@ -11,24 +11,25 @@ from dataclasses import dataclass, field
 
 Version = tuple[int, ...]
 
-# Since then the loader requires that the section .gnu.linkonce.this_module has the size of the kernel's struct module
-# (elf_validity_cache_index_mod() of kernel/module/main.c).
+# Since this version the loader requires that the section .gnu.linkonce.this_module has the size of the kernel's struct
+# module (elf_validity_cache_index_mod() of kernel/module/main.c).
 STRUCT_MODULE_SIZE_IS_CHECKED: Version = (6, 4)
-# Since then each kind of a module's memory is allocated by itself (struct module_memory of include/linux/module.h).
+# Since this version each kind of a module's memory is allocated separately (struct module_memory of
+# include/linux/module.h).
 MODULE_MEMORY_IS_SPLIT: Version = (6, 4)
 
 
 @dataclass(frozen=True)
 class Series:
-    """The isolation series of a stable kernel; tests/unit/kernel/test_versions.py holds it against its patches."""
+    """The isolation series of a stable kernel. tests/unit/kernel/test_versions.py compares it with its patches."""
 
     # the stable kernel, and the folder in images/isolation/
     name: str
     # the options whose tags are in include/linux/module_abi.h, in its order: the series does not hide them from
     # modules, and its loader refuses modules that were built with another setting
     blocking_options: tuple[str, ...]
-    # the features of which the series asks (MODULE_ABI_PRODUCTION_HAS_...) whether production has them, in the order
-    # of its patches
+    # the features with an option of the series that says whether production has them (MODULE_ABI_PRODUCTION_HAS_...),
+    # in the order of its patches
     production_options: tuple[str, ...]
     # versions from which on the patches of the series itself apply; older trees take those of `before-VERSION`
     forks: tuple[str, ...] = ()
@@ -42,10 +43,10 @@ class Series:
 
 
 _CHECKPATCH_EXCEPTIONS = {
-    "FILE_PATH_CHANGES": "new files are in directories that MAINTAINERS has",
+    "FILE_PATH_CHANGES": "new files are in directories that MAINTAINERS lists",
     "COMPLEX_MACRO": "MODULE_ABI_TAGS is a list of string literals, to be concatenated",
 }
-_ALL = (
+_ALL_SERIES = (
     Series(
         "6.1",
         blocking_options=(
@@ -91,7 +92,7 @@ _ALL = (
         },
     ),
 )  # fmt: skip
-SERIES: Mapping[str, Series] = {series.name: series for series in _ALL}
+SERIES: Mapping[str, Series] = {series.name: series for series in _ALL_SERIES}
 
 
 def series_name(release: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions of pytest in a checkout of this project: paths of the suite's options do not choose the root.
+"""Keep paths in the suite's options from changing pytest's root, in a checkout of this project.
 
 pytest looks for its configuration file, and for conftest.py, before it knows the options of a conftest.py. It takes
 the path in `--module /elsewhere/vendor.ko` for a test to run, and makes /elsewhere its root.
@@ -14,7 +14,7 @@ from harness.lab.plan.options import OPTIONS, ValueKind
 from harness.support import process
 
 _SUITE_PLUGIN = "harness.plugin.suite_plugin"
-_WITH_PATHS = {option.name for option in OPTIONS if option.kind in (ValueKind.PATH, ValueKind.SOURCE)}
+_PATH_OPTIONS = {option.name for option in OPTIONS if option.kind in (ValueKind.PATH, ValueKind.SOURCE)}
 
 
 def correct_root(config: pytest.Config, checkout: Path) -> None:
@@ -25,7 +25,7 @@ def correct_root(config: pytest.Config, checkout: Path) -> None:
     """
     settings = checkout / "pyproject.toml"
     words = [str(word) for word in config.invocation_params.args]
-    if not _WITH_PATHS & set(words):
+    if not _PATH_OPTIONS & set(words):
         return
     if config.inipath == settings or config.known_args_namespace.inifilename is not None:
         config.pluginmanager.import_plugin(_SUITE_PLUGIN)

@@ -13,7 +13,7 @@ Fixtures:
 
 Markers:
     modcompat(kernels=[...], boards=[...])      the kernels and boards of modcompat_kernel [production, q35]
-    modcompat_requires(VERDICT, ...)            each judgement has to have one of these verdicts
+    modcompat_requires(VERDICT, ...)            each judgement must have one of these verdicts
     modcompat_expects(VERDICT, ..., until="2027-03-31", reason="...", kernel="*", board="*")
                                                 judgements on these kernels and boards have one of these verdicts
                                                 until that day; from the next day on the test fails
@@ -67,7 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, None]:
-    """In the checkout that this module belongs to, and nowhere else, help pytest to find the configuration file."""
+    """Help pytest to find the configuration file, in the checkout that this module belongs to and nowhere else."""
     called = early_config.invocation_params
     if (_CHECKOUT / "pyproject.toml").is_file() and called.dir.is_relative_to(_CHECKOUT):
         import_module("harness.plugin.checkout").correct_root(early_config, _CHECKOUT)
@@ -154,11 +154,11 @@ def option_values(config: pytest.Config) -> dict[str, Any]:
 
 
 def expectation_problem(marker: pytest.Mark) -> str:
-    """The reason why a marker modcompat_expects is invalid or has expired, "" if it holds."""
+    """The reason why a marker modcompat_expects is invalid or has expired; "" if it is in force."""
     try:
         until = _last_day(marker)
     except (KeyError, TypeError, ValueError) as error:
-        return f'modcompat_expects needs until="2027-03-31", the last day on which it holds, and has {error}'
+        return f'modcompat_expects needs until="2027-03-31", the last day on which it holds: {error!r}'
     reason = marker.kwargs.get("reason", "")
     if not marker.args or not reason:
         return "modcompat_expects needs a verdict and a reason"

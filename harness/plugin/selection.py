@@ -65,7 +65,7 @@ def choose_modules(given: GetOption, manifest: Manifest) -> tuple[list[VendorMod
     files: Sequence[str] = given("--module") or ()
     if not files:
         if given("--exercise") or given("--module-params"):
-            raise ModcompatError("--exercise and --module-params go with --module FILE.ko")
+            raise ModcompatError("--exercise and --module-params need --module FILE.ko")
         named = list(manifest.modules)
         return named or shipped(), {module.arch.name for module in named if module.arch}
     exercise = expanded(given("--exercise")) if given("--exercise") else None
@@ -74,7 +74,7 @@ def choose_modules(given: GetOption, manifest: Manifest) -> tuple[list[VendorMod
     parameters = given("--module-params") or ""
     chosen = [user_module(Path(file), parameters=parameters, exercise=exercise) for file in files]
     if not given("--board") and not given("--arch"):
-        for file in files:  # the file chooses the boards, so it has to be valid; on a named board the kernel refuses it
+        for file in files:  # the file chooses the boards, so it must be valid; on a named board the kernel refuses it
             inspect_module(expanded(file))
     stems = [(module.name, facts.arch) for module, facts in chosen]
     if len(set(stems)) < len(stems):
@@ -89,7 +89,7 @@ def choose_modules(given: GetOption, manifest: Manifest) -> tuple[list[VendorMod
 def choose_cells(
     given: GetOption, manifest: Manifest, configs: Mapping[str, UserConfig], arches: set[str], *, by_name: bool
 ) -> list[Selection]:
-    """The boards and kernels of a run: those of --matrix, or else every one that the other options leave.
+    """The boards and kernels of a run: those of --matrix, or else all that the other options allow.
 
     configs: user-supplied production configurations, by architecture. arches: the architectures of the module files;
     they run on boards of these, unless options name boards. by_name: pytest selects among the cells by their names
@@ -102,7 +102,7 @@ def choose_cells(
     preemptions = tuple(Preemption(name) for name in given("--preemption") or ())
     flavours = tuple(Flavour(name) for name in given("--flavour") or manifest.flavours)
     if configs and Preemption.FULL in preemptions:
-        raise ModcompatError("--config decides the preemption model, so --preemption cannot")
+        raise ModcompatError("--config sets the preemption model, so --preemption cannot")
     if matrix := given("--matrix"):
         selections = list(MATRICES[matrix])
     elif by_name or names or wanted or features or flavours:

@@ -9,7 +9,7 @@ from harness.lab.plan.options import OPTIONS, GetOption, ValueKind, non_default
 
 SUITE = Path(__file__).with_name("suite")
 
-# Nothing is taken from the folder or the environment: neither configuration, nor plugins, nor a place for a cache.
+# The current folder and the environment have no influence: on configuration, on plugins, or on the place of a cache.
 ARGUMENTS = (
     "-c", str(SUITE / "suite.ini"), "-p", "no:cacheprovider", "-p", "xdist", "-p", "harness.plugin.suite_plugin",
 )  # fmt: skip
@@ -20,7 +20,7 @@ FOREIGN_ENVIRONMENT = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")  # meant for the user
 def reproduction(given: GetOption, command: str = "") -> str:
     """A command that runs the cells again, for a shell in any folder, with the options that they depend on.
 
-    command: of modcompat, that runs the suite: "check", or "" for a run that pytest itself starts.
+    command: the command of modcompat that runs the suite ("check"), or "" for a run that the user starts with pytest.
     """
     is_check = command == "check"
     if is_check:

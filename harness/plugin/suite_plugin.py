@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pytest plugin of the suite: short options, cells as parameters, the run folder, and the matrix at the end.
 
-The checkout's conftest.py loads it, and the commands that run the suite. Users' own sessions never load it: their
+The checkout's conftest.py loads it, and so do the commands that run the suite. Users' own sessions never load it: their
 plugin is harness/plugin/pytest_plugin.py.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.lab.execution.assumptions import at_first, at_the_end
+from harness.lab.execution.assumptions import assumptions_at_end, assumptions_at_start
 from harness.lab.execution.lab import Lab
 from harness.lab.execution.run_folder import new_run_folder
 from harness.lab.plan.cells import Cell
@@ -81,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(one_line(f"{error.filename}: {error.strerror}")) from error
     matrix = Matrix(
         cells, manifest, command,
-        assumed=lambda: at_the_end(settings, cells, Store()), run_folder=lambda: _run_folder(config),
+        assumed=lambda: assumptions_at_end(settings, cells, Store()), run_folder=lambda: _run_folder(config),
     )  # fmt: skip
     config.pluginmanager.register(matrix, "modcompat-matrix")
     if getattr(config.option, "dist", "no") == "load":
@@ -99,7 +99,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal and not hasattr(config, "workerinput") and not config.option.collectonly:
-        for line in at_first(config.stash[_SETTINGS], config.stash[_CELLS]):
+        for line in assumptions_at_start(config.stash[_SETTINGS], config.stash[_CELLS]):
             terminal.write_line(f"assumed: {line}")
 
 
@@ -162,7 +162,7 @@ def built_kernels(lab: Lab, cell: Cell, pytestconfig: pytest.Config) -> None:
 
 @contextmanager
 def user_errors_fail() -> Iterator[None]:
-    """Make an error that the user can mend fail the test with its message, without a traceback."""
+    """Fail the test with the message of an error that the user can fix, without a traceback."""
     problem = None
     try:
         yield
@@ -176,7 +176,7 @@ def user_errors_fail() -> Iterator[None]:
         else:
             raise
     if problem:
-        raise pytest.fail.Exception(problem, pytrace=False) from None  # pytest would show a cause as well
+        raise pytest.fail.Exception(problem, pytrace=False) from None  # pytest would also show a cause
 
 
 def _run_folder(config: pytest.Config) -> Path:
@@ -190,8 +190,8 @@ def _run_folder(config: pytest.Config) -> Path:
 def _marks(cell: Cell, manifest: Manifest) -> list[pytest.MarkDecorator]:
     """The marks of a cell's test.
 
-    A breakage that was measured is a strict expected failure. A finding that the manifest allows is one that is not
-    strict. A user's module has no other marks: its test fails unless the verdict is CLEAN.
+    A breakage that was measured is a strict expected failure. A finding that the manifest allows is a non-strict one.
+    A user's module has no other marks: its test fails unless the verdict is CLEAN.
     """
     group = f"{cell.board.id}-{cell.preemption}-{cell.feature.name}"
     marks = [pytest.mark.xdist_group(group)]
@@ -199,7 +199,7 @@ def _marks(cell: Cell, manifest: Manifest) -> list[pytest.MarkDecorator]:
         reason = f"measured: {' or '.join(verdicts)}"
         marks.append(pytest.mark.xfail(strict=True, raises=ExpectedBreakageError, reason=reason))
     for allowance in manifest.allowed:
-        if allowance.is_of(cell):
+        if allowance.matches(cell):
             reason = f"allowed until {allowance.expires}: {allowance.reason}"
             marks.append(pytest.mark.xfail(strict=False, raises=ExpectedBreakageError, reason=reason))
     return marks

@@ -4,8 +4,8 @@
     python -m harness.plugin.suite_process FILE [OPTIONS FOR PYTEST ...]
 
 FILE gets a JSON object. `cells`: the names of the cells that were collected and selected. `problem`: the reason why
-there was no session, "" if there was one; with `details` and `next_step` as ModcompatError has them. pytest prints
-such a problem for people only, so this prevents that and leaves it to the command. The exit status is that of pytest.
+there was no session, "" if there was one; `details` and `next_step` belong to it, as in ModcompatError. The command
+prints the problem, so this module keeps pytest from printing it. The exit status is that of pytest.
 """
 
 import json
@@ -21,7 +21,7 @@ from harness.support.errors import ModcompatError
 
 
 class Reporter:
-    """A pytest plugin that takes down the cells and the problem of a session."""
+    """A pytest plugin that records the cells and the problem of a session."""
 
     def __init__(self) -> None:
         self.cells: list[str] = []
@@ -41,20 +41,20 @@ class Reporter:
         try:
             return (yield)
         except pytest.UsageError as error:
-            raise self._taken(error) from None
+            raise self._recorded(error) from None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_cmdline_main(self) -> Generator[None, Any, Any]:
         try:
             return (yield)
         except pytest.UsageError as error:
-            raise self._taken(error) from None
+            raise self._recorded(error) from None
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.cells = [item.callspec.id for item in session.items if hasattr(item, "callspec")]
 
-    def _taken(self, error: pytest.UsageError) -> pytest.UsageError:
-        """Keep the error, and return one with no text, of which pytest prints nothing."""
+    def _recorded(self, error: pytest.UsageError) -> pytest.UsageError:
+        """Record the error, and return one without text, for which pytest prints nothing."""
         if isinstance(error.__cause__, ModcompatError):
             self.error = error.__cause__
         else:

@@ -31,7 +31,7 @@ class Matrix:
         assumed: Callable[[], list[str]],
         run_folder: Callable[[], Path],
     ) -> None:
-        """command: runs the cells again. assumed, run_folder: called at the end, if there are rows."""
+        """command: runs the cells again, in a shell. assumed, run_folder: called at the end if there are rows."""
         self.rows: list[dict[str, Any]] = []
         self._plan = plan
         self._manifest = manifest
@@ -63,7 +63,7 @@ class Matrix:
                 yield f"allowed until {allowed['expires']}: {row['id']}: {row['verdict']}: {allowed['reason']}"
         for idle in self._manifest.idle(self._plan):
             place = f"{self._manifest.path}:{idle.line}"
-            yield one_line(f"allowed, and matches no cell of this run: {place}: {idle.reason}")
+            yield one_line(f"allowed finding matches no cell of this run: {place}: {idle.reason}")
 
     def _written(self, rows: list[dict[str, Any]], assumed: list[str]) -> Iterator[str]:
         """Write the matrix and the reports; a line with the path of each."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of a console log that matters, with the lines marked that show what went wrong."""
+"""An excerpt of a console log: the lines that show the fault, marked, with some lines around them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from harness.support.text import decoded
 _LINES_BEFORE, _LINES_AFTER = 8, 4  # around the marked ones
 _MAX_REPORT_LINES = 90
 _TAIL_LINES = 20  # shown if none can be marked
-_MIN_LETTERS = 12  # of a line that a command may have printed; shorter ones stand anywhere
+_MIN_LETTERS = 12  # of a line that is taken for the output of a command; shorter ones match by accident
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Line:
     # from 1
     number: int
     text: str
-    # the line shows what went wrong
+    # the line shows the fault
     hit: bool
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reports that are made of a run folder, by name. Each is a function of what is in the folder, and nothing else."""
+"""The reports that are made of a run folder, by name. Each depends on the content of the folder only."""
 
 import json
 from collections.abc import Callable
@@ -15,16 +15,17 @@ from harness.support.errors import ModcompatError
 
 
 def with_evidence(run: Run) -> str:
-    """matrix.json with the evidence in every cell: all that a program may want, in one file."""
+    """matrix.json with the evidence in every cell, for programs that read one file only."""
     cells = [cell.row | {"evidence": cell.evidence} for cell in run.cells]
     return json.dumps(run.facts | {"cells": cells}, indent=1) + "\n"
 
 
 @dataclass(frozen=True)
 class Format:
-    """file: its name in the run folder, "" for one that is only made when it is asked for."""
+    """A format of reports."""
 
     make: Callable[[Run], str]
+    # name in the run folder; "" if it is made on request only
     file: str = ""
 
 
@@ -38,7 +39,7 @@ FORMATS: dict[str, Format] = {
 
 
 def write_reports(folder: Path) -> list[Path]:
-    """Make every report of a run folder anew, in it. Raises ModcompatError."""
+    """Make every report of a run folder again, in the folder. Raises ModcompatError."""
     run = read_run(folder)
     return [write(run.folder / form.file, form.make(run)) for form in FORMATS.values() if form.file]
 

@@ -16,13 +16,13 @@ from harness.support.paths import PROJECT
 
 PAGE = PROJECT / "docs/results/isolation.md"
 _BUILDS = {"rebuilt": "rebuilt", "production": "built for production"}
-# What harness.isolation.mechanical.check() compares.
+# The comparisons of harness.lab.validation.abi_comparison.compare_abi().
 _COMPARED = ("structures", "inlined functions", "macros", "enumerators", "prototypes", "exported symbols")
 _BEGIN, _END = "<!-- Generated from harness/lab/validation/{name}.json; do not edit. -->", "<!-- end of {name} -->"
 
 
 def isolation_page(page: str) -> str:
-    """The page with its tables as what was measured makes them. Raises ValueError when it has no place for one."""
+    """The page, with its tables made again from the measurements. Raises ValueError if it lacks a table's markers."""
     for name, made in SECTIONS.items():
         begin, end = _BEGIN.format(name=name), _END.format(name=name)
         if begin not in page or end not in page:
@@ -33,7 +33,7 @@ def isolation_page(page: str) -> str:
 
 
 def bugs_section(measured: Mapping[str, Any]) -> str:
-    """The catalogue: what is reported where, an architecture a table."""
+    """The catalogue of bugs: where each is reported. A table for each architecture."""
     known = {bug.id: bug for bug in BUGS}
     reasons = list(
         dict.fromkeys(reason for bug in BUGS for arch in ARCHITECTURES for reason in bug.lost_on(arch).values())
@@ -51,9 +51,9 @@ def bugs_section(measured: Mapping[str, Any]) -> str:
 
 
 def selftests_section(measured: Mapping[str, Any]) -> str:
-    """The kernel's own tests: what they say on the stock kernel, and whether the isolated one says the same."""
+    """The kernel's own tests: the results on the stock kernel, and whether the isolated kernel has the same."""
 
-    def said(found: Mapping[str, Any]) -> str:
+    def result(found: Mapping[str, Any]) -> str:
         reports = f", {'; '.join(found['reports'])}" if found["reports"] else ""
         return f"{found['passed']} passed, {found['failed']} failed{reports}"
 
@@ -62,21 +62,21 @@ def selftests_section(measured: Mapping[str, Any]) -> str:
             return "-"
         if row[where] == row[Where.STOCK]:
             return "the same"
-        return said(row[where]) + (f": {row['lost']}" if row["lost"] else "")
+        return result(row[where]) + (f": {row['lost']}" if row["lost"] else "")
 
     places = PLACES[1:]
-    return _rendered("isolation_selftests.md.j2", measured=measured, places=places, shown=shown, said=said)
+    return _rendered("isolation_selftests.md.j2", measured=measured, places=places, shown=shown, result=result)
 
 
 def costs_section(measured: Mapping[str, Any]) -> str:
-    """What operations take on each kernel, an architecture a table."""
+    """The cost of operations on each kernel. A table for each architecture."""
     return _rendered("isolation_costs.md.j2", measured=measured)
 
 
 def proof_table(checks: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]]) -> str:
-    """What `isolate prove` found, a line for each isolated kernel, in Markdown.
+    """The results of `isolate prove` as a Markdown table, a line for each isolated kernel.
 
-    checks: harness.isolation.mechanical.Check.as_json_object(). cells: rows of matrix.json.
+    checks: AbiComparison.as_json_object() of each kernel. cells: rows of matrix.json.
     """
     columns = ["architecture", "kernel", *_COMPARED, "modules"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
@@ -106,7 +106,7 @@ def _rendered(template: str, **facts: object) -> str:
 
 
 def _brief(words: str) -> str:
-    """The kernel's words for a bug, without where and in what state it was."""
+    """The kernel's words for a bug, without the CPU, the taint flags and the address."""
     return re.sub(r" on CPU#N.*| - CPU#N.*| \(Tainted[^)]*\)| ADDRESS$", "", words)
 
 

@@ -48,7 +48,7 @@ def load(path: Path = MEASURED) -> dict[str, Any]:
 
 
 def record(rows: list[dict[str, Any]], kernel: str, date: str, path: Path = MEASURED) -> None:
-    """Take rows into the file, one a line; rows of points that were not measured now stay."""
+    """Merge rows into the file, one per line. Rows of points that were not measured this time are kept."""
     known = load(path)["points"] if path.exists() else []
     by_key = {(row["arch"], row["point"]): row for row in [*known, *rows]}
     order = list(OUTCOMES)
@@ -78,9 +78,9 @@ def lkdtm_page(facts: dict[str, Any]) -> str:
         silent = [row for row in rows.values() if row["point"] == point and not row["kind"]]
         for why in dict.fromkeys(outcome(row["arch"], point).why for row in silent):
             where = [row for row in silent if outcome(row["arch"], point).why == why]
-            said = next((row["said"] for row in where if row["said"]), "").replace("|", "\\|")
+            message = next((row["said"] for row in where if row["said"]), "").replace("|", "\\|")
             arches = "everywhere" if len(where) == len(measured) else ", ".join(row["arch"] for row in where)
-            lines.append(f"| {point} | {arches} | {why} | {said} |\n")
+            lines.append(f"| {point} | {arches} | {why} | {message} |\n")
     return "".join(lines)
 
 

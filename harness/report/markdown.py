@@ -11,7 +11,7 @@ from harness.support.text import and_more, one_line
 _MAX_ROWS = 30  # of a table
 _MAX_LETTERS = 160  # of a reason
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
-_LINKING = re.compile(r"([@#!]|://|\bGH-)(?=\w)")  # mentions, issues, addresses
+_AUTOLINK = re.compile(r"([@#!]|://|\bGH-)(?=\w)")  # mentions, issues, addresses
 
 
 def markdown(run: Run) -> str:
@@ -25,10 +25,10 @@ def markdown(run: Run) -> str:
     lines = [
         "### Modules on debug kernels",
         "",
-        f"{len(shown)} cells: {counts or 'none'}; {verdict}. {_surprises(len(mispredicted))}{_about(run)}",
+        f"{len(shown)} cells: {counts or 'none'}; {verdict}. {_mispredicted_count(len(mispredicted))}{_about(run)}",
     ]
-    lines += _listed(("module", "kernel", "board", "verdict", "reason"), [_news(cell) for cell in news])
-    lines += _listed(("not as predicted", "predicted", "observed", "reason"), [_other(it) for it in mispredicted])
+    lines += _listed(("module", "kernel", "board", "verdict", "reason"), [_unexpected(cell) for cell in news])
+    lines += _listed(("not as predicted", "predicted", "observed", "reason"), [_mismatch(it) for it in mispredicted])
     lines += _listed(("allowed", "until", "because"), [_allowed(cell) for cell in allowed])
     lines += _listed(("assumed",), [[line] for line in run.facts["assumptions"]])
     lines += ["", "<details><summary>Every kernel</summary>", "", "| board | kernel | verdicts |", "|---|---|---|"]
@@ -43,10 +43,10 @@ def inline(text: str) -> str:
     text = one_line(text)
     text = text if len(text) <= _MAX_LETTERS else f"{text[:_MAX_LETTERS]}..."
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _LINKING.sub("\\1\u200b", _SPECIAL.sub(r"\\\1", text))
+    return _AUTOLINK.sub("\\1\u200b", _SPECIAL.sub(r"\\\1", text))
 
 
-def _surprises(count: int) -> str:
+def _mispredicted_count(count: int) -> str:
     return f"{count} {'was' if count == 1 else 'were'} not as predicted. " if count else ""
 
 
@@ -63,12 +63,12 @@ def _listed(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]
     return [*lines, *(["", f"... {more}"] if (more := and_more(len(rows) - _MAX_ROWS)) else [])]
 
 
-def _news(cell: RecordedCell) -> Sequence[str]:
+def _unexpected(cell: RecordedCell) -> Sequence[str]:
     row = cell.row
     return row["module"], row["variant"], cell.place, row["verdict"], row["reason"]
 
 
-def _other(cell: RecordedCell) -> Sequence[str]:
+def _mismatch(cell: RecordedCell) -> Sequence[str]:
     assert cell.prediction
     return _where(cell), cell.prediction["verdict"], cell.row["verdict"], cell.prediction["reason"]
 

@@ -13,10 +13,11 @@ from harness.support.text import and_more, one_line
 
 # Measures of the drawing, in its own units (pixels where it is shown at full size).
 WIDTH, EDGE, COLUMN = 452, 44, 142  # widths: total, of the offsets on each side, of a column of boxes
-_TOP, _LEAST, _MOST, _FOLDED = 34.0, 20.0, 130.0, 34.0  # heights: of the headings, then of boxes
+_HEADINGS_HEIGHT = 34.0
+_MIN_BOX_HEIGHT, _MAX_BOX_HEIGHT, _FOLDED_BOX_HEIGHT = 20.0, 130.0, 34.0
 _SCALE = ((64, 4.0), (256, 2.5), (1 << 32, 1.5))  # units per byte for structures of up to so many bytes
-_LETTERS, _MARK = 18, 5  # letters that fit into a box; letters that a mark at its end takes away
-_MAX_CHANGED_BOXES = 10  # changed members with a box of their own, beside those in focus
+_BOX_LETTERS, _MARK_LETTERS = 18, 5  # that fit into a box; that a mark at the end of a box takes up
+_MAX_CHANGED_BOXES = 10  # changed members, other than those in focus, that get a separate box
 _LEFT, _RIGHT = 0, 1
 
 
@@ -31,7 +32,7 @@ class Box:
     folded: bool  # several members, not to scale
     offset: int  # bytes
     size: int  # bytes
-    top: float  # where it is drawn
+    top: float  # of the drawn box
     height: float
 
     @property
@@ -56,7 +57,7 @@ class Picture:
 
     @property
     def height(self) -> float:
-        return max(column[-1].bottom if column else _TOP for column in (self.left, self.right)) + 26
+        return max(column[-1].bottom if column else _HEADINGS_HEIGHT for column in (self.left, self.right)) + 26
 
     @property
     def words(self) -> str:
@@ -99,7 +100,7 @@ def draw(layout: dict[str, Any]) -> Picture:
     boxes: dict[tuple[int, int], Box] = {}  # (side, place in parts)
     for side, size in ((_LEFT, layout["before"]), (_RIGHT, layout["after"])):
         column: list[Box] = []
-        end, top = 0, _TOP
+        end, top = 0, _HEADINGS_HEIGHT
         here = [(span, number) for number, part in enumerate(parts) if (span := part.sides[side])]
         for (first, last), number in sorted(here):
             if first > end:
@@ -144,7 +145,7 @@ def _merged(parts: Sequence[_Part], *, folded: bool = False) -> _Part:
 
 
 def _chosen(parts: list[_Part]) -> list[tuple[_Part, bool]]:
-    """Each part, and whether it has a box of its own: parts in focus, and the largest changes before them."""
+    """Each part, and whether it gets a separate box, as parts in focus and the largest changes before them do."""
     focused = [number for number, part in enumerate(parts) if part.focus]
     end = focused[-1] if focused else len(parts)
     kinds = ("added", "removed", "resized")
@@ -155,7 +156,7 @@ def _chosen(parts: list[_Part]) -> list[tuple[_Part, bool]]:
 
 
 def _folded(parts: Iterable[tuple[_Part, bool]]) -> list[_Part]:
-    """Merge runs of parts without a box of their own, as long as they follow one another on both sides."""
+    """Merge runs of parts without a separate box, as long as they follow one another on both sides."""
     folded: list[_Part] = []
     run: list[_Part] = []
     for part, alone in parts:
@@ -187,15 +188,15 @@ def _box(part: _Part, side: int, top: float, scale: float) -> Box:
     names = ", ".join(part.names[:40]) + (" ..." if count > 40 else "")
     kind = "" if part.folded else f"{part.types[0]}, offset "
     description = f"{names}: {kind}0x{span[0]:x}, {size} bytes"
-    height = _FOLDED if part.folded else min(max(size * scale, _LEAST), _MOST)
-    room = _LETTERS if part.kind in ("same", "moved") else _LETTERS - _MARK
+    height = _FOLDED_BOX_HEIGHT if part.folded else min(max(size * scale, _MIN_BOX_HEIGHT), _MAX_BOX_HEIGHT)
+    room = _BOX_LETTERS if part.kind in ("same", "moved") else _BOX_LETTERS - _MARK_LETTERS
     short = label if len(label) <= room else f"{label[: room - 1]}…"
     return Box(one_line(short), one_line(description), part.kind, part.focus, part.folded, span[0], size, top, height)
 
 
 def _hole(first: int, end: int, top: float, scale: float) -> Box:
     size = end - first
-    height = min(max(size * scale, 4.0), _LEAST)
+    height = min(max(size * scale, 4.0), _MIN_BOX_HEIGHT)
     return Box("", f"hole of {size} bytes at 0x{first:x}", "hole", focus=False, folded=False, offset=first, size=size,
                top=top, height=height)  # fmt: skip
 

@@ -19,7 +19,7 @@ _GROUPS = {
 
 
 def render_cell(cell: RecordedCell) -> str:
-    """Everything that a person needs to see of a cell: its verdict and reason, failed checks, and part of its log."""
+    """A cell as text for people: its verdict and reason, failed checks, and part of its log."""
     row, evidence = cell.row, cell.evidence
     lines = [
         f"{row['verdict']}: {row['reason']}",
@@ -55,7 +55,7 @@ def transcript(cell: RecordedCell) -> str:
 
 
 def reproduce_command(cell: RecordedCell, command: str) -> str:
-    """A shell command that runs the cell again. command: of matrix.json, for the whole run."""
+    """A shell command that runs the cell again. command: for the whole run, as in matrix.json."""
     row = cell.row
     place = {"--feature": row["feature"], "--flavour": row["flavour"], "--board": f"{row['arch']}-{row['board']}"}
     words = [word for option in place.items() for word in option]

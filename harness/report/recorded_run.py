@@ -26,7 +26,7 @@ class RecordedCell:
     row: dict[str, Any]
     # its folder, which may be missing
     path: Path
-    # reports link its files; not if they are written outside of the run folder
+    # reports link to its files; False for reports outside of the run folder
     linked: bool = True
 
     @property
@@ -46,7 +46,7 @@ class RecordedCell:
 
     @property
     def files(self) -> list[str]:
-        """Names of those of its files that people look at, for links in a report."""
+        """Names of the files that a report links to."""
         if not self.linked:
             return []
         known = ("console.log", "boot.log", "transcript.txt", "evidence.json", "qemu.sh")
@@ -69,14 +69,13 @@ class RecordedCell:
     @property
     def prediction(self) -> dict[str, Any] | None:
         """The prediction made before it ran: verdict, reason, and whether it agrees with the verdict of the run."""
-        said = self.row["prediction"] or self.evidence["prediction"]
-        return {"agrees": said["verdict"] == self.verdict} | said if said else None
+        recorded = self.row["prediction"] or self.evidence["prediction"]
+        return {"agrees": recorded["verdict"] == self.verdict} | recorded if recorded else None
 
     @property
     def is_mispredicted(self) -> bool:
-        """The verdict is not the predicted one."""
-        said = self.prediction
-        return said is not None and said["agrees"] is False
+        """Whether the verdict differs from the predicted one."""
+        return self.prediction is not None and self.prediction["agrees"] is False
 
     @property
     def early_reports(self) -> list[dict[str, Any]]:
@@ -95,7 +94,7 @@ class RecordedCell:
 
     @property
     def is_expected(self) -> bool:
-        """The verdict is no news: it is allowed, or was measured before, or it is CLEAN and nothing was measured."""
+        """Whether the verdict is allowed, or was measured before, or is CLEAN if nothing was measured."""
         return bool(self.allowed) or self.verdict in (self.row["expected"] or [Verdict.CLEAN])
 
     @property
@@ -106,9 +105,10 @@ class RecordedCell:
 
 @dataclass(frozen=True)
 class Run:
-    """A run. facts: the content of matrix.json."""
+    """A run."""
 
     folder: Path
+    # the content of matrix.json
     facts: dict[str, Any]
     cells: list[RecordedCell]
 
@@ -147,7 +147,7 @@ def read_run(path: Path) -> Run:
         raise ModcompatError(f"{file} is not the {MATRIX} of a run: it has two cells {twice[0]!r}")
     for row in facts["cells"]:
         if ".." in row["folder"].split("/") or not row["folder"].isprintable():
-            raise ModcompatError(f"{file} is not the {MATRIX} of a run: {row['folder']!a} is no folder in it")
+            raise ModcompatError(f"{file} is not the {MATRIX} of a run: {row['folder']!a} is not a folder in it")
     schema = schema_named("matrix")
     rows = [with_defaults(row, schema["$defs"]["cell"]) for row in facts["cells"]]
     return Run(folder, with_defaults(facts, schema), [RecordedCell(row, folder / row["folder"]) for row in rows])

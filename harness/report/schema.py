@@ -27,7 +27,7 @@ _RENAMED = {
 
 
 def load(path: Path, schema: str) -> dict[str, Any]:
-    """Read a JSON file that fits a schema ("matrix", "evidence"). Fields of older versions get their present names.
+    """Read a JSON file that fits a schema ("matrix", "evidence"). Fields of older versions get their current names.
 
     Raises ModcompatError, with the problem and its place, for a file that is missing or does not fit.
     """
@@ -46,12 +46,12 @@ def load(path: Path, schema: str) -> dict[str, Any]:
     if schema == "evidence" and version == 1:
         facts = _upgraded(facts)
     if found := next(Draft202012Validator(schema_named(schema)).iter_errors(facts), None):
-        raise ModcompatError(f"{path} is not the {path.name} of a run: {_told(found)}")
+        raise ModcompatError(f"{path} is not the {path.name} of a run: {_description(found)}")
     return facts
 
 
 def _upgraded(facts: Any) -> Any:
-    """Evidence of schema 1 as schema 2 has it. Anything that is no evidence is left for the validation."""
+    """Evidence of schema 1, converted to schema 2. Anything else is left for the validation to reject."""
     evidence = facts.get("evidence") if isinstance(facts, dict) else None
     if not isinstance(evidence, dict):
         return facts
@@ -76,12 +76,13 @@ def _empty(rule: dict[str, Any]) -> Any:
     return {"array": [], "object": {}, "string": "", "boolean": False}.get(kind) if isinstance(kind, str) else None
 
 
-def _told(error: ValidationError) -> str:
+def _description(error: ValidationError) -> str:
     """A short description of a misfit, with its place: `cells[3].verdict`."""
     place = error.json_path.removeprefix("$").removeprefix(".") or "the file"
     if error.validator == "required":
         return f"in {place}, {error.message}"
-    return f"{place} is {_shown(error.instance)}, whose {error.validator} has to be {json.dumps(error.validator_value)}"
+    required = json.dumps(error.validator_value)
+    return f"{place} is {_shown(error.instance)}, but its {error.validator} must be {required}"
 
 
 def _shown(value: Any) -> str:
@@ -90,4 +91,4 @@ def _shown(value: Any) -> str:
 
 
 def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is not a number of JSON")
+    raise ValueError(f"{word} is not a JSON number")

@@ -25,12 +25,12 @@ def download(package: str, architecture: str, folder: Path, *, since: str = "") 
     The system's package lists are used if they have the package. Otherwise (a foreign architecture, no lists yet) a
     private apt state for that one architecture is created, with the system's sources.
 
-    since: a release of Debian that has the package, in case that the system's has not; the package is then taken from
-    the same mirror. Raises ModcompatError.
+    since: the first release of Debian that has the package. If the system's release does not have it, the package is
+    downloaded from that release, from the same mirror. Raises ModcompatError.
     """
     if shutil.which("apt-get") is None:
         raise ModcompatError(
-            f"{package} comes from Debian's archive, and there is no apt-get here",
+            f"{package} comes from Debian's archive, but there is no apt-get here",
             next_step="use Debian 12 or 13, or give a kernel tree with --kernel-source DIR",
         )
     before = set(folder.glob("*.deb"))
@@ -87,7 +87,7 @@ def version_of(deb: Path) -> str:
 def unpack_member(deb: Path, member: str, into: Path) -> Path:
     """Extract one regular file of a .deb and return its path, `into`/`member`. Raises ModcompatError.
 
-    Debian 13's packages have below usr/ what Debian 12's may have at the top, so the file is found in either place.
+    The file is searched at the top and below usr/, since packages of Debian 13 have moved files of Debian 12 there.
     """
     names = {member, f"usr/{member}"}
     target = into / member
@@ -109,12 +109,12 @@ def unpack_member(deb: Path, member: str, into: Path) -> Path:
             details = errors.read().decode(errors="replace")[-1500:] or str(error)
             raise ModcompatError(f"cannot unpack {deb.name}", details=details) from None
         finally:
-            source.kill()  # no more of it is wanted
+            source.kill()  # the rest of the package is not needed
     raise ModcompatError(f"{deb.name} has no {member}")
 
 
 def unpack_program(deb: Path, name: str, into: Path) -> Path:
-    """Extract a program of a .deb, from bin or, as since Debian 13, from usr/bin; returns its path below `into`.
+    """Extract a program of a .deb, from bin or (since Debian 13) usr/bin, and return its path below `into`.
 
     Raises ModcompatError if the package has no such program.
     """
@@ -137,7 +137,7 @@ def _apt(arguments: list[str], folder: Path) -> str | None:
 
 
 def _named_like(package: str, options: list[str]) -> set[str]:
-    """Packages in the lists with the same name but for the version at its end; none if there are no lists."""
+    """Packages in the lists whose names differ only in the version at the end; none if there are no lists."""
     stem = package.rstrip("0123456789.")
     # Leave out installed packages, which apt knows without any list.
     command = ["apt-cache", *options, "-o", "Dir::State::status=/dev/null", "pkgnames", stem]
@@ -166,15 +166,15 @@ def _private_state(folder: Path, architecture: str) -> list[str]:
 
 
 def _release(folder: Path, name: str, options: list[str]) -> list[str]:
-    """Options that read one release only, from the mirrors that the system has its packages from.
+    """Options that read one release only, from the mirrors that the system uses.
 
-    options: of an apt state that has lists. Raises ModcompatError if the system has no sources of Debian.
+    options: for an apt state that has lists. Raises ModcompatError if no mirror of Debian is configured.
     """
     targets = process.output(["apt-get", *options, "indextargets", "--format", _TARGET]).splitlines()
     mirrors = dict.fromkeys(found[1] for line in targets if (found := _MIRROR.match(line)))
     if not mirrors:
         raise ModcompatError(
-            f"Debian {name} is needed, and no source of Debian's packages is configured here",
+            f"Debian {name} is needed, but no source of Debian's packages is configured here",
             next_step="add Debian's archive to /etc/apt/sources.list*; kernels: --kernel-source DIR",
         )
     sources = folder / "release.sources"

@@ -9,7 +9,7 @@ from typing import Any
 
 DIGEST = "blake2b"
 PART = 32 << 20  # bytes of a large file that are read at a time
-_SIZE = 20  # bytes
+_DIGEST_BYTES = 20
 
 
 def of_file(path: Path) -> str:
@@ -17,12 +17,12 @@ def of_file(path: Path) -> str:
     if path.is_symlink():
         return of_bytes(b"link:" + bytes(path.readlink()))
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=_SIZE)).hexdigest()
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=_DIGEST_BYTES)).hexdigest()
 
 
 def of_large_file(path: Path, on_part: Callable[[], object]) -> str:
     """The digest of a regular file that may take long to read. on_part is called after each PART."""
-    content = hashlib.blake2b(digest_size=_SIZE)
+    content = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     with path.open("rb") as stream:
         while part := stream.read(PART):
             content.update(part)
@@ -31,7 +31,7 @@ def of_large_file(path: Path, on_part: Callable[[], object]) -> str:
 
 
 def of_bytes(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=_SIZE).hexdigest()
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def of_value(value: Mapping[str, Any] | Sequence[Any]) -> str:

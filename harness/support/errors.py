@@ -9,8 +9,8 @@ from harness.support.text import one_line, visible
 class ModcompatError(Exception):
     """An error that the user can correct. It is printed without a traceback.
 
-    Names and texts of any origin may be part of it: control characters are made visible, and the problem and the
-    next step are joined into one line each.
+    Names and texts of any origin may be part of it. Control characters are made visible, and the problem and the next
+    step are joined into one line each.
     """
 
     def __init__(self, problem: str, *, details: str = "", next_step: str = "", log: Path | None = None) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from harness.support.errors import ModcompatError
 
-IN_MEMORY = 1 << 30  # bytes of the user's files in the memory of a guest
-_DAY = 86400.0  # seconds
-_SCALES = (0.1, 1000.0)
-_MEMORY = (32, 65536)  # MiB
-_LARGEST_PATCH = 256 << 20  # bytes; from one version of the kernel to the next it is 60 MB
+MAX_BYTES_IN_GUEST = 1 << 30  # of user-supplied files in the memory of a guest
+_DAY_SECONDS = 86400.0
+_SCALE_RANGE = (0.1, 1000.0)
+_MEMORY_RANGE_MIB = (32, 65536)
+_MAX_PATCH_BYTES = 256 << 20  # the patch from one version of the kernel to the next has 60 MB
 _DIFF = re.compile(rb"^(@@ -|\*\*\* |diff --git )", re.MULTILINE)
 _SYMBOL = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 _CONSOLE = re.compile(r"[A-Za-z]\w*(,\w+)?", re.ASCII)
@@ -46,7 +46,7 @@ def content_of(path: Path, most: int) -> bytes:
 def patch(path: Path) -> Path:
     """A file with a patch for patch(1). Raises ModcompatError if there is none in it."""
     try:
-        content = content_of(path, _LARGEST_PATCH)
+        content = content_of(path, _MAX_PATCH_BYTES)
     except OSError as error:
         raise ModcompatError(f"cannot read {path}: {error.strerror}") from None
     if not _DIFF.search(content):
@@ -56,22 +56,24 @@ def patch(path: Path) -> Path:
 
 def timeout_scale(factor: float) -> float:
     """The factor for every timeout. Raises ModcompatError if it is out of range."""
-    if not _SCALES[0] <= factor <= _SCALES[1]:  # true for nan as well
-        raise ModcompatError(f"timeouts are scaled by {_SCALES[0]:g} to {_SCALES[1]:g}, not by {factor}")
+    least, most = _SCALE_RANGE
+    if not least <= factor <= most:  # also true for nan
+        raise ModcompatError(f"timeouts are scaled by {least:g} to {most:g}, not by {factor}")
     return float(factor)
 
 
 def timeout(seconds: float) -> float:
     """A timeout in seconds. Raises ModcompatError unless it is more than 0 and at most a day."""
-    if not 0 < seconds <= _DAY:
+    if not 0 < seconds <= _DAY_SECONDS:
         raise ModcompatError(f"a timeout is a time of up to a day, in seconds, not {seconds:g}")
     return seconds
 
 
 def guest_memory(mib: float) -> int:
     """The memory of a guest in MiB. Raises ModcompatError if it is out of range or not a whole number."""
-    if not _MEMORY[0] <= mib <= _MEMORY[1] or mib != int(mib):
-        raise ModcompatError(f"the memory of a guest is a whole number of {_MEMORY[0]} to {_MEMORY[1]} MiB, not {mib}")
+    least, most = _MEMORY_RANGE_MIB
+    if not least <= mib <= most or mib != int(mib):
+        raise ModcompatError(f"the memory of a guest is a whole number of {least} to {most} MiB, not {mib}")
     return int(mib)
 
 
@@ -79,11 +81,11 @@ def size_in_memory(files: Iterable[Path]) -> int:
     """The size in bytes of files that go into the memory of a guest. Raises ModcompatError if they do not fit."""
     sizes = [(file.stat().st_size, file) for file in files]
     size = sum(length for length, _ in sizes)
-    if size > IN_MEMORY:
+    if size > MAX_BYTES_IN_GUEST:
         _, largest = max(sizes)
         raise ModcompatError(
-            f"firmware and programs take {size >> 20} MB, most of it {largest}, and a guest has room for "
-            f"{IN_MEMORY >> 20} MB, because they are kept in its memory",
+            f"firmware and programs take {size >> 20} MB, most of it {largest}, but a guest has room for "
+            f"{MAX_BYTES_IN_GUEST >> 20} MB, because they are kept in its memory",
             next_step="leave out files that the modules and exercises do not need",
         )
     return size

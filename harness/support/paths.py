@@ -10,9 +10,9 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
 
 HARNESS = Path(__file__).resolve().parents[1]
-PROJECT = HARNESS.parent  # the top folder of a checkout; in an installation, a folder that holds other packages as well
-_PACKED = HARNESS / "_data"  # in a wheel: pyproject.toml puts the two folders there
-_DATA = _PACKED if _PACKED.is_dir() else PROJECT
+PROJECT = HARNESS.parent  # the top folder of a checkout; in an installation, the folder of all packages
+_WHEEL_DATA = HARNESS / "_data"  # in a wheel: pyproject.toml puts the two folders there
+_DATA = _WHEEL_DATA if _WHEEL_DATA.is_dir() else PROJECT
 IMAGES = _DATA / "images"
 KCONFIG = IMAGES / "kconfig"
 MODULES = _DATA / "modules"
@@ -21,11 +21,11 @@ MODULES = _DATA / "modules"
 def require_checkout(purpose: str) -> Path:
     """The top folder of the checkout that modcompat runs from.
 
-    purpose: what needs one, for the message. Raises ModcompatError in an installation.
+    purpose: the action that needs one, for the message. Raises ModcompatError in an installation.
     """
     if _DATA is not PROJECT:
         raise ModcompatError(
-            f"{purpose} takes a checkout of modcompat, and this is an installation in {HARNESS}",
+            f"{purpose} needs a checkout of modcompat, but this is an installation in {HARNESS}",
             next_step="clone the repository, and run this command in it after `make setup`",
         )
     return PROJECT
@@ -44,5 +44,5 @@ def default_cache_root() -> Path:
         return user_cache_path("modcompat")
     except RuntimeError:  # neither HOME nor an entry in /etc/passwd
         raise ModcompatError(
-            "this user has no home folder, and so no cache folder", next_step="set MODCOMPAT_CACHE to a folder"
+            "this user has no home folder, and therefore no cache folder", next_step="set MODCOMPAT_CACHE to a folder"
         ) from None

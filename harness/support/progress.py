@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from harness.support.text import visible
 
 PLAIN_INTERVAL = 15.0  # seconds between two lines if there is no bar
-_PATIENCE = 2.0  # seconds before task_if_long() shows anything
-_WIDTH = 60  # columns that title and bar need
+_HIDDEN_SECONDS = 2.0  # before task_if_long() shows anything
+_MIN_COLUMNS = 60  # that title and bar need
 
 
 def console() -> Console:
@@ -23,7 +23,7 @@ def console() -> Console:
 
 
 def say(text: str) -> None:
-    """Print one line for the person who waits. Control characters in it are made visible."""
+    """Print one line to standard error. Control characters in it are made visible."""
     console().print(visible(text), markup=False)
 
 
@@ -35,7 +35,7 @@ class Task:
     total: int  # expected number of steps; raised if there are more
     done: int = 0
     started: float = field(default_factory=time.monotonic)
-    _told: float = field(default_factory=time.monotonic)
+    _printed: float = field(default_factory=time.monotonic)
     bar: Progress | None = None
 
     def step(self) -> None:
@@ -43,8 +43,8 @@ class Task:
         self.total = max(self.total, self.done)
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=self.done, total=self.total)
-        elif (now := time.monotonic()) - self._told >= PLAIN_INTERVAL:
-            self._told = now
+        elif (now := time.monotonic()) - self._printed >= PLAIN_INTERVAL:
+            self._printed = now
             left = (now - self.started) / self.done * (self.total - self.done)
             say(f"{self.what}: {self.done} of about {self.total} steps, about {left:.0f} s left")
 
@@ -54,7 +54,7 @@ def task(what: str, total: int) -> Iterator[Task]:
     """Show a task from start to end. Call step() on it after each step."""
     running = Task(what, total)
     out = console()
-    if out.is_terminal and not out.is_dumb_terminal and out.width >= _WIDTH:
+    if out.is_terminal and not out.is_dumb_terminal and out.width >= _MIN_COLUMNS:
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn(),
@@ -69,7 +69,7 @@ def task(what: str, total: int) -> Iterator[Task]:
     say(f"{what}: done in {time.monotonic() - running.started:.0f} s")
 
 
-class _LateTask:
+class _HiddenTask:
     """A task that is shown only if it takes long."""
 
     def __init__(self, what: str, total: int, shown: ExitStack) -> None:
@@ -81,7 +81,7 @@ class _LateTask:
         self._task: Task | None = None
 
     def step(self) -> None:
-        if self._task is None and time.monotonic() - self._started >= _PATIENCE:
+        if self._task is None and time.monotonic() - self._started >= _HIDDEN_SECONDS:
             self._task = self._shown.enter_context(task(self._what, self._total))
             self._task.done, self._task.started = self._done, self._started
         self._done += 1
@@ -90,7 +90,7 @@ class _LateTask:
 
 
 @contextmanager
-def task_if_long(what: str, total: int) -> Iterator[_LateTask]:
+def task_if_long(what: str, total: int) -> Iterator[_HiddenTask]:
     """A task that usually ends at once. Nothing is shown in its first two seconds."""
     with ExitStack() as shown:
-        yield _LateTask(what, total, shown)
+        yield _HiddenTask(what, total, shown)

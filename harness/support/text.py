@@ -33,7 +33,7 @@ def and_more(count: int, noun: str = "") -> str:
 
 
 def join_some(items: Iterable[str], most: int) -> str:
-    """The first items of a list, `most` of them, and how many follow: `a, b and 3 more`."""
+    """The first `most` items of a list, and how many follow: `a, b and 3 more`."""
     known = list(items)
     return f"{', '.join(known[:most])} {and_more(len(known) - most)}".rstrip()
 

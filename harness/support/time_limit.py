@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-_AGAIN = 5.0  # seconds until it is raised again: Python swallows exceptions in __del__, and `finally` may take long
+_REPEAT_SECONDS = 5.0  # until it is raised again: Python swallows exceptions in __del__, and `finally` may take long
 
 
 class DeadlineError(BaseException):
@@ -29,7 +29,7 @@ def deadline(seconds: float) -> Iterator[None]:
         raise DeadlineError(f"it did not end within {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
     try:
         yield
     finally:

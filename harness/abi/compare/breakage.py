@@ -15,7 +15,7 @@ _MAX_CAUSES = 8  # listed in an explanation
 
 
 def explain_breakage(diff: LayoutDiff, touches: Iterable[str], *, in_use: bool) -> list[str]:
-    """What moved under a module that was built for production, one line each.
+    """The changes that can break a module that was built for production, one line each.
 
     touches: structures ("struct mutex") and members ("struct file.f_pos") that the module is known to use.
     in_use: the module broke while it was used, so these come first; otherwise the members that the loader reads do.

@@ -64,8 +64,8 @@ def compare_layouts(
     """Compare structures.
 
     unreachable: structures that no module of production can use. grown: structures that only the kernel allocates.
-    These may grow behind production's members: each of production's members keeps its offset, size and type, and new
-    members begin behind the last of them. A member that is itself such a structure may grow in the same way, but an
+    These may grow after production's members: each of production's members keeps its offset, size and type, and new
+    members begin after the last of them. A member that is itself such a structure may grow in the same way, but an
     array of them may not. A structure without members in production has nothing that a module could reach, so its
     place does not matter.
     """
@@ -205,7 +205,7 @@ def _visible_changes(
 
 
 def _end(member: Member) -> int:
-    """The first byte behind a member."""
+    """The first byte after a member."""
     bits = member.bits
     return member.offset + ((bits[0] % 8 + bits[1] + 7) // 8 if bits else member.size)
 
@@ -233,7 +233,7 @@ def _added(before: FunctionBody, after: FunctionBody, same: Mapping[str, str]) -
 
 
 def _plain(reference: str, same: Mapping[str, str]) -> str:
-    """A relocation, with the one name that stands for all functions that do the same."""
+    """A relocation, with one name for all functions that do the same."""
     place, kind, name = reference.split(" ", 2)
     for pattern, replacement in same.items():
         if found := re.fullmatch(pattern, name):

@@ -226,7 +226,7 @@ def _compare(before: Layout, after: Layout) -> Change | None:
 
 
 def _shape(member: Member) -> tuple[int, str, tuple[int, int] | None]:
-    """What a member is, regardless of its offset; for a bit field, its place within its byte counts."""
+    """A member's size, type and bits, regardless of its offset; the place of a bit field in its byte counts."""
     return member.size, member.type, member.bits and (member.bits[0] % 8, member.bits[1])
 
 

@@ -64,7 +64,7 @@ def read_exported_types(file: Path) -> ExportedTypes:
 
 
 def pointee(kind: Type) -> str | None:
-    """The structure that a value of this type points to, None if it is no such pointer."""
+    """The structure that a value of this type points to; None if it is not a pointer to one."""
     return kind[1:] if isinstance(kind, str) and kind.startswith("*") else None
 
 
@@ -93,9 +93,11 @@ class _Reader:
             return self._function(kind, depth)
         if tag == "DW_TAG_array_type":
             return self.type(self._unit.type_of(kind), depth)
-        return self._behind(self._unit.plain(self._unit.type_of(kind)), depth) if tag == "DW_TAG_pointer_type" else ""
+        return (
+            self._pointer_to(self._unit.plain(self._unit.type_of(kind)), depth) if tag == "DW_TAG_pointer_type" else ""
+        )
 
-    def _behind(self, target: Any, depth: int) -> Type:
+    def _pointer_to(self, target: Any, depth: int) -> Type:
         """The type of a pointer to this type."""
         tag = target.tag if target is not None else ""
         if tag == "DW_TAG_subroutine_type":

@@ -18,8 +18,8 @@ from harness.support import digest
 
 _WRITABLE, _EXECUTABLE, _MERGEABLE, _STRINGS = 0x1, 0x4, 0x10, 0x20  # SHF_WRITE, _EXECINSTR, _MERGE, _STRINGS
 _SHN_XINDEX = 0xFFFF  # the section's number is too large for the field, and is in another table
-_COUNTED = re.compile(r"\.\d+(?=\.|$)")  # the suffix by which GCC tells static variables of one name apart
-_ANY_LENGTH = re.compile(r"\.(?:text|rodata|data|bss)(?:\.unlikely)?\.")  # -ffunction-sections, -fdata-sections
+_NUMBER_SUFFIX = re.compile(r"\.\d+(?=\.|$)")  # with which GCC distinguishes static variables of the same name
+_SECTION_PREFIX = re.compile(r"\.(?:text|rodata|data|bss)(?:\.unlikely)?\.")  # -ffunction-sections, -fdata-sections
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class _Object:
         if function and section["sh_flags"] & _EXECUTABLE:
             return function
         # A static variable is identified by its section: other functions do not depend on which one it is.
-        name = _ANY_LENGTH.sub("", _COUNTED.sub("", str(section.name)))
+        name = _SECTION_PREFIX.sub("", _NUMBER_SUFFIX.sub("", str(section.name)))
         if section["sh_flags"] & (_WRITABLE | _EXECUTABLE):
             start = max((start for start in self._variables[index] if start <= offset), default=0)
             return f"{name}{offset - start:+}" if offset != start else name
@@ -125,5 +125,5 @@ class _Object:
         return self._data[index]
 
     def _bits(self, symbol: Any) -> int:
-        """The bits of a function's address that say how to execute it."""
+        """The bits of a function's address that select the instruction set."""
         return self._flags if symbol["st_info"]["type"] == "STT_FUNC" else 0

@@ -21,7 +21,7 @@ from harness.abi.elf.module_file import DAMAGE
 from harness.kernel.arch import architecture_of_elf
 
 _DAMAGE = (*DAMAGE, DWARFError)
-_APART = 1 << 24  # bytes between two sections: more than any module has
+_SECTION_DISTANCE = 1 << 24  # bytes between the addresses of two sections: more than any module has
 
 
 class ModuleLines:
@@ -48,7 +48,7 @@ class ModuleLines:
 
     @cached_property
     def _tables(self) -> tuple[dict[str, int], list[tuple[int, str]]]:
-        """Function -> address, and rows of (first address, `file:line`; "" behind the end of a sequence)."""
+        """Function -> address, and rows of (first address, `file:line`; "" after the end of a sequence)."""
         try:
             data = bytearray(self._path.read_bytes())
             functions = _spread(data)
@@ -77,7 +77,7 @@ def _spread(data: bytearray) -> dict[str, int]:
             section = symbol["st_shndx"]
             if section not in code:
                 continue
-            address = section * _APART + symbol["st_value"]
+            address = section * _SECTION_DISTANCE + symbol["st_value"]
             start = table["sh_offset"] + number * table["sh_entsize"] + value_at
             data[start : start + width] = address.to_bytes(width, order)
             if symbol["st_info"]["type"] == "STT_FUNC":

@@ -32,7 +32,7 @@ _MAGIC = b"\x7fELF"
 # The header of an ELF file (elf(5)), by its class: e_shoff, e_shentsize, e_shnum
 _HEADER = {1: struct.Struct("<32xI10xHH2x"), 2: struct.Struct("<40xQ10xHH2x")}
 _NAME = re.compile(MODULE_NAME, re.ASCII)
-_MAX_MODULE_BYTES = 512 << 20  # a module has to fit into the memory of a guest
+_MAX_MODULE_BYTES = 512 << 20  # a module must fit into the memory of a guest
 _MAX_SYMBOLS = 1 << 18  # the largest drivers have a fifth of that
 _FLAGS = {1: "W", 2: "A", 4: "X"}  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
 _VERSION = {32: struct.Struct("I60s"), 64: struct.Struct("Q56s")}  # struct modversion_info
@@ -65,7 +65,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Import:
-    """A symbol that the kernel or another module has to provide."""
+    """A symbol that the kernel or another module must provide."""
 
     name: str
     weak: bool = False
@@ -74,7 +74,7 @@ class Import:
 
 @dataclass(frozen=True)
 class ModuleFacts:
-    """Everything that a .ko tells about itself."""
+    """The facts that a .ko contains about itself."""
 
     name: str  # the kernel's name for the module
     arch: Architecture | None = None  # None if it is not a known one
@@ -102,7 +102,7 @@ class ModuleFacts:
 
     @property
     def depends(self) -> tuple[str, ...]:
-        """The modules that have to be loaded first."""
+        """The modules that must be loaded first."""
         return tuple(name for name in ",".join(self.info.get("depends", ())).split(",") if name)
 
     @property
@@ -188,7 +188,7 @@ def dependencies(path: Path) -> list[str]:
 @functools.lru_cache(64)
 def _read(content: bytes, guess: str) -> ModuleFacts:
     content, signature = split_signature(content)
-    if problem := _no_elf(content):
+    if problem := _elf_problem(content):
         return ModuleFacts(guess, problem=problem)
     elf: Any = ELFFile(io.BytesIO(content))
     arch = architecture_of_elf(elf["e_machine"], elf.elfclass) if elf.little_endian else None
@@ -237,8 +237,8 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
     )
 
 
-def _no_elf(content: bytes) -> str | None:
-    """Why this is not a complete ELF file, judging by its first bytes; None if it may be one."""
+def _elf_problem(content: bytes) -> str | None:
+    """The reason why this is not a complete ELF file, judging by its first bytes; None if it may be one."""
     if not content.startswith(_MAGIC[: len(content)]):
         found = next((kind for at, magic, kind in _ARCHIVES if content.startswith(magic, at)), None)
         return f"it is {found} archive: unpack it first" if found else "it is not an ELF file"
@@ -313,7 +313,7 @@ def _struct_module(elf: Any, sections: list[Any]) -> tuple[int, int | None, int 
     """Bytes of its struct module, and the offsets of the relocations for init and exit in it.
 
     modpost writes them (scripts/mod/modpost.c, add_header()). The kernel ignores the names of their symbols, which may
-    have been changed; then the offsets tell which is which.
+    have been changed; then the offsets distinguish them.
     """
     index = next((number for number, section in enumerate(sections) if section.name == THIS_MODULE), None)
     if index is None:
@@ -333,7 +333,7 @@ def _struct_module(elf: Any, sections: list[Any]) -> tuple[int, int | None, int 
                 others.append(entry["r_offset"])
     init, exit_ = named.get("init_module"), named.get("cleanup_module")
     for place in sorted(others):
-        # include/linux/module.h: init comes before the module's memory layout, exit behind nearly everything
+        # include/linux/module.h: init comes before the module's memory layout, exit after nearly everything
         if init is None and place < size * 3 // 4:
             init = place
         elif exit_ is None:

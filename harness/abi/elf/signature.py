@@ -54,5 +54,5 @@ def _common_name(message: bytes) -> str:
     at = message.find(_COMMON_NAME)
     if at < 0 or len(message) < at + len(_COMMON_NAME) + 2:
         return "unknown"
-    start = at + len(_COMMON_NAME) + 2  # behind the string's tag and its length, one byte each
+    start = at + len(_COMMON_NAME) + 2  # after the string's tag and its length, one byte each
     return message[start : start + message[start - 1]].decode(errors="backslashreplace")

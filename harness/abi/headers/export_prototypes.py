@@ -20,7 +20,7 @@ _EXPORTS_CACHE_VERSION = 2  # raise when the facts read from the probe, or their
 _EXPORT = r"\bEXPORT_(PER_CPU_)?SYMBOL(_GPL|_NS|_NS_GPL)?\([A-Za-z_0-9]+"
 _NOT_EXPORTING = ("Documentation", "tools", "samples", "scripts", "LICENSES", "certs", "usr")
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_AT_FAULT = re.compile(r"^\S*probe\.c:(\d+):\d+: error:", re.MULTILINE)
+_ERROR_LINE = re.compile(r"^\S*probe\.c:(\d+):\d+: error:", re.MULTILINE)
 
 
 def kernel_exported_types(headers: Headers, store: Store) -> ExportedTypes:
@@ -75,7 +75,7 @@ def _compile(probe: HeaderProbe, names: list[str], logs: Path) -> Path:
         probe.linked(log)
 
     def blamed(log: str, names: list[str]) -> list[str]:
-        wrong = {int(number) - first for number in _AT_FAULT.findall(log)}
+        wrong = {int(number) - first for number in _ERROR_LINE.findall(log)}
         return [] if min(wrong, default=-1) < 0 else [name for index, name in enumerate(names) if index in wrong]
 
     for _ in compile_until_clean(names, compile_all, blamed, logs):
@@ -89,7 +89,7 @@ def _exported(headers: Headers, store: Store) -> set[str]:
         return _exported_in(headers.source, store)
     if headers.exports is None:
         raise ModcompatError(
-            f"{headers.tree()} has no Module.symvers, the list of what its kernel exports",
+            f"{headers.tree()} has no Module.symvers, the list of its kernel's exports",
             next_step="`make modules` writes it there",
         )
     return set(headers.exports)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions that module-visible headers define, and that modules compile in, for any kernel."""
+"""The functions that module-visible headers define and modules compile in, for any kernel."""
 
 import json
 import re
@@ -31,7 +31,7 @@ _DEFINED = re.compile(
 # How the compiler names a function in an error, and how the assembler names a line
 _IN_FUNCTION = re.compile(r"(?:In function|inlined from) \W(\w+)\W")
 _AT_LINE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+): Error:")
-_Places = Mapping[tuple[str, int], Iterable[str]]  # file and line -> the functions that a macro made of it
+_Places = Mapping[tuple[str, int], Iterable[str]]  # file and line -> the functions that are defined there
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _defined(listed: str) -> dict[tuple[str, int], list[str]]:
 
 
 def _uses(names: list[str]) -> str:
-    """C code that takes the address of each function, so that the compiler has to emit it."""
+    """C code that takes the address of each function, so that the compiler must emit it."""
     plain = "".join(f"#undef {name}\n" for name in names)  # macros of the same name
     return plain + "void *const functions[] = {\n" + "".join(f"\t(void *){name},\n" for name in names) + "};\n"
 

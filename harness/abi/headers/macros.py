@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The macros and enumerators that a kernel's headers define, and that modules compile in."""
+"""The macros and enumerators that a kernel's headers define and modules compile in."""
 
 import json
 from dataclasses import asdict, dataclass

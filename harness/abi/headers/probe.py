@@ -57,7 +57,7 @@ class HeaderProbe:
         return self.folder / target
 
     def linked(self, log: Path) -> Path:
-        """Make `probe.o` and link it: pyelftools takes twice as long if it has to apply relocations itself.
+        """Make `probe.o` and link it: pyelftools takes twice as long if it must apply relocations itself.
 
         Raises the errors of make().
         """
@@ -107,7 +107,7 @@ def headers_left_out(headers: Headers, store: Store) -> dict[str, str]:
     """Headers of the list that do not compile in a kernel, each with the compiler's first error. Cached.
 
     In kernels that the list was made for (scripts/probe.py), all of them compile. Raises ModcompatError if the headers
-    cannot be prepared, or if the compiler does not tell which header is wrong.
+    cannot be prepared, or if the compiler does not report which header is wrong.
     """
 
     def build(folder: Path) -> None:

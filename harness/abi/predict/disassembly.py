@@ -36,14 +36,14 @@ def read_module_code(file: Path, arch: Architecture) -> ModuleCode:
 
 
 def _symbols_and_links(file: Path) -> tuple[dict[str, SectionOffset], dict[SectionOffset, SectionOffset | str]]:
-    """Where its symbols are, and what relocations put into its data. Raises DAMAGE."""
+    """The places of its symbols, and the targets of the relocations in its data. Raises DAMAGE."""
     with file.open("rb") as stream:
         elf: Any = ELFFile(stream)
         names = [section.name for section in elf.iter_sections()]
         table = elf.get_section_by_name(".symtab")
         if not isinstance(table, SymbolTableSection):
             raise ValueError("it has no symbol table")  # noqa: TRY004 - of the file, as the others
-        symbols = [_where(symbol, names) for symbol in table.iter_symbols()]
+        symbols = [_place_of(symbol, names) for symbol in table.iter_symbols()]
         known = {
             symbol.name or place.section: place
             for symbol, place in zip(table.iter_symbols(), symbols, strict=True)
@@ -67,7 +67,8 @@ def _functions(text: str) -> list[tuple[str, SectionOffset, list[str]]]:
     return found
 
 
-def _where(symbol: Any, names: list[str]) -> SectionOffset | str:
+def _place_of(symbol: Any, names: list[str]) -> SectionOffset | str:
+    """Its place in the file; the name of an imported symbol."""
     index = symbol["st_shndx"]
     return (
         SectionOffset(names[index], symbol["st_value"])
@@ -77,7 +78,7 @@ def _where(symbol: Any, names: list[str]) -> SectionOffset | str:
 
 
 def _links(elf: Any, names: list[str], symbols: list[SectionOffset | str]) -> dict[SectionOffset, SectionOffset | str]:
-    """What relocations put into the module's data."""
+    """The targets of the relocations in the module's data, by place."""
     links: dict[SectionOffset, SectionOffset | str] = {}
     for section in elf.iter_sections():
         if section["sh_type"] not in ("SHT_REL", "SHT_RELA") or section["sh_info"] >= len(names):

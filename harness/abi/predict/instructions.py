@@ -26,7 +26,7 @@ class Verb(StrEnum):
     CURRENT = "current"  # target = current
     CALL = "call"  # calls symbol + offset
     JUMP = "jump"  # to symbol + offset in another section: the compiler keeps unlikely parts of functions apart
-    OTHER = "other"  # only the registers matter that it writes
+    OTHER = "other"  # only the registers that it writes matter
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Instruction:
     writes: tuple[str, ...] = ()
     # the address that it jumps to, in the same section
     jumps_to: int | None = None
-    # whether execution never goes on behind it
+    # execution never continues after it
     ends: bool = False
 
 
@@ -60,7 +60,7 @@ class Text:
     symbol: str = ""
     addend: int = 0
     relocation: str = ""
-    # the address that an operand gives for a jump or a call
+    # the address of a jump or a call in an operand
     goes_to: int | None = None
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Form:
     # the offset is subtracted
     negative: bool = False
     # bytes between the relocated field and the end of the instruction, which distances count from
-    behind: int = 0
+    bytes_after_field: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def decoded(table: Table, text: Text) -> Instruction:
 def value(forms: Sequence[Form], text: Text, register: Callable[[str], str]) -> Value:
     """The value of the first form that matches.
 
-    register: an operand -> the register's name, "" if it is none; a form does not match if its base is none.
+    register: an operand -> the register's name, "" if it is not one. A form whose base is not a register does not
+    match.
     """
     for form in forms:
         found = form.pattern.match(str(text))
@@ -117,7 +118,7 @@ def value(forms: Sequence[Form], text: Text, register: Callable[[str], str]) -> 
         if form.verb is Verb.CURRENT:
             return Value(Verb.CURRENT)
         symbol = text.symbol if form.verb in (Verb.ADDRESS, Verb.LOAD) and "base" not in groups else ""
-        offset = 0 if "base" in groups else text.addend + form.behind
+        offset = 0 if "base" in groups else text.addend + form.bytes_after_field
         if "offset" in groups:
             offset = int(groups["offset"] or "0", 0)
         return Value(form.verb, base, -offset if form.negative else offset, symbol)
@@ -157,11 +158,11 @@ def _operands(text: str) -> Iterator[str]:
         yield text[start:].strip()
 
 
-# Decoders that instruction sets have in common
+# Decoders that instruction sets share
 
 
 def end(text: Text) -> Instruction:
-    """Execution does not go on behind it."""
+    """Execution does not continue after it."""
     return Instruction(text.address, ends=True)
 
 
@@ -170,14 +171,16 @@ def nothing(text: Text) -> Instruction:
     return Instruction(text.address)
 
 
-def call(text: Text, behind: int = 0) -> Instruction:
+def call(text: Text, bytes_after_field: int = 0) -> Instruction:
     """A call of a symbol, or of a place in the section."""
-    offset = text.addend + behind if text.symbol else text.goes_to or 0
+    offset = text.addend + bytes_after_field if text.symbol else text.goes_to or 0
     return Instruction(text.address, Verb.CALL, symbol=text.symbol, offset=offset)
 
 
-def jump(text: Text, behind: int = 0, *, ends: bool) -> Instruction:
+def jump(text: Text, bytes_after_field: int = 0, *, ends: bool) -> Instruction:
     """A jump to another section, or within the section."""
     if text.symbol:
-        return Instruction(text.address, Verb.JUMP, symbol=text.symbol, offset=text.addend + behind, ends=ends)
+        return Instruction(
+            text.address, Verb.JUMP, symbol=text.symbol, offset=text.addend + bytes_after_field, ends=ends
+        )
     return Instruction(text.address, jumps_to=text.goes_to, ends=ends)

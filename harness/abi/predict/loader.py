@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model of the kernel's module loader: what it does with a module file, step by step, from both sides' layouts.
+"""A model of the kernel's module loader: it follows the load of a module file, from the layouts of both kernels.
 
 It follows load_module() in kernel/module/main.c of Linux 6.1. The kernel uses the file's section
 .gnu.linkonce.this_module as its struct module. That section has the size of struct module in the kernel that the
 module was built for. It is zero except for the name and two relocations, which write the addresses of init and exit.
-If the kernel's struct module differs, the relocations write into other members, the kernel looks for init and exit
-where nothing was written, and the members behind the section's end overlap the module's .bss, which follows it.
+If the kernel's struct module differs, the relocations write into other members, the kernel reads init and exit from
+members that are still zero, and the members after the section's end overlap the module's .bss, which follows it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -50,7 +50,7 @@ class PredictedFailure:
 
 @dataclass(frozen=True)
 class KernelFacts:
-    """Everything in a kernel that decides how it treats a module."""
+    """The facts about a kernel that determine how it treats a module."""
 
     arch: Architecture
     release: str  # as uname -r prints it
@@ -86,11 +86,11 @@ _VERMAGIC = (
 
 # Members that the loader has written before it applies relocations: always, or if the module has one of the listed
 # sections. percpu_modalloc(), module_unload_init(), init_param_lock(), find_module_sections(), move_module().
-_WRITTEN = (
+_WRITTEN_MEMBERS = (
     "state", "list.", "name", "core_layout.base", "core_layout.size", "init_layout.base", "init_layout.size",
     "source_list.", "target_list.", "refcnt", "param_lock.wait_list.", "param_lock.magic", "param_lock.wait_lock.",
 )  # fmt: skip
-_OF_SECTIONS = {
+_SECTIONS_OF_MEMBERS = {
     "kp": ("__param",), "num_kp": ("__param",),
     "syms": ("__ksymtab",), "num_syms": ("__ksymtab",), "crcs": ("__kcrctab",),
     "gpl_syms": ("__ksymtab_gpl",), "num_gpl_syms": ("__ksymtab_gpl",), "gpl_crcs": ("__kcrctab_gpl",),
@@ -113,10 +113,10 @@ _OF_SECTIONS = {
     "kprobe_blacklist": ("_kprobe_blacklist",), "num_kprobe_blacklist": ("_kprobe_blacklist",),
     "static_call_sites": (".static_call_sites",), "num_static_call_sites": (".static_call_sites",),
 }  # fmt: skip
-# What the kernel does after the relocations, while it loads or lists the module, if a member holds the address of a
-# function. The count of a table that the module lacks makes it walk from address zero; a pointer to a table matters
-# only if the module has the table (_OF_SECTIONS).
-_WALKED = {
+# The effect of a member that holds the address of a function, while the kernel loads or lists the module after the
+# relocations. The count of a table that the module lacks makes the kernel walk from address zero; a pointer to a table
+# matters only if the module has the table (_SECTIONS_OF_MEMBERS).
+_EFFECTS = {
     "num_srcu_structs": "srcu_module_coming() walks a table that is not there",
     "num_tracepoints": "tracepoint_module_coming() walks a table that is not there",
     "num_trace_events": "trace_module_add_events() walks a table that is not there",
@@ -204,7 +204,7 @@ def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str
 
 
 def _optional_part(kernel: KernelFacts) -> int:
-    """Bytes by which a module's exit may be nearer: known_exit_offset() of the isolation series."""
+    """Bytes by which the offset of a module's exit may be smaller: known_exit_offset() of the isolation series."""
     members = {member.name: member for member in kernel.layouts[MODULE].members}
     if not kernel.has("KALLSYMS") or "kallsyms" not in members:
         return 0
@@ -260,26 +260,26 @@ def _versions_differ(module: ModuleFacts, kernel: KernelFacts, names: tuple[str,
 
 
 def _slots_in_use(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
-    """A relocation that the loader refuses, since it is only written over zeros."""
+    """The relocations that the loader refuses, because it only writes over zeros."""
     for what, offset in (("init", module.init), ("exit", module.exit)):
         for place in _places(kernel, offset):
-            sections = _OF_SECTIONS.get(place, ())
-            if any(place.startswith(entry) for entry in _WRITTEN) or any(map(module.has_section, sections)):
+            sections = _SECTIONS_OF_MEMBERS.get(place, ())
+            if any(place.startswith(entry) for entry in _WRITTEN_MEMBERS) or any(map(module.has_section, sections)):
                 where = f"struct module.{what} 0x{offset:x} is where the kernel has {place}"
                 yield f"{where}, which is in use by then: the relocation is refused"
 
 
 def _relocations(module: ModuleFacts, kernel: KernelFacts) -> Iterator[PredictedFailure]:
-    """Failures from the addresses of init and exit being written into other members."""
+    """The failures that result if the addresses of init and exit are written into other members."""
     for what, offset in (("init", module.init), ("exit", module.exit)):
         for place in _places(kernel, offset):
             if place == what:
                 continue
             text = f"struct module.{what} 0x{offset:x} is where the kernel has {place}"
-            walked = _WALKED.get(place, "")
-            if walked:
-                yield PredictedFailure(Stage.LOAD, PredictedOutcome.BREAKS, f"{text}: {walked}")
-            elif place in _TABLES and any(map(module.has_section, _OF_SECTIONS[place])):
+            effect = _EFFECTS.get(place, "")
+            if effect:
+                yield PredictedFailure(Stage.LOAD, PredictedOutcome.BREAKS, f"{text}: {effect}")
+            elif place in _TABLES and any(map(module.has_section, _SECTIONS_OF_MEMBERS[place])):
                 yield PredictedFailure(Stage.LOAD, PredictedOutcome.BREAKS, f"{text}: it reads code as a table")
 
 

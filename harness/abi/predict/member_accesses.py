@@ -87,10 +87,9 @@ class _Reader:
         self.found: set[MemberAccess] = set()
         self._arguments: dict[SectionOffset, dict[str, Value]] = {}  # of functions, by register
         self._objects: set[tuple[SectionOffset, str]] = set()  # the module's own objects, with their structures
-        self._arriving: dict[
-            SectionOffset, dict[str, Value]
-        ] = {}  # with jumps from other sections, in the round before
-        self._leaving: dict[SectionOffset, dict[str, Value]] = {}  # the same of this round
+        # states at the targets of jumps from other sections: those of the previous round, and of this one
+        self._arriving: dict[SectionOffset, dict[str, Value]] = {}
+        self._leaving: dict[SectionOffset, dict[str, Value]] = {}
 
     def read_all(self) -> bool:
         """Read every function once. Returns whether it found something that another round could use."""
@@ -194,7 +193,7 @@ class _Reader:
         return SectionOffset(function.place.section, step.offset)
 
     def _learn(self, value: Value | None, kind: Type) -> None:
-        """Learn from the module passing one of its own objects to the kernel as a type."""
+        """Learn that the module passes one of its own objects to the kernel as a type."""
         if not isinstance(value, SectionOffset):
             return
         if isinstance(kind, tuple):

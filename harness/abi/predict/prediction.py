@@ -79,7 +79,7 @@ def _clean(differing: list[ReachableStruct], *, was_read: bool) -> str:
 def _unbalanced_preempt_count(
     module: ModuleFacts, production: KernelFacts, kernel: KernelFacts
 ) -> Iterator[PredictedFailure]:
-    """Lock functions that count in the kernel, unlocks that were inlined and do not: include/linux/preempt.h."""
+    """Lock functions of the kernel count preemption, but inlined unlocks do not: include/linux/preempt.h."""
     if production.has("PREEMPT_COUNT") or not kernel.has("PREEMPT_COUNT"):
         return
     names = {symbol.name for symbol in module.imports}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The structures that a module can reach through its imports, and that have another layout in the other kernel.
 
-A module without debug information does not tell which structures its code uses. Its imports tell some of them: the
+A module without debug information does not show which structures its code uses. Its imports show some of them: the
 headers declare the structures that each function takes and returns, and those that each callback takes.
 """
 

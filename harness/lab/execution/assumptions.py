@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The assumptions of a run, as lines for people: where modules and kernels come from, and which options were added."""
+"""The assumptions of a run, one line each: where modules and kernels come from, and which options were added."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -29,8 +29,8 @@ def at_a_glance(settings: Settings, cells: Sequence[Cell]) -> list[str]:
     modules = {(cell.module.name, cell.board.arch.name): cell.module for cell in cells}
     lines = [f"kernels are built from {settings.source}{_patches(settings)}"]
     for (arch, name), kernel in settings.prebuilt.items():
-        lacking = "" if kernel.build_tree else " without a build tree: nothing is predicted of it"
-        lacking += ", nor of what is compared with it" if lacking and kernel.variant == PRODUCTION else ""
+        lacking = "" if kernel.build_tree else " without a build tree: no predictions for it"
+        lacking += ", nor for kernels that are compared with it" if lacking and kernel.variant == PRODUCTION else ""
         lines.append(f"{arch}: {name} is {kernel.image}, prebuilt{lacking}")
     for arch in dict.fromkeys(board.arch.name for board in boards.values()):
         users = settings.configs.get(arch)
@@ -41,9 +41,9 @@ def at_a_glance(settings: Settings, cells: Sequence[Cell]) -> list[str]:
         )
         if userland := settings.userlands.get(arch):
             lines.append(f"{arch}: commands of exercises run in {userland.path}")
-    untold = sorted({module.name for module in modules.values() if not module.exercise})
-    if untold:
-        lines.append(f"no exercise for {_some(untold)}: loaded and unloaded only")
+    without_exercise = sorted({module.name for module in modules.values() if not module.exercise})
+    if without_exercise:
+        lines.append(f"no exercise for {_some(without_exercise)}: loaded and unloaded only")
     if not any(cell.flavour is Flavour.ISOLATED for cell in cells):
         lines.append("no isolated kernels")
     return lines
@@ -60,16 +60,16 @@ def of_configurations(settings: Settings, cells: Sequence[Cell], store: Store) -
     return [line for users in configs for line in _of_configuration(users, source, store)]
 
 
-def at_first(settings: Settings, cells: Sequence[Cell]) -> list[str]:
-    """The assumptions that are known at once; none, if modules and kernels are all of this project."""
+def assumptions_at_start(settings: Settings, cells: Sequence[Cell]) -> list[str]:
+    """The assumptions that are known before the run; none if all modules and kernels are this project's own."""
     if not settings.configs and all(cell.module.is_builtin for cell in cells):
         return []
     return at_a_glance(settings, cells)
 
 
-def at_the_end(settings: Settings, cells: Sequence[Cell], store: Store) -> list[str]:
-    """All assumptions of a run, when it is over. Takes as long as `of_configurations`."""
-    lines = at_first(settings, cells)
+def assumptions_at_end(settings: Settings, cells: Sequence[Cell], store: Store) -> list[str]:
+    """All assumptions of a run. Takes as long as `of_configurations`."""
+    lines = assumptions_at_start(settings, cells)
     try:
         return [*lines, *of_configurations(settings, cells, store)] if lines else []
     except ModcompatError as error:
@@ -77,9 +77,9 @@ def at_the_end(settings: Settings, cells: Sequence[Cell], store: Store) -> list[
 
 
 def series_blocker(source: Callable[[], KernelSource], store: Store) -> str | None:
-    """Why there are no isolated kernels of a source; None if the series fits. source: finds it, or raises.
+    """The reason why the isolation series does not apply to a source; None if it does. source: returns it, or raises.
 
-    Raises ModcompatError if the source itself cannot be made, as when a user-supplied patch does not apply.
+    Raises ModcompatError if the source itself cannot be prepared, for instance if a user-supplied patch does not apply.
     """
     whole = source()
     whole.tree()
@@ -96,16 +96,16 @@ def _of_configuration(users: UserConfig, source: KernelSource, store: Store) -> 
     changed = user_config.changed_by_kconfig(users, source, store)
     if changed:
         shown = _some([f"{symbol} {given} → {got}" for symbol, (given, got) in changed.items()])
-        lines.append(f"{name}: Kconfig of this source tree changed what the file says: {shown}")
+        lines.append(f"{name}: Kconfig of this source tree changed settings of the file: {shown}")
     added = user_config.added(users, source, store) if users.may_add else {}
     if added:
         shown = _some([f"{symbol} {given} → {now}" for symbol, (given, now) in added.items()])
-        lines.append(f"{name}: changed in production and debug kernels alike, for the harness: {shown}")
-        lines.append(f"{name}: {_moved(users, source, store)}")
+        lines.append(f"{name}: the harness needs these changes, in production and debug kernels alike: {shown}")
+        lines.append(f"{name}: {_layout_changes(users, source, store)}")
     return lines
 
 
-def _moved(users: UserConfig, source: KernelSource, store: Store) -> str:
+def _layout_changes(users: UserConfig, source: KernelSource, store: Store) -> str:
     """How the added options change the structures that modules see."""
     given = kernel_spec(users.arch, source, PRODUCTION, store, user_config=replace(users, as_it_is=True))
     booted = kernel_spec(users.arch, source, PRODUCTION, store, user_config=users)
@@ -115,7 +115,7 @@ def _moved(users: UserConfig, source: KernelSource, store: Store) -> str:
     causes = [summarize_cause(difference, cause) for cause in difference.causes]
     return (
         f"these additions change {len(difference.changes)} of {difference.compared} structures: modules built for "
-        f"your production may break by them alone: {_some(causes)}"
+        f"your production may break because of them: {_some(causes)}"
     )
 
 

@@ -32,9 +32,9 @@ def run_cell(
     config: Mapping[str, str],
     release: str = "",
 ) -> Evidence:
-    """Run a cell to its end, whatever the module does to the guest. Never raises for that.
+    """Run a cell to its end, whatever the module does to the guest.
 
-    exerciser: has the feature in use while the module works. config, release: the running kernel's.
+    exerciser: uses the feature while the module works. config, release: of the running kernel.
     Raises ModcompatError if QEMU cannot be started.
     """
     cell = new_context(guest, subject, exerciser, feature_proof=feature_proof, config=config, release=release)
@@ -105,7 +105,7 @@ def _run_phases(cell: CellContext, title: str) -> None:
 
 
 def record_loss(cell: CellContext, failure: GuestFailure) -> None:
-    """Record that the guest stopped answering, unless the reason may be on our side."""
+    """Record that the guest stopped answering, unless the host may be the cause."""
     evidence, log = cell.evidence, cell.log
     if blocker := log.lack_of_space():
         evidence.blockers.append(blocker)
@@ -122,7 +122,7 @@ def record_loss(cell: CellContext, failure: GuestFailure) -> None:
 
 
 def record_log(cell: CellContext) -> None:
-    """Scan the log of the whole cell, and record its reports, phase by phase, and everything else that it shows."""
+    """Scan the log of the whole cell. Record its reports by phase, lost messages, and the calls of init and exit."""
     evidence, given = cell.evidence, cell.subject.exercise
     log = cell.log.scan()
     evidence.early_reports = _with_leaks(log.early, cell.leaks)
@@ -133,14 +133,14 @@ def record_log(cell: CellContext) -> None:
     if given and Phase.EXERCISE in log.starts:
         evidence.set_apart(given.awaits)
     if log.dropped:
-        evidence.caveats.append(f"the kernel says that it lost messages: {log.dropped}")
+        evidence.caveats.append(f"the kernel reports that it lost messages: {log.dropped}")
     evidence.scanned = log.is_whole
     evidence.initcall = find_initcall(log.text, evidence.module)
     evidence.announced += _announcements(cell, log)
 
 
 def _announcements(cell: CellContext, log: ScannedLog) -> list[Check]:
-    """Whether init and exit, if they ran, printed what the exercise says that they print."""
+    """For init and exit, if they ran: whether they printed the words that the exercise announces."""
     exercise, evidence = cell.subject.exercise, cell.evidence
     commands = {"init": (Phase.LOAD, evidence.load), "exit": (Phase.UNLOAD, evidence.unload)}
     checks = []
@@ -148,7 +148,7 @@ def _announcements(cell: CellContext, log: ScannedLog) -> list[Check]:
         phase, command = commands[name]
         if command is not None and command.status == 0:
             held = is_logged(words, log.since(phase))
-            checks.append(Check(name, held, "" if held else f"never said {words!r}"))
+            checks.append(Check(name, held, "" if held else f"never printed {words!r}"))
     return checks
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cell needs of a guest. The tests have one without QEMU: tests/unit/lab/fake_guest.py."""
+"""The interface of a guest that a cell needs. tests/unit/lab/fake_guest.py implements it without QEMU."""
 
 from typing import Protocol
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel log of one cell, with marks that say where each phase begins.
+"""The kernel log of one cell, with marks where each phase begins.
 
 The log is on two media. The console has everything that the kernel printed, as it came. On a board whose kernel log
 and commands share one UART, lines on the console may be torn, and messages get lost between the answers of commands;
-the kernel's own buffer (dmesg) has them whole up to the last time it was read.
+the kernel's own buffer (dmesg) has all of them, whole, up to the last time it was read.
 """
 
 import re
@@ -67,7 +67,7 @@ class CellLog:
 
     @property
     def has_started(self) -> bool:
-        """A phase has begun: from now on everything is the module's doing."""
+        """Whether a phase has begun. From then on the module is responsible for whatever happens."""
         return bool(self._starts)
 
     def begin(self, title: str) -> None:
@@ -111,14 +111,14 @@ class CellLog:
         return self._read_dmesg() if self._guest.machine.shared_uart else self.printed()
 
     def printed(self) -> str:
-        """The kernel log since the guest was pristine, as far as the console has it. Asks nothing of the guest."""
+        """The kernel log since the guest was pristine, as far as the console has it. Sends nothing to the guest."""
         return self._guest.console.read(self._guest.log_start).decode(errors="backslashreplace")
 
     def read_buffer(self) -> str | None:
-        """Read the kernel's buffer for the last time, on a shared UART; nothing is to be done elsewhere.
+        """Read the kernel's buffer for the last time. Does nothing unless the board has a shared UART.
 
-        Reads it again if the kernel printed something meanwhile. Returns why parts may be missing, None if none are.
-        Raises StopCell, GuestFailure.
+        Reads it again if the kernel printed something meanwhile. Returns the reason why parts may be missing; None if
+        the log is complete. Raises StopCell, GuestFailure.
         """
         if not self._guest.machine.shared_uart:
             return None
@@ -129,7 +129,7 @@ class CellLog:
         return "the kernel kept printing while its buffer was read: parts may be missing"
 
     def lack_of_space(self) -> str | None:
-        """Why the log may be incomplete: the disk is full, and QEMU drops what it cannot write. None if it is not."""
+        """A blocker if the disk is full, since QEMU drops what it cannot write; None if there is space."""
         folder = self._guest.console.path.parent
         if shutil.disk_usage(folder).free >= _MIN_FREE_BYTES:
             return None
@@ -150,11 +150,11 @@ class CellLog:
         reports: dict[Phase, list[Report]] = {}
         for report in scan(text):
             phases = [phase for phase, start in starts.items() if start <= report.start]
-            moved = _moved(report, len(in_front), in_front.count(b"\n"))
+            shifted = _shifted(report, len(in_front), in_front.count(b"\n"))
             if phases:
-                reports.setdefault(phases[-1], []).append(moved)
+                reports.setdefault(phases[-1], []).append(shifted)
             elif self._log_start is not None:
-                early.append(moved)
+                early.append(shifted)
         dropped = _DROPPED.search(text)
         return ScannedLog(
             text, starts, early, reports, dropped[0].decode() if dropped else None,
@@ -193,9 +193,9 @@ class CellLog:
         return log + self._guest.console.read(buffer_end, self._log_end), known | later
 
 
-def _moved(report: Report, size: int, lines: int) -> Report:
-    """A report of a log that has so many more bytes and lines in front."""
+def _shifted(report: Report, size: int, lines: int) -> Report:
+    """The report, as found in a log with so many more bytes and lines in front."""
     return replace(
         report, start=report.start + size, first_line=report.first_line + lines, last_line=report.last_line + lines,
-        children=[_moved(child, size, lines) for child in report.children],
+        children=[_shifted(child, size, lines) for child in report.children],
     )  # fmt: skip

@@ -24,7 +24,7 @@ from harness.support.errors import ModcompatError
 from harness.support.time_limit import DeadlineError, deadline
 
 CPUS = 2
-_EXERCISE_SECONDS = 600.0  # that an exercise may take on an ordinary machine, whatever it does meanwhile
+_EXERCISE_SECONDS = 600.0  # longest exercise on an ordinary machine
 _MAX_DETAIL = 200  # characters of a command's output in a check or a blocker
 # Each command costs a guest some 20 ms, and each program that the shell starts as much again.
 _COUNTERS_COMMAND = (
@@ -53,7 +53,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class KernelTraits:
-    """What the running kernel's configuration changes about a cell."""
+    """Properties of the running kernel that the phases of a cell depend on."""
 
     has_kmemleak: bool = False
     has_slub_debug: bool = False
@@ -100,7 +100,7 @@ class Recorder:
 
 @dataclass
 class CellContext:
-    """What the phases of one cell share."""
+    """State that the phases of one cell share."""
 
     guest: CellGuest
     subject: Subject
@@ -110,11 +110,11 @@ class CellContext:
     log: CellLog
     recorder: Recorder
     evidence: Evidence
-    # reference counts of the modules that it needs, before it was loaded
+    # reference counts of the modules that the module needs, before its load
     references: dict[str, str] = field(default_factory=dict)
     # lines of /proc/kallsyms about the module, while it was loaded; None without kmemleak
     symbols: str | None = None
-    # what kmemleak lists, of which the console only has the count
+    # the leaks that kmemleak lists; the console only has their number
     leaks: list[Report] = field(default_factory=list)
 
 
@@ -140,7 +140,7 @@ def load_companions(cell: CellContext) -> bool:
     """
     if not cell.subject.before:
         return True
-    others = loaded_modules(cell)  # loaded by the use of a feature, and gone by the end
+    others = loaded_modules(cell)  # a feature's script loaded these, and unloads them at the end
     for path in cell.subject.before:
         loaded = cell.recorder.run(f"insmod {shlex.quote(path)}")
         cell.log.stop_on_fault()
@@ -162,14 +162,14 @@ def load(cell: CellContext) -> None:
     evidence.loaded = evidence.module in modules
     if evidence.load.status == 0 and not evidence.loaded:
         found = ", ".join(modules) or "nothing"
-        evidence.blockers.append(f"the load went well, and /proc/modules has no {evidence.module}, only {found}")
+        evidence.blockers.append(f"the load succeeded, but /proc/modules has no {evidence.module}, only {found}")
     elif evidence.loaded:
         evidence.feature_checks += cell.exerciser.loaded(guest, evidence.module)
         cell.memory.loaded(subject.facts)
 
 
 def exercise(cell: CellContext) -> None:
-    """Run the user's exercise, if there is one, whatever its file does. An interrupt is the user's and is raised."""
+    """Run the user's exercise, if there is one. Whatever its file raises, other than KeyboardInterrupt, is evidence."""
     given, evidence = cell.subject.exercise, cell.evidence
     if given:
         bench = Bench(
@@ -204,9 +204,9 @@ def unload(cell: CellContext) -> None:
 
 
 def check_integrity(cell: CellContext) -> None:
-    """Check memory, and what the guest can still do."""
+    """Check memory, and whether the guest still works."""
     evidence, recorder = cell.evidence, cell.recorder
-    modules = loaded_modules(cell)  # those that the use of a feature had loaded are gone by now
+    modules = loaded_modules(cell)  # the feature's script has unloaded its own by now
     if cell.references:
         now = {name: count for name, count in modules.items() if name in cell.references}
         changed = "" if now == cell.references else f"{cell.references}, then {now}"
@@ -224,7 +224,7 @@ def check_integrity(cell: CellContext) -> None:
     )
     evidence.after = _counters(evidence, counters)
     if cell.kernel.gives_up_locks and evidence.after and evidence.after.taint & _PROPRIETARY:
-        evidence.caveats.append("its licence is proprietary: from its load on, this kernel reports nothing of locks")
+        evidence.caveats.append("its licence is proprietary: once it is loaded, this kernel stops debugging locks")
     cell.log.stop_on_fault()
 
 
@@ -242,7 +242,7 @@ def _validate_slabs(cell: CellContext) -> None:
     if caches.isdigit() and int(caches):
         cell.evidence.integrity.append(Check(f"{caches} slab caches validated", held=True))
     elif cell.kernel.has_slub_debug:
-        cell.evidence.blockers.append(f"the kernel has SLUB_DEBUG, and no slab cache could be validated: {caches}")
+        cell.evidence.blockers.append(f"the kernel has SLUB_DEBUG, but no slab cache could be validated: {caches}")
     else:
         cell.evidence.caveats.append("no slab cache could be validated: SLUB debugging is off in this kernel")
 
@@ -251,16 +251,16 @@ def _look_for_leaks(cell: CellContext) -> None:
     scale = cell.guest.timing.scale
     found = cell.recorder.run(SCAN_COMMAND, SCAN_SECONDS / min(scale, 1.0))  # part of it is sleep, on any machine
     if found.status:
-        cell.evidence.blockers.append(f"kmemleak could not look: {found.output.strip()[:_MAX_DETAIL]}")
+        cell.evidence.blockers.append(f"kmemleak could not scan: {found.output.strip()[:_MAX_DETAIL]}")
         return
     cell.leaks = scan(symbolize(found.output, cell.symbols or "").encode())
     held = not found.output.strip()
     detail = "" if held else found.output[:_MAX_DETAIL]
-    cell.evidence.integrity.append(Check("kmemleak: nothing was forgotten", held, detail))
+    cell.evidence.integrity.append(Check("kmemleak finds no leak", held, detail))
 
 
 def _counters(evidence: Evidence, words: list[str]) -> Counters | None:
-    """What _COUNTERS_COMMAND printed; None, and a caveat, if that is not readable."""
+    """Parse the output of _COUNTERS_COMMAND. Returns None, and adds a caveat, if it is not readable."""
     numbers = [int(word) if word.isdigit() else None for word in words]
     if len(numbers) != 3 or numbers[0] is None:
         evidence.caveats.append("the kernel's taint flags cannot be read")

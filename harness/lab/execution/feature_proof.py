@@ -66,14 +66,14 @@ def running_config(guest: CellGuest) -> dict[str, str]:
 def prove_absent(config: dict[str, str], feature: Feature, *, where: str = PROC, partly: bool = False) -> Proof:
     """Prove that a feature is off in production.
 
-    config: of the production kernel. where: where that was read. partly: a user-supplied production may have a part of
-    the feature on.
+    config: of the production kernel. where: the file that it was read from. partly: whether a part of the feature may
+    be on, as in a user-supplied production.
     """
     off = missing_in(config, feature)
     on = [symbol for symbol in feature.symbols if symbol not in off]
     if not off:
         return Proof(f"{', '.join(on)} on in production as well")
-    bases = [symbol for symbol in on if symbol in _always_on(feature)]
+    bases = [symbol for symbol in on if symbol in _always_on_symbols(feature)]
     stray = ", ".join(sorted(set(on) - set(bases)))
     if stray and partly:
         return Proof(f"{where}: {', '.join(off)} off, {stray} on in production as well")
@@ -95,10 +95,11 @@ def prove_live(
     seen = []
     for part in feature.proofs():
         if not modules and (part.proof / "Kbuild").is_file():
-            seen.append(f"{part.name} not provoked: there is no build tree to build its proof for")
+            seen.append(f"{part.name} not provoked: there is no build tree to build its proof against")
             continue
         guest.make_pristine()
-        proof = _used(guest, part) if (part.proof / "live").is_file() else _provoked(guest, part)
+        by_use = (part.proof / "live").is_file()
+        proof = _proven_by_use(guest, part) if by_use else _proven_by_violation(guest, part)
         if proof.blocker:
             return proof
         seen.append(proof.text)
@@ -106,25 +107,24 @@ def prove_live(
 
 
 class FeatureExerciser:
-    """Uses a feature during a cell, through the scripts of its parts.
-
-    names: the parts that are used. patching: those of them that make the kernel patch its code.
-    """
+    """Uses a feature during a cell, through the scripts of its parts."""
 
     def __init__(self, feature: Feature | None, *, modules: bool = True) -> None:
         """feature: None in production, where none is used. modules: whether proof modules could be built."""
         parts = feature.proofs() if feature else []
         able = [part for part in parts if modules or not (part.proof / "Kbuild").is_file()]
         used = [part for part in able if (part.proof / "live").is_file()]
+        # the parts that are used
         self.names = [part.name for part in used]
+        # those of them that make the kernel patch its code
         self.patching = [part.name for part in used if part.patches_code]
 
     def start(self, guest: CellGuest) -> str | None:
-        """Begin to use the feature. Returns why that failed, None if it did not. Raises GuestFailure."""
+        """Begin to use the feature. Returns the reason if that failed, otherwise None. Raises GuestFailure."""
         for name in self.names:
             output = guest.run(_command(name, "start"), _PROOF_SECONDS)
             if output.status:
-                return f"{name} could not be put to use: {output.text.strip() or f'exit status {output.status}'}"
+                return f"{name} could not be used: {output.text.strip() or f'exit status {output.status}'}"
         return None
 
     def loaded(self, guest: CellGuest, module: str) -> list[Check]:
@@ -158,7 +158,8 @@ def parse_live_checks(output: Output) -> list[Check]:
     return [Check(what, held == "ok", detail.strip()) for what, held, detail in found]
 
 
-def _used(guest: CellGuest, part: Feature) -> Proof:
+def _proven_by_use(guest: CellGuest, part: Feature) -> Proof:
+    """Use the feature, and let its script check that it works."""
     use = FeatureExerciser(part)
     problem = use.start(guest)
     if problem:
@@ -171,7 +172,7 @@ def _used(guest: CellGuest, part: Feature) -> Proof:
     return Proof("in use: " + ", ".join(f"{check.name} {check.detail}".strip() for check in checks))
 
 
-def _provoked(guest: CellGuest, part: Feature) -> Proof:
+def _proven_by_violation(guest: CellGuest, part: Feature) -> Proof:
     """Commit the violation that the feature must report."""
     if part.violation is None:
         raise ValueError(f"feature {part.name} has neither a violation nor a script that uses it")
@@ -197,7 +198,7 @@ def find_report(guest: CellGuest, violation: tuple[str, str]) -> Report | None:
     return next((report for report in reports if re.fullmatch(kind, report.kind) and report.says(words)), None)
 
 
-def _always_on(feature: Feature) -> set[str]:
+def _always_on_symbols(feature: Feature) -> set[str]:
     return {
         symbol
         for part in feature.proofs()

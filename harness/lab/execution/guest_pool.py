@@ -31,10 +31,10 @@ from harness.support.inputs import size_in_memory
 
 _MIB_FOR_USER_KERNEL = 512  # a user-supplied kernel may be large
 _MIB = 1 << 20
-_FILE_COPIES = 2  # of user-supplied files in memory, while the kernel unpacks them
+_FILE_COPIES = 2  # user-supplied files are in memory twice while the kernel unpacks them
 _MAX_CACHED = 120  # snapshots in the cache, 15 to 50 MB each
 _MAX_RUNNING = 4  # guests, 150 to 250 MB each
-_IN_USE_SECONDS = 3600.0  # for which another run may still need a file that it has just looked up
+_KEEP_USED_SECONDS = 3600.0  # another run may still need a cached file that it looked up within this time
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ class GuestImage:
 
 @dataclass
 class RunningGuest:
-    """A guest that is kept running, and what it was started from."""
+    """A guest that is kept running, and the image that it was started from."""
 
     guest: Guest
     image: GuestImage
     snapshot: Snapshot
     folder: Path
-    # of the running kernel
+    # configuration of the running kernel
     config: dict[str, str]
-    # where it was read
+    # the file that it was read from
     config_from: str
     # why the evidence is weaker than usual
     caveats: tuple[str, ...]
@@ -70,8 +70,8 @@ class RunningGuest:
 class Guests:
     """Starts guests and keeps some of them running. Close it to end them.
 
-    Only the guest that was asked for last runs; the others are paused, since an idle guest takes 3 % of a CPU. A paused
-    guest goes on by itself as soon as it is given a command. scratch: a private folder, removed by close().
+    Only the guest that was requested last runs; the others are paused, since an idle guest takes 3 % of a CPU. A paused
+    guest resumes as soon as it gets a command.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Guests:
         self._running: dict[tuple[str, str], RunningGuest] = {}
         self._failed: dict[tuple[str, str], ModcompatError] = {}
         self._ending = ExitStack()
+        # a private folder, removed by close()
         self.scratch = self._ending.enter_context(self._store.scratch())
 
     def __enter__(self) -> Self:
@@ -100,16 +101,16 @@ class Guests:
             for running in self._running.values():
                 ending.callback(running.guest.close)
             self._running.clear()
-        # Each user-supplied module makes a file system and a snapshot of its own.
+        # Each user-supplied module needs a separate file system and snapshot.
         for kind in ("snapshot", "initramfs"):
-            self._store.trim(kind, keep=_MAX_CACHED, unused_for=_IN_USE_SECONDS)
+            self._store.trim(kind, keep=_MAX_CACHED, unused_for=_KEEP_USED_SECONDS)
 
     def guest(self, board: Board, variant: Variant) -> Guest:
         """A guest with every module in it; not pristine yet. Raises ModcompatError."""
         return self.running(board, variant).guest
 
     def running(self, board: Board, variant: Variant) -> RunningGuest:
-        """A guest, and what it was started from. Pauses all others.
+        """A guest, and the image that it was started from. Pauses all others.
 
         Raises ModcompatError if it does not start, and again for every further call.
         """
@@ -127,12 +128,12 @@ class Guests:
             try:
                 self._running[name] = self._start(board, variant, folder)
             except ModcompatError as error:
-                self._failed[name] = error  # the next cell would only wait for the same
+                self._failed[name] = error  # the next cell would only wait to fail in the same way
                 raise
         return self._running[name]
 
     def pause_all(self) -> None:
-        """Pause every guest until it is given a command."""
+        """Pause every guest until its next command."""
         for running in self._running.values():
             running.guest.pause()
 
@@ -153,7 +154,7 @@ class Guests:
         brought: dict[str, Path] = {}
         modules = [module for module in self._modules if module.is_for(board.arch)]
         for module in modules:
-            built = {module.name: module.file} if module.file else self._built(module, production)
+            built = {module.name: module.file} if module.file else self._build_module(module, production)
             files[module.name] = built[module.name]
             paths[module.name] = f"modules/{module.name}.ko"
             contents |= {f"modules/{name}.ko": file for name, file in built.items()}
@@ -182,7 +183,7 @@ class Guests:
         machine = replace(machine, accelerator=self._accelerator(machine))
         return GuestImage(kernel, machine, paths, files, before)
 
-    def _built(self, module: VendorModule, production: Kernel) -> dict[str, Path]:
+    def _build_module(self, module: VendorModule, production: Kernel) -> dict[str, Path]:
         assert module.source is not None
         built = build_modules(module.source, production, self._store)
         if module.name not in built:
@@ -211,7 +212,7 @@ class Guests:
                 raise ModcompatError(
                     f"{board.id} booted with the {variant.name} kernel, and then did not answer: {failure.headline}",
                     details=failure.console_tail,
-                    next_step="a slow machine wants --timeout-scale; by hand: " + machine.by_hand(),
+                    next_step="on a slow machine, raise --timeout-scale; by hand: " + machine.by_hand(),
                 ) from failure
             config, where = (found, PROC) if found else (kernel.config, "the .config of its build")
             caveats = self._caveats(board)
@@ -221,20 +222,20 @@ class Guests:
         return RunningGuest(guest, image, snapshot, folder, config, where, caveats)
 
     def _adapt_board(self, board: Board, kernel: Kernel, prebuilt: Prebuilt | None, size: int) -> Board:
-        """The board as this kernel can use it. Raises ModcompatError if it cannot use it.
+        """The board, adapted to this kernel. Raises ModcompatError if the kernel cannot run on it.
 
         size: bytes of the user-supplied files. The modules to judge do not count: a board has memory for them anyway.
         """
         if prebuilt and (lacking := required_options.missing(kernel.config, board.arch.required_options)):
             raise ModcompatError(
-                f"{prebuilt.image} was built without what the harness needs", details=required_options.listed(lacking),
-                next_step="switch these on in its configuration, and build it again",
+                f"{prebuilt.image} lacks options that the harness needs", details=required_options.listed(lacking),
+                next_step="switch them on in its configuration, and build it again",
             )  # fmt: skip
         users = self._settings.configs.get(board.arch.name)
         if missing := required_options.unmet(kernel.config, board.required_options):
             raise ModcompatError(
-                f"the configuration lacks what {board.id} needs", details=required_options.listed(missing),
-                next_step="set it in the configuration, or choose another board with --board",
+                f"the configuration lacks options that {board.id} needs", details=required_options.listed(missing),
+                next_step="set them in the configuration, or choose another board with --board",
             )  # fmt: skip
         memory = self._settings.memory or (max(board.memory, _MIB_FOR_USER_KERNEL) if users else board.memory)
         memory += -(-_FILE_COPIES * size // _MIB)

@@ -106,7 +106,8 @@ class Kernels:
     def difference(self, board: Board, variant: Variant) -> LayoutDiff | None:
         """The difference between the layouts of production and of a kernel; None if one has no headers.
 
-        For a prebuilt production without headers, they are made from its configuration. Raises ModcompatError.
+        If production is prebuilt and ships no headers, headers generated from its configuration are used instead.
+        Raises ModcompatError.
         """
         kernel, production = self.headers(board, variant), self.headers(board, variant.production)
         if not production and not self.prebuilt(board, variant):
@@ -120,8 +121,8 @@ class Kernels:
     def predict(self, file: Path, module: ModuleFacts, board: Board, variant: Variant) -> Prediction | None:
         """Predict the verdict of a module on a kernel of a board.
 
-        None if that kernel or its production is prebuilt without a build tree. Raises ModcompatError if the headers of
-        one cannot be made.
+        None if that kernel or its production is prebuilt without a build tree. Raises ModcompatError if headers cannot
+        be made.
         """
         production, kernel = self.headers(board, variant.production), self.headers(board, variant)
         return self._predictor.predict(file, module, production, kernel) if production and kernel else None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory leaks that kmemleak finds at the end of a cell, on kernels that have it.
 
-The console only has their number. The list (Documentation/dev-tools/kmemleak.rst) says who allocated the memory; by
-then the module is unloaded, and its part of a backtrace is bare addresses.
+The console only has their number. The list (Documentation/dev-tools/kmemleak.rst) has the backtrace of each allocation.
+By then the module is unloaded, so its frames are bare addresses.
 """
 
 import re
@@ -17,14 +17,14 @@ CLEAR_COMMAND = "echo clear >/sys/kernel/debug/kmemleak"
 # struct pid of the first sleep itself, which is old enough by then) waits for RCU and looks leaked: hence the second
 # sleep.
 SCAN_COMMAND = "k=/sys/kernel/debug/kmemleak; usleep 5200000; usleep 500000; echo scan >$k && echo scan >$k && cat $k"
-SCAN_SECONDS = 25.0  # that SCAN_COMMAND may take: a scan goes through all memory
-_BARE = re.compile(r"(?<=\] )0x([0-9a-f]{8,16})$", re.MULTILINE)
+SCAN_SECONDS = 25.0  # longest wait for SCAN_COMMAND: a scan goes through all memory
+_BARE_ADDRESS = re.compile(r"(?<=\] )0x([0-9a-f]{8,16})$", re.MULTILINE)
 _SYMBOL = re.compile(r"^([0-9a-f]+) [tT] (\S+)\s+(\[\S+\])$", re.MULTILINE)
 _MAX_FUNCTION_BYTES = 1 << 16
 
 
 def symbolize(leaks: str, symbols: str) -> str:
-    """Give bare addresses in kmemleak's list their names. symbols: lines of /proc/kallsyms while they were valid."""
+    """Name the bare addresses in kmemleak's list. symbols: lines of /proc/kallsyms, read while they were valid."""
     known = sorted((int(address, 16), name, module) for address, name, module in _SYMBOL.findall(symbols))
     starts = [address for address, _, _ in known]
 
@@ -37,7 +37,7 @@ def symbolize(leaks: str, symbols: str) -> str:
         end = starts[place + 1] if place + 1 < len(starts) else address + 1
         return f"{name}+0x{address - start:x}/0x{end - start:x} {module}"
 
-    return _BARE.sub(named, leaks)
+    return _BARE_ADDRESS.sub(named, leaks)
 
 
 def merge_details(counted: Report, leaks: list[Report]) -> Report:

@@ -50,12 +50,12 @@ class CellResult:
     # the kernel log of the cell
     log: bytes = b""
     boot_log: Path | None = None
-    # what the guest was started from
+    # the machine that the guest ran on
     machine: Machine | None = None
     module_file: Path | None = None
-    # the guest's memory, a file that the reader moves away; all results of one control have the same file
+    # core dump of the guest, until write_cell() moves it; all results of one control have the same file
     core: Path | None = None
-    # made from the module file, without the run
+    # made from the module file alone
     prediction: Prediction | None = None
 
     @property
@@ -87,7 +87,7 @@ class Lab:
         self.guests = Guests(self.kernels, modules)
         self._settings = settings
         self._shared = shared
-        self._explained: set[str] = set()  # problems that a cell has in full
+        self._explained: set[str] = set()  # problems that an earlier cell shows in full
         self._proofs: dict[tuple[str, str], Proof] = {}
         self._controls: dict[tuple[str, str, str], CellResult] = {}
 
@@ -114,7 +114,7 @@ class Lab:
         return replace(result, prediction=self._predict(cell, result.module_file))
 
     def _predict(self, cell: Cell, file: Path) -> Prediction | None:
-        """The verdict that a module file leads to expect; None if it says nothing. Never raises, whatever is in it."""
+        """Predict the verdict from the module file; None if that is not possible. Never raises, whatever is in it."""
         try:
             module = read_module(file)
             return None if module.problem else self.kernels.predict(file, module, cell.board, cell.variant)
@@ -145,7 +145,7 @@ class Lab:
         return result
 
     def _control(self, cell: Cell) -> CellResult:
-        """The result on production, which runs once for all features that it is the control of."""
+        """The result on production. It runs once, and is the control of all features."""
         running = self.guests.running(cell.board, cell.variant)
         proof = prove_absent(running.config, cell.feature, where=running.config_from, partly=cell.own_config)
         if proof.blocker:
@@ -187,9 +187,9 @@ class Lab:
         )  # fmt: skip
 
     def _dump(self, guest: Guest, cell: Cell, evidence: Evidence) -> Path | None:
-        """Dump the guest's memory into a file of the cell, since a control's may be moved away long after others ran.
+        """Dump the guest's memory into a file with the cell's id, since other cells may run before it is moved away.
 
-        None, and a caveat in the evidence, if QEMU cannot.
+        Returns None, and adds a caveat to the evidence, if QEMU cannot.
         """
         core = self.guests.scratch / f"{cell.id}.core"
         core.unlink(missing_ok=True)
@@ -207,7 +207,7 @@ class Lab:
 
     def _not_run(self, cell: Cell, error: ModcompatError) -> CellResult:
         evidence = Evidence(module=cell.module.name, blockers=[error.problem])
-        if error.problem not in self._explained:  # the cells of a kernel would all repeat it
+        if error.problem not in self._explained:  # every cell of a kernel has the same problem
             self._explained.add(error.problem)
             evidence.explanation = error.details.splitlines()
             evidence.explanation += [f"next: {error.next_step}"] if error.next_step else []
@@ -238,13 +238,13 @@ class Lab:
                     modules=running.image.kernel.takes_modules,
                 )  # fmt: skip
             except GuestFailure as failure:
-                lost = f"the guest was lost while {cell.feature.name} was to be proven: {failure.headline}"
+                lost = f"the guest was lost during the proof of {cell.feature.name}: {failure.headline}"
                 self._proofs[key] = Proof(blocker=lost)
         return self._proofs[key]
 
 
 def write_control(control: CellResult, file: Path | None) -> None:
-    """Share a control with other labs, unless it is not CLEAN: they are to see that by themselves."""
+    """Share a control with other labs if it is CLEAN. Any other control is repeated by each lab."""
     if file and control.verdict is Verdict.CLEAN and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}")

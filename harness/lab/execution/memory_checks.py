@@ -4,7 +4,7 @@
 The code and the constants of the kernel and of the module are read through QMP, and compared with their former content:
 the kernel's when the guest was pristine, the module's after its load. Constants are compared even if the kernel patches
 its code: it does not write to them once it has booted (STRICT_KERNEL_RWX). The list of modules is followed in both
-directions. None of this asks the guest.
+directions. The comparison itself does not rely on the guest.
 """
 
 import re
@@ -20,32 +20,32 @@ from harness.guest.qmp import QmpLostError, QmpRefusedError
 from harness.kernel.versions import MODULE_MEMORY_IS_SPLIT, version_in
 from harness.lab.execution.cell_guest import CellGuest
 
-_PAGE_BYTES = 4096  # the unit of protection, so that constants begin with the page behind the code
+_PAGE_BYTES = 4096  # the unit of memory protection: constants begin on the page after the code
 _CODE = "code"
-_KERNEL = ((_CODE, "_stext", "_etext"), ("constants", "__start_rodata", "__end_rodata"))
+_KERNEL_RANGES = ((_CODE, "_stext", "_etext"), ("constants", "__start_rodata", "__end_rodata"))
 _CPUS = (0, 1)
-# Starts a process on each CPU after the module was loaded, which so has the module in its page tables. arm: every
-# process has tables of its own, copied when it begins (arch/arm/mm/pgd.c), and gets later entries when it uses them;
-# QEMU reads through the tables of the process that a CPU ran last, which may be older than the module, and with the
-# rights of what it is running, which in a program are not the kernel's.
+# Starts a process on each CPU after the module was loaded, so that its page tables map the module. On arm every process
+# has its own copy of the kernel's page tables (arch/arm/mm/pgd.c), and gets later entries when it first uses them. QEMU
+# reads through the tables of the process that a CPU ran last, which may be older than the module, and with the rights
+# of the code that the CPU is running, which may be a program.
 _NEW_PROCESSES_COMMAND = "taskset 1 nproc; taskset 2 nproc"
-_MAX_RETRIES = 4  # with such processes: our shell may have run since
+_MAX_RETRIES = 4  # each with new processes, since our shell may have run in between
 _NOT_MAPPED = "Invalid addr"  # qmp_memsave() of QEMU 7.2, for an address that is not mapped
 _MAX_MODULES = 1000  # a longer list goes in circles
-_LIST = "list of modules"
+_MODULE_LIST = "list of modules"
 _SECTIONS_COMMAND = "cd /sys/module/{}/sections && for s in .* *; do [ -f $s ] && read a <$s && echo $s $a; done"
-_SECTION = re.compile(r"^(\S+) 0x([0-9a-f]+)$", re.MULTILINE)
+_SECTION_LINE = re.compile(r"^(\S+) 0x([0-9a-f]+)$", re.MULTILINE)
 
-# Validates the slab caches that can be, and prints how many did not complain
+# Validates every slab cache that supports it, and prints how many passed
 SLAB_VALIDATE_COMMAND = (
     "n=0; for v in /sys/kernel/slab/*/validate; do echo 1 >$v 2>/dev/null && n=$((n+1)); done; echo $n"
 )
-# On each CPU a process that takes pages and gives them back, and a timer; then the number of CPUs
+# On each CPU, allocates and frees pages in a process and waits for a timer; then prints the number of CPUs
 LIVENESS_COMMAND = (
     "for c in 1 2; do taskset $c dd if=/dev/zero of=/tmp/probe bs=64k count=4 2>/dev/null && "
     "taskset $c usleep 1000 && echo well; done; rm /tmp/probe; nproc"
 )
-ALIVE = ["well", "well", "2"]  # the words that it prints in a guest that works
+ALIVE = ["well", "well", "2"]  # its output in a guest that works, as words
 
 
 class _Owner(StrEnum):
@@ -68,28 +68,27 @@ class _Range:
 
 
 class MemoryMonitor:
-    """Watches a guest's memory during a cell.
-
-    blockers: why checks that had to run could not. caveats: which checks are not possible here, and why.
-    """
+    """Watches a guest's memory during a cell."""
 
     def __init__(self, guest: CellGuest, *, patched_by: str, features_in_use: str = "", release: str = "") -> None:
-        """patched_by: what makes the kernel change its own code meanwhile, "" if nothing does.
+        """patched_by: features that make the kernel patch its own code meanwhile, "" if there are none.
 
-        features_in_use: those that may have programs that run all the time. release: of the running kernel.
+        features_in_use: features whose programs may run during the whole cell. release: of the running kernel.
         """
         self._guest = guest
         self._is_split = version_in(release) >= MODULE_MEMORY_IS_SPLIT
         self._patched_by = patched_by
         self._features_in_use = features_in_use
         self._ranges: list[_Range] = []
+        # why required checks could not run
         self.blockers: list[str] = []
+        # which checks are not possible on this kernel, and why
         self.caveats = [f"code is patched by {patched_by}: not compared"] if patched_by else []
 
     def begin(self) -> None:
-        """Read the kernel's memory. To be called while the guest is pristine."""
+        """Read the kernel's memory. Call this while the guest is pristine."""
         marks = self._guest.symbols.marks
-        for name, start, end in _KERNEL:
+        for name, start, end in _KERNEL_RANGES:
             if name == _CODE and self._patched_by:
                 continue
             if start in marks and end in marks:
@@ -98,7 +97,7 @@ class MemoryMonitor:
                 self.caveats.append(f"System.map has no {start} and {end}: the kernel's {name} was not compared")
 
     def loaded(self, facts: ModuleFacts) -> None:
-        """Read the module's memory. To be called after its load, when /proc/modules was read."""
+        """Read the module's memory. Call this after its load, when /proc/modules was read."""
         if facts.problem:
             self.caveats.append(
                 f"the module's memory was not compared, because its file cannot be read: {facts.problem}"
@@ -123,9 +122,9 @@ class MemoryMonitor:
             self._read_range(_Owner.MODULE, "constants", start, facts.constants)
 
     def _read_sections(self, name: str, constants: Sequence[Section]) -> None:
-        """Read the module's constants from the addresses that the kernel gives for their sections: one range."""
+        """Read the module's constants as one range. The addresses of their sections are in sysfs."""
         text = self._guest.run(_SECTIONS_COMMAND.format(name)).text
-        places = {section: int(address, 16) for section, address in _SECTION.findall(text)}
+        places = {section: int(address, 16) for section, address in _SECTION_LINE.findall(text)}
         spans = [(places[it.name], it.size) for it in constants if it.name in places and it.size]
         if not spans:
             if any(it.size for it in constants):
@@ -135,7 +134,7 @@ class MemoryMonitor:
         self._read_range(_Owner.MODULE, "constants", start, end - start)
 
     def unloading(self) -> list[Check]:
-        """Compare the module's memory. To be called before its unload."""
+        """Compare the module's memory. Call this before its unload."""
         return self._compare(_Owner.MODULE)
 
     def end(self) -> list[Check]:
@@ -188,7 +187,7 @@ class MemoryMonitor:
             if following == head:
                 listed = len(self._guest.symbols.modules)
                 detail = "" if found == listed else f"{found} in memory, {listed} in /proc/modules"
-                return Check(_LIST, found == listed, detail)
+                return Check(_MODULE_LIST, found == listed, detail)
             node, following = following, after
         return _broken("it goes in circles")
 
@@ -220,11 +219,11 @@ class _UnreadableError(Exception):
 
 
 class _NotReadError(Exception):
-    """Memory that QEMU could not hand over, of which nothing is known."""
+    """QEMU failed to read memory, so nothing is known about it."""
 
 
 def _broken(detail: str) -> Check:
-    return Check(_LIST, held=False, detail=detail)
+    return Check(_MODULE_LIST, held=False, detail=detail)
 
 
 def _difference(address: int, before: bytes, now: bytes) -> str:

@@ -27,8 +27,8 @@ _EVIDENCE_SCHEMA = 2  # of evidence.json; harness/report/schema.py reads older o
 _MAX_CHECKS_SHOWN = 10
 _MAX_REPORT_LINES = 40
 _CONSOLE_LINES = 25
-_ABSENT = "not installed"
-_STAMPED = re.compile(r"\d{8}-\d{6}(-\d+)?")  # name of a run's folder, unless one was chosen
+_NOT_INSTALLED = "not installed"
+_STAMPED_NAME = re.compile(r"\d{8}-\d{6}(-\d+)?")  # name of a run's folder, unless one was chosen
 
 
 def new_run_folder(chosen: str | None, root: Path) -> Path:
@@ -37,36 +37,36 @@ def new_run_folder(chosen: str | None, root: Path) -> Path:
     Raises ModcompatError if it cannot be made, or for the home folder of an unknown user (`~someone`).
     """
     if chosen:
-        return _made(expanded(chosen).absolute())
-    runs = _made(root / "runs")
+        return _make_folder(expanded(chosen).absolute())
+    runs = _make_folder(root / "runs")
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     for name in itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2))):
         with suppress(FileExistsError):  # of another run that started in this second
-            folder = _made(runs / name, new=True)
+            folder = _make_folder(runs / name, new=True)
             break
     link = runs / LATEST
     if link.is_symlink() or not link.exists():
-        _point(link, folder.name)
+        _point_link(link, folder.name)
     return folder
 
 
 def forget_if_empty(folder: Path) -> None:
     """Remove an empty folder `runs/<time>`, and let `runs/latest` point to the latest one that remains."""
-    if not _STAMPED.fullmatch(folder.name) or any(folder.iterdir()):
+    if not _STAMPED_NAME.fullmatch(folder.name) or any(folder.iterdir()):
         return
     folder.rmdir()
     link = folder.parent / LATEST
     if not link.is_symlink() or link.exists():
         return
-    if left := [run.name for run in folder.parent.iterdir() if run.is_dir() and _STAMPED.fullmatch(run.name)]:
-        _point(link, max(left))
+    if left := [run.name for run in folder.parent.iterdir() if run.is_dir() and _STAMPED_NAME.fullmatch(run.name)]:
+        _point_link(link, max(left))
     else:
         link.unlink(missing_ok=True)
 
 
 def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
     """Write the cell's files below `run`. Returns its row of matrix.json."""
-    folder = _made(run / "cells" / result.cell.id)
+    folder = _make_folder(run / "cells" / result.cell.id)
     (folder / "console.log").write_bytes(result.log)
     (folder / "transcript.txt").write_text(_transcript(result))
     if result.boot_log:
@@ -88,7 +88,7 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
         phase: [as_json_object(report) for report in reports] for phase, reports in result.evidence.reports.items()
     }
     facts = {"schema": _EVIDENCE_SCHEMA, "cell": row, "evidence": evidence}
-    (folder / "evidence.json").write_text(json.dumps(facts, indent=1, default=_plain, sort_keys=False))
+    (folder / "evidence.json").write_text(json.dumps(facts, indent=1, default=_json_default, sort_keys=False))
     return row
 
 
@@ -97,8 +97,8 @@ def write_matrix(
 ) -> Path:
     """Write matrix.json, as matrix.schema.json describes it: date, kernels and tools of the run, and its cells.
 
-    command: runs the cells again, with the options that all of them depend on. assumptions: of the run, a line each.
-    Raises ModcompatError if it cannot be written; then none is left, not even that of an earlier run.
+    command: a shell command that runs the cells again, with the options that affect them. assumptions: of the run, a
+    line each. Raises ModcompatError if it cannot be written; then none is left, not even that of an earlier run.
     """
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]
     facts = {
@@ -150,7 +150,7 @@ def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
 
 
 def _prediction(result: CellResult) -> dict[str, Any] | None:
-    """agrees: whether the verdict is of the predicted class, None for an INVALID run."""
+    """The prediction, with `agrees`: whether the verdict is of the predicted class; None for an INVALID run."""
     found = result.prediction
     if found is None:
         return None
@@ -215,7 +215,7 @@ def _transcript(result: CellResult) -> str:
 
 
 def _take_core(core: Path, target: Path) -> None:
-    """Move a core dump, and leave a link in its place, from which further cells of the same control find it."""
+    """Move a core dump, and leave a link in its place, through which further cells of the same control find it."""
     if core.is_symlink():
         if (kept := core.readlink()) != target:
             target.unlink(missing_ok=True)
@@ -229,28 +229,28 @@ def _compiler(arch: Architecture) -> str:
     try:
         return toolchain(arch)["compiler"]
     except ModcompatError:  # not worth losing the matrix
-        return _ABSENT
+        return _NOT_INSTALLED
 
 
 def _qemu(arch: Architecture) -> str:
     try:
         return qemu_version(arch.qemu)
     except ModcompatError:
-        return _ABSENT
+        return _NOT_INSTALLED
 
 
-def _plain(value: object) -> str:
+def _json_default(value: object) -> str:
     return str(getattr(value, "value", value))
 
 
-def _point(link: Path, name: str) -> None:
+def _point_link(link: Path, name: str) -> None:
     """Make a link, or change where it points, in one step: other runs do the same."""
     part = link.with_name(f".{link.name}-{name}-{os.getpid()}")
     part.symlink_to(name)
     part.replace(link)
 
 
-def _made(folder: Path, *, new: bool = False) -> Path:
+def _make_folder(folder: Path, *, new: bool = False) -> Path:
     """new: raises FileExistsError if the folder exists."""
     try:
         folder.mkdir(parents=True, exist_ok=not new)

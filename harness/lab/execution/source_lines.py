@@ -13,7 +13,7 @@ def add_source_lines(reports: Iterable[Report], modules: Mapping[str, ModuleLine
         first = True
         for frame in report.frames():
             lines = modules.get(frame.module)
-            # All but the faulting instruction are return addresses, which are behind the call
+            # All but the faulting instruction are return addresses, which follow the call
             place = lines.find(frame.function, frame.offset - (not first)) if lines else ""
             if place:
                 report.places.setdefault(f"{frame.function}+0x{frame.offset:x}", place)

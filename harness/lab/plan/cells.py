@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plan: which cells there are to run, in the order that reuses guests best."""
+"""The plan: the cells to run, in the order that reuses guests best."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,14 @@ class Flavour(StrEnum):
 
 @dataclass(frozen=True)
 class Cell:
-    """One verdict to be had. own_config: on the user's production, which has no detectors of ours to leave out."""
+    """A module on a kernel of a board, to be judged."""
 
     board: Board
     feature: Feature
     flavour: Flavour
     module: VendorModule
     preemption: Preemption = Preemption.NONE
+    # the production configuration is user-supplied
     own_config: bool = False
 
     @property
@@ -47,17 +48,18 @@ class Cell:
         return f"{self.module.name}-module-on-{kernel}-on-{self.board.id}"
 
 
-_AS_IT_IS = (Flavour.PRODUCTION, Flavour.STOCK)
+_DEFAULT_FLAVOURS = (Flavour.PRODUCTION, Flavour.STOCK)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Boards and kernels; with modules they make cells. own_config: on production configurations of the user's."""
+    """Boards and kernels; each module on each of them is a cell."""
 
     boards: tuple[Board, ...]
     features: tuple[Feature, ...]
     preemptions: tuple[Preemption, ...] = (Preemption.NONE,)
-    flavours: tuple[Flavour, ...] = _AS_IT_IS
+    flavours: tuple[Flavour, ...] = _DEFAULT_FLAVOURS
+    # the production configurations are user-supplied
     own_config: bool = False
 
     def cells(self, modules: Sequence[VendorModule]) -> Iterator[Cell]:
@@ -74,7 +76,7 @@ class Selection:
 
 
 def _is_isolated(feature: Feature, board: Board) -> bool:
-    """Whether there is an isolated kernel with a feature for a board."""
+    """Whether a feature has an isolated kernel for a board."""
     return feature.isolation is Isolation.KEPT and board.arch.has_isolation
 
 
@@ -84,7 +86,7 @@ EVERY_FEATURE = tuple(FEATURES.values())
 _REFERENCE = default_board(X86_64)
 ALL_AT_ONCE = features_named(["all"])
 
-# What a run is made of, by name.
+# The selections of a run, by the name of its matrix.
 MATRICES = {
     # The five features on each architecture
     "default": (Selection(DEFAULT_BOARDS, features_named(CORE_FEATURES)),),
@@ -92,17 +94,18 @@ MATRICES = {
     "isolated": (
         Selection(DEFAULT_BOARDS, features_named([*CORE_FEATURES, "all"]), tuple(Preemption), (Flavour.ISOLATED,)),
     ),
-    # Every feature there is, on one board
+    # Every feature, on one board
     "features": (Selection((_REFERENCE,), EVERY_FEATURE),),
-    # Fits into an hour when nothing is cached: the five features on one architecture, with what the system tests
-    # need, spinlock on every board, perf where it can be switched off, all five at once isolated on each architecture
+    # Fits into an hour when nothing is cached: the five features on one architecture, with the kernels of the system
+    # tests; spinlock on every board; perf on an architecture that can switch it off; all five at once, isolated, on
+    # each architecture
     "ci": (
         Selection((_REFERENCE,), features_named([*CORE_FEATURES, "all", "kmemleak"])),
         Selection(tuple(board for board in EVERY_BOARD if board is not _REFERENCE), features_named(["spinlock"])),
         Selection((default_board(ARM),), features_named(["perf"])),
         Selection(DEFAULT_BOARDS, ALL_AT_ONCE, flavours=(Flavour.ISOLATED,)),
     ),
-    # Everything there is. riscv64 has been measured with the core features and without preemption, which its function
+    # Everything. riscv64 has been measured with the core features and without preemption, which its function
     # tracer does not allow (arch/riscv/Kconfig).
     "nightly": (
         Selection(
@@ -124,9 +127,9 @@ def narrow(
     preemptions: Iterable[Preemption],
     flavours: Sequence[Flavour] = (),
 ) -> list[Selection]:
-    """What of the selections is on these boards, and of these features, models and flavours (none: its own).
+    """Restrict selections to boards, features and flavours, and replace their preemption models.
 
-    Raises ModcompatError when nothing is left.
+    Without features, preemptions or flavours, a selection keeps its own. Raises ModcompatError if nothing is left.
     """
     models = tuple(preemptions)
     narrowed = [
@@ -144,10 +147,10 @@ def narrow(
         arches = ", ".join(dict.fromkeys(board.arch.name for it in possible for board in it.boards))
         raise ModcompatError(
             f"the isolation series supports none of the features on {arches}: there is no such kernel",
-            next_step="stock kernels are there: `--flavour stock`, or another matrix",
+            next_step="use stock kernels, `--flavour stock`, or another matrix",
         )
     if not possible:
-        raise ModcompatError("the matrix has nothing of what is asked for", next_step="`--matrix nightly` has all")
+        raise ModcompatError("no cell of the matrix matches the options", next_step="`--matrix nightly` has all cells")
     return narrowed
 
 
@@ -168,7 +171,7 @@ def kernels(selections: Iterable[Selection]) -> list[tuple[Board, Variant]]:
 
 
 def choose_boards(names: Iterable[str], arches: Iterable[str]) -> tuple[Board, ...]:
-    """Boards by name (`virt`, or `arm-virt` for one of several) and architecture; all when nothing is asked.
+    """Boards by name (`virt`, or `arm-virt` for one of several) and architecture; all boards if both are empty.
 
     Raises ModcompatError with the known names.
     """
@@ -187,7 +190,7 @@ def choose_boards(names: Iterable[str], arches: Iterable[str]) -> tuple[Board, .
         and (not architectures or board.arch.name in architectures)
     )
     if not chosen:
-        raise ModcompatError("no board is of all the kinds asked for", next_step=f"boards: {', '.join(BOARDS)}")
+        raise ModcompatError("no board matches both name and architecture", next_step=f"boards: {', '.join(BOARDS)}")
     return chosen
 
 

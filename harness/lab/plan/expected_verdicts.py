@@ -24,9 +24,9 @@ _Key = tuple[str, ...]
 
 
 def measured_verdicts(cell: Cell) -> tuple[Verdict, ...]:
-    """The verdicts that a cell of ours is known to get, empty where it has to be CLEAN.
+    """The verdicts that a cell with a module of this project is known to get; empty if it must be CLEAN.
 
-    There are several if the damage depends on chance: others that were seen are added by hand to `also` in its row.
+    There are several if the damage depends on chance: further verdicts are added by hand to `also` in the cell's row.
     """
     if not cell.module.is_builtin or cell.own_config or cell.flavour is not Flavour.STOCK:
         return ()
@@ -36,7 +36,7 @@ def measured_verdicts(cell: Cell) -> tuple[Verdict, ...]:
 
 
 def words(row: dict[str, Any]) -> list[str]:
-    """The verdict of a row, and the others that were seen."""
+    """The verdict of a row, and the further verdicts that were seen."""
     return [row["verdict"], *row.get("also", [])]
 
 

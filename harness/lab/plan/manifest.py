@@ -2,7 +2,7 @@
 """The manifest, `modcompat.toml` in a user's repository: modules to judge, kernels to use, findings to allow.
 
 Every key has a default. Paths are relative to the manifest's folder. Errors name file, line and key. The keys of
-[kernel] and [run] that are options as well are in harness/lab/plan/options.py. `modcompat init` writes
+[kernel] and [run] that are also options are in harness/lab/plan/options.py. `modcompat init` writes
 harness/lab/plan/modcompat.toml, which explains every key.
 """
 
@@ -59,7 +59,7 @@ class AllowedFinding:
     verdicts: tuple[Verdict, ...] = ()  # empty: any except CLEAN and INVALID
     line: int = 0  # in the manifest
 
-    def is_of(self, cell: Cell) -> bool:
+    def matches(self, cell: Cell) -> bool:
         """Whether it matches a cell, whatever the verdict."""
         return (
             fnmatchcase(cell.module.name, self.module)
@@ -70,7 +70,7 @@ class AllowedFinding:
     def allows(self, cell: Cell, word: Verdict) -> bool:
         """Whether a cell may have this verdict."""
         wanted = word in (self.verdicts or _FINDINGS)
-        return wanted and self.is_of(cell)
+        return wanted and self.matches(cell)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Manifest:
     modules: tuple[VendorModule, ...] = ()
     allowed: tuple[AllowedFinding, ...] = field(default_factory=tuple)
     roots_place: str = field(default="", compare=False)  # FILE:LINE: KEY of the root file systems, for errors
-    # Keys that are options as well, named as in harness/lab/plan/options.py
+    # Keys that are also options, named as in harness/lab/plan/options.py
     source: str = ""
     allow_config_additions: bool = False
     allow_config_changes: tuple[str, ...] = ()
@@ -118,7 +118,7 @@ class Manifest:
                 configs.setdefault(kernel.config.arch.name, replace(kernel.config, may_add=may, tolerated=differs))
         if (may_add or allowed) and not configs:
             raise ModcompatError(
-                "--allow-config-additions and -change are for a configuration of yours, and there is none",
+                "--allow-config-additions and --allow-config-change need a configuration of yours, and there is none",
                 next_step="--config FILE, or [config] in a manifest",
             )
         return configs
@@ -142,7 +142,7 @@ class Manifest:
 
     def idle(self, cells: Collection[Cell]) -> list[AllowedFinding]:
         """The entries that match none of the cells."""
-        return [allowance for allowance in self.allowed if not any(map(allowance.is_of, cells))]
+        return [allowance for allowance in self.allowed if not any(map(allowance.matches, cells))]
 
 
 def find_manifest(folder: Path) -> Path | None:
@@ -177,15 +177,15 @@ def read_manifest(path: Path, today: date | None = None) -> Manifest:
     )
     run.checked("features", lambda: features_named(manifest.features))
     run.checked("boards", lambda: choose_boards(manifest.boards, ()))
-    _unlike(top.tables("prebuilt"), [[(kernel.variant.name, kernel.config.arch)] for kernel in kernels])
-    _unlike(top.tables("module"), [[(module.name, module.arch) for module in modules] for modules in judged])
+    _require_unique(top.tables("prebuilt"), [[(kernel.variant.name, kernel.config.arch)] for kernel in kernels])
+    _require_unique(top.tables("module"), [[(module.name, module.arch) for module in modules] for modules in judged])
     for table in (kernel, run, top):
         table.close()
     return manifest
 
 
 def _value(table: Table, option: Option) -> Any:
-    """The value that the table has for an option, in the form that the option's kind asks for."""
+    """The value that the table has for an option, in the form of the option's kind."""
     key = option.field
     match option.kind:
         case ValueKind.FLAG:
@@ -215,7 +215,7 @@ def _configs(table: Table) -> tuple[Path, ...]:
 
 
 def _prebuilt(table: Table) -> Prebuilt:
-    """A kernel that the user built, which takes the place of one that the harness would build."""
+    """A kernel that the user built, used in place of one that the harness would build."""
     image = table.file("image")
     if image is None:
         table.fail("image", "a prebuilt kernel needs its image")
@@ -284,7 +284,7 @@ def _architecture(table: Table, key: str, path: Path) -> Architecture:
     return arch
 
 
-def _unlike(tables: Iterable[Table], named: Iterable[Iterable[tuple[str, Architecture | None]]]) -> None:
+def _require_unique(tables: Iterable[Table], named: Iterable[Iterable[tuple[str, Architecture | None]]]) -> None:
     """Raise ModcompatError for a name that is taken twice in one architecture. named: the names of each table."""
     seen = set()
     for table, names in zip(tables, named, strict=True):
@@ -301,7 +301,7 @@ def _allowance(table: Table, today: date) -> AllowedFinding:
     if expires is None:
         table.fail("expires", "an allowed finding needs a last day, like 2027-03-31, without quotes")
     if expires < today:
-        table.fail("expires", f"this allowed finding expired on {expires}: {reason}", "renew it, or take it out")
+        table.fail("expires", f"this allowed finding expired on {expires}: {reason}", "renew it, or remove it")
     allowance = AllowedFinding(
         reason,
         expires,
@@ -317,7 +317,7 @@ def _allowance(table: Table, today: date) -> AllowedFinding:
 
 def _text(path: Path) -> str:
     try:
-        return content_of(path, _MAX_MANIFEST_BYTES).decode("utf-8-sig")  # some editors put a mark in front
+        return content_of(path, _MAX_MANIFEST_BYTES).decode("utf-8-sig")  # some editors write a byte order mark
     except OSError as error:
         raise ModcompatError(
             f"cannot read the manifest {path}: {error.strerror}", next_step="`modcompat init` writes one"

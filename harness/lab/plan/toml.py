@@ -26,7 +26,7 @@ _WORD = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
 _PATH = rf"{_WORD}(?:\s*\.\s*{_WORD})*"
 _HEADER = re.compile(rf"^\s*\[(\[?)\s*({_PATH})\s*\]")
 _KEY = re.compile(rf"^\s*({_PATH})\s*=")
-_LINE = re.compile(r"\(at line (\d+), column \d+\)$")
+_ERROR_LINE = re.compile(r"\(at line (\d+), column \d+\)$")
 _WORDS = re.compile(_WORD)
 _QUOTES = ('"""', "'''")
 
@@ -48,7 +48,7 @@ def read_table(path: Path, text: str) -> "Table":
 
 def _line_in(error: tomllib.TOMLDecodeError, text: str) -> int:
     """The line of a syntax error. (The error has it as an attribute since Python 3.14.)"""
-    found = _LINE.search(str(error))
+    found = _ERROR_LINE.search(str(error))
     return int(found[1]) if found else len(text.splitlines()) or 1  # "at end of document"
 
 
@@ -100,7 +100,7 @@ class Table:
         """A number as `check` returns it, 0 if there is none."""
         value = self._get(key, (int, float), "a number", None)
         if isinstance(value, bool):
-            self.fail(key, "has to be a number")
+            self.fail(key, "must be a number")
         return 0 if value is None else self.checked(key, lambda: check(value))
 
     def day(self, key: str) -> date | None:
@@ -108,11 +108,11 @@ class Table:
         return value.date() if isinstance(value, datetime) else value
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A text, or a list of texts."""
+        """A string, or a list of strings."""
         value = self._get(key, (str, list), "a string, or a list of strings", [])
         texts = [value] if isinstance(value, str) else value
         if not all(isinstance(text, str) for text in texts):
-            self.fail(key, "has to be a list of strings")
+            self.fail(key, "must be a list of strings")
         return tuple(texts)
 
     def choices(self, key: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ class Table:
         return found
 
     def files(self, key: str) -> tuple[Path, ...]:
-        """Paths and patterns; each has to match a file."""
+        """Paths and patterns; each must match a file."""
         return tuple(path for text in self.texts(key) for path in self._matching(key, text))
 
     def named_files(self, key: str, folder: str) -> tuple[tuple[str, Path], ...]:
@@ -183,14 +183,14 @@ class Table:
     def tables(self, key: str) -> list["Table"]:
         value = self._get(key, list, f"a table in double brackets: [[{key}]]", [])
         if not all(isinstance(entry, dict) for entry in value):
-            self.fail(key, f"has to be a table in double brackets: [[{key}]]")
+            self.fail(key, f"must be a table in double brackets: [[{key}]]")
         return [Table(self._path, self._lines, entry, (*self._at, key, place)) for place, entry in enumerate(value)]
 
-    def _get(self, key: str, kind: Any, called: str, default: Any) -> Any:
+    def _get(self, key: str, kind: Any, expected: str, default: Any) -> Any:
         self._read_keys.append(key)
         value = self._values.get(key, default)
         if key in self._values and not isinstance(value, kind):
-            self.fail(key, f"has to be {called}")
+            self.fail(key, f"must be {expected}")
         return value
 
     def _absolute(self, key: str, text: str) -> Path:

@@ -39,7 +39,7 @@ class VendorModule:
 def insmod_parameters(module: VendorModule) -> str:
     """The parameters that a module is loaded with: its own, or else those of its exercise, whose file this executes.
 
-    Raises ModcompatError for a file that is no exercise.
+    Raises ModcompatError for a file that is not an exercise.
     """
     if module.parameters or module.exercise is None:
         return module.parameters
@@ -58,7 +58,7 @@ def shipped() -> list[VendorModule]:
 def load_order(
     modules: Iterable[VendorModule], files: Mapping[str, Path], own: Mapping[str, Path]
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, Path]]:
-    """The modules that have to be loaded before each module, and their files that are not yet in the guest.
+    """The modules that must be loaded before each module, and their files that are not yet in the guest.
 
     files: module name -> file, of the modules to judge. own: module name -> file, of those that were built with the
     kernel. The dependencies of a module file are searched in both, and then their own dependencies; the kernel reports
@@ -76,7 +76,7 @@ def load_order(
         def follow(file: Path, chain: dict[Path, None] = chain, seen: set[Path] = seen) -> None:
             seen.add(file)
             hard = [judged.get(name) or own.get(name) for name in dependencies(file)]
-            for found in (*hard, *_soft(file, own)):
+            for found in (*hard, *_soft_dependencies(file, own)):
                 if found and found not in seen:
                     follow(found)
                     chain[found] = None
@@ -93,7 +93,7 @@ def load_order(
     return before, {path: file for file, path in paths.items() if path.startswith("modules/needed/")}
 
 
-def _soft(file: Path, own: Mapping[str, Path]) -> list[Path]:
+def _soft_dependencies(file: Path, own: Mapping[str, Path]) -> list[Path]:
     """The kernel's modules that are soft dependencies of a module, by their names or aliases."""
     wanted = read_module(file).soft_depends
     if not wanted:

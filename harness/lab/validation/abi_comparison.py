@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mechanical proof of isolation: what a module was compiled with on production is what an isolated kernel has."""
+"""The mechanical proof of isolation: an isolated kernel has all that a module was compiled with on production."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -28,20 +28,21 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.text import join_some
 
-_SHOWN = 4  # names of those that have a reason in common
+_MAX_NAMES_PER_REASON = 4
 
 
 @dataclass(frozen=True)
 class AbiComparison:
-    """An isolated kernel against its production kernel. left_out: what could not be compared, and why."""
+    """An isolated kernel against its production kernel."""
 
     spec: KernelSpec
     comparisons: tuple[Comparison, ...]
+    # parts that could not be compared, with the reason
     left_out: tuple[str, ...] = ()
 
     @property
     def is_same(self) -> bool:
-        """Whether a module finds what it was compiled with, as far as it was compared."""
+        """Whether everything that was compared is the same, or differs only in ways that no module sees."""
         return not any(comparison.differences for comparison in self.comparisons)
 
     def as_json_object(self) -> dict[str, object]:
@@ -55,7 +56,7 @@ class AbiComparison:
         }
 
     def for_people(self) -> str:
-        """The verdict, the figures, and each difference; what is none, by its reason."""
+        """The verdict, the figures, each difference, and the explained differences by their reason."""
         verdict = "has the module ABI of" if self.is_same else "DIFFERS for modules from"
         lines = [f"{self.spec.arch.name} {self.spec.variant.name} {verdict} {self.spec.production.variant.name}"]
         for comparison in self.comparisons:
@@ -64,9 +65,9 @@ class AbiComparison:
 
 
 def compare_abi(spec: KernelSpec, store: Store) -> AbiComparison:
-    """Compare an isolated kernel with its production kernel: all that headers define, and exported symbols.
+    """Compare an isolated kernel with its production kernel: everything that headers define, and exported symbols.
 
-    Exports are known of kernels that are built (and cached); the rest needs none. Raises ModcompatError.
+    Exported symbols are left out unless both kernels are built and cached. Raises ModcompatError.
     """
     comparisons = [
         layout_comparison(spec, store),
@@ -77,7 +78,7 @@ def compare_abi(spec: KernelSpec, store: Store) -> AbiComparison:
     if empty := [comparison.of for comparison in comparisons if not comparison.compared]:
         raise ModcompatError(
             f"no {' and no '.join(empty)} were found in the headers of the {spec.production.title}: nothing is proven",
-            next_step="another compiler may list them in a form that is not known; Debian 12's GCC is",
+            next_step="another compiler may list them in an unknown format; Debian 12's GCC is supported",
         )
     left_out = _not_compiled(spec, store)
     production, isolated = (find_kernel(kernel, store) for kernel in (spec.production, spec))
@@ -91,12 +92,12 @@ def compare_abi(spec: KernelSpec, store: Store) -> AbiComparison:
 
 
 def _not_compiled(spec: KernelSpec, store: Store) -> tuple[str, ...]:
-    """What of production's headers could not be compared, where there is something."""
+    """The parts of production's headers that do not compile, a line for each kind."""
     headers = headers_left_out(headers_of(spec.production, store), store)
     functions = kernel_inline_functions(spec.production, store).left_out
     left_out = {
         "headers that do not compile": headers,
-        "inlined functions that do not compile by themselves": functions,
+        "inlined functions that do not compile separately": functions,
     }
     return tuple(f"{what}: {', '.join(names)}" for what, names in left_out.items() if names)
 
@@ -134,7 +135,7 @@ def definition_comparisons(spec: KernelSpec, store: Store) -> list[Comparison]:
 
 
 def prototype_comparison(spec: KernelSpec, store: Store) -> Comparison:
-    """The types of exported functions and variables, of an isolated kernel against those of production. Cached."""
+    """The types of exported functions and variables of an isolated kernel against those of production. Cached."""
     before, after = (kernel_exported_types(headers_of(it, store), store).prototypes for it in (spec.production, spec))
     return compare_exactly("prototypes", before, after)
 
@@ -152,4 +153,4 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     for name, reason in comparison.explained.items():
         by_reason[reason].append(name)
     for reason, names in sorted(by_reason.items(), key=lambda entry: -len(entry[1])):
-        yield f"  {join_some(names, _SHOWN)}: {reason}"
+        yield f"  {join_some(names, _MAX_NAMES_PER_REASON)}: {reason}"

@@ -27,10 +27,10 @@ from harness.support.progress import task
 _BUG_SECONDS = 20.0  # longest wait for a bug and its report
 _SHARING_ROUNDS = 10
 _GUEST_FOLDER = "bugs"
-_REBUILT, _VENDOR = "rebuilt", "production"  # folders of modules in it
-# Loads a proprietary module, for which upstream switches off lock debugging
+_REBUILT, _VENDOR = "rebuilt", "production"  # folders of modules in _GUEST_FOLDER
+# Loads a proprietary module, whereupon upstream switches off lock debugging
 PROPRIETARY = f"insmod /{_GUEST_FOLDER}/{_VENDOR}/proprietary.ko"
-# More that differs from run to run
+# Further parts of a report that differ from run to run
 _RUN_DEPENDENT = (
     (r"#\d stuck for \d+s", "#N stuck"),
     (r"\b(insmod|sh|another)[/:]\d+", r"\1"),
@@ -39,7 +39,7 @@ _RUN_DEPENDENT = (
 
 
 def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) -> list[dict[str, Any]]:
-    """Commit bugs on every kernel, by every build. Returns a row for each bug, with the kernel's words by place.
+    """Commit bugs on every kernel, in every build. Returns a row for each bug, with the words of the report by place.
 
     Raises ModcompatError if a kernel cannot be built or a bug cannot be committed.
     """
@@ -83,23 +83,23 @@ def commit(guest: Guest, bug: Bug, where: Where) -> str:
     guest.make_pristine()
     guest.mark(f"{bug.id} on {where}")
     if where is Where.BESIDE:
-        _done(guest.run(f"insmod {_module(Where.VENDOR, 'lender')}"))
+        _require_success(guest.run(f"insmod {_module(Where.VENDOR, 'lender')}"))
     if bug.before:
-        _done(guest.run(bug.before))
+        _require_success(guest.run(bug.before))
     module = _module(where, bug.source)
     if bug.report is None:
-        _done(guest.run(f"insmod {module}"))
-        said = parse_live_checks(guest.run(f"sh /{_GUEST_FOLDER}/watch {bug.name}", _BUG_SECONDS))
-        return _plain(said[0].detail) if said and said[0].held else ""
+        _require_success(guest.run(f"insmod {module}"))
+        checks = parse_live_checks(guest.run(f"sh /{_GUEST_FOLDER}/watch {bug.name}", _BUG_SECONDS))
+        return _generalized(checks[0].detail) if checks and checks[0].held else ""
     output = None
-    with suppress(GuestFailure):  # of some there is no way back
+    with suppress(GuestFailure):  # some bugs end the guest
         output = guest.run(f"insmod {module} bug={bug.name}", _BUG_SECONDS)
         guest.mark("committed")
     report = find_report(guest, bug.report)
-    # A bug that nobody reports may end in an oops, which takes insmod along.
+    # A bug that nobody reports may end in an oops, which kills insmod.
     if report is None and output is not None and not reports_fault(guest.console.read(guest.log_start)):
-        _done(output)
-    return _plain(report.words) if report else ""
+        _require_success(output)
+    return _generalized(report.words) if report else ""
 
 
 def run_mixed(board: Board, settings: Settings) -> list[dict[str, Any]]:
@@ -110,12 +110,12 @@ def run_mixed(board: Board, settings: Settings) -> list[dict[str, Any]]:
     variant = variant_of(FEATURES["all"], isolated=True)
     with prepared(board, variant, settings) as guests:
         return [
-            _shared(guests.guest(board, variant), lender, borrower)
+            _share_locks(guests.guest(board, variant), lender, borrower)
             for lender, borrower in product((_REBUILT, _VENDOR), repeat=2)
         ]
 
 
-def _shared(guest: Guest, lender: str, borrower: str) -> dict[str, Any]:
+def _share_locks(guest: Guest, lender: str, borrower: str) -> dict[str, Any]:
     """Let two modules share locks in a pristine guest. lender, borrower: the builds of the modules.
 
     Repeated, because the timing of two CPUs is a matter of chance.
@@ -126,12 +126,12 @@ def _shared(guest: Guest, lender: str, borrower: str) -> dict[str, Any]:
         f"insmod /{_GUEST_FOLDER}/{lender}/lender.ko", f"insmod /{_GUEST_FOLDER}/{borrower}/borrower.ko",
         "rmmod borrower", "rmmod lender",
     ) * _SHARING_ROUNDS:  # fmt: skip
-        _done(guest.run(command, _BUG_SECONDS))
+        _require_success(guest.run(command, _BUG_SECONDS))
     guest.mark("shared")
     log = guest.console.read(guest.log_start)
-    said = re.search(rb"borrower: (.*?)\r?\n", log)
+    result = re.search(rb"borrower: (.*?)\r?\n", log)
     reports = [report.words for report in scan(log)]
-    return {"lender": lender, "borrower": borrower, "said": said[1].decode() if said else "", "reports": reports}
+    return {"lender": lender, "borrower": borrower, "said": result[1].decode() if result else "", "reports": reports}
 
 
 def merged(known: Iterable[dict[str, Any]], rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -141,7 +141,7 @@ def merged(known: Iterable[dict[str, Any]], rows: Iterable[dict[str, Any]]) -> l
 
 
 def unexplained(rows: Iterable[Mapping[str, Any]], arch: str) -> list[str]:
-    """Where rows differ from the catalogue: bugs not reported and not given up, or reported and given up."""
+    """The differences of rows from the catalogue: bugs that are neither reported nor given up, or are both."""
     known = {bug.id: bug for bug in BUGS}
     return [
         f"{row['bug']}, {where}: {row[where] or 'not reported'}"
@@ -160,10 +160,10 @@ def _module(where: Where, name: str) -> str:
     return f"/{_GUEST_FOLDER}/{_VENDOR if where is Where.VENDOR else _REBUILT}/{name}.ko"
 
 
-def _done(output: Output) -> None:
+def _require_success(output: Output) -> None:
     if output.status:
         raise ModcompatError(f"`{output.command}` failed in the guest", details=output.text)
 
 
-def _plain(words: str) -> str:
+def _generalized(words: str) -> str:
     return generalize(words, _RUN_DEPENDENT)

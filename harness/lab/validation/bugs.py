@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The catalogue of deliberate bugs. Adding one is adding an entry, and a function in images/bugs.
+"""The catalogue of deliberate bugs. To add one, add an entry here and a function in images/bugs.
 
-Each is committed on the stock kernel of its feature and on the isolated one, there by code that was rebuilt for
-the kernel, by the same beside a module that was built for production, and by a module built for production.
+Each bug is committed on the stock kernel of its feature, and three times on the isolated one: by a module that was
+rebuilt for that kernel, by the same while a module built for production is loaded, and by a module built for
+production.
 """
 
 from collections.abc import Mapping
@@ -30,21 +31,23 @@ ISOLATED = (Where.REBUILT, Where.BESIDE, Where.VENDOR)
 
 @dataclass(frozen=True)
 class Bug:
-    """A deliberate bug, or something that a tool has to see.
+    """A deliberate bug, or something that a tool must see."""
 
-    feature: what reports it. source: the module in images/bugs that commits it. name: what its parameter `bug`
-    takes, or images/bugs/watch. what: for people. report: kind and words (regular expressions) of the kernel's
-    report, None where the tool has to say that it saw the module. before: a shell command. given_up: where it is
-    not reported, and why; given_up_on: where else on an architecture.
-    """
-
+    # the feature that reports it
     feature: str
+    # the module in images/bugs that commits it
     source: str
+    # value of the module's parameter `bug`, or argument of images/bugs/watch
     name: str
+    # description
     what: str
+    # regular expressions for kind and words of the kernel's report; None if a tool must see the module instead
     report: tuple[str, str] | None
+    # shell command that runs first
     before: str = ""
+    # where it is not reported, and why
     given_up: Mapping[Where, str] = field(default_factory=dict)
+    # architecture -> further places where it is not reported
     given_up_on: Mapping[str, Mapping[Where, str]] = field(default_factory=dict)
 
     def lost_on(self, arch: str) -> Mapping[Where, str]:
@@ -57,7 +60,7 @@ class Bug:
 
     @property
     def kernel(self) -> Feature:
-        """The feature whose kernels it is committed on: all at once, where that has it."""
+        """The feature whose kernels it is committed on: "all" if that contains the bug's feature."""
         together = FEATURES["all"]
         return together if self.feature in together.parts else FEATURES[self.feature]
 

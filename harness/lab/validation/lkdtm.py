@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Provoke every crash of LKDTM, the kernel's own crash driver, and see what is reported and what becomes of the guest.
+"""Provoke every crash of LKDTM, the kernel's own crash driver, and record the reports and the fate of the guest.
 
-See Documentation/fault-injection/provoke-crashes.rst. The driver, and so its crash points, is that of the kernel that
-it is built for. It is built as a module by itself, and no kernel is configured for it.
+See Documentation/fault-injection/provoke-crashes.rst. The driver's source, and so the list of its crash points, comes
+from the kernel that it is built for. It is built as an external module, so no kernel needs CONFIG_LKDTM.
 """
 
 import re
@@ -29,9 +29,9 @@ _DIRECT = "/sys/kernel/debug/provoke-crash/DIRECT"
 _KBUILD = f"CONFIG_LKDTM := m\nccflags-y += -fmacro-prefix-map=$(src)/={_FOLDER}/\n"
 _UNEXPORTED = {"native_write_cr4"}
 _HUNG = {Fate.SILENT, Fate.AGENT_DIED}
-_CALL = b"lkdtm: Performing direct entry"
-_STAMP = re.compile(rb"\[ *(\d+\.\d+)\]")
-_SAID = re.compile(
+_ENTRY_MESSAGE = b"lkdtm: Performing direct entry"
+_TIME_STAMP = re.compile(rb"\[ *(\d+\.\d+)\]")
+_RESULT_MESSAGE = re.compile(
     r"lkdtm: (.*(?:FAIL|probably expected|Unexpected|ok:|OK:|not detected|poisoned|initialized|was not).*)"
 )
 
@@ -45,7 +45,7 @@ class Provoked:
     # of the guest: alive, hung or died
     fate: str
     # LKDTM's own messages about it
-    said: list[str]
+    messages: list[str]
     # of the guest's clock until the first report began; -1 without a report
     seconds: float
     # from the call on
@@ -79,7 +79,7 @@ class Provoked:
             "rule": first.rule if first else "",
             "fate": self.fate,
             "seconds": round(self.seconds, 2) if first else None,
-            "said": self.said[-1] if self.said and not first else "",
+            "said": self.messages[-1] if self.messages and not first else "",
         }
 
 
@@ -134,13 +134,13 @@ def provoke(guest: Guest, point: str, *, seconds: float) -> Provoked:
     log = guest.console.read(start)
     text = log.decode(errors="backslashreplace").replace("\r", "")
     reports = scan(log)
-    seconds = _clock(log, reports[0].start) - _clock(log, log.find(_CALL)) if reports else -1.0
-    return Provoked(point, reports, fate, _SAID.findall(text), seconds, log)
+    seconds = _clock(log, reports[0].start) - _clock(log, log.find(_ENTRY_MESSAGE)) if reports else -1.0
+    return Provoked(point, reports, fate, _RESULT_MESSAGE.findall(text), seconds, log)
 
 
 def _clock(log: bytes, place: int) -> float:
     """The time stamp of the line at a place, or of the first line after it that has one."""
-    found = _STAMP.search(log, log.rfind(b"\n", 0, place) + 1)
+    found = _TIME_STAMP.search(log, log.rfind(b"\n", 0, place) + 1)
     return float(found[1]) if found else 0.0
 
 

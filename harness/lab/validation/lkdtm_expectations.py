@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each of LKDTM's crash points must lead to on a production kernel: data, with the reason where nothing is seen.
+"""The outcome that each of LKDTM's crash points must have on a production kernel, and why some are not reported.
 
-A kind is what the first report must be of (a regular expression), "" where the kernel has nothing that could tell.
-The reasons name the option, or the processor's feature, that would: drivers/misc/lkdtm, images/kconfig/common.config.
+The reasons name the option, or the processor's feature, that would report the bug: drivers/misc/lkdtm,
+images/kconfig/common.config.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,13 @@ _WATCHED = {_STALL, "hung-task"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """kind: of the first report. fate: alive, hung or died. why: for what is not reported."""
+    """The required outcome of a crash point."""
 
+    # regular expression for the kind of the first report; "" if there must be no report
     kind: str
+    # of the guest: alive, hung or died
     fate: str = "alive"
+    # why there is no report
     why: str = ""
 
     @property
@@ -107,12 +110,12 @@ ON: dict[tuple[str, str], Outcome] = {
     (ARM.name, "USERCOPY_VMALLOC"): Outcome("access"),
     (ARM64.name, "USERCOPY_VMALLOC"): Outcome("access"),
 }
-TIMES = {"SPINLOCKUP": 2, "REPORT_STACK_CANARY": 2}  # calls that it takes
+TIMES = {"SPINLOCKUP": 2, "REPORT_STACK_CANARY": 2}  # number of calls until the point has its effect
 
-# A few for a quick look: each kind of fate, and both ways to find out
+# A small sample for a quick run
 REPRESENTATIVE = ("WARNING", "BUG", "CORRUPT_STACK", "WRITE_AFTER_FREE", "REFCOUNT_DEC_ZERO", "HARDLOCKUP")
 
 
 def outcome(arch: str, point: str) -> Outcome:
-    """What a point must lead to. Raises KeyError for one that is not accounted for."""
+    """The outcome that a point must have. Raises KeyError for an unknown point."""
     return ON.get((arch, point)) or OUTCOMES[point]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measurements of the isolation series, by architecture: the JSON files beside this file.
+"""Measurements of the isolation series, by architecture: the JSON files next to this file.
 
 harness.report.isolation_page makes the tables of the documentation from them.
 """

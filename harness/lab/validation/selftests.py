@@ -2,8 +2,8 @@
 """Run the kernel's own tests of the code that the isolation series touches, on stock and on isolated kernels.
 
 Tests that are modules run on the kernels with all features at once. They are built for the running kernel and, on the
-isolated one, for production as well. The other tests, most of which run at boot, need kernels of their own, with
-images/kconfig/selftest.config. The isolated kernel has to give the results of the stock one. To add a test, add an
+isolated one, for production as well. The other tests, most of which run at boot, need separate kernels, with
+images/kconfig/selftest.config. The isolated kernel must give the same results as the stock one. To add a test, add an
 entry.
 """
 
@@ -60,7 +60,7 @@ class SelfTest:
     lines: str = ""
     # why isolated kernels pass fewer cases, if debugging is given up
     lost: str = ""
-    # how many cases they pass then
+    # number of cases that they still pass
     left: int = 0
 
 
@@ -102,7 +102,7 @@ MODULE_TESTS = (
     SelfTest("static keys", "lib/test_static_keys.c", "modcompat: static keys ok", "(?!)",
              ("insmod test_static_key_base.ko", "insmod test_static_keys.ko", "rmmod test_static_keys",
               "rmmod test_static_key_base", "echo modcompat: static keys ok >/dev/kmsg")),
-    # It returns EAGAIN in the end, so that it need not be unloaded.
+    # Its init returns EAGAIN at the end, so it need not be unloaded.
     SelfTest("lockups on demand", "lib/test_lockup.c", "FINISH", "(?!)",
              ("! insmod test_lockup.ko time_nsecs=1000000 iterations=10 lock_mmap_sem=1 all_cpus=1",)),
     SelfTest("events by probes", "kernel/trace/kprobe_event_gen_test.c", "modcompat: events ok", "(?!)",
@@ -129,13 +129,13 @@ def run_module_tests(
             files = {
                 f"selftests/{place.name}/{name}.ko": file
                 for place, kernel in built_for.items()
-                for name, file in _built(kernel, kernels.store).items()
+                for name, file in _build_tests(kernel, kernels.store).items()
             }
             with Guests(kernels, files=files) as guests:
                 for test in chosen:
                     for place in places:
                         if not (test.for_feature and place is Where.VENDOR):
-                            found[test.name, place] = _ran(guests.guest(board, variant), test, place)
+                            found[test.name, place] = _run_test(guests.guest(board, variant), test, place)
                         running.step()
     return [
         _row(test, {place: found[test.name, place] for place in PLACES if (test.name, place) in found})
@@ -156,7 +156,7 @@ def run_boot_tests(board: Board, settings: Settings) -> list[dict[str, Any]]:
             guest = guests.guest(board, variant)
             log = guest.run("dmesg", _TEST_SECONDS).text
             for test in BOOT_TESTS:
-                found[test.name, place] = _ran(guest, test, place) if test.commands else outcome(test, log)
+                found[test.name, place] = _run_test(guest, test, place) if test.commands else outcome(test, log)
     return [_row(test, {place: found[test.name, place] for place in PLACES[:2]}) for test in BOOT_TESTS]
 
 
@@ -170,7 +170,7 @@ def passed(row: Mapping[str, Any]) -> bool:
 
 
 def outcome(test: SelfTest, log: str) -> dict[str, Any]:
-    """How many cases passed and failed, as the log has it, and the kernel's reports meanwhile."""
+    """How many cases passed and failed according to the log, and the kernel's reports meanwhile."""
     if test.lines:
         log = "\n".join(re.findall(test.lines, log))
     return {
@@ -186,7 +186,7 @@ def _row(test: SelfTest, outcomes: Mapping[Where, dict[str, Any]]) -> dict[str, 
     }
 
 
-def _ran(guest: Guest, test: SelfTest, place: Where) -> dict[str, Any]:
+def _run_test(guest: Guest, test: SelfTest, place: Where) -> dict[str, Any]:
     guest.make_pristine()
     guest.mark(test.name)
     problems = []
@@ -199,7 +199,7 @@ def _ran(guest: Guest, test: SelfTest, place: Where) -> dict[str, Any]:
     return found | {"failed": found["failed"] + len(problems), "reports": [*problems, *found["reports"]]}
 
 
-def _built(kernel: Kernel, store: Store) -> dict[str, Path]:
+def _build_tests(kernel: Kernel, store: Store) -> dict[str, Path]:
     """The tests of the kernel's own source, built for the kernel."""
     tree = kernel.spec.source.tree()
     kbuild = FOLDER / "Kbuild"

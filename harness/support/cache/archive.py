@@ -18,9 +18,9 @@ from harness.support.progress import say
 # Not exported: the distribution has sources, snapshots depend on the machine, prebuilt kernels are links to files.
 _NOT_EXPORTED = frozenset({"source", "snapshot", "prebuilt"})
 _KIND = re.compile(r"[a-z]+")
-# Exceptions that tarfile raises for damaged files, its own and those of the modules below it.
+# Exceptions that tarfile, and the modules that it uses, raise for damaged files.
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, LookupError, zlib.error, lzma.LZMAError)
-# Errors of the disk for members whose names contradict one another: below a file, or twice.
+# System errors for members whose names contradict one another: a name below a file, or the same name twice.
 _CONTRADICTIONS = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 
@@ -76,7 +76,7 @@ def _opened(archive: Path) -> tarfile.TarFile:
 
 
 def _has_links(entry: Entry) -> bool:
-    """Whether there are symbolic links in an entry. An archive must not have any: they lead nowhere elsewhere."""
+    """Whether an entry has symbolic links. An archive must not: on another machine they lead nowhere."""
     if linked := any(path.is_symlink() for path in entry.path.rglob("*")):
         say(f"{entry.kind}/{entry.name} is not exported: it has links to other files of this machine")
     return linked

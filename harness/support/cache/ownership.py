@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a folder belongs to the cache: the cache must remove nothing that it did not write.
 
-A cache is marked by CACHEDIR.TAG (https://bford.info/cachedir/), which backup programs know as well. A cache that is
+A cache is marked by CACHEDIR.TAG (https://bford.info/cachedir/), which backup programs also know. A cache that is
 older than the mark is recognized by the names in it.
 """
 
@@ -34,7 +34,7 @@ NO_KINDS = {
     "logs": re.compile(r".+\.log"),
     "scratch": re.compile(r"\d+-[a-z0-9_]{8}(\.lock)?"),
 }
-_OF_THE_DISK = "lost+found"
+_LOST_AND_FOUND = "lost+found"  # in the top folder of a file system
 # The kinds of entries, which are the names of their folders
 KINDS = (
     "busybox", "change", "code", "config", "definitions", "exports", "headers", "initramfs", "inlines", "kernel",
@@ -45,11 +45,11 @@ KINDS = (
 
 def require_possible(root: Path) -> None:
     """Raise OSError if the cache's path is not a folder, or the folder cannot be created. Creates nothing."""
-    there = _nearest(root)
-    if not stat.S_ISDIR(there.stat().st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(there))
-    if there != root and not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
+    existing = _nearest_existing(root)
+    if not stat.S_ISDIR(existing.stat().st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(existing))
+    if existing != root and not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
 
 
 def claim(root: Path) -> None:
@@ -62,7 +62,7 @@ def claim(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     # List the names before looking for the mark again: another process that creates the same cache at this moment
     # writes the mark before anything else.
-    present = [path for path in root.iterdir() if path.name != _OF_THE_DISK and not path.name.startswith(f".{TAG}")]
+    present = [path for path in root.iterdir() if path.name != _LOST_AND_FOUND and not path.name.startswith(f".{TAG}")]
     if _is_marked(root):
         return
     if not present or _is_the_default(root):
@@ -77,12 +77,12 @@ def claim(root: Path) -> None:
         )
 
 
-def _nearest(path: Path) -> Path:
-    """The path, or its nearest parent that exists. Raises OSError if that cannot be found out."""
+def _nearest_existing(path: Path) -> Path:
+    """The path, or its nearest parent that exists. Raises OSError if the parents cannot be searched."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
-        return _nearest(path.parent)
+        return _nearest_existing(path.parent)
     return path
 
 
@@ -133,7 +133,7 @@ def _mark(root: Path) -> None:
 def _is_made_by_us(root: Path, present: list[Path]) -> bool:
     """Whether an unmarked folder is a cache: the folders in it have only names that the cache uses.
 
-    There may be files beside these folders, for example an exported archive.
+    There may be files next to these folders, for example an exported archive.
     """
     inside = {path: list(path.iterdir()) for path in present if path.is_dir() and not IMPORT.fullmatch(path.name)}
     if not any(inside.values()):  # left by a run that was ended early

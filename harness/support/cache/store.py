@@ -31,10 +31,10 @@ from harness.support.paths import cache_root
 from harness.support.progress import say
 
 KEY_LENGTH = 16
-_STRANGE = re.compile(r"[^\w.,:+~=@-]", re.ASCII)  # replaced in names of folders
-_LONGEST = 120  # characters of a label; the name of a lock has the kind and the key as well
-_ABANDONED = 7 * 86_400.0  # seconds after which a folder without a lock may be removed
-_ENDING = 1.0  # seconds that killed programs may take to end
+_UNSAFE = re.compile(r"[^\w.,:+~=@-]", re.ASCII)  # characters that are replaced in names of folders
+_MAX_LABEL_CHARS = 120  # the name of a lock has the kind and the key in addition
+_ABANDONED_SECONDS = 7 * 86_400.0  # after this time a folder without a lock may be removed
+_KILL_GRACE_SECONDS = 1.0  # killed programs may take so long to end
 FREE_SOME = "free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to an empty folder on another disk"
 ELSEWHERE = "set MODCOMPAT_CACHE to an empty folder that you can write to, or unset it to use the default"
 # Kinds whose files are verified by their sizes alone: a kernel source has tens of thousands of files.
@@ -72,9 +72,9 @@ class Store:
     def path(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path:
         """The path of the entry for these inputs, whether it exists or not.
 
-        label: for people. It may come from a user's file; characters that are not fit for a name are replaced.
+        label: for people. It may come from a user's file: characters that are unsafe in a name are replaced.
         """
-        name = _STRANGE.sub("_", label)[:_LONGEST] or "_"
+        name = _UNSAFE.sub("_", label)[:_MAX_LABEL_CHARS] or "_"
         return self.root / kind / f"{name}-{digest.of_value(inputs)[:KEY_LENGTH]}"
 
     def get(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path | None:
@@ -93,8 +93,8 @@ class Store:
     def get_or_build(self, kind: str, label: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
         """The folder of the entry. If there is none yet, `build` is called with an empty folder to fill.
 
-        Waits if another process is building the entry. Raises the exceptions of `build`, of which only the log is
-        kept, and ModcompatError if the disk is full.
+        Waits if another process is building the entry. Raises ModcompatError if the disk is full, and the exceptions
+        of `build`; then only the log of the build is kept.
         """
         if found := self.get(kind, label, inputs):
             return found
@@ -140,7 +140,7 @@ class Store:
     def scratch(self) -> Iterator[Path]:
         """A private folder on the cache's disk, removed at the end. Folders of killed runs are removed first.
 
-        A lock beside the folder shows that it is in use. The process ID in its name does not: another process can have
+        A lock next to the folder shows that it is in use. The process ID in its name does not: another process can have
         the same one, later or in another container.
         """
         self._claim()
@@ -257,7 +257,7 @@ class Store:
         return True
 
     def explained(self, error: OSError) -> Exception:
-        """An error of the cache's disk with a next step for the user; any other error unchanged."""
+        """An error of the cache's disk, with a next step for the user; any other error unchanged."""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return ModcompatError(
                 f"no space left for the cache in {self.root}",
@@ -282,7 +282,7 @@ class Store:
     def _impossible(self, error: OSError) -> ModcompatError:
         """The error for a folder that cannot hold a cache."""
         return ModcompatError(
-            f"there can be no cache in {self.root}: {error.filename or self.root}: {error.strerror}",
+            f"the cache cannot be in {self.root}: {error.filename or self.root}: {error.strerror}",
             next_step=ELSEWHERE,
         )
 
@@ -346,7 +346,7 @@ def _lock_of(folder: Path) -> Path:
 def _is_old(folder: Path) -> bool:
     """Whether a folder is so old that no run can be using it."""
     try:
-        return time.time() - folder.stat().st_mtime > _ABANDONED
+        return time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS
     except FileNotFoundError:
         return False
 
@@ -356,14 +356,14 @@ def _discard_patiently(folder: Path) -> None:
 
     Raises nothing, so that the error of the build is reported. The next build removes the rest.
     """
-    deadline = time.monotonic() + _ENDING
+    deadline = time.monotonic() + _KILL_GRACE_SECONDS
     while folder.exists():
         with suppress(OSError):
             shutil.rmtree(folder)
             return
         if time.monotonic() >= deadline:
             return
-        time.sleep(_ENDING / 20)
+        time.sleep(_KILL_GRACE_SECONDS / 20)
 
 
 def _partial(path: Path) -> Path:
@@ -380,7 +380,7 @@ def _write_manifest(folder: Path, kind: str, label: str, inputs: Mapping[str, An
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an entry, or None if it is damaged, which may be in any way."""
+    """The manifest of an entry; None if it is missing or damaged in any way."""
     try:
         facts = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError, RecursionError):

@@ -142,7 +142,7 @@ def test_the_folder_of_a_cell_is_in_the_run(tmp_path: Path, folder: str) -> None
     (tmp_path / "matrix.json").write_text(json.dumps(facts))
     result = modcompat("report", tmp_path)
     assert result.exit_code == 2
-    assert "is no folder in it" in result.output
+    assert "is not a folder in it" in result.output
     assert result.output.removesuffix("\n").isprintable()
 
 
@@ -153,7 +153,7 @@ def test_foreign_evidence_is_named(tmp_path: Path) -> None:
     result = modcompat("report", run)
     assert result.exit_code == 2
     assert str(evidence) in result.output
-    assert "evidence.checks is 7, whose type has to be" in result.output
+    assert "evidence.checks is 7, but its type must be" in result.output
 
 
 def test_o_goes_with_a_format() -> None:

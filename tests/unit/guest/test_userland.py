@@ -221,12 +221,12 @@ def test_an_image_cannot_write_outside_by_a_link_and_a_file_of_one_name(
 def test_a_large_one_that_is_looked_at_for_long_is_told(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "_HIDDEN_SECONDS", 0.0)
     image = tmp_path / "rootfs"
     image.write_bytes(cpio.pack([ArchiveMember("bin/sh", 0o100755, program())]))
     for path in (image, root):
         find_userland(path, Store(tmp_path / "cache"))
-        assert f"looking at {path.name} ..." in capsys.readouterr().err
+        assert f"reading {path.name} ..." in capsys.readouterr().err
 
 
 def test_there_is_one_for_each_architecture(root: Path, tmp_path: Path) -> None:

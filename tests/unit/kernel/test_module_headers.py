@@ -124,5 +124,5 @@ def test_what_has_no_prediction_is_said_once_as_a_run_starts(tree: Path, tmp_pat
 
     bare = prebuilt(STOCK, tmp_path, None)
     assert told(replace(bare, build_tree=tree)) == f"x86_64: stock-kfence is {bare.image}, prebuilt"
-    assert told(bare).endswith("prebuilt without a build tree: nothing is predicted of it")
-    assert told(prebuilt(PRODUCTION, tmp_path, None)).endswith("of it, nor of what is compared with it")
+    assert told(bare).endswith("prebuilt without a build tree: no predictions for it")
+    assert told(prebuilt(PRODUCTION, tmp_path, None)).endswith("for it, nor for kernels that are compared with it")

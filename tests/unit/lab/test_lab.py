@@ -232,7 +232,7 @@ def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(full: Path, row: 
     matrix.pytest_terminal_summary(terminal)
     assert "INVALID" in terminal.write.call_args.args[0]
     lines = [call.args[0] for call in terminal.write_line.call_args_list]
-    assert lines[-2:-1] == ["allowed, and matches no cell of this run: m.toml:7: known"]
+    assert lines[-2:-1] == ["allowed finding matches no cell of this run: m.toml:7: known"]
     assert lines[-1].startswith("no matrix: cannot write")
 
 

@@ -229,7 +229,7 @@ def test_a_mistake_in_a_marker_is_an_error_of_the_collection(
         ("modcompat_expects('INERT', until='2999-02-02')", "modcompat", "needs a verdict and a reason"),
         ("modcompat_expects(until='2999-02-02', reason='x')", "modcompat", "needs a verdict and a reason"),
         ("modcompat_requires('CLEAN')", "", "the marker modcompat_requires needs the fixture `modcompat`"),
-        ("modcompat_requires('CLEAN')", "modcompat", "the test requires a verdict, and judged no module"),
+        ("modcompat_requires('CLEAN')", "modcompat", "the test requires a verdict, but judged no module"),
         ("modcompat_requires('CLAEN')", "modcompat", "there is no verdict CLAEN"),
         ("modcompat_requires()", "modcompat", "modcompat_requires needs a verdict"),
     ],

@@ -22,7 +22,7 @@ def test_what_ends_in_time_goes_on() -> None:
 
 
 def test_what_goes_on_once_it_was_ended_is_ended_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.support.time_limit._AGAIN", 0.1)
+    monkeypatch.setattr("harness.support.time_limit._REPEAT_SECONDS", 0.1)
     ended = []
 
     def work() -> None:

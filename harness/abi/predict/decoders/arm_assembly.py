@@ -31,7 +31,7 @@ def decode(text: Text) -> Instruction:
 
 
 def _coprocessor(text: Text) -> Instruction:
-    """The target is behind the coprocessor and an opcode."""
+    """The target follows the coprocessor and an opcode."""
     return _data(replace(text, operands=text.operands[2:]))
 
 
@@ -43,7 +43,9 @@ def _store(text: Text) -> Instruction:
     memory = _memory(text)
     if not memory:
         return _data(text)
-    return Instruction(text.address, Verb.STORE, _register(text.operands[0]), *memory, writes=_moved(text, memory))
+    return Instruction(
+        text.address, Verb.STORE, _register(text.operands[0]), *memory, writes=_updated_base(text, memory)
+    )
 
 
 def _data(text: Text) -> Instruction:
@@ -54,19 +56,19 @@ def _data(text: Text) -> Instruction:
     written = tuple(register for operand in targets for register in _registers(operand))
     writes = () if _READS.match(text.name) else written
     found = value(_VALUES, text, _register)
-    writes += _moved(text, memory) if memory else ()
+    writes += _updated_base(text, memory) if memory else ()
     return Instruction(
         text.address, found.verb, _register(text.operands[0]), found.base, found.offset, found.symbol, writes
     )
 
 
-def _moved(text: Text, memory: tuple[str, int]) -> tuple[str, ...]:
-    """The base, if the instruction moves it on as well."""
+def _updated_base(text: Text, memory: tuple[str, int]) -> tuple[str, ...]:
+    """The base register, if the instruction also updates it."""
     return (memory[0],) if not text.operands[-1].endswith("]") else ()
 
 
 def _register(operand: str) -> str:
-    """The name of a register: w and x registers are the same; {r4, lr} is none."""
+    """The name of a register: w and x registers are the same; "" for a list like {r4, lr}."""
     return f"x{operand[1:]}" if re.fullmatch(r"w\d+", operand) else operand if re.fullmatch(r"\w+", operand) else ""
 
 
@@ -101,7 +103,7 @@ _TABLE: Table = (
     (re.compile(rf"b{_CONDITION}|b\.\w+|cbn?z|tbn?z"), lambda text: jump(text, ends=False)),
     (re.compile(r"ret|bx|br|udf|brk"), end),
     (re.compile(r"pop"), _pop),
-    (re.compile(r"movt"), nothing),  # the upper half of what movw began
+    (re.compile(r"movt"), nothing),  # the upper half of the value that movw began
     (re.compile(r"mrc"), _coprocessor),
     (re.compile(r"st(?!m).*"), _store),
     (re.compile(r".*"), _data),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""riscv64: the target is the first operand, and pointers to symbols are made by pairs of instructions."""
+"""riscv64: the target is the first operand, and pairs of instructions make pointers to symbols."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -53,7 +53,7 @@ def decode(text: Text) -> Instruction:
 def _joined(text: Text, upper: Text | None) -> Text:
     if upper is None:
         return replace(text, symbol="", addend=0)
-    # What the global offset table holds is an address, which is loaded from there.
+    # The global offset table holds an address, which the instruction loads from there.
     name = "la" if upper.relocation == "R_RISCV_GOT_HI20" else text.name
     return replace(text, name=name, symbol=upper.symbol, addend=upper.addend)
 
@@ -76,7 +76,7 @@ def _store(text: Text) -> Instruction:
 
 
 def _atomic(text: Text) -> Instruction:
-    """It loads and stores, and the target gets what was there before, which is no pointer that is followed."""
+    """It loads and stores. The target gets the old value, which is not followed as a pointer."""
     memory = _memory(text)
     writes = _writes(text)
     return Instruction(text.address, Verb.STORE, "", *memory, writes=writes) if memory else nothing(text)

@@ -25,7 +25,7 @@ _NAMES = {
 }
 _MEMORY = re.compile(r"^(-?0x[0-9a-f]+)?\((%\w+)\)$")
 _READS = re.compile(r"^(cmp|test|push|bt[lqw]?$|nop|out|prefetch)")
-_DISTANCE = 4  # bytes: a distance to a symbol is counted from behind the field that holds it
+_DISTANCE = 4  # bytes: a distance to a symbol counts from the end of the field that holds it
 _PLACE = r"(?P<offset>-?0x[0-9a-f]+)?\((?P<base>%\w+)\)"
 
 
@@ -35,7 +35,7 @@ def decode(text: Text) -> Instruction:
 
 
 def _prefixed(text: Text) -> Instruction:
-    """The instruction behind a prefix, which objdump prints as the first operand."""
+    """The instruction after a prefix, which objdump prints as the first operand."""
     if not text.operands:
         return nothing(text)
     name, _, rest = text.operands[0].partition(" ")
@@ -69,8 +69,8 @@ def _memory(operand: str) -> tuple[str, int] | None:
 
 _VALUES = (
     Form(re.compile(r"mov [^,]*%gs:.*@(?:current_task|pcpu_hot)$"), Verb.CURRENT),
-    Form(re.compile(r"lea [^,]*\(%rip\).*@."), Verb.ADDRESS, behind=_DISTANCE),
-    Form(re.compile(r"\w+ [^,]*\(%rip\).*@."), Verb.LOAD, behind=_DISTANCE),
+    Form(re.compile(r"lea [^,]*\(%rip\).*@."), Verb.ADDRESS, bytes_after_field=_DISTANCE),
+    Form(re.compile(r"\w+ [^,]*\(%rip\).*@."), Verb.LOAD, bytes_after_field=_DISTANCE),
     Form(re.compile(r"\w+ \$.*@."), Verb.ADDRESS),
     Form(re.compile(r"mov 0x0.*@."), Verb.LOAD),
     Form(re.compile(rf"lea {_PLACE}.*@$"), Verb.MOVE),
