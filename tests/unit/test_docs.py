@@ -5,6 +5,7 @@
 """
 
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,6 +153,15 @@ def test_options_that_the_plugin_page_names_exist() -> None:
     assert set(re.findall(r"MODCOMPAT_(\w+)=", page)) <= {
         option.destination.upper() for option in OPTIONS if option.in_tests
     }
+
+
+def test_fields_of_the_schemas_are_on_the_page_about_reports() -> None:
+    templates = PROJECT / "harness/report/templates"
+    matrix, evidence = (json.loads((templates / f"{name}.schema.json").read_text()) for name in ("matrix", "evidence"))
+    fields = {*matrix["properties"], *matrix["$defs"]["cell"]["properties"], *matrix["$defs"]["step"]["properties"]}
+    fields |= {*evidence["properties"], *evidence["$defs"]["evidence"]["properties"]}
+    named = set(CODE.findall((DOCS / "reference/reports.md").read_text()))
+    assert not fields - named
 
 
 def test_features_and_boards_are_named() -> None:
