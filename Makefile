@@ -9,16 +9,16 @@ help:
 	@echo "make setup      install what is needed: Debian packages and .venv (the others do it first)"
 	@echo "make spinlock   set up, then judge the vendor modules on DEBUG_SPINLOCK kernels (pytest -k spinlock)"
 	@echo "make matrix     set up, then the five features on a board of each architecture"
-	@echo "make isolated   set up, then the isolation series: the five features alone and together, both models"
+	@echo "make isolated   set up, then the isolation series: the five features alone and together, both preemption models"
 	@echo "make nightly    set up, then everything: every feature, board and preemption model (hours at first)"
 	@echo "make test       set up, then lint, types, unit and system tests, the five features on x86_64"
 	@echo "make unit       set up, then the tests that need no QEMU"
 	@echo "make docs       set up, then build the documentation as a site into site/"
-	@echo "make trial      set up, then judge modules of others on a production kernel that is not ours (three to four hours)"
-	@echo "make browser    set up, install Chromium, then look at report.html in it"
+	@echo "make trial      set up, then judge modules of other people on another production kernel (three to four hours)"
+	@echo "make browser    set up, install Chromium, then test report.html in it"
 	@echo "make bench      set up, then measure: restore against cold boot"
 	@echo "make fuzz       set up, then fuzz the report detector for ten minutes (FUZZ_SECONDS=3600 for an hour)"
-	@echo "make doctor     set up, then say what is present and what a first run takes"
+	@echo "make doctor     set up, then print what is present and what a first run takes"
 
 setup:
 	@scripts/setup.sh
