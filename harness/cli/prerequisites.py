@@ -74,7 +74,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, one finding after the other. Trying the accelerator takes seconds."""
+    """Yield one finding after the other. The test of the accelerator takes seconds."""
     yield _system()
     for arch in ARCHITECTURES.values():
         yield _program(arch.qemu, f"boots {arch.name} guests", _QEMU_PACKAGES.get(arch.qemu, "qemu-system-misc"))
@@ -91,7 +91,7 @@ def examine() -> Iterator[Finding]:
 
 
 def _accelerator() -> Finding:
-    """Try KVM with firmware, then with a kernel if the cache has one; building one only for this takes minutes."""
+    """Try KVM with firmware, then with a kernel if the cache has one. Building one only for this would take minutes."""
     probe = probe_firmware()
     if not probe.works:
         return Finding("accelerator", None, f"TCG, because KVM does not run a guest here: {probe.why}")
