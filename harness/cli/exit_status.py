@@ -27,7 +27,7 @@ def require_matrix(outcome: SuiteOutcome, matrix: Path) -> None:
 
 
 def exit_status(status: int, matrix: Path) -> int:
-    """The exit status of a command: 0 if all verdicts are as expected, 1 if there are findings, 2 if the run is invalid.
+    """The exit status of a command: 0 if all verdicts are as expected, 1 if there are findings, 2 if invalid.
 
     status: pytest's. matrix: the matrix.json of the run, which need not exist.
     """
