@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The prerequisites: which are installed, which are missing, and what a first run takes."""
+"""The prerequisites: which are installed, which are missing, and how long a first run takes."""
 
 import os
 import platform
@@ -42,7 +42,7 @@ _PROGRAMS = (
     ("perl", "builds kernels", "perl"),
     ("pahole", "writes BTF", "pahole"),
     ("patch", "applies the isolation series", "patch"),
-    ("git", "merges the isolation series with patches of yours", "git"),
+    ("git", "merges the isolation series with your patches", "git"),
     ("qemu-img", "makes images for snapshots", "qemu-utils"),
     ("setpriv", "ends guests if modcompat is killed", "util-linux"),
     ("debugfs", "reads ext2/3/4 root file systems", "e2fsprogs"),

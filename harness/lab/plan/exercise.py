@@ -75,7 +75,7 @@ class Bench:
         return self._run(command, seconds)
 
     def check(self, name: str, held: bool, detail: str = "") -> bool:  # noqa: FBT001 - reads as a statement
-        """Record a required answer. held: whether it was right. detail: what was seen. Returns `held`."""
+        """Record a required answer. held: whether it was right. detail: the answer that came. Returns `held`."""
         self._record(Check(name, held, detail))
         return held
 

@@ -121,7 +121,7 @@ OPTIONS = (
            check=symbols),
     Option("--manifest", "A modcompat.toml with modules, kernels and allowed findings. Options override it.", "FILE",
            ValueKind.PATH, affects_result=True),
-    Option("--module", "A module to judge in place of the modules of this project (repeatable).", "FILE.ko",
+    Option("--module", "A module to judge instead of the modules of this project (repeatable).", "FILE.ko",
            ValueKind.PATH, repeatable=True, affects_result=True, in_check=False, in_tests=False),
     Option("--module-params", "Parameters to load the modules with, as for insmod.", "TEXT", default="",
            affects_result=True, in_tests=False, check=module_parameters),
