@@ -27,7 +27,7 @@ def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], **chosen: Any) -
     """Build kernels into the cache and print where they are.
 
     KERNELS are names: production, stock-spinlock, isolated-all ... Without --arch, they are built for the architectures
-    of the given configurations, or for x86_64 if there are none. Exit status 0, or 2 if one cannot be built.
+    of --config and the manifest, or else for x86_64. Exit status 0, or 2 if a kernel cannot be built.
     """
     settings, _ = settings_of(**chosen)
     wanted = set(arches or settings.configs or [X86_64.name])

@@ -86,17 +86,17 @@ def list_(*, as_json: bool) -> None:
     default=14.0,
     show_default=True,
     metavar="DAYS",
-    help="Only entries unused for so long.",
+    help="Only entries that were not used for this many days.",
 )
-@click.option("--all", "everything", is_flag=True, help="Also entries that were used recently.")
+@click.option("--all", "everything", is_flag=True, help="All entries, however recently they were used.")
 @click.option(
     "--kind", "kinds", multiple=True, type=KIND, help="Only entries of this kind (repeatable): see `cache list`."
 )
 def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> None:
     """Remove entries that were not used for a while.
 
-    Leftovers of killed builds are removed as well. An entry that another run is building is kept. Do not prune while a
-    suite is running. Exit status 0, or 2 if something cannot be removed.
+    Leftovers of killed builds are removed as well. An entry that another run is building is kept. Do not prune during a
+    run of the suite. Exit status 0, or 2 if something cannot be removed.
     """
     store = Store()
     known = {*KINDS, *(entry.kind for entry in store.entries())}  # an older version had others
@@ -126,8 +126,8 @@ def export(*, archive: Path) -> None:
 def import_(*, archive: Path) -> None:
     """Add the entries of an exported tar file.
 
-    Each entry is verified; existing entries are not changed. Exit status 0, or 2 if it is not such a file or an entry
-    is damaged.
+    Each entry is verified; existing entries are not changed. Exit status 0, or 2 if ARCHIVE was not exported by
+    modcompat or an entry is damaged.
     """
     added = import_entries(Store(), archive)
     for name in added:

@@ -36,18 +36,18 @@ from harness.support.text import visible
 @click.command()
 @click.argument("modules", nargs=-1, type=click.Path(path_type=Path))
 @check_options
-@click.option("-k", "expression", metavar="TEXT", help="Only cells with such a name, as for pytest: 'vendor and arm'.")
+@click.option("-k", "expression", metavar="TEXT", help="Only cells whose names match, as in pytest: 'vendor and arm'.")
 @click.option("-n", "workers", type=WORKERS, default="0", show_default=True, help=GUESTS)
 def check(*, modules: tuple[Path, ...], expression: str, workers: str, **parameters: Any) -> None:
-    """Judge MODULES on production, stock and isolated kernels.
+    """Judge modules on production, stock and isolated kernels.
 
-    The kernels are of the architecture that the modules were built for. Without MODULES, the modules of the manifest
-    are judged: of --manifest, or of modcompat.toml in the current folder (`modcompat init` writes one). Kernels that
-    are not cached are built first, which takes minutes each. Assumptions are printed at the start and at the end, and
-    are in matrix.json and in the report.
+    Each module runs on kernels of the architecture that it was built for. Without MODULES, the modules of the manifest
+    are judged: that of --manifest, or modcompat.toml in the current folder (`modcompat init` writes one). Kernels that
+    are not cached are built first, which takes minutes for each. The assumptions of the run are printed at its start
+    and end, and are in matrix.json and in the report.
 
-    Exit status: 0 every cell is CLEAN, or has a finding that the manifest allows; 1 there are findings; 2 the run is
-    invalid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
+    Exit status: 0 if every cell is CLEAN or has a finding that the manifest allows, 1 if there are findings, 2 if the
+    run is not valid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
     """
     given = by_option(parameters)
     path = given["--manifest"] or (None if modules else find_manifest(Path()))
@@ -137,7 +137,7 @@ def _one_each(arches: tuple[str, ...], manifest: Manifest, facts: Iterable[Modul
 def tell_of_other_versions(
     name: str, source: Callable[[], KernelSource], manifest: Manifest, facts: Mapping[Path, ModuleFacts]
 ) -> None:
-    """Print, before anything is built, that a module was built for another version than the kernels will have.
+    """Print a warning if a module was built for another version than that of the kernels, before anything is built.
 
     name: of the source, for a person.
     """
@@ -158,7 +158,7 @@ def tell_of_other_versions(
 def _can_be_booted(
     given: Mapping[str, Any], manifest: Manifest, source: Callable[[], KernelSource], store: Store
 ) -> None:
-    """Raise ModcompatError if a production configuration lacks options that the harness needs and may not add."""
+    """Raise ModcompatError if a production configuration lacks options that modcompat needs and may not add."""
     may_add = given["--allow-config-additions"] or manifest.allow_config_additions
     prebuilt = {kernel.config.arch.name for kernel in manifest.prebuilt if kernel.variant == PRODUCTION}
     for path in given["--config"] or manifest.configs:

@@ -18,10 +18,12 @@ from harness.support.text import one_line
 @click.argument("run_b", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def diff(*, run_a: Path, run_b: Path, as_json: bool) -> None:
-    """Compare two runs.
+    """Compare the verdicts of two runs.
 
-    RUN_A and RUN_B are run folders or their matrix.json. Prints the cells whose verdict changed, with both reasons, new
-    cells, and cells that are gone. Exit status 0 if nothing changed, 1 if something did, 2 if a run cannot be read.
+    RUN_A and RUN_B are run folders or their matrix.json. The output has the cells whose verdict changed, with both
+    reasons, new cells, and cells that are gone.
+
+    Exit status 0 if nothing changed, 1 if something did, 2 if a run cannot be read.
     """
     before, after = read_run(run_a), read_run(run_b)
     comparison = compare(before, after)

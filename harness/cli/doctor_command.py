@@ -15,8 +15,7 @@ from harness.support.text import one_line
 def doctor(*, as_json: bool) -> None:
     """Check the prerequisites, and report what a first run takes.
 
-    It also tries whether KVM works. Exit status 0 if nothing is missing, 1 if something is, 2 if that cannot be found
-    out.
+    It also tests whether KVM works. Exit status 0 if nothing is missing, 1 if something is, 2 on an error.
     """
     missing = False
     for finding in examine():

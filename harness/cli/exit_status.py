@@ -13,7 +13,7 @@ from harness.support.errors import ModcompatError
 
 
 def require_matrix(outcome: SuiteOutcome, matrix: Path) -> None:
-    """Raise ModcompatError if a run of the suite wrote no verdicts: pytest did not start, or was ended."""
+    """Raise ModcompatError if a run of the suite wrote no verdicts, because pytest did not start or was ended."""
     if outcome.error:
         raise outcome.error
     if outcome.status == pytest.ExitCode.USAGE_ERROR:  # pytest has printed the reason
@@ -27,7 +27,7 @@ def require_matrix(outcome: SuiteOutcome, matrix: Path) -> None:
 
 
 def exit_status(status: int, matrix: Path) -> int:
-    """The exit status of a command: 0 every verdict is as required, 1 findings, 2 the run is invalid.
+    """The exit status of a command: 0 if all verdicts are as expected, 1 if there are findings, 2 if invalid.
 
     status: pytest's. matrix: the matrix.json of the run, which need not exist.
     """

@@ -14,8 +14,8 @@ from harness.support.errors import ModcompatError
 def init(*, folder: Path) -> None:
     """Write a commented manifest, modcompat.toml.
 
-    It is written to FOLDER, by default the current folder. An existing manifest is not changed. Exit status 0, or 2 if
-    it cannot be written.
+    The manifest is written to FOLDER, by default the current folder. An existing one is not changed. Exit status 0, or
+    2 if it cannot be written.
     """
     target = folder / NAME
     try:

@@ -74,12 +74,17 @@ _record = click.option("--record", is_flag=True, help="Write the result to modco
 
 @click.group()
 def isolate() -> None:
-    """Kernel patches that keep the module ABI in debug kernels."""
+    """Apply, check and prove the patches that keep the module ABI.
+
+    The isolation series is a set of kernel patches. With it, a debug kernel has the module ABI of production.
+    """
 
 
 @isolate.command("apply")
 @click.option(
+    "--kernel-source",
     "--source",
+    "source",
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
@@ -88,7 +93,7 @@ def isolate() -> None:
 def isolate_apply(*, source: Path) -> None:
     """Apply the series to a kernel source tree.
 
-    The series is the one for the tree's version. If one patch does not fit, none is applied. Afterwards, enable
+    The version of the tree selects the series. If one patch does not fit, none is applied. Afterwards, enable
     CONFIG_MODULE_ABI_ISOLATION together with the debug features. Exit status 0, or 2 if the series was not applied.
     """
     patches = apply_series(source.absolute(), Store())
@@ -102,8 +107,8 @@ def isolate_apply(*, source: Path) -> None:
 @_models
 @_source
 @CONFIGS
-@click.option("--without", "left_out", default="", metavar="N", help="Leave a patch out, to see what it is for.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per kernel and line.")
+@click.option("--without", "left_out", default="", metavar="N", help="Leave patch N out, to find out what it is for.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, one for each kernel.")
 def isolate_check(
     *,
     arches: tuple[str, ...],
@@ -116,12 +121,12 @@ def isolate_check(
 ) -> None:
     """Prove that isolated kernels have production's module ABI.
 
-    Compares all structures, macros and enumerators that the headers for modules define, the code of all inline
-    functions of these headers, and the exported symbols of kernels that are built already. This builds no kernel: it
-    takes about two minutes for each the first time, and later a few seconds. With --config, the kernels are based on
-    your production configurations, in their preemption model.
+    It compares all structures, macros and enumerators that the headers for modules define, the code of all inline
+    functions of these headers, and the exported symbols of kernels that are built already. No kernel is built: the
+    first comparison takes about two minutes for each kernel, later ones a few seconds. With --config, the kernels are
+    based on your production configurations, in their preemption model.
 
-    Exit status 0 if a module finds what it was compiled with, 1 if it does not, 2 if that cannot be found out.
+    Exit status 0 if there is no difference that a module can notice, 1 if there is, 2 on an error.
     """
     store = Store()
     plain = find_source(source, store)
@@ -170,9 +175,9 @@ def isolate_prove(
     """Apply the series, build, compare, and run every module.
 
     This is the whole proof of the series on a kernel tree. The tree is not changed. Building takes some minutes for
-    each kernel. The last output is a table with a line for each isolated kernel.
+    each kernel. At the end, it prints a table with a line for each isolated kernel.
 
-    Exit status 0 if all compare equal and all modules are CLEAN, 1 if not, 2 if that cannot be found out.
+    Exit status 0 if no kernel differs and all modules are CLEAN, 1 if not, 2 on an error.
     """
     for arch in arches:
         require_isolation(ARCHITECTURES[arch])
@@ -210,8 +215,8 @@ def isolate_prove(
 def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, record: bool) -> None:
     """Run every deliberate bug on stock and isolated kernels.
 
-    Prints which kernels report it. Builds the kernels first. Exit status 0 if each bug is reported where the
-    catalogue expects it, 1 if one is not, 2 if that cannot be found out.
+    The output shows which kernels report it. Kernels are built first. Exit status 0 if each bug is reported where the
+    catalogue expects it, 1 if one is not, 2 on an error.
     """
     if record:
         require_checkout("--record")
@@ -243,10 +248,10 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
 @_output
 @_record
 def isolate_selftest(*, board: str, boot: bool, output: Path | None, record: bool) -> None:
-    """Run the kernel's own tests of what the series changes.
+    """Run the kernel's own tests of the code that the series changes.
 
-    They run on stock and isolated kernels, which are built first. Exit status 0 if all results are those of the
-    stock kernel, 1 if a test fails or prints something else, 2 if that cannot be found out.
+    They run on stock and isolated kernels, which are built first. Exit status 0 if isolated kernels give the results of
+    the stock kernel, 1 if a test fails or prints something else, 2 on an error.
     """
     if record:
         require_checkout("--record")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of commands, generated from the table of options; and the settings that the options of kernels make."""
+"""Options of commands, generated from the table of options, and the settings that kernel options result in."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ _TYPES: Mapping[ValueKind, Any] = {
 
 
 def click_option(option: Option, destination: str = "") -> Decorator:
-    """An option of the table as an option of a command. destination: the parameter, if not the option's own name."""
+    """An option of the table as an option of a command. destination: the parameter's name [that of the option]."""
     spellings = [option.name, *([option.alias] if option.alias else []), destination or option.destination]
     if option.kind is ValueKind.FLAG:
         return click.option(*spellings, is_flag=True, help=option.help)
@@ -87,7 +87,7 @@ def settings_of(
     tolerated: tuple[str, ...],
     shared_uart: bool = False,
 ) -> tuple[Settings, Manifest]:
-    """The settings that options and manifest make, and the manifest; options have precedence.
+    """The settings from options and manifest, and the manifest. Options override the manifest.
 
     The settings are without root file systems, because only commands that start a guest need to unpack them. Raises
     ModcompatError for a file that is missing or invalid.

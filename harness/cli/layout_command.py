@@ -37,22 +37,21 @@ def layout() -> None:
     "--arch",
     type=click.Choice(list(ARCHITECTURES)),
     default=None,
-    help=f"Architecture of kernels by name.  [default: {X86_64.name}]",
+    help=f"Architecture of the kernels that are given by name.  [default: {X86_64.name}]",
 )
-@click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, spinlock_t ...")
+@click.option("--type", "only", default="", metavar="T", help="Only this structure: 'struct module', spinlock_t ...")
 @click.option("--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE)
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as one JSON object.")
 def layout_diff(*, before: str, after: str, arch: str | None, only: str, source: str, as_json: bool) -> None:
     """Print which structures differ between two kernels, and why.
 
-    BEFORE and AFTER are names of kernels (production, stock-spinlock, production-preempt ...) or build trees of yours:
+    BEFORE and AFTER are names of kernels (production, stock-spinlock, production-preempt ...) or your build trees:
     folders with a .config, after `make modules_prepare`. Nothing is written to them.
 
-    Each structure that changed by itself is shown once, followed by those that embed it. Kernels are prepared for this,
-    but not built.
+    Each structure whose own members changed is printed once, followed by those that embed it. Kernels are prepared for
+    this, but not built.
 
-    Exit status 0 if nothing changed (with --type: if this structure did not), 1 if something did, 2 if that cannot be
-    found out.
+    Exit status 0 if nothing changed (with --type, if this structure did not change), 1 if something did, 2 on an error.
     """
     store = Store()
     trees = {name: expanded(name) for name in (before, after) if "/" in name or Path(name).is_dir()}

@@ -25,15 +25,15 @@ PATIENCE = 40.0  # seconds: the watchdog of hung tasks may take 20
 @click.command()
 @click.option("--board", "names", multiple=True, type=BOARD, help="Only these boards (repeatable).")
 @click.option("--point", "wanted", multiple=True, type=POINT, help="Only these crash points (repeatable).")
-@click.option("--few", is_flag=True, help=f"Only {', '.join(REPRESENTATIVE)}.")
+@click.option("--few", is_flag=True, help=f"Only a few points: {', '.join(REPRESENTATIVE)}.")
 @click.option("--record", "keep", is_flag=True, help="Write docs/results/lkdtm.md and its data (in a checkout).")
 @click.option("--logs", type=click.Path(file_okay=False), metavar="DIR", help="Keep the kernel log of each point.")
 def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: bool, logs: str | None) -> None:
     """Crash production kernels on purpose, and check the reports.
 
-    Runs every crash point of LKDTM, the kernel's own crash driver, each in a pristine guest, and prints what was
-    reported. Exit status 0 if each is reported as the right kind, in time, with the right fate of the guest, and blamed
-    on the driver if the report names a module; 1 if one is not; 2 if the command could not do its work.
+    Every crash point of LKDTM, the kernel's own crash driver, is provoked in a pristine guest of its own. Exit status 0
+    if each has the expected outcome (the kind of report, its delay, whether the guest survives, and the blamed module),
+    1 if one has another outcome, 2 on an error.
     """
     if keep:
         require_checkout("--record")

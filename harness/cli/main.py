@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line.
 
-Exit status: 0 all is well, 1 something was found, 2 the command could not do its work, 130 it was interrupted.
-An unexpected exception ends with 2 as well: Python's own status for it, 1, would read as a finding.
+Exit status: 0 if all is well, 1 if there are findings, 2 on an error, 130 if interrupted. An unexpected exception ends
+with 2 as well, because Python's own status, 1, would read as a finding.
 """
 
 import io
@@ -32,27 +32,27 @@ class _Entry:
 COMMANDS = {
     "build": _Entry("build_command", "Build kernels into the cache and print where they are."),
     "cache": _Entry("cache_command", "List, prune, export and import what was built."),
-    "check": _Entry("check_command", "Judge MODULES on production, stock and isolated kernels."),
-    "diff": _Entry("diff_command", "Compare two runs."),
+    "check": _Entry("check_command", "Judge modules on production, stock and isolated kernels."),
+    "diff": _Entry("diff_command", "Compare the verdicts of two runs."),
     "doctor": _Entry("doctor_command", "Check the prerequisites, and report what a first run takes."),
     "init": _Entry("init_command", "Write a commented manifest, modcompat.toml."),
-    "isolate": _Entry("isolate_command", "Kernel patches that keep the module ABI in debug kernels."),
+    "isolate": _Entry("isolate_command", "Apply, check and prove the patches that keep the module ABI."),
     "layout": _Entry("layout_command", "Compare the structures of two kernels, as modules see them."),
     "lkdtm": _Entry("lkdtm_command", "Crash production kernels on purpose, and check the reports."),
-    "matrix": _Entry("matrix_command", "Run a whole set of cells and write it as JSON."),
+    "matrix": _Entry("matrix_command", "Run a named set of cells and write the verdicts as JSON."),
     "predict": _Entry("predict_command", "Predict whether modules survive, without booting a kernel."),
     "record": _Entry("matrix_command", "Record the verdicts of runs as the expected ones."),
-    "report": _Entry("report_command", "Write the reports of RUN again."),
+    "report": _Entry("report_command", "Write the reports of a run again."),
     "scan": _Entry("scan_command", "Find the kernel's reports in console logs."),
     "shell": _Entry("shell_command", "Start the guest of a cell with a shell on this terminal."),
 }
 
 
 class _Group(click.Group):
-    """Imports a command when it is called, and reports what goes wrong in it.
+    """Imports a command when it is called, and reports its errors.
 
-    A user's mistake is printed without a traceback; a fault of modcompat's with one. Neither has the status of a
-    finding.
+    An error that the user can correct is printed without a traceback, a fault of modcompat with one. Neither has the
+    status of a finding.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -104,12 +104,11 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="modcompat")
 def main() -> None:
-    """Will a binary kernel module survive a debug kernel?
+    """Test whether a binary kernel module survives a debug kernel.
 
-    `modcompat check vendor.ko` judges a module; COMMAND --help describes a command.
+    `modcompat check vendor.ko` judges a module. `modcompat COMMAND --help` describes a command.
 
-    Exit status: 0 all is well, 1 something was found, 2 the command could not do its work, 130 it was interrupted
-    (Ctrl-C).
+    Exit status: 0 if all is well, 1 if there are findings, 2 on an error, 130 if interrupted (Ctrl-C).
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None if the stream is closed

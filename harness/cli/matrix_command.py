@@ -32,9 +32,9 @@ from harness.support.paths import require_checkout
 @click_option(BY_NAME["--arch"])
 @click_option(BY_NAME["--preemption"])
 @click.option("-n", "workers", type=WORKERS, default="2", show_default=True, help=GUESTS)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON here as well.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write matrix.json here as well.")
 @click_option(BY_NAME["--run-dir"])
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST_OPTIONS]...")
 def matrix(
     *,
     which: str,
@@ -47,15 +47,21 @@ def matrix(
     run_dir: Path | None,
     options: tuple[str, ...],
 ) -> None:
-    """Run a whole set of cells and write it as JSON.
+    """Run a named set of cells and write the verdicts as JSON.
 
-    default: the five core features on one board per architecture, production and stock, every module. isolated: the
-    same on kernels with the isolation series, each feature alone and all at once, in both preemption models.
-    features: every feature on one board. ci: the set that CI runs, an hour if nothing is cached. nightly: everything.
-    The options narrow it. Kernels are built first. Further OPTIONS, after the name, go to pytest (`matrix default -x`).
+    The sets are:
 
-    Exit status: 0 every verdict is as required; 1 one is not; 2 the run is invalid: an option, a kernel that does not
-    build, an error under pytest, a cell that proves nothing (INVALID).
+    \b
+    default    the five core features on one board per architecture, production and stock
+    isolated   the isolation series: each feature alone and all at once, in both preemption models
+    features   every feature on one board
+    ci         the set that CI runs, an hour if nothing is cached
+    nightly    everything
+
+    Options narrow a set. Kernels are built first. PYTEST_OPTIONS, after the name, are passed on (`matrix default -x`).
+
+    Exit status: 0 if every verdict is as expected, 1 if one is not, 2 if the run is not valid: an option, a kernel that
+    does not build, an error in pytest, a cell that proves nothing (INVALID).
     """
     boards, features = choose_boards(board, arch), features_named(feature)
     chosen = narrow(MATRICES[which], boards=boards, features=features, preemptions=map(Preemption, preemption))
@@ -110,9 +116,8 @@ def _words(narrowed: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
 def record(*, runs: tuple[Path, ...]) -> None:
     """Record the verdicts of runs as the expected ones.
 
-    RUNS are run folders, or their matrix.json files. In a checkout, this writes
-    harness/lab/plan/expected_verdicts.json, which the suite compares verdicts with, and
-    docs/results/compatibility.md. Exit status 0, or 2 if one of RUNS is not a run.
+    RUNS are run folders or their matrix.json. In a checkout, this writes harness/lab/plan/expected_verdicts.json, which
+    the suite compares verdicts with, and docs/results/compatibility.md. Exit status 0, or 2 if a run cannot be read.
     """
     require_checkout("`modcompat record`")
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Types of parameters that several commands have, with their completion by a shell: names, paths, guests at a time."""
+"""Parameter types of several commands, with shell completion: names, paths, the number of guests."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"[0-9]{1,6}")  # int() would also accept 1_0, and digits o
 
 
 class NameParam(click.ParamType[str]):
-    """A name that a shell completes. Unknown names are accepted here: the command reports them with the known ones."""
+    """A name with shell completion. Unknown names are accepted here; the command reports them with the known ones."""
 
     def __init__(self, names: Callable[[], Iterable[str]], shown: str = "NAME", *, path: str = "") -> None:
         """names: called for a completion only. path: "file" or "dir" if the shell may complete a path as well."""
@@ -71,4 +71,4 @@ SOURCE = NameParam(lambda: [DEFAULT_PACKAGE], "DIR", path="dir")
 POINT = NameParam(lambda: OUTCOMES)
 KIND = NameParam(lambda: KINDS, "KIND")
 WORKERS = _Workers()
-GUESTS = "Guests at a time: a number, auto or logical (pytest-xdist). With 0, one, in this process."
+GUESTS = "Guests at a time: a number, auto or logical (pytest-xdist). 0 runs one guest without worker processes."

@@ -47,14 +47,14 @@ _TOLD = (
 def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
     """Predict whether modules survive, without booting a kernel.
 
-    First prints facts about each module, from its file. Without FILE.ko, the modules are those of the manifest.
+    The output begins with facts about each module, from its file. Without FILE.ko, the modules are those of --manifest.
 
     Kernels are named production, stock-spinlock, isolated-all, stock-ftrace-preempt ... Without --kernel, they are
-    production and the five features, stock and isolated, in the preemption model of the module. Kernels are prepared
-    once for this, but not built. With one --kernel, the output has every finding, every structure in reach that
-    differs, and every symbol and section of the module. With --config or --manifest, production is your kernel. The
-    manifest's prebuilt kernels are included if they have a build tree. docs/explanation/prediction.md describes the
-    limits.
+    production and the five core features, stock and isolated, in the preemption model of the module. Kernels are
+    prepared once for this, but not built. With a single --kernel, the output has every finding, every structure that
+    differs and that the module can reach, and every symbol and section of the module. With --config or --manifest,
+    production is your kernel. The manifest's prebuilt kernels are included if they have a build tree.
+    docs/explanation/prediction.md describes the limits.
 
     Exit status 0 if every module is predicted to be CLEAN, 1 if one is predicted to break, 2 on an error.
     """
@@ -137,7 +137,7 @@ def _print(console: Console, result: dict[str, Prediction]) -> None:
 
 
 def _print_findings(console: Console, found: Prediction) -> None:
-    """Everything about one kernel: what goes wrong and when, and the structures in reach that differ."""
+    """Print everything about one kernel: each finding with its phase, and the structures in reach that differ."""
     for finding in found.findings:
         console.print(Text(f"{finding.when.name.lower()}: {finding.outcome}: {finding.reason}"))
     table = Table(title="structures in reach that differ", title_justify="left")
@@ -161,7 +161,7 @@ def _reason(found: Prediction) -> str:
 
 
 def _facts(module: ModuleFacts, most: int) -> Iterable[tuple[str, str]]:
-    """Facts about a module for people, without empty ones. most: the number of names shown of a list."""
+    """Facts about a module for people; empty ones are left out. most: the number of names to show from a list."""
     signature = module.signature
     code = [section for section in module.sections if "X" in section.flags]
     facts = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The prerequisites: which are installed, which are missing, and what a first run takes."""
+"""The prerequisites: which are installed, which are missing, and how long a first run takes."""
 
 import os
 import platform
@@ -42,7 +42,7 @@ _PROGRAMS = (
     ("perl", "builds kernels", "perl"),
     ("pahole", "writes BTF", "pahole"),
     ("patch", "applies the isolation series", "patch"),
-    ("git", "merges the isolation series with patches of yours", "git"),
+    ("git", "merges the isolation series with your patches", "git"),
     ("qemu-img", "makes images for snapshots", "qemu-utils"),
     ("setpriv", "ends guests if modcompat is killed", "util-linux"),
     ("debugfs", "reads ext2/3/4 root file systems", "e2fsprogs"),
@@ -74,7 +74,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, one finding after the other. Trying the accelerator takes seconds."""
+    """Yield one finding after the other. The test of the accelerator takes seconds."""
     yield _system()
     for arch in ARCHITECTURES.values():
         yield _program(arch.qemu, f"boots {arch.name} guests", _QEMU_PACKAGES.get(arch.qemu, "qemu-system-misc"))
@@ -91,7 +91,7 @@ def examine() -> Iterator[Finding]:
 
 
 def _accelerator() -> Finding:
-    """Try KVM with firmware, then with a kernel if the cache has one; building one only for this takes minutes."""
+    """Try KVM with firmware, then with a kernel if the cache has one. Building one only for this would take minutes."""
     probe = probe_firmware()
     if not probe.works:
         return Finding("accelerator", None, f"TCG, because KVM does not run a guest here: {probe.why}")

@@ -11,20 +11,20 @@ from harness.report.recorded_run import Run, read_run
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default=None, help="Write only this report, to -o.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default=None, help="Write only this report.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     default=None,
-    help="File for --format.  [default: standard output]",
+    help="File for the report of --format.  [default: standard output]",
 )
 def report(*, run: Path, form: str | None, output: Path | None) -> None:
-    """Write the reports of RUN again.
+    """Write the reports of a run again.
 
     RUN is a run folder or its matrix.json. Reports are made from the files in the folder alone, as at the end of every
     run. Without --format, all are written into the folder: report.html, junit.xml, results.ktap and summary.md.
-    `--format json` is matrix.json with the evidence of every cell. A report that -o puts into another folder has no
+    `--format json` prints matrix.json with the evidence of every cell. A report that -o writes to another folder has no
     links to files of the run.
 
     Exit status 0, or 2 if RUN is not a run folder or a report could not be written.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The suite as commands run it: in a process of its own under pytest, with its outcome as data."""
+"""Run the suite under pytest in a process of its own, and return the outcome as data."""
 
 import json
 import shlex
@@ -34,7 +34,7 @@ def run_suite(options: Sequence[str]) -> SuiteOutcome:
 
 
 def require_cells(chosen: Sequence[str], added: Sequence[str]) -> None:
-    """Raise ModcompatError if pytest rejects options, or if they leave no cell: before kernels are built for them.
+    """Raise ModcompatError if pytest rejects options or they select no cell, before any kernel is built.
 
     chosen: options that choose cells. added: options for pytest that the user adds.
     """

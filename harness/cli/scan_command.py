@@ -27,14 +27,14 @@ _CHUNK = 1 << 20  # bytes of a log at a time
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE.ko",
-    help="A module in the logs (repeatable). Its debug information turns addresses into file and line.",
+    help="A module in the logs, whose debug information turns addresses into file and line (repeatable).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per report and line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, one for each report.")
 def scan(*, logs: tuple[str, ...], files: tuple[Path, ...], as_json: bool) -> None:
     """Find the kernel's reports in console logs.
 
     LOGS are files of any size, or `-` for standard input. A report is printed as soon as it is complete. Exit status 0
-    without a report, 1 with one, 2 if a log or a module could not be read.
+    if there is no report, 1 if there is one, 2 if a log or a module cannot be read.
     """
     found = 0
     modules = {inspect_module(file).name: ModuleLines(file) for file in files}

@@ -44,7 +44,13 @@ _FILE = click.Path(path_type=Path)
     help="Load a file, or a module of the manifest or of modcompat (repeatable).",
 )
 @click.option("--module-params", default="", metavar="TEXT", help="Parameters for the modules, as for insmod.")
-@click.option("--root", "roots", multiple=True, type=_FILE, help="Your root file system, for /userland in the guest.")
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    type=_FILE,
+    help="Your root file system; it is at /userland in the guest (repeatable).",
+)
 @click.option("--gdb", is_flag=True, help="Start a gdb stub, and write a script that attaches to it.")
 @click.option("--shared-uart", is_flag=True, help="Use one serial port for kernel log and commands.")
 @kernel_options
@@ -61,8 +67,8 @@ def shell(
 ) -> None:
     """Start the guest of a cell with a shell on this terminal.
 
-    Modules are loaded as it starts. The kernel log is written to a file, whose name is printed first. `reboot -f` in
-    the guest ends it. Standard input must be a terminal; to run commands without one, write an exercise
+    The guest loads the modules when it starts. The command first prints the name of the file that the kernel log goes
+    to. `reboot -f` in the guest ends it. Standard input must be a terminal; without one, write an exercise
     (docs/how-to/exercise.md). Exit status 0, or 2 if the guest cannot be started.
     """
     settings, manifest = settings_of(**chosen, shared_uart=shared_uart)

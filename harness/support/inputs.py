@@ -25,7 +25,8 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise ModcompatError(
-            f"{path}: there is no home folder of that name", next_step="write the path out, or ./~ for such a name"
+            f"{path}: there is no user of that name",
+            next_step="write the path out, or begin it with ./ if ~ is part of a name",
         ) from None
 
 

@@ -5,6 +5,7 @@
 """
 
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from harness.cli.main import main as modcompat
 from harness.guest.boards import BOARDS
 from harness.kernel.features import FEATURES
+from harness.lab.plan.options import OPTIONS
 from harness.support.paths import PROJECT
 from scripts.docs import pages
 
@@ -25,7 +27,7 @@ CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 # A path in the repository. In fenced blocks, images/, modules/ and scripts/ may be folders of a user or of the kernel.
-PATH = re.compile(r"(?:benchmarks|docs|harness|images|modules|scripts|tests|trial|\.github)/[\w./*-]*")
+PATH = re.compile(r"(?:benchmarks|docs|examples|harness|images|modules|scripts|tests|trial|\.github)/[\w./*-]*")
 FENCED_PATH = re.compile(r"(?<![\w./~-])(?:benchmarks|docs|harness|tests|trial)/[\w./-]+")
 MADE_BY_KERNELS = {"olddefconfig", "modules_prepare"}  # targets of the kernel's Makefile rather than ours
 NOT_COMMITTED = {"trial/build"}
@@ -128,6 +130,37 @@ def test_commands_and_targets_exist(page: Path) -> None:
             assert words[:1] in known, code
             if any(len(path) > 1 and path[0] == words[0] for path in known) and len(words) > 1:
                 assert words[:2] in known, code
+
+
+def test_examples_of_the_plugin_are_the_files() -> None:
+    shown = [
+        block
+        for language, block in FENCED.findall((DOCS / "how-to/pytest-plugin.md").read_text())
+        if language == "python"
+    ]
+    files = sorted((PROJECT / "examples/pytest").glob("*.py"))
+    assert files
+    assert sorted(shown) == sorted(file.read_text().partition("\n")[2] for file in files)
+
+
+def test_options_that_the_plugin_page_names_exist() -> None:
+    page = (DOCS / "how-to/pytest-plugin.md").read_text()
+    known = {f"--modcompat-{option.name.removeprefix('--')}" for option in OPTIONS if option.in_tests}
+    named = set(re.findall(r"--modcompat-[a-z-]*[a-z]", page))
+    assert named
+    assert named <= known
+    assert set(re.findall(r"MODCOMPAT_(\w+)=", page)) <= {
+        option.destination.upper() for option in OPTIONS if option.in_tests
+    }
+
+
+def test_fields_of_the_schemas_are_on_the_page_about_reports() -> None:
+    templates = PROJECT / "harness/report/templates"
+    matrix, evidence = (json.loads((templates / f"{name}.schema.json").read_text()) for name in ("matrix", "evidence"))
+    fields = {*matrix["properties"], *matrix["$defs"]["cell"]["properties"], *matrix["$defs"]["step"]["properties"]}
+    fields |= {*evidence["properties"], *evidence["$defs"]["evidence"]["properties"]}
+    named = set(CODE.findall((DOCS / "reference/reports.md").read_text()))
+    assert not fields - named
 
 
 def test_features_and_boards_are_named() -> None:

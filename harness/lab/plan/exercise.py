@@ -3,12 +3,13 @@ r"""Exercises: commands that use a module in a guest, and the answers that they 
 
 An exercise is a Python file with a function `exercise(bench)`. It may also define:
 
-ANNOUNCES: words that the module has to print to the kernel log,
-    {"init": "my_driver: probed", "exit": "my_driver: removed"}
-PARAMETERS: parameters for the load if the user gives none, "debug=1 name=x"
-EXPECTS: warnings that the exercise provokes, [{"kind": "warning", "title": r"at my_driver\.c:\d+ my_probe"}]
-TOUCHES: structures and members that the module uses; if they moved, they explain why it broke,
-    ["struct mutex", "struct file.f_pos"]
+- `ANNOUNCES`: words that the module has to print to the kernel log.
+  `{"init": "my_driver: probed", "exit": "my_driver: removed"}`
+- `PARAMETERS`: module parameters, unless an option or the manifest has others. `"debug=1 name=x"`
+- `EXPECTS`: warnings that the exercise provokes on purpose.
+  `[{"kind": "warning", "title": r"at my_driver\.c:\d+ my_probe"}]`
+- `TOUCHES`: structures and members that the module uses. If they moved, they explain why it broke.
+  `["struct mutex", "struct file.f_pos"]`
 
 docs/how-to/exercise.md shows how to write one.
 """
@@ -74,7 +75,7 @@ class Bench:
         return self._run(command, seconds)
 
     def check(self, name: str, held: bool, detail: str = "") -> bool:  # noqa: FBT001 - reads as a statement
-        """Record a required answer. held: whether it was right. detail: what was seen. Returns `held`."""
+        """Record a required answer. held: whether it was right. detail: the answer that came. Returns `held`."""
         self._record(Check(name, held, detail))
         return held
 

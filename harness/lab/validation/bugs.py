@@ -67,19 +67,19 @@ class Bug:
 
 _Lost = Mapping[Where, str]
 
-_INLINED = {Where.VENDOR: "the unlock is compiled into the module: no code of the kernel runs"}
+_INLINED = {Where.VENDOR: "the unlock is compiled into the module, so no code of the kernel runs"}
 _ZERO = dict.fromkeys(
-    ISOLATED, "a lock that is all zero is an unlocked lock; the magic number that it lacked is not there any more"
+    ISOLATED, "a lock that is all zero is an unlocked lock; without a magic number, nothing distinguishes it from one"
 )
 _ON_TICKETS = {
     arch.name: dict.fromkeys(
-        ISOLATED, "what freed memory is poisoned with is an unlocked ticket lock, which all of its values may be"
+        ISOLATED, "every value is a valid ticket lock, and the pattern that poisons freed memory is an unlocked one"
     )
     for arch in ARCHITECTURES.values()
     if arch.quirks.has_ticket_locks
 }
 _ON_INLINING = {
-    arch.name: {Where.VENDOR: "every lock operation is compiled into the module: no code of the kernel runs"}
+    arch.name: {Where.VENDOR: "every lock operation is compiled into the module, so no code of the kernel runs"}
     for arch in ARCHITECTURES.values()
     if arch.quirks.inlines_locks
 }
