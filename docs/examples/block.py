@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A block driver: drivers/block/null_blk of the kernel, with memory behind it, set up through configfs."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 PARAMETERS = "nr_devices=0"
 DEVICE, SETTINGS = "/dev/nullb0", "/sys/kernel/config/nullb/nullb0"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A character device: drivers/tty/ttynull.c of the kernel, a terminal that swallows what is written to it."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 DEVICE = "/dev/ttynull"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A network driver: drivers/net/veth.c of the kernel, a cable with two ends, one of them in another namespace."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 NAME = "cable"  # of the one end; the driver calls the other one veth0
 OUTER, INNER = "192.0.2.1", "192.0.2.2"  # RFC 5737, for examples

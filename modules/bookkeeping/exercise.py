@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exercise of the bookkeeping module: struct module, as seen by the module and by user space."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ANNOUNCES = {"init": "bookkeeping: init", "exit": "bookkeeping: exit"}
 TOUCHES = ["struct module.core_layout", "struct module.refcnt", "struct module.percpu"]

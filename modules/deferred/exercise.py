@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exercise of the deferred module: it waits for timers, work, tasklets, threads and RCU callbacks."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ANNOUNCES = {"init": "deferred: init", "exit": "deferred: exit"}
 TOUCHES = ["struct completion", "struct timer_list", "struct work_struct", "struct kthread_worker"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exercise of the embedded module: structures with a lock inside, on the heap, static and on the stack."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ANNOUNCES = {"init": "embedded: init", "exit": "embedded: exit"}
 TOUCHES = [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exercise of the files module: a device, a file in /proc, and one in debugfs."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ANNOUNCES = {"init": "files: init", "exit": "files: exit"}
 TOUCHES = [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exercise of the holders module: a second module that depends on it is loaded and unloaded."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ANNOUNCES = {"init": "holders: init", "exit": "holders: exit"}
 TOUCHES = ["struct module.source_list", "struct module.target_list"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exercise of the locks module: every variant of every operation, and contention between two CPUs."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ANNOUNCES = {"init": "locks: init", "exit": "locks: exit"}
 TOUCHES = ["spinlock_t", "rwlock_t"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exercise of the slab module: caches, size classes, helpers, pages."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ANNOUNCES = {"init": "slab: init", "exit": "slab: exit"}
 TOUCHES = ["mempool_t"]

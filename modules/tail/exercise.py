@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exercise of the tail module: page faults that must not be handled, timer slack, sleeping."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ANNOUNCES = {"init": "tail: init", "exit": "tail: exit"}
 TOUCHES = ["struct task_struct.pagefault_disabled", "struct task_struct.timer_slack_ns"]

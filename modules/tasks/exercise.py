@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exercise of the tasks module: task_struct at the module's offsets, at the kernel's, and from user space."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ANNOUNCES = {"init": "tasks: init", "exit": "tasks: exit"}
 TOUCHES = [

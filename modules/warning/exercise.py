@@ -3,7 +3,7 @@
 
 import re
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ANNOUNCES = {"init": "warning: init", "exit": "warning: exit"}
 EXPECTS = [{"kind": "warning", "title": r"at \S*warning\.c:\d+ misbehave\+\S+ \[warning\]"}]

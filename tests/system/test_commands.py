@@ -42,7 +42,7 @@ reason = "a rebuilt module comes"
 expires = 2999-12-31
 """
 EXERCISE = """\
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 
 def exercise(bench: Bench) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """dm-writeboost: a cache in front of a disk, both RAM disks, returns the data that was written."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 DRIVE, DISK, CACHE, MAPPED = "drive", "/dev/ram0", "/dev/ram1", "/dev/dm-0"
 

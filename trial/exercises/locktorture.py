@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """locktorture: writers contend for a spinlock, and the module judges the result itself."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 PARAMETERS = "torture_type=spin_lock_irq nwriters_stress=3 stat_interval=2 verbose=0"
 ANNOUNCES = {"init": "Start of test", "exit": "End of test: SUCCESS"}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """loop, with ext2 on it: a file becomes a disk with a file system, which keeps its files when mounted again."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 IMAGE, PLACE = "/tmp/image", "/tmp/mounted"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """lttng-ring-buffer-client-mmap-discard: ten events are written to its buffers and found there."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 
 def exercise(bench: Bench) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """lttng-tracer: the tracer's control file. Without a ring buffer client it makes sessions but no channels."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 SESSION, QUIESCENT, TRACEPOINTS = 0xF645, 0xF648, 0xF647  # lttng/abi.h
 

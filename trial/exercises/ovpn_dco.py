@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """openvpn-dco: two devices are each other's peers over UDP on this host, and exchange encrypted packets."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 DRIVE, COUNT = "drive", 10
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """rcutorture: RCU readers against writers, and the module judges the result itself."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 # stutter=0: a paused writer makes no progress, and the module would print a call trace.
 PARAMETERS = (

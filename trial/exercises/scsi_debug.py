@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scsi_debug: a disk in memory behind the SCSI layer; data, errors on demand, and a file system."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 PARAMETERS = "dev_size_mb=8"
 DISK = "/dev/sda"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_rhashtable: the kernel's own test of its resizable hash table, which runs in the module's init."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 PARAMETERS = "parm_entries=2000 runs=1 tcount=3"
 ANNOUNCES = {"init": "Running rhashtable test"}

@@ -3,7 +3,7 @@
 
 import re
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ANNOUNCES = {"init": "XArray: "}
 

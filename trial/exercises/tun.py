@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tun: a device whose other end is a program that answers pings."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 DRIVE = "drive"
 

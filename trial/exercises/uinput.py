@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """uinput: a program makes a keyboard, and its key presses reach the input layer."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 
 def exercise(bench: Bench) -> None:

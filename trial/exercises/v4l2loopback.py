@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """v4l2loopback: frames that one program writes to a video device are read by another."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 PARAMETERS = "devices=2 card_label=trial,other"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """vpoll: a program sets the events of a file, and poll() returns them."""
 
-from harness.lab.plan.exercise import Bench
+from harness import Bench
 
 ADD, DELETE, SET = 0x5E01, 0x5E02, 0x5E03  # _IO('^', 1) and so on
 POLLIN, POLLPRI, POLLOUT = 1, 2, 4

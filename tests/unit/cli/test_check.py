@@ -517,7 +517,7 @@ def test_the_modules_of_a_scanned_log_have_to_be_modules(name: str, tmp_path: Pa
 
 
 def test_the_folder_of_a_run_is_in_somebodys_home_folder_only_where_there_is_one(tmp_path: Path) -> None:
-    with pytest.raises(ModcompatError, match="no home folder"):
+    with pytest.raises(ModcompatError, match="there is no user of that name"):
         new_run_folder("~nobody-there/run", tmp_path)
 
 

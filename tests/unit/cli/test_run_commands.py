@@ -167,5 +167,5 @@ def test_an_installation_records_nothing(words: tuple[object, ...], monkeypatch:
     monkeypatch.setattr("harness.support.paths._DATA", paths.HARNESS / "_data")
     before = expected_verdicts.MEASURED.read_bytes()
     result = modcompat(*words)
-    assert (result.exit_code, "takes a checkout of modcompat" in result.output) == (2, True)
+    assert (result.exit_code, "needs a checkout of modcompat" in result.output) == (2, True)
     assert expected_verdicts.MEASURED.read_bytes() == before
