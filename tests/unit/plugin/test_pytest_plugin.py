@@ -42,7 +42,7 @@ def elsewhere(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def loaded_by(code: str) -> set[str]:
     """Top-level modules that a program loads, except those of the standard library and our own."""
-    script = f"{code}\nimport sys\nprint('\\n'.join(sys.modules))"
+    script = f"{code}\nimport sys\nprint('imported:', *sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     names = {name.partition(".")[0] for name in done.stdout.split()}
     return names - set(sys.stdlib_module_names) - {"harness"}
@@ -309,14 +309,14 @@ def test_a_mistake_in_a_call_fails_the_test_without_a_traceback(
 def test_collecting_an_unrelated_project_imports_nothing_more(pytester: pytest.Pytester) -> None:
     """benchmarks/plugin_cost.py measures the time."""
     pytester.makepyfile(QUIET)
-    script = "import pytest, sys; pytest.main(['--collect-only', '-q']); print('\\n'.join(sys.modules))"
+    script = "import pytest, sys; pytest.main(['--collect-only', '-q']); print('imported:', *sys.modules)"
 
     def imported(*options: str) -> set[str]:
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=pytester.path,
             env={**os.environ, "PYTEST_ADDOPTS": " ".join(options)},
         )  # fmt: skip
-        return set(done.stdout.split())
+        return set(done.stdout.rpartition("imported: ")[2].split())
 
     more = imported() - imported("-p", "no:modcompat")
     foreign = {name for name in more if name.partition(".")[0] not in {"harness", *sys.stdlib_module_names}}
