@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.support.paths import PROJECT
 
 HARNESS = Path(harness.__file__).parent
 _SOURCES = sorted(HARNESS.rglob("*.py"))
@@ -38,6 +39,13 @@ def _stems() -> dict[str, list[str]]:
 def test_a_name_has_one_meaning(names: Mapping[str, Sequence[str]]) -> None:
     assert len(names) > 50, "the tree was not found"
     assert {name: places for name, places in names.items() if len(places) > 1} == {}
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest imports them by their names, and could not collect both in one run."""
+    names = [path.name for path in PROJECT.joinpath("tests").rglob("test_*.py")]
+    assert len(names) > 50
+    assert sorted(names) == sorted(set(names))
 
 
 def test_the_house_has_at_most_twelve_entries() -> None:
