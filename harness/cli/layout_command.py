@@ -36,7 +36,7 @@ def layout() -> None:
     "--arch",
     type=click.Choice(list(ARCHITECTURES)),
     default=None,
-    help="Architecture of kernels by name.  [default: x86_64]",
+    help="Architecture of named kernels.  [default: x86_64]",
 )
 @click.option("--type", "only", default="", metavar="T", help="Only this structure: struct module, spinlock_t ...")
 @click.option("--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE)
