@@ -37,7 +37,7 @@ def layout() -> None:
     "--arch",
     type=click.Choice(list(ARCHITECTURES)),
     default=None,
-    help=f"Architecture of the kernels that are given by name.  [default: {X86_64.name}]",
+    help=f"Architecture of named kernels.  [default: {X86_64.name}]",
 )
 @click.option("--type", "only", default="", metavar="T", help="Only this structure: 'struct module', spinlock_t ...")
 @click.option("--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE)
