@@ -5,6 +5,7 @@ pytest looks for its configuration file, and for conftest.py, before it knows th
 the path in `--module /elsewhere/vendor.ko` for a test to run, and makes /elsewhere its root.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def correct_root(config: pytest.Config, checkout: Path) -> None:
     words = [str(word) for word in config.invocation_params.args]
     if not _PATH_OPTIONS & set(words):
         return
-    if config.inipath == settings or config.known_args_namespace.inifilename is not None:
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ  # the session that started it has the right root
+    if is_worker or config.inipath == settings or config.known_args_namespace.inifilename is not None:
         config.pluginmanager.import_plugin(_SUITE_PLUGIN)
         return
     command = [sys.executable, "-m", "pytest", "-c", str(settings), "-p", _SUITE_PLUGIN, *words]

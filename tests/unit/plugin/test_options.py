@@ -4,7 +4,9 @@
 import argparse
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import click
 import pytest
@@ -14,10 +16,12 @@ from harness.cli.matrix_command import matrix
 from harness.lab.plan.manifest import TEMPLATE, Manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, OPTIONS, GetOption, Names, Option, ValueKind, checked, command_line
 from harness.lab.plan.settings import Settings
+from harness.plugin.checkout import correct_root
 from harness.plugin.selection import choose_settings
 from harness.plugin.suite_arguments import SUITE, reproduction
 from harness.plugin.suite_plugin import argparse_arguments
 from harness.support.errors import ModcompatError
+from harness.support.paths import PROJECT
 
 EACH = pytest.mark.parametrize("option", OPTIONS, ids=[str(number) for number in range(len(OPTIONS))])
 
@@ -159,3 +163,25 @@ def test_timeouts_belong_to_the_command_of_a_run() -> None:
     given = {"--timeout-scale": 2.0, "--command-timeout": 8.0, "--boot-timeout": 9.0}
     words = shlex.split(reproduction(asked(given)))
     assert words[-6:] == ["--boot-timeout", "9.0", "--command-timeout", "8.0", "--timeout-scale", "2.0"]
+
+
+def test_workers_of_xdist_start_no_session_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker sees the same path in its arguments as the session that started it."""
+    started: list[object] = []
+
+    def attached(command: object) -> int:
+        started.append(command)
+        return 0
+
+    monkeypatch.setattr("harness.support.process.attached", attached)
+    arguments = SimpleNamespace(args=("-n", "2", "--run-dir", str(tmp_path)), dir=PROJECT)
+    config = Mock(invocation_params=arguments, inipath=tmp_path / "other.ini")
+    config.known_args_namespace.inifilename = None
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    with pytest.raises(SystemExit):
+        correct_root(config, PROJECT)
+    assert len(started) == 1
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    correct_root(config, PROJECT)
+    assert len(started) == 1
+    config.pluginmanager.import_plugin.assert_called_once()
