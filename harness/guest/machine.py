@@ -18,8 +18,10 @@ PARAMETERS = (
     "nokaslr no_hash_pointers",  # addresses that can be looked up in System.map
     "slub_debug=FZPU",  # slab checks, red zones, poison, last user; ignored where SLUB_DEBUG is off
 )
-# After so many seconds the kernel reports what does not get on, on a machine of ordinary speed: before we give it up.
-_STALLED = {"rcupdate.rcu_cpu_stall_timeout": 5, "sysctl.kernel.hung_task_timeout_secs": 10}
+# Seconds after which the kernel reports a CPU and a task that make no progress, on a machine of ordinary speed: the
+# harness waits longer.
+_STALLED_CPU = 5
+_HUNG_TASK = 10
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,12 @@ class Machine:
     def parameters(self) -> str:
         """The kernel's command line."""
         channel = self.board.console.split(",")[0] if self.shared_uart else self.board.channel.tty
+        slowness = max(self.scale, 1)
         words = (
             f"console={self.board.console}",
             *PARAMETERS,
-            *(f"{name}={round(seconds * max(self.scale, 1))}" for name, seconds in _STALLED.items()),
+            f"rcupdate.rcu_cpu_stall_timeout={round(_STALLED_CPU * self.board.arch.quirks.stall_factor * slowness)}",
+            f"sysctl.kernel.hung_task_timeout_secs={round(_HUNG_TASK * slowness)}",
             self.board.boot,
             self.boot,
             f"modcompat_channel={channel}",
