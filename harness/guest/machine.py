@@ -20,7 +20,8 @@ PARAMETERS = (
 )
 # Kernel watchdog timeouts, in seconds on a machine of ordinary speed. They are shorter than the harness's own timeouts,
 # so that the kernel reports a stall first.
-_WATCHDOG_SECONDS = {"rcupdate.rcu_cpu_stall_timeout": 5, "sysctl.kernel.hung_task_timeout_secs": 10}
+_CPU_STALL_SECONDS = 5
+_HUNG_TASK_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,13 @@ class Machine:
     def parameters(self) -> str:
         """The kernel's command line."""
         channel = self.board.console.split(",")[0] if self.shared_uart else self.board.channel.tty
+        slowness = max(self.scale, 1)
+        cpu_stall = _CPU_STALL_SECONDS * self.board.arch.quirks.stall_factor
         words = (
             f"console={self.board.console}",
             *PARAMETERS,
-            *(f"{name}={round(seconds * max(self.scale, 1))}" for name, seconds in _WATCHDOG_SECONDS.items()),
+            f"rcupdate.rcu_cpu_stall_timeout={round(cpu_stall * slowness)}",
+            f"sysctl.kernel.hung_task_timeout_secs={round(_HUNG_TASK_SECONDS * slowness)}",
             self.board.boot,
             self.boot,
             f"modcompat_channel={channel}",

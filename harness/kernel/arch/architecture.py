@@ -104,6 +104,8 @@ class Quirks:
 
     # QEMU emulates each CPU in a thread of its own ("multi") or all in one ("single"): `-accel tcg,thread=`
     cpu_threads: str
+    # how many times longer than elsewhere a CPU may be busy before the kernel is to report a stall
+    stall_factor: int
     # how often a guest is started if its firmware does not come to start the kernel
     boot_attempts: int
     # QEMU does not arm the timers of a restored guest, so that it sleeps for ever: guests are booted instead

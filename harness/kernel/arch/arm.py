@@ -78,6 +78,7 @@ ARM = Architecture(
     quirks=Quirks(
         # CPUs wait for each other without saying so, which takes many times as long in one thread.
         cpu_threads="multi",
+        stall_factor=1,
         boot_attempts=1,
         loses_timers=False,
         maps_modules_late=True,  # arch/arm/mm/fault.c, do_translation_fault()

@@ -66,6 +66,9 @@ RISCV64 = Architecture(
     has_isolation=False,
     quirks=Quirks(
         cpu_threads="multi",
+        # All CPUs are stopped while the calls of ftrace are patched, and for each call the firmware interrupts each of
+        # them: that takes seconds (arch/riscv/kernel/patch.c, flush_icache_range()).
+        stall_factor=2,
         # OpenSBI 1.1, the firmware of QEMU 7.2, releases a CPU before it has written where that is to start
         # (lib/sbi/sbi_hsm.c, sbi_hsm_hart_start()). In one boot of fifty the second CPU starts the kernel once more,
         # over the one that runs, which has printed nothing by then.

@@ -73,6 +73,7 @@ X86_64 = Architecture(
         # translate code while another CPU writes it, and keep the stale translation (seen: an int3 of
         # text_poke_bp() that was long gone).
         cpu_threads="single",
+        stall_factor=1,
         boot_attempts=1,
         loses_timers=False,
         maps_modules_late=False,

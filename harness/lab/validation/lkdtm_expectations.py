@@ -7,7 +7,7 @@ images/kconfig/common.config.
 
 from dataclasses import dataclass
 
-from harness.kernel.arch import ARM, ARM64, X86_64
+from harness.kernel.arch import ARM, ARM64, RISCV64, X86_64
 
 _STALL = "rcu-stall|lockup"
 _WATCHED = {_STALL, "hung-task"}
@@ -109,6 +109,14 @@ ON: dict[tuple[str, str], Outcome] = {
     # The copy itself runs into the unmapped page
     (ARM.name, "USERCOPY_VMALLOC"): Outcome("access"),
     (ARM64.name, "USERCOPY_VMALLOC"): Outcome("access"),
+    # A fault in the area of modules or of vmalloc() is taken for a page that is not mapped yet: what is forbidden is
+    # tried again for ever (arch/riscv/mm/fault.c, vmalloc_fault())
+    **{
+        (RISCV64.name, point): Outcome(_STALL, "hung")
+        for point in ("WRITE_RO", "WRITE_RO_AFTER_INIT", "WRITE_KERN", "EXEC_DATA", "EXEC_VMALLOC", "EXEC_RODATA")
+    },
+    # Without the SUM bit of its status register the kernel does not get at user memory (asm/uaccess.h)
+    (RISCV64.name, "ACCESS_USERSPACE"): Outcome("access"),
 }
 TIMES = {"SPINLOCKUP": 2, "REPORT_STACK_CANARY": 2}  # number of calls until the point has its effect
 
