@@ -94,7 +94,7 @@ def test_commands_that_need_no_kernel(installed: Installation, words: tuple[str,
 def test_a_measurement_is_recorded_in_a_checkout_only(installed: Installation) -> None:
     done = installed.run("modcompat", "isolate", "bugs", "--record")
     assert done.returncode == 2
-    assert "--record takes a checkout of modcompat" in done.stderr
+    assert "--record needs a checkout of modcompat" in done.stderr
 
 
 def test_predict_of_a_module_writes_nothing_beside_the_package(installed: Installation) -> None:
