@@ -64,9 +64,7 @@ def find_busybox(arch: Architecture, store: Store) -> Path:
 
     def build(folder: Path) -> None:
         deb = debian.download("busybox-static", arch.debian.name, folder, since=arch.debian.since)
-        program = debian.unpack_program(deb, "busybox", folder)
-        (folder / "bin").mkdir(exist_ok=True)
-        program.replace(folder / "bin/busybox")
+        debian.unpack_member(deb, "bin/busybox", folder)
         deb.unlink()
 
     inputs = {"package": "busybox-static", "architecture": arch.debian.name}

@@ -113,15 +113,6 @@ def unpack_member(deb: Path, member: str, into: Path) -> Path:
     raise ModcompatError(f"{deb.name} has no {member}")
 
 
-def unpack_program(deb: Path, name: str, into: Path) -> Path:
-    """Extract a program of a .deb, from bin or (since Debian 13) usr/bin, and return its path below `into`.
-
-    Raises ModcompatError if the package has no such program.
-    """
-    _pipe([["dpkg-deb", "--fsys-tarfile", str(deb)], ["tar", "-x", "-C", str(into), "--wildcards", f"./*bin/{name}"]])
-    return next(folder / name for folder in (into / "bin", into / "usr/bin") if (folder / name).is_file())
-
-
 def unpack_tarball(tarball: Path, into: Path) -> None:
     """Unpack an .xz tarball without its single top folder. Raises ModcompatError."""
     _pipe([["xz", "-dc", "-T0", str(tarball)], ["tar", "-x", "-C", str(into), "--strip-components=1"]])
