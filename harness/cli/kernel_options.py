@@ -8,11 +8,13 @@ from typing import Any
 import click
 
 from harness.cli.param_types import BOARD, NameParam
+from harness.kernel.shipped_packages import shipped_kernels
 from harness.kernel.source import DEFAULT_PACKAGE
 from harness.kernel.variants import Variant, variant_named
 from harness.lab.plan.manifest import Manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, OPTIONS, Option, ValueKind
-from harness.lab.plan.settings import Settings
+from harness.lab.plan.settings import Settings, on_shipped
+from harness.support.cache.store import Store
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -65,6 +67,7 @@ CONFIGS = click_option(BY_NAME["--config"], "configs")
 _KERNEL_OPTIONS = (
     click_option(BY_NAME["--manifest"], "manifest_file"),
     click_option(BY_NAME["--kernel-source"]),
+    click_option(BY_NAME["--production"]),
     CONFIGS,
     click_option(BY_NAME["--allow-config-additions"]),
     click_option(BY_NAME["--allow-config-change"], "tolerated"),
@@ -82,6 +85,7 @@ def settings_of(
     *,
     manifest_file: Path | None,
     kernel_source: str | None,
+    production: tuple[str, ...],
     configs: tuple[Path, ...],
     allow_config_additions: bool,
     tolerated: tuple[str, ...],
@@ -93,15 +97,18 @@ def settings_of(
     ModcompatError for a file that is missing or invalid.
     """
     manifest = read_manifest(manifest_file) if manifest_file else Manifest()
+    store = Store()
+    kernels = shipped_kernels(production or manifest.production, store)
     settings = Settings(
         source=kernel_source or manifest.source or DEFAULT_PACKAGE,
-        configs=manifest.production(configs, may_add=allow_config_additions, tolerated=tolerated),
+        configs=manifest.production_configs(configs, may_add=allow_config_additions, tolerated=tolerated),
         patches=manifest.patches,
         shared_uart=shared_uart or manifest.shared_uart,
         memory=manifest.memory,
         prebuilt=manifest.prebuilt_by_name,
     )
-    return settings, manifest
+    changes = (*tolerated, *manifest.allow_config_changes)
+    return on_shipped(settings, kernels, source=kernel_source or manifest.source, tolerated=changes), manifest
 
 
 def variant_on(name: str, settings: Settings) -> Variant:

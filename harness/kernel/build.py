@@ -11,11 +11,15 @@ from harness.kernel.arch import Architecture
 from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.kconfig import parse
 from harness.kernel.toolchain import environment, toolchain
-from harness.support import process
+from harness.support import digest, process
 from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+from harness.support.packed import unpacked
 from harness.support.progress import task
 
 RECIPE = 1  # raise when the files that are kept of a build change
+
+_MAX_SYMVERS_BYTES = 64 << 20  # a distribution's has 2 MB
 
 # Files of a build tree that `make M=` reads in addition to the sources (Documentation/kbuild/modules.rst).
 _MODULE_BUILD_FILES = (
@@ -117,17 +121,43 @@ def kernel_inputs(spec: KernelSpec, store: Store) -> dict[str, object]:
         "toolchain": toolchain(spec.arch),
         "recipe": RECIPE,
     }
+    users = spec.user_config
+    if users and users.shipped:
+        inputs["targets"] = list(_targets(spec, ""))
     if spec.takes_versions:
-        inputs["versions of"] = kernel_inputs(spec.production, store)
+        symvers = _shipped_symvers(spec)
+        inputs["versions of"] = digest.of_file(symvers) if symvers else kernel_inputs(spec.production, store)
     return inputs
+
+
+def _targets(spec: KernelSpec, config: str) -> list[str]:
+    """Make targets of a kernel. A shipped production has its modules already, so debug kernels are built without."""
+    shipped = spec.user_config and spec.user_config.shipped
+    return [spec.arch.image, *(["modules_prepare"] if shipped else ["modules", *_device_trees(spec, config)])]
+
+
+def _shipped_symvers(spec: KernelSpec) -> Path | None:
+    """Module.symvers of a shipped production kernel; None if production is built. Raises ModcompatError without one."""
+    users = spec.user_config
+    if users is None or not users.shipped:
+        return None
+    if users.symvers is None:
+        raise ModcompatError(
+            "production has symbol versions (MODVERSIONS), but its Module.symvers is missing: isolated kernels need it "
+            "to have the same versions",
+            next_step="put Module.symvers next to the image; Debian has it in the package linux-headers-<release>",
+        )
+    return users.symvers
 
 
 def _build(spec: KernelSpec, config: object, folder: Path, store: Store, log: Path) -> None:
     """Build a kernel into a folder. log: used by no other kernel; it stays if the build fails."""
     arch = spec.arch
     log.unlink(missing_ok=True)
-    targets = [arch.image, "modules", *_device_trees(spec, str(config))]
-    versions = build_kernel(spec.production, store).build_tree / "Module.symvers" if spec.takes_versions else None
+    targets = _targets(spec, str(config))
+    versions = None
+    if spec.takes_versions:
+        versions = _shipped_symvers(spec) or build_kernel(spec.production, store).build_tree / "Module.symvers"
     what = f"building the {spec.title}"
     output = make(spec, config, targets, folder=folder, log=log, what=what, steps=arch.build_steps, versions=versions)
     boot = output / "arch" / arch.kernel / "boot"
@@ -139,8 +169,10 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store, log: Pa
         if found := next((boot / "dts").rglob(tree.file), None):
             (folder / "dtb").mkdir(exist_ok=True)
             shutil.copy(found, folder / "dtb" / tree.file)
-    if spec.user_config:
+    if spec.user_config and not spec.user_config.shipped:  # a distribution's has half a gigabyte of debug information
         shutil.copy(output / "vmlinux", folder / "vmlinux")
+    if not (output / "Module.symvers").exists():  # the kernel's own exports are all that there is without modules
+        shutil.copy(output / "vmlinux.symvers", output / "Module.symvers")
     keep_build_tree(output, folder / "build", arch)
     shutil.move(log, folder / "build.log")
 
@@ -165,7 +197,7 @@ def make(
     output.mkdir()
     (output / ".config").write_text(str(config))
     if versions:
-        shutil.copy(versions, output / "production.symvers")
+        (output / "production.symvers").write_bytes(unpacked(versions.read_bytes(), _MAX_SYMVERS_BYTES))
     with task(what, steps) as running:
         process.run(
             [*make_command(spec.source.tree(), output), *targets],

@@ -174,6 +174,22 @@ FEATURES = {
             is_detector=True,
             isolation=Isolation.KEPT,
         ),
+        # Every option that the isolation series hides: the core features, mutexes and rwsems
+        Feature(
+            name="hidden",
+            symbols=(
+                "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RWSEMS", "SLUB_DEBUG", "FTRACE", "FUNCTION_TRACER",
+                "DYNAMIC_FTRACE", "FUNCTION_GRAPH_TRACER", "KPROBES", "KPROBE_EVENTS", "PERF_EVENTS",
+            ),
+            follows={
+                **_SPINLOCK, **_STACKS, **_FTRACE, **_KPROBES, **_PERF,
+                **_because("kernel/trace/Kconfig: selected by KPROBE_EVENTS", "PROBE_EVENTS", "DYNAMIC_EVENTS"),
+                **_because("kernel/trace/Kconfig: default y; kprobe and perf events with BPF_SYSCALL", "BPF_EVENTS"),
+            },
+            parts=("spinlock", "mutexes", "rwsems", "slub", "ftrace", "kprobes", "perf"),
+            is_detector=True,
+            isolation=Isolation.KEPT,
+        ),
         # Features that are often switched on together with these
         Feature(name="tracing", symbols=("FTRACE", "ENABLE_DEFAULT_TRACERS"), follows=_TRACING, patches_code=True),
         Feature(

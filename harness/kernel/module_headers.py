@@ -31,6 +31,7 @@ class Headers:
     tree: Callable[[], Path]  # returns the build tree, and prepares it first if necessary; never for cached results
     source: KernelSource | None = None  # the tree's source, None if the tree itself refers to it
     plain: "Headers | None" = None  # a kernel with the same exports, whose types are read instead of these
+    symvers: Path | None = None  # the kernel's Module.symvers, if it is not the tree's
 
     @cached_property
     def key(self) -> str:
@@ -55,7 +56,7 @@ class Headers:
     def exports(self) -> dict[str, Export] | None:
         """The kernel's exports, None if it was not built. Raises ModcompatError if Module.symvers is damaged."""
         try:
-            return read_exports(self.tree() / "Module.symvers") or None
+            return read_exports(self.symvers or self.tree() / "Module.symvers") or None
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -65,10 +66,11 @@ class Headers:
 def headers_of(spec: KernelSpec, store: Store) -> Headers:
     """The headers of a kernel, which need not be built. Raises ModcompatError if it cannot be configured."""
     plain = replace(spec, variant=PRODUCTION, versions=False)
-    is_other_production = spec.variant == spec.variant.production and spec != plain
+    is_production = spec.variant == spec.variant.production
+    users = spec.user_config if is_production else None
     return Headers(
         spec.label, spec.arch, kernel_inputs(spec, store), partial(build_tree, spec, store), spec.source,
-        headers_of(plain, store) if is_other_production else None,
+        headers_of(plain, store) if is_production and spec != plain else None, users.symvers if users else None,
     )  # fmt: skip
 
 

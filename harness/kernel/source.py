@@ -17,6 +17,8 @@ DEFAULT_PACKAGE = "linux-source-6.1"
 # The Debian release that has each kernel. Other releases download it from there, because verdicts are measured on the
 # default kernel.
 _RELEASES = {"linux-source-6.1": "bookworm", "linux-source-6.12": "trixie"}
+# A package, perhaps with a version and a release of Debian: linux-source-6.12=6.12.118-1/trixie
+_PACKAGE = re.compile(r"(?P<name>linux-source-[\w.]+)(?:=(?P<version>[\w.+~:-]+))?(?:/(?P<release>[\w-]+))?")
 _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", re.MULTILINE)
 
 
@@ -47,7 +49,8 @@ def version_of(source: KernelSource) -> str:
 def find_source(wanted: str, store: Store) -> KernelSource:
     """The source that `--kernel-source` names: a folder, or a package like `linux-source-6.1`.
 
-    Raises ModcompatError if it is not a kernel source.
+    A package may have a version and a release of Debian: `linux-source-6.12=6.12.118-1/trixie`. Raises ModcompatError
+    if it is not a kernel source.
     """
     if _is_package(wanted):
         return _debian_source(wanted, store)
@@ -65,18 +68,22 @@ def is_known(wanted: str, store: Store) -> bool:
 
 
 def _is_package(wanted: str) -> bool:
-    return wanted.startswith("linux-source-") and "/" not in wanted
+    return _PACKAGE.fullmatch(wanted) is not None
 
 
-def _debian_source(package: str, store: Store) -> KernelSource:
+def _debian_source(wanted: str, store: Store) -> KernelSource:
     """Debian's kernel source. Its version is pinned in the cache when it is used for the first time.
 
     After `modcompat cache prune --all --kind pin` the next run takes the newest version.
     """
+    named = _PACKAGE.fullmatch(wanted)
+    assert named is not None
+    package, version = named["name"], named["version"]
 
     def fetch(folder: Path) -> tuple[Path, dict[str, str]]:
-        say(f"fetching {package} from Debian (about 140 MB)")
-        deb = debian.download(package, "all", folder, since=_RELEASES.get(package, ""))
+        say(f"fetching {wanted} from Debian (about 140 MB)")
+        request = f"{package}={version}" if version else package
+        deb = debian.download(request, "all", folder, since=named["release"] or _RELEASES.get(package, ""))
         tarball = debian.unpack_member(deb, f"usr/src/{package}.tar.xz", folder)
         facts = {"package": package, "version": debian.version_of(deb), "content": digest.of_file(tarball)}
         deb.unlink()
@@ -96,7 +103,11 @@ def _debian_source(package: str, store: Store) -> KernelSource:
 
         return store.get_or_build("source", f"{package}-{facts['version']}", facts, build)
 
-    pinned = store.get_or_build("pin", package, {"package": package}, pin)
+    newest = store.get("pin", package, {"package": package})
+    if newest and version == json.loads((newest / "pin.json").read_text())["version"]:
+        pinned = newest
+    else:
+        pinned = store.get_or_build("pin", wanted, {"package": wanted}, pin)
     identity: dict[str, str] = json.loads((pinned / "pin.json").read_text())
 
     def tree() -> Path:

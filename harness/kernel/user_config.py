@@ -44,6 +44,8 @@ class UserConfig:
     may_add: bool = False  # options that the harness needs may be added, to production and to every debug kernel
     tolerated: frozenset[str] = field(default_factory=frozenset)  # symbols that may differ beyond the feature's
     as_it_is: bool = False  # nothing is added: its kernel is compared, and never booted
+    shipped: bool = False  # its kernel and modules exist and are never built; debug kernels are built without modules
+    symvers: Path | None = None  # Module.symvers of the shipped kernel; None if that did not come with it
 
     @property
     def has_versions(self) -> bool:

@@ -10,13 +10,14 @@ from harness.abi.elf.module_file import inspect_module
 from harness.guest.boards import Board
 from harness.guest.guest import Timing
 from harness.kernel.features import CORE_FEATURES, features_named
+from harness.kernel.shipped_packages import shipped_kernels
 from harness.kernel.user_config import UserConfig, require_for
 from harness.kernel.variants import Preemption
 from harness.lab.plan.cells import EVERY_BOARD, EVERY_FEATURE, MATRICES, Flavour, Selection, choose_boards, narrow
 from harness.lab.plan.exercise import load_exercise
 from harness.lab.plan.manifest import Manifest
 from harness.lab.plan.options import BY_NAME, GetOption, checked, is_set
-from harness.lab.plan.settings import Settings
+from harness.lab.plan.settings import Settings, on_shipped
 from harness.lab.plan.vendor_modules import VendorModule, shipped, user_module
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -41,13 +42,15 @@ def with_manifest(given: GetOption, manifest: Manifest) -> GetOption:
 def choose_settings(given: GetOption, manifest: Manifest) -> Settings:
     """The settings of a run; options override the manifest. Raises ModcompatError."""
     value = with_manifest(given, manifest)
+    store = Store()
+    kernels = shipped_kernels(value("--production"), store)
     timing = Timing(boot=value("--boot-timeout"), command=value("--command-timeout"))
-    return Settings(
+    settings = Settings(
         source=value("--kernel-source"),
         timing=timing.scaled(value("--timeout-scale")),
         accelerator=value("--accelerator"),
         shared_uart=value("--shared-uart"),
-        configs=manifest.production(
+        configs=manifest.production_configs(
             [Path(name) for name in given("--config") or ()],
             may_add=bool(given("--allow-config-additions")),
             tolerated=given("--allow-config-change") or (),
@@ -56,8 +59,11 @@ def choose_settings(given: GetOption, manifest: Manifest) -> Settings:
         memory=value("--guest-memory") or 0,
         core_dump=value("--core-dump"),
         prebuilt=manifest.prebuilt_by_name,
-        userlands=manifest.userlands([Path(name) for name in given("--root") or ()], Store()),
+        userlands=manifest.userlands([Path(name) for name in given("--root") or ()], store),
     )
+    own_source = given("--kernel-source") or manifest.source
+    tolerated = (*(given("--allow-config-change") or ()), *manifest.allow_config_changes)
+    return on_shipped(settings, kernels, source=own_source, tolerated=tolerated)
 
 
 def choose_modules(given: GetOption, manifest: Manifest) -> tuple[list[VendorModule], set[str]]:

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.support import process
@@ -14,7 +16,8 @@ from harness.support.errors import ModcompatError
 
 # apt's own list of indexes (apt-get(8), indextargets), and the mirrors of Debian itself in it
 _TARGET = "$(CREATED_BY) $(LABEL) $(REPO_URI)"
-_MIRROR = re.compile(r"^Packages Debian (\S+)$")
+_MIRROR = re.compile(r"^Packages (Debian|Debian-Security) (\S+)$")
+_SUITES = {"Debian": "{0} {0}-updates", "Debian-Security": "{0}-security"}  # of a release, by the mirror's label
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _VERSION = re.compile(r"^[^_]+_([^_]+)_[^_]+\.deb$")
 
@@ -28,11 +31,7 @@ def download(package: str, architecture: str, folder: Path, *, since: str = "") 
     since: the first release of Debian that has the package. If the system's release does not have it, the package is
     downloaded from that release, from the same mirror. Raises ModcompatError.
     """
-    if shutil.which("apt-get") is None:
-        raise ModcompatError(
-            f"{package} comes from Debian's archive, but there is no apt-get here",
-            next_step="use Debian 12 or 13, or give a kernel tree with --kernel-source DIR",
-        )
+    require_apt(package)
     before = set(folder.glob("*.deb"))
     request = f"{package}:{architecture}" if architecture != "all" else package
     refused = _fetch(request, folder, [])
@@ -59,6 +58,73 @@ def download(package: str, architecture: str, folder: Path, *, since: str = "") 
                 )
     (deb,) = set(folder.glob("*.deb")) - before
     return deb
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Debian's packages for one architecture, in lists of our own."""
+
+    architecture: str  # dpkg's name
+    title: str  # for people: "Debian", "Debian trixie"
+    options: list[str]  # for apt
+    trouble: str  # what apt printed about lists that it could not fetch
+
+    def download(self, package: str, folder: Path) -> Path:
+        """Download a package, NAME or NAME=VERSION, and return the .deb, which is in `folder`. Raises ModcompatError.
+
+        A package for all architectures is found as well.
+        """
+        before = set(folder.glob("*.deb"))
+        name, equals, version = package.partition("=")
+        refused = _fetch(f"{name}:{self.architecture}{equals}{version}", folder, self.options)
+        if refused is not None:
+            raise ModcompatError(
+                f"{self.title} has no {package} for {self.architecture}",
+                details=f"{refused}\n{self.trouble}",
+                next_step=f"is there one at https://packages.debian.org/{name}? Or is /etc/apt/sources.list* at fault?",
+            )
+        (deb,) = set(folder.glob("*.deb")) - before
+        return deb
+
+
+@contextmanager
+def archive(architecture: str, suite: str = "") -> Iterator[Archive]:
+    """Debian's packages for an architecture. suite: a release, "" for those that the system uses.
+
+    The lists are fetched anew (some 10 MB), into a private folder that is removed at the end. Raises ModcompatError.
+    """
+    require_apt("the package")
+    with tempfile.TemporaryDirectory(prefix="modcompat-apt-") as private:
+        options = _private_state(Path(private), architecture)
+        trouble = _apt([*options, "update"], Path(private)) or ""
+        if suite:
+            options += _release(Path(private), suite, options)
+            trouble = _apt([*options, "update"], Path(private)) or ""
+        yield Archive(architecture, f"Debian {suite}".strip(), options, trouble)
+
+
+def require_apt(what: str) -> None:
+    """Raise ModcompatError if there is no apt-get. what: the thing that comes from Debian."""
+    if shutil.which("apt-get") is None:
+        raise ModcompatError(
+            f"{what} comes from Debian's archive, but there is no apt-get here",
+            next_step="use Debian 12 or 13, or give a kernel tree with --kernel-source DIR",
+        )
+
+
+def control_field(deb: Path, name: str) -> str:
+    """A field of a package's control file, like Depends; "" if there is none. Raises ModcompatError."""
+    return process.output(["dpkg-deb", "--field", deb, name]).strip()
+
+
+def unpack(deb: Path, into: Path) -> None:
+    """Unpack a whole package. Raises ModcompatError if it is damaged."""
+    try:
+        process.output(["dpkg-deb", "--extract", deb, into])
+    except ModcompatError as error:
+        raise ModcompatError(
+            f"cannot unpack {deb.name}: it is damaged, or not a Debian package", details=error.details
+        ) from None
 
 
 def _fetch(request: str, folder: Path, options: list[str]) -> str | None:
@@ -162,8 +228,8 @@ def _release(folder: Path, name: str, options: list[str]) -> list[str]:
     options: for an apt state that has lists. Raises ModcompatError if no mirror of Debian is configured.
     """
     targets = process.output(["apt-get", *options, "indextargets", "--format", _TARGET]).splitlines()
-    mirrors = dict.fromkeys(found[1] for line in targets if (found := _MIRROR.match(line)))
-    if not mirrors:
+    mirrors = dict.fromkeys(found.groups() for line in targets if (found := _MIRROR.match(line)))
+    if not any(label == "Debian" for label, _ in mirrors):
         raise ModcompatError(
             f"Debian {name} is needed, but no source of Debian's packages is configured here",
             next_step="add Debian's archive to /etc/apt/sources.list*; kernels: --kernel-source DIR",
@@ -171,8 +237,8 @@ def _release(folder: Path, name: str, options: list[str]) -> list[str]:
     sources = folder / "release.sources"
     sources.write_text(
         "\n".join(
-            f"Types: deb\nURIs: {mirror}\nSuites: {name}\nComponents: main\nSigned-By: {_KEYRING}\n"
-            for mirror in mirrors
+            f"Types: deb\nURIs: {uri}\nSuites: {_SUITES[label].format(name)}\nComponents: main\nSigned-By: {_KEYRING}\n"
+            for label, uri in mirrors
         )
     )
     return ["-o", f"Dir::Etc::SourceList={sources}", "-o", "Dir::Etc::SourceParts=/dev/null"]

@@ -30,6 +30,11 @@ def expanded(path: str | Path) -> Path:
         ) from None
 
 
+def is_named_production(value: object) -> bool:
+    """Whether a production kernel is given by its name in a distribution, and not as a folder or a package."""
+    return str(value).startswith("debian:")
+
+
 def require_regular(path: Path) -> None:
     """Raise OSError unless the path is a regular file: devices and pipes may have no end."""
     if not stat.S_ISREG(path.stat().st_mode):

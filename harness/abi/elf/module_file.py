@@ -19,6 +19,7 @@ from harness.kernel.arch import ARCHITECTURES, Architecture, architecture_of_elf
 from harness.support.errors import ModcompatError
 from harness.support.inputs import content_of
 from harness.support.module_name import MODULE_NAME
+from harness.support.packed import PackedError, unpacked, unpacked_name
 
 THIS_MODULE = ".gnu.linkonce.this_module"
 # Errors that pyelftools raises for damaged input, its own among them.
@@ -26,13 +27,12 @@ DAMAGE = (
     ELFError, ConstructError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
     OSError, MemoryError, RecursionError, struct.error,
 )  # fmt: skip
-_PACKED = {b"\xfd7zXZ\0": "xz", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _ARCHIVES = ((0, b"!<arch>\n", "an ar"), (0, b"PK\x03\x04", "a zip"), (257, b"ustar", "a tar"))  # offset, magic, name
 _MAGIC = b"\x7fELF"
 # The header of an ELF file (elf(5)), by its class: e_shoff, e_shentsize, e_shnum
 _HEADER = {1: struct.Struct("<32xI10xHH2x"), 2: struct.Struct("<40xQ10xHH2x")}
 _NAME = re.compile(MODULE_NAME, re.ASCII)
-_MAX_MODULE_BYTES = 512 << 20  # a module must fit into the memory of a guest
+MAX_MODULE_BYTES = 512 << 20  # a module must fit into the memory of a guest
 _MAX_SYMBOLS = 1 << 18  # the largest drivers have a fifth of that
 _FLAGS = {1: "W", 2: "A", 4: "X"}  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
 _VERSION = {32: struct.Struct("I60s"), 64: struct.Struct("Q56s")}  # struct modversion_info
@@ -149,17 +149,21 @@ def _laid_out(sections: Iterable[Section]) -> int:
 
 def read_module(path: Path) -> ModuleFacts:
     """Facts about a module file. Raises OSError if the file cannot be read, and nothing because of its content."""
-    guess = path.stem.replace("-", "_")
-    content = content_of(path, _MAX_MODULE_BYTES)
+    guess = name_of(path)
+    content = content_of(path, MAX_MODULE_BYTES)
     if not content:
         return ModuleFacts(guess, problem="the file is empty")
-    for magic, packer in _PACKED.items():
-        if content.startswith(magic):
-            return ModuleFacts(guess, problem=f"it is compressed: unpack it with {packer} first")
     try:
-        return _read(content, guess)
+        return _read(unpacked(content, MAX_MODULE_BYTES), guess)
+    except PackedError as error:
+        return ModuleFacts(guess, problem=str(error))
     except DAMAGE as error:
         return ModuleFacts(guess, problem=damage(error))
+
+
+def name_of(path: Path) -> str:
+    """The kernel's name of a module, from the name of its file: snd_pcm for snd-pcm.ko.zst (scripts/Makefile.lib)."""
+    return unpacked_name(path).removesuffix(".ko").replace("-", "_")
 
 
 def damage(error: Exception) -> str:
@@ -178,11 +182,6 @@ def inspect_module(path: Path) -> ModuleFacts:
     if facts.arch is None:
         raise ModcompatError(f"{path}: it is for none of {', '.join(ARCHITECTURES)}")
     return facts
-
-
-def dependencies(path: Path) -> list[str]:
-    """The kernel's names of the modules that a module file depends on; empty if it cannot be read as a module."""
-    return [name.replace("-", "_") for name in read_module(path).depends]
 
 
 @functools.lru_cache(64)
@@ -259,7 +258,7 @@ def _check_bounds(sections: list[Any], size: int) -> None:
         if section["sh_type"] not in ("SHT_NULL", "SHT_NOBITS") and end > size:
             raise ValueError(f"section {section.name or '?'} ends at byte {end}, the file at {size}")
         # A compressed section declares its own size.
-        if section["sh_type"] != "SHT_NOBITS" and section.data_size > _MAX_MODULE_BYTES:
+        if section["sh_type"] != "SHT_NOBITS" and section.data_size > MAX_MODULE_BYTES:
             raise ValueError(f"section {section.name or '?'} claims to unpack to {section.data_size} bytes")
 
 

@@ -9,12 +9,13 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from harness.abi.elf.module_file import DAMAGE, damage
+from harness.abi.elf.module_file import DAMAGE, MAX_MODULE_BYTES, damage
 from harness.abi.predict.decoders import instructions
 from harness.abi.predict.member_accesses import Function, ModuleCode, SectionOffset
 from harness.kernel.arch import Architecture
 from harness.support import process
 from harness.support.errors import ModcompatError
+from harness.support.packed import plain_file
 
 _SECTION = re.compile(r"^Disassembly of section (\S+):$")
 _FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
@@ -24,6 +25,11 @@ _DATA = (".data", ".rodata", ".init.data", ".exit.data", "__param")
 
 def read_module_code(file: Path, arch: Architecture) -> ModuleCode:
     """The functions and pointers of a whole module file. Raises ModcompatError if it is damaged."""
+    with plain_file(file, MAX_MODULE_BYTES) as plain:
+        return _read_plain(plain, arch)
+
+
+def _read_plain(file: Path, arch: Architecture) -> ModuleCode:
     text = process.output([f"{arch.cross_compile}objdump", "-d", "-r", "-w", "--no-show-raw-insn", file])
     functions: dict[SectionOffset, Function] = {}
     for name, place, lines in _functions(text):

@@ -21,12 +21,14 @@ class InstructionSet(Enum):
 
 @dataclass(frozen=True)
 class DebianPort:
-    """Debian's port to an architecture, which the guest's busybox comes from."""
+    """Debian's port to an architecture, which the guest's busybox and Debian's own kernels come from."""
 
     # dpkg's name of the architecture
     name: str
     # the first release that has it; older ones fetch its packages from this release
     since: str
+    # how the names of its kernels' packages end: linux-image-armmp-lpae
+    kernels: tuple[str, ...]
 
 
 @dataclass(frozen=True)

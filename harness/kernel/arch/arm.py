@@ -21,7 +21,7 @@ ARM = Architecture(
     kernel="arm",
     config="ARM",
     triplet="arm-linux-gnueabihf",
-    debian=DebianPort("armhf", since="bookworm"),
+    debian=DebianPort("armhf", since="bookworm", kernels=("armmp", "armmp-lpae")),
     qemu="qemu-system-arm",
     tries_kvm=False,
     image="zImage",

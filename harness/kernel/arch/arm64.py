@@ -20,7 +20,7 @@ ARM64 = Architecture(
     kernel="arm64",
     config="ARM64",
     triplet="aarch64-linux-gnu",
-    debian=DebianPort("arm64", since="bookworm"),
+    debian=DebianPort("arm64", since="bookworm", kernels=("arm64", "arm64-16k")),
     qemu="qemu-system-aarch64",
     tries_kvm=False,
     image="Image",

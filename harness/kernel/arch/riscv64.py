@@ -22,7 +22,7 @@ RISCV64 = Architecture(
     kernel="riscv",
     config="RISCV",
     triplet="riscv64-linux-gnu",
-    debian=DebianPort("riscv64", since="trixie"),
+    debian=DebianPort("riscv64", since="trixie", kernels=("riscv64",)),
     qemu="qemu-system-riscv64",
     tries_kvm=False,
     image="Image",

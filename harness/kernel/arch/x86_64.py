@@ -20,7 +20,7 @@ X86_64 = Architecture(
     kernel="x86",
     config="X86_64",
     triplet="x86_64-linux-gnu",
-    debian=DebianPort("amd64", since="bookworm"),
+    debian=DebianPort("amd64", since="bookworm", kernels=("amd64",)),
     qemu="qemu-system-x86_64",
     tries_kvm=True,
     image="bzImage",

@@ -26,11 +26,14 @@ from harness.kernel.variants import PRODUCTION, Variant
 from harness.lab.execution.feature_proof import PROC, missing_in, proof_files, running_config
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.vendor_modules import VendorModule, load_order
+from harness.support import digest
 from harness.support.errors import ModcompatError
-from harness.support.inputs import size_in_memory
+from harness.support.inputs import MAX_BYTES_IN_GUEST, size_in_memory
+from harness.support.packed import PackedError, is_packed, unpacked, unpacked_name
 
 _MIB_FOR_USER_KERNEL = 512  # a user-supplied kernel may be large
 _MIB = 1 << 20
+_LONGEST_MAGIC = 8  # bytes at the beginning of a file that show how it is packed
 _FILE_COPIES = 2  # user-supplied files are in memory twice while the kernel unpacks them
 _MAX_CACHED = 120  # snapshots in the cache, 15 to 50 MB each
 _MAX_RUNNING = 4  # guests, 150 to 250 MB each
@@ -154,7 +157,7 @@ class Guests:
         brought: dict[str, Path] = {}
         modules = [module for module in self._modules if module.is_for(board.arch)]
         for module in modules:
-            built = {module.name: module.file} if module.file else self._build_module(module, production)
+            built = {module.name: self._plain(module.file)} if module.file else self._build_module(module, production)
             files[module.name] = built[module.name]
             paths[module.name] = f"modules/{module.name}.ko"
             contents |= {f"modules/{name}.ko": file for name, file in built.items()}
@@ -164,8 +167,8 @@ class Guests:
                 raise ModcompatError(f"{', '.join(taken)} of {module.name} differs from the file of another module")
             contents |= theirs
             brought |= theirs
-        before, needed = load_order(modules, files, kernel.own_modules)
-        contents |= needed
+        before, needed = load_order(modules, files, self._kernels.own_modules(board, variant))
+        contents |= {path: self._plain(file) for path, file in needed.items()}
         if variant.feature and not missing_in(kernel.config, variant.feature):
             contents |= proof_files(variant.feature, kernel, self._store)
         contents |= {f"tools/{name}": file for name, file in build_tools(board.arch, self._store).items()}
@@ -182,6 +185,20 @@ class Guests:
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
         return GuestImage(kernel, machine, paths, files, before)
+
+    def _plain(self, file: Path) -> Path:
+        """A module file that is not packed: busybox's insmod takes no other. Raises ModcompatError if it is damaged."""
+        with file.open("rb") as stream:
+            if not is_packed(stream.read(_LONGEST_MAGIC)):
+                return file
+        plain = self.scratch / "unpacked" / digest.of_bytes(bytes(file)) / unpacked_name(file)
+        if not plain.is_file():
+            plain.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                plain.write_bytes(unpacked(file.read_bytes(), MAX_BYTES_IN_GUEST))
+            except PackedError as error:
+                raise ModcompatError(f"{file}: {error}") from None
+        return plain
 
     def _build_module(self, module: VendorModule, production: Kernel) -> dict[str, Path]:
         assert module.source is not None

@@ -16,6 +16,7 @@ from harness.kernel.module_headers import Headers, headers_of
 from harness.kernel.prebuilt import Prebuilt, kernel_of, prebuilt_headers, spec_of
 from harness.kernel.source import KernelSource, find_source, is_known
 from harness.kernel.variants import Variant
+from harness.lab.plan.module_index import ModuleIndex, index_folder, indexed
 from harness.lab.plan.settings import Settings
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -83,6 +84,10 @@ class Kernels:
         """The kernel of a variant: production itself if the feature changes nothing."""
         if prebuilt := self.prebuilt(board, variant):
             return spec_of(prebuilt)
+        return self._built_spec(board, variant)
+
+    def _built_spec(self, board: Board, variant: Variant) -> KernelSpec:
+        """The kernel of a variant as it would be built, even if a prebuilt one stands for it."""
         if self._source is None:
             self._source = find_users_source(self.settings, self.store)
         key = (board.arch.name, variant.name)
@@ -94,13 +99,22 @@ class Kernels:
             self._specs[key] = distinct(spec, self.store)
         return self._specs[key]
 
+    def own_modules(self, board: Board, variant: Variant) -> ModuleIndex:
+        """The modules that came with a kernel. A shipped production's are those of its debug kernels, too."""
+        shipped = self.settings.shipped.get(board.arch.name)
+        if shipped and shipped.modules:
+            return index_folder(shipped.modules, self.store)
+        return ModuleIndex(map(indexed, self.kernel(board, variant).own_modules.values()))
+
     def headers(self, board: Board, variant: Variant) -> Headers | None:
         """The headers that modules of a kernel are compiled with; None for a prebuilt kernel without a build tree."""
         key = (board.arch.name, variant.name)
         if key not in self._headers:
             prebuilt = self.prebuilt(board, variant)
-            ours = None if prebuilt else headers_of(self.spec(board, variant), self.store)
-            self._headers[key] = prebuilt_headers(prebuilt) if prebuilt else ours
+            # A shipped kernel has no build tree, but its source and configuration, which headers are made of
+            has_source = not prebuilt or (prebuilt.config.shipped and not prebuilt.build_tree)
+            ours = headers_of(self._built_spec(board, variant), self.store) if has_source else None
+            self._headers[key] = prebuilt_headers(prebuilt) if prebuilt and not has_source else ours
         return self._headers[key]
 
     def difference(self, board: Board, variant: Variant) -> LayoutDiff | None:

@@ -82,7 +82,8 @@ def _is_isolated(feature: Feature, board: Board) -> bool:
 
 EVERY_BOARD = tuple(BOARDS.values())
 DEFAULT_BOARDS = tuple(board for board in EVERY_BOARD if board.is_default)  # one for each architecture
-EVERY_FEATURE = tuple(FEATURES.values())
+# On our own kernels, which production has none of, the parts of `hidden` are measured one by one.
+EVERY_FEATURE = tuple(feature for feature in FEATURES.values() if feature.name != "hidden")
 _REFERENCE = default_board(X86_64)
 ALL_AT_ONCE = features_named(["all"])
 

@@ -28,7 +28,7 @@ from harness.lab.plan.cells import Cell, choose_boards
 from harness.lab.plan.exercise import load_exercise
 from harness.lab.plan.options import OPTIONS, Option, ValueKind
 from harness.lab.plan.toml import Table, placed, read_table
-from harness.lab.plan.vendor_modules import VendorModule
+from harness.lab.plan.vendor_modules import VendorModule, file_stem
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import (
@@ -86,6 +86,7 @@ class Manifest:
     roots_place: str = field(default="", compare=False)  # FILE:LINE: KEY of the root file systems, for errors
     # Keys that are also options, named as in harness/lab/plan/options.py
     source: str = ""
+    production: tuple[str, ...] = ()
     allow_config_additions: bool = False
     allow_config_changes: tuple[str, ...] = ()
     boards: tuple[str, ...] = ()
@@ -101,7 +102,7 @@ class Manifest:
         """(name of the architecture, name of the kernel) -> kernel."""
         return {(kernel.config.arch.name, kernel.variant.name): kernel for kernel in self.prebuilt}
 
-    def production(
+    def production_configs(
         self, files: Sequence[Path] = (), *, may_add: bool = False, tolerated: Iterable[str] = ()
     ) -> dict[str, UserConfig]:
         """Architecture -> user-supplied production configuration: from these files, or else from the manifest.
@@ -197,6 +198,8 @@ def _value(table: Table, option: Option) -> Any:
             return table.source(key)
         case ValueKind.PATH:
             return table.paths(key)
+        case ValueKind.PRODUCTION:
+            return table.productions(key)
     texts = table.choices(key, option.values()) if option.choices else table.texts(key)
     return table.checked(key, lambda: option.check(texts) if option.check else texts)
 
@@ -269,7 +272,7 @@ def _modules(table: Table) -> list[VendorModule]:
             if foreign := [str(needed) for needed, built_for in needs.items() if built_for is not arch]:
                 table.fail("depends", f"{path} is built for {arch.name}, and {', '.join(foreign)} is not")
             modules.append(
-                VendorModule(path.stem, None, path, exercise, parameters, arch, (*needs,), firmware, programs)
+                VendorModule(file_stem(path), None, path, exercise, parameters, arch, (*needs,), firmware, programs)
             )
     if not modules:
         table.fail("", f"names no module: `file`, or one of {', '.join(ARCHITECTURES)}")

@@ -15,7 +15,15 @@ from enum import Enum, auto
 from importlib import import_module
 from typing import Any
 
-from harness.support.inputs import expanded, guest_memory, module_parameters, symbols, timeout, timeout_scale
+from harness.support.inputs import (
+    expanded,
+    guest_memory,
+    is_named_production,
+    module_parameters,
+    symbols,
+    timeout,
+    timeout_scale,
+)
 
 GetOption = Callable[[str], Any]  # the name of an option -> its value; None, (), [] or False if it has none
 
@@ -29,6 +37,7 @@ class ValueKind(Enum):
     NUMBER = auto()
     PATH = auto()  # of a file or a folder
     SOURCE = auto()  # a kernel source tree, or a Debian package of one
+    PRODUCTION = auto()  # the folder or a package of a kernel, or debian:PACKAGE
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class Option:
 
         Raises ModcompatError for the home folder of an unknown user.
         """
-        if self.kind is ValueKind.PATH:
+        if self.kind is ValueKind.PATH or (self.kind is ValueKind.PRODUCTION and not is_named_production(value)):
             return str(expanded(value).absolute())
         if self.kind is ValueKind.SOURCE:
             return str(import_module("harness.kernel.source").absolute(str(value)))
@@ -111,6 +120,9 @@ OPTIONS = (
            choices=_MATRICES, in_check=False, in_tests=False),
     Option("--kernel-source", "A kernel source tree, or the name of a Debian package that has one.", "DIR",
            ValueKind.SOURCE, default="linux-source-6.1", manifest="kernel.source", affects_result=True),
+    Option("--production", "Production as it ships, which is not built: a folder with image, configuration and "
+           "modules, its .deb or .rpm packages, or debian:[SUITE/]PACKAGE; one per architecture (repeatable).", "WHAT",
+           ValueKind.PRODUCTION, repeatable=True, manifest="kernel.production", affects_result=True),
     Option("--config", "The .config of the production kernel, one per architecture (repeatable).", "FILE",
            ValueKind.PATH, repeatable=True, affects_result=True),
     Option("--allow-config-additions", "Add Kconfig options that modcompat needs and --config lacks, to production and "

@@ -7,7 +7,7 @@ tomllib does not keep the lines of keys, so they are found again here.
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from functools import partial
@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 from harness.kernel.source import require_tree
 from harness.support.errors import ModcompatError
-from harness.support.inputs import expanded, name_below
+from harness.support.inputs import expanded, is_named_production, name_below
 
 T = TypeVar("T")
 
@@ -154,11 +154,20 @@ class Table:
 
     def paths(self, key: str) -> tuple[Path, ...]:
         """Paths of files or folders that exist."""
-        found = tuple(self._absolute(key, text) for text in self.texts(key))
+        return self._existing_paths(key, self.texts(key))
+
+    def _existing_paths(self, key: str, texts: Iterable[str]) -> tuple[Path, ...]:
+        found = tuple(self._absolute(key, text) for text in texts)
         for path in found:
             if not (path.is_dir() or path.is_file()):
                 self.fail(key, f"there is no {path}")
         return found
+
+    def productions(self, key: str) -> tuple[str, ...]:
+        """Production kernels: folders and packages, which must exist, or names in a distribution."""
+        texts = self.texts(key)
+        paths = iter(self._existing_paths(key, [text for text in texts if not is_named_production(text)]))
+        return tuple(text if is_named_production(text) else str(next(paths)) for text in texts)
 
     def files(self, key: str) -> tuple[Path, ...]:
         """Paths and patterns; each must match a file."""

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.abi.elf.module_file import ModuleFacts, dependencies, read_module
+from harness.abi.elf.module_file import ModuleFacts, read_module
 from harness.kernel.arch import Architecture
 from harness.lab.plan.exercise import load_exercise
+from harness.lab.plan.module_index import ModuleIndex, indexed
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded, module_parameters
+from harness.support.packed import unpacked_name
 from harness.support.paths import MODULES
 
 
@@ -36,6 +38,11 @@ class VendorModule:
         return self.arch is None or self.arch is arch
 
 
+def file_stem(path: Path) -> str:
+    """The name of a module's file without its suffixes: snd-pcm for snd-pcm.ko.zst."""
+    return unpacked_name(path).removesuffix(".ko")
+
+
 def insmod_parameters(module: VendorModule) -> str:
     """The parameters that a module is loaded with: its own, or else those of its exercise, whose file this executes.
 
@@ -56,50 +63,32 @@ def shipped() -> list[VendorModule]:
 
 
 def load_order(
-    modules: Iterable[VendorModule], files: Mapping[str, Path], own: Mapping[str, Path]
+    modules: Iterable[VendorModule], files: Mapping[str, Path], own: ModuleIndex
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, Path]]:
     """The modules that must be loaded before each module, and their files that are not yet in the guest.
 
-    files: module name -> file, of the modules to judge. own: module name -> file, of those that were built with the
-    kernel. The dependencies of a module file are searched in both, and then their own dependencies; the kernel reports
-    those that are found nowhere. Soft dependencies, often aliases (crc32c of libcrc32c), are searched in the kernel's
-    modules; those that are not found are built in. Returns module name -> paths in the guest, and path in the guest ->
-    file.
+    files: module name -> file, of the modules to judge. own: the modules that came with the kernel. The dependencies of
+    a module file, also soft ones, are searched in both, and then their own dependencies; the kernel reports those that
+    are found nowhere. Returns module name -> paths in the guest, and path in the guest -> file.
     """
-    judged = {read_module(file).name: file for file in files.values()}
-    paths = {file: f"modules/{name}.ko" for name, file in files.items()}
+    judged = {name: indexed(path) for name, path in files.items()}
+    known = ModuleIndex([*own.modules.values(), *judged.values()])
+    paths = {path: f"modules/{name}.ko" for name, path in files.items()}
     before: dict[str, tuple[str, ...]] = {}
     for module in modules:
         chain: dict[Path, None] = {}
-        seen: set[Path] = set()  # modules may depend on one another
-
-        def follow(file: Path, chain: dict[Path, None] = chain, seen: set[Path] = seen) -> None:
-            seen.add(file)
-            hard = [judged.get(name) or own.get(name) for name in dependencies(file)]
-            for found in (*hard, *_soft_dependencies(file, own)):
-                if found and found not in seen:
-                    follow(found)
-                    chain[found] = None
-
-        for needed in module.needs:
-            follow(needed)
-            chain[needed] = None
-        follow(files[module.name])
-        chain.pop(files[module.name], None)
-        for file in chain:
-            path = f"modules/needed/{file.name}"  # files with the same name are kept apart below
-            paths.setdefault(file, path if path not in paths.values() else f"modules/needed/{len(paths)}/{file.name}")
-        before[module.name] = tuple(paths[file] for file in chain)
+        for needed in map(indexed, module.needs):
+            chain |= dict.fromkeys(it.path for it in known.needed_by(needed.depends, needed.soft))
+            chain[needed.path] = None
+        facts = judged[module.name]
+        chain |= dict.fromkeys(it.path for it in known.needed_by(facts.depends, facts.soft))
+        chain.pop(facts.path, None)
+        for path in chain:
+            name = unpacked_name(path)
+            kept = f"modules/needed/{name}"  # files with the same name are kept apart below
+            paths.setdefault(path, kept if kept not in paths.values() else f"modules/needed/{len(paths)}/{name}")
+        before[module.name] = tuple(paths[path] for path in chain)
     return before, {path: file for file, path in paths.items() if path.startswith("modules/needed/")}
-
-
-def _soft_dependencies(file: Path, own: Mapping[str, Path]) -> list[Path]:
-    """The kernel's modules that are soft dependencies of a module, by their names or aliases."""
-    wanted = read_module(file).soft_depends
-    if not wanted:
-        return []
-    named = {alias: path for path in own.values() for alias in read_module(path).aliases} | dict(own)
-    return [named[name] for name in wanted if name in named]
 
 
 def user_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple[VendorModule, ModuleFacts]:
@@ -115,4 +104,4 @@ def user_module(file: Path, *, parameters: str, exercise: Path | None) -> tuple[
     if exercise is not None:
         exercise = expanded(exercise).absolute()
     facts = read_module(file)
-    return VendorModule(file.stem, file=file, exercise=exercise, parameters=module_parameters(parameters)), facts
+    return VendorModule(file_stem(file), file=file, exercise=exercise, parameters=module_parameters(parameters)), facts

@@ -37,8 +37,9 @@ _ABANDONED_SECONDS = 7 * 86_400.0  # after this time a folder without a lock may
 _KILL_GRACE_SECONDS = 1.0  # killed programs may take so long to end
 FREE_SOME = "free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to an empty folder on another disk"
 ELSEWHERE = "set MODCOMPAT_CACHE to an empty folder that you can write to, or unset it to use the default"
-# Kinds whose files are verified by their sizes alone: a kernel source has tens of thousands of files.
-SIZES_ONLY = frozenset({"source"})
+# Kinds whose files are verified by their sizes alone: a kernel source has tens of thousands of files, and a
+# distribution's kernel has thousands of modules.
+SIZES_ONLY = frozenset({"source", "shipped"})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from harness.abi.elf.module_file import Parameter, inspect_module, read_module
 from harness.abi.elf.signature import MAGIC
 from harness.abi.predict.disassembly import read_module_code
 from harness.kernel.arch import ARCHITECTURES, X86_64, Architecture
+from harness.lab.plan.module_index import ModuleIndex, indexed
 from harness.lab.plan.vendor_modules import VendorModule, load_order
 from harness.support.errors import ModcompatError
 
@@ -108,7 +109,7 @@ def test_soft_dependencies_are_loaded_before_by_name_or_alias(module: bytes, tmp
     own.write_bytes(module.replace(b"softdep=", b"nothing="))
     facts = read_module(vendor)
     assert facts.soft_depends == ("crypto-sum", "absent")
-    before, more = load_order([VendorModule("vendor")], {"vendor": vendor}, {"sum_generic": own})
+    before, more = load_order([VendorModule("vendor")], {"vendor": vendor}, ModuleIndex([indexed(own)]))
     assert before == {"vendor": ("modules/needed/sum_generic.ko",)}
     assert more == {"modules/needed/sum_generic.ko": own}
 
@@ -117,7 +118,7 @@ def test_modules_may_depend_on_one_another(module: bytes, tmp_path: Path) -> Non
     files = {name: tmp_path / f"{name}.ko" for name in ("first", "second")}
     for name, file in files.items():
         file.write_bytes(module.replace(b"name=vendor", b"name=" + name.encode().ljust(len("vendor"), b"\0")))
-    before, _ = load_order([VendorModule(name) for name in files], files, {})
+    before, _ = load_order([VendorModule(name) for name in files], files, ModuleIndex())
     assert before == {"first": ("modules/second.ko",), "second": ("modules/first.ko",)}
 
 
@@ -135,7 +136,7 @@ def test_modules_may_depend_on_one_another(module: bytes, tmp_path: Path) -> Non
         (PROGRAM[:-1], "it is cut short: its table of sections ends at byte"),
         (PROGRAM[:4] + b"\x07" + PROGRAM[5:], "not a whole ELF file"),
         (PROGRAM, "not a kernel module"),
-        (b"\xfd7zXZ\0and so on", "compressed: unpack it with xz"),
+        (b"\xfd7zXZ\0and so on", "its packed content is damaged"),
         (MAGIC, "its signature is cut off"),
         (struct.pack(">BBBBB3xI", 0, 0, 2, 0, 0, 99) + MAGIC, "claims 99 bytes"),
     ],
