@@ -112,9 +112,9 @@ def loads(modules: Collection[VendorModule], equipment: GuestImage) -> dict[str,
     Modules that others need come first.
     """
     commands = {
-        path.rpartition("/")[2].removesuffix(".ko").replace("-", "_"): f"insmod {shlex.quote(path)}"
+        companion.path.rpartition("/")[2].removesuffix(".ko").replace("-", "_"): f"insmod {shlex.quote(companion.path)}"
         for module in modules
-        for path in equipment.before[module.name]
+        for companion in equipment.before[module.name]
     }
     return commands | {
         read_module(equipment.files[module.name]).name: (

@@ -111,6 +111,15 @@ class Evidence:
     initcall: InitCall | None = None
     # /proc/modules lists the module after the load
     loaded: bool = False
+    # the module that it needs and that did not load, and why; then it was not loaded itself
+    companion_failed: str | None = None
+    # names in /proc, /sys and /dev were compared, so that the following two fields mean something
+    observed: bool = False
+    # names that appeared (+) and went away (-) between the load and before it, and likewise the unload
+    after_load: list[str] = field(default_factory=list)
+    after_unload: list[str] = field(default_factory=list)
+    # the kernel's messages in each phase, in the form in which they are compared with those of another run
+    messages: dict[Phase, list[str]] = field(default_factory=dict)
     # whether init and exit printed the words that the exercise announces
     announced: list[Check] = field(default_factory=list)
     # name of the exercise's file

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from harness.detect.behaviour import Difference, differences, reached
 from harness.detect.evidence import Check, Evidence, Loss, Phase
 from harness.detect.kernel_report import Report
 from harness.detect.kinds import Severity
@@ -33,6 +34,8 @@ class Verdict(StrEnum):
     """The verdicts; docs/reference/verdicts.md describes when each applies."""
 
     CLEAN = "CLEAN"
+    SAME = "SAME"
+    DIFFERS = "DIFFERS"
     INERT = "INERT"
     REFUSED = "REFUSED"
     SPLAT = "SPLAT"
@@ -42,6 +45,9 @@ class Verdict(StrEnum):
     INVALID = "INVALID"
 
 
+PASSES = (Verdict.CLEAN, Verdict.SAME)
+
+
 @dataclass(frozen=True)
 class Step:
     """One thing that went wrong, or the summary of a cell in which nothing did."""
@@ -49,7 +55,7 @@ class Step:
     verdict: Verdict
     # one line, with the kernel's own words if there are any
     reason: str
-    # None: no phase is to blame (CLEAN, INVALID)
+    # None: no phase is to blame (CLEAN, SAME, DIFFERS, INVALID)
     phase: Phase | None = None
     # the module that a report of the kernel blames
     blamed: str | None = None
@@ -106,6 +112,54 @@ def judge(evidence: Evidence) -> Judgement:
     if not steps and (missing := _missing_proofs(evidence)):
         steps = [Step(Verdict.INVALID, "no proof that " + ", that ".join(missing))]
     return Judgement(tuple(steps or [Step(Verdict.CLEAN, _summary(evidence))]))
+
+
+def judge_against(production: Evidence, evidence: Evidence) -> Judgement:
+    """The verdict on a debug kernel, with production as the reference of what the module does.
+
+    If the module is CLEAN on production, it has to be CLEAN here, and to do the same. Otherwise it is SAME if it does
+    the same and nothing else is wrong: less is proven, because it did not get to its end on either kernel. INVALID if
+    production does not show what the module does.
+    """
+    if obstacle := reference_obstacle(production):
+        return Judgement((Step(Verdict.INVALID, obstacle),))
+    own, theirs = judge(evidence), judge(production)
+    if own.verdict is Verdict.INVALID and evidence.blockers:
+        return own
+    found = differences(production, evidence)
+    if theirs.verdict is Verdict.CLEAN:
+        return Judgement(_differing(found)) if found and own.verdict is Verdict.CLEAN else own
+    if found:
+        steps = own.steps if own.verdict not in (theirs.verdict, *PASSES, Verdict.INVALID) else ()
+        return Judgement(steps + _differing(found))
+    if missing := _missing_proofs(evidence, as_on=production):
+        return Judgement((Step(Verdict.INVALID, "no proof that " + ", that ".join(missing)),))
+    return Judgement((Step(Verdict.SAME, _summary_of_same(theirs, evidence)),))
+
+
+def reference_obstacle(production: Evidence) -> str | None:
+    """Why a run on production does not show what the module does; None if it does."""
+    judgement, load = judge(production), production.load
+    if judgement.verdict is Verdict.INVALID:
+        return f"the production control is INVALID: {judgement.reason}"
+    if load and load.status and not production.companion_failed and production.initcall is None:
+        return f"production itself refuses the module: {judgement.reason}"
+    return None
+
+
+def _differing(found: Sequence[Difference]) -> tuple[Step, ...]:
+    return tuple(Step(Verdict.DIFFERS, str(difference)) for difference in found)
+
+
+def _summary_of_same(production: Judgement, evidence: Evidence) -> str:
+    got_to, missed = reached(evidence)
+    compared = "messages, names in /proc, /sys and /dev" if evidence.observed else "messages"
+    clean = f"{compared} as there, {len(evidence.integrity)} memory checks clean"
+    not_reached = f"; not reached: {', '.join(missed)}" if missed else ""
+    return (
+        f"as on production, where it is {production.verdict} ({production.steps[0].reason}); "
+        f"reached: {', '.join(got_to) or 'nothing'}; {clean}{not_reached}"
+    )
 
 
 def _steps_in(evidence: Evidence, phase: Phase) -> list[Step]:
@@ -183,30 +237,43 @@ _RULES: dict[Phase, Callable[[Evidence], Step | None]] = {
 }
 
 
-def _missing_proofs(evidence: Evidence) -> list[str]:
-    """The proofs of CLEAN that the evidence lacks."""
+def _missing_proofs(evidence: Evidence, as_on: Evidence | None = None) -> list[str]:
+    """The proofs of CLEAN that the evidence lacks.
+
+    as_on: production's evidence, for SAME: what cannot be proved there need not be proved here.
+    """
+    proofs = _proofs(evidence)
+    waived = [not had for _, had in _proofs(as_on)] if as_on else [False] * len(proofs)
+    return [proof for (proof, had), is_waived in zip(proofs, waived, strict=True) if not had and not is_waived]
+
+
+def _proofs(evidence: Evidence) -> list[tuple[str, bool]]:
+    """The proofs of CLEAN, always in the same order, and whether the evidence has each."""
     unused = [f"{check.name} ({check.detail})" for check in evidence.feature_checks if not check.held]
-    proofs = {
-        "the feature was live": bool(evidence.feature_proof),
-        f"the feature was in use: {', '.join(unused) or 'not checked'}": (
-            not unused and len(evidence.feature_checks) >= len(evidence.features_in_use)
-        ),
-        "the module was loaded": evidence.load is not None and evidence.loaded,
-        "the exercise came to its end": evidence.exercise_ended,
-        f"{evidence.exercise} checked anything": (not evidence.exercise or bool(evidence.checks or evidence.announced)),
-        # delete_module(2) refuses a module that has an init and no exit, and no other
-        "the exit of a module without an init ran (an exercise's ANNOUNCES can prove it)": (
-            evidence.has_init or not evidence.has_exit or "exit" in {check.name for check in evidence.announced}
-        ),
-        "the module was unloaded": (
-            evidence.unload is not None and (evidence.removed or (evidence.has_init and not evidence.has_exit))
-        ),
-        f"memory was checked ({'; '.join(evidence.caveats) or 'for no known reason'})": bool(evidence.integrity),
-        "the guest still works": bool(evidence.liveness_checks),
-        "the kernel's counters were read": evidence.before is not None and evidence.after is not None,
-        "the whole log was scanned": evidence.scanned,
-    }
-    return [proof for proof, had in proofs.items() if not had]
+    return list(
+        {
+            "the feature was live": bool(evidence.feature_proof),
+            f"the feature was in use: {', '.join(unused) or 'not checked'}": (
+                not unused and len(evidence.feature_checks) >= len(evidence.features_in_use)
+            ),
+            "the module was loaded": evidence.load is not None and evidence.loaded,
+            "the exercise came to its end": evidence.exercise_ended,
+            f"{evidence.exercise} checked anything": (
+                not evidence.exercise or bool(evidence.checks or evidence.announced)
+            ),
+            # delete_module(2) refuses a module that has an init and no exit, and no other
+            "the exit of a module without an init ran (an exercise's ANNOUNCES can prove it)": (
+                evidence.has_init or not evidence.has_exit or "exit" in {check.name for check in evidence.announced}
+            ),
+            "the module was unloaded": (
+                evidence.unload is not None and (evidence.removed or (evidence.has_init and not evidence.has_exit))
+            ),
+            f"memory was checked ({'; '.join(evidence.caveats) or 'for no known reason'})": bool(evidence.integrity),
+            "the guest still works": bool(evidence.liveness_checks),
+            "the kernel's counters were read": evidence.before is not None and evidence.after is not None,
+            "the whole log was scanned": evidence.scanned,
+        }.items()
+    )
 
 
 def _summary(evidence: Evidence) -> str:

@@ -64,16 +64,23 @@ class Symbols:
 
 def read_symbols(system_map: Path) -> Symbols:
     """The kernel's functions, from its System.map. Raises ModcompatError if the file is not one."""
-    functions, marks = [], {}
     try:
-        for line in system_map.read_text().splitlines():
-            address, kind, name = line.split(" ", 2)
-            if kind in "tT":
-                functions.append((int(address, 16), name))
-            if name in _MARKS:
-                marks[name] = int(address, 16)
+        return symbols_in(system_map.read_text())
     except ValueError:
         raise ModcompatError(f"{system_map} is not the System.map of a kernel") from None
+
+
+def symbols_in(table: str) -> Symbols:
+    """The kernel's functions, from the text of a System.map or of /proc/kallsyms. Raises ValueError for another one."""
+    functions, marks = [], {}
+    for line in table.splitlines():
+        address, kind, name = line.split(" ", 2)
+        if "\t" in name:  # of a module
+            continue
+        if kind in "tT":
+            functions.append((int(address, 16), name))
+        if name in _MARKS:
+            marks[name] = int(address, 16)
     return Symbols(tuple(sorted(functions)), marks.get("_etext", 0), marks=marks)
 
 

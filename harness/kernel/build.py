@@ -171,7 +171,7 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store, log: Pa
             shutil.copy(found, folder / "dtb" / tree.file)
     if spec.user_config and not spec.user_config.shipped:  # a distribution's has half a gigabyte of debug information
         shutil.copy(output / "vmlinux", folder / "vmlinux")
-    if not (output / "Module.symvers").exists():  # the kernel's own exports are all that there is without modules
+    if spec.user_config and spec.user_config.shipped:  # without modules, the kernel's own exports are all that there is
         shutil.copy(output / "vmlinux.symvers", output / "Module.symvers")
     keep_build_tree(output, folder / "build", arch)
     shutil.move(log, folder / "build.log")

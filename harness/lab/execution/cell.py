@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 
+from harness.detect.behaviour import comparable_messages
 from harness.detect.evidence import Check, Evidence, GuestLoss, Loss, Phase
 from harness.detect.initcalls import find_initcall
 from harness.detect.kernel_report import Report
@@ -137,6 +138,7 @@ def record_log(cell: CellContext) -> None:
     evidence.scanned = log.is_whole
     evidence.initcall = find_initcall(log.text, evidence.module)
     evidence.announced += _announcements(cell, log)
+    evidence.messages = {phase: comparable_messages(text) for phase, text in log.by_phase().items()}
 
 
 def _announcements(cell: CellContext, log: ScannedLog) -> list[Check]:

@@ -46,6 +46,11 @@ class ScannedLog:
     # the log has its end mark, and the kernel lost nothing
     is_whole: bool
 
+    def by_phase(self) -> dict[Phase, bytes]:
+        """The text of each phase that the cell got to."""
+        ends = [*list(self.starts.values())[1:], len(self.text)]
+        return {phase: self.text[start:end] for (phase, start), end in zip(self.starts.items(), ends, strict=False)}
+
     def since(self, phase: Phase) -> str:
         """The text from a phase on. Raises KeyError if the cell did not get there."""
         return self.text[self.starts[phase] :].decode(errors="backslashreplace")

@@ -20,11 +20,16 @@ from harness.lab.execution.feature_proof import FeatureExerciser
 from harness.lab.execution.kmemleak import CLEAR_COMMAND, SCAN_COMMAND, SCAN_SECONDS, symbolize
 from harness.lab.execution.memory_checks import ALIVE, LIVENESS_COMMAND, SLAB_VALIDATE_COMMAND, MemoryMonitor
 from harness.lab.plan.exercise import Bench, Exercise, explain, place_in
+from harness.lab.plan.vendor_modules import Companion
 from harness.support.errors import ModcompatError
 from harness.support.time_limit import DeadlineError, deadline
 
 CPUS = 2
 _EXERCISE_SECONDS = 600.0  # longest exercise on an ordinary machine
+# images/guest/tools/observe.c
+_OBSERVE_BEFORE = "observe save /tmp/observed"
+_OBSERVE_SINCE = "observe since /tmp/observed"
+_MAX_NAMES = 2000  # that one module brings and takes away
 _MAX_DETAIL = 200  # characters of a command's output in a check or a blocker
 # Each command costs a guest some 20 ms, and each program that the shell starts as much again.
 _COUNTERS_COMMAND = (
@@ -47,8 +52,10 @@ class Subject:
     # for insmod
     parameters: str
     exercise: Exercise | None
-    # paths of the modules that it needs, loaded before it
-    before: tuple[str, ...] = ()
+    # the modules that are loaded before it
+    before: tuple[Companion, ...] = ()
+    # compare names in /proc, /sys and /dev before and after
+    is_observed: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,12 +148,13 @@ def load_companions(cell: CellContext) -> bool:
     if not cell.subject.before:
         return True
     others = loaded_modules(cell)  # a feature's script loaded these, and unloads them at the end
-    for path in cell.subject.before:
-        loaded = cell.recorder.run(f"insmod {shlex.quote(path)}")
+    for companion in cell.subject.before:
+        loaded = cell.recorder.run(f"insmod {shlex.quote(companion.path)}")
         cell.log.stop_on_fault()
-        if loaded.status:
-            reason = f"{path}, which it needs, did not load: {loaded.output.strip()}"
+        if loaded.status and companion.is_required:
+            reason = f"{companion.path}, which it needs, did not load: {loaded.output.strip()}"
             cell.evidence.load = replace(loaded, output=reason)
+            cell.evidence.companion_failed = reason
             return False
     cell.references = {name: count for name, count in loaded_modules(cell).items() if name not in others}
     return True
@@ -155,10 +163,13 @@ def load_companions(cell: CellContext) -> bool:
 def load(cell: CellContext) -> None:
     """Load the module."""
     subject, evidence, guest = cell.subject, cell.evidence, cell.guest
+    if subject.is_observed:
+        evidence.observed = guest.run(_OBSERVE_BEFORE).status == 0
     guest.symbols = guest.symbols.expecting(evidence.module, guest.machine.board.arch)
     evidence.load = cell.recorder.run(f"insmod {shlex.quote(subject.path)} {subject.parameters}".strip())
     cell.log.stop_on_fault()
     modules = loaded_modules(cell)
+    evidence.after_load = _observe(cell)
     evidence.loaded = evidence.module in modules
     if evidence.load.status == 0 and not evidence.loaded:
         found = ", ".join(modules) or "nothing"
@@ -201,6 +212,16 @@ def unload(cell: CellContext) -> None:
     evidence.unload = cell.recorder.run(f"rmmod {evidence.module}")
     cell.log.stop_on_fault()
     evidence.removed = evidence.module not in loaded_modules(cell)
+    evidence.after_unload = _observe(cell)
+
+
+def _observe(cell: CellContext) -> list[str]:
+    """The names in /proc, /sys and /dev that came (+) and went away (-) since the load began."""
+    if not cell.evidence.observed:
+        return []
+    seen = cell.guest.run(_OBSERVE_SINCE)
+    cell.evidence.observed = seen.status == 0
+    return seen.text.splitlines()[:_MAX_NAMES]
 
 
 def check_integrity(cell: CellContext) -> None:

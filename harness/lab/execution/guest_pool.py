@@ -10,7 +10,7 @@ from typing import Self
 
 from harness.detect.scan import reports_fault
 from harness.guest.accelerator import probe_kvm
-from harness.guest.backtrace import Symbols, read_symbols
+from harness.guest.backtrace import Symbols, read_symbols, symbols_in
 from harness.guest.boards import Board, Channel
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, copy_state
@@ -25,7 +25,7 @@ from harness.kernel.prebuilt import Prebuilt
 from harness.kernel.variants import PRODUCTION, Variant
 from harness.lab.execution.feature_proof import PROC, missing_in, proof_files, running_config
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.plan.vendor_modules import VendorModule, load_order
+from harness.lab.plan.vendor_modules import Companion, VendorModule, load_order
 from harness.support import digest
 from harness.support.errors import ModcompatError
 from harness.support.inputs import MAX_BYTES_IN_GUEST, size_in_memory
@@ -33,6 +33,7 @@ from harness.support.packed import PackedError, is_packed, unpacked, unpacked_na
 
 _MIB_FOR_USER_KERNEL = 512  # a user-supplied kernel may be large
 _MIB = 1 << 20
+_SYMBOLS_SECONDS = 60.0  # for a guest to pack and print its table of symbols
 _LONGEST_MAGIC = 8  # bytes at the beginning of a file that show how it is packed
 _FILE_COPIES = 2  # user-supplied files are in memory twice while the kernel unpacks them
 _MAX_CACHED = 120  # snapshots in the cache, 15 to 50 MB each
@@ -50,8 +51,8 @@ class GuestImage:
     paths: dict[str, str]
     # module name -> file on the host
     files: dict[str, Path]
-    # module name -> paths of the modules that are loaded before it
-    before: dict[str, tuple[str, ...]]
+    # module name -> the modules that are loaded before it
+    before: dict[str, tuple[Companion, ...]]
 
 
 @dataclass
@@ -219,11 +220,11 @@ class Guests:
         guest = Guest(machine, folder=folder, console=folder / "console.log", state=state, timing=timing)
         guest.obstacle = snapshot.obstacle
         guest.is_fault = reports_fault
-        guest.symbols = read_symbols(kernel.symbols) if kernel.symbols.is_file() else Symbols((), 0)
         with ExitStack() as unfinished:
             unfinished.callback(guest.close)
             try:
                 guest.make_pristine()
+                guest.symbols = self._symbols(guest, kernel)
                 found = running_config(guest)
             except GuestFailure as failure:
                 raise ModcompatError(
@@ -237,6 +238,25 @@ class Guests:
                 caveats += ("the kernel came without its build tree: its features are not provoked",)
             unfinished.pop_all()
         return RunningGuest(guest, image, snapshot, folder, config, where, caveats)
+
+    def _symbols(self, guest: Guest, kernel: Kernel) -> Symbols:
+        """The kernel's symbols: those of its System.map, or else, as that may be a stub, its own. Raises GuestFailure.
+
+        The addresses in a guest are always the same (nokaslr), so that they are read once for each kernel.
+        """
+        known = read_symbols(kernel.symbols) if kernel.symbols.is_file() else Symbols((), 0)
+        if known.functions:
+            return known
+
+        def read(folder: Path) -> None:
+            table = guest.run("gzip -c /proc/kallsyms", _SYMBOLS_SECONDS)
+            (folder / "kallsyms.gz").write_bytes(table.raw)
+
+        folder = self._store.get_or_build("kallsyms", kernel.spec.label, {"kernel": kernel.key}, read)
+        try:
+            return symbols_in(unpacked((folder / "kallsyms.gz").read_bytes(), MAX_BYTES_IN_GUEST).decode())
+        except (PackedError, ValueError):  # a kernel without KALLSYMS
+            return Symbols((), 0)
 
     def _adapt_board(self, board: Board, kernel: Kernel, prebuilt: Prebuilt | None, size: int) -> Board:
         """The board, adapted to this kernel. Raises ModcompatError if the kernel cannot run on it.

@@ -14,7 +14,7 @@ from harness.abi.elf.line_table import ModuleLines
 from harness.abi.elf.module_file import read_module
 from harness.abi.predict.prediction import Prediction
 from harness.detect.evidence import Evidence, Phase
-from harness.detect.verdict import Judgement, Verdict, judge
+from harness.detect.verdict import Judgement, Verdict, judge, judge_against, reference_obstacle
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.machine import Machine
@@ -127,14 +127,15 @@ class Lab:
         if cell.flavour is Flavour.PRODUCTION:
             return self._control(cell)
         control = self._control(replace(cell, flavour=Flavour.PRODUCTION))
-        if control.verdict is not Verdict.CLEAN:
-            return self._without_run(cell, f"the production control is {control.verdict}: {control.reason}")
+        if obstacle := reference_obstacle(control.evidence):
+            return self._without_run(cell, obstacle)
         running = self.guests.running(cell.board, cell.variant)
         proof = self._proof(running, cell)
         if proof.blocker:
             return self._without_run(cell, proof.blocker)
         exerciser = FeatureExerciser(cell.feature, modules=running.image.kernel.takes_modules)
         result = self._judge(cell, running, proof, exerciser)
+        result = replace(result, judgement=judge_against(control.evidence, result.evidence))
         if self.kernels.spec(cell.board, cell.variant).variant.feature is None:
             why = cell.feature.always_on(cell.board.arch) or "production has it on as well"
             result.evidence.explanation = [why]
@@ -165,7 +166,7 @@ class Lab:
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
         subject = Subject(
             read_module(file), image.paths[cell.module.name], insmod_parameters(cell.module), exercise,
-            image.before[cell.module.name],
+            image.before[cell.module.name], is_observed=cell.own_config,
         )  # fmt: skip
         release = self.kernels.kernel(cell.board, cell.variant).release
         evidence = run_cell(

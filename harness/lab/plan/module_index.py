@@ -55,13 +55,15 @@ class ModuleIndex:
         """The module with a name, written with `-` or `_`, or with an alias; None if there is none."""
         return self.modules.get(name.replace("-", "_")) or self._by_alias.get(name)
 
-    def needed_by(self, depends: Iterable[str], soft: Iterable[str]) -> list[IndexedModule]:
-        """The modules that must be loaded first, in order, for a module with these dependencies.
+    def needed_by(self, depends: Iterable[str], soft: Iterable[str]) -> dict[IndexedModule, bool]:
+        """The modules to load first, in order, for a module with these dependencies; and whether each is required.
 
-        Names that are not found are left out: the kernel has them built in, or it reports that it lacks them.
+        Soft dependencies, and those of a dependency, may fail to load, as with modprobe(8). Names that are not found
+        are left out: the kernel has them built in, or it reports that it lacks them.
         """
-        order: dict[str, IndexedModule] = {}
+        order: dict[IndexedModule, bool] = {}
         seen: set[str] = set()  # modules may depend on one another
+        required = self._required(depends)
 
         def follow(names: Iterable[str]) -> None:
             for name in names:
@@ -69,10 +71,21 @@ class ModuleIndex:
                 if found and found.name not in seen:
                     seen.add(found.name)
                     follow((*found.depends, *found.soft))
-                    order[found.name] = found
+                    order[found] = found.name in required
 
         follow((*depends, *soft))
-        return list(order.values())
+        return order
+
+    def _required(self, depends: Iterable[str]) -> set[str]:
+        """The names of the modules that hard dependencies lead to."""
+        found: set[str] = set()
+        waiting = list(depends)
+        while waiting:
+            module = self.find(waiting.pop())
+            if module and module.name not in found:
+                found.add(module.name)
+                waiting += module.depends
+        return found
 
 
 def indexed(path: Path) -> IndexedModule:

@@ -62,32 +62,41 @@ def shipped() -> list[VendorModule]:
     ]
 
 
+@dataclass(frozen=True)
+class Companion:
+    """A module that is loaded before another."""
+
+    # in the guest
+    path: str
+    # the other one is not loaded if this fails; false for soft dependencies
+    is_required: bool = True
+
+
 def load_order(
     modules: Iterable[VendorModule], files: Mapping[str, Path], own: ModuleIndex
-) -> tuple[dict[str, tuple[str, ...]], dict[str, Path]]:
+) -> tuple[dict[str, tuple[Companion, ...]], dict[str, Path]]:
     """The modules that must be loaded before each module, and their files that are not yet in the guest.
 
     files: module name -> file, of the modules to judge. own: the modules that came with the kernel. The dependencies of
     a module file, also soft ones, are searched in both, and then their own dependencies; the kernel reports those that
-    are found nowhere. Returns module name -> paths in the guest, and path in the guest -> file.
+    are found nowhere. Returns module name -> companions, and path in the guest -> file.
     """
     judged = {name: indexed(path) for name, path in files.items()}
     known = ModuleIndex([*own.modules.values(), *judged.values()])
     paths = {path: f"modules/{name}.ko" for name, path in files.items()}
-    before: dict[str, tuple[str, ...]] = {}
+    before: dict[str, tuple[Companion, ...]] = {}
     for module in modules:
-        chain: dict[Path, None] = {}
-        for needed in map(indexed, module.needs):
-            chain |= dict.fromkeys(it.path for it in known.needed_by(needed.depends, needed.soft))
-            chain[needed.path] = None
-        facts = judged[module.name]
-        chain |= dict.fromkeys(it.path for it in known.needed_by(facts.depends, facts.soft))
-        chain.pop(facts.path, None)
+        chain: dict[Path, bool] = {}
+        for wanted in (*map(indexed, module.needs), judged[module.name]):
+            for needed, is_required in known.needed_by(wanted.depends, wanted.soft).items():
+                chain[needed.path] = chain.get(needed.path, False) or is_required
+            chain[wanted.path] = True
+        del chain[files[module.name]]
         for path in chain:
             name = unpacked_name(path)
             kept = f"modules/needed/{name}"  # files with the same name are kept apart below
             paths.setdefault(path, kept if kept not in paths.values() else f"modules/needed/{len(paths)}/{name}")
-        before[module.name] = tuple(paths[path] for path in chain)
+        before[module.name] = tuple(Companion(paths[path], is_required) for path, is_required in chain.items())
     return before, {path: file for file, path in paths.items() if path.startswith("modules/needed/")}
 
 

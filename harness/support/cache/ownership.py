@@ -37,9 +37,9 @@ NO_KINDS = {
 _LOST_AND_FOUND = "lost+found"  # in the top folder of a file system
 # The kinds of entries, which are the names of their folders
 KINDS = (
-    "busybox", "change", "code", "config", "definitions", "exports", "headers", "initramfs", "inlines", "kernel",
-    "layouts", "module", "pin", "prebuilt", "prepared", "probe", "selftests", "snapshot", "source", "surface", "tools",
-    "tree", "userland",
+    "busybox", "change", "code", "config", "definitions", "exports", "headers", "initramfs", "inlines", "kallsyms",
+    "kernel", "layouts", "module", "modules", "pin", "prebuilt", "prepared", "probe", "selftests", "shipped",
+    "snapshot", "source", "surface", "tools", "tree", "userland",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from harness.abi.elf.signature import MAGIC
 from harness.abi.predict.disassembly import read_module_code
 from harness.kernel.arch import ARCHITECTURES, X86_64, Architecture
 from harness.lab.plan.module_index import ModuleIndex, indexed
-from harness.lab.plan.vendor_modules import VendorModule, load_order
+from harness.lab.plan.vendor_modules import Companion, VendorModule, load_order
 from harness.support.errors import ModcompatError
 
 PROGRAM = Path("/bin/true").read_bytes()
@@ -106,11 +106,11 @@ def test_a_file_with_more_symbols_than_any_module_is_none(
 def test_soft_dependencies_are_loaded_before_by_name_or_alias(module: bytes, tmp_path: Path) -> None:
     vendor, own = tmp_path / "vendor.ko", tmp_path / "sum_generic.ko"
     vendor.write_bytes(module)
-    own.write_bytes(module.replace(b"softdep=", b"nothing="))
+    own.write_bytes(module.replace(b"softdep=", b"nothing=").replace(b"name=vendor", b"name=summer"))
     facts = read_module(vendor)
     assert facts.soft_depends == ("crypto-sum", "absent")
     before, more = load_order([VendorModule("vendor")], {"vendor": vendor}, ModuleIndex([indexed(own)]))
-    assert before == {"vendor": ("modules/needed/sum_generic.ko",)}
+    assert before == {"vendor": (Companion("modules/needed/sum_generic.ko", is_required=False),)}
     assert more == {"modules/needed/sum_generic.ko": own}
 
 
@@ -119,7 +119,7 @@ def test_modules_may_depend_on_one_another(module: bytes, tmp_path: Path) -> Non
     for name, file in files.items():
         file.write_bytes(module.replace(b"name=vendor", b"name=" + name.encode().ljust(len("vendor"), b"\0")))
     before, _ = load_order([VendorModule(name) for name in files], files, ModuleIndex())
-    assert before == {"first": ("modules/second.ko",), "second": ("modules/first.ko",)}
+    assert before == {"first": (Companion("modules/second.ko"),), "second": (Companion("modules/first.ko"),)}
 
 
 @pytest.mark.parametrize(

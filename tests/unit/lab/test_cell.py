@@ -19,6 +19,7 @@ from harness.lab.execution.cell import new_context, record_log, record_loss, run
 from harness.lab.execution.cell_phases import CellContext, Subject, check_integrity, exercise, load_companions
 from harness.lab.execution.feature_proof import FeatureExerciser
 from harness.lab.plan.exercise import Exercise, load_exercise
+from harness.lab.plan.vendor_modules import Companion
 from tests.unit.lab.fake_guest import Answer, FakeGuest
 
 BUG = "[    2.000000] BUG: spinlock already unlocked on CPU#0, sh/52\n[    2.000000]  lock: 0xc0ffee\n"
@@ -28,7 +29,7 @@ def context(
     guest: FakeGuest,
     exercise: Exercise | None = None,
     *,
-    before: tuple[str, ...] = (),
+    before: tuple[Companion, ...] = (),
     config: Mapping[str, str] | None = None,
 ) -> CellContext:
     subject = Subject(ModuleFacts("x"), "modules/x.ko", "", exercise, before)
@@ -84,7 +85,7 @@ def test_references_are_counted_of_what_was_loaded_for_the_module(tmp_path: Path
     """A module that a feature's own scripts loaded is gone by the end, through no fault of the tested module."""
     lists = iter(["probes 4096 0 - Live 0x0\n", "probes 4096 0 - Live 0x0\nbus 4096 0 - Live 0x0\n"])
     guest = FakeGuest(tmp_path, {"cat /proc/modules": lambda: next(lists)})
-    cell = context(guest, before=("modules/bus.ko",))
+    cell = context(guest, before=(Companion("modules/bus.ko"),))
     assert load_companions(cell)
     assert cell.references == {"bus": "0"}
     assert "insmod modules/bus.ko" in guest.commands
@@ -92,7 +93,7 @@ def test_references_are_counted_of_what_was_loaded_for_the_module(tmp_path: Path
 
 def test_a_companion_that_is_refused_refuses_the_module(tmp_path: Path) -> None:
     guest = FakeGuest(tmp_path, {"insmod": ("invalid module format", 1)})
-    cell = context(guest, before=("modules/bus.ko", "modules/never.ko"))
+    cell = context(guest, before=(Companion("modules/bus.ko"), Companion("modules/never.ko")))
     assert not load_companions(cell)
     assert cell.evidence.load
     assert cell.evidence.load.output == "modules/bus.ko, which it needs, did not load: invalid module format"

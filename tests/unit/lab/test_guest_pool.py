@@ -54,6 +54,7 @@ def test_a_guest_has_room_for_what_the_user_brings(
     firmware = tmp_path / "firmware"
     firmware.touch()
     os.truncate(firmware, size)
+    (tmp_path / "vendor.ko").touch()
     kernels = Mock(settings=Settings(accelerator="tcg"), store=Store(tmp_path / "cache"))
     kernels.prebuilt.return_value = None
     monkeypatch.setattr(Channel, "lacks", lambda *_: [])

@@ -28,7 +28,7 @@ from harness.lab.execution.run_folder import failure_text, write_cell, write_mat
 from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.manifest import AllowedFinding, Manifest
 from harness.lab.plan.settings import Settings
-from harness.lab.plan.vendor_modules import VendorModule
+from harness.lab.plan.vendor_modules import Companion, VendorModule
 from harness.plugin.suite_plugin import user_errors_fail
 from harness.plugin.terminal import Matrix
 from harness.report.formats import write_reports
@@ -72,7 +72,7 @@ def test_a_shell_loads_a_module_as_its_cell_does(tmp_path: Path, given: str, loa
     files = {name: tmp_path / f"{name}.ko" for name in ("my-vendor", "plain")}
     for file in files.values():
         file.touch()
-    before = {"my-vendor": ("modules/needed/the-bus.ko",), "plain": ()}
+    before = {"my-vendor": (Companion("modules/needed/the-bus.ko"),), "plain": ()}
     paths = {name: f"modules/{name}.ko" for name in files}
     equipment = GuestImage(Mock(), Mock(), paths, files, before)
     modules = [VendorModule("my-vendor", exercise=exercise, parameters=given), VendorModule("plain")]

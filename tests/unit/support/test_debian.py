@@ -107,7 +107,7 @@ def test_a_package_that_the_release_lacks_comes_from_another(tmp_path: Path, mon
     found = debian.download("linux-source-6.1", "all", tmp_path, since="bookworm")
     assert found.name == "linux-source-6.1_6.1.1-1_all.deb"
     (sources,) = asked
-    assert "URIs: http://mirror.example/debian/\nSuites: bookworm\n" in sources
+    assert "URIs: http://mirror.example/debian/\nSuites: bookworm bookworm-updates\n" in sources
     assert "other.example" not in sources
 
 
@@ -142,5 +142,6 @@ def test_a_package_of_a_newer_release_comes_from_the_systems_own_mirror(
             debian.download("busybox-static", "riscv64", tmp_path, since=since)
         return
     assert debian.download("busybox-static", "riscv64", tmp_path, since=since).name == "busybox-static_1_riscv64.deb"
-    assert sources.count("URIs: ") == 1
-    assert "URIs: http://mirror.example/debian/\nSuites: trixie\nComponents: main\n" in sources
+    assert sources.count("URIs: ") == 2
+    assert "URIs: http://mirror.example/debian/\nSuites: trixie trixie-updates\nComponents: main\n" in sources
+    assert "URIs: http://mirror.example/debian-security/\nSuites: trixie-security\nComponents: main\n" in sources

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a module did on one kernel, in a form in which two kernels can be compared.
+
+Production is the reference: a driver that finds no hardware fails in its init on production as well, and one that
+warns there may warn on a debug kernel. What counts is the difference.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.detect.evidence import Evidence, Phase
+from harness.detect.kernel_report import Report
+from harness.detect.kinds import Severity
+from harness.detect.lines import messages
+from harness.support.text import join_some
+
+_OWN = "modcompat: "  # marks of the harness in the log
+_INITCALL = re.compile(r"(calling|initcall) +\S+\+0x\S+ \[\w+\]")  # initcall_debug: init/main.c
+_NUMBER = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b", re.IGNORECASE)
+_MAX_SHOWN = 3  # items of one side of a difference
+# Messages of the loader that differ because a debug kernel is not production: pattern -> reason
+_EXPECTED_MESSAGES: Mapping[str, str] = {
+    r"\w+: module verification failed: ": "debug kernels do not have the key that production's modules are signed with",
+    r"\w+: loading out-of-tree module taints kernel": "printed for the first such module only",
+    r"failed to validate module \[\w+\] BTF": "the BTF of production's modules refers to that of production's image",
+    r"BPF:": "details of the same",
+    r"\w+: no symbol version for module_layout": "production has no such version either",
+}  # fmt: skip
+_EXPECTED = re.compile("|".join(_EXPECTED_MESSAGES))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that a module did on one kernel, and not on the other."""
+
+    # the aspect: "the load", "messages in the load" ...
+    what: str
+    production: tuple[str, ...]
+    debug: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Both sides in one line."""
+        sides = (f"production {_side(self.production)}", f"here {_side(self.debug)}")
+        return f"{self.what}: {', '.join(sides)}"
+
+
+def differences(production: Evidence, debug: Evidence) -> list[Difference]:
+    """What a module did on production and not on the debug kernel, and the other way round.
+
+    Reports that only production has are no difference: a debug kernel may be right where production is not.
+    """
+    theirs, ours = _behaviour(production), _behaviour(debug)
+    found = []
+    for what in theirs.keys() | ours.keys():
+        one, other = theirs.get(what, ()), ours.get(what, ())
+        lacking = tuple(item for item in one if item not in other)
+        added = tuple(item for item in other if item not in one)
+        if added or (lacking and not what.startswith(_REPORTS)):
+            found.append(Difference(what, lacking, added))
+    return sorted(found, key=lambda difference: _ORDER.index(difference.what))
+
+
+def comparable_messages(log: bytes) -> list[str]:
+    """The kernel's messages in a part of a log, each once, without stamps and with N in place of every number.
+
+    Marks of the harness, the kernel's traces of init calls, and messages that must differ are left out.
+    """
+    found: dict[str, None] = {}
+    for line in log.splitlines():
+        for message in messages(0, 0, line):
+            text = message.text.strip()
+            if text and not text.startswith(_OWN) and not _INITCALL.match(text) and not _EXPECTED.match(text):
+                found[_NUMBER.sub("N", text)] = None
+    return list(found)
+
+
+def reached(evidence: Evidence) -> tuple[list[str], list[str]]:
+    """The parts of the module's life that a run reached, and those that it did not."""
+    call = evidence.initcall
+    parts = {
+        "the load": evidence.loaded or call is not None,
+        "the end of its init": call is not None and call.returned is not None,
+        "its exit": evidence.removed and evidence.has_exit,
+    }
+    if not evidence.has_init:
+        del parts["the end of its init"]
+    if not evidence.has_exit:
+        del parts["its exit"]
+    if evidence.exercise:
+        parts["its exercise"] = evidence.exercise_ended
+    return [name for name, had in parts.items() if had], [name for name, had in parts.items() if not had]
+
+
+_REPORTS = "reports in the "
+_ORDER = (
+    "the load", "its init", *(f"{_REPORTS}{phase}" for phase in Phase), "the guest",
+    *(f"messages in the {phase}" for phase in Phase),
+    "names after the load", "the exercise", "the unload", "names after the unload", "checks of memory",
+)  # fmt: skip
+
+
+def _behaviour(evidence: Evidence) -> dict[str, tuple[str, ...]]:
+    """What a module did: aspect -> items."""
+    load, unload, call, loss = evidence.load, evidence.unload, evidence.initcall, evidence.loss
+    seen: dict[str, Sequence[str]] = {
+        "the load": [f"ended with {load.status}" + (f" ({load.output.strip()})" if load.status else "")]
+        if load
+        else [],
+        "its init": [f"returned {call.returned}" if call.returned is not None else "did not return"] if call else [],
+        "the guest": [f"{loss.loss} in the {loss.phase}"] if loss else [],
+        "the exercise": [f"{check.name}: {'held' if check.held else 'failed'}" for check in evidence.checks],
+        "the unload": [f"ended with {unload.status}", *(["it is gone"] if evidence.removed else [])] if unload else [],
+        "checks of memory": [f"{check.name} ({check.detail})" for check in evidence.integrity if not check.held],
+        "names after the load": evidence.after_load,
+        "names after the unload": evidence.after_unload,
+    }
+    for phase in Phase:
+        reports = evidence.reports.get(phase, [])
+        seen[f"{_REPORTS}{phase}"] = [_NUMBER.sub("N", report.title) for report in _damage(reports)]
+        inside = {line for report in reports for line in comparable_messages(report.text.encode())}
+        seen[f"messages in the {phase}"] = [line for line in evidence.messages.get(phase, []) if line not in inside]
+    return {what: tuple(items) for what, items in seen.items()}
+
+
+def _damage(reports: Sequence[Report]) -> list[Report]:
+    return [report for report in reports if report.severity is not Severity.REFUSAL]
+
+
+def _side(items: Sequence[str]) -> str:
+    return join_some([f"`{item}`" for item in items], _MAX_SHOWN) if items else "nothing"
