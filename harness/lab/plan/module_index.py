@@ -48,12 +48,17 @@ class ModuleIndex:
         return len(self.modules)
 
     @cached_property
-    def _by_alias(self) -> Mapping[str, IndexedModule]:
-        return {alias: module for module in self.modules.values() for alias in module.aliases}
+    def _by_alias(self) -> Mapping[str, list[IndexedModule]]:
+        found: dict[str, list[IndexedModule]] = {}
+        for module in self.modules.values():
+            for alias in module.aliases:
+                found.setdefault(alias, []).append(module)
+        return found
 
-    def find(self, name: str) -> IndexedModule | None:
-        """The module with a name, written with `-` or `_`, or with an alias; None if there is none."""
-        return self.modules.get(name.replace("-", "_")) or self._by_alias.get(name)
+    def find(self, name: str) -> list[IndexedModule]:
+        """The module with a name, written with `-` or `_`, or else all with that alias, as modprobe(8) does."""
+        named = self.modules.get(name.replace("-", "_"))
+        return [named] if named else self._by_alias.get(name, [])
 
     def needed_by(self, depends: Iterable[str], soft: Iterable[str]) -> dict[IndexedModule, bool]:
         """The modules to load first, in order, for a module with these dependencies; and whether each is required.
@@ -66,9 +71,8 @@ class ModuleIndex:
         required = self._required(depends)
 
         def follow(names: Iterable[str]) -> None:
-            for name in names:
-                found = self.find(name)
-                if found and found.name not in seen:
+            for found in (module for name in names for module in self.find(name)):
+                if found.name not in seen:
                     seen.add(found.name)
                     follow((*found.depends, *found.soft))
                     order[found] = found.name in required
@@ -81,10 +85,10 @@ class ModuleIndex:
         found: set[str] = set()
         waiting = list(depends)
         while waiting:
-            module = self.find(waiting.pop())
-            if module and module.name not in found:
-                found.add(module.name)
-                waiting += module.depends
+            for module in self.find(waiting.pop()):
+                if module.name not in found:
+                    found.add(module.name)
+                    waiting += module.depends
         return found
 
 
