@@ -55,6 +55,8 @@ class Board:
     topology: str = "2"
     # MiB
     memory: int = 128
+    # it has a PCI bus, which further devices can be put on
+    has_pci: bool = False
     # file that is built with the kernel, for machines without a device tree from QEMU
     device_tree: str = ""
     # further kernel parameters
@@ -93,6 +95,7 @@ BOARDS = {
             channel=Channel.UART_8250,
             is_default=True,
             topology=_TWO_PACKAGES,
+            has_pci=True,
         ),
         Board(
             name="pc",
@@ -100,6 +103,7 @@ BOARDS = {
             console="ttyS0,115200",
             channel=Channel.UART_8250,
             topology=_TWO_PACKAGES,
+            has_pci=True,
         ),
         Board(
             name="virt",
@@ -108,6 +112,7 @@ BOARDS = {
             console="ttyAMA0",
             channel=Channel.VIRTIO_CONSOLE,
             is_default=True,
+            has_pci=True,
         ),
         Board(
             name="vexpress-a9",
@@ -137,6 +142,7 @@ BOARDS = {
             console="ttyAMA0",
             channel=Channel.VIRTIO_CONSOLE,
             is_default=True,
+            has_pci=True,
         ),
         Board(
             name="virt",
@@ -144,6 +150,7 @@ BOARDS = {
             console="ttyS0",
             channel=Channel.VIRTIO_CONSOLE,
             is_default=True,
+            has_pci=True,
         ),
     )
 }

@@ -5,7 +5,7 @@ import contextlib
 import shlex
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -135,6 +135,21 @@ class Guest:
         longest = seconds * self.timing.scale if seconds else self.timing.command
         inside = inside and self.machine.userland
         return self._attempt(command, lambda shell: shell.run(command, longest, inside=inside))
+
+    def post(self, files: Mapping[str, bytes]) -> None:
+        """Put files into the running guest, which must have a mailbox: path below / -> content.
+
+        Raises GuestFailure, also if the guest cannot read them, and ModcompatError if they do not fit.
+        """
+        assert self.qemu.mailbox is not None
+        self.qemu.mailbox.post(files)
+        received = self.run("receive /")
+        if received.status:
+            self._failure = GuestFailure(
+                Fate.SILENT, "receive /", received.seconds, f"it did not take its modules: {received.text}",
+                self.console.tail(start=self.log_start),
+            )  # fmt: skip
+            raise self._failure
 
     def mark(self, text: str) -> int:
         """Write a line into the kernel log and wait for it. Returns the position after it in the log.

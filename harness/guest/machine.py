@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.guest.boards import Board, Channel
+from harness.guest.mailbox import Mailbox
 from harness.support import process
 
+BY_HAND = "mailbox"  # file for a guest that is started by hand, with the modules of its cell
 # The kernel's parameters, Documentation/admin-guide/kernel-parameters.txt
 PARAMETERS = (
     "ignore_loglevel",  # every message reaches the console, so that no report is filtered out
@@ -35,6 +37,7 @@ class Machine:
     accelerator: str = "tcg"  # QEMU's name: tcg, kvm
     boot: str = ""  # further kernel parameters, which its feature needs
     userland: bool = False  # the initramfs contains a user-supplied root file system
+    mailbox: int = 0  # bytes of the memory that files are posted to the guest through; 0: it has no such device
     scale: float = 1.0  # factor for timeouts on a slow host
 
     @property
@@ -105,12 +108,14 @@ class Machine:
         options[options.index("-action") + 1] = "reboot=shutdown,shutdown=poweroff"
         options[options.index("-append") + 1] += " modcompat_shell=1"
         name = str(log).replace(",", ",,")
-        return [*options, *self.serial(["file", f"path={name}"], ["stdio", "signal=off"])]
+        mailbox = Mailbox(log.with_name(BY_HAND), self.mailbox).options() if self.mailbox else []
+        return [*options, *self.serial(["file", f"path={name}"], ["stdio", "signal=off"]), *mailbox]
 
     def identity(self) -> dict[str, object]:
         """Everything that a snapshot of this guest depends on; files by their names, which are content-addressed."""
+        mailbox = Mailbox(Path("mailbox"), self.mailbox).options() if self.mailbox else []
         return {
-            "options": [*self.options(), *self.serial(["file"], ["socket"])],
+            "options": [*self.options(), *self.serial(["file"], ["socket"]), *mailbox],
             "qemu": qemu_version(self.board.arch.qemu),
         }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from harness.guest.machine import Machine
+from harness.guest.mailbox import Mailbox
 from harness.guest.qmp import Event, Qmp, QmpLostError
 from harness.support import process
 from harness.support.errors import ModcompatError
@@ -42,11 +43,16 @@ class Qemu:
         if machine.shared_uart:
             over_socket += [f"logfile={_escaped(console)}", "logappend=on"]
         image = f"file.aio={_aio()},file.filename={_escaped(state)}"
+        # files for the guest; None if the machine has no such device
+        self.mailbox = Mailbox(folder / "mailbox", machine.mailbox) if machine.mailbox else None
+        if self.mailbox:
+            self.mailbox.make()
         self.command = [
             *machine.options(),
             *machine.serial(["file", log, "append=on"], over_socket),
             "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
             "-blockdev", f"driver=qcow2,node-name=state,file.driver=file,{image}",
+            *(self.mailbox.options() if self.mailbox else []),
             *(["-S"] if paused else []),
         ]  # fmt: skip
         try:

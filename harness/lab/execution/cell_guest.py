@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interface of a guest that a cell needs. tests/unit/lab/fake_guest.py implements it without QEMU."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from harness.guest.backtrace import Symbols
@@ -23,6 +24,8 @@ class CellGuest(Protocol):
     def make_pristine(self) -> None: ...
 
     def run(self, command: str, seconds: float | None = None, *, inside: bool = False) -> Output: ...
+
+    def post(self, files: Mapping[str, bytes]) -> None: ...
 
     def mark(self, text: str) -> int: ...
 

@@ -7,6 +7,7 @@ Every function here may raise GuestFailure, if the guest stops answering, and St
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from harness.abi.elf.module_file import ModuleFacts
 from harness.detect.evidence import Check, Command, Counters, Evidence
@@ -54,6 +55,8 @@ class Subject:
     exercise: Exercise | None
     # the modules that are loaded before it
     before: tuple[Companion, ...] = ()
+    # files that the guest does not have yet, its own among them: path in the guest -> file
+    posted: Mapping[str, Path] = field(default_factory=dict)
     # compare names in /proc, /sys and /dev before and after
     is_observed: bool = False
 
@@ -130,6 +133,8 @@ def make_pristine(cell: CellContext, title: str) -> None:
     guest, evidence = cell.guest, cell.evidence
     guest.make_pristine()
     evidence.origin = guest.origin
+    if cell.subject.posted:
+        guest.post({path: file.read_bytes() for path, file in cell.subject.posted.items()})
     cpus, *counters = guest.run(f"nproc; {_COUNTERS_COMMAND}").text.split() or ["no"]
     if cpus != str(CPUS):
         evidence.blockers.append(f"the guest has {cpus} CPUs, not {CPUS}")

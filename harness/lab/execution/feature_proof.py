@@ -8,6 +8,7 @@ before the vendor module is loaded, `live loaded MODULE`, and `live stop MODULE`
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def proof_files(feature: Feature, kernel: Kernel, store: Store) -> dict[str, Pat
     return files
 
 
-def missing_in(config: dict[str, str], feature: Feature) -> list[str]:
+def missing_in(config: Mapping[str, str], feature: Feature) -> list[str]:
     """The feature's symbols that are off in a configuration."""
     return [symbol for symbol in feature.symbols if config.get(symbol, "n") == "n"]
 
@@ -82,18 +83,31 @@ def prove_absent(config: dict[str, str], feature: Feature, *, where: str = PROC,
     return Proof(f"{where}: {', '.join(symbol for symbol in feature.symbols if symbol not in bases)} off")
 
 
+def added_parts(feature: Feature, production: Mapping[str, str]) -> list[Feature]:
+    """The parts of a feature that a production configuration does not have; all of it if that has every one."""
+    added = [part for part in feature.proofs() if missing_in(production, part)]
+    return added or feature.proofs()
+
+
 def prove_live(
-    guest: CellGuest, config: dict[str, str], feature: Feature, *, where: str = PROC, modules: bool = True
+    guest: CellGuest,
+    config: dict[str, str],
+    feature: Feature,
+    *,
+    where: str = PROC,
+    modules: bool = True,
+    production: Mapping[str, str] | None = None,
 ) -> Proof:
     """Prove that a feature, and each part of it, is live in a guest, which is not pristine afterwards.
 
-    modules: whether proof modules could be built; without them the configuration is the proof. Raises GuestFailure.
+    modules: whether proof modules could be built; without them the configuration is the proof. production:
+    configuration of the production kernel; parts that it has as well need no proof. Raises GuestFailure.
     """
     off = missing_in(config, feature)
     if off:
         return Proof(blocker=f"{feature.name} is not live: {where} has {', '.join(off)} off")
     seen = []
-    for part in feature.proofs():
+    for part in added_parts(feature, production or {}):
         if not modules and (part.proof / "Kbuild").is_file():
             seen.append(f"{part.name} not provoked: there is no build tree to build its proof against")
             continue
@@ -109,9 +123,14 @@ def prove_live(
 class FeatureExerciser:
     """Uses a feature during a cell, through the scripts of its parts."""
 
-    def __init__(self, feature: Feature | None, *, modules: bool = True) -> None:
-        """feature: None in production, where none is used. modules: whether proof modules could be built."""
-        parts = feature.proofs() if feature else []
+    def __init__(
+        self, feature: Feature | None, *, modules: bool = True, production: Mapping[str, str] | None = None
+    ) -> None:
+        """feature: None in production, where none is used. modules: whether proof modules could be built.
+
+        production: configuration of the production kernel; parts that it has as well are not used. None: all are.
+        """
+        parts = added_parts(feature, production or {}) if feature else []
         able = [part for part in parts if modules or not (part.proof / "Kbuild").is_file()]
         used = [part for part in able if (part.proof / "live").is_file()]
         # the parts that are used

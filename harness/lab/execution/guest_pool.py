@@ -4,7 +4,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +16,7 @@ from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, copy_state
 from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine
+from harness.guest.mailbox import size_for
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
 from harness.kernel import required_options, user_config
@@ -53,6 +54,8 @@ class GuestImage:
     files: dict[str, Path]
     # module name -> the modules that are loaded before it
     before: dict[str, tuple[Companion, ...]]
+    # module name -> files that are posted to the guest before it is loaded, itself among them: path -> file
+    posted: dict[str, dict[str, Path]] = field(default_factory=dict)
 
 
 @dataclass
@@ -157,11 +160,13 @@ class Guests:
         contents = {**self._files, **(more or {})}
         brought: dict[str, Path] = {}
         modules = [module for module in self._modules if module.is_for(board.arch)]
+        posts = board.has_pci and board.arch.name in self._settings.shipped and kernel.config.get("PCI") == "y"
         for module in modules:
             built = {module.name: self._plain(module.file)} if module.file else self._build_module(module, production)
             files[module.name] = built[module.name]
             paths[module.name] = f"modules/{module.name}.ko"
-            contents |= {f"modules/{name}.ko": file for name, file in built.items()}
+            judged = {f"modules/{name}.ko": file for name, file in built.items()}
+            contents |= {} if posts else judged
             theirs = {f"lib/firmware/{name}": file for name, file in module.firmware}
             theirs |= {f"tools/{name}": file for name, file in module.programs}
             if taken := [path for path, file in theirs.items() if contents.get(path, file) != file]:
@@ -169,7 +174,14 @@ class Guests:
             contents |= theirs
             brought |= theirs
         before, needed = load_order(modules, files, self._kernels.own_modules(board, variant))
-        contents |= {path: self._plain(file) for path, file in needed.items()}
+        posted: dict[str, dict[str, Path]] = {}
+        if posts:
+            everything = {paths[name]: file for name, file in files.items()} | needed
+            for name, companions in before.items():
+                of_one = [paths[name], *(companion.path for companion in companions)]
+                posted[name] = {path: self._plain(everything[path]) for path in of_one}
+        else:
+            contents |= {path: self._plain(file) for path, file in needed.items()}
         if variant.feature and not missing_in(kernel.config, variant.feature):
             contents |= proof_files(variant.feature, kernel, self._store)
         contents |= {f"tools/{name}": file for name, file in build_tools(board.arch, self._store).items()}
@@ -182,10 +194,11 @@ class Guests:
             device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
             boot=variant.boot,
             userland=userland is not None,
+            mailbox=size_for(max(map(_size_of, posted.values()), default=0)) if posts else 0,
             scale=self._settings.timing.scale,
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
-        return GuestImage(kernel, machine, paths, files, before)
+        return GuestImage(kernel, machine, paths, files, before, posted)
 
     def _plain(self, file: Path) -> Path:
         """A module file that is not packed: busybox's insmod takes no other. Raises ModcompatError if it is damaged."""
@@ -234,7 +247,7 @@ class Guests:
                 ) from failure
             config, where = (found, PROC) if found else (kernel.config, "the .config of its build")
             caveats = self._caveats(board)
-            if not kernel.takes_modules:
+            if not kernel.takes_modules and variant.feature:
                 caveats += ("the kernel came without its build tree: its features are not provoked",)
             unfinished.pop_all()
         return RunningGuest(guest, image, snapshot, folder, config, where, caveats)
@@ -300,3 +313,7 @@ class Guests:
             return "tcg"
         works = wanted == "kvm" or probe_kvm(machine, self._store, self._settings.timing.scale).works
         return "kvm" if works else "tcg"
+
+
+def _size_of(files: Mapping[str, Path]) -> int:
+    return sum(file.stat().st_size for file in files.values())

@@ -19,6 +19,7 @@ from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.machine import Machine
 from harness.guest.qmp import QmpLostError, QmpRefusedError
+from harness.kernel.kconfig import parse
 from harness.kernel.variants import preemption_in
 from harness.lab.execution.cell import run_cell
 from harness.lab.execution.cell_phases import Subject
@@ -133,7 +134,8 @@ class Lab:
         proof = self._proof(running, cell)
         if proof.blocker:
             return self._without_run(cell, proof.blocker)
-        exerciser = FeatureExerciser(cell.feature, modules=running.image.kernel.takes_modules)
+        modules = running.image.kernel.takes_modules
+        exerciser = FeatureExerciser(cell.feature, modules=modules, production=self._shipped_config(cell))
         result = self._judge(cell, running, proof, exerciser)
         result = replace(result, judgement=judge_against(control.evidence, result.evidence))
         if self.kernels.spec(cell.board, cell.variant).variant.feature is None:
@@ -166,7 +168,7 @@ class Lab:
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
         subject = Subject(
             read_module(file), image.paths[cell.module.name], insmod_parameters(cell.module), exercise,
-            image.before[cell.module.name], is_observed=cell.own_config,
+            image.before[cell.module.name], image.posted.get(cell.module.name, {}), is_observed=cell.own_config,
         )  # fmt: skip
         release = self.kernels.kernel(cell.board, cell.variant).release
         evidence = run_cell(
@@ -229,6 +231,11 @@ class Lab:
         evidence.explanation = explain_breakage(difference, touches, in_use=in_use)
         evidence.layouts = breakage_layouts(difference, touches, in_use=in_use)
 
+    def _shipped_config(self, cell: Cell) -> dict[str, str] | None:
+        """The configuration of production as it ships; None if production is built, without the feature."""
+        shipped = self._settings.shipped.get(cell.board.arch.name)
+        return parse(shipped.config.text) if shipped else None
+
     def _proof(self, running: RunningGuest, cell: Cell) -> Proof:
         """The proof that the cell's feature is live in its guest, made once for each kernel and board."""
         key = (cell.board.id, cell.variant.name)
@@ -236,7 +243,7 @@ class Lab:
             try:
                 self._proofs[key] = prove_live(
                     running.guest, running.config, cell.feature, where=running.config_from,
-                    modules=running.image.kernel.takes_modules,
+                    modules=running.image.kernel.takes_modules, production=self._shipped_config(cell),
                 )  # fmt: skip
             except GuestFailure as failure:
                 lost = f"the guest was lost during the proof of {cell.feature.name}: {failure.headline}"

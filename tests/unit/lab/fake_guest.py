@@ -36,6 +36,7 @@ class FakeGuest:
         self.log_start = 0
         self.buffer = ""
         self.commands: list[str] = []
+        self.posted: dict[str, bytes] = {}
         usual: dict[str, Answer] = {
             "dmesg | tail": lambda: self.buffer.splitlines()[-1], "dmesg": lambda: self.buffer,
         }  # fmt: skip
@@ -44,6 +45,9 @@ class FakeGuest:
 
     def make_pristine(self) -> None:
         self.log_start = self.console.size
+
+    def post(self, files: Mapping[str, bytes]) -> None:
+        self.posted = dict(files)
 
     def print(self, text: str) -> None:
         """Let the kernel print something."""

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * receive FOLDER
+ * Write the files that the host has posted to the mailbox into FOLDER. The mailbox is the shared memory of an
+ * ivshmem-plain device, which sysfs shows without any driver. Numbers are little-endian, as harness/guest/mailbox.py
+ * writes them: a mark, the number of files, and for each its name, its place in the memory and its size.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEVICES "/sys/bus/pci/devices"
+#define MARK 0x746d636d /* "mcmt" */
+#define NAME_BYTES 248
+
+struct entry {
+	char name[NAME_BYTES];
+	uint32_t place;
+	uint32_t size;
+};
+
+struct header {
+	uint32_t mark;
+	uint32_t count;
+	struct entry entries[];
+};
+
+static unsigned int number(const char *device, const char *file)
+{
+	char path[512];
+	unsigned int value = 0;
+	FILE *stream;
+
+	snprintf(path, sizeof(path), DEVICES "/%s/%s", device, file);
+	stream = fopen(path, "r");
+	if (!stream)
+		return 0;
+	if (fscanf(stream, "%x", &value) != 1)
+		value = 0;
+	fclose(stream);
+	return value;
+}
+
+/* Map the memory of the device. Returns its size, 0 if there is no such device. */
+static size_t map(const char **memory)
+{
+	DIR *dir = opendir(DEVICES);
+	struct dirent *entry;
+	char path[512];
+	struct stat facts;
+	int fd;
+
+	while (dir && (entry = readdir(dir))) {
+		if (number(entry->d_name, "vendor") != 0x1af4 || number(entry->d_name, "device") != 0x1110)
+			continue;
+		snprintf(path, sizeof(path), DEVICES "/%s/enable", entry->d_name);
+		fd = open(path, O_WRONLY);
+		if (fd < 0 || write(fd, "1", 1) != 1)
+			perror(path);
+		close(fd);
+		snprintf(path, sizeof(path), DEVICES "/%s/resource2", entry->d_name);
+		fd = open(path, O_RDONLY);
+		if (fd < 0 || fstat(fd, &facts)) {
+			perror(path);
+			return 0;
+		}
+		*memory = mmap(NULL, facts.st_size, PROT_READ, MAP_SHARED, fd, 0);
+		if (*memory == MAP_FAILED) {
+			perror(path);
+			return 0;
+		}
+		return facts.st_size;
+	}
+	fprintf(stderr, "there is no ivshmem device\n");
+	return 0;
+}
+
+static int store(const char *folder, const char *name, const char *data, size_t size)
+{
+	char path[NAME_BYTES + 512], *slash;
+	size_t done = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	for (slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = 0;
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return -1;
+		*slash = '/';
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	if (fd < 0)
+		return -1;
+	while (done < size) {
+		ssize_t written = write(fd, data + done, size - done);
+
+		if (written <= 0)
+			return -1;
+		done += written;
+	}
+	return close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	const struct header *header;
+	const char *memory;
+	size_t size;
+	uint32_t i;
+
+	if (argc != 2)
+		return 2;
+	size = map(&memory);
+	if (!size)
+		return 1;
+	header = (const struct header *)memory;
+	if (header->mark != MARK || header->count > (size - sizeof(*header)) / sizeof(struct entry)) {
+		fprintf(stderr, "the mailbox is empty\n");
+		return 1;
+	}
+	for (i = 0; i < header->count; i++) {
+		const struct entry *entry = &header->entries[i];
+
+		if (entry->place > size || entry->size > size - entry->place) {
+			fprintf(stderr, "%s is outside of the mailbox\n", entry->name);
+			return 1;
+		}
+		if (store(argv[1], entry->name, memory + entry->place, entry->size)) {
+			perror(entry->name);
+			return 1;
+		}
+	}
+	return 0;
+}
