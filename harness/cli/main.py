@@ -45,6 +45,7 @@ COMMANDS = {
     "report": _Entry("report_command", "Write the reports of a run again."),
     "scan": _Entry("scan_command", "Find the kernel's reports in console logs."),
     "shell": _Entry("shell_command", "Start the guest of a cell with a shell on this terminal."),
+    "sweep": _Entry("sweep_command", "Judge every module of a production kernel as it ships."),
 }
 
 

@@ -45,20 +45,27 @@ class Difference:
         return f"{self.what}: {', '.join(sides)}"
 
 
-def differences(production: Evidence, debug: Evidence) -> list[Difference]:
-    """What a module did on production and not on the debug kernel, and the other way round.
+def differences(production: Sequence[Evidence], debug: Sequence[Evidence]) -> list[Difference]:
+    """What a module did in every run on production and in none on the debug kernel, and the other way round.
 
-    Reports that only production has are no difference: a debug kernel may be right where production is not.
+    With several runs, a message that depends on timing is no difference. Reports that only production has are none
+    either: a debug kernel may be right where production is not.
     """
-    theirs, ours = _behaviour(production), _behaviour(debug)
+    theirs, ours = [_behaviour(run) for run in production], [_behaviour(run) for run in debug]
     found = []
-    for what in theirs.keys() | ours.keys():
-        one, other = theirs.get(what, ()), ours.get(what, ())
-        lacking = tuple(item for item in one if item not in other)
-        added = tuple(item for item in other if item not in one)
+    for what in _ORDER:
+        lacking = _only_in([run[what] for run in theirs], [run[what] for run in ours])
+        added = _only_in([run[what] for run in ours], [run[what] for run in theirs])
         if added or (lacking and not what.startswith(_REPORTS)):
             found.append(Difference(what, lacking, added))
-    return sorted(found, key=lambda difference: _ORDER.index(difference.what))
+    return found
+
+
+def _only_in(runs: Sequence[tuple[str, ...]], others: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The items that all of some runs have, and none of the others."""
+    return tuple(
+        item for item in runs[0] if all(item in run for run in runs) and not any(item in run for run in others)
+    )
 
 
 def comparable_messages(log: bytes) -> list[str]:

@@ -114,27 +114,39 @@ def judge(evidence: Evidence) -> Judgement:
     return Judgement(tuple(steps or [Step(Verdict.CLEAN, _summary(evidence))]))
 
 
-def judge_against(production: Evidence, evidence: Evidence) -> Judgement:
+def judge_against(production: Sequence[Evidence], debug: Sequence[Evidence]) -> Judgement:
     """The verdict on a debug kernel, with production as the reference of what the module does.
 
-    If the module is CLEAN on production, it has to be CLEAN here, and to do the same. Otherwise it is SAME if it does
+    Both have the evidence of one run or more; further runs tell differences from chance. If the module is CLEAN on
+    production, it has to be CLEAN here, and to do the same. Otherwise it is SAME if it does
     the same and nothing else is wrong: less is proven, because it did not get to its end on either kernel. INVALID if
     production does not show what the module does.
     """
-    if obstacle := reference_obstacle(production):
+    reference = next((run for run in production if judge(run).verdict is Verdict.CLEAN), production[0])
+    if obstacle := reference_obstacle(reference):
         return Judgement((Step(Verdict.INVALID, obstacle),))
-    own, theirs = judge(evidence), judge(production)
+    evidence = debug[0]
+    own, theirs = _with_frequency(judge(evidence), debug), judge(reference)
     if own.verdict is Verdict.INVALID and evidence.blockers:
         return own
-    found = differences(production, evidence)
+    found = differences(production, debug)
     if theirs.verdict is Verdict.CLEAN:
         return Judgement(_differing(found)) if found and own.verdict is Verdict.CLEAN else own
     if found:
         steps = own.steps if own.verdict not in (theirs.verdict, *PASSES, Verdict.INVALID) else ()
         return Judgement(steps + _differing(found))
-    if missing := _missing_proofs(evidence, as_on=production):
+    if missing := _missing_proofs(evidence, as_on=reference):
         return Judgement((Step(Verdict.INVALID, "no proof that " + ", that ".join(missing)),))
     return Judgement((Step(Verdict.SAME, _summary_of_same(theirs, evidence)),))
+
+
+def _with_frequency(own: Judgement, debug: Sequence[Evidence]) -> Judgement:
+    """The verdict of the first run, with the number of runs that have the same one if that is not all."""
+    same = sum(judge(run).verdict is own.verdict for run in debug)
+    if same == len(debug) or own.verdict is Verdict.CLEAN:
+        return own
+    first, *rest = own.steps
+    return replace(own, steps=(replace(first, reason=f"{first.reason} (in {same} of {len(debug)} runs)"), *rest))
 
 
 def reference_obstacle(production: Evidence) -> str | None:

@@ -2,6 +2,7 @@
 """Runs other programs. None of them outlives the harness, and an error has the end of the program's output."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ _GROUP_DIES_WITH_US = (
 )  # fmt: skip
 
 LAST_LINES = 25
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def run(
@@ -119,3 +121,10 @@ def output(command: Sequence[str | Path], *, accepted: Sequence[int] = (0,), err
             details=printed.decode(errors="backslashreplace")[-2000:],
         )
     return (printed if errors else done.stdout).decode(errors="backslashreplace")
+
+
+def die_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends, prctl(2) PR_SET_PDEATHSIG. parent: its process ID."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the call
+        os._exit(1)

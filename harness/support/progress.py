@@ -36,23 +36,28 @@ class Task:
     done: int = 0
     started: float = field(default_factory=time.monotonic)
     _printed: float = field(default_factory=time.monotonic)
+    first: int = 0  # steps that were done before it started
     bar: Progress | None = None
 
     def step(self) -> None:
-        self.done += 1
+        self.advance_to(self.done + 1)
+
+    def advance_to(self, done: int) -> None:
+        """Show that so many steps are done."""
+        self.done = done
         self.total = max(self.total, self.done)
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=self.done, total=self.total)
-        elif (now := time.monotonic()) - self._printed >= PLAIN_INTERVAL:
+        elif (now := time.monotonic()) - self._printed >= PLAIN_INTERVAL and self.done > self.first:
             self._printed = now
-            left = (now - self.started) / self.done * (self.total - self.done)
+            left = (now - self.started) / (self.done - self.first) * (self.total - self.done)
             say(f"{self.what}: {self.done} of about {self.total} steps, about {left:.0f} s left")
 
 
 @contextmanager
-def task(what: str, total: int) -> Iterator[Task]:
-    """Show a task from start to end. Call step() on it after each step."""
-    running = Task(what, total)
+def task(what: str, total: int, done: int = 0) -> Iterator[Task]:
+    """Show a task from start to end. Call step() on it after each step. done: steps that were done earlier."""
+    running = Task(what, total, done, first=done)
     out = console()
     if out.is_terminal and not out.is_dumb_terminal and out.width >= _MIN_COLUMNS:
         columns = (
@@ -60,7 +65,7 @@ def task(what: str, total: int) -> Iterator[Task]:
             TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn(),
         )  # fmt: skip
         with Progress(*columns, console=out, transient=True) as bar:
-            bar.add_task(what, total=total)
+            bar.add_task(what, total=total, completed=done)
             running.bar = bar
             yield running
     else:

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import os
 import pickle
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, get_args, get_type_hints
 
@@ -27,7 +27,7 @@ from harness.lab.execution.feature_proof import FeatureExerciser, Proof, prove_a
 from harness.lab.execution.guest_pool import Guests, RunningGuest
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.source_lines import add_source_lines
-from harness.lab.plan.cells import Cell, Flavour
+from harness.lab.plan.cells import Cell
 from harness.lab.plan.exercise import load_exercise
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import VendorModule, insmod_parameters
@@ -69,6 +69,14 @@ class CellResult:
         return self.judgement.reason
 
 
+@dataclass
+class _Runs:
+    """The evidence of all runs of a cell."""
+
+    production: list[Evidence] = field(default_factory=list)
+    debug: list[Evidence] = field(default_factory=list)
+
+
 class Lab:
     """Runs cells. Close it to end its guests."""
 
@@ -79,8 +87,9 @@ class Lab:
         store: Store | None = None,
         *,
         shared: Path | None = None,
+        predicts: bool = True,
     ) -> None:
-        """modules: put into every guest.
+        """modules: put into every guest. predicts: whether results have predictions, which take seconds at times.
 
         shared: folder through which the labs of one run, with the same settings and modules, share their controls.
         """
@@ -88,6 +97,8 @@ class Lab:
         self.guests = Guests(self.kernels, modules)
         self._settings = settings
         self._shared = shared
+        self._predicts = predicts
+        self._runs: dict[str, _Runs] = {}  # by cell
         self._explained: set[str] = set()  # problems that an earlier cell shows in full
         self._proofs: dict[tuple[str, str], Proof] = {}
         self._controls: dict[tuple[str, str, str], CellResult] = {}
@@ -112,7 +123,21 @@ class Lab:
             self.guests.pause_all()
         if result.module_file is None:
             return result
-        return replace(result, prediction=self._predict(cell, result.module_file))
+        return replace(result, prediction=self._predict(cell, result.module_file) if self._predicts else None)
+
+    def run_again(self, cell: Cell) -> CellResult:
+        """Run a debug cell again, and its control too, and judge it by all of its runs. Never raises ModcompatError."""
+        try:
+            return self._run(cell, again=True)
+        except ModcompatError as error:
+            return self._not_run(cell, error)
+        finally:
+            self.guests.pause_all()
+
+    def control_of(self, cell: Cell) -> CellResult | None:
+        """The control of a cell that was run; None if it could not be run."""
+        production = cell.control
+        return self._controls.get((production.board.id, production.variant.name, production.module.name))
 
     def _predict(self, cell: Cell, file: Path) -> Prediction | None:
         """Predict the verdict from the module file; None if that is not possible. Never raises, whatever is in it."""
@@ -123,11 +148,11 @@ class Lab:
             say(f"no prediction for {file.name} on {cell.board.arch.name}-{cell.variant.name}: {error}")
             return None
 
-    def _run(self, cell: Cell) -> CellResult:
-        """Judge a cell. A debug kernel proves something only if the module is CLEAN on production."""
-        if cell.flavour is Flavour.PRODUCTION:
+    def _run(self, cell: Cell, *, again: bool = False) -> CellResult:
+        """Judge a cell. A debug kernel proves something only in comparison with production."""
+        if cell.is_control:
             return self._control(cell)
-        control = self._control(replace(cell, flavour=Flavour.PRODUCTION))
+        control = self._control(cell.control, again=again)
         if obstacle := reference_obstacle(control.evidence):
             return self._without_run(cell, obstacle)
         running = self.guests.running(cell.board, cell.variant)
@@ -137,7 +162,12 @@ class Lab:
         modules = running.image.kernel.takes_modules
         exerciser = FeatureExerciser(cell.feature, modules=modules, production=self._shipped_config(cell))
         result = self._judge(cell, running, proof, exerciser)
-        result = replace(result, judgement=judge_against(control.evidence, result.evidence))
+        if not again:
+            self._runs[cell.id] = _Runs()
+        runs = self._runs[cell.id]
+        runs.production.append(control.evidence)
+        runs.debug.append(result.evidence)
+        result = replace(result, judgement=judge_against(runs.production, runs.debug))
         if self.kernels.spec(cell.board, cell.variant).variant.feature is None:
             why = cell.feature.always_on(cell.board.arch) or "production has it on as well"
             result.evidence.explanation = [why]
@@ -147,13 +177,15 @@ class Lab:
             self._explain(result)
         return result
 
-    def _control(self, cell: Cell) -> CellResult:
-        """The result on production. It runs once, and is the control of all features."""
+    def _control(self, cell: Cell, *, again: bool = False) -> CellResult:
+        """The result on production. It runs once, unless a cell runs again, and is the control of all features."""
         running = self.guests.running(cell.board, cell.variant)
         proof = prove_absent(running.config, cell.feature, where=running.config_from, partly=cell.own_config)
         if proof.blocker:
             return self._without_run(cell, proof.blocker)
         key = (cell.board.id, cell.variant.name, cell.module.name)
+        if again:
+            return self._judge(cell, running, proof, FeatureExerciser(None))
         if key not in self._controls:
             kept = self._shared / f"{'-'.join(key)}.control" if self._shared else None
             control = read_control(kept) or self._judge(cell, running, proof, FeatureExerciser(None))

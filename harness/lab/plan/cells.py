@@ -2,7 +2,7 @@
 """The plan: the cells to run, in the order that reuses guests best."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.guest.boards import BOARDS, Board, default_board
@@ -38,6 +38,16 @@ class Cell:
         if self.own_config:
             variant = variant.on_user_config
         return variant.production if self.flavour is Flavour.PRODUCTION else variant
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it runs on production, to compare debug kernels with."""
+        return self.flavour is Flavour.PRODUCTION
+
+    @property
+    def control(self) -> "Cell":
+        """The cell of the same module on production."""
+        return replace(self, flavour=Flavour.PRODUCTION)
 
     @property
     def id(self) -> str:

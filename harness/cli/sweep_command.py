@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""modcompat sweep."""
+
+import os
+import re
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from harness.cli.kernel_options import click_option
+from harness.cli.param_types import KERNEL, MAX_GUESTS_PER_CPU
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.execution.run_folder import new_run_folder
+from harness.lab.plan.options import BY_NAME
+from harness.lab.sweep.sweep_plan import DEFAULT_KERNEL, SweepPlan, SweepRequest, plan_sweep
+from harness.lab.sweep.sweep_results import write_results
+from harness.lab.sweep.sweep_rows import SweepRows
+from harness.lab.sweep.sweep_runner import run_sweep
+from harness.report.sweep import PAGE, exit_status, page, read_sweep, summary
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+from harness.support.progress import say
+
+_SHARD = re.compile(r"(\d{1,4})/(\d{1,4})")
+
+
+class _Shard(click.ParamType[tuple[int, int]]):
+    """A part of the modules: 2/3 is the second of three."""
+
+    name = "I/N"
+
+    def convert(
+        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        found = _SHARD.fullmatch(value)
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"{value!r} is not a part of several, like 2/3.", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+@click.command()
+@click_option(BY_NAME["--production"])
+@click.option(
+    "--kernel",
+    "kernels",
+    multiple=True,
+    type=KERNEL,
+    help=f"Debug kernels to judge the modules on [{DEFAULT_KERNEL}] (repeatable).",
+)
+@click.option("--only", multiple=True, metavar="GLOB", help="Only modules whose name or place matches (repeatable).")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Only N modules, always the same ones.")
+@click.option("--shard", type=_Shard(), default="1/1", help="Only the I-th of N parts of the modules.")
+@click.option(
+    "-n",
+    "workers",
+    type=click.IntRange(1, MAX_GUESTS_PER_CPU * (os.cpu_count() or 1)),
+    default=len(os.sched_getaffinity(0)),
+    help="Modules at a time [the number of CPUs].",
+)
+@click.option("--board", default="", metavar="NAME", help="The board to run on [one for the architecture].")
+@click_option(BY_NAME["--kernel-source"])
+@click_option(BY_NAME["--allow-config-change"])
+@click_option(BY_NAME["--guest-memory"])
+@click_option(BY_NAME["--accelerator"])
+@click_option(BY_NAME["--timeout-scale"])
+@click_option(BY_NAME["--run-dir"])
+def sweep(
+    *,
+    production: tuple[str, ...],
+    kernels: tuple[str, ...],
+    only: tuple[str, ...],
+    sample: int | None,
+    shard: tuple[int, int],
+    workers: int,
+    board: str,
+    kernel_source: str | None,
+    allow_config_change: tuple[str, ...],
+    guest_memory: int | None,
+    accelerator: str | None,
+    timeout_scale: float | None,
+    run_dir: Path | None,
+) -> None:
+    """Judge every module of a production kernel as it ships.
+
+    Each module is loaded with its dependencies into a pristine guest, and unloaded, on production and on debug kernels:
+    it passes if it does the same there, and nothing is reported that production does not report. Production is taken as
+    it is; debug kernels that are not cached are built from its source and configuration, without modules.
+
+    A sweep that is interrupted goes on where it stopped, with the same options and --run-dir. The run folder has
+    sweep.json, sweep.html, and the log and evidence of every module that does not pass.
+
+    Exit status: 0 if every module passes on every debug kernel, 1 if one does not, 2 if the run is not valid: an
+    option, a file, a kernel that does not build, a module about which nothing is proven (INVALID).
+    """
+    if not production:
+        raise ModcompatError(
+            "a sweep needs a production kernel", next_step="for example --production debian:linux-image-amd64"
+        )
+    request = SweepRequest(
+        production=production, kernels=kernels or (DEFAULT_KERNEL,), board=board, source=kernel_source or "",
+        tolerated=allow_config_change, only=only, sample=sample or 0, shard=shard, accelerator=accelerator or "auto",
+        memory=guest_memory or 0, timeout_scale=timeout_scale or 1.0,
+    )  # fmt: skip
+    store = Store()
+    plan = plan_sweep(request, store)
+    click.echo(
+        f"{plan.shipped.title}: {plan.shipped.release}, {len(plan.modules):,} modules, on production and "
+        f"{', '.join(variant.name for variant in plan.variants)}"
+    )
+    click.echo("debug kernels do not enforce signatures of modules: they lack production's key")
+    known = Kernels(plan.settings, store)
+    keys = _build(plan, known)
+    run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
+    SweepRows(run).begin({**asdict(request), "kernel keys": keys})
+    resume = f"{shlex.join(['modcompat', *sys.argv[1:]])}{'' if run_dir else f' --run-dir {shlex.quote(str(run))}'}"
+    try:
+        run_sweep(request, plan, run, workers)
+    except KeyboardInterrupt:
+        say(f"interrupted; to go on: {resume}")
+        raise
+    results = read_sweep(write_results(plan, known, run, resume))
+    (run / PAGE).write_text(page(results))
+    for line in summary(results):
+        click.echo(line)
+    click.echo(f"written: {run / PAGE}")
+    sys.exit(exit_status(results))
+
+
+def _build(plan: SweepPlan, known: Kernels) -> list[str]:
+    """Build the debug kernels of a plan that are not cached. Returns the keys of all kernels."""
+    variants = (plan.variants[0].production, *plan.variants)
+    return [known.kernel(plan.board, variant).key for variant in variants]

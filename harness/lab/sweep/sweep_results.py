@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results of a sweep as one file, sweep.json, which every report of it is made from."""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.guest.machine import qemu_version
+from harness.kernel.config import KernelSpec, resolve
+from harness.kernel.kconfig import differences, parse
+from harness.kernel.variants import ISOLATION
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.sweep.sweep_plan import SweepPlan
+from harness.lab.sweep.sweep_rows import SweepRows
+from harness.support.cache.store import Store
+
+RESULTS = "sweep.json"
+_SCHEMA = 1
+# Fields of a row of matrix.json that are the same for all rows of a sweep, or mean nothing in one
+_LEFT_OUT = {"board", "arch", "feature", "flavour", "preemption", "always_on", "expected", "origin", "id", "module"}
+
+
+def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) -> Path:
+    """Write sweep.json from the rows in a run folder. command: the one that goes on with the sweep."""
+    specs = [kernels.spec(plan.board, variant) for variant in plan.variants]
+    facts = {
+        "schema": _SCHEMA,
+        "modcompat": __version__,
+        "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
+        "command": command,
+        "production": {
+            "name": plan.shipped.title,
+            "release": plan.shipped.release,
+            "version": plan.shipped.version,
+            "arch": plan.board.arch.name,
+        },
+        "board": plan.board.name,
+        "qemu": qemu_version(plan.board.arch.qemu),
+        "kernels": [_kernel(spec, kernels.store) for spec in specs],
+        "modules": [_module(rows) for rows in _in_order(SweepRows(run).read())],
+    }
+    path = run / RESULTS
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(facts, indent=1))
+    part.replace(path)
+    return path
+
+
+def _kernel(spec: KernelSpec, store: Store) -> dict[str, Any]:
+    """A debug kernel: its name, source, and what it has that production has not."""
+    changed = differences(parse(resolve(spec.production, store)), parse(resolve(spec, store)))
+    return {
+        "name": spec.variant.name,
+        "source": spec.source.label,
+        "options": {name: new for name, (_, new) in changed.items() if not ISOLATION.fullmatch(name)},
+    }
+
+
+def _module(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A module with its verdicts by kernel, production's among them."""
+    first = rows[0]
+    kept = [{key: value for key, value in row.items() if key not in {*_LEFT_OUT, "name", "place"}} for row in rows]
+    return {"name": first["name"], "place": first["place"], "cells": {row["variant"]: row for row in kept}}
+
+
+def _in_order(rows: Iterable[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    return sorted(rows, key=lambda each: str(each[0]["place"]))

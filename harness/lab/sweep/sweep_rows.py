@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results of a sweep, a line of JSON for each module, written as they come.
+
+A sweep that was interrupted goes on where it stopped. A line that was being written when the machine went down is
+ignored, and its module is judged again.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from harness.support.errors import ModcompatError
+
+_ROWS, _PLAN = "rows.jsonl", "plan.json"
+
+
+class SweepRows:
+    """The rows in a run folder. Several processes may add rows at once."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / _ROWS
+        self._plan = run / _PLAN
+        self._lock = FileLock(self.path.with_suffix(".lock"))
+
+    def begin(self, plan: dict[str, Any]) -> None:
+        """Note what the sweep depends on. Raises ModcompatError if the folder has rows of another sweep."""
+        text = json.dumps(plan, indent=1, sort_keys=True)
+        if self._plan.exists() and self._plan.read_text() != text:
+            known = json.loads(self._plan.read_text())
+            differing = sorted(key for key in {*plan, *known} if plan.get(key) != known.get(key))
+            raise ModcompatError(
+                f"{self._plan.parent} has a sweep that differs in {', '.join(differing)}",
+                next_step="choose another --run-dir; or repeat the options of that sweep, to go on with it",
+            )
+        self._plan.write_text(text)
+        if self.path.exists():  # end a line that was cut off
+            with self.path.open("rb+") as file:
+                content = file.read()
+                if content and not content.endswith(b"\n"):
+                    file.truncate(content.rfind(b"\n") + 1)
+
+    def add(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add the rows of one module, all or none."""
+        line = json.dumps(list(rows), separators=(",", ":")) + "\n"
+        with self._lock, self.path.open("a") as file:
+            file.write(line)
+
+    def read(self) -> Iterator[list[dict[str, Any]]]:
+        """The rows of each module so far."""
+        if not self.path.exists():
+            return
+        with self.path.open() as file:
+            for line in file:
+                if line.endswith("\n"):
+                    yield json.loads(line)
+
+    def count(self) -> int:
+        """The number of modules that have been judged."""
+        try:
+            return self.path.read_bytes().count(b"\n")
+        except FileNotFoundError:
+            return 0
+
+    def done(self) -> set[str]:
+        """The places of the modules that have been judged."""
+        return {rows[0]["place"] for rows in self.read()}

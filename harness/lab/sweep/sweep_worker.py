@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker of a sweep: judges a group of modules, each on production and on the debug kernels."""
+
+import os
+import signal
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness.detect.verdict import PASSES, Verdict
+from harness.lab.execution.lab import CellResult, Lab
+from harness.lab.execution.run_folder import matrix_row, write_cell
+from harness.lab.sweep.sweep_plan import SweepModule, SweepPlan, SweepRequest, plan_sweep
+from harness.lab.sweep.sweep_rows import SweepRows
+from harness.support.cache.store import Store
+from harness.support.process import die_with_parent
+
+_MOST_RUNS = 3  # of a module that differs from production, to tell chance from a difference
+
+
+def prepare_worker(parent: int) -> None:
+    """Called first in each process. Ctrl-C is for the parent, which ends the workers; and they die with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(parent)
+
+
+@cache
+def _plan(request: SweepRequest) -> SweepPlan:
+    return plan_sweep(request, Store())
+
+
+def judge_group(request: SweepRequest, places: Sequence[str], run: Path) -> int:
+    """Judge the modules in some places that have no rows yet, and add their rows. Returns the number of modules."""
+    plan, rows = _plan(request), SweepRows(run)
+    wanted = set(places) - rows.done()
+    waiting = [module for module in plan.modules if module.place in wanted]
+    if not waiting:
+        return 0
+    with Lab(plan.settings, [module.vendor() for module in waiting], Store(), predicts=False) as lab:
+        for module in waiting:
+            rows.add(_judge(lab, plan, module, run))
+    return len(waiting)
+
+
+def _judge(lab: Lab, plan: SweepPlan, module: SweepModule, run: Path) -> list[dict[str, Any]]:
+    """The rows of a module: production's first."""
+    rows: list[dict[str, Any]] = []
+    for cell in plan.cells(module):
+        result = lab.run(cell)
+        runs = 1
+        while result.verdict not in (*PASSES, Verdict.INVALID) and runs < _MOST_RUNS:
+            runs += 1
+            result = lab.run_again(cell)
+        control = lab.control_of(cell)
+        if control and not rows:
+            rows.append(_row(control, module, run, runs=1))
+        rows.append(_row(result, module, run, runs=runs))
+    return rows
+
+
+def _row(result: CellResult, module: SweepModule, run: Path, *, runs: int) -> dict[str, Any]:
+    """The row of a cell. Its log and evidence are kept unless it passes."""
+    if result.verdict in PASSES or (result.cell.is_control and result.verdict is not Verdict.INVALID):
+        row = matrix_row(result, "")
+    else:
+        row = write_cell(result, run)
+    return {**row, "name": module.name, "place": module.place, "runs": runs, "worker": os.getpid()}
