@@ -180,7 +180,7 @@ def architecture(page: str) -> str:
     rooms = []
     for room in layered["harness"]:
         rooms.append(f"- `{room}`: {_about(PROJECT / 'harness' / room)}")
-        inside = layered.get(f"harness.{room}", [])
+        inside = [name for layer in layered.get(f"harness.{room}", []) for name in layer.split(" | ")]
         rooms += [f"    - `{room}.{name}`: {_about(PROJECT / 'harness' / room / name)}" for name in inside]
     rules = [f"- {each['name']}." for each in contracts]
     rooms = [line for item in rooms for line in _wrapped(item)]

@@ -137,6 +137,22 @@ class LayoutDiff:
         """Whether the structure that a user means by a name changed or was removed."""
         return self.find(name) is not None or self.is_gone(name)
 
+    @cached_property
+    def keeps_members(self) -> bool:
+        """Whether every member of production is where it was: structures only grew at their ends, or inside holes."""
+        return all(
+            self._keeps(old, change.new_members.get(old.name))
+            for change in self.changes.values()
+            for old in change.before.members
+        )
+
+    def _keeps(self, old: Member, new: Member | None) -> bool:
+        """Whether a member is where it was. It may be a structure, but no array of them, that itself only grew."""
+        if new is None or (new.offset, new.bits) != (old.offset, old.bits):
+            return False
+        inner = self.changes.get(old.embeds) if old.embeds else None
+        return new.size == old.size or (inner is not None and old.size == inner.before.size)
+
     def is_gone(self, name: str) -> bool:
         return name in self.known_names - _names(self._after)
 

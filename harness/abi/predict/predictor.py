@@ -16,7 +16,8 @@ from harness.abi.headers.export_prototypes import exported_types_inputs, kernel_
 from harness.abi.headers.layouts import kernel_layouts, layouts_inputs
 from harness.abi.predict.disassembly import read_module_code
 from harness.abi.predict.loader import MODULE, KernelFacts
-from harness.abi.predict.member_accesses import MemberAccess, accesses
+from harness.abi.predict.member_accesses import MemberAccess
+from harness.abi.predict.member_accesses import accesses as accesses_in
 from harness.abi.predict.prediction import Prediction, predict
 from harness.kernel.isolation_options import blocking_options
 from harness.kernel.module_headers import Headers
@@ -46,9 +47,11 @@ class Predictor:
         """
         change = self._change(production, kernel)
         exports = self.exported_types(production)
+        # Only members that moved make a difference to the module's code
+        needs_code = not change.difference.keeps_members
+        accesses = self._accesses(file, module, production, exports) if needs_code else ()
         return predict(
-            module, change.production, change.kernel, change.difference, exports,
-            accesses=self._accesses(file, module, production, exports),
+            module, change.production, change.kernel, change.difference, exports, accesses=accesses
         )  # fmt: skip
 
     def _accesses(
@@ -64,7 +67,7 @@ class Predictor:
         if key not in self._touched:
 
             def build(folder: Path) -> None:
-                found = accesses(read_module_code(file, production.arch), exports)
+                found = accesses_in(read_module_code(file, production.arch), exports)
                 (folder / "accesses.json").write_text(json.dumps([astuple(access) for access in found]))
 
             made = self._store.get_or_build("code", module.name, inputs, build)
