@@ -17,8 +17,8 @@ from harness.lab.execution.run_folder import new_run_folder
 from harness.lab.plan.options import BY_NAME
 from harness.lab.sweep.sweep_plan import DEFAULT_KERNEL, SweepPlan, SweepRequest, plan_sweep
 from harness.lab.sweep.sweep_results import write_results
-from harness.lab.sweep.sweep_rows import SweepRows
-from harness.lab.sweep.sweep_runner import run_sweep
+from harness.lab.sweep.sweep_rows import PREDICTIONS, VERDICTS, SweepRows
+from harness.lab.sweep.sweep_runner import SweepRun
 from harness.report.sweep import PAGE, exit_status, page, read_sweep, summary
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -116,10 +116,13 @@ def sweep(
     known = Kernels(plan.settings, store)
     keys = _build(plan, known)
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
-    SweepRows(run).begin({**asdict(request), "kernel keys": keys})
+    for name in (PREDICTIONS, VERDICTS):
+        SweepRows(run, name).begin({**asdict(request), "kernel keys": keys})
     resume = f"{shlex.join(['modcompat', *sys.argv[1:]])}{'' if run_dir else f' --run-dir {shlex.quote(str(run))}'}"
     try:
-        run_sweep(request, plan, run, workers)
+        running = SweepRun(request, plan, run, workers)
+        running.predict_all()
+        running.judge_all()
     except KeyboardInterrupt:
         say(f"interrupted; to go on: {resume}")
         raise

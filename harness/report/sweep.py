@@ -42,9 +42,13 @@ class Sweep:
         """The names of the debug kernels."""
         return [kernel["name"] for kernel in self.facts["kernels"]]
 
+    def cells(self, kernel: str) -> list[Mapping[str, Any]]:
+        """The cells of a kernel."""
+        return [module["cells"][kernel] for module in self.modules if kernel in module["cells"]]
+
     def verdicts(self, kernel: str) -> Counter[str]:
         """How many modules have each verdict on a kernel."""
-        return Counter(module["cells"][kernel]["verdict"] for module in self.modules if kernel in module["cells"])
+        return Counter(cell["verdict"] for cell in self.cells(kernel))
 
     def folders(self, kernel: str) -> dict[str, Counter[str]]:
         """The verdicts by folder: kernel/drivers, kernel/fs ..."""
@@ -95,6 +99,9 @@ def summary(sweep: Sweep) -> Iterator[str]:
         passed = sum(verdicts[verdict] for verdict in PASSES)
         yield f"{kernel['name']}: {kernel['source']}, with {options or 'nothing that production lacks'}"
         yield f"  {passed:,} of {verdicts.total():,} modules behave as on production: {_counts(verdicts)}"
+        predicted = [cell["prediction"] for cell in sweep.cells(kernel["name"]) if cell["prediction"]]
+        agreed = sum(bool(each["agrees"]) for each in predicted)
+        yield f"  {agreed:,} of {len(predicted):,} predictions agree"
         for folder, counts in sweep.folders(kernel["name"]).items():
             yield f"    {folder:28} {counts.total():5}  {_counts(counts)}"
     findings = list(sweep.findings())

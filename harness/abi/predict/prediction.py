@@ -15,7 +15,7 @@ from harness.abi.predict.reachability import ReachableStruct, reachable_structs
 
 _LOCKS = re.compile(r"_raw_(spin|read|write)_(try)?lock(_irq)?")
 _UNLOCKS = re.compile(r"_raw_(spin|read|write)_unlock(_irq)?")
-_BREAKING_VERDICTS = ("SPLAT", "CORRUPTED", "HUNG", "DIED")
+_BREAKING_VERDICTS = ("SPLAT", "CORRUPTED", "HUNG", "DIED", "DIFFERS")
 _MAX_NAMES = 3  # structures listed before "and N more"
 
 
@@ -35,7 +35,9 @@ class Prediction:
 
 def outcome_of(verdict: str) -> PredictedOutcome:
     """The outcome that an observed verdict belongs to. Raises ValueError for an unknown verdict."""
-    return PredictedOutcome.BREAKS if verdict in _BREAKING_VERDICTS else PredictedOutcome(verdict)
+    if verdict in _BREAKING_VERDICTS:
+        return PredictedOutcome.BREAKS
+    return PredictedOutcome.CLEAN if verdict == "SAME" else PredictedOutcome(verdict)
 
 
 def predict(

@@ -15,7 +15,7 @@ from harness.abi.elf.module_file import ModuleFacts
 from harness.abi.headers.export_prototypes import exported_types_inputs, kernel_exported_types
 from harness.abi.headers.layouts import kernel_layouts, layouts_inputs
 from harness.abi.predict.disassembly import read_module_code
-from harness.abi.predict.loader import MODULE, KernelFacts
+from harness.abi.predict.loader import MODULE, KernelFacts, Stage
 from harness.abi.predict.member_accesses import MemberAccess
 from harness.abi.predict.member_accesses import accesses as accesses_in
 from harness.abi.predict.prediction import Prediction, predict
@@ -40,15 +40,22 @@ class Predictor:
         self._exports_keys: dict[str, str] = {}
         self._touched: dict[str, tuple[MemberAccess, ...]] = {}
 
-    def predict(self, file: Path, module: ModuleFacts, production: Headers, kernel: Headers) -> Prediction:
+    def predict(
+        self, file: Path, module: ModuleFacts, production: Headers, kernel: Headers, *, briefly: bool = False
+    ) -> Prediction:
         """How a module file that was built for the production kernel will fare on another kernel.
 
+        briefly: do not look for further findings in the code of a module that is not even loaded, which takes long.
         Raises ModcompatError if the headers cannot be prepared, or if they lack a required fact.
         """
         change = self._change(production, kernel)
         exports = self.exported_types(production)
         # Only members that moved make a difference to the module's code
         needs_code = not change.difference.keeps_members
+        if needs_code and briefly:
+            found = predict(module, change.production, change.kernel, change.difference, exports)
+            if found.findings and found.findings[0].when is Stage.LOAD:
+                return found
         accesses = self._accesses(file, module, production, exports) if needs_code else ()
         return predict(
             module, change.production, change.kernel, change.difference, exports, accesses=accesses

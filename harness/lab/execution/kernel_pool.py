@@ -132,11 +132,15 @@ class Kernels:
             self._differences[kernel.label] = layout_difference(production, kernel, self.store)
         return self._differences[kernel.label]
 
-    def predict(self, file: Path, module: ModuleFacts, board: Board, variant: Variant) -> Prediction | None:
-        """Predict the verdict of a module on a kernel of a board.
+    def predict(
+        self, file: Path, module: ModuleFacts, board: Board, variant: Variant, *, briefly: bool = False
+    ) -> Prediction | None:
+        """Predict the verdict of a module on a kernel of a board. briefly: without findings after a failed load.
 
         None if that kernel or its production is prebuilt without a build tree. Raises ModcompatError if headers cannot
         be made.
         """
         production, kernel = self.headers(board, variant.production), self.headers(board, variant)
-        return self._predictor.predict(file, module, production, kernel) if production and kernel else None
+        if not production or not kernel:
+            return None
+        return self._predictor.predict(file, module, production, kernel, briefly=briefly)

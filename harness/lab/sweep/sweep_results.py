@@ -2,19 +2,21 @@
 """The results of a sweep as one file, sweep.json, which every report of it is made from."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from harness import __version__
+from harness.abi.predict.prediction import outcome_of
+from harness.detect.verdict import Verdict
 from harness.guest.machine import qemu_version
 from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.kconfig import differences, parse
 from harness.kernel.variants import ISOLATION
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.sweep.sweep_plan import SweepPlan
-from harness.lab.sweep.sweep_rows import SweepRows
+from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
 from harness.support.cache.store import Store
 
 RESULTS = "sweep.json"
@@ -25,6 +27,7 @@ _LEFT_OUT = {"board", "arch", "feature", "flavour", "preemption", "always_on", "
 
 def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) -> Path:
     """Write sweep.json from the rows in a run folder. command: the one that goes on with the sweep."""
+    predicted = {(row["place"], row["variant"]): row for rows in SweepRows(run, PREDICTIONS).read() for row in rows}
     specs = [kernels.spec(plan.board, variant) for variant in plan.variants]
     facts = {
         "schema": _SCHEMA,
@@ -40,7 +43,7 @@ def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) ->
         "board": plan.board.name,
         "qemu": qemu_version(plan.board.arch.qemu),
         "kernels": [_kernel(spec, kernels.store) for spec in specs],
-        "modules": [_module(rows) for rows in _in_order(SweepRows(run).read())],
+        "modules": [_module(rows, predicted) for rows in _in_order(SweepRows(run).read())],
     }
     path = run / RESULTS
     part = path.with_suffix(".part")
@@ -59,11 +62,21 @@ def _kernel(spec: KernelSpec, store: Store) -> dict[str, Any]:
     }
 
 
-def _module(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _module(rows: list[dict[str, Any]], predicted: Mapping[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
     """A module with its verdicts by kernel, production's among them."""
     first = rows[0]
     kept = [{key: value for key, value in row.items() if key not in {*_LEFT_OUT, "name", "place"}} for row in rows]
+    for row in kept:
+        row["prediction"] = _prediction(predicted.get((first["place"], row["variant"])), row["verdict"])
     return {"name": first["name"], "place": first["place"], "cells": {row["variant"]: row for row in kept}}
+
+
+def _prediction(found: Mapping[str, Any] | None, verdict: str) -> dict[str, Any] | None:
+    """The prediction of a cell, with `agrees`: whether the verdict is of the predicted class; None without one."""
+    if found is None or "verdict" not in found:
+        return None
+    agrees = None if verdict == Verdict.INVALID else str(outcome_of(verdict)) == found["verdict"]
+    return {"verdict": found["verdict"], "reason": found["reason"], "agrees": agrees}
 
 
 def _in_order(rows: Iterable[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:

@@ -14,19 +14,24 @@ from filelock import FileLock
 
 from harness.support.errors import ModcompatError
 
-_ROWS, _PLAN = "rows.jsonl", "plan.json"
+VERDICTS, PREDICTIONS = "verdicts", "predictions"
+_PLAN = "plan.json"
 
 
 class SweepRows:
-    """The rows in a run folder. Several processes may add rows at once."""
+    """The rows in a run folder, each a list about one module. Several processes may add rows at once."""
 
-    def __init__(self, run: Path) -> None:
-        self.path = run / _ROWS
+    def __init__(self, run: Path, name: str = VERDICTS) -> None:
+        """name: VERDICTS or PREDICTIONS."""
+        self.path = run / f"{name}.jsonl"
         self._plan = run / _PLAN
         self._lock = FileLock(self.path.with_suffix(".lock"))
 
     def begin(self, plan: dict[str, Any]) -> None:
-        """Note what the sweep depends on. Raises ModcompatError if the folder has rows of another sweep."""
+        """Note what the sweep depends on, and drop a line that was cut off.
+
+        Raises ModcompatError if the folder has rows of another sweep.
+        """
         text = json.dumps(plan, indent=1, sort_keys=True)
         if self._plan.exists() and self._plan.read_text() != text:
             known = json.loads(self._plan.read_text())
@@ -36,7 +41,7 @@ class SweepRows:
                 next_step="choose another --run-dir; or repeat the options of that sweep, to go on with it",
             )
         self._plan.write_text(text)
-        if self.path.exists():  # end a line that was cut off
+        if self.path.exists():
             with self.path.open("rb+") as file:
                 content = file.read()
                 if content and not content.endswith(b"\n"):

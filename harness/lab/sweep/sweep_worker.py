@@ -8,11 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from harness.abi.elf.module_file import ModuleFacts, read_module
 from harness.detect.verdict import PASSES, Verdict
+from harness.kernel.variants import Variant
+from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.lab import CellResult, Lab
 from harness.lab.execution.run_folder import matrix_row, write_cell
 from harness.lab.sweep.sweep_plan import SweepModule, SweepPlan, SweepRequest, plan_sweep
-from harness.lab.sweep.sweep_rows import SweepRows
+from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
 from harness.support.cache.store import Store
 from harness.support.process import die_with_parent
 
@@ -23,6 +26,11 @@ def prepare_worker(parent: int) -> None:
     """Called first in each process. Ctrl-C is for the parent, which ends the workers; and they die with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(parent)
+
+
+@cache
+def _kernels(request: SweepRequest) -> Kernels:
+    return Kernels(_plan(request).settings, Store())
 
 
 @cache
@@ -41,6 +49,28 @@ def judge_group(request: SweepRequest, places: Sequence[str], run: Path) -> int:
         for module in waiting:
             rows.add(_judge(lab, plan, module, run))
     return len(waiting)
+
+
+def predict_group(request: SweepRequest, places: Sequence[str], run: Path) -> int:
+    """Predict the verdicts of the modules in some places on the debug kernels. Returns the number of modules."""
+    plan, rows = _plan(request), SweepRows(run, PREDICTIONS)
+    wanted = set(places) - rows.done()
+    for module in plan.modules:
+        if module.place in wanted:
+            facts = read_module(module.file)
+            rows.add(_predict(request, variant, module, facts) for variant in plan.variants)
+    return len(wanted)
+
+
+def _predict(request: SweepRequest, variant: Variant, module: SweepModule, facts: ModuleFacts) -> dict[str, Any]:
+    row: dict[str, Any] = {"place": module.place, "variant": variant.name}
+    if facts.problem:
+        return {**row, "problem": facts.problem}
+    try:
+        found = _kernels(request).predict(module.file, facts, _plan(request).board, variant, briefly=True)
+    except Exception as error:  # noqa: BLE001 - whatever is in a module, a run is worth more than its prediction
+        return {**row, "problem": str(error)}
+    return {**row, "verdict": str(found.outcome), "reason": found.reason} if found else row
 
 
 def _judge(lab: Lab, plan: SweepPlan, module: SweepModule, run: Path) -> list[dict[str, Any]]:
