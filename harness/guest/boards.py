@@ -18,6 +18,8 @@ class Channel(Enum):
     UART_8250 = "ttyS1", (("SERIAL_8250_RUNTIME_UARTS", 2),)
     UART_PL011 = "ttyAMA1", ()
     VIRTIO_CONSOLE = "hvc0", (("VIRTIO_MMIO", "y"), ("VIRTIO_CONSOLE", "y"))
+    # a card on the PCI bus, for kernels that have virtio as modules
+    PCI_8250 = "ttyS0", (("SERIAL_8250", "y"), ("SERIAL_8250_PCI", "y"), ("PCI_HOST_GENERIC", "y"))
     SHARED = "console", ()  # the console's UART, for kernels that have nothing else: weaker evidence
 
     def __init__(self, tty: str, options: tuple[tuple[str, str | int], ...]) -> None:
@@ -27,6 +29,12 @@ class Channel(Enum):
     def lacks(self, config: Mapping[str, str]) -> list[str]:
         """The options that a configuration does not meet."""
         return [symbol for symbol, wanted in self.options if not _meets(config.get(symbol, ""), wanted)]
+
+
+def channel_for(board: "Board", config: Mapping[str, str]) -> Channel:
+    """The best channel of a board that a kernel with this configuration has a driver for."""
+    cards = [Channel.PCI_8250] if board.has_pci and not board.console.startswith(Channel.PCI_8250.tty) else []
+    return next((channel for channel in (board.channel, *cards) if not channel.lacks(config)), Channel.SHARED)
 
 
 def _meets(value: str, wanted: str | int) -> bool:

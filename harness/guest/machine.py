@@ -94,6 +94,8 @@ class Machine:
             "-chardev", ",".join([console[0], "id=console", *console[1:]]), "-serial", "chardev:console",
             "-chardev", ",".join([channel[0], "id=channel", *channel[1:]]),
         ]  # fmt: skip
+        if self.board.channel is Channel.PCI_8250:
+            return [*options, "-device", "pci-serial,chardev=channel"]
         if self.board.channel is Channel.VIRTIO_CONSOLE:
             return [*options, "-device", "virtio-serial-device,max_ports=1", "-device", "virtconsole,chardev=channel"]
         return [*options, "-serial", "chardev:channel"]

@@ -11,7 +11,7 @@ from typing import Self
 from harness.detect.scan import reports_fault
 from harness.guest.accelerator import probe_kvm
 from harness.guest.backtrace import Symbols, read_symbols, symbols_in
-from harness.guest.boards import Board, Channel
+from harness.guest.boards import Board, Channel, channel_for
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, copy_state
 from harness.guest.initramfs import build_initramfs
@@ -289,11 +289,11 @@ class Guests:
             )  # fmt: skip
         memory = self._settings.memory or (max(board.memory, _MIB_FOR_USER_KERNEL) if users else board.memory)
         memory += -(-_FILE_COPIES * size // _MIB)
-        shared = self._settings.shared_uart or bool(board.channel.lacks(kernel.config))
+        shared = self._settings.shared_uart
         if prebuilt:
             shared |= prebuilt.shared_uart
             board = replace(board, console=prebuilt.console or board.console)
-        return replace(board, memory=memory, channel=Channel.SHARED if shared else board.channel)
+        return replace(board, memory=memory, channel=Channel.SHARED if shared else channel_for(board, kernel.config))
 
     def _caveats(self, board: Board) -> tuple[str, ...]:
         users = self._settings.configs.get(board.arch.name)
