@@ -65,6 +65,8 @@ class Board:
     memory: int = 128
     # it has a PCI bus, which further devices can be put on
     has_pci: bool = False
+    # further properties of the machine if devices are put on it
+    pci_tweak: str = ""
     # file that is built with the kernel, for machines without a device tree from QEMU
     device_tree: str = ""
     # further kernel parameters
@@ -121,6 +123,8 @@ BOARDS = {
             channel=Channel.VIRTIO_CONSOLE,
             is_default=True,
             has_pci=True,
+            # Without LPAE, the kernel cannot address the bus above 4 GB
+            pci_tweak="highmem=off",
         ),
         Board(
             name="vexpress-a9",

@@ -160,7 +160,7 @@ class Guests:
         contents = {**self._files, **(more or {})}
         brought: dict[str, Path] = {}
         modules = [module for module in self._modules if module.is_for(board.arch)]
-        posts = board.has_pci and board.arch.name in self._settings.shipped and kernel.config.get("PCI") == "y"
+        posts = self._posts(board, kernel)
         for module in modules:
             built = {module.name: self._plain(module.file)} if module.file else self._build_module(module, production)
             files[module.name] = built[module.name]
@@ -293,7 +293,13 @@ class Guests:
         if prebuilt:
             shared |= prebuilt.shared_uart
             board = replace(board, console=prebuilt.console or board.console)
-        return replace(board, memory=memory, channel=Channel.SHARED if shared else channel_for(board, kernel.config))
+        tweak = ",".join(filter(None, [board.tweak, board.pci_tweak if self._posts(board, kernel) else ""]))
+        channel = Channel.SHARED if shared else channel_for(board, kernel.config)
+        return replace(board, memory=memory, tweak=tweak, channel=channel)
+
+    def _posts(self, board: Board, kernel: Kernel) -> bool:
+        """Whether modules are posted to the guest of a kernel instead of being part of its file system."""
+        return board.has_pci and board.arch.name in self._settings.shipped and kernel.config.get("PCI") == "y"
 
     def _caveats(self, board: Board) -> tuple[str, ...]:
         users = self._settings.configs.get(board.arch.name)
