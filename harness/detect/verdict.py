@@ -46,6 +46,7 @@ class Verdict(StrEnum):
 
 
 PASSES = (Verdict.CLEAN, Verdict.SAME)
+_BREAKING = (Verdict.SPLAT, Verdict.CORRUPTED, Verdict.HUNG, Verdict.DIED)
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def judge_against(production: Sequence[Evidence], debug: Sequence[Evidence]) -> 
     if theirs.verdict is Verdict.CLEAN:
         return Judgement(_differing(found)) if found and own.verdict is Verdict.CLEAN else own
     if found:
-        steps = own.steps if own.verdict not in (theirs.verdict, *PASSES, Verdict.INVALID) else ()
+        steps = own.steps if own.verdict in _BREAKING and own.verdict is not theirs.verdict else ()
         return Judgement(steps + _differing(found))
     if missing := _missing_proofs(evidence, as_on=reference):
         return Judgement((Step(Verdict.INVALID, "no proof that " + ", that ".join(missing)),))

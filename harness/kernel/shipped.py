@@ -8,7 +8,7 @@ whether they belong together.
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,19 +112,15 @@ def shipped_in(folder: Path, title: str = "", release: str = "") -> ShippedKerne
     return found
 
 
-def with_source(kernel: ShippedKernel, wanted: str, found: Callable[[], KernelSource]) -> ShippedKernel:
-    """The kernel with its source. Raises ModcompatError if the source is of another version.
-
-    wanted: as --kernel-source names it. found: returns it.
-    """
-    version = version_of(found())
+def require_source(kernel: ShippedKernel, source: KernelSource) -> None:
+    """Raise ModcompatError if a source is of another version than a kernel."""
+    version = version_of(source)
     if kernel.version and kernel.version != version:
         raise ModcompatError(
-            f"{kernel.title} is Linux {kernel.version}, and {wanted} is {version}: debug kernels built from it would "
-            "differ from production in more than a feature",
+            f"{kernel.title} is Linux {kernel.version}, and {source.label} is {version}: debug kernels built from it "
+            "would differ from production in more than a feature",
             next_step="give --kernel-source the tree that production was built from",
         )
-    return replace(kernel, source=wanted)
 
 
 def exports_in(symvers: Path) -> dict[str, Export]:

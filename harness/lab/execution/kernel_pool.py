@@ -14,6 +14,7 @@ from harness.kernel.config import KernelSpec, distinct
 from harness.kernel.isolation_patches import kernel_spec, patched
 from harness.kernel.module_headers import Headers, headers_of
 from harness.kernel.prebuilt import Prebuilt, kernel_of, prebuilt_headers, spec_of
+from harness.kernel.shipped import require_source
 from harness.kernel.source import KernelSource, find_source, is_known
 from harness.kernel.variants import Variant
 from harness.lab.plan.module_index import ModuleIndex, index_folder, indexed
@@ -89,7 +90,10 @@ class Kernels:
     def _built_spec(self, board: Board, variant: Variant) -> KernelSpec:
         """The kernel of a variant as it would be built, even if a prebuilt one stands for it."""
         if self._source is None:
-            self._source = find_users_source(self.settings, self.store)
+            source = find_users_source(self.settings, self.store)
+            for shipped in self.settings.shipped.values():
+                require_source(shipped, source)
+            self._source = source
         key = (board.arch.name, variant.name)
         if key not in self._specs:
             spec = kernel_spec(

@@ -34,7 +34,7 @@ class SweepRows:
         """
         text = json.dumps(plan, indent=1, sort_keys=True)
         if self._plan.exists() and self._plan.read_text() != text:
-            known = json.loads(self._plan.read_text())
+            known, plan = json.loads(self._plan.read_text()), json.loads(text)
             differing = sorted(key for key in {*plan, *known} if plan.get(key) != known.get(key))
             raise ModcompatError(
                 f"{self._plan.parent} has a sweep that differs in {', '.join(differing)}",

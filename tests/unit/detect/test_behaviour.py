@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debug kernels are judged by what the module does on production."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.detect.behaviour import comparable_messages, differences, reached
+from harness.detect.evidence import Check, Command, Counters, Evidence, GuestLoss, Loss, Phase
+from harness.detect.initcalls import InitCall
+from harness.detect.kernel_report import Report
+from harness.detect.kinds import Severity
+from harness.detect.verdict import Verdict, judge, judge_against
+
+
+def without_hardware(**changes: Any) -> Evidence:
+    """A driver whose init returns -ENODEV."""
+    evidence = Evidence(
+        module="x",
+        feature_proof="DEBUG_SPINLOCK off",
+        load=Command("insmod x.ko", 1, "can't insert 'x.ko': No such device", 0.1),
+        initcall=InitCall("x_init", -19),
+        integrity=[Check("slabs", held=True)],
+        liveness_checks=[Check("fork", held=True)],
+        before=Counters(0, 0, 0),
+        after=Counters(0, 0, 0),
+        scanned=True,
+        observed=True,
+        messages={Phase.LOAD: ["x: no card found"]},
+    )
+    return replace(evidence, **changes)
+
+
+def loading(**changes: Any) -> Evidence:
+    """A module that is CLEAN."""
+    ours = {
+        "load": Command("insmod x.ko", 0, "", 0.1), "initcall": InitCall("x_init", 0), "loaded": True,
+        "exercise_ended": True, "unload": Command("rmmod x", 0, "", 0.1), "removed": True,
+        "after_load": ["+/proc/x", "+/sys/module/x"],
+    }  # fmt: skip
+    return without_hardware(**(ours | changes))
+
+
+def warning(title: str = "WARNING in x_probe") -> dict[Phase, list[Report]]:
+    return {Phase.LOAD: [Report("warning", Severity.WARNING, title, "x_probe", "x", "", "", 1, 2, 0, f"{title}\n")]}
+
+
+def test_the_same_failure_as_on_production_passes() -> None:
+    judgement = judge_against([without_hardware()], [without_hardware()])
+    assert judgement.verdict is Verdict.SAME
+    assert "REFUSED (its own init, x_init, returned -19" in judgement.reason
+    assert "reached: the load, the end of its init" in judgement.reason
+    assert "not reached: its exit" in judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"initcall": InitCall("x_init", -12)}, "its init: production `returned -19`, here `returned -12`"),
+        ({"messages": {Phase.LOAD: ["x: bad state"]}}, "messages in the load: production `x: no card found`, here"),
+        ({"after_load": ["+/proc/x"]}, "names after the load: production nothing, here `+/proc/x`"),
+        ({"reports": warning()}, "reports in the load: production nothing, here `WARNING in x_probe`"),
+        ({"loss": GuestLoss(Loss.DIED, Phase.LOAD, "panic")}, "the guest: production nothing, here `died in the load`"),
+        ({"integrity": [Check("code", held=False, detail="8 bytes")]}, "checks of memory: production nothing, here"),
+    ],
+)
+def test_a_difference_is_a_finding_with_both_sides(change: dict[str, Any], what: str) -> None:
+    judgement = judge_against([without_hardware()], [without_hardware(**change)])
+    assert judgement.verdict not in (Verdict.SAME, Verdict.CLEAN)
+    assert any(step.verdict is Verdict.DIFFERS and what in step.reason for step in judgement.steps)
+
+
+def test_a_module_that_warns_on_production_may_warn_here() -> None:
+    production = loading(reports=warning())
+    assert judge(production).verdict is Verdict.SPLAT
+    assert judge_against([production], [loading(reports=warning())]).verdict is Verdict.SAME
+    assert judge_against([production], [loading()]).verdict is Verdict.SAME, "the debug kernel may be right"
+    other = judge_against([production], [loading(reports=warning("WARNING in x_other"))])
+    assert other.verdict is Verdict.DIFFERS
+
+
+def test_a_clean_module_has_to_be_clean_and_to_do_the_same() -> None:
+    assert judge_against([loading()], [loading()]).verdict is Verdict.CLEAN
+    assert judge_against([loading()], [loading(after_load=[])]).verdict is Verdict.DIFFERS
+    assert judge_against([loading()], [without_hardware()]).verdict is Verdict.REFUSED
+    assert judge_against([loading()], [loading(reports=warning())]).verdict is Verdict.SPLAT
+
+
+@pytest.mark.parametrize(
+    "missing", [{"feature_proof": ""}, {"integrity": []}, {"liveness_checks": []}, {"scanned": False}, {"after": None}]
+)
+def test_the_same_needs_every_proof_that_production_has(missing: dict[str, Any]) -> None:
+    judgement = judge_against([without_hardware()], [without_hardware(**missing)])
+    assert judgement.verdict is Verdict.INVALID
+    assert "no proof that" in judgement.reason
+
+
+def test_a_module_that_takes_production_down_has_to_do_so_here() -> None:
+    lost = {"loss": GuestLoss(Loss.DIED, Phase.LOAD, "reset"), "scanned": False, "integrity": [], "after": None}
+    production = without_hardware(**lost)
+    assert judge_against([production], [without_hardware(**lost)]).verdict is Verdict.SAME
+    assert judge_against([production], [without_hardware()]).verdict is Verdict.DIFFERS
+
+
+def test_a_module_that_production_refuses_proves_nothing() -> None:
+    refused = without_hardware(initcall=None)
+    judgement = judge_against([refused], [refused])
+    assert judgement.verdict is Verdict.INVALID
+    assert "production itself refuses the module" in judgement.reason
+    because_of_another = replace(refused, companion_failed="bus.ko, which it needs, did not load")
+    assert judge_against([because_of_another], [because_of_another]).verdict is Verdict.SAME
+
+
+def test_further_runs_tell_chance_from_a_difference() -> None:
+    fast, slow = ({Phase.LOAD: [f"raid6: using algorithm {name}"]} for name in ("avx2x4", "sse2x2"))
+    once = judge_against([loading(messages=fast)], [loading(messages=slow)])
+    assert once.verdict is Verdict.DIFFERS
+    again = judge_against(
+        [loading(messages=fast), loading(messages=slow)], [loading(messages=slow), loading(messages=fast)]
+    )
+    assert again.verdict is Verdict.CLEAN
+    always = judge_against([loading(messages=fast)] * 3, [loading(messages=slow)] * 3)
+    assert always.verdict is Verdict.DIFFERS
+
+
+def test_a_report_in_one_of_several_runs_stays_a_finding() -> None:
+    judgement = judge_against([loading()] * 3, [loading(reports=warning()), loading(), loading()])
+    assert judgement.verdict is Verdict.SPLAT
+    assert "in 1 of 3 runs" in judgement.reason
+
+
+def test_reports_that_only_production_has_are_no_difference() -> None:
+    assert not differences([loading(reports=warning())], [loading()])
+
+
+def test_messages_are_compared_without_what_differs_from_run_to_run() -> None:
+    log = (
+        b"[    1.000000] modcompat: load\n[    1.100000] calling  x_init+0x0/0x1000 [x] @ 99\n"
+        b"[    1.200000] x: 3 cards at 0xffff888003a1b000, irq 17\n"
+        b"[    1.300000] x: 3 cards at 0xffff8880deadbeef, irq 9\n"
+        b"[    1.400000] x: module verification failed: signature and/or required key missing - tainting kernel\n"
+        b"[    1.500000] initcall x_init+0x0/0x1000 [x] returned 0 after 12 usecs\n"
+    )
+    assert comparable_messages(log) == ["x: N cards at N, irq N"]
+
+
+def test_what_a_run_reached_depends_on_what_the_module_has() -> None:
+    assert reached(loading()) == (["the load", "the end of its init", "its exit"], [])
+    assert reached(without_hardware(has_exit=False)) == (["the load", "the end of its init"], [])

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sweep chooses its modules, goes on where it stopped, and loses nothing when a worker dies."""
+
+import json
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from harness.lab.plan.module_index import IndexedModule, ModuleIndex
+from harness.lab.sweep.sweep_plan import (
+    GROUP_SIZE,
+    SweepModule,
+    SweepRequest,
+    chosen_modules,
+    debug_kernels,
+    groups_of,
+)
+from harness.lab.sweep.sweep_rows import SweepRows
+from harness.lab.sweep.sweep_runner import SweepRun
+from harness.support.errors import ModcompatError
+
+FOLDER = Path("/lib/modules/6.1")
+PLACES = [f"kernel/drivers/{kind}/{kind}{number}.ko" for kind in ("net", "gpu") for number in range(60)]
+INDEX = ModuleIndex(
+    IndexedModule(Path(place).stem, FOLDER / place, (), (), (), "6.1", "") for place in PLACES
+)  # fmt: skip
+
+
+def places(**options: Any) -> list[str]:
+    return [module.place for module in chosen_modules(INDEX, FOLDER, **options)]
+
+
+def test_all_modules_in_the_order_of_their_places() -> None:
+    assert places() == sorted(PLACES)
+
+
+def test_patterns_match_names_and_places() -> None:
+    assert places(only=["net1"]) == ["kernel/drivers/net/net1.ko"]
+    assert len(places(only=["kernel/drivers/gpu/*", "net1"])) == 61
+    with pytest.raises(ModcompatError, match=r"no module of .* matches sound"):
+        places(only=["sound"])
+
+
+def test_a_sample_is_always_the_same_and_of_all_folders() -> None:
+    sample = places(sample=40)
+    assert len(sample) == 40
+    assert sample == places(sample=40)
+    assert set(sample) < set(places(sample=50))
+    assert {place.split("/")[2] for place in sample} == {"net", "gpu"}
+
+
+def test_shards_are_a_partition() -> None:
+    shards = [places(shard=(part, 3)) for part in (1, 2, 3)]
+    assert sorted(place for shard in shards for place in shard) == sorted(PLACES)
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_groups_have_every_module_once_and_are_small_at_the_end() -> None:
+    modules = [SweepModule(str(number), Path(), str(number)) for number in range(1000)]
+    groups = groups_of(modules)
+    assert [module for group in groups for module in group] == modules
+    assert len(groups[0]) == GROUP_SIZE
+    assert len(groups[-2]) == 4
+
+
+@pytest.mark.parametrize("name", ["production", "stock-spinlock-preempt", "nonsense"])
+def test_only_debug_kernels_on_top_of_production(name: str) -> None:
+    with pytest.raises(ModcompatError, match=name):
+        debug_kernels([name])
+    (variant,) = debug_kernels(["isolated-hidden", "isolated-hidden"])
+    assert not variant.bare, "production keeps its detectors"
+
+
+def test_a_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    rows = SweepRows(tmp_path)
+    rows.begin({"sample": 3})
+    rows.add([{"place": "a"}, {"place": "a"}])
+    with rows.path.open("a") as file:
+        file.write('[{"place": "b"}')  # the machine went down
+    again = SweepRows(tmp_path)
+    again.begin({"sample": 3})
+    assert again.done() == {"a"}
+    again.add([{"place": "b"}])
+    assert (again.done(), again.count()) == ({"a", "b"}, 2)
+
+
+def test_a_folder_of_another_sweep_is_refused(tmp_path: Path) -> None:
+    SweepRows(tmp_path).begin({"sample": 3, "only": ()})
+    with pytest.raises(ModcompatError, match="has a sweep that differs in sample"):
+        SweepRows(tmp_path).begin({"sample": 4, "only": ()})
+
+
+def judge(request: SweepRequest, group: Sequence[str], run: Path) -> int:
+    """Stands for judge_group() in a worker process. The first one to see the module `deadly` is killed."""
+    del request
+    rows = SweepRows(run)
+    for place in group:
+        if place == "deadly" and not (run / "killed").exists():
+            (run / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        rows.add([{"place": place, "worker": os.getpid()}])
+    return len(group)
+
+
+def sweep_run(folder: Path, names: Sequence[str]) -> SweepRun:
+    modules = tuple(SweepModule(name, Path(), name) for name in names)
+    return SweepRun(SweepRequest((), ()), Mock(modules=modules, variants=(1,)), folder, workers=2)
+
+
+def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    names = [*map(str, range(20)), "deadly"]
+    sweep_run(tmp_path, names)._do("judging", judge, SweepRows(tmp_path))
+    found = [json.loads(line)[0]["place"] for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
+    assert set(found) == set(names)
+
+
+def fail(request: SweepRequest, group: Sequence[str], run: Path) -> int:
+    del request, group, run
+    raise ModcompatError("the kernel does not build")
+
+
+def test_an_error_of_a_worker_is_that_of_the_sweep(tmp_path: Path) -> None:
+    with pytest.raises(ModcompatError, match="the kernel does not build"):
+        sweep_run(tmp_path, ["one"])._do("judging", fail, SweepRows(tmp_path))
+
+
+def test_modules_that_were_judged_are_not_judged_again(tmp_path: Path) -> None:
+    rows = SweepRows(tmp_path)
+    rows.add([{"place": "one"}])
+    sweep_run(tmp_path, ["one"])._do("judging", fail, rows)
