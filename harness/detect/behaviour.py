@@ -25,6 +25,7 @@ _EXPECTED_MESSAGES: Mapping[str, str] = {
     r"\w+: loading out-of-tree module taints kernel": "printed for the first such module only",
     r"failed to validate module \[\w+\] BTF": "the BTF of production's modules refers to that of production's image",
     r"BPF:": "details of the same",
+    r"missing module BTF, cannot register kfuncs": "for the same reason",
     r"\w+: no symbol version for module_layout": "production has no such version either",
 }  # fmt: skip
 _EXPECTED = re.compile("|".join(_EXPECTED_MESSAGES))

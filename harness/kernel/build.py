@@ -123,7 +123,7 @@ def kernel_inputs(spec: KernelSpec, store: Store) -> dict[str, object]:
     }
     users = spec.user_config
     if users and users.shipped:
-        inputs["targets"] = list(_targets(spec, ""))
+        inputs |= {"targets": list(_targets(spec, "")), "release": users.release}
     if spec.takes_versions:
         symvers = _shipped_symvers(spec)
         inputs["versions of"] = digest.of_file(symvers) if symvers else kernel_inputs(spec.production, store)
@@ -200,13 +200,22 @@ def make(
         (output / "production.symvers").write_bytes(unpacked(versions.read_bytes(), _MAX_SYMVERS_BYTES))
     with task(what, steps) as running:
         process.run(
-            [*make_command(spec.source.tree(), output), *targets],
+            [*make_command(spec.source.tree(), output), *_release(spec), *targets],
             env=environment(spec.arch),
             log=log,
             what=what,
             on_line=lambda line: running.step() if line.startswith("  ") else None,
         )
     return output
+
+
+def _release(spec: KernelSpec) -> list[str]:
+    """The variable of the Makefile that gives a debug kernel the release of production as it ships.
+
+    User space finds modules by it, and modules print it. Distributions choose it regardless of the source's version.
+    """
+    users = spec.user_config
+    return [f"KERNELVERSION={users.release}"] if users and users.shipped else []
 
 
 def keep_build_tree(output: Path, kept: Path, arch: Architecture) -> None:

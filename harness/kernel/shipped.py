@@ -100,7 +100,7 @@ def shipped_in(folder: Path, title: str = "", release: str = "") -> ShippedKerne
     images = _images(files, title, release)
     release = next(iter(images))
     symvers = _one("symvers", files, release)
-    config = replace(_config(files, release, images[release], title), shipped=True, symvers=symvers)
+    config = replace(_config(files, release, images[release], title), shipped=True, release=release, symvers=symvers)
     modules = _module_folder(folder, files, release)
     trees = [path for path in files if path.suffix == _DEVICE_TREE]
     found = ShippedKernel(

@@ -45,6 +45,7 @@ class UserConfig:
     tolerated: frozenset[str] = field(default_factory=frozenset)  # symbols that may differ beyond the feature's
     as_it_is: bool = False  # nothing is added: its kernel is compared, and never booted
     shipped: bool = False  # its kernel and modules exist and are never built; debug kernels are built without modules
+    release: str = ""  # that of the shipped kernel, which debug kernels get as well
     symvers: Path | None = None  # Module.symvers of the shipped kernel; None if that did not come with it
 
     @property
