@@ -3,7 +3,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,7 +159,16 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store, log: Pa
     if spec.takes_versions:
         versions = _shipped_symvers(spec) or build_kernel(spec.production, store).build_tree / "Module.symvers"
     what = f"building the {spec.title}"
-    output = make(spec, config, targets, folder=folder, log=log, what=what, steps=arch.build_steps, versions=versions)
+    output = make(
+        spec,
+        config,
+        targets,
+        folder=folder,
+        log=log,
+        what=what,
+        steps=None if spec.user_config else arch.build_steps,
+        versions=versions,
+    )
     boot = output / "arch" / arch.kernel / "boot"
     shutil.copy(boot / arch.image, folder / "image")
     shutil.copy(output / "System.map", folder / "System.map")
@@ -185,28 +194,41 @@ def make(
     folder: Path,
     log: Path,
     what: str,
-    steps: int,
+    steps: int | None,
     versions: Path | None = None,
 ) -> Path:
     """Make targets of a kernel with a configuration. Returns the output folder, which is below `folder`.
 
-    what: for progress and errors. steps: the number of lines that make will print, for the estimate. versions:
-    production's Module.symvers. Raises ModcompatError with the last lines of a failed make.
+    what: for progress and errors. steps: the number of lines that make will print, for the estimate; None to count
+    them, which takes half a minute for a distribution's configuration. versions: production's Module.symvers. Raises ModcompatError with the last lines of a failed make.
     """
     output = folder / "output"
     output.mkdir()
     (output / ".config").write_text(str(config))
     if versions:
         (output / "production.symvers").write_bytes(unpacked(versions.read_bytes(), _MAX_SYMVERS_BYTES))
+    command, env = [*make_command(spec.source.tree(), output), *_release(spec)], environment(spec.arch)
+    if steps is None:
+        process.run([*command, "modules_prepare"], env=env, log=log, what=f"preparing: {what}")
+        steps = _count_steps([*command, *targets], env)
     with task(what, steps) as running:
         process.run(
-            [*make_command(spec.source.tree(), output), *_release(spec), *targets],
-            env=environment(spec.arch),
+            [*command, *targets],
+            env=env,
             log=log,
             what=what,
             on_line=lambda line: running.step() if line.startswith("  ") else None,
         )
     return output
+
+
+def _count_steps(command: Sequence[str | Path], env: Mapping[str, str]) -> int:
+    """The number of lines that a make command would print, from a dry run.
+
+    The dry run ends where a file that it would have made is missing, which is at the link of the kernel.
+    """
+    dry = process.output([*command, "--dry-run"], env=env, accepted=range(256))
+    return max(1, dry.count("echo '  "))
 
 
 def _release(spec: KernelSpec) -> list[str]:

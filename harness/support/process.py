@@ -101,15 +101,21 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def output(command: Sequence[str | Path], *, accepted: Sequence[int] = (0,), errors: bool = False) -> str:
+def output(
+    command: Sequence[str | Path],
+    *,
+    accepted: Sequence[int] = (0,),
+    errors: bool = False,
+    env: Mapping[str, str] | None = None,
+) -> str:
     """The output of a short-lived program. Raises ModcompatError if the program fails or is missing.
 
-    accepted: exit statuses that are not failures.
+    accepted: exit statuses that are not failures. env: the whole environment; None passes on the harness's own.
     errors: include standard error.
     """
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=env)
     except FileNotFoundError:
         raise ModcompatError(
             f"{words[0]} is not installed", next_step="run `make setup`, or `modcompat doctor`"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which files of a kernel build are kept, tested without building a kernel."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,10 @@ def test_the_log_of_a_failed_build_stays(store: Store, monkeypatch: pytest.Monke
     with pytest.raises(ModcompatError) as caught:
         build_kernel(spec("6.1"), store)
     assert Path(caught.value.next_step.removeprefix("the whole log is ")).read_text() == "no such header"
+
+
+def test_the_steps_of_a_build_are_counted_by_a_dry_run(tmp_path: Path) -> None:
+    rule = "all:\n\t@echo '  CC      one.o'; true\n\t@echo '  CC      two.o'; true\n"
+    (tmp_path / "Makefile").write_text(rule)
+    assert build._count_steps(["make", "-C", tmp_path], dict(os.environ)) == 2
+    assert build._count_steps(["make", "-C", tmp_path, "absent"], dict(os.environ)) == 1
