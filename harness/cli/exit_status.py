@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.run_suite import SuiteOutcome
-from harness.detect.verdict import Verdict
+from harness.detect.verdict import PASSES, Verdict
 from harness.support.errors import ModcompatError
 
 
@@ -36,7 +36,5 @@ def exit_status(status: int, matrix: Path) -> int:
     rows = json.loads(matrix.read_text())["cells"]
     if any(row["verdict"] == Verdict.INVALID for row in rows):
         return 2
-    findings = any(
-        row["verdict"] not in (row.get("expected") or [Verdict.CLEAN]) for row in rows if not row.get("allowed")
-    )
+    findings = any(row["verdict"] not in (row.get("expected") or PASSES) for row in rows if not row.get("allowed"))
     return 1 if findings else 2 if status else 0

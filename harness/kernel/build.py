@@ -200,7 +200,8 @@ def make(
     """Make targets of a kernel with a configuration. Returns the output folder, which is below `folder`.
 
     what: for progress and errors. steps: the number of lines that make will print, for the estimate; None to count
-    them, which takes half a minute for a distribution's configuration. versions: production's Module.symvers. Raises ModcompatError with the last lines of a failed make.
+    them, which takes half a minute for a distribution's configuration. versions: production's Module.symvers. Raises
+    ModcompatError with the last lines of a failed make.
     """
     output = folder / "output"
     output.mkdir()

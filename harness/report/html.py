@@ -23,11 +23,13 @@ from harness.support.text import visible
 
 _STYLE = Path(__file__).with_name("templates") / "report.css"
 _SIGNS = {
-    "CLEAN": "✓", "INERT": "○", "REFUSED": "⊘", "SPLAT": "✱", "CORRUPTED": "✗", "HUNG": "…",
-    "DIED": "†", "INVALID": "?",
+    "CLEAN": "✓", "SAME": "=", "DIFFERS": "≠", "INERT": "○", "REFUSED": "⊘", "SPLAT": "✱", "CORRUPTED": "✗",
+    "HUNG": "…", "DIED": "†", "INVALID": "?",
 }  # fmt: skip
 _MEANINGS = {
     "CLEAN": "everything ran, every check held, nothing was reported",
+    "SAME": "it does what it does on production, where it does not get to its end either",
+    "DIFFERS": "it does something else than on production",
     "INERT": "it loaded, and its init or exit never ran",
     "REFUSED": "the kernel would not load it",
     "SPLAT": "the kernel reported a fault",

@@ -8,7 +8,7 @@ by `[[ATTACHMENT|path]]` lines, which Jenkins and GitLab understand; paths are r
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
-from harness.detect.verdict import Verdict
+from harness.detect.verdict import PASSES, Verdict
 from harness.report.plain_text import render_cell, reproduce_command, transcript
 from harness.report.recorded_run import RecordedCell, Run
 from harness.support.text import one_line
@@ -60,7 +60,7 @@ def _case(suite: ET.Element, cell: RecordedCell, command: str) -> None:
 def _outcome(cell: RecordedCell) -> str:
     """failure, error (INVALID), skipped (a breakage that is allowed or was measured before), or "" for a pass."""
     if cell.is_expected:
-        return "" if cell.verdict is Verdict.CLEAN else "skipped"
+        return "" if cell.verdict in PASSES else "skipped"
     return "error" if cell.verdict is Verdict.INVALID else "failure"
 
 

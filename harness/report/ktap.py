@@ -8,7 +8,7 @@ Boards have kernels as subtests, and kernels have modules. A breakage that is al
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from harness.detect.verdict import Verdict
+from harness.detect.verdict import PASSES, Verdict
 from harness.report.plain_text import render_cell
 from harness.report.recorded_run import RecordedCell, Run
 from harness.support.text import one_line
@@ -48,7 +48,7 @@ def _result(number: int, cell: RecordedCell) -> Iterator[str]:
     if not cell.is_expected:
         yield from (f"# {line}".rstrip() for line in render_cell(cell).split("\n"))
         yield f"{line} # {_DIRECTIVES.get(cell.verdict, '')}{reason}"
-    elif cell.verdict is Verdict.CLEAN:
+    elif cell.verdict in PASSES:
         yield line
     else:
         yield f"{line} # XFAIL {reason}" + (f" ({one_line(cell.allowed)})" if cell.allowed else "")

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.detect.verdict import Verdict
+from harness.detect.verdict import PASSES, Verdict
 from harness.report.schema import load, schema_named, with_defaults
 from harness.support.errors import ModcompatError
 from harness.support.inputs import content_of
@@ -94,8 +94,8 @@ class RecordedCell:
 
     @property
     def is_expected(self) -> bool:
-        """Whether the verdict is allowed, or was measured before, or is CLEAN if nothing was measured."""
-        return bool(self.allowed) or self.verdict in (self.row["expected"] or [Verdict.CLEAN])
+        """Whether the verdict is allowed, or was measured before, or passes if nothing was measured."""
+        return bool(self.allowed) or self.verdict in (self.row["expected"] or PASSES)
 
     @property
     def place(self) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 from harness.report.recorded_run import unique_cells
 
 COLOURS = {
-    "CLEAN": "green", "INERT": "magenta", "REFUSED": "yellow", "SPLAT": "red",
+    "CLEAN": "green", "SAME": "green", "DIFFERS": "red", "INERT": "magenta", "REFUSED": "yellow", "SPLAT": "red",
     "CORRUPTED": "red", "HUNG": "red", "DIED": "red", "INVALID": "cyan",
 }  # fmt: skip
 

@@ -16,8 +16,7 @@ from harness.abi.headers.export_prototypes import exported_types_inputs, kernel_
 from harness.abi.headers.layouts import kernel_layouts, layouts_inputs
 from harness.abi.predict.disassembly import read_module_code
 from harness.abi.predict.loader import MODULE, KernelFacts, Stage
-from harness.abi.predict.member_accesses import MemberAccess
-from harness.abi.predict.member_accesses import accesses as accesses_in
+from harness.abi.predict.member_accesses import MemberAccess, accesses
 from harness.abi.predict.prediction import Prediction, predict
 from harness.kernel.isolation_options import blocking_options
 from harness.kernel.module_headers import Headers
@@ -56,7 +55,7 @@ class Predictor:
             found = predict(module, change.production, change.kernel, change.difference, exports)
             if found.findings and found.findings[0].when is Stage.LOAD:
                 return found
-        accesses = self._accesses(file, module, production, exports) if needs_code else ()
+        touched = self._accesses(file, module, production, exports) if needs_code else ()
         return predict(
             module, change.production, change.kernel, change.difference, exports, accesses=accesses
         )  # fmt: skip
@@ -74,7 +73,7 @@ class Predictor:
         if key not in self._touched:
 
             def build(folder: Path) -> None:
-                found = accesses_in(read_module_code(file, production.arch), exports)
+                found = accesses(read_module_code(file, production.arch), exports)
                 (folder / "accesses.json").write_text(json.dumps([astuple(access) for access in found]))
 
             made = self._store.get_or_build("code", module.name, inputs, build)

@@ -14,7 +14,7 @@ from harness.abi.elf.line_table import ModuleLines
 from harness.abi.elf.module_file import read_module
 from harness.abi.predict.prediction import Prediction
 from harness.detect.evidence import Evidence, Phase
-from harness.detect.verdict import Judgement, Verdict, judge, judge_against, reference_obstacle
+from harness.detect.verdict import PASSES, Judgement, Verdict, judge, judge_against, reference_obstacle
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.machine import Machine
@@ -62,6 +62,11 @@ class CellResult:
     @property
     def verdict(self) -> Verdict:
         return self.judgement.verdict
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it shows what the module does on a user's production, which need not be CLEAN for that."""
+        return self.cell.is_control and self.cell.own_config and reference_obstacle(self.evidence) is None
 
     @property
     def reason(self) -> str:
@@ -173,7 +178,7 @@ class Lab:
             result.evidence.explanation = [why]
             if result.verdict is Verdict.CLEAN:
                 return replace(result, judgement=replace(result.judgement, always_on=True))
-        elif result.verdict is not Verdict.CLEAN:
+        elif result.verdict not in PASSES:
             self._explain(result)
         return result
 

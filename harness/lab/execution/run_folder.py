@@ -139,7 +139,7 @@ def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
         "reason": result.reason,
         "steps": [step.as_json_object() for step in result.judgement.steps],
         "always_on": result.judgement.always_on,
-        "expected": [str(word) for word in measured_verdicts(cell)],
+        "expected": [str(result.verdict)] if result.is_reference else [str(word) for word in measured_verdicts(cell)],
         "because": result.evidence.explanation,
         "prediction": _prediction(result),
         "seconds": round(result.evidence.seconds, 2),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.abi.elf.module_file import inspect_module
-from harness.detect.verdict import Verdict
+from harness.detect.verdict import PASSES, Verdict
 from harness.guest.boards import BOARDS
 from harness.guest.userland import Userland, find_userlands
 from harness.kernel.arch import ARCHITECTURES, Architecture
@@ -44,7 +44,7 @@ from harness.support.inputs import (
 NAME = "modcompat.toml"
 TEMPLATE = Path(__file__).with_name(NAME)
 _MAX_MANIFEST_BYTES = 1 << 20
-_FINDINGS = tuple(word for word in Verdict if word not in (Verdict.CLEAN, Verdict.INVALID))  # these can be allowed
+_FINDINGS = tuple(word for word in Verdict if word not in (*PASSES, Verdict.INVALID))  # these can be allowed
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class AllowedFinding:
     module: str = "*"  # fnmatch(3) pattern, like the two below
     kernel: str = "*"
     board: str = "*"
-    verdicts: tuple[Verdict, ...] = ()  # empty: any except CLEAN and INVALID
+    verdicts: tuple[Verdict, ...] = ()  # empty: any finding
     line: int = 0  # in the manifest
 
     def matches(self, cell: Cell) -> bool:
