@@ -17,6 +17,8 @@ from harness.cli.param_types import GUESTS, WORKERS
 from harness.cli.run_suite import require_cells, run_suite
 from harness.kernel.arch import Architecture
 from harness.kernel.features import CORE_FEATURES
+from harness.kernel.shipped import ShippedKernel
+from harness.kernel.shipped_packages import shipped_kernels
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, version_of
 from harness.kernel.user_config import lacking, read_config
 from harness.kernel.variants import PRODUCTION, Preemption, preemption_of
@@ -26,11 +28,14 @@ from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan.cells import DEFAULT_BOARDS, Flavour, choose_boards
 from harness.lab.plan.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, checked, command_line
-from harness.lab.plan.settings import Settings
+from harness.lab.plan.settings import Settings, on_shipped
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
 from harness.support.text import visible
+
+
+_ON_SHIPPED = ("hidden",)  # features on production as it ships: one kernel has all that the series hides
 
 
 @click.command()
@@ -41,7 +46,8 @@ from harness.support.text import visible
 def check(*, modules: tuple[Path, ...], expression: str, workers: str, **parameters: Any) -> None:
     """Judge modules on production, stock and isolated kernels.
 
-    Each module runs on kernels of the architecture that it was built for. Without MODULES, the modules of the manifest
+    Each module runs on kernels of the architecture that it was built for. With --production, that is production as it
+    ships, and an isolated kernel with every option that the isolation series hides, unless options choose others. Without MODULES, the modules of the manifest
     are judged: that of --manifest, or modcompat.toml in the current folder (`modcompat init` writes one). Kernels that
     are not cached are built first, which takes minutes for each. The assumptions of the run are printed at its start
     and end, and are in matrix.json and in the report.
@@ -64,19 +70,28 @@ def check(*, modules: tuple[Path, ...], expression: str, workers: str, **paramet
         raise ModcompatError(f"{path} names no module", next_step="a [[module]] table with file = ...")
     for module, fact in facts.items():
         click.echo(visible(f"{module}: {fact.name}, for {fact.arch.name if fact.arch else '?'} {fact.vermagic}"))
+    store = Store()
+    kernels = shipped_kernels(given["--production"] or manifest.production, store)
     source_name = given["--kernel-source"]
-    name = absolute(source_name) if source_name else manifest.source or DEFAULT_PACKAGE
-    settings, store = Settings(source=name, patches=manifest.patches), Store()
+    own_source = absolute(source_name) if source_name else manifest.source
+    settings = Settings(source=own_source or DEFAULT_PACKAGE, patches=manifest.patches)
+    settings = on_shipped(settings, kernels, source=own_source, tolerated=())
+    name = settings.source
     source = cache(lambda: find_users_source(settings, store))  # it reads through a whole folder
-    tell_of_other_versions(name, source, manifest, facts)
+    if kernels:
+        _tell_of_other_releases(kernels, facts)
+    else:
+        tell_of_other_versions(name, source, manifest, facts)
     _can_be_booted(given, manifest, source, store)
     boards = _boards(given, manifest, facts)
     arches = {board.arch for board in choose_boards(boards, given["--arch"])}
     chosen = given | {
-        "--preemption": _preemption(facts, has_config=bool(given["--config"] or manifest.configs)),
+        "--preemption": _preemption(facts, has_config=bool(given["--config"] or manifest.configs or kernels)),
         "--board": boards,
-        "--flavour": given["--flavour"] or manifest.flavours or _flavours_of(arches, source, store),
-        "--feature": given["--feature"] or manifest.features or CORE_FEATURES,
+        "--flavour": given["--flavour"]
+        or manifest.flavours
+        or _flavours_of(arches, source, store, shipped=bool(kernels)),
+        "--feature": given["--feature"] or manifest.features or (_ON_SHIPPED if kernels else CORE_FEATURES),
         "--manifest": path,
         "--module": list(facts),
         "--run-dir": None,  # below, because `runs/<time>` is made here
@@ -134,6 +149,17 @@ def _one_each(arches: tuple[str, ...], manifest: Manifest, facts: Iterable[Modul
     return [board.id for board in DEFAULT_BOARDS if board.arch in found and (not arches or board.arch.name in arches)]
 
 
+def _tell_of_other_releases(kernels: Mapping[str, ShippedKernel], facts: Mapping[Path, ModuleFacts]) -> None:
+    """Print a warning if a module was built for another release than that of production as it ships."""
+    for file, fact in facts.items():
+        kernel = kernels.get(fact.arch.name) if fact.arch else None
+        built_for = next(iter(fact.vermagic.split()), "")
+        if kernel and built_for not in ("", kernel.release) and not kernel.has_versions:
+            click.echo(
+                visible(f"{file} was built for {built_for}, and production is {kernel.release}: it will refuse it")
+            )
+
+
 def tell_of_other_versions(
     name: str, source: Callable[[], KernelSource], manifest: Manifest, facts: Mapping[Path, ModuleFacts]
 ) -> None:
@@ -167,8 +193,14 @@ def _can_be_booted(
             lacking(users, source(), store)
 
 
-def _flavours_of(arches: Collection[Architecture], source: Callable[[], KernelSource], store: Store) -> list[str]:
-    """Every flavour; isolated only if the series is for one of the architectures, and fits the source."""
+def _flavours_of(
+    arches: Collection[Architecture], source: Callable[[], KernelSource], store: Store, *, shipped: bool
+) -> list[str]:
+    """Every flavour; isolated only if the series is for one of the architectures, and fits the source.
+
+    shipped: production is used as it ships; then stock kernels, each of which takes half an hour to build, are left out
+    if there are isolated ones.
+    """
     without = sorted(arch.name for arch in arches if not arch.has_isolation)
     if without:
         click.echo(f"no isolated kernels for {', '.join(without)}: the isolation series does not support it")
@@ -176,4 +208,5 @@ def _flavours_of(arches: Collection[Architecture], source: Callable[[], KernelSo
     obstacle = series_blocker(source, store) if supported else "there is no series"
     if obstacle and supported:
         click.echo(f"no isolated kernels: {obstacle}")
-    return [str(flavour) for flavour in Flavour if not (obstacle and flavour is Flavour.ISOLATED)]
+    left_out = Flavour.ISOLATED if obstacle else Flavour.STOCK if shipped else None
+    return [str(flavour) for flavour in Flavour if flavour is not left_out]

@@ -20,6 +20,8 @@ class RequiredOption:
     alternatives: tuple[str, ...] = ()
     # options that are switched on with it if it is added to a configuration
     implies: tuple[str, ...] = ()
+    # it matters to the build of a kernel or to the harness's own modules, and changes nothing that modules see
+    build_only: bool = False
 
     def is_met(self, config: Mapping[str, str]) -> bool:
         absent = self.value if self.value.startswith('"') else "n"
@@ -50,11 +52,21 @@ EVERYWHERE = (
     RequiredOption("PROC_FS", "/proc/modules shows whether a module is loaded"),
     RequiredOption("SYSFS", "parameters, probes and slab checks are below /sys"),
     RequiredOption("DEVTMPFS", "the command channel is a device node"),
-    RequiredOption("MODULE_SIG_FORCE", "the modules that prove a feature live are not signed", value="n"),
-    RequiredOption("TRIM_UNUSED_KSYMS", "modules that are not part of the kernel need its symbols", value="n"),
-    RequiredOption("SYSTEM_TRUSTED_KEYS", "the kernel's build would look for a file of keys", value='""'),
-    RequiredOption("SYSTEM_REVOCATION_KEYS", "the kernel's build would look for a file of keys", value='""'),
-    RequiredOption("MODULE_SIG_KEY", "the kernel's build would look for a key", value='"certs/signing_key.pem"'),
+    RequiredOption(
+        "MODULE_SIG_FORCE", "the modules that prove a feature live are not signed", value="n", build_only=True
+    ),
+    RequiredOption(
+        "TRIM_UNUSED_KSYMS", "modules that are not part of the kernel need its symbols", value="n", build_only=True
+    ),
+    RequiredOption(
+        "SYSTEM_TRUSTED_KEYS", "the kernel's build would look for a file of keys", value='""', build_only=True
+    ),
+    RequiredOption(
+        "SYSTEM_REVOCATION_KEYS", "the kernel's build would look for a file of keys", value='""', build_only=True
+    ),
+    RequiredOption(
+        "MODULE_SIG_KEY", "the kernel's build would look for a key", value='"certs/signing_key.pem"', build_only=True
+    ),
 )
 # The serial port of ARM boards
 PL011 = (

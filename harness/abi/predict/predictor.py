@@ -57,7 +57,7 @@ class Predictor:
                 return found
         touched = self._accesses(file, module, production, exports) if needs_code else ()
         return predict(
-            module, change.production, change.kernel, change.difference, exports, accesses=accesses
+            module, change.production, change.kernel, change.difference, exports, accesses=touched
         )  # fmt: skip
 
     def _accesses(

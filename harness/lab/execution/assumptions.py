@@ -29,16 +29,15 @@ def at_a_glance(settings: Settings, cells: Sequence[Cell]) -> list[str]:
     modules = {(cell.module.name, cell.board.arch.name): cell.module for cell in cells}
     lines = [f"kernels are built from {settings.source}{_patches(settings)}"]
     for (arch, name), kernel in settings.prebuilt.items():
+        if kernel.config.shipped:
+            continue
         lacking = "" if kernel.build_tree else " without a build tree: no predictions for it"
         lacking += ", nor for kernels that are compared with it" if lacking and kernel.variant == PRODUCTION else ""
         lines.append(f"{arch}: {name} is {kernel.image}, prebuilt{lacking}")
     for arch in dict.fromkeys(board.arch.name for board in boards.values()):
-        users = settings.configs.get(arch)
-        lines.append(
-            f"{arch}: production is {users.path}"
-            if users
-            else f"{arch}: production is our own configuration (images/kconfig): --config FILE takes yours"
-        )
+        lines.append(f"{arch}: production is {_production(arch, settings)}")
+        if arch in settings.shipped:
+            lines.append(f"{arch}: debug kernels do not enforce signatures of modules: they lack production's key")
         if userland := settings.userlands.get(arch):
             lines.append(f"{arch}: commands of exercises run in {userland.path}")
     without_exercise = sorted({module.name for module in modules.values() if not module.exercise})
@@ -97,8 +96,11 @@ def _of_configuration(users: UserConfig, source: KernelSource, store: Store) -> 
     if changed:
         shown = _some([f"{symbol} {given} → {got}" for symbol, (given, got) in changed.items()])
         lines.append(f"{name}: Kconfig of this source tree changed settings of the file: {shown}")
-    added = user_config.added(users, source, store) if users.may_add else {}
-    if added:
+    added = user_config.added(users, source, store) if users.may_add or users.shipped else {}
+    if added and users.shipped:
+        shown = _some([f"{symbol} {given} → {now}" for symbol, (given, now) in added.items()])
+        lines.append(f"{name}: debug kernels differ from production in what their build needs: {shown}")
+    elif added:
         shown = _some([f"{symbol} {given} → {now}" for symbol, (given, now) in added.items()])
         lines.append(f"{name}: the harness needs these changes, in production and debug kernels alike: {shown}")
         lines.append(f"{name}: {_layout_changes(users, source, store)}")
@@ -117,6 +119,15 @@ def _layout_changes(users: UserConfig, source: KernelSource, store: Store) -> st
         f"these additions change {len(difference.changes)} of {difference.compared} structures: modules built for "
         f"your production may break because of them: {_some(causes)}"
     )
+
+
+def _production(arch: str, settings: Settings) -> str:
+    """The production kernel of an architecture, for people."""
+    if shipped := settings.shipped.get(arch):
+        return f"{shipped.title}, {shipped.release}, as it ships"
+    if users := settings.configs.get(arch):
+        return str(users.path)
+    return "our own configuration (images/kconfig): --config FILE and --production take yours"
 
 
 def _patches(settings: Settings) -> str:

@@ -276,7 +276,8 @@ class Guests:
 
         size: bytes of the user-supplied files. The modules to judge do not count: a board has memory for them anyway.
         """
-        if prebuilt and (lacking := required_options.missing(kernel.config, board.arch.required_options)):
+        needed = required_options.missing(kernel.config, board.arch.required_options)
+        if prebuilt and (lacking := [option for option in needed if not option.build_only]):
             raise ModcompatError(
                 f"{prebuilt.image} lacks options that the harness needs", details=required_options.listed(lacking),
                 next_step="switch them on in its configuration, and build it again",
