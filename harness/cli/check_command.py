@@ -34,7 +34,6 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
 from harness.support.text import visible
 
-
 _ON_SHIPPED = ("hidden",)  # features on production as it ships: one kernel has all that the series hides
 
 
@@ -47,10 +46,10 @@ def check(*, modules: tuple[Path, ...], expression: str, workers: str, **paramet
     """Judge modules on production, stock and isolated kernels.
 
     Each module runs on kernels of the architecture that it was built for. With --production, that is production as it
-    ships, and an isolated kernel with every option that the isolation series hides, unless options choose others. Without MODULES, the modules of the manifest
-    are judged: that of --manifest, or modcompat.toml in the current folder (`modcompat init` writes one). Kernels that
-    are not cached are built first, which takes minutes for each. The assumptions of the run are printed at its start
-    and end, and are in matrix.json and in the report.
+    ships, and an isolated kernel with every option that the isolation series hides, unless options choose others.
+    Without MODULES, the modules of the manifest are judged: that of --manifest, or modcompat.toml in the current folder
+    (`modcompat init` writes one). Kernels that are not cached are built first, which takes minutes for each. The
+    assumptions of the run are printed at its start and end, and are in matrix.json and in the report.
 
     Exit status: 0 if every cell is CLEAN or has a finding that the manifest allows, 1 if there are findings, 2 if the
     run is not valid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
