@@ -50,6 +50,7 @@ _PROGRAMS = (
     ("unsquashfs", "reads squashfs root file systems", "squashfs-tools"),
     ("dpkg-deb", "unpacks Debian packages", "dpkg"),
     ("xz", "unpacks kernel sources", "xz-utils"),
+    ("bsdtar", "unpacks RPM packages of production kernels", "libarchive-tools"),
 )
 _HEADERS = (
     ("libelf.h", "builds objtool", "libelf-dev"),

@@ -127,15 +127,16 @@ def _add_symvers(archive: debian.Archive, release: str, version: str, folder: Pa
 
 def _unpack(package: Path, folder: Path) -> None:
     """Unpack a package. Raises ModcompatError if it is damaged."""
-    if package.suffix == ".rpm":
-        try:
-            process.output(["bsdtar", "-x", "-f", package, "-C", folder])
-        except ModcompatError as error:
-            raise ModcompatError(
-                f"cannot unpack {package.name}: it is damaged, or not an RPM package", details=error.details
-            ) from None
-    else:
+    if package.suffix != ".rpm":
         debian.unpack(package, folder)
+        return
+    problem = f"cannot unpack {package.name}: it is damaged, or not an RPM package"
+    try:
+        listed = process.output(["bsdtar", "-x", "-v", "-f", package, "-C", folder], errors=True)
+    except ModcompatError as error:
+        raise ModcompatError(problem, details=error.details) from None
+    if not listed.strip():  # bsdtar takes a file that ends early for an empty archive
+        raise ModcompatError(problem)
 
 
 def _from_packages(packages: Sequence[Path], store: Store) -> ShippedKernel:

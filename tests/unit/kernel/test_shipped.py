@@ -2,6 +2,7 @@
 """Production as it ships: its files are found wherever they are, and held against one another."""
 
 import gzip
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -186,3 +187,21 @@ def test_the_source_has_to_be_of_the_same_version(tmp_path: Path) -> None:
     require_source(found, KernelSource("6.1.9", {"version": "6.1.9"}, Path))
     with pytest.raises(ModcompatError, match=r"is Linux 6\.1\.9, and 6\.1\.10 is 6\.1\.10"):
         require_source(found, KernelSource("6.1.10", {"version": "6.1.10"}, Path))
+
+
+@pytest.mark.skipif(not shutil.which("rpmbuild") or not shutil.which("bsdtar"), reason="needs rpmbuild and bsdtar")
+def test_an_rpm_package_is_unpacked(tmp_path: Path) -> None:
+    tree = kernel_folder(tmp_path / "tree", INSTALLED)
+    files = "\n".join(f"/{place}" for place in INSTALLED)
+    (tmp_path / "kernel.spec").write_text(
+        "Name: kernel\nVersion: 6.1.9\nRelease: 1\nSummary: kernel\nLicense: GPL\n%description\nkernel\n"
+        f"%install\ncp -a {tree}/. %{{buildroot}}\n%files\n{files}\n"
+    )
+    define = ["--define", f"_topdir {tmp_path}", "--define", "__os_install_post %{nil}", "--target", "x86_64"]
+    subprocess.run(["rpmbuild", "-bb", *define, tmp_path / "kernel.spec"], check=True, capture_output=True)
+    (package,) = tmp_path.rglob("*.rpm")
+    found = find_shipped([str(package)], Store(tmp_path / "cache"))
+    assert (found.release, found.source, found.modules is not None) == (RELEASE, "", True)
+    package.write_bytes(package.read_bytes()[:2000])
+    with pytest.raises(ModcompatError, match="it is damaged, or not an RPM package"):
+        find_shipped([str(package)], Store(tmp_path / "cache"))
