@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A production kernel as it ships, with packed modules: checked and swept, on production and on an isolated kernel."""
+
+import json
+import lzma
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.guest.boards import BOARDS
+from harness.kernel.module_build import build_modules
+from harness.kernel.variants import PRODUCTION
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
+
+SOURCES = Path(__file__).parent / "shipped"
+WANTED = {"cardless": "SAME", "needs_card": "SAME", "warns": "SAME", "differs": "DIFFERS", "works": "CLEAN"}
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The production kernel of this project, as a distribution would ship it."""
+    folder = tmp_path_factory.mktemp("shipped")
+    kernels = Kernels(Settings())
+    kernel = kernels.kernel(BOARDS["x86_64-q35"], PRODUCTION)
+    for source, target in (
+        (kernel.image, f"boot/vmlinuz-{kernel.release}"),
+        (kernel.build_tree / ".config", f"boot/config-{kernel.release}"),
+        (kernel.symbols, f"boot/System.map-{kernel.release}"),
+        (kernel.build_tree / "Module.symvers", "Module.symvers"),
+    ):
+        (folder / target).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, folder / target)
+    modules = folder / f"lib/modules/{kernel.release}/kernel"
+    modules.mkdir(parents=True)
+    for name, file in build_modules(SOURCES, kernel, kernels.store).items():
+        (modules / f"{name}.ko.xz").write_bytes(lzma.compress(file.read_bytes()))
+    return folder
+
+
+def modcompat(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_sweep_judges_every_module_by_what_it_does_on_production(shipped: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    sweep = ["sweep", "--production", shipped, "--kernel", "isolated-spinlock", "--kernel-source", "linux-source-6.1"]
+    done = modcompat(*sweep, "--run-dir", run)
+    assert done.returncode == 1, done.stdout + done.stderr
+    facts = json.loads((run / "sweep.json").read_text())
+    cells = {module["name"]: module["cells"]["isolated-spinlock"] for module in facts["modules"]}
+    assert {name: cell["verdict"] for name, cell in cells.items()} == WANTED
+    assert "production `returned -19`, here `returned -16`" in cells["differs"]["reason"]
+    assert "differs: this kernel debugs spinlocks" in cells["differs"]["reason"]
+    assert cells["differs"]["folder"]
+    assert (run / cells["differs"]["folder"] / "evidence.json").is_file()
+    production = {module["name"]: module["cells"]["production"]["verdict"] for module in facts["modules"]}
+    assert production == {
+        "cardless": "REFUSED", "needs_card": "REFUSED", "warns": "SPLAT", "differs": "REFUSED", "works": "CLEAN",
+    }  # fmt: skip
+    assert "4 of 5 modules behave as on production" in done.stdout
+    # With everything judged, the same command only reports
+    again = modcompat(*sweep, "--run-dir", run)
+    assert again.returncode == 1
+    assert json.loads((run / "sweep.json").read_text())["modules"] == facts["modules"]
+
+
+def test_a_check_passes_with_a_driver_that_finds_no_hardware(shipped: Path, tmp_path: Path) -> None:
+    (file,) = shipped.rglob("cardless.ko.xz")
+    done = modcompat(
+        "check", "--production", shipped, "--kernel-source", "linux-source-6.1", "--feature", "spinlock",
+        "--run-dir", tmp_path / "run", file,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads((tmp_path / "run/matrix.json").read_text())["cells"]
+    assert {row["variant"]: row["verdict"] for row in rows} == {"production": "REFUSED", "isolated-spinlock": "SAME"}
