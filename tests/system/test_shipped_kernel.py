@@ -48,8 +48,8 @@ def modcompat(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_sweep_judges_every_module_by_what_it_does_on_production(shipped: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    sweep = ["sweep", "--production", shipped, "--kernel", "isolated-spinlock", "--kernel-source", "linux-source-6.1"]
-    done = modcompat(*sweep, "--run-dir", run)
+    words = ("--kernel", "isolated-spinlock", "--kernel-source", "linux-source-6.1")
+    done = modcompat("sweep", "--production", shipped, *words, "--run-dir", run)
     assert done.returncode == 1, done.stdout + done.stderr
     facts = json.loads((run / "sweep.json").read_text())
     cells = {module["name"]: module["cells"]["isolated-spinlock"] for module in facts["modules"]}
@@ -64,7 +64,7 @@ def test_a_sweep_judges_every_module_by_what_it_does_on_production(shipped: Path
     }  # fmt: skip
     assert "4 of 5 modules behave as on production" in done.stdout
     # With everything judged, the same command only reports
-    again = modcompat(*sweep, "--run-dir", run)
+    again = modcompat("sweep", "--production", shipped, *words, "--run-dir", run)
     assert again.returncode == 1
     assert json.loads((run / "sweep.json").read_text())["modules"] == facts["modules"]
 
