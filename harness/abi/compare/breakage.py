@@ -7,6 +7,7 @@ from typing import Any
 from harness.abi.compare.layout_columns import layout_columns
 from harness.abi.compare.layout_diff import LayoutDiff
 from harness.abi.compare.layout_text import explain_place, summarize_cause
+from harness.support.text import and_more
 
 # Members that the loader reads from the module's own section: do_init_module() and delete_module() in
 # kernel/module/main.c.
@@ -23,8 +24,8 @@ def explain_breakage(diff: LayoutDiff, touches: Iterable[str], *, in_use: bool) 
     """
     explanations = (explain_place(diff, place) for place in _places(touches, in_use=in_use))
     causes = [summarize_cause(diff, cause) for cause in diff.causes]
-    more = [f"and {len(causes) - _MAX_CAUSES} more causes"] if len(causes) > _MAX_CAUSES else []
-    return list(dict.fromkeys(line for line in (*explanations, *causes[:_MAX_CAUSES], *more) if line))
+    more = and_more(len(causes) - _MAX_CAUSES, "causes")
+    return list(dict.fromkeys(line for line in (*explanations, *causes[:_MAX_CAUSES], more) if line))
 
 
 def breakage_layouts(diff: LayoutDiff, touches: Iterable[str], *, in_use: bool) -> list[dict[str, Any]]:

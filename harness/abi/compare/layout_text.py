@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.abi.compare.layout_diff import Change, LayoutDiff, MemberRun, StaleMember
 from harness.abi.elf.dwarf import Member
+from harness.support.text import join_some
 
 _MAX_NAMES = 3  # names listed before "and N more"
 
@@ -151,9 +152,8 @@ def _added_and_removed(change: Change) -> Iterator[str]:
 
 
 def _changed(members: Sequence[Member], verb: str) -> str:
-    names = ", ".join(member.name for member in members[:_MAX_NAMES])
-    more = f" and {len(members) - _MAX_NAMES} more" if len(members) > _MAX_NAMES else ""
-    return f"{names}{more} {'was' if len(members) == 1 else 'were'} {verb}"
+    names = join_some([member.name for member in members], _MAX_NAMES)
+    return f"{names} {'was' if len(members) == 1 else 'were'} {verb}"
 
 
 def _moved(run: MemberRun) -> str:

@@ -12,6 +12,7 @@ from harness.abi.elf.module_file import ModuleFacts
 from harness.abi.predict.loader import KernelFacts, PredictedFailure, PredictedOutcome, Stage, simulate
 from harness.abi.predict.member_accesses import MemberAccess
 from harness.abi.predict.reachability import ReachableStruct, reachable_structs
+from harness.support.text import join_some
 
 _LOCKS = re.compile(r"_raw_(spin|read|write)_(try)?lock(_irq)?")
 _UNLOCKS = re.compile(r"_raw_(spin|read|write)_unlock(_irq)?")
@@ -71,11 +72,10 @@ def predict(
 def _clean(differing: list[ReachableStruct], *, was_read: bool) -> str:
     if not differing:
         return "the loader finds init and exit, and no structure that its imports lead to differs"
-    names = ", ".join(found.change.name for found in differing[:_MAX_NAMES])
-    more = f" and {len(differing) - _MAX_NAMES} more" if len(differing) > _MAX_NAMES else ""
+    names = join_some([found.change.name for found in differing], _MAX_NAMES)
     differ = "differs" if len(differing) == 1 else "differ"
     code = "its code was not seen to use a member that moved" if was_read else "its code is too long to be read"
-    return f"the loader finds init and exit; {names}{more} {differ}, and {code}"
+    return f"the loader finds init and exit; {names} {differ}, and {code}"
 
 
 def _unbalanced_preempt_count(
