@@ -100,10 +100,10 @@ def _section(sweep: Row, explained: Row) -> Iterator[str]:
         name = kernel["name"]
         counts = _total(sweep["folders"][name])
         passed = sum(counts[str(verdict)] for verdict in PASSES)
-        options = ", ".join(f"`{option}={value}`" for option, value in kernel["options"].items())
+        options = ", ".join(f"`{option}={value}`" for option, value in kernel["options"].items()) or "as production"
         agreed, predicted = sweep["predictions"][name]
         yield ""
-        yield f"**`{name}`** ({options or 'nothing that production lacks'}): **{passed:,} of {counts.total():,}** behave"
+        yield f"**`{name}`** ({options}): **{passed:,} of {counts.total():,}** behave"
         yield f"as on production: {_counted(counts)}. Predictions: {agreed:,} of {predicted:,} agree."
         yield ""
         yield from _folders(sweep, name)
