@@ -51,14 +51,8 @@ def test_the_summary_counts_by_folder_and_lists_findings() -> None:
     lines = list(summary(sweep(*GOOD, BAD)))
     assert "  3 of 4 modules behave as on production: 2 CLEAN, 1 SAME, 1 DIFFERS" in lines
     assert "  3 of 4 predictions agree" in lines
-    assert [line for line in lines if "kernel/fs " in line][0].split() == [
-        "kernel/fs",
-        "2",
-        "1",
-        "CLEAN,",
-        "1",
-        "DIFFERS",
-    ]
+    of_folder = next(line for line in lines if "kernel/fs " in line)
+    assert of_folder.split() == ["kernel/fs", "2", "1", "CLEAN,", "1", "DIFFERS"]
     assert lines[-1].startswith(f"DIFFERS kernel/fs/btrfs.ko on {KERNEL}: messages in the load")
 
 
