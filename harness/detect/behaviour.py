@@ -16,8 +16,11 @@ from harness.detect.lines import messages
 from harness.support.text import join_some
 
 _OWN = "modcompat: "  # marks of the harness in the log
-_INITCALL = re.compile(r"(calling|initcall) +\S+\+0x\S+ \[\w+\]")  # initcall_debug: init/main.c
+_INITCALL = r"(?:calling|initcall) +\S+\+0x\S+ \[\w+\]"  # initcall_debug: init/main.c
 _NUMBER = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b", re.IGNORECASE)
+# A measured speed: `raid6: sse2x4 gen() 4123 MB/s` (lib/raid6/algos.c), `xor: using function: avx (31337 MB/sec)`
+# (crypto/xor.c). Which of several functions is measured and chosen depends on the time that each takes.
+_MEASURED = re.compile(r"\b\d+ *[KMG]?i?[Bb](?:/s|/sec|ps)\b")
 _MAX_SHOWN = 3  # items of one side of a difference
 # Messages of the loader that differ because a debug kernel is not production: pattern -> reason
 _EXPECTED_MESSAGES: Mapping[str, str] = {
@@ -28,7 +31,7 @@ _EXPECTED_MESSAGES: Mapping[str, str] = {
     r"missing module BTF, cannot register kfuncs": "for the same reason",
     r"\w+: no symbol version for module_layout": "production has no such version either",
 }  # fmt: skip
-_EXPECTED = re.compile("|".join(_EXPECTED_MESSAGES))
+_LEFT_OUT = (re.compile(f"^(?:{_INITCALL}|{'|'.join(_EXPECTED_MESSAGES)})"), _MEASURED)
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,13 @@ def _only_in(runs: Sequence[tuple[str, ...]], others: Sequence[tuple[str, ...]])
 def comparable_messages(log: bytes) -> list[str]:
     """The kernel's messages in a part of a log, each once, without stamps and with N in place of every number.
 
-    Marks of the harness, the kernel's traces of init calls, and messages that must differ are left out.
+    Left out are marks of the harness, the kernel's traces of init calls, measured speeds, and what must differ.
     """
     found: dict[str, None] = {}
     for line in log.splitlines():
         for message in messages(0, 0, line):
             text = message.text.strip()
-            if text and not text.startswith(_OWN) and not _INITCALL.match(text) and not _EXPECTED.match(text):
+            if text and not text.startswith(_OWN) and not any(pattern.search(text) for pattern in _LEFT_OUT):
                 found[_NUMBER.sub("N", text)] = None
     return list(found)
 

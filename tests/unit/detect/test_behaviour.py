@@ -145,6 +145,14 @@ def test_messages_are_compared_without_what_differs_from_run_to_run() -> None:
     assert comparable_messages(log) == ["x: N cards at N, irq N"]
 
 
+@pytest.mark.parametrize(
+    "measured", ["raid6: sse2x2   gen()  4123 MB/s", "xor: using function: avx (31337 MB/sec)", "link is 54 Mbps"]
+)
+def test_measured_speeds_are_not_compared(measured: str) -> None:
+    assert not comparable_messages(f"[    1.000000] {measured}\n".encode())
+    assert comparable_messages(b"[    1.000000] raid6: using sse2 recovery algorithm\n")
+
+
 def test_what_a_run_reached_depends_on_what_the_module_has() -> None:
     assert reached(loading()) == (["the load", "the end of its init", "its exit"], [])
     assert reached(without_hardware(has_exit=False)) == (["the load", "the end of its init"], [])
