@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 
 from harness.abi.elf.line_table import ModuleLines
 from harness.abi.elf.module_file import inspect_module
+from harness.abi.predict.symbol_options import option_of, with_option
 from harness.detect.kernel_report import Report, as_json_object
 from harness.detect.scan import scan_stream
 from harness.lab.execution.source_lines import add_source_lines
@@ -42,7 +44,7 @@ def scan(*, logs: tuple[str, ...], files: tuple[Path, ...], as_json: bool) -> No
         for report in scan_stream(_chunks(name)):
             found += 1
             add_source_lines([report], modules)
-            click.echo(json.dumps({"log": name, **as_json_object(report)}) if as_json else _for_people(name, report))
+            click.echo(json.dumps(_facts(name, report)) if as_json else _for_people(name, report))
     sys.exit(1 if found else 0)
 
 
@@ -56,6 +58,11 @@ def _chunks(name: str) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise ModcompatError(f"cannot read {name}: {error.strerror}") from None
+
+
+def _facts(name: str, report: Report) -> dict[str, Any]:
+    options = {symbol: str(option) for symbol in report.symbols if (option := option_of(symbol))}
+    return {"log": name, **as_json_object(report), "options": options}
 
 
 def _for_people(name: str, report: Report) -> str:
@@ -74,6 +81,9 @@ def _for_people(name: str, report: Report) -> str:
             f"    blamed on {report.module}{f', {report.culprit}()' if report.culprit else ''}"
             f"{f' at {report.place}' if report.place else ''} ({report.rule})"
         )
+    if report.suspects:
+        lines.append(f"    suspects: {', '.join(report.suspects)} (modules that are not of the kernel's tree)")
+    lines += [f"    symbol {with_option(symbol)}" for symbol in report.symbols if option_of(symbol)]
     lines += [f"    {name} ({place})" for name, place in report.places.items()]
     if report.torn:
         lines.append(f"    torn: {report.torn_because}")

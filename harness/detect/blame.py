@@ -5,7 +5,20 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from harness.detect.stacks import ALLOCATED, FREED, HELD, INTERRUPT, MAIN, OTHER, Frame, Trace
+from harness.detect.stacks import (
+    ALLOCATED,
+    CALL_SITE,
+    FREED,
+    HANDLERS,
+    HELD,
+    INTERRUPT,
+    MAIN,
+    OTHER,
+    OWNER,
+    PLACES,
+    Frame,
+    Trace,
+)
 from harness.detect.titles import plain
 from harness.support.module_name import MODULE_NAME
 
@@ -23,6 +36,9 @@ class _Head(Protocol):
     @property
     def text(self) -> str: ...
 
+    @property
+    def module(self) -> str: ...
+
 
 class _Facts(NamedTuple):
     heads: Sequence[_Head]
@@ -32,9 +48,18 @@ class _Facts(NamedTuple):
     lists: list[str]  # of loaded modules: the text after "Modules linked in:"
 
 
-_FUNCTION = rf"(?P<function>[\w.$]+)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)? \[(?P<module>{MODULE_NAME})\]"
-_AT_HEAD = re.compile(
-    rf"(?:\bat|in:?|target:|hint:|from) (?:\S+:\d+ )?(?:at )?{_FUNCTION}|\.c:\d+ {_FUNCTION.replace('P<', 'P<x')}"
+# In a line that announces a report: lib/vsprintf.c prints function+0xoffset/0xsize [module] for %pS. It prints function
+# [module] for %ps, which in other lines may be anything: "in preemptible [00000000] code". scripts/decode_stacktrace.sh
+# replaces the offset with a place in the source
+_AT_HEAD = (
+    re.compile(rf"(?P<function>[\w.$]+)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)? \[(?P<module>{MODULE_NAME})\]"),
+    re.compile(
+        rf"(?:\bat|\bin:?|target:|hint:|from|workqueue:) (?!preemptible )(?:\S+:\d+ )?(?:at )?"
+        rf"(?P<function>[\w.$]+) \[(?P<module>{MODULE_NAME})\]"
+    ),
+    re.compile(rf"(?P<function>)\bf_op=[\w.$]+ \[(?P<module>{MODULE_NAME})\]"),  # a table of functions
+    re.compile(rf"\bat (?P<function>[\w.$]+) {PLACES} \[?(?P<module>{MODULE_NAME})\]?(?:,|$)"),
+    re.compile(rf"\bat \S+:\d+ (?P<function>[\w.$]+) {PLACES} \[?(?P<module>{MODULE_NAME})\]?$"),
 )
 # mm/slub.c prints the name of a cache, kernel/locking/lockdep.c that of a lock class. The names of a module's caches
 # and classes often begin with the module's name
@@ -44,11 +69,17 @@ _CACHE = re.compile(
 )
 _CLASS = re.compile(r"\((?:&+)?(?P<name>[\w.>-]+)[^)]*\)\{")
 _MODULE_LIST = "Modules linked in:"
-# kernel/module/main.c: load_module() and delete_module() call a module's init and exit
-_LOAD_OR_UNLOAD = re.compile(
-    r"do_one_initcall|do_init_module|__do_sys_delete_module|__(?:se|x64|arm64|ia32|riscv)_sys_delete_module"
+# kernel/locking/spinlock_debug.c, spin_dump(): a lock in a module's own data
+_LOCK_OBJECT = re.compile(rf"^ ?lock: (?P<object>[\w.$]+)(?:\+0x\S+)? \[(?P<module>{MODULE_NAME})\]", re.MULTILINE)
+# kernel/module/main.c: load_module(), which calls notifiers and, at its end, the module's init; delete_module(), which
+# calls exit and free_module()
+_LOADS = re.compile(
+    r"load_module|do_one_initcall|do_init_module|init_module_from_file|sys_f?init_module|\w+_module_(?:notify|coming|notifier)"
 )
-_LOADING = re.compile(rf"(?P<module>{MODULE_NAME})\([A-Z]*[+-]\)")
+_UNLOADS = re.compile(r"sys_delete_module|free_module|\w+_module_going")
+_LISTED = re.compile(rf"(?:^|\s)(?P<module>{MODULE_NAME})(?:\((?P<flags>[A-Z]*)(?P<state>[+-]?)\))?(?=\s|$)")
+# kernel/panic.c, taint_flags[]: proprietary, built out of the tree, without a signature
+_FOREIGN_FLAGS = frozenset("POE")
 # Addresses of memory for modules. An unmapped address there belonged to a module that was unloaded.
 _MODULE_MEMORY = (
     r"ffffffff[a-f][0-9a-f]{7}",  # x86_64: Documentation/x86/x86_64/mm.rst
@@ -75,16 +106,48 @@ def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Tr
     return Culprit()
 
 
+def suspects(text: str) -> tuple[str, ...]:
+    """The modules in a report's list of modules that are not part of the kernel's tree, in its order."""
+    lists = (line.removeprefix(_MODULE_LIST) for line in text.split("\n") if line.startswith(_MODULE_LIST))
+    listed = (found for names in lists for found in _modules(names))
+    return tuple(dict.fromkeys(found["module"] for found in listed if _is_foreign(found)))
+
+
+def _modules(names: str) -> list[re.Match[str]]:
+    """The modules in the text after "Modules linked in:"."""
+    return list(_LISTED.finditer(names.partition(" [last unloaded:")[0]))
+
+
+def _is_foreign(listed: re.Match[str]) -> bool:
+    return not _FOREIGN_FLAGS.isdisjoint(listed["flags"] or "")
+
+
 def _instruction(facts: _Facts) -> Frame | None:
     return facts.site if facts.site and facts.site.module else None
 
 
+def _named(facts: _Facts) -> Frame | None:
+    """The module that the kernel names in words, the one whose code it could not change, or that of a handler."""
+    for head in facts.heads:
+        if head.module:
+            return Frame("", -1, -1, head.module, reliable=True)
+    return _first(facts.traces, CALL_SITE) or _only_handler(facts)
+
+
+def _only_handler(facts: _Facts) -> Frame | None:
+    """The handler of an interrupt, if all handlers with a module are of one module, or one module is foreign."""
+    frames = [frame for trace in facts.traces if trace.role == HANDLERS for frame in trace.frames if frame.module]
+    names = {frame.module for frame in frames}
+    if len(names) > 1:
+        names &= {found["module"] for listed in facts.lists for found in _modules(listed) if _is_foreign(found)}
+    return next((frame for frame in frames if frame.module in names), None) if len(names) == 1 else None
+
+
 def _announced(facts: _Facts) -> Frame | None:
     for head in facts.heads:
-        if found := _AT_HEAD.search(head.text):
-            return Frame(
-                found["function"] or found["xfunction"], -1, -1, found["module"] or found["xmodule"], reliable=True
-            )
+        for pattern in _AT_HEAD:
+            if found := pattern.search(head.text):
+                return Frame(found["function"], -1, -1, found["module"], reliable=True)
     return None
 
 
@@ -101,12 +164,16 @@ def _lock_taken(facts: _Facts) -> Frame | None:
 
 
 def _owner(facts: _Facts) -> Frame | None:
-    """A loaded module whose name is the beginning of the slab cache's or lock class's name."""
+    """The module of the object, or one whose name is the beginning of the slab cache's or lock class's name."""
+    if found := _LOCK_OBJECT.search(facts.text):
+        return Frame("", -1, -1, found["module"], reliable=True)
+    if variable := _first(facts.traces, OWNER):
+        return variable._replace(function="")
     names = facts.lists[0].split() if facts.lists else ()
     loaded = [name.partition("(")[0] for name in names if name[0] != "["]
     for pattern in (_CACHE, _CLASS) if loaded else ():
-        for found in pattern.finditer(facts.text):
-            owned = next((group for group in found.groups() if group), "")
+        for match in pattern.finditer(facts.text):
+            owned = next((group for group in match.groups() if group), "")
             for module in loaded:
                 if owned.startswith(module):
                     return Frame(owned, -1, -1, module, reliable=True)
@@ -114,11 +181,28 @@ def _owner(facts: _Facts) -> Frame | None:
 
 
 def _window(facts: _Facts) -> Frame | None:
-    """The module that was being loaded or unloaded: the list of modules marks it with + or -."""
-    found = next((found for names in facts.lists if (found := _LOADING.search(names))), None)
-    if not found or not any(_LOAD_OR_UNLOAD.search(frame.function) for trace in facts.traces for frame in trace.frames):
+    """The module that was being loaded or unloaded: the list of modules marks it with + or -.
+
+    If several were, it is the one of them that is not part of the kernel's tree.
+    """
+    listed = [found for names in facts.lists if "+)" in names or "-)" in names for found in _modules(names)]
+    if not listed:
         return None
-    return Frame("", -1, -1, found["module"], reliable=True)
+    functions = " ".join(frame.function for trace in facts.traces for frame in trace.frames)
+    functions += f" {facts.site.function}" if facts.site else ""
+    if _UNLOADS.search(functions):
+        states = "-"
+    elif _LOADS.search(functions):
+        states = "+-"  # a module that failed to load is going
+    else:
+        return None
+    for state in states:
+        changing = {found["module"]: found for found in listed if found["state"] == state}
+        if len(changing) > 1:
+            changing = {name: found for name, found in changing.items() if _is_foreign(found)}
+        if len(changing) == 1:
+            return Frame("", -1, -1, next(iter(changing)), reliable=True)
+    return None
 
 
 def _last_unloaded(facts: _Facts) -> Frame | None:
@@ -129,6 +213,7 @@ def _last_unloaded(facts: _Facts) -> Frame | None:
 
 _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
     ("faulting instruction", _instruction),
+    ("named in its text", _named),
     ("site of the warning", _announced),
     ("first frame with a module", _frame),
     ("where the memory was allocated or freed", _memory),

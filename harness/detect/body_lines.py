@@ -73,12 +73,39 @@ BODY_LINES: Mapping[str, Mapping[str, str]] = {  # source file or reason -> patt
         r"IRQ stack": "IRQ stack:      [0xffffffc008000000..0xffffffc008004000]",
         r"Overflow stack": "Overflow stack: [0xffffff80075a1310..0xffffff80075a2310]",
     },
-    "arch/powerpc/kernel/process.c, arch/mips/kernel/traps.c": {
+    "arch/powerpc/kernel/process.c, arch/{mips,loongarch,s390,sparc}/kernel: show_regs() and die()": {
+        r"(?:Hi|Lo|Acx|Status|Cause|BadVA|PrId|Code|Stack|ExcCode|CSR \w+) *:": "Hi    : 00000000",
+        r"(?:pc|[ast]\d|u0) [0-9a-f]{16} ": "a0 0000000000000000 a1 0000000000000001 a2 0000000000000002 a3 "
+            "0000000000000003",
+        r"\*HwTLS": "*HwTLS: 77c04470",
+        r"(?:Krnl|User) (?:PSW|GPRS|Code)": "Krnl PSW : 0704c00180000000 0000000000123456 (vendor_run+0x8/0x20 "
+            "[vendor])",
+        r"Failing address|Fault in |AS:": "Failing address: 0000000000000000 TEID: 0000000000000483",
+        r"Last Breaking": "Last Breaking-Event-Address:",
+        r"(?:TSTATE|TPC|RPC|Caller\[|Instruction )": "TPC: <vendor_run+0x8/0x20 [vendor]>",
+        r"(?:BE|LE) PAGE_SIZE": "BE PAGE_SIZE=4K SMP NR_CPUS=2",
+        r"Faulting instruction": "Faulting instruction address: 0xc000000000010a4c",
+        r"-+ interrupt: ": "--- interrupt: c00 at 0x7fff",
         r"NIP": "NIP [c000000000010a4c] vendor_run+0x1c/0x40",
         r"LR \[": "LR [c000000000010a48] vendor_run+0x18/0x40",
         r"GPR": "GPR00: c000000000010a48 c0000000fea03d10 c000000000f1e300 0000000000000000",
         r"Trap": "Trap: 0300 DAR: 0000000000000010",
         r"\$": "$ 0   : 00000000 00000001 00000000 00000000",
+    },
+    "scripts/decode_stacktrace.sh": {
+        r"(?:\? )?[A-Za-z_][\w.$]* \([\w./+~-]+\.(?:[chS]|rs):[\d?]": "vfs_write (fs/read_write.c:491 "
+            "fs/read_write.c:584)",
+    },
+    "kernel/trace/ftrace.c: ftrace_bug()": {
+        r"ftrace (?:failed|faulted|record)": "ftrace record flags: 80000001",
+        r"(?:Setting|Updating|Converting|Initializing) ftrace call site": "Setting ftrace call site to call ftrace "
+            "function",
+        r"expected tramp": "expected tramp: ffffffff8106ad4c",
+    },
+    "mm/page_owner.c, kernel/sched/core.c": {
+        r"page_owner ": "page_owner tracks the page as allocated",
+        r"in_atomic\(\)": "in_atomic(): 1, irqs_disabled(): 0, non_block: 0, pid: 53, name: sh",
+        r"RCU nest": "RCU nest depth: 0, expected: 0",
     },
     "lines that frame a report, in many files": {
         r"-+$": "------------------------------------------------",
@@ -91,7 +118,16 @@ BODY_LINES: Mapping[str, Mapping[str, str]] = {  # source file or reason -> patt
         r">": ">ffffffffa0007380: 00 00 00 00 00 00 00 00 01 f9 f9 f9",
         r"\{": "{SOFTIRQ-ON-W} state was registered at:",
     },
+    "mm/memory.c: print_bad_pte()": {
+        r"(?:addr|file|pgd):": "addr:0000000000400000 vm_flags:00000875 anon_vma:0000000000000000 "
+            "mapping:ffff888007a20000 index:0",
+    },
     "mm/slub.c": {
+        r"(?:0x)?[0-9a-f]{8,16}-(?:0x)?[0-9a-f]{8,16} @offset": "0xc09a6800-0xc09a6803 @offset=26624. First byte "
+            "0x78 instead of 0xcc",
+        r"\[.* overwritten\] ": "[Right Redzone overwritten] 0xffff888000-0xffff888003 @offset=64. First byte 0x78 "
+            "instead of 0xcc",
+        r"object allocation": "object allocation/free stack trace missing",
         r"INFO: (?:Freed|Alloc|Slab|Object|0x)": "INFO: Freed in fasync_free_rcu+0x14/0x20 age=624 cpu=0 pid=3",
         r"Object ": "Object 0xc09a6400 @offset=25600 fp=0x00000000",
         r"Redzone": "Redzone  c09a6030: bb bb bb bb bb bb bb bb",
@@ -116,6 +152,10 @@ BODY_LINES: Mapping[str, Mapping[str, str]] = {  # source file or reason -> patt
         r"Memory state": "Memory state around the buggy address:",
         r"Last ": "Last potentially related work creation:",
         r"Second to ": "Second to last potentially related work creation:",
+        r"(?:addr|Free of addr) ": "Free of addr ffff888000800d00 by task insmod/38",
+        r"[Tt]his frame has ": "This frame has 2 objects:",
+        r"Asynchronous fault": "Asynchronous fault: no details available",
+        r"\(stack is not": "(stack is not available)",
         r"Pointer tag": "Pointer tag: [f4], memory tag: [fe]",
     },
     "mm/kfence/report.c": {
@@ -128,12 +168,21 @@ BODY_LINES: Mapping[str, Mapping[str, str]] = {  # source file or reason -> patt
     "mm/kmsan/report.c, kernel/kcsan/report.c": {
         r"Uninit ": "Uninit was created at:",
         r"Local ": "Local variable ptr created at:",
+        r"Data copied to user": "Data copied to user address 00007ffd5b5a1e30",
+        r"Memory access of size": "Memory access of size 8 starts at ffff888007a20000",
+        r"<Zero or more": "<Zero or more stacks not recorded to save memory>",
+        r"(?:read-write|assert no \w+) to": "assert no writes to 0xffff888007a20000 of 8 bytes by task 39 on cpu 1:",
+        r"race at unknown": "race at unknown origin, with read to 0xffff888007a20000 of 8 bytes by task 39 on cpu 1:",
         r"read to": "read to 0xffff888007a20000 of 8 bytes by task 39 on cpu 1:",
         r"write to": "write to 0xffff888007a20000 of 8 bytes by task 39 on cpu 1:",
         r"value": "value changed: 0x0000000000000001 -> 0x0000000000000002",
         r"Reported by": "Reported by Kernel Concurrency Sanitizer on:",
     },
     "lib/ubsan.c": {
+        r"(?:unsigned|division|negation|left shift|assumption|cannot represent|calling __builtin)":
+            "division of -2147483648 by -1 cannot be represented in type 'int'",
+        r"(?:for an object|offset +is|which requires|store to|upcast of|downcast of|constructor call|cast to)":
+            "which requires 8 byte alignment",
         r"shift": "shift exponent 32 is too large for 32-bit type 'int'",
         r"signed": "signed integer overflow:",
         r"index": "index 10 is out of range for type 'int [10]'",
@@ -147,6 +196,14 @@ BODY_LINES: Mapping[str, Mapping[str, str]] = {  # source file or reason -> patt
         r"backtrace": "backtrace:",
     },
     "kernel/locking/lockdep.c": {
+        r"\.\.\.": "... which became HARDIRQ-irq-safe at:",
+        r"(?:to a|and interrupts|which would) ": "which would create a new lock dependency:",
+        r"Chain exists of": "Chain exists of:",
+        r"(?:Held locks|Locks in cached chain|Hash chain|depth|context-)": "Held locks:",
+        r"RCU used illegally": "RCU used illegally from extended quiescent state!",
+        r"possible reason": "possible reason: unannotated irqs-off.",
+        r"and the lock comparison": "and the lock comparison function returns 0:",
+        r"The code is": "The code is fine but needs lockdep annotation, or maybe",
         r"irq event": "irq event stamp: 605",
         r"hardirqs": "hardirqs last disabled at (620): [<ffffffff810903a2>] __up_console_sem+0x52/0x60",
         r"softirqs": "softirqs last disabled at (531): [<ffffffff8103898b>] irq_exit_rcu+0x6b/0xa0",
@@ -187,6 +244,8 @@ BODY_LINES: Mapping[str, Mapping[str, str]] = {  # source file or reason -> patt
         r"Tasks blocked": "Tasks blocked on level-0 rcu_node (CPUs 0-1):",
     },
     "kernel/hung_task.c, kernel/sched/core.c, kernel/workqueue.c": {
+        r"CPU\d+ enqueued": "CPU1 enqueued tasks (2 total):",
+        r"caller is": "caller is vendor_run+0x10/0x20 [vendor]",
         r"task:": "task:sh              state:R  running task     stack:0     pid:60",
         r"task ": "task sh blocked for more than 10 seconds.",
         r"\"echo": '"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.',

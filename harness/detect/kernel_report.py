@@ -3,14 +3,15 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from harness.detect import titles
-from harness.detect.blame import blame
+from harness.detect.blame import blame, suspects
 from harness.detect.kinds import KINDS, FunctionSource, Kind, Severity, Wording
-from harness.detect.stacks import Frame, Trace, add_caller, site, traces
+from harness.detect.stacks import MAIN, OTHER, Frame, Trace, add_caller, site, traces
+from harness.support.module_name import kernel_name
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Report:
     torn_because: str = ""
     children: "list[Report]" = field(default_factory=list)  # its consequences, such as a panic
     culprit_offset: int = -1  # of the blamed place in the culprit, bytes; -1 if it is not known
+    suspects: tuple[str, ...] = ()  # modules that are not part of the kernel's tree, if none is blamed
     places: dict[str, str] = field(default_factory=dict)  # function+0xoffset -> file.c:42, from a module's file
 
     @property
@@ -92,6 +94,13 @@ class Report:
         return re.sub(r"\([A-Z+-]*\)", "", names).split()
 
     @cached_property
+    def symbols(self) -> list[str]:
+        """The symbols because of which a module was refused."""
+        if self.severity is not Severity.REFUSAL:
+            return []
+        return list(dict.fromkeys(found["symbol"] for found in _SYMBOL.finditer(self.text)))
+
+    @cached_property
     def taint_before(self) -> str:
         found = _task_line(self)
         return "".join((found["taint"] or "").split()) if found else ""
@@ -125,6 +134,7 @@ def as_json_object(report: Report) -> dict[str, Any]:
             {"role": trace.role, "frames": [frame._asdict() for frame in trace.frames]} for trace in report.traces
         ],
         "modules": report.modules,
+        "symbols": report.symbols,
         "taint_before": report.taint_before,
         "taint_after": report.taint_after,
         "children": [as_json_object(child) for child in report.children],
@@ -142,6 +152,13 @@ class Head:
     @property
     def text(self) -> str:
         return self.found.string.strip()
+
+    @cached_property
+    def module(self) -> str:
+        """The module that the line names in words, not as the place of an address; "" if it names none."""
+        groups = self.found.groupdict()
+        named = next((groups[group] for group in _MODULE_GROUPS if groups.get(group)), "")
+        return kernel_name(named) if named else ""
 
     @cached_property
     def is_form(self) -> bool:
@@ -169,15 +186,27 @@ _FORM = re.compile(
 )
 # lib/dump_stack.c, dump_stack_print_info(); "UID: " since 6.10
 _TASK = re.compile(
-    r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) "
+    r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) (?:Kdump: loaded )?"
     r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]+)) ?"
 )
+_TASKS = re.compile(r"^CPU: \d+ (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: ", re.MULTILINE)
 _TASK_IN_HEAD = re.compile(
     r"(?:CPU#(?P<cpu>\d+)[,:] (?:\w+: )?|INFO: task |by task |code: |atomic: |sh: )(?P<comm>[^\s,]+?)[/:](?P<pid>\d+)\b"
 )
 _STUCK = re.compile(r"CPU#(?P<cpu>\d+) stuck for \d+s! \[(?P<comm>.*):(?P<pid>\d+)\]")
+# kernel/watchdog.c, watchdog_hld.c; "CPU0: " before it is the CPU that reports, since 6.18
+_STUCK_CPU = re.compile(r"hard LOCKUP on (?:cpu |other CPUs )(?P<cpu>\d+)\b")
+# Reports that contain the traces of several tasks
+_OF_MANY_TASKS = ("hung-task", "kcsan", "lockup", "oom", "rcu-stall", "asked-for", "reboot")
 # print_modules() of kernel/module/main.c
 _MODULES = re.compile(r"^Modules linked in:(?P<names>.*?)(?: \[last unloaded: .*)?$", re.MULTILINE)
+# kernel/module/main.c, version.c
+_SYMBOL = re.compile(
+    r": (?:Unknown symbol|Protected symbol:|disagrees about version of symbol|no symbol version for|"
+    r"exports (?:duplicate|protected) symbol|module uses symbol|module using GPL-only symbols uses symbols|Symbol) "
+    r"\(?(?P<symbol>[\w.$]+)"
+)
+_MODULE_GROUPS = ("module", "named", "module_of_size", "patched", "driver")
 _REGISTER = re.compile(
     r"(?<![\w.])(?P<name>E?R[A-Z0-9]{1,2}|E[A-Z]{2}|R\d\d|CR\d|EFLAGS|ORIG_RAX|[rx]\d{1,2}|sp|ip|fp|pc|lr|psr"
     r"|pstate|GPR\d\d|NIP|LR|ra|gp|tp|[ast]\d{1,2}|epc) ?: ?(?:00(?:10|18|33|2b):)?\[?<?(?P<value>[0-9a-f]{8,16})\b"
@@ -214,11 +243,13 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     add_caller(texts, at, stacks)
     named = best.found.groupdict().get("at")
     wording = best.wording
-    named_in_title = function = titles.function(wording, best.found, texts, at, stacks)
+    named_in_title = function = titles.function(wording, best.found, texts, at, _of_stuck_cpu(best.text, stacks))
     access = _access(text, best.text)
     kind = best.kind
     if not damage and wording.where is not FunctionSource.NOWHERE and not function:
         damage = "its stack trace is missing" if not stacks else "no frame of its stack trace tells where it was"
+    if not damage and _is_mixed(best.kind, text):
+        damage = "the stack trace of another task is among its lines"
     if not damage and "{access}" in wording.title and not access.what:
         damage = "the line that describes the access is missing"
     if not function and (at or named):
@@ -232,6 +263,7 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
         module=culprit.module,
         culprit=culprit.function,
         culprit_offset=culprit.offset,
+        suspects=() if culprit.module else suspects(text),
         rule=culprit.rule,
         first_line=span.first_line,
         last_line=span.last_line,
@@ -249,10 +281,32 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     )
 
 
+def _of_stuck_cpu(headline: str, stacks: list[Trace]) -> list[Trace]:
+    """The traces of the CPU that a headline says is stuck, if it printed one on request; otherwise all.
+
+    kernel/watchdog.c, watchdog_hardlockup_check(): another CPU notices a hard lockup, and has a trace of its own.
+    """
+    stuck = _STUCK_CPU.search(headline)
+    own = [trace for trace in stacks if stuck and trace.cpu == int(stuck["cpu"])]
+    return [replace(trace, role=MAIN if trace.role == OTHER else trace.role) for trace in own] or stacks
+
+
+def _is_mixed(kind: Kind, text: str) -> bool:
+    """Whether several tasks printed dump_stack(), in a report that has the trace of one task."""
+    if kind.name in _OF_MANY_TASKS:
+        return False
+    if text.count("\nCPU: ") < 2 or "NMI" in text:
+        return False
+    return len({found["pid"] for found in _TASKS.finditer(text)}) > 1
+
+
 def _task_line(report: Report) -> re.Match[str] | None:
-    """The first line of dump_stack() that names a task."""
-    lines = (line for line in report.text.split("\n") if line.startswith("CPU: "))
-    return next((found for line in lines if (found := _TASK.match(line))), None)
+    """The first line of dump_stack() that names a task, or that of the CPU that the headline says is stuck."""
+    lines = [line for line in report.text.split("\n") if line.startswith("CPU: ")]
+    found = [match for line in lines if (match := _TASK.match(line))]
+    stuck = _STUCK_CPU.search(report.headline)
+    own = [match for match in found if stuck and match["cpu"] == stuck["cpu"]]
+    return next(iter(own or found), None)
 
 
 def _task(report: Report) -> TaskContext:
@@ -264,7 +318,8 @@ def _task(report: Report) -> TaskContext:
         or _TASK_IN_HEAD.search(report.text)
     )
     values = found.groupdict() if found else {}
-    cpu = int(values.get("cpu") or _cpu(report.caller))
+    stuck = _STUCK_CPU.search(report.headline)
+    cpu = int((stuck and stuck["cpu"]) or values.get("cpu") or _cpu(report.caller))
     return TaskContext(values.get("comm") or "", int(values.get("pid") or -1), cpu)
 
 

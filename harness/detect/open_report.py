@@ -14,6 +14,7 @@ _MAX_GAP_WHILE_EXPECTING = 20  # the same while its stack trace, or a panic afte
 _MAX_BETWEEN_HEADS = 4  # lines that are this near to one another announce one report together
 _MAX_BEFORE_LATE_HEAD = 12  # a line this far from the others may still announce the report
 _MAX_MESSAGES = 1500  # in one report
+_WITHOUT_TRACE = (FunctionSource.NOWHERE, FunctionSource.LINE)
 _END = re.compile(r"---\[ end (?:trace|Kernel panic)")
 _DETAIL = re.compile(r"CPU: \d+ |Modules linked in|Call [Tt]race|Hardware name|\s?RIP: |\s*[bB]acktrace\b")
 _OTHER_CPUS = re.compile(r"Sending NMI|NMI backtrace")
@@ -46,7 +47,7 @@ class OpenReport:
     @property
     def expects(self) -> bool:
         """Whether its stack trace is still to come."""
-        return not self._detailed and any(head.wording.where is not FunctionSource.NOWHERE for head in self.heads)
+        return not self._detailed and any(head.wording.where not in _WITHOUT_TRACE for head in self.heads)
 
     def take(self, message: Message, head: Head | None, *, opening: bool) -> bool:
         """Add a message if it is part of this report; returns whether it is.
@@ -63,7 +64,8 @@ class OpenReport:
                 return False
             self._announce(message, head)
         else:  # "cut here" may be printed between a text and the BUG that it explains
-            if not self.heads or self._detailed or self._since_head > _MAX_BETWEEN_HEADS or self._has_form():
+            between = _MAX_BEFORE_LATE_HEAD if self._warns_later() else _MAX_BETWEEN_HEADS
+            if not self.heads or self._detailed or self._since_head > between or self._has_form():
                 return False
             self._add(message.text, message.number)
         self._note(message.text)
@@ -114,8 +116,25 @@ class OpenReport:
             self.heads.append(head)
             self._since_head = 0
 
+    def _is_refusal_of(self, module: str) -> bool:
+        """Whether it is the refusal of this module, as far as its lines name one."""
+        named = {head.module for head in self.heads} - {""}
+        return not named or not module or module in named
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it is the refusal of a module."""
+        return bool(self.heads) and all(head.kind.severity is Severity.REFUSAL for head in self.heads)
+
+    def is_refusal_of_unnamed(self) -> bool:
+        """Whether it is the refusal of a module that none of its lines names."""
+        return self.is_refusal and not any(head.module for head in self.heads)
+
     def _has_form(self) -> bool:
         return any(head.is_form for head in self.heads)
+
+    def _warns_later(self) -> bool:
+        return any(head.wording.warns_later for head in self.heads)
 
     def _is_joined_by(self, head: Head) -> bool:
         """Whether a line that could announce another report is part of this one, by the first rule that applies."""
@@ -128,8 +147,13 @@ class OpenReport:
         rules = (
             (best.kind.is_silent or kind.is_silent, is_trace),
             (kind.severity is Severity.FOLLOW_UP or is_trace, True),
-            (best.kind.severity is Severity.REFUSAL, False),
+            (
+                best.kind.severity is Severity.REFUSAL,
+                kind.severity is Severity.REFUSAL and self._is_refusal_of(head.module),
+            ),
             (self._ended, False),
+            (self._warns_later() and head.is_form and not self._detailed, not self._has_form()),
+            (head.wording.follows_fault and near, best.kind.name in ("access", "stack")),
             (kind.continues, self._since_head <= _MAX_BEFORE_LATE_HEAD or best.kind.severity is Severity.FAULT),
             (priority is Priority.HINT, highest is not Priority.FORM or near),
             (not near, False),

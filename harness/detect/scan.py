@@ -12,6 +12,7 @@ from harness.detect.open_report import OpenReport
 
 _OWN_MARK = "modcompat: "  # begins a line that the harness writes to the log from the guest's user space
 _MAX_OTHER_LINES = 512  # after so many other lines, an open report is closed
+_MAX_BETWEEN_REFUSALS = 64  # the same for the refusal of a module
 _MAX_COMMON_TEXT = LONGEST_LINE // 2  # characters; a longer line takes the slow path
 _PIECE_BYTES = 1 << 16  # searched at a time
 # All patterns at once, to reject a line quickly; without groups' names, which would be defined twice
@@ -170,7 +171,7 @@ class Scanner:
     def _close_old(self) -> None:
         """Close reports that have not grown for many lines."""
         for report in list(self._open.values()):
-            if self._number - report.number > _MAX_OTHER_LINES:
+            if self._number - report.number > (_MAX_BETWEEN_REFUSALS if report.is_refusal else _MAX_OTHER_LINES):
                 self._close(report)
 
     def _is_reboot(self, time: int) -> bool:
@@ -200,8 +201,22 @@ class Scanner:
             return None
         return next((other for other in self._open.values() if other.adopts), None)
 
+    def _key(self, message: Message, head: Head | None) -> str:
+        """The key of the open report that a line belongs to: the caller's, or one for each module that is refused.
+
+        Loads of several modules may interleave. A line that names no module belongs to the refusal before it.
+        """
+        if not head or head.kind.severity is not Severity.REFUSAL or not head.module:
+            return message.caller
+        key = f"{message.caller} {head.module}"
+        before = self._open.get(message.caller)
+        if key in self._open or not before or not before.is_refusal_of_unnamed():
+            return key
+        return message.caller
+
     def _message(self, message: Message, head: Head | None, *, opening: bool) -> None:
-        report = self._open.get(message.caller) or self._adopter(message.caller)
+        key = self._key(message, head)
+        report = self._open.get(key) or self._adopter(message.caller)
         if message.text.startswith(_OWN_MARK):
             if report:
                 self._close(report)
@@ -215,7 +230,7 @@ class Scanner:
                 report.damage = report.damage or "another report begins inside it"
             self._close(report)
         if head or opening:
-            self._open[message.caller] = new = OpenReport(message, head)
+            self._open[key] = new = OpenReport(message, head)
             self._waiting.append(new)
 
     def _close(self, report: OpenReport) -> None:

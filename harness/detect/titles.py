@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from harness.detect.kinds import FunctionSource, Wording
 from harness.detect.known_functions import DISPATCHERS, HELPERS, TIMER_INTERRUPTS, WAITS, any_of
-from harness.detect.stacks import HELD, INTERRUPT, MAIN, OTHER, Frame, Trace
+from harness.detect.stacks import CALL_SITE, HELD, INTERRUPT, MAIN, OTHER, REGISTERED, Frame, Trace
 from harness.support.module_name import MODULE_NAME
 
 UNKNOWN = "corrupted"  # stands for a function that a torn report does not name
@@ -26,7 +26,8 @@ _SYSCALL_PREFIX = re.compile(
     r"^(?:__(?:x64|ia32|arm64|riscv|s390x?)_(?=(?:compat_)?sys_)|__(?:se|do)_(?=(?:compat_)?sys_)|(?:compat_)?(?:SYSC|SyS)_)"
 )
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)(?:\.\d+)*|\.cold|\.\d+$")
-_LOCK_LINE = re.compile(r".*\bat:?\s+(?:\[<(?:0x)?[0-9a-f]+>\]\s+)?(?P<at>[A-Za-z_][\w.$]*)(?:\+0x|$)")
+# kernel/locking/lockdep.c, print_lock(): "(class){usage}-{2:2}, at: function"; other lines with "at:" are no locks
+_LOCK_LINE = re.compile(r".*[})\]],? at:?\s+(?:\[<(?:0x)?[0-9a-f]+>\]\s+)?(?P<at>[A-Za-z_][\w.$]*)(?:\+0x|$)")
 _RELEASED = re.compile(r"\s*(?:\[<(?:0x)?[0-9a-f]+>\] )?(?P<at>[A-Za-z_][\w.$]*)\+0x")
 _OWNER = re.compile(rf"\S* \[({MODULE_NAME})\]")
 # Parts of a line that differ each time it is printed, and their replacements
@@ -118,6 +119,10 @@ def _headline(parts: _Parts) -> str:
     return parts.first([parts.head, *parts.frames(MAIN, INTERRUPT)])
 
 
+def _line(parts: _Parts) -> str:
+    return parts.head.function
+
+
 def _site(parts: _Parts) -> str:
     return parts.first([parts.site, *parts.frames(MAIN, INTERRUPT), parts.head])
 
@@ -127,6 +132,8 @@ def _trace(parts: _Parts) -> str:
 
 
 def _lock(parts: _Parts) -> str:
+    if any(text.startswith("... which became ") for text in parts.texts):  # the interrupt that takes the lock
+        return parts.first(parts.frames(REGISTERED)) or _trace(parts)
     taken = _released(parts.texts) or parts.line(_LOCK_LINE)
     if taken and not parts.is_helper(Frame(taken, -1, -1, "", reliable=True)):
         return taken
@@ -134,9 +141,9 @@ def _lock(parts: _Parts) -> str:
 
 
 def _released(texts: list[str]) -> str:
-    """print_unlock_imbalance_bug() ends a line with "at:", and prints the place on the next line."""
+    """print_unlock_imbalance_bug() ends the line of the lock with ") at:", and prints the place on the next line."""
     for text, following in pairwise(texts):
-        if text.endswith(" at:") and (found := _RELEASED.match(following)):
+        if text.endswith(") at:") and (found := _RELEASED.match(following)):
             return found["at"]
     return ""
 
@@ -178,6 +185,10 @@ def _hung(parts: _Parts) -> str:
     return next((name for name in names if not _WAITS.search(name)), "")
 
 
+def _call_site(parts: _Parts) -> str:
+    return next((frame.function for frame in parts.frames(CALL_SITE)), "") or _site(parts)
+
+
 def _work(parts: _Parts) -> str:
     return parts.line(_WORK) or _trace(parts)
 
@@ -211,6 +222,7 @@ def _called(names: list[str]) -> str:
 
 _FINDERS = {
     FunctionSource.NOWHERE: _site,
+    FunctionSource.LINE: _line,
     FunctionSource.HEADLINE: _headline,
     FunctionSource.SITE: _site,
     FunctionSource.TRACE: _trace,
@@ -220,4 +232,5 @@ _FINDERS = {
     FunctionSource.LOOP: _loop,
     FunctionSource.HUNG: _hung,
     FunctionSource.WORK: _work,
+    FunctionSource.CALL_SITE: _call_site,
 }

@@ -200,12 +200,17 @@ def _load(evidence: Evidence) -> Step | None:
     if load.status:
         if call and call.returned is not None:
             return Step(Verdict.REFUSED, f"its own init, {call.function}, returned {call.returned} ({load.output})")
-        reported = [report.words for report in evidence.reports.get(Phase.LOAD, [])]
+        reported = [line for report in evidence.reports.get(Phase.LOAD, []) for line in _words(report)]
         causes = [*reported, load.output, evidence.file_problem]
         return Step(Verdict.REFUSED, "; ".join(dict.fromkeys(cause for cause in causes if cause)))
     if evidence.has_init and call is None:
         return Step(Verdict.INERT, "the load reported success, and the kernel never called the module's init")
     return _failed(Verdict.INERT, [check for check in evidence.announced if check.name == "init"])
+
+
+def _words(report: Report) -> tuple[str, ...]:
+    """The kernel's words for a report: of a refusal every line, since each names a symbol."""
+    return report.heads if report.severity is Severity.REFUSAL and report.heads else (report.words,)
 
 
 def _exercise(evidence: Evidence) -> Step | None:

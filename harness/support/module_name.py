@@ -6,3 +6,8 @@ keeps every other character.
 """
 
 MODULE_NAME = r"[\w.+-]+"
+
+
+def kernel_name(name: str) -> str:
+    """The kernel's name of a module, from the name of its file without the ending."""
+    return name.replace("-", "_")

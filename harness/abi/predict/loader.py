@@ -14,6 +14,7 @@ from enum import IntEnum, StrEnum
 
 from harness.abi.elf.dwarf import Layout
 from harness.abi.elf.module_file import ModuleFacts
+from harness.abi.predict.symbol_options import option_of, with_option
 from harness.kernel.arch import Architecture
 from harness.kernel.symvers import Export
 from harness.kernel.versions import STRUCT_MODULE_SIZE_IS_CHECKED, Version, version_in
@@ -221,7 +222,7 @@ def _unknown_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
         if symbol.name not in kernel.exports and not symbol.weak and symbol.name not in _PROVIDED
     ]
     if unknown and not module.depends:
-        yield f"the kernel does not export {_few(unknown)}"
+        yield f"the kernel does not export {_few([with_option(name) for name in unknown])}"
 
 
 def _withheld_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
@@ -230,8 +231,10 @@ def _withheld_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]
     if module.licence not in _GPL_COMPATIBLE:
         theirs = [it.name for it in module.imports if it.name in exports and not it.weak and exports[it.name].is_gpl]
         if theirs:
+            # a symbol that the kernel exports does not depend on an option that it lacks
+            names = [with_option(name) if (it := option_of(name)) and it.is_set else name for name in theirs]
             licence = f"its licence is {module.licence!r}" if module.licence else "it has no licence"
-            yield f"{licence}, and the kernel exports {_few(theirs)} to GPL modules only"
+            yield f"{licence}, and the kernel exports {_few(names)} to GPL modules only"
     if not kernel.has("MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS"):
         for symbol in module.imports:
             export = exports.get(symbol.name)

@@ -123,6 +123,11 @@ def test_what_the_kernel_keeps_in_bss_breaks_modules_that_have_some(bss: int, ou
         (replace(MODULE, vermagic="6.1.1 SMP mod_unload "), PRODUCTION, "vermagic '6.1.1 SMP mod_unload'"),
         (MODULE, kernel(PREEMPT_BUILD="y"), "the kernel's is '6.1.0 SMP preempt mod_unload'"),
         (MODULE, replace(PRODUCTION, exports={"kfree": Export()}), "does not export mutex_lock"),
+        (
+            MODULE,
+            replace(PRODUCTION, exports={"kfree": Export()}),
+            "does not export mutex_lock (exported without DEBUG_LOCK_ALLOC)",
+        ),
         (MODULE, kernel(MODULE_SIG_FORCE="y"), "it is not signed"),
         (
             replace(MODULE, vermagic="6.4.0 SMP mod_unload", struct_size=112),
@@ -132,7 +137,7 @@ def test_what_the_kernel_keeps_in_bss_breaks_modules_that_have_some(bss: int, ou
         (MODULE, kernel(MODULE_ABI_ISOLATION="y", KASAN="y"), "built without CONFIG_KASAN"),
         (MODULE, kernel("a", before="extable", MODULE_ABI_ISOLATION="y"), "was built for another ABI"),
     ],
-    ids=["machine", "release", "preemption", "symbol", "signature", "size", "option", "offset"],
+    ids=["machine", "release", "preemption", "symbol", "its-option", "signature", "size", "option", "offset"],
 )
 def test_a_refusal_names_what_differs(module: ModuleFacts, facts: KernelFacts, words: str) -> None:
     assert words in reason(module, facts, PredictedOutcome.REFUSED)

@@ -8,6 +8,8 @@ import pytest
 from harness.detect.body_lines import BODY_LINE, BODY_LINES
 from harness.detect.kinds import KINDS, TRIGGER, WORDS, Kind
 from harness.detect.known_functions import DISPATCHERS, HELPERS, TIMER_INTERRUPTS, WAITS, FunctionTable, any_of
+from harness.detect.scan import identify
+from tests.unit.detect.alternatives import alternatives
 
 
 @pytest.mark.parametrize("table", [HELPERS, DISPATCHERS, TIMER_INTERRUPTS, WAITS], ids=range(4))
@@ -34,3 +36,17 @@ def test_the_triggers_of_a_kind_find_its_examples_and_no_trigger_is_idle(kind: K
     assert [it for it in examples if not any(trigger in it for trigger in kind.triggers)] == []
     assert [trigger for trigger in kind.triggers if not any(trigger in it for it in examples)] == []
     assert all(TRIGGER.search(word.encode()) or word.encode() in WORDS for word in kind.triggers)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=range(len(KINDS)))
+def test_the_triggers_of_a_kind_find_every_alternative_of_its_patterns(kind: Kind) -> None:
+    """A line without a trigger is never compared with the patterns."""
+    texts = [text for wording in kind.wordings for text in alternatives(wording.pattern.pattern)]
+    assert len(texts) >= len(kind.wordings)
+    assert [text for text in texts if not any(trigger in text for trigger in kind.triggers)] == []
+    assert {head.kind.name for text in texts if (head := identify(text))} == {kind.name}
+
+
+def test_alternatives_take_every_branch() -> None:
+    assert alternatives(r"a(?:b|c[de]|\d+)(?: f)?$") == ["a1", "a1 f", "ab", "ab f", "acd", "acd f"]
+    assert alternatives(r"(?!xx)x[^x]|y{2,}") == ["xX", "yy"]

@@ -10,6 +10,7 @@ from harness.detect.evidence import Awaited, Check, Command, Counters, Evidence,
 from harness.detect.initcalls import InitCall
 from harness.detect.kernel_report import Report
 from harness.detect.kinds import Severity
+from harness.detect.scan import scan
 from harness.detect.verdict import Judgement, Step, Verdict, judge, steps_in
 
 WELL = Command("insmod x.ko", 0, "", 0.1)
@@ -170,6 +171,14 @@ def test_a_refusal_gives_the_kernels_own_words() -> None:
     )
     assert judgement.verdict is Verdict.REFUSED
     assert judgement.reason.count("version magic") == 1
+
+
+def test_a_refusal_names_every_symbol() -> None:
+    lines = [f"x: Unknown symbol {symbol} (err -2)" for symbol in ("mutex_lock", "init_srcu_struct")]
+    reports = scan("\n".join(lines).encode())
+    assert len(reports) == 1
+    judgement = judge(clean(load=Command("insmod", 1, "no", 0.1), initcall=None, reports={Phase.LOAD: reports}))
+    assert judgement.reason == "; ".join([*lines, "no"])
 
 
 def test_a_module_without_an_exit_need_not_be_unloaded() -> None:
