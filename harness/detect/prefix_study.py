@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learn the prefix of a source from its own lines.
+
+A line that has the words of a report somewhere in it is either a sentence about the kernel, or a line of the kernel
+behind a prefix. The lines around it decide: a prefix repeats in shape, and kernel's words follow it there as well.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from harness.detect.kernel_words import OTHER_LINE, REPORT_LINE
+from harness.detect.kinds import KINDS, TRIGGER, WORDS
+from harness.detect.learned_prefix import (
+    MAX_PREFIX, Announces, JsonPrefix, LearnedPrefix, Part, TextPrefix, as_learned, compiled, json_object, json_texts,
+    parts,
+)  # fmt: skip
+from harness.detect.lines import KERNEL_PREFIX, plain_text
+
+_MAX_WITHOUT = 40  # lines in a row of another form
+_ENOUGH = 2  # lines of a report behind the prefix as it is
+_ENOUGH_IF_OPEN = 6  # the same, if a part of the prefix is left open
+_MAX_COLUMNS = 8  # that are studied at a time
+_MAX_BOUNDARIES = 48  # of words in a line at which a report may begin
+_BOUNDARY = re.compile(r"(?<=[\s\]):|>\"'=;,}-])(?![\s\"'])")
+# Prefixes that no other program than the kernel has: a tag of syslog, printk's stamp with something added
+_TELLING = re.compile(r".*\d.*\bkernel(?:\[\d+\])?: $|(?:.* )?\[ *\d+\.\d{6}\b[^\]]*\][-.: ]*$")
+_PID = re.compile(r"CPU: \d+ (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: ")
+_MIN_PID = 10  # smaller numbers are also those of CPUs
+
+
+def _offsets() -> dict[bytes, frozenset[int] | None]:
+    """How far behind the beginning of a headline each trigger stands in it. None: behind words that vary."""
+    found: dict[bytes, set[int]] = {}
+    for kind in KINDS:
+        for trigger in kind.triggers:
+            examples = (example for wording in kind.wordings for example in wording.examples)
+            places = found.setdefault(trigger.encode(), set())
+            places.update(example.find(trigger) for example in examples if trigger in example)
+    return {word: frozenset(places) if max(places) < 8 else None for word, places in found.items() if places}
+
+
+_OFFSETS = _offsets()
+
+
+class Finding(NamedTuple):
+    """What a study found."""
+
+    # None: there is no prefix, or more lines have to be seen
+    prefix: LearnedPrefix | None
+    is_final: bool
+
+
+UNDECIDED, NO_PREFIX = Finding(None, is_final=False), Finding(None, is_final=True)
+
+
+def columns(line: str, announces: Announces) -> list[int]:
+    """The columns behind the first at which a report may begin in a line."""
+    raw = line[: MAX_PREFIX + 80].encode(errors="replace")
+    wanted: set[int] = set()
+    if len(raw) != len(line[: MAX_PREFIX + 80]):
+        wanted.update(_boundaries(line))
+    else:
+        for word, place in _triggers(raw):
+            offsets = _OFFSETS.get(word)
+            wanted.update(_boundaries(line, place) if offsets is None else {place - offset for offset in offsets})
+    return [column for column in sorted(wanted) if 0 < column <= MAX_PREFIX and announces(line, column)][:_MAX_COLUMNS]
+
+
+def _triggers(raw: bytes) -> Iterator[tuple[bytes, int]]:
+    for found in TRIGGER.finditer(raw):
+        yield found[0], found.start()
+    for word in WORDS:
+        if (place := raw.find(word)) >= 0:
+            yield word, place
+
+
+def _boundaries(line: str, end: int = MAX_PREFIX) -> list[int]:
+    return [found.start() for found in _BOUNDARY.finditer(line, 1, end + 1)][-_MAX_BOUNDARIES:]
+
+
+def study(
+    line: str, past: Sequence[bytes], following: Sequence[bytes], *, is_end: bool, may_stand_alone: bool,
+    announces: Announces,
+) -> Finding:  # fmt: skip
+    """Decide whether a line is one of a report behind a prefix.
+
+    past: lines before it. following: lines after it, as many as can be seen so far. is_end: no further lines can be seen.
+    may_stand_alone: no line of the log has the kernel's stamp at its beginning, so that a prefix that is the kernel's
+    by its form needs no other lines.
+    """
+    candidates = [*_json_candidates(line, announces), *(_Text(line, column) for column in columns(line, announces))]
+    if not candidates:
+        return NO_PREFIX
+    for candidate in candidates:
+        if sum(candidate.is_of_kernel(plain_text(raw)) for raw in past) >= _ENOUGH:
+            return Finding(candidate.learned(), is_final=True)
+    without = 0
+    for raw in following:
+        text = plain_text(raw)
+        without += 1
+        for candidate in candidates:
+            if candidate.sees(text):
+                without = 0
+            if candidate.is_certain:
+                return Finding(candidate.learned(), is_final=True)
+        if without > _MAX_WITHOUT:
+            return _last_resort(candidates, may_stand_alone=may_stand_alone)
+    return _last_resort(candidates, may_stand_alone=may_stand_alone) if is_end else UNDECIDED
+
+
+def _last_resort(candidates: "Sequence[_Text | _Json]", *, may_stand_alone: bool) -> Finding:
+    likely = [candidate for candidate in candidates if candidate.seen or (may_stand_alone and candidate.is_telling)]
+    if not likely:
+        return NO_PREFIX
+    return Finding(max(likely, key=lambda candidate: candidate.seen).learned(), is_final=True)
+
+
+def _is_report(text: str) -> bool:
+    return REPORT_LINE.match(_without_kernel_prefix(text)) is not None
+
+
+def _without_kernel_prefix(text: str) -> str:
+    found = KERNEL_PREFIX.match(text)
+    return text[found.end() :] if found else text
+
+
+class _Text:
+    """A candidate: the text in front of a column is a prefix."""
+
+    def __init__(self, line: str, column: int) -> None:
+        prefix = line[:column]
+        self.is_telling = _TELLING.match(prefix) is not None
+        # The kernel's own stamp at the end of a prefix is not part of it, so that lines without the stamp are known
+        start = next((place for place in _words(prefix) if KERNEL_PREFIX.fullmatch(prefix, place)), column)
+        self._stamped = start < column
+        self._parts: list[Part] = parts(prefix[:start])
+        self._strict = compiled("".join(part.strict for part in self._parts))
+        self._loose = compiled("".join(f"({part.loose})" for part in self._parts))
+        self._open: set[int] = set()
+        self._pids: set[str] = set()
+        self._strictly = 0  # lines of a report behind the prefix as it is
+        self._loosely = 0  # behind what may stand in its place
+
+    @property
+    def seen(self) -> int:
+        """Lines of a report."""
+        return self._strictly or self._loosely
+
+    @property
+    def is_certain(self) -> bool:
+        return self._strictly >= _ENOUGH or (not self._strictly and self._loosely >= _ENOUGH_IF_OPEN)
+
+    def is_of_kernel(self, line: str) -> bool:
+        """Whether a line has the prefix, and the kernel's stamp or words behind it."""
+        found = self._strict.match(line)
+        if not found:
+            return False
+        rest = line[found.end() :]
+        text = _without_kernel_prefix(rest)
+        return len(text) < len(rest) or (REPORT_LINE.match(text) or OTHER_LINE.match(text)) is not None
+
+    def sees(self, line: str) -> bool:
+        """Take account of a line; returns whether it has the prefix."""
+        if found := self._strict.match(line):
+            rest = line[found.end() :]
+            if _is_report(rest):
+                self._strictly += 1
+                self._note_task(rest)
+            return True
+        found = self._loose.match(line)
+        if not found or not _is_report(line[found.end() :]):
+            return False
+        self._loosely += 1
+        pairs = enumerate(zip(self._parts, found.groups(), strict=True))
+        self._open |= {number for number, (part, text) in pairs if not compiled(part.strict).fullmatch(text)}
+        self._note_task(line[found.end() :])
+        return True
+
+    def _note_task(self, text: str) -> None:
+        if (found := _PID.match(_without_kernel_prefix(text))) and int(found["pid"]) >= _MIN_PID:
+            self._pids.add(found["pid"])
+
+    def learned(self) -> TextPrefix:
+        open_parts = set() if self._strictly else self._open
+        return as_learned(self._parts, open_parts, self._pids, stamped=self._stamped)
+
+
+def _words(prefix: str) -> Iterator[int]:
+    """The places behind the first at which a word or a bracket begins."""
+    return (found.start() for found in re.finditer(r"(?<=[^\w.:])\d|[\[<]", prefix) if found.start())
+
+
+class _Json:
+    """A candidate: a field of an object of JSON."""
+
+    is_telling = False
+
+    def __init__(self, path: tuple[str, ...], text: str) -> None:
+        self._prefix = JsonPrefix(path, stamped=_without_kernel_prefix(text) != text)
+        self.seen = 0
+
+    @property
+    def is_certain(self) -> bool:
+        return self.seen >= _ENOUGH
+
+    def is_of_kernel(self, line: str) -> bool:
+        found = self._prefix.strip(line)
+        if not found:
+            return False
+        text = _without_kernel_prefix(found.text)
+        return text != found.text or (REPORT_LINE.match(text) or OTHER_LINE.match(text)) is not None
+
+    def sees(self, line: str) -> bool:
+        found = self._prefix.strip(line)
+        if found:
+            self.seen += _is_report(found.text)
+        return found is not None
+
+    def learned(self) -> JsonPrefix:
+        return self._prefix
+
+
+def _json_candidates(line: str, announces: Announces) -> list[_Json]:
+    value = json_object(line)
+    if value is None:
+        return []
+    texts = ((path, text) for path, text in json_texts(value))
+    return [_Json(path, text) for path, text in texts if announces(_without_kernel_prefix(text), 0)]
