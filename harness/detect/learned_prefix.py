@@ -14,18 +14,20 @@ from typing import Any, NamedTuple, Protocol
 
 MAX_PREFIX = 256  # characters
 _MAX_LOOSE_GAP = 4  # characters between two words that may change
+MAX_READ = 400  # characters of a line in which a prefix is looked for
 _MAX_DEPTH = 3  # of objects of JSON in one another
-_GROUPS = {"[": r"\[[^\[\]]*+\]", "(": r"\([^()]*+\)", "<": "<[^<>]*+>"}
+_GROUPS = {"[": r"\[[^\[\]]*\]", "(": r"\([^()]*\)", "<": "<[^<>]*>"}
 _GROUP = "|".join(_GROUPS.values())
 # Parts of a prefix. A name is a word, or an address in dotted form. A number may end in letters, as in 00Z
 _PART = re.compile(
-    rf"(?P<group>{_GROUP})|(?P<name>[A-Za-z_]\w*+(?:[-.]\w++)*+|\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?![\w.]))"
-    rf"|(?P<number>\d\w*+)|(?P<gap>(?:(?!{_GROUP})\W)++)",
+    rf"(?P<group>{_GROUP})|(?P<name>[A-Za-z_]\w*(?:[-.]\w+)*|\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?![\w.]))"
+    rf"|(?P<number>\d\w*)|(?P<gap>(?:(?!{_GROUP})\W)+)",
     re.ASCII,
 )
-_ANY_NAME = r"\w++(?:[-.]\w++)*+"
+_ANY_GAP = rf"[^\w\[({{<]{{0,{_MAX_LOOSE_GAP}}}"
+_ANY_NAME = r"\w+(?:[-.]\w+)*"
 _CALLER = re.compile(r"\[ *([TC]\d+)\]")  # kernel/printk/printk.c, print_caller()
-_QUOTED = {'"': re.compile(r'((?:[^"\\]|\\.)*+)"'), "'": re.compile(r"((?:[^']|'')*+)'")}
+_QUOTED = {'"': re.compile(r'((?:[^"\\]|\\.)*)"'), "'": re.compile(r"((?:[^']|'')*)'")}
 
 
 Announces = Callable[[str, int], bool]  # whether a report may begin at a column of a line
@@ -79,7 +81,7 @@ class TextPrefix:
     stamped: bool = False
 
     def strip(self, line: str) -> Stripped | None:
-        found = self.pattern.match(line)
+        found = self.pattern.match(line, 0, MAX_READ)
         if not found:
             return None
         text = line[found.end() :]
@@ -100,57 +102,64 @@ class JsonPrefix:
 
     # the names of the field and of the objects around it
     path: tuple[str, ...]
+    # a prefix of the text in the field
+    inner: TextPrefix | None = None
     stamped: bool = False
 
     @property
     def source(self) -> str:
-        return "json:" + ".".join(self.path)
+        return ".".join((*self.path, self.inner.source if self.inner else "json"))
 
     def strip(self, line: str) -> Stripped | None:
         value: Any = json_object(line)
         for name in self.path:
             value = value.get(name) if isinstance(value, dict) else None
         text = _as_text(value)
-        return None if text is None else Stripped(text, "")
+        if text is None or not self.inner:
+            return None if text is None else Stripped(text, "")
+        return self.inner.strip(text)
 
 
 def parts(prefix: str) -> list[Part]:
-    """The parts of a prefix, at most MAX_PREFIX characters."""
+    """The parts of a prefix. Text that begins with spaces may follow it, so its own last spaces count exactly."""
     found = list(_PART.finditer(prefix))
-    result = []
+    result: list[Part] = []
     for number, part in enumerate(found):
         kind, text = str(part.lastgroup), part[0]
-        is_last = number == len(found) - 1
-        before_number = not is_last and found[number + 1].lastgroup == "number"
-        result.append(_part(kind, text, before_number=before_number, is_first=number == 0, is_last=is_last))
+        last = number == len(found) - 1
+        if kind == "gap" and not last:
+            before_number = found[number + 1].lastgroup == "number"
+            strict = _gap(text, before_number=before_number, is_first=number == 0)
+            is_open = number > 0 and found[number - 1].lastgroup == "group" and len(text) <= _MAX_LOOSE_GAP
+            result.append(Part(text, strict, _ANY_GAP if is_open else strict))
+        else:
+            padding = " *" * (number == 0 and kind == "number")
+            strict, loose = _word(kind, text)
+            result.append(Part(text, padding + strict, padding + loose))
     return result
 
 
-def _part(kind: str, text: str, *, before_number: bool, is_first: bool, is_last: bool) -> Part:
+def _word(kind: str, text: str) -> tuple[str, str]:
+    """A strict and a loose pattern for a part that is not a gap between words."""
     if kind == "group":
-        inside = "".join(part.strict for part in parts(text[1:-1] + " ")[:-1]) if text[1:-1].strip() else " *+"
-        padding = " *+" if text[1:2] != " " or not text[1:].strip() else ""
-        return Part(text, re.escape(text[0]) + padding + inside + " *+" + re.escape(text[-1]), _GROUPS[text[0]])
+        found = list(_PART.finditer(text[1:-1].strip(" ")))
+        inner = "".join(_gap(it[0], before_number=True) if it.lastgroup == "gap" else _word(str(it.lastgroup), it[0])[0]
+                        for it in found)  # fmt: skip
+        return f"{re.escape(text[0])} *{inner} *{re.escape(text[-1])}", _GROUPS[text[0]]
     if kind == "name":
-        return Part(text, re.escape(text), _ANY_NAME)
+        return re.escape(text), _ANY_NAME
     if kind == "number":
-        number = r"\d++" if text.isdigit() else r"\d\w*+"
-        return Part(text, " *+" * is_first + number, " *+" * is_first + number)
-    if is_last:
-        return Part(text, re.escape(text), re.escape(text))
-    strict = _gap(text, before_number=before_number, is_first=is_first)
-    is_open = len(text) <= _MAX_LOOSE_GAP and not is_first and not re.search(r"[\"'\[({<]", text)
-    return Part(text, strict, rf"[^\w\[({{<]{{0,{_MAX_LOOSE_GAP}}}+" if is_open else strict)
+        return (r"\d+",) * 2 if text.isdigit() else (r"\d\w*",) * 2
+    return (re.escape(text),) * 2
 
 
-def _gap(text: str, *, before_number: bool, is_first: bool) -> str:
-    """A pattern for what separates two words. A number takes up the space in front of it as it grows."""
+def _gap(text: str, *, before_number: bool, is_first: bool = False) -> str:
+    """A pattern for a gap between words. A number takes up the space in front of it as it grows."""
     rest = text.rstrip(" ")
-    spaces = len(text) - len(rest)
-    pattern = re.sub(r"(?:\\ )+", " ++", re.escape(rest))
+    pattern = re.sub(r"(?:\\ )+", " +", re.escape(rest))
     if before_number:
-        return pattern + (" *+" if rest or is_first or not spaces else " ++")
-    return pattern + " ++" * bool(spaces)
+        return pattern + (" *" if rest or is_first else " +")
+    return pattern + " +" * (len(text) > len(rest))
 
 
 @lru_cache(maxsize=256)
@@ -168,7 +177,7 @@ def as_learned(prefix: list[Part], open_parts: set[int], pids: set[str], *, stam
     pid_index: int | None = None
     for number, part in enumerate(prefix):
         if _CALLER.fullmatch(part.text):
-            patterns[number] = r"\[ *+([TC]\d++)\]"
+            patterns[number] = r"\[ *([TC]\d+)\]"
             break
         numbers = re.findall(r"\d+", part.text)
         at_end = [index for index in (0, -1) if numbers and numbers[index] in pids]

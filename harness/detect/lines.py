@@ -38,7 +38,7 @@ _PREFIX = re.compile(
     r"(?:kern +:\w+ *: ?)?"  # dmesg -x
     rf"(?:{_RECORD}"
     r"|(?P<relay>(?:(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)"
-    r" (?P<host>\S+) | ?)kernel: ?"  # syslog; the terminals of all users
+    r" (?P<host>\S+) |(?P<wall> ?(?=k)))kernel: ?"  # syslog; the terminals of all users
     r"|\d{4}[-/]\d\d[-/]\d\d[T ][\d:]{8}(?:[,.]\d+)?(?:Z|[+-]\d\d:?\d\d)? )"  # dmesg --time-format iso
     r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] ?"  # dmesg -T
     r")?"
@@ -123,7 +123,7 @@ def _pieces(number: int, start: int, line: str) -> Iterator[Message]:
             caller = prefix["caller"] or prefix["record"] or ""
             relayed = prefix["relay"] is not None
             stamped = prefix.end() > 0 and not relayed
-            source = (prefix["host"] or _WALL) if relayed else ""
+            source = prefix["host"] or (_WALL if prefix["wall"] else "")
             continues = (prefix["fragment"] or "0") != "0"
         end = prefix.end()
         stop = inner.start() if (inner := _BREAK.search(rest, end)) else len(rest)

@@ -7,12 +7,13 @@ behind a prefix. The lines around it decide: a prefix repeats in shape, and kern
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from harness.detect.kernel_words import OTHER_LINE, REPORT_LINE
 from harness.detect.kinds import KINDS, TRIGGER, WORDS
 from harness.detect.learned_prefix import (
-    MAX_PREFIX, Announces, JsonPrefix, LearnedPrefix, Part, TextPrefix, as_learned, compiled, json_object, json_texts,
+    MAX_PREFIX, MAX_READ, Announces, JsonPrefix, LearnedPrefix, Part, TextPrefix, as_learned, compiled, json_object, json_texts,
     parts,
 )  # fmt: skip
 from harness.detect.lines import KERNEL_PREFIX, plain_text
@@ -24,7 +25,7 @@ _MAX_COLUMNS = 8  # that are studied at a time
 _MAX_BOUNDARIES = 48  # of words in a line at which a report may begin
 _BOUNDARY = re.compile(r"(?<=[\s\]):|>\"'=;,}-])(?![\s\"'])")
 # Prefixes that no other program than the kernel has: a tag of syslog, printk's stamp with something added
-_TELLING = re.compile(r".*\d.*\bkernel(?:\[\d+\])?: $|(?:.* )?\[ *\d+\.\d{6}\b[^\]]*\][-.: ]*$")
+_TELLING = re.compile(r".*\d.*\bkernel(?:\[\d+\])?: $|(?:.* )?\[ *\d+\.\d{6}\b[^\]]+\][-.: ]*$")
 _PID = re.compile(r"CPU: \d+ (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: ")
 _MIN_PID = 10  # smaller numbers are also those of CPUs
 
@@ -89,7 +90,8 @@ def study(
     may_stand_alone: no line of the log has the kernel's stamp at its beginning, so that a prefix that is the kernel's
     by its form needs no other lines.
     """
-    candidates = [*_json_candidates(line, announces), *(_Text(line, column) for column in columns(line, announces))]
+    candidates: list[_Text | _Json] = list(_json_candidates(line, announces))
+    candidates += [_Text(line, column) for column in columns(line, announces)] if not candidates else []
     if not candidates:
         return NO_PREFIX
     for candidate in candidates:
@@ -130,10 +132,10 @@ class _Text:
 
     def __init__(self, line: str, column: int) -> None:
         prefix = line[:column]
-        self.is_telling = _TELLING.match(prefix) is not None
         # The kernel's own stamp at the end of a prefix is not part of it, so that lines without the stamp are known
         start = next((place for place in _words(prefix) if KERNEL_PREFIX.fullmatch(prefix, place)), column)
         self._stamped = start < column
+        self.is_telling = _TELLING.match(prefix[:start]) is not None
         self._parts: list[Part] = parts(prefix[:start])
         self._strict = compiled("".join(part.strict for part in self._parts))
         self._loose = compiled("".join(f"({part.loose})" for part in self._parts))
@@ -153,7 +155,7 @@ class _Text:
 
     def is_of_kernel(self, line: str) -> bool:
         """Whether a line has the prefix, and the kernel's stamp or words behind it."""
-        found = self._strict.match(line)
+        found = self._strict.match(line, 0, MAX_READ)
         if not found:
             return False
         rest = line[found.end() :]
@@ -162,13 +164,13 @@ class _Text:
 
     def sees(self, line: str) -> bool:
         """Take account of a line; returns whether it has the prefix."""
-        if found := self._strict.match(line):
+        if found := self._strict.match(line, 0, MAX_READ):
             rest = line[found.end() :]
             if _is_report(rest):
                 self._strictly += 1
                 self._note_task(rest)
             return True
-        found = self._loose.match(line)
+        found = self._loose.match(line, 0, MAX_READ)
         if not found or not _is_report(line[found.end() :]):
             return False
         self._loosely += 1
@@ -192,38 +194,46 @@ def _words(prefix: str) -> Iterator[int]:
 
 
 class _Json:
-    """A candidate: a field of an object of JSON."""
+    """A candidate: the text of a field of an object of JSON, or what follows a prefix in it."""
 
     is_telling = False
 
-    def __init__(self, path: tuple[str, ...], text: str) -> None:
-        self._prefix = JsonPrefix(path, stamped=_without_kernel_prefix(text) != text)
-        self.seen = 0
+    def __init__(self, path: tuple[str, ...], text: str, column: int) -> None:
+        self._inner = _Text(text, column) if column else None
+        self._prefix = JsonPrefix(path, stamped=not column and _without_kernel_prefix(text) != text)
+        self._seen = 0
+
+    @property
+    def seen(self) -> int:
+        return self._inner.seen if self._inner else self._seen
 
     @property
     def is_certain(self) -> bool:
-        return self.seen >= _ENOUGH
+        return self._inner.is_certain if self._inner else self._seen >= _ENOUGH
 
     def is_of_kernel(self, line: str) -> bool:
         found = self._prefix.strip(line)
-        if not found:
-            return False
+        if not found or self._inner:
+            return found is not None and self._inner is not None and self._inner.is_of_kernel(found.text)
         text = _without_kernel_prefix(found.text)
         return text != found.text or (REPORT_LINE.match(text) or OTHER_LINE.match(text)) is not None
 
     def sees(self, line: str) -> bool:
         found = self._prefix.strip(line)
+        if found and self._inner:
+            return self._inner.sees(found.text)
         if found:
-            self.seen += _is_report(found.text)
+            self._seen += _is_report(found.text)
         return found is not None
 
     def learned(self) -> JsonPrefix:
-        return self._prefix
+        inner = self._inner.learned() if self._inner else None
+        return replace(self._prefix, inner=inner, stamped=inner.stamped) if inner else self._prefix
 
 
-def _json_candidates(line: str, announces: Announces) -> list[_Json]:
-    value = json_object(line)
-    if value is None:
-        return []
-    texts = ((path, text) for path, text in json_texts(value))
-    return [_Json(path, text) for path, text in texts if announces(_without_kernel_prefix(text), 0)]
+def _json_candidates(line: str, announces: Announces) -> Iterator[_Json]:
+    for path, text in json_texts(json_object(line) or {}):
+        if announces(_without_kernel_prefix(text), 0):
+            yield _Json(path, text, 0)
+        else:
+            yield from (_Json(path, text, column) for column in columns(text, announces))

@@ -178,10 +178,11 @@ class Scanner:
         """Read lines without a trigger. While no report is open, they are only counted."""
         position = start
         if self._open:
+            is_common = not self._sources.are_open
             for line in LINE.finditer(piece[start:stop].decode("latin-1")):
                 position = start + line.end()
                 caller, text = line.groups("")
-                if line.lastindex and len(text) < _MAX_COMMON_TEXT and not self._sources.are_open:
+                if line.lastindex and is_common and len(text) < _MAX_COMMON_TEXT:
                     report = self._open.get(caller) or self._adopter(caller)
                     # The line is whole and announces nothing
                     if report and (text.startswith(_OWN_MARK) or not report.extend(text, self._number)):
@@ -193,7 +194,8 @@ class Scanner:
                     raw = _raw(piece, start + line.start(), position)
                     place = base + start + line.start()
                     for message in self._sources.read(self._number, place, raw, may_announce=False):
-                        self._message(message, None, opening=False, is_echo=self._is_unstamped(message, None))
+                        is_echo = not message.stamped and self._is_unstamped(message, None)
+                        self._message(message, None, opening=False, is_echo=is_echo)
                     self._count_line()
                 if not self._open:
                     break
@@ -273,9 +275,11 @@ class Scanner:
 
     def _is_echo(self, message: Message, raw: bytes, past: Past, following: Following) -> bool | None:
         """Whether a line is what another program printed back. None: further lines have to arrive first."""
+        if message.stamped:
+            return False
         head = identify(message.text)
         is_announced = bool(head) or is_opening(message.text)
-        if message.stamped or not is_announced or not self._has_stamps_before(message):
+        if not is_announced or not self._has_stamps_before(message):
             return self._is_unstamped(message, head)
         if head and message.source and head.text in self._stamped_heads:
             return True
@@ -327,7 +331,8 @@ class Scanner:
         self._note_open()
 
     def _note_open(self) -> None:
-        self._sources.note_open({report.first.source for report in self._open.values()})
+        if self._sources.are_known:
+            self._sources.note_open({report.first.source for report in self._open.values()})
 
 
 def _raw(piece: bytes, start: int, end: int) -> bytes:

@@ -26,6 +26,11 @@ class Sources:
         self._refused: dict[bytes, int] = {}  # form of a line -> line up to which another study would find nothing
 
     @property
+    def are_known(self) -> bool:
+        """Whether a prefix was learned."""
+        return bool(self._prefixes)
+
+    @property
     def are_open(self) -> bool:
         """Whether a report behind a learned prefix is open."""
         return bool(self._open)
