@@ -123,7 +123,8 @@ def _joined(table: Mapping[str, Mapping[str, str]]) -> str:
     return "|".join(pattern for patterns in table.values() for pattern in patterns)
 
 
-REPORT_LINE = re.compile(_joined(REPORT_WORDS))
+# `lastindex` of a match is the number of the pattern
+REPORT_LINE = re.compile("|".join(f"({pattern})" for patterns in REPORT_WORDS.values() for pattern in patterns))
 OTHER_LINE = re.compile(_joined(OTHER_WORDS))
 # A line of any form that holds a message of the kernel: its stamp of printk (kernel/printk/printk.c, print_time()), its
 # record (/dev/kmsg), its tag (syslog, journal), or its words behind anything

@@ -26,6 +26,7 @@ _PART = re.compile(
 )
 _ANY_GAP = rf"[^\w\[({{<]{{0,{_MAX_LOOSE_GAP}}}"
 _ANY_NAME = r"\w+(?:[-.]\w+)*"
+_NO_STAMP = r"(?!\[ *\d+\.\d{6}\])"
 _CALLER = re.compile(r"\[ *([TC]\d+)\]")  # kernel/printk/printk.c, print_caller()
 _QUOTED = {'"': re.compile(r'((?:[^"\\]|\\.)*)"'), "'": re.compile(r"((?:[^']|'')*)'")}
 
@@ -145,7 +146,8 @@ def _word(kind: str, text: str) -> tuple[str, str]:
         found = list(_PART.finditer(text[1:-1].strip(" ")))
         inner = "".join(_gap(it[0], before_number=True) if it.lastgroup == "gap" else _word(str(it.lastgroup), it[0])[0]
                         for it in found)  # fmt: skip
-        return f"{re.escape(text[0])} *{inner} *{re.escape(text[-1])}", _GROUPS[text[0]]
+        loose = _NO_STAMP + _GROUPS[text[0]]  # the kernel's own stamp is never part of what may vary
+        return f"{re.escape(text[0])} *{inner} *{re.escape(text[-1])}", loose
     if kind == "name":
         return re.escape(text), _ANY_NAME
     if kind == "number":
@@ -181,7 +183,7 @@ def as_learned(prefix: list[Part], open_parts: set[int], pids: set[str], *, stam
             break
         numbers = re.findall(r"\d+", part.text)
         at_end = [index for index in (0, -1) if numbers and numbers[index] in pids]
-        if at_end and part.loose in _GROUPS.values():
+        if at_end and part.text[0] in _GROUPS and part.text[-1] in "])>":
             patterns[number], pid_index = f"({part.loose})", at_end[0]
             break
         if at_end and part.text.isdigit():

@@ -65,7 +65,8 @@ def columns(line: str, announces: Announces) -> list[int]:
         for word, place in _triggers(raw):
             offsets = _OFFSETS.get(word)
             wanted.update(_boundaries(line, place) if offsets is None else {place - offset for offset in offsets})
-    return [column for column in sorted(wanted) if 0 < column <= MAX_PREFIX and announces(line, column)][:_MAX_COLUMNS]
+    possible = (column for column in sorted(wanted) if 0 < column <= MAX_PREFIX and announces(line, column))
+    return [column for column in possible if not KERNEL_PREFIX.fullmatch(line, 0, column)][:_MAX_COLUMNS]
 
 
 def _triggers(raw: bytes) -> Iterator[tuple[bytes, int]]:
@@ -95,7 +96,7 @@ def study(
     if not candidates:
         return NO_PREFIX
     for candidate in candidates:
-        if sum(candidate.is_of_kernel(plain_text(raw)) for raw in past) >= _ENOUGH:
+        if len({text for raw in past if (text := candidate.kernel_text(plain_text(raw)))}) >= _ENOUGH:
             return Finding(candidate.learned(), is_final=True)
     without = 0
     for raw in following:
@@ -118,8 +119,17 @@ def _last_resort(candidates: "Sequence[_Text | _Json]", *, may_stand_alone: bool
     return Finding(max(likely, key=lambda candidate: candidate.seen).learned(), is_final=True)
 
 
-def _is_report(text: str) -> bool:
-    return REPORT_LINE.match(_without_kernel_prefix(text)) is not None
+def _evidence(text: str) -> str:
+    """The words by which a text is a line of a report, "" if it is none. Frames differ by their functions."""
+    text = _without_kernel_prefix(text)
+    found = REPORT_LINE.match(text)
+    return (found[0] if "+0x" in found[0] else str(found.lastindex)) if found else ""
+
+
+def _is_kernels(text: str) -> bool:
+    """Whether a text has the kernel's stamp, or words of the kernel."""
+    inner = _without_kernel_prefix(text)
+    return len(inner) < len(text) or (REPORT_LINE.match(inner) or OTHER_LINE.match(inner)) is not None
 
 
 def _without_kernel_prefix(text: str) -> str:
@@ -141,39 +151,36 @@ class _Text:
         self._loose = compiled("".join(f"({part.loose})" for part in self._parts))
         self._open: set[int] = set()
         self._pids: set[str] = set()
-        self._strictly = 0  # lines of a report behind the prefix as it is
-        self._loosely = 0  # behind what may stand in its place
+        own = _evidence(line[column:])
+        self._own = {own} if own else set()
+        self._strictly: set[str] = set()  # words of reports behind the prefix as it is
+        self._loosely: set[str] = set()  # behind what may stand in its place
 
     @property
     def seen(self) -> int:
-        """Lines of a report."""
-        return self._strictly or self._loosely
+        """How many different words of a report follow the prefix in other lines."""
+        return len((self._strictly or self._loosely) - self._own)
 
     @property
     def is_certain(self) -> bool:
-        return self._strictly >= _ENOUGH or (not self._strictly and self._loosely >= _ENOUGH_IF_OPEN)
+        return self.seen >= (_ENOUGH if self._strictly else _ENOUGH_IF_OPEN)
 
-    def is_of_kernel(self, line: str) -> bool:
-        """Whether a line has the prefix, and the kernel's stamp or words behind it."""
+    def kernel_text(self, line: str) -> str:
+        """The kernel's words behind the prefix in a line, "" if there are none."""
         found = self._strict.match(line, 0, MAX_READ)
-        if not found:
-            return False
-        rest = line[found.end() :]
-        text = _without_kernel_prefix(rest)
-        return len(text) < len(rest) or (REPORT_LINE.match(text) or OTHER_LINE.match(text)) is not None
+        return line[found.end() :] if found and _is_kernels(line[found.end() :]) else ""
 
     def sees(self, line: str) -> bool:
         """Take account of a line; returns whether it has the prefix."""
         if found := self._strict.match(line, 0, MAX_READ):
-            rest = line[found.end() :]
-            if _is_report(rest):
-                self._strictly += 1
-                self._note_task(rest)
+            if words := _evidence(line[found.end() :]):
+                self._strictly.add(words)
+                self._note_task(line[found.end() :])
             return True
         found = self._loose.match(line, 0, MAX_READ)
-        if not found or not _is_report(line[found.end() :]):
+        if not found or not (words := _evidence(line[found.end() :])):
             return False
-        self._loosely += 1
+        self._loosely.add(words)
         pairs = enumerate(zip(self._parts, found.groups(), strict=True))
         self._open |= {number for number, (part, text) in pairs if not compiled(part.strict).fullmatch(text)}
         self._note_task(line[found.end() :])
@@ -201,29 +208,32 @@ class _Json:
     def __init__(self, path: tuple[str, ...], text: str, column: int) -> None:
         self._inner = _Text(text, column) if column else None
         self._prefix = JsonPrefix(path, stamped=not column and _without_kernel_prefix(text) != text)
-        self._seen = 0
+        own = _evidence(text)
+        self._own = {own} if own else set()
+        self._words: set[str] = set()
 
     @property
     def seen(self) -> int:
-        return self._inner.seen if self._inner else self._seen
+        return self._inner.seen if self._inner else len(self._words - self._own)
 
     @property
     def is_certain(self) -> bool:
-        return self._inner.is_certain if self._inner else self._seen >= _ENOUGH
+        return self._inner.is_certain if self._inner else self.seen >= _ENOUGH
 
-    def is_of_kernel(self, line: str) -> bool:
+    def kernel_text(self, line: str) -> str:
         found = self._prefix.strip(line)
-        if not found or self._inner:
-            return found is not None and self._inner is not None and self._inner.is_of_kernel(found.text)
-        text = _without_kernel_prefix(found.text)
-        return text != found.text or (REPORT_LINE.match(text) or OTHER_LINE.match(text)) is not None
+        if not found:
+            return ""
+        if self._inner:
+            return self._inner.kernel_text(found.text)
+        return found.text if _is_kernels(found.text) else ""
 
     def sees(self, line: str) -> bool:
         found = self._prefix.strip(line)
         if found and self._inner:
             return self._inner.sees(found.text)
-        if found:
-            self._seen += _is_report(found.text)
+        if found and (words := _evidence(found.text)):
+            self._words.add(words)
         return found is not None
 
     def learned(self) -> JsonPrefix:

@@ -13,6 +13,7 @@ from harness.detect.kernel_words import OTHER_LINE, REPORT_LINE
 from harness.detect.lines import messages
 
 NEAR = 32  # lines of the kernel that make up a region
+_MAX_AHEAD = 48  # lines that are looked at
 _MIN_PLAIN = 8  # such lines without stamp
 _MIN_RELAYED = 4  # relayed lines in a row
 _MANY = 4  # times as many
@@ -48,7 +49,7 @@ class Region:
 
     def accepts(self, wanted: Form, following: Sequence[bytes]) -> bool:
         """Whether a line of a form is the kernel's. following: this line and those after it."""
-        forms = [found for raw in following if (found := form(raw))][:NEAR]
+        forms = [found for raw in following[:_MAX_AHEAD] if (found := form(raw))][:NEAR]
         if wanted is Form.RELAYED:
             return _run(reversed(self._forms), wanted) + _run(forms, wanted) >= _MIN_RELAYED
         around = [*self._forms, *forms]

@@ -21,6 +21,7 @@ _MAX_OTHER_LINES = 512  # after so many other lines, an open report is closed
 _MAX_COMMON_TEXT = LONGEST_LINE // 2  # characters; a longer line takes the slow path
 _PIECE_BYTES = 1 << 16  # searched at a time
 _MAX_REMEMBERED = 64  # headlines
+_ECHOES = 24  # lines, when one of them is an echo
 _OPENINGS = ("------------[ cut here", "8<--- cut here")
 # All patterns at once, to reject a line quickly; without groups' names, which would be defined twice
 _HEADLINE = re.compile(
@@ -59,6 +60,13 @@ def identify(text: str) -> Head | None:
     return None
 
 
+@lru_cache(maxsize=1024)
+def _is_certain(text: str) -> bool:
+    """Whether a report begins with a text itself, not only with words behind others that may vary."""
+    head = identify(text)
+    return is_opening(text) or (head is not None and not head.wording.pattern.match(f"~ ~: {text}"))
+
+
 class Scanner:
     """Finds reports in a log that is fed in pieces of any size.
 
@@ -80,6 +88,7 @@ class Scanner:
         self._booted = -_MAX_OTHER_LINES  # line of the last banner
         self._sources = Sources(_announces)
         self._region = Region()
+        self._echo_until = dict.fromkeys(Form, 0)  # line up to which lines of a form are echoes
         self._stamped_heads: deque[str] = deque(maxlen=_MAX_REMEMBERED)  # headlines with the kernel's stamp
         self._kernel_seen = False
 
@@ -231,8 +240,7 @@ class Scanner:
     def _is_unclear(self, found: list[Message]) -> bool:
         """Whether the messages in a line with a trigger may have a prefix that is not known yet."""
         for message in found:
-            head = identify(message.text)
-            if (head and not head.wording.pattern.pattern.startswith(".*")) or is_opening(message.text):
+            if _is_certain(message.text):
                 return message.broken
         return not all(message.speaker in self._open and BODY_LINE.match(message.text) for message in found)
 
@@ -286,22 +294,24 @@ class Scanner:
         if not self._is_unstamped(message, head) or self._sources.is_stamped(message.source) is not None:
             return self._is_unstamped(message, head)
         form = Form.RELAYED if message.relayed else Form.PLAIN
-        self._region.add(past.lines(message.start - self._region.read_to), message.start)
-        if self._region.accepts(form, [raw, *following.lines]):
-            if form is Form.RELAYED or following.is_complete:
-                return False
-        elif following.is_complete:
+        if message.number < self._echo_until[form]:
             return True
-        return None
+        self._region.add(past.lines(message.start - self._region.read_to), message.start)
+        accepted = self._region.accepts(form, [raw, *following.lines])
+        if not following.is_complete and not (accepted and form is Form.RELAYED):
+            return None
+        if not accepted:
+            self._echo_until[form] = message.number + _ECHOES
+        return not accepted
 
-    def _adopter(self, caller: str) -> OpenReport | None:
-        """The open report that requested stack traces from other CPUs."""
+    def _adopter(self, caller: str, source: str = "") -> OpenReport | None:
+        """The open report of a source that requested stack traces from other CPUs."""
         if not caller.startswith("C"):
             return None
-        return next((other for other in self._open.values() if other.adopts), None)
+        return next((other for other in self._open.values() if other.adopts and other.first.source == source), None)
 
     def _message(self, message: Message, head: Head | None, *, opening: bool, is_echo: bool) -> None:
-        report = self._open.get(message.speaker) or self._adopter(message.caller)
+        report = self._open.get(message.speaker) or self._adopter(message.caller, message.source)
         if message.text.startswith(_OWN_MARK):
             if report:
                 self._close(report)
