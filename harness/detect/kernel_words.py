@@ -52,7 +52,8 @@ REPORT_WORDS: Mapping[str, Mapping[str, str]] = {
         r"other info that might help us debug this:": "other info that might help us debug this:",
         r"stack backtrace:": "stack backtrace:",
         r"\d+ locks? held by ": "1 lock held by insmod/40:",
-        r"the (?:existing dependency chain|shortest dependencies)": "the existing dependency chain (in reverse order) is:",
+        r"the (?:existing dependency chain|shortest dependencies)":
+            "the existing dependency chain (in reverse order) is:",
     },
     "mm/kasan/report.c, mm/slub.c, kernel/hung_task.c": {
         r"(?:Read|Write) of size \d+ at addr ": "Write of size 1 at addr ffff8880008dc500 by task insmod/39",

@@ -234,5 +234,3 @@ def _as_text(value: object) -> str | None:
     if isinstance(value, list) and value and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
         return bytes(value).decode(errors="backslashreplace").rstrip("\r\n")
     return None
-
-

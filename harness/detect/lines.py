@@ -18,18 +18,14 @@ LINE = re.compile(
     r"|[^\n]*\n|[^\n]+"
 )
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-# kernel/printk/printk.c, print_prefix(): <level>[    1.234567][  T123] message. dmesg of util-linux 2.40 and later prints
+# kernel/printk/printk.c, print_prefix(): <level>[    1.234567][  T123] message. dmesg of util-linux 2.40 and later puts
 # a space in front of the caller
 _STAMP = re.compile(r"\[ *\d+\.\d+\](?: ?\[ *(?P<caller>[TC]\d+)\])? ?")
 # The record of a message in /dev/kmsg and of netconsole (Documentation/networking/netconsole.rst). A long message of
 # netconsole is sent in fragments
-_RECORD = (
-    r"\d+,\d+,\d+,[^;,]*(?:,caller=(?P<record>[TC]\d+))?(?:,ncfrag=(?P<fragment>\d+)/\d+)?[^;]*;"
-)
+_RECORD = r"\d+,\d+,\d+,[^;,]*(?:,caller=(?P<record>[TC]\d+))?(?:,ncfrag=(?P<fragment>\d+)/\d+)?[^;]*;"
 # What the kernel itself puts in front of a message
-KERNEL_PREFIX = re.compile(
-    r"(?:<\d+>)?\[ *\d+\.\d+\](?: ?\[ *[TC]\d+\])? ?|" + re.sub(r"\?P<\w+>", "?:", _RECORD)
-)
+KERNEL_PREFIX = re.compile(r"(?:<\d+>)?\[ *\d+\.\d+\](?: ?\[ *[TC]\d+\])? ?|" + re.sub(r"\?P<\w+>", "?:", _RECORD))
 # Every other form of a kernel message, with each part optional. Most other lines are rejected at the first character
 _PREFIX = re.compile(
     r"(?:(?=[*<k\d.\[]|[A-Z][a-z]{2} [ \d]| kernel:)"

@@ -13,9 +13,19 @@ from typing import NamedTuple
 from harness.detect.kernel_words import OTHER_LINE, REPORT_LINE
 from harness.detect.kinds import KINDS, TRIGGER, WORDS
 from harness.detect.learned_prefix import (
-    MAX_PREFIX, MAX_READ, Announces, JsonPrefix, LearnedPrefix, Part, TextPrefix, as_learned, compiled, json_object, json_texts,
+    MAX_PREFIX,
+    MAX_READ,
+    Announces,
+    JsonPrefix,
+    LearnedPrefix,
+    Part,
+    TextPrefix,
+    as_learned,
+    compiled,
+    json_object,
+    json_texts,
     parts,
-)  # fmt: skip
+)
 from harness.detect.lines import KERNEL_PREFIX, plain_text
 
 _MAX_WITHOUT = 40  # lines in a row of another form
@@ -87,7 +97,7 @@ def study(
 ) -> Finding:  # fmt: skip
     """Decide whether a line is one of a report behind a prefix.
 
-    past: lines before it. following: lines after it, as many as can be seen so far. is_end: no further lines can be seen.
+    past: lines before it. following: lines after it, as many as can be seen so far. is_end: these are all.
     may_stand_alone: no line of the log has the kernel's stamp at its beginning, so that a prefix that is the kernel's
     by its form needs no other lines.
     """

@@ -10,13 +10,15 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from harness.detect.kernel_words import OTHER_LINE, REPORT_LINE
-from harness.detect.lines import messages
+from harness.detect.lines import Message, messages
+from harness.detect.surroundings import Following, Past
 
-NEAR = 32  # lines of the kernel that make up a region
+_NEAR = 32  # lines of the kernel that make up a region
 _MAX_AHEAD = 48  # lines that are looked at
 _MIN_PLAIN = 8  # such lines without stamp
 _MIN_RELAYED = 4  # relayed lines in a row
 _MANY = 4  # times as many
+_ECHOES = 24  # lines, when one of them is an echo
 
 
 class Form(Enum):
@@ -39,17 +41,30 @@ class Region:
     """The forms of the latest lines of the kernel."""
 
     def __init__(self) -> None:
-        self._forms: deque[Form] = deque(maxlen=NEAR)
-        self.read_to = 0  # byte of the log up to which lines were added
+        self._forms: deque[Form] = deque(maxlen=_NEAR)
+        self._read_to = 0  # byte of the log up to which lines were added
+        self._echo_until = dict.fromkeys(Form, 0)  # line up to which lines of a form are echoes
 
-    def add(self, lines: Iterable[bytes], end: int) -> None:
-        """Add the lines before a byte of the log."""
-        self._forms.extend(found for raw in lines if (found := form(raw)))
-        self.read_to = end
+    def is_echo(self, message: Message, raw: bytes, past: Past, following: Following) -> bool | None:
+        """Whether a line without the kernel's stamp comes from another program. None: more lines have to be seen.
 
-    def accepts(self, wanted: Form, following: Sequence[bytes]) -> bool:
-        """Whether a line of a form is the kernel's. following: this line and those after it."""
-        forms = [found for raw in following[:_MAX_AHEAD] if (found := form(raw))][:NEAR]
+        raw: the line. past, following: the lines around it.
+        """
+        wanted = Form.RELAYED if message.relayed else Form.PLAIN
+        if message.number < self._echo_until[wanted]:
+            return True
+        lines = past.lines(message.start - self._read_to)
+        self._forms.extend(found for line in lines if (found := form(line)))
+        self._read_to = message.start
+        is_like_others = self._is_like_others(wanted, [raw, *following.lines[:_MAX_AHEAD]])
+        if not following.is_complete and not (is_like_others and wanted is Form.RELAYED):
+            return None
+        if not is_like_others:
+            self._echo_until[wanted] = message.number + _ECHOES
+        return not is_like_others
+
+    def _is_like_others(self, wanted: Form, ahead: Sequence[bytes]) -> bool:
+        forms = [found for raw in ahead if (found := form(raw))][:_NEAR]
         if wanted is Form.RELAYED:
             return _run(reversed(self._forms), wanted) + _run(forms, wanted) >= _MIN_RELAYED
         around = [*self._forms, *forms]

@@ -8,11 +8,11 @@ from functools import lru_cache
 
 from harness.detect.body_lines import BODY_LINE
 from harness.detect.kernel_report import Head, Report, Span, read_report
-from harness.detect.kinds import KINDS, TRIGGER, WORDS, Severity, is_opening
 from harness.detect.kernel_words import KERNEL_LINE
+from harness.detect.kinds import KINDS, TRIGGER, WORDS, Severity, is_opening
 from harness.detect.lines import LINE, LONGEST_LINE, STAMPED_LINE, Message
 from harness.detect.open_report import OpenReport
-from harness.detect.region import Form, Region
+from harness.detect.region import Region
 from harness.detect.sources import Sources
 from harness.detect.surroundings import MAX_PAST, Following, Past
 
@@ -21,7 +21,6 @@ _MAX_OTHER_LINES = 512  # after so many other lines, an open report is closed
 _MAX_COMMON_TEXT = LONGEST_LINE // 2  # characters; a longer line takes the slow path
 _PIECE_BYTES = 1 << 16  # searched at a time
 _MAX_REMEMBERED = 64  # headlines
-_ECHOES = 24  # lines, when one of them is an echo
 _OPENINGS = ("------------[ cut here", "8<--- cut here")
 # All patterns at once, to reject a line quickly; without groups' names, which would be defined twice
 _HEADLINE = re.compile(
@@ -40,9 +39,12 @@ def scan(log: bytes) -> list[Report]:
     return list(scan_stream([log]))
 
 
-def scan_stream(chunks: Iterable[bytes]) -> Iterator[Report]:
-    """Every report in a log that arrives in pieces, each as soon as it is complete."""
-    scanner = Scanner()
+def scan_stream(chunks: Iterable[bytes], scanner: "Scanner | None" = None) -> Iterator[Report]:
+    """Every report in a log that arrives in pieces, each as soon as it is complete.
+
+    scanner: a new one, if the caller wants to know afterwards whether the log has lines of the kernel.
+    """
+    scanner = scanner or Scanner()
     for chunk in chunks:
         yield from scanner.feed(chunk)
     yield from scanner.finish()
@@ -74,6 +76,7 @@ class Scanner:
     """
 
     def __init__(self) -> None:
+        self.lines = 0  # that were read
         self._carry = b""  # the beginning of a line whose end has not arrived
         self._lost = 0  # bytes of that line that are not read
         self._held = b""  # lines that are read when more of those behind them have arrived
@@ -88,14 +91,8 @@ class Scanner:
         self._booted = -_MAX_OTHER_LINES  # line of the last banner
         self._sources = Sources(_announces)
         self._region = Region()
-        self._echo_until = dict.fromkeys(Form, 0)  # line up to which lines of a form are echoes
         self._stamped_heads: deque[str] = deque(maxlen=_MAX_REMEMBERED)  # headlines with the kernel's stamp
         self._kernel_seen = False
-
-    @property
-    def lines(self) -> int:
-        """Lines that were read."""
-        return self._number - 1
 
     @property
     def has_kernel_lines(self) -> bool:
@@ -105,6 +102,7 @@ class Scanner:
     def feed(self, chunk: bytes) -> list[Report]:
         """Read a piece of the log; returns the reports that became complete."""
         end = chunk.rfind(b"\n") + 1
+        self.lines += chunk.count(b"\n")
         if not end:
             self._keep(self._carry + chunk)
             return []
@@ -125,6 +123,7 @@ class Scanner:
 
     def finish(self) -> list[Report]:
         """Return the reports that the end of the log completes."""
+        self.lines += bool(self._carry)
         self._read_held(self._carry, is_end=True)
         self._carry = b""
         for report in self._waiting:
@@ -283,26 +282,14 @@ class Scanner:
 
     def _is_echo(self, message: Message, raw: bytes, past: Past, following: Following) -> bool | None:
         """Whether a line is what another program printed back. None: further lines have to arrive first."""
-        if message.stamped:
-            return False
         head = identify(message.text)
-        is_announced = bool(head) or is_opening(message.text)
-        if not is_announced or not self._has_stamps_before(message):
-            return self._is_unstamped(message, head)
-        if head and message.source and head.text in self._stamped_heads:
+        if head and message.source and not message.stamped and head.text in self._stamped_heads:
             return True
-        if not self._is_unstamped(message, head) or self._sources.is_stamped(message.source) is not None:
-            return self._is_unstamped(message, head)
-        form = Form.RELAYED if message.relayed else Form.PLAIN
-        if message.number < self._echo_until[form]:
+        if not self._is_unstamped(message, head):
+            return False
+        if not (head or is_opening(message.text)) or self._sources.is_stamped(message.source) is not None:
             return True
-        self._region.add(past.lines(message.start - self._region.read_to), message.start)
-        accepted = self._region.accepts(form, [raw, *following.lines])
-        if not following.is_complete and not (accepted and form is Form.RELAYED):
-            return None
-        if not accepted:
-            self._echo_until[form] = message.number + _ECHOES
-        return not accepted
+        return self._region.is_echo(message, raw, past, following)
 
     def _adopter(self, caller: str, source: str = "") -> OpenReport | None:
         """The open report of a source that requested stack traces from other CPUs."""
