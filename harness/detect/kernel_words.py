@@ -76,8 +76,8 @@ OTHER_WORDS: Mapping[str, Mapping[str, str]] = {
         r"(?:calling|initcall) +\w+\+0x": "calling  vendor_init+0x0/0x1000 [vendor] @ 40",
     },
     "kernel/module/main.c, kernel/panic.c": {
-        r"\S+: loading out-of-tree module taints kernel": "vendor: loading out-of-tree module taints kernel.",
-        r"\S+: module (?:verification failed|license ')": "vendor: module license 'Vendor' taints kernel.",
+        r"[\w-]+: loading out-of-tree module taints kernel": "vendor: loading out-of-tree module taints kernel.",
+        r"[\w-]+: module (?:verification failed|license ')": "vendor: module license 'Vendor' taints kernel.",
         r"Disabling lock debugging due to kernel taint": "Disabling lock debugging due to kernel taint",
     },
     "mm/mm_init.c, mm/page_alloc.c, mm/slub.c, lib/*": {
@@ -112,10 +112,10 @@ OTHER_WORDS: Mapping[str, Mapping[str, str]] = {
             "NET: Registered PF_INET protocol family",
         r"input: .* as /devices/": "input: Power Button as /devices/LNXSYSTM:00/LNXPWRBN:00/input/input0",
         r"(?:hub|usb|ata|scsi|sd|mmc|mmcblk|nvme|tty\w*|eth|wlan)\d[\w.:-]*:? \S": "mmc0: new high speed SDHC card",
-        r"(?:EXT4|XFS|BTRFS|F2FS|SQUASHFS|UBIFS|JBD2)\S* ?(?:\(|\w*: )": "EXT4-fs (vda): mounted filesystem",
+        r"(?:EXT4|XFS|BTRFS|F2FS|SQUASHFS|UBIFS|JBD2)[\w-]* ?(?:\(|\w*: )": "EXT4-fs (vda): mounted filesystem",
         r"io scheduler [\w-]+ registered": "io scheduler mq-deadline registered",
-        r"\S+: renamed from \w+": "enp0s1: renamed from eth0",
-        r"\S+ uses obsolete|\w+\[\d+\]: segfault at |traps: \w+\[\d+\]": "app[3615]: segfault at 8 ip 0 sp 0 error 15",
+        r"[\w-]+: renamed from \w+": "enp0s1: renamed from eth0",
+        r"\w+\[\d+\]: segfault at |traps: \w+\[\d+\]": "app[3615]: segfault at 8 ip 0 sp 0 error 15",
     },
 }  # fmt: skip
 

@@ -26,7 +26,8 @@ _PART = re.compile(
 )
 _ANY_GAP = rf"[^\w\[({{<]{{0,{_MAX_LOOSE_GAP}}}"
 _ANY_NAME = r"\w+(?:[-.]\w+)*"
-_NO_STAMP = r"(?!\[ *\d+\.\d{6}\])"
+_HEX = re.compile(r"(?=[a-f]*\d)(?=\d*[a-f])[\da-f]{4,}")  # an identifier, or a counter
+_STAMP = re.compile(r"\[ *\d+\.\d{6}\]")
 _CALLER = re.compile(r"\[ *([TC]\d+)\]")  # kernel/printk/printk.c, print_caller()
 _QUOTED = {'"': re.compile(r'((?:[^"\\]|\\.)*)"'), "'": re.compile(r"((?:[^']|'')*)'")}
 
@@ -131,8 +132,10 @@ def parts(prefix: str) -> list[Part]:
         if kind == "gap" and not last:
             before_number = found[number + 1].lastgroup == "number"
             strict = _gap(text, before_number=before_number, is_first=number == 0)
-            is_open = number > 0 and found[number - 1].lastgroup == "group" and len(text) <= _MAX_LOOSE_GAP
-            result.append(Part(text, strict, _ANY_GAP if is_open else strict))
+            is_short = number > 0 and len(text) <= _MAX_LOOSE_GAP
+            if is_short and found[number - 1].lastgroup == found[number + 1].lastgroup == "group":
+                strict = _ANY_GAP  # a sign of state, as some vendors print it
+            result.append(Part(text, strict, strict))
         else:
             padding = " *" * (number == 0 and kind == "number")
             strict, loose = _word(kind, text)
@@ -146,9 +149,10 @@ def _word(kind: str, text: str) -> tuple[str, str]:
         found = list(_PART.finditer(text[1:-1].strip(" ")))
         inner = "".join(_gap(it[0], before_number=True) if it.lastgroup == "gap" else _word(str(it.lastgroup), it[0])[0]
                         for it in found)  # fmt: skip
-        loose = _NO_STAMP + _GROUPS[text[0]]  # the kernel's own stamp is never part of what may vary
-        return f"{re.escape(text[0])} *{inner} *{re.escape(text[-1])}", loose
-    if kind == "name":
+        strict = f"{re.escape(text[0])} *{inner} *{re.escape(text[-1])}"
+        # The kernel's own stamp does not stand for anything else
+        return strict, strict if _STAMP.fullmatch(text) else f"(?!{_STAMP.pattern}){_GROUPS[text[0]]}"
+    if kind == "name" or _HEX.fullmatch(text):
         return re.escape(text), _ANY_NAME
     if kind == "number":
         return (r"\d+",) * 2 if text.isdigit() else (r"\d\w*",) * 2

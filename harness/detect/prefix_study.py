@@ -35,7 +35,9 @@ _MAX_COLUMNS = 8  # that are studied at a time
 _MAX_BOUNDARIES = 48  # of words in a line at which a report may begin
 _BOUNDARY = re.compile(r"(?<=[\s\]):|>\"'=;,}-])(?![\s\"'])")
 # Prefixes that no other program than the kernel has: a tag of syslog, printk's stamp with something added
-_TELLING = re.compile(r".*\d.*\bkernel(?:\[\d+\])?: $|(?:.* )?\[ *\d+\.\d{6}\b[^\]]+\][-.: ]*$")
+_TELLING = re.compile(r".*\d.*\bkernel(?:\[\d+\])?: $|(?:.* )?\[ *(?:\d+\.\d{6}\b[^\]]+|\+\d+\.\d{6})\][-.: ]*$")
+# The first word of a line that begins with the name of a module, if a prefix is joined to it
+JOINED = re.compile(r"\S*[;=|\])>\"]\S*: ")
 _PID = re.compile(r"CPU: \d+ (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: ")
 _MIN_PID = 10  # smaller numbers are also those of CPUs
 
@@ -106,7 +108,7 @@ def study(
     if not candidates:
         return NO_PREFIX
     for candidate in candidates:
-        if len({text for raw in past if (text := candidate.kernel_text(plain_text(raw)))}) >= _ENOUGH:
+        if len(set().union(*(candidate.kernel_words(plain_text(raw)) for raw in past))) >= _ENOUGH:
             return Finding(candidate.learned(), is_final=True)
     without = 0
     for raw in following:
@@ -136,10 +138,13 @@ def _evidence(text: str) -> str:
     return (found[0] if "+0x" in found[0] else str(found.lastindex)) if found else ""
 
 
-def _is_kernels(text: str) -> bool:
-    """Whether a text has the kernel's stamp, or words of the kernel."""
+def _kernel_words(text: str) -> str:
+    """What shows that a text is of the kernel: its stamp, or words; "" if nothing does."""
     inner = _without_kernel_prefix(text)
-    return len(inner) < len(text) or (REPORT_LINE.match(inner) or OTHER_LINE.match(inner)) is not None
+    if len(inner) < len(text):
+        return text
+    other = OTHER_LINE.match(inner)
+    return _evidence(inner) or (other[0] if other else "")
 
 
 def _without_kernel_prefix(text: str) -> str:
@@ -175,10 +180,10 @@ class _Text:
     def is_certain(self) -> bool:
         return self.seen >= (_ENOUGH if self._strictly else _ENOUGH_IF_OPEN)
 
-    def kernel_text(self, line: str) -> str:
-        """The kernel's words behind the prefix in a line, "" if there are none."""
+    def kernel_words(self, line: str) -> set[str]:
+        """What shows that a line with the prefix is of the kernel; empty if nothing does."""
         found = self._strict.match(line, 0, MAX_READ)
-        return line[found.end() :] if found and _is_kernels(line[found.end() :]) else ""
+        return {_kernel_words(line[found.end() :])} - {""} - self._own if found else set()
 
     def sees(self, line: str) -> bool:
         """Take account of a line; returns whether it has the prefix."""
@@ -230,13 +235,11 @@ class _Json:
     def is_certain(self) -> bool:
         return self._inner.is_certain if self._inner else self.seen >= _ENOUGH
 
-    def kernel_text(self, line: str) -> str:
+    def kernel_words(self, line: str) -> set[str]:
         found = self._prefix.strip(line)
-        if not found:
-            return ""
-        if self._inner:
-            return self._inner.kernel_text(found.text)
-        return found.text if _is_kernels(found.text) else ""
+        if found and self._inner:
+            return self._inner.kernel_words(found.text)
+        return {_kernel_words(found.text)} - {""} - self._own if found else set()
 
     def sees(self, line: str) -> bool:
         found = self._prefix.strip(line)
@@ -253,7 +256,6 @@ class _Json:
 
 def _json_candidates(line: str, announces: Announces) -> Iterator[_Json]:
     for path, text in json_texts(json_object(line) or {}):
-        if announces(_without_kernel_prefix(text), 0):
-            yield _Json(path, text, 0)
-        else:
-            yield from (_Json(path, text, column) for column in columns(text, announces))
+        inner = _without_kernel_prefix(text)
+        begins = announces(inner, 0) and not JOINED.match(inner)
+        yield from (_Json(path, text, column) for column in ([0] if begins else columns(text, announces)))

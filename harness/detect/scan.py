@@ -12,6 +12,7 @@ from harness.detect.kernel_words import KERNEL_LINE
 from harness.detect.kinds import KINDS, TRIGGER, WORDS, Severity, is_opening
 from harness.detect.lines import LINE, LONGEST_LINE, STAMPED_LINE, Message
 from harness.detect.open_report import OpenReport
+from harness.detect.prefix_study import JOINED
 from harness.detect.region import Region
 from harness.detect.sources import Sources
 from harness.detect.surroundings import MAX_PAST, Following, Past
@@ -66,7 +67,9 @@ def identify(text: str) -> Head | None:
 def _is_certain(text: str) -> bool:
     """Whether a report begins with a text itself, not only with words behind others that may vary."""
     head = identify(text)
-    return is_opening(text) or (head is not None and not head.wording.pattern.match(f"~ ~: {text}"))
+    if not head or JOINED.match(text):
+        return text.startswith(_OPENINGS)
+    return not head.wording.pattern.match(f"~ ~: {text}")
 
 
 class Scanner:
@@ -240,7 +243,7 @@ class Scanner:
         """Whether the messages in a line with a trigger may have a prefix that is not known yet."""
         for message in found:
             if _is_certain(message.text):
-                return message.broken
+                return len(found) > 1
         return not all(message.speaker in self._open and BODY_LINE.match(message.text) for message in found)
 
     def _count_line(self) -> None:
