@@ -132,7 +132,7 @@ def parts(prefix: str) -> list[Part]:
         if kind == "gap" and not last:
             before_number = found[number + 1].lastgroup == "number"
             strict = _gap(text, before_number=before_number, is_first=number == 0)
-            is_short = number > 0 and len(text) <= _MAX_LOOSE_GAP
+            is_short = number > 0 and len(text) <= _MAX_LOOSE_GAP and not set(text) & set(_GROUPS)
             if is_short and found[number - 1].lastgroup == found[number + 1].lastgroup == "group":
                 strict = _ANY_GAP  # a sign of state, as some vendors print it
             result.append(Part(text, strict, strict))
