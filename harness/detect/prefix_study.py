@@ -56,7 +56,7 @@ def _offsets() -> dict[bytes, frozenset[int] | None]:
 _OFFSETS = _offsets()
 
 
-class Finding(NamedTuple):
+class StudyResult(NamedTuple):
     """What a study found."""
 
     # None: there is no prefix, or more lines have to be seen
@@ -64,7 +64,7 @@ class Finding(NamedTuple):
     is_final: bool
 
 
-UNDECIDED, NO_PREFIX = Finding(None, is_final=False), Finding(None, is_final=True)
+UNDECIDED, NO_PREFIX = StudyResult(None, is_final=False), StudyResult(None, is_final=True)
 
 
 def columns(line: str, announces: Announces) -> list[int]:
@@ -96,7 +96,7 @@ def _boundaries(line: str, end: int = MAX_PREFIX) -> list[int]:
 def study(
     line: str, past: Sequence[bytes], following: Sequence[bytes], *, is_end: bool, may_stand_alone: bool,
     announces: Announces,
-) -> Finding:  # fmt: skip
+) -> StudyResult:  # fmt: skip
     """Decide whether a line is one of a report behind a prefix.
 
     past: lines before it. following: lines after it, as many as can be seen so far. is_end: these are all.
@@ -109,7 +109,7 @@ def study(
         return NO_PREFIX
     for candidate in candidates:
         if len(set().union(*(candidate.kernel_words(plain_text(raw)) for raw in past))) >= _ENOUGH:
-            return Finding(candidate.learned(), is_final=True)
+            return StudyResult(candidate.learned(), is_final=True)
     without = 0
     for raw in following:
         text = plain_text(raw)
@@ -118,17 +118,17 @@ def study(
             if candidate.sees(text):
                 without = 0
             if candidate.is_certain:
-                return Finding(candidate.learned(), is_final=True)
+                return StudyResult(candidate.learned(), is_final=True)
         if without > _MAX_WITHOUT:
             return _last_resort(candidates, may_stand_alone=may_stand_alone)
     return _last_resort(candidates, may_stand_alone=may_stand_alone) if is_end else UNDECIDED
 
 
-def _last_resort(candidates: "Sequence[_Text | _Json]", *, may_stand_alone: bool) -> Finding:
+def _last_resort(candidates: "Sequence[_Text | _Json]", *, may_stand_alone: bool) -> StudyResult:
     likely = [candidate for candidate in candidates if candidate.seen or (may_stand_alone and candidate.is_telling)]
     if not likely:
         return NO_PREFIX
-    return Finding(max(likely, key=lambda candidate: candidate.seen).learned(), is_final=True)
+    return StudyResult(max(likely, key=lambda candidate: candidate.seen).learned(), is_final=True)
 
 
 def _evidence(text: str) -> str:

@@ -21,7 +21,7 @@ _MANY = 4  # times as many
 _ECHOES = 24  # lines, when one of them is an echo
 
 
-class Form(Enum):
+class LineForm(Enum):
     """The form of a kernel's line."""
 
     STAMPED = "with the kernel's stamp"
@@ -29,50 +29,50 @@ class Form(Enum):
     PLAIN = "without any"
 
 
-def form(raw: bytes) -> Form | None:
+def form(raw: bytes) -> LineForm | None:
     """The form of a line; None if it is not a line of the kernel."""
     last = messages(0, 0, raw)[-1]
     if last.stamped or last.relayed:
-        return Form.RELAYED if last.relayed else Form.STAMPED
-    return Form.PLAIN if REPORT_LINE.match(last.text) or OTHER_LINE.match(last.text) else None
+        return LineForm.RELAYED if last.relayed else LineForm.STAMPED
+    return LineForm.PLAIN if REPORT_LINE.match(last.text) or OTHER_LINE.match(last.text) else None
 
 
 class Region:
     """The forms of the latest lines of the kernel."""
 
     def __init__(self) -> None:
-        self._forms: deque[Form] = deque(maxlen=_NEAR)
+        self._forms: deque[LineForm] = deque(maxlen=_NEAR)
         self._read_to = 0  # byte of the log up to which lines were added
-        self._echo_until = dict.fromkeys(Form, 0)  # line up to which lines of a form are echoes
+        self._echo_until = dict.fromkeys(LineForm, 0)  # line up to which lines of a form are echoes
 
     def is_echo(self, message: Message, raw: bytes, past: Past, following: Following) -> bool | None:
         """Whether a line without the kernel's stamp comes from another program. None: more lines have to be seen.
 
         raw: the line. past, following: the lines around it.
         """
-        wanted = Form.RELAYED if message.relayed else Form.PLAIN
+        wanted = LineForm.RELAYED if message.relayed else LineForm.PLAIN
         if message.number < self._echo_until[wanted]:
             return True
         lines = past.lines(message.start - self._read_to)
         self._forms.extend(found for line in lines if (found := form(line)))
         self._read_to = message.start
         is_like_others = self._is_like_others(wanted, [raw, *following.lines[:_MAX_AHEAD]])
-        if not following.is_complete and not (is_like_others and wanted is Form.RELAYED):
+        if not following.is_complete and not (is_like_others and wanted is LineForm.RELAYED):
             return None
         if not is_like_others:
             self._echo_until[wanted] = message.number + _ECHOES
         return not is_like_others
 
-    def _is_like_others(self, wanted: Form, ahead: Sequence[bytes]) -> bool:
+    def _is_like_others(self, wanted: LineForm, ahead: Sequence[bytes]) -> bool:
         forms = [found for raw in ahead if (found := form(raw))][:_NEAR]
-        if wanted is Form.RELAYED:
+        if wanted is LineForm.RELAYED:
             return _run(reversed(self._forms), wanted) + _run(forms, wanted) >= _MIN_RELAYED
         around = [*self._forms, *forms]
-        plain, stamped = around.count(Form.PLAIN), around.count(Form.STAMPED)
+        plain, stamped = around.count(LineForm.PLAIN), around.count(LineForm.STAMPED)
         return plain >= _MIN_PLAIN and plain >= _MANY * stamped
 
 
-def _run(forms: Iterable[Form], wanted: Form) -> int:
+def _run(forms: Iterable[LineForm], wanted: LineForm) -> int:
     """How many forms in a row are the wanted one."""
     count = 0
     for one in forms:

@@ -11,7 +11,8 @@ from harness.detect.surroundings import Following, Past
 
 _MAX_PREFIXES = 16
 _MAX_REFUSED = 64  # forms of lines that are remembered
-_REFUSED_FOR = 24  # lines; a study has seen more than these
+_REFUSED_FOR = 40  # lines; a study has seen at least these
+_PAST = 48  # lines that a study sees
 _NUMBER = re.compile(rb"\d+")
 _FORM_BYTES = 160  # of a line
 
@@ -68,7 +69,7 @@ class Sources:
         if len(raw) >= LONGEST_LINE or number < self._refused.get(form, 0):
             return True
         finding = study(
-            plain_text(raw), past.lines(), following.lines, is_end=following.is_complete,
+            plain_text(raw), past.lines()[-_PAST:], following.lines, is_end=following.is_complete,
             may_stand_alone=may_stand_alone, announces=self._announces,
         )  # fmt: skip
         if finding.prefix:

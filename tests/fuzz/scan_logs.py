@@ -29,10 +29,11 @@ def behind_prefix(data: bytes) -> bytes:
     """The lines behind the first, each with the first in front of it."""
     prefix, *lines = data.split(b"\n")
     prefix = prefix[:_MAX_PREFIX]
-    numbered = (
-        _NUMBER.sub(lambda found, add=number: b"%d" % (int(found[0]) + add), prefix) for number in range(len(lines))
-    )
-    return b"\n".join(before + line for before, line in zip(numbered, lines, strict=True))
+    return b"\n".join(_grown(prefix, number) + line for number, line in enumerate(lines))
+
+
+def _grown(prefix: bytes, number: int) -> bytes:
+    return _NUMBER.sub(lambda found: b"%d" % (int(found[0]) + number), prefix)
 
 
 def check(data: bytes, cut: int) -> None:
