@@ -107,28 +107,30 @@ def study(
     candidates += [_Text(line, column) for column in columns(line, announces)] if not candidates else []
     if not candidates:
         return NO_PREFIX
-    for candidate in candidates:
-        if len(set().union(*(candidate.kernel_words(plain_text(raw)) for raw in past))) >= _ENOUGH:
-            return StudyResult(candidate.learned(), is_final=True)
+    proven = next((candidate for candidate in candidates if _is_proven(candidate, past)), None)
     without = 0
+    # The lines that follow are read in any case, because they tell which number in the prefix is the process ID
     for raw in following:
         text = plain_text(raw)
         without += 1
-        for candidate in candidates:
+        for candidate in [proven] if proven else candidates:
             if candidate.sees(text):
                 without = 0
             if candidate.is_certain:
                 return StudyResult(candidate.learned(), is_final=True)
         if without > _MAX_WITHOUT:
-            return _last_resort(candidates, may_stand_alone=may_stand_alone)
-    return _last_resort(candidates, may_stand_alone=may_stand_alone) if is_end else UNDECIDED
-
-
-def _last_resort(candidates: "Sequence[_Text | _Json]", *, may_stand_alone: bool) -> StudyResult:
+            is_end = True
+            break
+    if not is_end:
+        return UNDECIDED
     likely = [candidate for candidate in candidates if candidate.seen or (may_stand_alone and candidate.is_telling)]
-    if not likely:
-        return NO_PREFIX
-    return StudyResult(max(likely, key=lambda candidate: candidate.seen).learned(), is_final=True)
+    best = proven or max(likely, key=lambda candidate: candidate.seen, default=None)
+    return StudyResult(best.learned(), is_final=True) if best else NO_PREFIX
+
+
+def _is_proven(candidate: "_Text | _Json", past: Sequence[bytes]) -> bool:
+    """Whether lines before show that a candidate is a prefix."""
+    return len(set().union(*(candidate.kernel_words(plain_text(raw)) for raw in past))) >= _ENOUGH
 
 
 def _evidence(text: str) -> str:

@@ -230,11 +230,12 @@ OTHER = [line.replace("4711", "4712").replace("vendord", "otherd").replace("CPU:
         ("{stamp} {text}", "board-1 | {stamp} {text}"),
     ],
 )
-def test_sources_and_callers_are_kept_apart(one: str, two: str) -> None:
-    both = chain.from_iterable(zip(ATOMIC, OTHER, strict=True))
+@pytest.mark.parametrize("before", [[], BOOT], ids=["first", "later"])
+def test_sources_and_callers_are_kept_apart(one: str, two: str, before: list[str]) -> None:
+    both = list(chain.from_iterable(zip([*before, *ATOMIC], [*before, *OTHER], strict=True)))
     lines = [
         form.format(stamp=_stamp(number), text=text)
-        for number, (form, text) in enumerate(zip((one, two) * len(ATOMIC), both, strict=True))
+        for number, (form, text) in enumerate(zip((one, two) * (len(both) // 2), both, strict=True))
     ]
     found = scan("\n".join(lines).encode())
     assert [(report.headline, report.torn_because) for report in found] == [(ATOMIC[0], ""), (OTHER[0], "")]
