@@ -81,7 +81,9 @@ fuzz: setup
 	test -x .venv-fuzz/bin/python || python3 -m venv .venv-fuzz
 	.venv-fuzz/bin/python -c "import atheris" 2>/dev/null || .venv-fuzz/bin/pip install -q atheris
 	mkdir -p runs/fuzz && for case in tests/unit/golden/console/*; do \
-		head -c 6000 $$case/console.log >runs/fuzz/$$(basename $$case); done
+		head -c 6000 $$case/console.log >runs/fuzz/$$(basename $$case); \
+		for prefix in '[10:11:12.100] ' 'host-1 12345 [4: sh:536] ' '{"time":100,"log":"'; do \
+			{ echo "$$prefix"; head -c 4000 $$case/console.log; } >runs/fuzz/$$(basename $$case)-$${#prefix}; done; done
 	PYTHONPATH=. .venv-fuzz/bin/python tests/fuzz/scan_logs.py -max_total_time=$(FUZZ_SECONDS) -max_len=8000 \
 		-timeout=60 -artifact_prefix=runs/ runs/fuzz
 

@@ -11,7 +11,8 @@ from harness.detect.scan import scan
 
 UNITS = (
     b"BUG: ", b"[ 1.000000] ", b"WARNING: ", b"\r", b"[", b" at: ", b"\x1b[", b"f+0x1/0x2 ",
-    b"Call Trace:\n f+0x1/0x2\n", b"BUG: KASAN: \n",
+    b"Call Trace:\n f+0x1/0x2\n", b"BUG: KASAN: \n", b"app: WARNING: x\n", b"[ 1.000000] x\nBUG: x\n",
+    b"a-1 BUG: x\n", b"a-b.c-d.e-f BUG: Call Trace:\n", b"[(<[(< BUG: x\n", b'{"a": "BUG: x"}\n', b"- - - - BUG: x\n",
 )  # fmt: skip
 _SIZES = (100_000, 800_000)  # bytes
 _MOST = 20  # times as long

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exit status of commands that judge cells under pytest."""
+"""The exit status of commands that judge cells under pytest.
+
+The same numbers mean the same in every command: 0 all is well, 1 findings, 2 an error. `modcompat scan` has one of its
+own, 3: no line of a log looks like a message of the kernel, so nothing is known about reports in it.
+"""
 
 import json
 import sys

@@ -14,11 +14,14 @@ from harness.abi.elf.line_table import ModuleLines
 from harness.abi.elf.module_file import inspect_module
 from harness.abi.predict.symbol_options import option_of, with_option
 from harness.detect.kernel_report import Report, as_json_object
-from harness.detect.scan import scan_stream
+from harness.detect.packed_log import DamagedLogError, log_text
+from harness.detect.scan import Scanner, scan_stream
 from harness.lab.execution.source_lines import add_source_lines
 from harness.support.errors import ModcompatError
+from harness.support.text import visible
 
 _CHUNK = 1 << 20  # bytes of a log at a time
+_NOT_UNDERSTOOD = 3  # exit status; harness/cli/exit_status.py has those that all commands share
 
 
 @click.command()
@@ -35,17 +38,39 @@ _CHUNK = 1 << 20  # bytes of a log at a time
 def scan(*, logs: tuple[str, ...], files: tuple[Path, ...], as_json: bool) -> None:
     """Find the kernel's reports in console logs.
 
-    LOGS are files of any size, or `-` for standard input. A report is printed as soon as it is complete. Exit status 0
-    if there is no report, 1 if there is one, 2 if a log or a module cannot be read.
+    LOGS are files of any size, or `-` for standard input. They may have any prefix on their lines, and may be packed
+    (gzip, xz, zstd, bzip2). A report is printed as soon as it is complete. Exit status 0 if there is no report, 1 if
+    there is one, 2 if a log or a module cannot be read, 3 if no report is found and no line of a log looks like a
+    message of the kernel.
     """
     found = 0
+    understood = True
     modules = {inspect_module(file).name: ModuleLines(file) for file in files}
     for name in logs:
-        for report in scan_stream(_chunks(name)):
+        before, scanner = found, Scanner()
+        damage: list[DamagedLogError] = []
+        for report in scan_stream(_text(name, damage), scanner):
             found += 1
             add_source_lines([report], modules)
             click.echo(json.dumps(_facts(name, report)) if as_json else _for_people(name, report))
-    sys.exit(1 if found else 0)
+        if damage:
+            raise ModcompatError(f"cannot read {name}: {damage[0]}")
+        if found == before and not scanner.has_kernel_lines:
+            understood = False
+            click.echo(visible(f"modcompat: {name}: {_none_of(scanner.lines)} like kernel messages"), err=True)
+    sys.exit(1 if found else 0 if understood else _NOT_UNDERSTOOD)
+
+
+def _none_of(lines: int) -> str:
+    return f"0 of {lines:,} line looks" if lines == 1 else f"0 of {lines:,} lines look"
+
+
+def _text(name: str, damage: list[DamagedLogError]) -> Iterator[bytes]:
+    """The text of a log, as far as it can be unpacked. Adds the reason to `damage` if it is not whole."""
+    try:
+        yield from log_text(_chunks(name))
+    except DamagedLogError as error:
+        damage.append(error)
 
 
 def _chunks(name: str) -> Iterator[bytes]:

@@ -91,6 +91,10 @@ class OpenReport:
             self._note(text)
         return True
 
+    def continue_line(self, text: str) -> None:
+        """Add the rest of the latest message, which arrived in a line of its own."""
+        self.texts[-1] += text
+
     def _note(self, text: str) -> None:
         """Note facts in a line that concern the lines after it."""
         if not self._detailed and _DETAIL.match(text):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: meaningful exit statuses, and no traceback for a user's mistake."""
 
+import gzip
 import json
 import os
 import re
@@ -49,6 +50,30 @@ def test_scan_tells_logs_with_reports_from_logs_without(cli: Cli, tmp_path: Path
     assert result.exit_code == 1
     facts = json.loads(result.output)
     assert (facts["log"], facts["kind"], facts["severity"], facts["first_line"]) == ("-", "lock", "fault", 1)
+
+
+def test_scan_says_when_it_understood_nothing(cli: Cli, tmp_path: Path) -> None:
+    other, bad = tmp_path / "other.log", tmp_path / "bad.log"
+    other.write_text("2025-09-01 08:00:00 INFO worker: done\n" * 8000)
+    bad.write_text(BUG)
+    result = cli("scan", "--json", str(other))
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == f"modcompat: {other}: 0 of 8,000 lines look like kernel messages\n"
+    assert cli("scan", "-", text="x").stderr == "modcompat: -: 0 of 1 line looks like kernel messages\n"
+    both = cli("scan", str(bad), str(other))
+    assert both.exit_code == 1
+    assert "0 of 8,000 lines" in both.stderr
+
+
+def test_scan_reads_packed_logs(cli: Cli, tmp_path: Path) -> None:
+    log = tmp_path / "bad.log.gz"
+    log.write_bytes(gzip.compress(BUG.encode() * 50))
+    whole = cli("scan", str(log))
+    assert (whole.exit_code, whole.stdout.count("fault: lock")) == (1, 50)
+    log.write_bytes(gzip.compress(BUG.encode() * 50)[:-12])
+    cut = cli("scan", str(log))
+    assert (cut.exit_code, cut.stdout.count("fault: lock") > 0) == (2, True)
+    assert f"cannot read {log}: the gzip data is damaged" in cut.stderr
 
 
 def test_scan_says_when_it_could_not(cli: Cli, tmp_path: Path) -> None:

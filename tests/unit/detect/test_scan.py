@@ -315,6 +315,10 @@ def test_byte_by_byte_is_the_same_too() -> None:
         b"f+0x1/0x2 ",
         b"Call Trace:\n f+0x1/0x2\n",
         b"BUG: KASAN: \n",
+        b"app: WARNING: x\n",
+        b"[ 1.000000] x\nBUG: x\n",
+        b"[(<[(< BUG: x\n",
+        b'{"a": "BUG: x"}\n',
     ],
 )
 def test_work_grows_with_the_log_and_no_faster(unit: bytes) -> None:
