@@ -129,7 +129,8 @@ def _behaviour(evidence: Evidence) -> dict[str, tuple[str, ...]]:
     for phase in Phase:
         reports = evidence.reports.get(phase, [])
         seen[f"{_REPORTS}{phase}"] = [_NUMBER.sub("N", report.title) for report in _damage(reports)]
-        inside = {line for report in reports for line in comparable_messages(report.text.encode())}
+        printed = [*reports, *(evidence.awaited if phase is Phase.EXERCISE else [])]
+        inside = {line for report in printed for line in comparable_messages(report.text.encode())}
         seen[f"messages in the {phase}"] = [line for line in evidence.messages.get(phase, []) if line not in inside]
     return {what: tuple(items) for what, items in seen.items()}
 

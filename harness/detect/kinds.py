@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
+from harness.detect.roles import Role
 from harness.support.module_name import MODULE_NAME
 
 
@@ -30,6 +31,7 @@ class FunctionSource(StrEnum):
     HEADLINE = "headline"  # the first line; the trace if that names a helper
     SITE = "site"  # the faulting instruction, then the trace
     TRACE = "trace"  # the trace
+    OWNER = "owner"  # the trace, without functions that return the memory that they allocate
     LOCK = "lock"  # the place where the lock was taken: "at: function"
     HELD = "held"  # the place where a lock that is still held was taken
     STALL = "stall"  # the function that the dispatcher below the interrupt called
@@ -54,7 +56,7 @@ class Wording:
     pattern: re.Pattern[str]  # matches at the beginning of a message
     title: str  # a format string for the pattern's groups, and for {function}, {access}, {form} and {line}
     where: FunctionSource
-    skip: re.Pattern[str] | None  # helpers in addition to known_functions.HELPERS
+    skip: tuple[Role, ...]  # roles of functions that do not tell, in addition to those of titles.SERVES_CALLER
     priority: Priority
     examples: tuple[str, ...]
     follows_fault: bool  # it may be the second line of a fault: die() prints it, after what a handler printed
@@ -91,7 +93,7 @@ def wording(
     title: str,
     *examples: str,
     where: FunctionSource = FunctionSource.NOWHERE,
-    skip: str = "",
+    skip: tuple[Role, ...] = (),
     priority: Priority = Priority.NAME,
     follows_fault: bool = False,
     warns_later: bool = False,
@@ -100,12 +102,10 @@ def wording(
 
     A group `module` is the module that the kernel names as the one that is refused.
 
-    skip: a pattern for further helper functions.
+    skip: roles of further functions that only serve their caller.
     """
     compiled = re.compile(pattern.replace("{f}", _FUNCTION).replace("{m}", MODULE_NAME).replace("{p}", _POINTER))
-    return Wording(
-        compiled, title, where, re.compile(skip) if skip else None, priority, examples, follows_fault, warns_later
-    )
+    return Wording(compiled, title, where, skip, priority, examples, follows_fault, warns_later)
 
 
 def _warning(place: str) -> str:
@@ -113,10 +113,6 @@ def _warning(place: str) -> str:
     return rf"WARNING: (?:(?:CPU: \d+ (?:UID: \d+ )?PID: \S+ )?at )?(?:\[.*\] )?{place}"
 
 
-_ALLOCATION = r"kmalloc|kcalloc|kzalloc|krealloc|kvmalloc|vmalloc|slab|kmem_|kmemdup|alloc_pages|__alloc_frozen"
-_KEEPS = r"kmemleak|mmap|create_object|idr_|list_lru|asprintf|pcpu_|dup|alloc|" + _ALLOCATION
-_FREE = r"kmem_|slab_|kfree|kvfree|vfree|vunmap|__free_"
-_USB = r"usb_submit_urb|usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg|usb_control_msg|usb_internal_control_msg"
 _DEADLOCK = "possible deadlock in {function}"
 # What user space prints for errors of the module loader: strerror() of ENOEXEC, ENOKEY, EKEYREJECTED and others, and
 # the words of kmod (tools/insmod.c) and busybox (modutils.c, moderror()) for ENOENT and ESRCH
@@ -139,7 +135,7 @@ KINDS = (
             "KASAN: invalid-free in {function}",
             "BUG: KASAN: double-free in kvfree+0x36/0x60",
             "BUG: KASAN: double-free or invalid-free in kmalloc_double_kzfree+0x1b7/0x4c0 [test_kasan]",
-            where=FunctionSource.HEADLINE, skip=_FREE),
+            where=FunctionSource.HEADLINE),
         wording(r"\s?BUG: KASAN: (?P<what>[\w-]+) in {f}", "KASAN: {what} {access} in {function}",
             "BUG: KASAN: slab-out-of-bounds in kmalloc_oob_right+0xac/0xc3 [test_kasan]",
             "BUG: KASAN: use-after-free in do_con_write.part.23+0x1c50/0x1cb0 at addr ffff88000012c43a",
@@ -154,7 +150,7 @@ KINDS = (
             "BUG: KFENCE: out-of-bounds read in test_out_of_bounds_read+0xa3/0x22b",
             "BUG: KFENCE: invalid free in test_invalid_addr_free+0xb4/0x17e",
             "BUG: KFENCE: memory corruption in test_corruption+0x98/0x19b",
-            where=FunctionSource.HEADLINE, skip=_FREE + "|" + _ALLOCATION),
+            where=FunctionSource.HEADLINE),
         wording(r"\s?BUG: KFENCE: (?P<rest>.*)", "KFENCE: {rest}", "BUG: KFENCE: out-of-bounds"),
     ), triggers=("BUG",), taint="B"),
     Kind("kmsan", _F, (  # mm/kmsan/report.c
@@ -162,7 +158,7 @@ KINDS = (
             "BUG: KMSAN: uninit-value in strstr+0xb8/0x2f0",
             "BUG: KMSAN: kernel-infoleak in _copy_to_iter+0x376/0x1c60",
             where=FunctionSource.HEADLINE,
-            skip=_USB + r"|instrument_|_?copy_(?:to|from|page)|simple_copy|csum_|crypto_|cipher_|^aes|gf128"),
+            skip=(Role.BUS, Role.CIPHER)),
         wording(r"\s?BUG: KMSAN: (?P<rest>.*)", "KMSAN: {rest}", "BUG: KMSAN: uninit-value"),
     ), triggers=("BUG",), taint="B"),
     Kind("kcsan", _W, (  # kernel/kcsan/report.c
@@ -173,10 +169,10 @@ KINDS = (
     ), triggers=("BUG",)),
     Kind("ubsan", _W, (  # lib/ubsan.c
         wording(r"UBSAN: Undefined behaviour in \S+", "UBSAN: undefined-behaviour in {function}",
-            "UBSAN: Undefined behaviour in net/sunrpc/xprt.c:597:14", where=_TRACE, skip="overflow"),
+            "UBSAN: Undefined behaviour in net/sunrpc/xprt.c:597:14", where=_TRACE),
         wording(r"UBSAN: (?P<what>[\w-]+) in \S+", "UBSAN: {what} in {function}",
             "UBSAN: array-index-out-of-bounds in drivers/net/a.c:12:3",
-            "UBSAN: shift-out-of-bounds in net/sched/sch_choke.c:408:12", where=_TRACE, skip="overflow"),
+            "UBSAN: shift-out-of-bounds in net/sched/sch_choke.c:408:12", where=_TRACE),
         wording(r"UBSAN: (?P<rest>.*)", "UBSAN: {rest}", "UBSAN: integer-overflow"),
     ), triggers=("UBSAN: ",)),
     Kind("lock", _F, (
@@ -188,22 +184,22 @@ KINDS = (
             "BUG: spinlock bad magic on CPU#1, sh/53", "BUG: spinlock already unlocked on CPU#0, insmod/47",
             "BUG: spinlock cpu recursion on CPU#0, insmod/47", "BUG: spinlock wrong CPU on CPU#0, swapper/0/1",
             "BUG: rwlock bad magic on CPU#1, sh/53, ffffffffc0003000",
-            "BUG: spinlock lockup suspected on CPU#0, sh/53", where=_TRACE, skip=r"spin_|_lock|rwlock"),
+            "BUG: spinlock lockup suspected on CPU#0, sh/53", where=_TRACE),
         # kernel/locking/mutex.c, mutex-debug.c, rwsem.c, rtmutex.c, ww_mutex.h; semaphores have no checks
         wording(_warning(r"\S*kernel/locking/(?:mutex|rwsem|rtmutex|rwbase|ww_mutex|semaphore|osq|qspinlock|"
             r"percpu-rwsem)[^ ]*"
                      r" (?:at )?{f}"), "WARNING: locking bug in {function}",
             "WARNING: CPU: 0 PID: 54 at kernel/locking/mutex.c:579 __mutex_lock+0x5d2/0x9e0",
             "WARNING: CPU: 1 PID: 53 at kernel/locking/rwsem.c:1364 up_write+0xa4/0xb0",
-            where=FunctionSource.HEADLINE, skip=r"mutex_|up_|down_|rwsem|rwbase", priority=Priority.NAME),
+            where=FunctionSource.HEADLINE, priority=Priority.NAME),
         wording(r"DEBUG_(?:LOCKS|RWSEMS)_WARN_ON\((?P<rest>.*)", "WARNING: locking bug in {function}",
             "DEBUG_LOCKS_WARN_ON(lock->magic != lock)",
             "DEBUG_RWSEMS_WARN_ON(sem->magic != sem): count = 0x0, magic = 0x0, owner = 0x0, curr 0xffff8880",
-            where=_SITE, skip=r"mutex_|up_|down_|rwsem|rwbase", priority=Priority.HINT),
+            where=_SITE, priority=Priority.HINT),
         wording(r"rtmutex deadlock detected|WARNING: circular locking deadlock detected",
             "WARNING: rtmutex deadlock in {function}",
             "rtmutex deadlock detected", "WARNING: circular locking deadlock detected!",
-            where=_TRACE, skip="rt_mutex|rtlock"),
+            where=_TRACE),
     ), triggers=("BUG", "WARNING:", "DEBUG_LOCKS", "DEBUG_RWSEMS", "deadlock detected")),
     Kind("slub", _F, (
         # mm/slub.c, slab_bug(): "BUG cache (taint): what"
@@ -222,7 +218,7 @@ KINDS = (
             "cache_from_obj: Wrong slab cache. kmalloc-64 but object is from kmalloc-96",
             "cache_from_obj: kmalloc-64 is wrong cache", "virt_to_cache: Object is not a Slab page!", where=_SITE),
         wording(r"(?P<what>pagealloc: (?:memory corruption|single bit error))", "{what} in {function}",
-            "pagealloc: memory corruption", "pagealloc: single bit error", where=_TRACE, skip=r"alloc|free_|page"),
+            "pagealloc: memory corruption", "pagealloc: single bit error", where=_TRACE),
         wording(r"BUG: mempool element poison mismatch", "BUG: mempool element poison mismatch",
             "BUG: mempool element poison mismatch"),
         wording(r"(?P<rest>INFO: (?:Freed|Allocated) in .*)", "{rest}",
@@ -236,7 +232,7 @@ KINDS = (
             "BUG: corrupted list in {function}",
             "list_add corruption. prev->next should be next (ffffffffc000a040), but was 0000000000000000.",
             "list_del corruption, ffff88800566a800->next is LIST_POISON1 (dead000000000100)",
-            "list_add double add: new=ffff888, prev=ffff888, next=ffff888.", where=_TRACE, skip="invalid_op"),
+            "list_add double add: new=ffff888, prev=ffff888, next=ffff888.", where=_TRACE),
         wording(_warning(r"\S*lib/list_debug\.c:\d+ (?:at )?{f}"), "BUG: corrupted list in {function}",
             "WARNING: CPU: 0 PID: 47 at lib/list_debug.c:26 __list_add_valid+0x92/0xa0", where=_TRACE),
         wording(r"[kK]ernel BUG at \S*lib/list_debug\.c", "BUG: corrupted list in {function}",
@@ -245,18 +241,17 @@ KINDS = (
     Kind("refcount", _F, (  # lib/refcount.c
         wording(r"refcount_t(?: \S+)?: (?:[a-z].*)", "WARNING: refcount bug in {function}",
             "refcount_t: underflow; use-after-free.", "refcount_t: addition on 0; use-after-free.",
-            "refcount_t: saturated; leaking memory.", where=_SITE, skip=r"refcount|kobject_|kref_"),
+            "refcount_t: saturated; leaking memory.", where=_SITE),
         wording(_warning(r"\S*lib/refcount\.c:\d+ (?:at )?{f}"), "WARNING: refcount bug in {function}",
             "WARNING: CPU: 1 PID: 53 at lib/refcount.c:28 refcount_warn_saturate+0xba/0x110",
-            where=_SITE, skip=r"refcount|kobject_|kref_"),
+            where=_SITE),
     ), triggers=("WARNING:", "refcount_t"), taint="W"),
     Kind("bad-page", _F, (  # mm/page_alloc.c bad_page(), mm/memory.c print_bad_pte(), kernel/fork.c check_mm()
         wording(r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state",
             "BUG: Bad rss-counter state mm:ffff88005fac4300 type:MM_FILEPAGES val:15"),
         wording(r"BUG: Bad page (?P<what>state|map|cache)(?! *: \d+ messages)", "BUG: Bad page {what} in {function}",
             "BUG: Bad page state in process sh  pfn:199e0",
-            "BUG: Bad page map in process sh  pte:ffff pmd:ffff", where=_TRACE,
-            skip=r"bad_page|free_page|free_pcp|free_unref|release_pages|put_page|__pagevec|alloc"),
+            "BUG: Bad page map in process sh  pte:ffff pmd:ffff", where=_TRACE),
         wording(r"BUG: (?P<what>non-zero (?:pgtables_bytes|nr_ptes|nr_pmds) on freeing mm)", "BUG: {what}",
             "BUG: non-zero pgtables_bytes on freeing mm: 4096"),
         # mm/pgtable-generic.c, arch/arm/kernel/traps.c
@@ -274,14 +269,13 @@ KINDS = (
             "Insufficient stack space to handle exception!", where=_SITE),
         # kernel/sched/core.c schedule_debug(); kernel/panic.c __stack_chk_fail()
         wording(r"Kernel panic - not syncing: corrupted stack end", "kernel panic: corrupted stack end in {function}",
-            "Kernel panic - not syncing: corrupted stack end detected inside scheduler", where=FunctionSource.LOOP,
-            skip=r"sched|retint|preempt|yield|bit_wait|prepare_to_wait"),
+            "Kernel panic - not syncing: corrupted stack end detected inside scheduler", where=FunctionSource.LOOP),
         wording(r"corrupted stack end detected", "kernel panic: corrupted stack end in {function}",
             "corrupted stack end detected inside scheduler", where=FunctionSource.LOOP),
         wording(r"Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: {f}",
             "kernel panic: stack is corrupted in {function}",
             "Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: vendor_run+0x10/0x20 [vendor]",
-            where=FunctionSource.HEADLINE, skip=r"stack_chk"),
+            where=FunctionSource.HEADLINE),
         wording(r"BUG: stack (?:overflow|corruption)|(?:Thread|kernel) (?:stack )?overran stack|kernel stack overflow",
             "kernel stack overflow in {function}", "kernel stack overflow (double-fault): 0000 [#1]",
             "Thread overran stack, or stack corrupted", where=_SITE, follows_fault=True),
@@ -289,20 +283,18 @@ KINDS = (
     Kind("atomic-sleep", _F, (
         # kernel/sched/core.c: __schedule_bug(), __might_resched(); lib/smp_processor_id.c; kernel/workqueue.c
         wording(r"BUG: scheduling while atomic", "BUG: scheduling while atomic in {function}",
-            "BUG: scheduling while atomic: sh/53/0x00000002", where=_TRACE, skip=r"schedul|panic|preempt"),
+            "BUG: scheduling while atomic: sh/53/0x00000002", where=_TRACE),
         wording(r"BUG: scheduling in a non-blocking section", "BUG: scheduling in a non-blocking section in {function}",
-            "BUG: scheduling in a non-blocking section: sh/53/1", where=_TRACE, skip=r"schedul"),
+            "BUG: scheduling in a non-blocking section: sh/53/1", where=_TRACE),
         wording(r"BUG: sleeping function called from invalid context",
             "BUG: sleeping function called from invalid context in {function}",
             "BUG: sleeping function called from invalid context at kernel/locking/mutex.c:580",
-            "BUG: sleeping function called from invalid context at include/linux/sched/mm.h:201", where=_TRACE,
-            skip=r"^___?might|kmem_cache_alloc|slab|^__?kmalloc|pre_alloc"),
+            "BUG: sleeping function called from invalid context at include/linux/sched/mm.h:201", where=_TRACE),
         wording(r"BUG: assuming (?P<what>atomic|non migratable) context", "BUG: assuming {what} context in {function}",
             "BUG: assuming atomic context at drivers/x.c:5", where=_TRACE),
         wording(r"BUG: using (?P<what>\w+)\(\) in preemptible", "BUG: using {what}() in preemptible code in {function}",
             "BUG: using smp_processor_id() in preemptible [00000000] code: dhcpcd/4088",
-            "BUG: using __this_cpu_read() in preemptible [00000000] code: sh/53", where=_TRACE,
-            skip=r"preempt|^debug_smp_processor_id"),
+            "BUG: using __this_cpu_read() in preemptible [00000000] code: sh/53", where=_TRACE),
         wording(r"BUG: workqueue leaked (?P<what>lock or atomic|atomic, lock or RCU)",
             "BUG: workqueue leaked {what} in {function}",
             "BUG: workqueue leaked lock or atomic: kworker/0:1/0x00000000/353", where=FunctionSource.WORK),
@@ -323,9 +315,9 @@ KINDS = (
     ), triggers=("BUG", "preempt", "disabled interrupts"), taint="W"),
     Kind("rcu-usage", _W, (  # kernel/locking/lockdep.c lockdep_rcu_suspicious()
         wording(r"WARNING: suspicious RCU usage", "WARNING: suspicious RCU usage in {function}",
-            "WARNING: suspicious RCU usage", where=_TRACE, skip="rcu|" + _ALLOCATION + "|might_"),
+            "WARNING: suspicious RCU usage", where=_TRACE),
         wording(r"(?:\[ )?INFO: suspicious RCU usage", "INFO: suspicious RCU usage in {function}",
-            "[ INFO: suspicious RCU usage. ]", where=_TRACE, skip="rcu|" + _ALLOCATION + "|might_"),
+            "[ INFO: suspicious RCU usage. ]", where=_TRACE),
     ), triggers=("WARNING:", "INFO:")),
     Kind("lockdep", _W, (  # kernel/locking/lockdep.c; "[ INFO: ... ]" and "[ BUG: ... ]" until 4.11
         wording(r"(?:\[ INFO|WARNING): (?P<rest>possible (?:circular|recursive|irq lock inversion|"
@@ -355,7 +347,7 @@ KINDS = (
         wording(r"\[ BUG: Invalid wait context", "BUG: invalid wait context in {function}",
             "[ BUG: Invalid wait context ]", where=_LOCK),
         wording(r"INFO: trying to register non-static key", "INFO: trying to register non-static key in {function}",
-            "INFO: trying to register non-static key.", where=_TRACE, skip=r"stack|lock|IRQ|wait"),
+            "INFO: trying to register non-static key.", where=_TRACE),
         wording(r"WARNING: chain_key collision|BUG: (?:MAX_\w+ too low|looking up invalid)",
             "lockdep: {line}", "BUG: MAX_LOCKDEP_CHAINS too low!"),
         # lockdep_init_map_type(); DEBUG_LOCKS_WARN_ON(1) follows
@@ -363,7 +355,7 @@ KINDS = (
             "BUG: key ffff8ea2f2c7eb18 has not been registered!", warns_later=True),
         wording(_warning(r"\S*kernel/locking/lockdep\.c:\d+ (?:at )?{f}"), "WARNING: locking bug in {function}",
             "WARNING: CPU: 0 PID: 4073 at kernel/locking/lockdep.c:734 register_lock_class+0xe10/0x1860",
-            where=_SITE, skip=r"lock_sock|release_sock"),
+            where=_SITE),
         wording(r"\[ (?:BUG|INFO): (?P<rest>.*?) ?\]", "lockdep: {rest}", "[ BUG: lock held at task exit time! ]"),
     ), triggers=("WARNING:", "INFO:", "BUG")),
     Kind("lockup", _F, (  # kernel/watchdog.c, kernel/watchdog_hld.c, kernel/workqueue.c show_workqueue_state
@@ -511,19 +503,19 @@ KINDS = (
     ), triggers=("ftrace bug",), taint="W"),
     Kind("fortify", _F, (  # lib/string_helpers.c, mm/usercopy.c, include/linux/fortify-string.h, kernel/cfi.c
         wording(r"detected buffer overflow in ", "kernel BUG in {function}", "detected buffer overflow in strnlen",
-            where=_TRACE, skip="fortify"),
+            where=_TRACE),
         wording(r"\w+: detected buffer overflow: \d+ byte", "WARNING in {function}",
-            "memcpy: detected buffer overflow: 9 byte write of buffer size 8", where=_SITE, skip="fortify"),
+            "memcpy: detected buffer overflow: 9 byte write of buffer size 8", where=_SITE),
         wording(r"mem\w+: detected field-spanning write", "WARNING in {function}",
             'memcpy: detected field-spanning write (size 16) of single field "&a->b" at drivers/x.c:5 (size 8)',
             where=_SITE),
         wording(r"usercopy: (?:BUG: )?[kK]ernel memory (?:exposure|overwrite) attempt",
             "BUG: bad usercopy in {function}",
             "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size 65)!",
-            where=_TRACE, skip=r"usercopy|__check"),
+            where=_TRACE),
         wording(r"[kK]ernel BUG at \S*mm/usercopy\.c", "BUG: bad usercopy in {function}",
             "kernel BUG at mm/usercopy.c:101!",
-            where=_TRACE, skip=r"usercopy|__check"),
+            where=_TRACE),
         wording(r"(?:Kernel panic - not syncing: )?CFI failure (?:at {f}|\(target)", "CFI failure in {function}",
             "CFI failure at vendor_run+0x10/0x20 [vendor] (target: x+0x0/0x10; expected type: 0x12345678)",
             "Kernel panic - not syncing: CFI failure (target: 0x0)",
@@ -534,15 +526,14 @@ KINDS = (
             "WARNING: ODEBUG bug in {function}",
             "ODEBUG: free active (active state 0) object: ffff88807b3c4490 object type: timer_list hint: x+0x0/0x350",
             "ODEBUG: object ffff888 is on stack ffff888, but NOT annotated.",
-            "ODEBUG: object (____ptrval____) is NOT on stack (____ptrval____), but annotated.", where=_SITE,
-            skip=r"debug_|rcu|hrtimer_|timer_|work_|percpu_|kobject_|" + _FREE),
+            "ODEBUG: object (____ptrval____) is NOT on stack (____ptrval____), but annotated.", where=_SITE),
         wording(_warning(r"\S*lib/debugobjects\.c:\d+ (?:at )?{f}"), "WARNING: ODEBUG bug in {function}",
             "WARNING: CPU: 0 PID: 53 at lib/debugobjects.c:505 debug_print_object+0x16a/0x250",
-            where=_SITE, skip=r"debug_|rcu|hrtimer_|timer_|work_|percpu_|kobject_|" + _FREE),
+            where=_SITE),
     ), triggers=("ODEBUG: ", "WARNING:")),
     Kind("kobject", _W, (  # lib/kobject.c, fs/sysfs/dir.c, fs/proc/generic.c
         wording(_warning(r"\S*lib/kobject\.c:\d+ (?:at )?kobject_\S*"), "WARNING: kobject bug in {function}",
-            "WARNING: CPU: 0 PID: 53 at lib/kobject.c:718 kobject_put+0x1d4/0x240", where=_SITE, skip="kobject_"),
+            "WARNING: CPU: 0 PID: 53 at lib/kobject.c:718 kobject_put+0x1d4/0x240", where=_SITE),
         wording(r"(?:(?:kobject: )?kobject[:_ ].*(?:failed for|tried to (?:init|add) an|is not initialized|"
             r"something is|must have a ktype|invalid kobject pointer)|"
             r"kobject: (?:must have a ktype to be initialized|'[^']*' \({p}\): is not initialized))",
@@ -555,15 +546,14 @@ KINDS = (
             "kobject: kobject (ffff8880): tried to init an initialized object, something is seriously wrong.",
             "kobject: must have a ktype to be initialized properly!",
             "kobject: '(null)' ((____ptrval____)): is not initialized, yet kobject_get() is being called.",
-            where=_TRACE, skip=r"kobject_|sysfs_|device_|kset_"),
+            where=_TRACE),
         wording(r"sysfs: cannot create duplicate filename", "sysfs: cannot create duplicate filename in {function}",
-            "sysfs: cannot create duplicate filename '/devices/x'", where=_TRACE,
-            skip=r"kobject_|sysfs_|device_|kset_|create_dir|bus_add"),
+            "sysfs: cannot create duplicate filename '/devices/x'", where=_TRACE),
         wording(_warning(r"\S*fs/proc/generic\.c:\d+ (?:at )?proc_register\S*"),
             "WARNING: proc registration bug in {function}",
-            "WARNING: CPU: 1 PID: 53 at fs/proc/generic.c:377 proc_register+0x30e/0x4e0", where=_SITE, skip="proc_"),
+            "WARNING: CPU: 1 PID: 53 at fs/proc/generic.c:377 proc_register+0x30e/0x4e0", where=_SITE),
         wording(r"proc_dir_entry '.*' already registered", "WARNING: proc registration bug in {function}",
-            "proc_dir_entry 'net/vendor' already registered", where=_SITE, skip="proc_", priority=Priority.HINT),
+            "proc_dir_entry 'net/vendor' already registered", where=_SITE, priority=Priority.HINT),
     ), triggers=("WARNING:", " already", "duplicate filename", "kobject")),
     Kind("dma-api", _W, (  # kernel/dma/debug.c err_printk()
         wording(r"DMA-API: (?P<rest>\S+ \S+: .*|.*(?:driver |device |cacheline tracking EEXIST|exceeded \d+ "
@@ -590,11 +580,11 @@ KINDS = (
             "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)"),
         wording(r"(?:kmemleak: )?unreferenced object {p} \((?:percpu|size \d+)", "memory leak in {function}",
             "unreferenced object 0xffff888012345678 (size 64):", "unreferenced object (____ptrval____) (size 64):",
-            "unreferenced object 0x607fd312a0c8 (percpu):", where=_TRACE, skip=_KEEPS),
+            "unreferenced object 0x607fd312a0c8 (percpu):", where=FunctionSource.OWNER),
         # kernel/module/main.c free_module(), 6.12 with MEM_ALLOC_PROFILING
         wording(r"(?P<module>{m}): memory allocation\(s\) from the module still alive", "memory leak",
             "vendor: memory allocation(s) from the module still alive, cannot unload cleanly"),
-        wording(r"BUG: memory leak", "memory leak in {function}", "BUG: memory leak", where=_TRACE, skip=_KEEPS,
+        wording(r"BUG: memory leak", "memory leak in {function}", "BUG: memory leak", where=FunctionSource.OWNER,
             priority=Priority.HINT),
         wording(r"kmemleak: (?:Freeing unknown object|Trying to color|Cannot insert|Object already exists|"
             r"Freeing unknown|Partially freeing unknown|Found object by alias)", "kmemleak: {line}",
@@ -829,15 +819,13 @@ KINDS = (
     Kind("warning", _W, (  # kernel/panic.c __warn()
         wording(_warning(r"\S*mm/\S+\.c:\d+ (?:at )?(?:k.?)?.?malloc\S*"), "WARNING: kmalloc bug in {function}",
             "WARNING: CPU: 1 PID: 27333 at mm/slab_common.c:1012 kmalloc_slab+0x5d/0x70", where=_SITE,
-            skip=_ALLOCATION,
             priority=Priority.FORM),
         wording(_warning(r"\S+ (?:at )?usb_submit_urb\S*"), "WARNING in {function}/usb_submit_urb",
             "WARNING: CPU: 1 PID: 53 at drivers/usb/core/urb.c:478 usb_submit_urb+0x1188/0x13b0", where=_SITE,
-            skip=_USB,
+            skip=(Role.BUS,),
             priority=Priority.FORM),
         wording(_warning(r"\S*mm/usercopy\.c:\d+ (?:at )?usercopy_warn\S*"), "WARNING: bad usercopy in {function}",
             "WARNING: CPU: 0 PID: 3 at mm/usercopy.c:81 usercopy_warn+0xd7/0x100", where=_SITE,
-            skip=r"usercopy|__check",
             priority=Priority.FORM),
         wording(r"WARNING: (?:CPU: \d+ (?:UID: \d+ )?PID: |(?:\[.*\] )?(?:\./)?[\w/.-]+\.[chS]:\d+ at |at |"
             r"\S+\.[chS]:\d+)",
@@ -869,8 +857,8 @@ KINDS = (
             "Memory cgroup out of memory: Killed process 53 (sh) total-vm:1000kB"),
         wording(r".*: page allocation (?:failure|stall for \d+ secs): order:", "page allocation failure in {function}",
             "insmod: page allocation failure: order:9, mode:0xcc0(GFP_KERNEL), nodemask=(null)",
-            "insmod: page allocation stall for 10 secs: order:9, mode:0xcc0(GFP_KERNEL) nodemask=(null)", where=_TRACE,
-            skip=_ALLOCATION + "|alloc"),
+            "insmod: page allocation stall for 10 secs: order:9, mode:0xcc0(GFP_KERNEL) nodemask=(null)",
+            where=FunctionSource.OWNER),
     ), triggers=("Memory cgroup out", "Out of memory", "page allocation ", "invoked oom-killer")),
     Kind("reboot", _F, (  # init/version.c: the banner of a kernel, after the lines of another one
         wording(r"Linux version \d+\.\d+", "unexpected kernel reboot",

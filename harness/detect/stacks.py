@@ -95,7 +95,13 @@ _HEAD_FUNCTION = re.compile(rf"(?:INFO: )?(?:Allocated|Freed) in (?P<name>{_NAME
 # %ps: the name of a handler, without an offset
 _HANDLER = re.compile(rf"(?:threaded )?\[<\S+>\] (?P<name>{_NAME})(?: \[(?P<module>{MODULE_NAME})\])?")
 _PADDING = "__pfx_"  # tools/objtool: the bytes before a function; a pointer to the function prints so, with %pB
-_HELD = re.compile(rf"\s*#\d+:.*\bat: (?:\[<[0-9a-fx]+>\] )?(?P<name>{_NAME}){_AT}")
+_HELD = re.compile(
+    rf"\s*#\d+:.*\bat: (?:\[<[0-9a-fx]+>\] )?(?P<name>{_NAME})(?:{_AT}|(?= \S+:\d+ \[inline\]))(?P<rest>.*)"
+)
+
+
+# What scripts/decode_stacktrace.sh and other programs add: "mm/slub.c:42 [inline]", "(mm/slub.c:42 (discriminator 1))"
+_SOURCE = re.compile(r" \(?(?:\./)?(?P<path>[\w/.+-]+\.(?:[chS]|rs)):\d")
 
 
 class Frame(NamedTuple):
@@ -106,6 +112,7 @@ class Frame(NamedTuple):
     size: int  # of the function, bytes; -1 if it is not known
     module: str  # "" for the kernel itself
     reliable: bool  # the kernel's unwinder is sure of it (it printed no "?")
+    path: str = ""  # the source file, if the log names it
 
 
 @dataclass
@@ -123,11 +130,24 @@ class Trace:
 
 
 def site(texts: Iterable[str]) -> Frame | None:
-    """The faulting instruction, from the first line of registers that names it."""
+    """The faulting instruction, from the first line of registers that names its function.
+
+    A decoded log has lines before it, for functions that the compiler made a part of this one.
+    """
+    inlined = None
     for text in texts:
         if text.startswith(_SITES) and (found := _SITE.match(text)):
-            return _frame(found, found["name"])
-    return None
+            frame = _frame(found, found["name"])._replace(path=source(text[found.end() :]))
+            if frame.offset >= 0:
+                return frame
+            inlined = inlined or frame
+    return inlined
+
+
+def source(rest: str) -> str:
+    """The source file in the text behind a function, "" if the log names none."""
+    found = _SOURCE.match(rest)
+    return found["path"] if found else ""
 
 
 def traces(texts: Iterable[str]) -> list[Trace]:
@@ -185,7 +205,7 @@ class _Collector:
         if "#" in text and (held := _HELD.match(text)):
             if self._now is None or self._now.role != HELD:
                 self._begin(HELD)
-            self._add(_frame(held, held["name"]))
+            self._add(_frame(held, held["name"])._replace(path=source(held["rest"])))
         elif self._now is not None and self._now.role == HANDLERS and text[0] == "[":
             for handler in _HANDLER.finditer(text):
                 self._add(Frame(handler["name"], -1, -1, handler["module"] or "", reliable=True))
@@ -202,7 +222,7 @@ class _Collector:
         self._mark(frame["mark"])
         # A frame after <EOI> is the interrupted one, although the unwinder cannot prove it
         reliable = (not frame["guess"] or frame["mark"] == "EOI") and "(unreliable)" not in frame["rest"]
-        self._add(_frame(frame, frame["name"], reliable=reliable))
+        self._add(_frame(frame, frame["name"], reliable=reliable)._replace(path=source(frame["rest"])))
 
     def _called_from(self, found: re.Match[str]) -> None:
         """Add the frames of a line of an ARM trace. Each line repeats the function of the line before."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.kernel.image import read_image
-from harness.kernel.kconfig import parse
 from harness.kernel.prebuilt import Prebuilt
 from harness.kernel.source import KernelSource, version_of
 from harness.kernel.symvers import Export, read_exports
@@ -220,7 +219,6 @@ def _module_folder(folder: Path, files: Iterable[Path], release: str) -> Path | 
 
 def _require_consistent(kernel: ShippedKernel) -> None:
     """Raise ModcompatError if files are of different kernels, as far as their contents show it."""
-    settings = parse(kernel.config.text)
     if kernel.symvers:
         exports = kernel.exports
         if kernel.has_versions and not any(export.crc for export in exports.values()):
@@ -228,7 +226,7 @@ def _require_consistent(kernel: ShippedKernel) -> None:
                 f"{kernel.symvers} has no symbol versions, but production has MODVERSIONS",
                 next_step="give the Module.symvers of production's own build",
             )
-        if "module_layout" not in exports and settings.get("MODULES") == "y":
+        if kernel.has_versions and "module_layout" not in exports:  # kernel/module/version.c
             raise ModcompatError(
                 f"{kernel.symvers} lacks the kernel's own symbols: it is of modules only",
                 next_step="give the Module.symvers of the whole build",

@@ -16,7 +16,12 @@ from harness.support.progress import say
 DEFAULT_PACKAGE = "linux-source-6.1"
 # The Debian release that has each kernel. Other releases download it from there, because verdicts are measured on the
 # default kernel.
-_RELEASES = {"linux-source-6.1": "bookworm", "linux-source-6.12": "trixie"}
+_RELEASES = {
+    "linux-source-5.10": "bullseye",
+    "linux-source-6.1": "bookworm",
+    "linux-source-6.12": "trixie",
+    "linux-source-7.3": "trixie-backports",
+}
 # A package, perhaps with a version and a release of Debian: linux-source-6.12=6.12.118-1/trixie
 _PACKAGE = re.compile(r"(?P<name>linux-source-[\w.]+)(?:=(?P<version>[\w.+~:-]+))?(?:/(?P<release>[\w-]+))?")
 _NUMBER = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", re.MULTILINE)

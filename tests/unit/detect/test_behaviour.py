@@ -112,6 +112,13 @@ def test_a_module_that_production_refuses_proves_nothing() -> None:
     assert judge_against([because_of_another], [because_of_another]).verdict is Verdict.SAME
 
 
+def test_a_module_without_an_init_is_compared_although_nothing_proves_its_exit() -> None:
+    production = loading(has_init=False, initcall=None)
+    assert judge(production).verdict is Verdict.INVALID
+    assert judge_against([production], [production]).verdict is Verdict.SAME
+    assert judge_against([production], [replace(production, removed=False)]).verdict is not Verdict.SAME
+
+
 def test_further_runs_tell_chance_from_a_difference() -> None:
     fast, slow = ({Phase.LOAD: [f"raid6: using algorithm {name}"]} for name in ("avx2x4", "sse2x2"))
     once = judge_against([loading(messages=fast)], [loading(messages=slow)])
@@ -143,6 +150,12 @@ def test_messages_are_compared_without_what_differs_from_run_to_run() -> None:
         b"[    1.500000] initcall x_init+0x0/0x1000 [x] returned 0 after 12 usecs\n"
     )
     assert comparable_messages(log) == ["x: N cards at N, irq N"]
+
+
+def test_the_text_of_an_awaited_report_is_not_compared() -> None:
+    (here,) = warning("WARNING in x_use")[Phase.LOAD]
+    ours = loading(awaited=[here], messages={Phase.EXERCISE: ["WARNING in x_use"]})
+    assert not differences([loading(messages={})], [ours])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The role of a function: the rules, the table that follows from them, and names that the table does not list."""
+
+import re
+from importlib import resources
+
+import pytest
+
+from harness.detect.roles import TABLE, Role, bare, generated, known_as, parse, role, role_by_file
+
+TEXT = resources.files("harness.detect").joinpath(TABLE).read_text()
+LINES = TEXT.splitlines()
+
+# A function of each rule, with the file that defines it in Linux 6.12
+DEFINED = [
+    ("mm/kasan/kasan_test_c.c", "kmalloc_oob_right", Role.ANY),
+    ("drivers/misc/lkdtm/heap.c", "lkdtm_WRITE_AFTER_FREE", Role.ANY),
+    ("mm/kasan/quarantine.c", "qlist_free_all", Role.ANY),
+    ("mm/kasan/report.c", "kasan_report", Role.CHECKS),
+    ("lib/debugobjects.c", "debug_object_activate", Role.CHECKS),
+    ("lib/dump_stack.c", "dump_stack_lvl", Role.REPORTS),
+    ("arch/arm64/kernel/stacktrace.c", "dump_backtrace", Role.REPORTS),
+    ("kernel/sched/core.c", "__schedule_bug", Role.REPORTS),
+    ("kernel/module/main.c", "print_modules", Role.REPORTS),
+    ("kernel/module/main.c", "do_init_module", Role.ANY),
+    ("net/core/dev.c", "netdev_printk", Role.REPORTS),
+    ("mm/slub.c", "print_trailer", Role.REPORTS),
+    ("arch/x86/kernel/apic/apic.c", "__sysvec_apic_timer_interrupt", Role.INTERRUPT),
+    ("arch/arm/kernel/entry-armv.S", "__irq_svc", Role.INTERRUPT),
+    ("arch/x86/kernel/traps.c", "exc_general_protection", Role.FAULT),
+    ("arch/arm/kernel/entry-armv.S", "__dabt_svc", Role.FAULT),
+    ("kernel/locking/mutex.c", "__mutex_lock", Role.LOCK),
+    ("net/core/sock.c", "lock_sock_nested", Role.LOCK),
+    ("net/core/sock.c", "sk_clone_lock", Role.ANY),
+    ("net/core/rtnetlink.c", "rtnl_lock", Role.ANY),  # its name tells which lock it takes
+    ("kernel/rcu/tree.c", "rcu_do_batch", Role.CALLS),
+    ("kernel/rcu/srcutree.c", "srcu_module_notify", Role.ANY),
+    ("kernel/rcu/tree.c", "synchronize_rcu", Role.RCU),
+    ("mm/slub.c", "kfree", Role.ALLOCATOR),
+    ("mm/util.c", "vmemdup_user", Role.ALLOCATOR),
+    ("mm/swap.c", "__folio_put", Role.ALLOCATOR),
+    ("lib/vsprintf.c", "string_nocheck", Role.COPY),
+    ("arch/x86/lib/memcpy_64.S", "__memcpy", Role.COPY),
+    ("crypto/ahash.c", "crypto_ahash_setkey", Role.CIPHER),
+    ("crypto/af_alg.c", "alg_setkey", Role.ANY),
+    ("lib/kobject.c", "kobject_put", Role.OBJECT),
+    ("drivers/base/core.c", "device_release", Role.OBJECT),
+    ("drivers/base/core.c", "uevent_show", Role.ANY),  # a callback of sysfs, which no module may call
+    ("fs/inode.c", "iput", Role.OBJECT),
+    ("net/core/skbuff.c", "consume_skb", Role.BUFFER),
+    ("net/core/skbuff.c", "__alloc_skb", Role.ANY),
+    ("lib/maple_tree.c", "mas_next_slot", Role.ANY),
+    ("lib/xarray.c", "xas_load", Role.LIBRARY),
+    ("include/linux/list.h", "list_add", Role.LIBRARY),
+    ("kernel/sched/completion.c", "wait_for_completion", Role.WAIT),
+    ("kernel/sched/core.c", "schedule", Role.WAIT),
+    ("kernel/sched/core.c", "schedule_tail", Role.ANY),  # the first function of a new task
+    ("kernel/time/timer.c", "call_timer_fn", Role.CALLS),
+    ("kernel/time/timer.c", "try_to_del_timer_sync", Role.TIMER),
+    ("kernel/time/timer.c", "enqueue_timer", Role.ANY),
+    ("kernel/kthread.c", "kthread", Role.ENTRY),
+    ("kernel/workqueue.c", "process_one_work", Role.CALLS),
+    ("kernel/workqueue.c", "__queue_work", Role.WORK),
+    ("kernel/workqueue.c", "worker_attach_to_pool", Role.ANY),
+    ("kernel/softirq.c", "handle_softirqs", Role.CALLS),
+    ("kernel/smp.c", "smp_call_function_many_cond", Role.CROSS_CALL),
+    ("arch/arm64/kernel/syscall.c", "invoke_syscall", Role.ENTRY),
+    ("kernel/sched/idle.c", "do_idle", Role.ENTRY),
+    ("fs/read_write.c", "vfs_write", Role.CALLS),
+    ("net/socket.c", "__sock_release", Role.CALLS),
+    ("net/netlink/af_netlink.c", "netlink_rcv_skb", Role.CALLS),
+    ("net/core/dev.c", "__netif_receive_skb_core", Role.CALLS),
+    ("drivers/usb/core/urb.c", "usb_submit_urb", Role.BUS),
+    ("kernel/trace/ftrace.c", "ftrace_ops_list_func", Role.TRACING),
+    ("drivers/net/ethernet/vendor.c", "vendor_probe", Role.ANY),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "function", "expected"), DEFINED)
+def test_a_role_follows_from_the_file_and_the_name(path: str, function: str, expected: Role) -> None:
+    assert role_by_file(path, known_as(function), ()) is expected
+    assert role(function, path) is expected
+    assert role(function) is expected
+
+
+def test_only_exported_functions_follow_a_rule_about_these() -> None:
+    assert role_by_file("drivers/base/core.c", "device_add", {"device_add"}) is Role.OBJECT
+    assert role_by_file("drivers/base/core.c", "__device_add", {"device_add"}) is Role.OBJECT
+    assert role_by_file("drivers/base/core.c", "device_add", set()) is Role.ANY
+
+
+def test_the_table_is_sorted_and_says_which_kernels_it_is_from() -> None:
+    assert re.fullmatch(
+        r"# Generated by scripts/function_table\.py from Linux (?:\d+\.\d+(?:\.\d+)?, )+7\.\d+(?:\.\d+)?", LINES[0]
+    )
+    sections = [section.split("\n", 1) for section in TEXT.split("[")[1:]]
+    assert [name.removesuffix("]") for name, _ in sections] == [it.value for it in Role]
+    for _, names in sections:
+        assert names.split() == sorted(names.split())
+    assert max(map(len, LINES)) <= 120
+
+
+def test_the_table_lists_each_name_once_and_stays_small() -> None:
+    names = [name for line in LINES if line[0] not in "#[" for name in line.split()]
+    assert len(set(names)) == len(names)
+    assert [name for name in names if not re.fullmatch(r"\w+\*?", name)] == []
+    assert 10_000 < len(names) < 16_000
+    assert len(TEXT) < 230_000
+
+
+def test_the_table_lists_no_name_that_a_beginning_gives_the_same_role() -> None:
+    table = parse(TEXT)
+    beginnings = parse(
+        "\n".join(re.sub(r"(?<!\S)\w+(?!\S|\*)", "", line) if line[0] != "[" else line for line in LINES)
+    )
+    assert [name for name, listed in table.exact.items() if beginnings.role(name) is listed is not Role.ANY] == []
+
+
+def test_functions_that_macros_make_have_their_role() -> None:
+    for beginning, expected in generated().items():
+        assert role(f"{beginning}something") is expected or role(beginning) is expected, beginning
+
+
+@pytest.mark.parametrize(
+    ("function", "same_as"),
+    [
+        ("kasan_report_of_a_later_kernel", "kasan_report"),  # all functions that begin like it have one role
+        ("____kasan_report", "kasan_report"),
+        ("kfree.part.0", "kfree"),
+        ("kfree.cold", "kfree"),
+        ("kmalloc_trace.constprop.0.isra.0", "kmalloc_trace"),
+        ("__pfx_mutex_lock", "mutex_lock"),
+        ("__pi_memcpy", "memcpy"),
+        ("__kmalloc_noprof", "__kmalloc"),  # include/linux/alloc_tag.h, since 6.10
+        ("__x64_sys_ioctl", "__arm64_sys_ioctl"),
+        ("__se_compat_sys_ioctl", "__arm64_sys_ioctl"),
+        ("SyS_ioctl", "__arm64_sys_ioctl"),
+    ],
+)
+def test_a_name_that_is_not_listed_follows_one_that_is(function: str, same_as: str) -> None:
+    assert role(function) is role(same_as) is not Role.ANY
+
+
+@pytest.mark.parametrize("function", ["vendor_run", "__vendor_run", "lock_vendor", "vendor_alloc", "up_to_date", "x"])
+def test_a_name_of_no_kernel_has_no_role(function: str) -> None:
+    assert role(function) is Role.ANY
+
+
+def test_the_file_that_a_log_names_decides() -> None:
+    assert role("string") is Role.COPY
+    assert role("string", "drivers/vendor/string.c") is Role.ANY
+    assert role("anything", "kernel/locking/mutex.c") is Role.LOCK
+    assert role("kasan_report", "sound/vendor.c") is Role.ANY
+
+
+def test_what_the_compiler_adds_is_not_a_part_of_a_name() -> None:
+    assert bare("run.isra.0.constprop.12") == "run"
+    assert bare("__pfx_run") == "run"
+    assert bare("__alloc_frozen_pages_noprof") == "__alloc_frozen_pages_noprof"
