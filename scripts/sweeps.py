@@ -46,6 +46,7 @@ def recorded(sweep: Sweep) -> dict[str, Any]:
     return {
         **kept,
         "modules": len(sweep.modules),
+        "planned": facts["planned"],
         "folders": {name: {folder: dict(counts) for folder, counts in sweep.folders(name).items()} for name in names},
         "predictions": {name: _predictions(sweep.cells(name)) for name in sweep.kernels},
         "not_clean": [_kept(module, name) for module in sweep.modules for name in sweep.kernels
@@ -92,7 +93,10 @@ def page(sweeps: Iterable[Row], explained: Row) -> Iterator[str]:
 def _section(sweep: Row, explained: Row) -> Iterator[str]:
     production = sweep["production"]
     yield ""
-    yield f"## {production['release']} ({production['arch']}), {sweep['modules']:,} modules"
+    judged = f"{sweep['modules']:,} modules"
+    if sweep["modules"] < sweep["planned"]:
+        judged = f"{sweep['modules']:,} of {sweep['planned']:,} modules"
+    yield f"## {production['release']} ({production['arch']}), {judged}"
     yield ""
     place = f"on {sweep['board']} ({sweep['qemu']}), {sweep['date']}"
     yield f"`{production['name']}`, Linux {production['version']}, {place}."

@@ -124,6 +124,7 @@ def sweep(
         running.predict_all()
         running.judge_all()
     except KeyboardInterrupt:
+        write_results(plan, known, run, resume)  # of the modules that were judged
         say(f"interrupted; to go on: {resume}")
         raise
     results = read_sweep(write_results(plan, known, run, resume))

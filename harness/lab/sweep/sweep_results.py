@@ -43,6 +43,7 @@ def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) ->
         "board": plan.board.name,
         "qemu": qemu_version(plan.board.arch.qemu),
         "kernels": [_kernel(spec, kernels.store) for spec in specs],
+        "planned": len(plan.modules),
         "modules": [_module(rows, predicted) for rows in _in_order(SweepRows(run).read())],
     }
     path = run / RESULTS
