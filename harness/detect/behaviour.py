@@ -22,13 +22,14 @@ _NUMBER = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b", re.IGNORECASE)
 # (crypto/xor.c). Which of several functions is measured and chosen depends on the time that each takes.
 _MEASURED = re.compile(r"\b\d+ *[KMG]?i?[Bb](?:/s|/sec|ps)\b")
 _MAX_SHOWN = 3  # items of one side of a difference
-# Messages of the loader that differ because a debug kernel is not production: pattern -> reason
+# Messages that differ because a debug kernel is not production: pattern -> reason
 _EXPECTED_MESSAGES: Mapping[str, str] = {
     r"\w+: module verification failed: ": "debug kernels do not have the key that production's modules are signed with",
     r"\w+: loading out-of-tree module taints kernel": "printed for the first such module only",
     r"failed to validate module \[\w+\] BTF": "the BTF of production's modules refers to that of production's image",
     r"BPF:": "details of the same",
     r"missing module BTF, cannot register kfuncs": "for the same reason",
+    r"unwind: Index not found": "arch/arm/kernel/unwind.c: a feature in use walks stacks of code without a table",
     r"\w+: no symbol version for module_layout": "production has no such version either",
 }  # fmt: skip
 _LEFT_OUT = (re.compile(f"^(?:{_INITCALL}|{'|'.join(_EXPECTED_MESSAGES)})"), _MEASURED)

@@ -147,6 +147,7 @@ def test_messages_are_compared_without_what_differs_from_run_to_run() -> None:
         b"[    1.200000] x: 3 cards at 0xffff888003a1b000, irq 17\n"
         b"[    1.300000] x: 3 cards at 0xffff8880deadbeef, irq 9\n"
         b"[    1.400000] x: module verification failed: signature and/or required key missing - tainting kernel\n"
+        b"[    1.450000] unwind: Index not found c0123456\n"
         b"[    1.500000] initcall x_init+0x0/0x1000 [x] returned 0 after 12 usecs\n"
     )
     assert comparable_messages(log) == ["x: N cards at N, irq N"]
