@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copyfile
 
 from harness.kernel.build import Kernel
 from harness.kernel.config import KernelSpec
@@ -71,12 +72,13 @@ def require_build_tree(folder: Path) -> None:
 
 
 def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:
-    """The image as a kernel in the cache, with links to the user's files."""
+    """The image as a kernel in the cache: copies of the user's files, and links to the build tree."""
     files = [prebuilt.image, prebuilt.symbols, prebuilt.device_tree]
     versions = prebuilt.build_tree / "Module.symvers" if prebuilt.build_tree else None
     unstripped = prebuilt.build_tree / "vmlinux" if prebuilt.build_tree else None
     has_vmlinux = unstripped is not None and unstripped.is_file()
     inputs = {
+        "kept": "copies",
         "files": [digest.of_file(file) if file else "" for file in files],
         "config": prebuilt.config.text,
         "release": prebuilt.release,
@@ -87,12 +89,12 @@ def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:
     spec = spec_of(prebuilt)
 
     def build(folder: Path) -> None:
-        (folder / "image").symlink_to(prebuilt.image)
+        copyfile(prebuilt.image, folder / "image")
         if prebuilt.symbols:
-            (folder / "System.map").symlink_to(prebuilt.symbols)
+            copyfile(prebuilt.symbols, folder / "System.map")
         if prebuilt.device_tree:
             (folder / "dtb").mkdir()
-            (folder / "dtb" / prebuilt.device_tree.name).symlink_to(prebuilt.device_tree)
+            copyfile(prebuilt.device_tree, folder / "dtb" / prebuilt.device_tree.name)
         if prebuilt.build_tree:
             (folder / "build").symlink_to(prebuilt.build_tree)
             if has_vmlinux:

@@ -177,12 +177,13 @@ def checked(option: Option, value: Any) -> Any:
 def non_default(values: Mapping[str, Any]) -> Iterator[tuple[Option, str]]:
     """Each option with each of its values that is not the default, in the form that is valid in every folder.
 
-    values: option name -> value. Options that are not in it are left out.
+    values: option name -> value. Options that are not in it are left out. A source that is given is never the default:
+    production as it ships chooses another one.
     """
     for option in OPTIONS:
         value = values.get(option.name)
         for each in (value or ()) if option.repeatable else (value,):
-            if each and each != option.default:
+            if each and (each != option.default or option.kind is ValueKind.SOURCE):
                 yield option, option.normalized(each)
 
 

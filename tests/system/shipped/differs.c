@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A module that looks for something that only a kernel with DEBUG_SPINLOCK exports, and then does something else. */
+/* A module that looks for a function that only a kernel with DEBUG_SPINLOCK exports, and then does something else. */
 #include <linux/module.h>
+
+extern void __raw_spin_lock_init(void) __weak;
 
 static int __init differs_init(void)
 {
-	if (__symbol_get("do_raw_spin_lock")) {
+	if (__raw_spin_lock_init) {
 		pr_info("differs: this kernel debugs spinlocks\n");
-		__symbol_put("do_raw_spin_lock");
 		return -EBUSY;
 	}
 	return -ENODEV;
