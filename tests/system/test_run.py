@@ -70,11 +70,11 @@ WORDS = {
     "headless": {"production": Verdict.REFUSED, "stock": Verdict.INVALID},
     "empty": {"production": Verdict.REFUSED, "stock": Verdict.INVALID},
     "vermagic": {"production": Verdict.REFUSED, "stock": Verdict.INVALID},
-    "init_error": {"production": Verdict.REFUSED, "stock": Verdict.INVALID},
-    "init_oops": {"production": Verdict.SPLAT, "stock": Verdict.INVALID},
-    "init_spins": {"production": Verdict.HUNG, "stock": Verdict.INVALID},
-    "init_panics": {"production": Verdict.DIED, "stock": Verdict.INVALID},
-    "init_resets": {"production": Verdict.DIED, "stock": Verdict.INVALID},
+    "init_error": {"production": Verdict.REFUSED, "stock": Verdict.DIFFERS},
+    "init_oops": {"production": Verdict.SPLAT, "stock": Verdict.DIFFERS},
+    "init_spins": {"production": Verdict.HUNG, "stock": Verdict.DIFFERS},
+    "init_panics": {"production": Verdict.DIED, "stock": Verdict.DIFFERS},
+    "init_resets": {"production": Verdict.DIED, "stock": Verdict.DIFFERS},
 }
 
 
@@ -91,7 +91,7 @@ def test_a_users_module_gets_the_verdict_it_deserves(board: str, module_files: F
     assert "not syncing: this is the end" in cells[arch, "init_panics", "production"]["reason"]
     assert "blamed on init_oops" in cells[arch, "init_oops", "production"]["reason"]
     assert "returned -19" in cells[arch, "init_error", "production"]["reason"]
-    assert "production control is REFUSED" in cells[arch, "empty", "stock"]["reason"]
+    assert "production itself refuses the module" in cells[arch, "empty", "stock"]["reason"]
     evidence = json.loads((tmp_path / spins["folder"] / "evidence.json").read_text())
     assert any("[init_spins]" in trace for trace in evidence["evidence"]["loss"]["backtraces"])
     for name in ("console.log", "transcript.txt", "boot.log", "qemu.sh"):

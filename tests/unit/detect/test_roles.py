@@ -76,7 +76,7 @@ DEFINED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "function", "expected"), DEFINED)
+@pytest.mark.parametrize(("path", "function", "expected"), DEFINED, ids=range(len(DEFINED)))
 def test_a_role_follows_from_the_file_and_the_name(path: str, function: str, expected: Role) -> None:
     assert role_by_file(path, known_as(function), ()) is expected
     assert role(function, path) is expected

@@ -68,7 +68,9 @@ def test_groups_have_every_module_once_and_are_small_at_the_end() -> None:
     assert len(groups[-2]) == 4
 
 
-@pytest.mark.parametrize("name", ["production", "stock-spinlock-preempt", "nonsense"])
+@pytest.mark.parametrize(
+    "name", ["production", "stock-spinlock-preempt", "nonsense"], ids=["control", "preempt", "none"]
+)
 def test_only_debug_kernels_on_top_of_production(name: str) -> None:
     with pytest.raises(ModcompatError, match=name):
         debug_kernels([name])
