@@ -90,6 +90,8 @@ def shell(
             (folder / "start").write_text(start_script(loads(wanted, bare)))
             equipment = guests.prepare(place, variant, {"start": folder / "start"})
             command = equipment.machine.interactive(log)
+            posted = {path: file for module in wanted for path, file in bare.posted.get(module.name, {}).items()}
+            equipment.machine.post_by_hand(folder, {path: file.read_bytes() for path, file in posted.items()})
             if gdb:
                 symbols = symbols_for_debugger(equipment.kernel, folder)
                 files = {read_module(bare.files[module.name]).name: bare.files[module.name] for module in wanted}

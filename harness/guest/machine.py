@@ -3,7 +3,7 @@
 
 import functools
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +103,16 @@ class Machine:
     def by_hand(self) -> str:
         """A shell command that starts this guest with an interactive shell; `reboot -f` in it ends QEMU."""
         return shlex.join(self.interactive(Path("console-by-hand.log")))
+
+    def post_by_hand(self, folder: Path, files: Mapping[str, bytes]) -> None:
+        """Write the mailbox of a guest that is started by hand with its kernel log in a folder; nothing without one.
+
+        files: path in the guest -> content. Raises ModcompatError if they do not fit.
+        """
+        if self.mailbox:
+            mailbox = Mailbox(folder / BY_HAND, self.mailbox)
+            mailbox.make()
+            mailbox.post(files)
 
     def interactive(self, log: Path) -> list[str]:
         """The command line of by_hand() as a list. log: file for the kernel log."""

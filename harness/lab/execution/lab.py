@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import os
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, get_args, get_type_hints
@@ -54,6 +55,8 @@ class CellResult:
     # the machine that the guest ran on
     machine: Machine | None = None
     module_file: Path | None = None
+    # files that were posted to the guest, the module among them: path in the guest -> file
+    posted: Mapping[str, Path] = field(default_factory=dict)
     # core dump of the guest, until write_cell() moves it; all results of one control have the same file
     core: Path | None = None
     # made from the module file alone
@@ -203,9 +206,10 @@ class Lab:
         guest, image = running.guest, running.image
         file = image.files[cell.module.name]
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
+        posted = image.posted.get(cell.module.name, {})
         subject = Subject(
             read_module(file), image.paths[cell.module.name], insmod_parameters(cell.module), exercise,
-            image.before[cell.module.name], image.posted.get(cell.module.name, {}), is_observed=cell.own_config,
+            image.before[cell.module.name], posted, is_observed=cell.own_config,
         )  # fmt: skip
         release = self.kernels.kernel(cell.board, cell.variant).release
         evidence = run_cell(
@@ -223,7 +227,7 @@ class Lab:
             guest.close()
         return CellResult(
             cell, judgement, evidence, release, preemption_in(running.config), log=log,
-            boot_log=running.snapshot.boot_log, machine=image.machine, module_file=file, core=core,
+            boot_log=running.snapshot.boot_log, machine=image.machine, module_file=file, posted=posted, core=core,
         )  # fmt: skip
 
     def _dump(self, guest: Guest, cell: Cell, evidence: Evidence) -> Path | None:
