@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration (IKCONFIG) and the release of a kernel image, which may be compressed.
+"""What a kernel image contains: its configuration (IKCONFIG), its release, and the part that a board boots.
 
-The method is that of scripts/extract-ikconfig and scripts/extract-vmlinux: search the image, and if nothing is found,
-unpack everything that looks like a compressed kernel and search that.
+Images may be compressed. The method is that of scripts/extract-ikconfig and scripts/extract-vmlinux: search the image,
+and if nothing is found, unpack everything that looks like a compressed kernel and search that.
 """
 
 import bz2
 import lzma
 import re
 import shutil
+import struct
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator
@@ -23,6 +24,12 @@ _GZIP = b"\x1f\x8b\x08"
 _BANNER = re.compile(rb"Linux version (\S+) ")
 _MAX_IMAGE_BYTES = 256 << 20  # also of the unpacked image
 _MAX_TRIES = 8  # of unpacking, per format
+_DOS = b"MZ"  # the first bytes of an EFI program
+_ZBOOT = b"MZ\0\0zimg"  # drivers/firmware/efi/libstub/zboot-header.S of 6.1: then offset and size of the payload
+_MAX_PE_HEADER = 8192  # bytes with the table of sections
+_DAMAGE = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)  # raised by the packers
+_ZBOOT_PAYLOAD = struct.Struct("<8xII8x")
+_KERNEL_SECTION = b".linux"  # of a unified kernel image: UAPI.5, Unified Kernel Image (UKI)
 _NEXT_STEP = "give the kernel's .config; or build with CONFIG_IKCONFIG=y, which puts it into the image"
 
 
@@ -42,13 +49,33 @@ def read_image(path: Path) -> ImageFacts:
         raise ModcompatError(f"cannot read the kernel image {path}: {error.strerror}") from None
     config: str | None = None
     release: str | None = None
-    for kernel in _layers(data):
+    for kernel in _layers(_section_of_uki(data) or data):
         config = config or _config(kernel)
         found = _BANNER.search(kernel)
         release = release or (found[1].decode(errors="replace") if found else None)
         if config and release:
             break
     return ImageFacts(config, release)
+
+
+def bootable(path: Path) -> bytes:
+    """The image that the loader of a board takes, without a wrapping for EFI firmware, which boards do not have.
+
+    A unified kernel image gives its kernel, and a compressed EFI image (EFI_ZBOOT) what is in it. Every other file is
+    returned as it is. Raises ModcompatError if a compressed EFI image cannot be unpacked. Raises OSError.
+    """
+    data = path.read_bytes()
+    data = _section_of_uki(data) or data
+    if not data.startswith(_ZBOOT) or len(data) < _ZBOOT_PAYLOAD.size:
+        return data
+    offset, size = _ZBOOT_PAYLOAD.unpack_from(data)
+    content = _unpack(data[offset : offset + size])
+    if not content:
+        raise ModcompatError(
+            f"{path} is a compressed EFI image, and what is in it cannot be unpacked",
+            next_step="give the Image of the same build; zstd and lz4 need the programs of these names",
+        )
+    return content
 
 
 def config_of(path: Path) -> str:
@@ -79,6 +106,31 @@ def unpacked(data: bytes, max_bytes: int) -> bytes:
     return content if unzip.eof or looks_like_image(content) else data
 
 
+def _section_of_uki(data: bytes) -> bytes | None:
+    """The kernel in a unified kernel image; None if it is something else, or damaged."""
+    if not data.startswith(_DOS) or _KERNEL_SECTION not in data[:_MAX_PE_HEADER]:
+        return None
+    import pefile  # noqa: PLC0415 - only few images need it
+
+    try:
+        program = pefile.PE(data=data, fast_load=True)
+    except pefile.PEFormatError:
+        return None
+    found = (section for section in program.sections if section.Name.rstrip(b"\0") == _KERNEL_SECTION)
+    return next((bytes(section.get_data()) for section in found), None)
+
+
+def _unpack(data: bytes) -> bytes:
+    """Content that one of the packers of kernels has packed; empty if it is damaged, or packed in another way."""
+    for magic, unpack in _PACKERS:
+        if data.startswith(magic):
+            try:
+                return unpack(data)
+            except _DAMAGE:
+                return b""
+    return b""
+
+
 def _config(data: bytes) -> str | None:
     start = data.find(_START + _GZIP)
     if start < 0:
@@ -92,15 +144,12 @@ def _config(data: bytes) -> str | None:
 def _layers(data: bytes) -> Iterator[bytes]:
     """The image, and everything in it that can be unpacked."""
     yield data
-    for magic, unpack in _PACKERS:
+    for magic, _ in _PACKERS:
         start = data.find(magic)
         tries = 0
         while start >= 0 and tries < _MAX_TRIES:
             tries += 1
-            try:
-                unpacked = unpack(data[start:])
-            except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
-                unpacked = b""
+            unpacked = _unpack(data[start:])
             if len(unpacked) > len(data) // 2:
                 yield unpacked
                 break

@@ -7,7 +7,7 @@ from shutil import copyfile
 
 from harness.kernel.build import Kernel
 from harness.kernel.config import KernelSpec
-from harness.kernel.image import read_image
+from harness.kernel.image import bootable, read_image
 from harness.kernel.module_headers import Headers, headers_in
 from harness.kernel.source import KernelSource
 from harness.kernel.user_config import UserConfig, read_config
@@ -78,7 +78,7 @@ def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:
     unstripped = prebuilt.build_tree / "vmlinux" if prebuilt.build_tree else None
     has_vmlinux = unstripped is not None and unstripped.is_file()
     inputs = {
-        "kept": "copies",
+        "kept": "copies, bootable",
         "files": [digest.of_file(file) if file else "" for file in files],
         "config": prebuilt.config.text,
         "release": prebuilt.release,
@@ -89,7 +89,7 @@ def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:
     spec = spec_of(prebuilt)
 
     def build(folder: Path) -> None:
-        copyfile(prebuilt.image, folder / "image")
+        (folder / "image").write_bytes(bootable(prebuilt.image))
         if prebuilt.symbols:
             copyfile(prebuilt.symbols, folder / "System.map")
         if prebuilt.device_tree:

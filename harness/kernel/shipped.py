@@ -33,7 +33,7 @@ _MODULES_OF = re.compile(r"(?:^|/)lib/modules/([^/]+)/")
 
 # The names of files: of `make`, of distributions (which add a release), and of Yocto (which adds a machine)
 _NAMES: Mapping[str, re.Pattern[str]] = {
-    "image": re.compile(r"(vmlinuz|bzImage|zImage|Image)([-.].*)?|linux[^/]*\.efi"),
+    "image": re.compile(r"(vmlinuz|bzImage|zImage|Image)([-.].*)?|[^/]+\.efi"),
     "config": re.compile(r"(\.config|config|kernel-config|defconfig)|(config|\.config|kernel-config)-.*|.*\.config"),
     "symbols": re.compile(r"System\.map([-.].*)?"),
     "symvers": re.compile(r"(Module\.symvers|symvers)([-.].*)?|symvers-.*"),
