@@ -14,6 +14,9 @@ Version = tuple[int, ...]
 # Since this version the loader requires that the section .gnu.linkonce.this_module has the size of the kernel's struct
 # module (elf_validity_cache_index_mod() of kernel/module/main.c).
 STRUCT_MODULE_SIZE_IS_CHECKED: Version = (6, 4)
+# Since this version the loader reads symbol versions from __version_ext_crcs and __version_ext_names if a module has
+# them, and ignores __versions then (check_version() of kernel/module/version.c).
+EXTENDED_VERSIONS_ARE_READ: Version = (6, 14)
 # Since this version each kind of a module's memory is allocated separately (struct module_memory of
 # include/linux/module.h).
 MODULE_MEMORY_IS_SPLIT: Version = (6, 4)

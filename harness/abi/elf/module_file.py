@@ -92,6 +92,7 @@ class ModuleFacts:
     exports: tuple[str, ...] = ()
     versions: bool = False  # it has a table of CRCs
     other_versions: dict[str, int] = field(default_factory=dict)  # CRCs of symbols it does not import: module_layout
+    extended_versions: dict[str, int] | None = None  # CRCs of EXTENDED_MODVERSIONS, None if it has no such table
     sections: tuple[Section, ...] = ()
     compiler: str = ""
     signature: Signature | None = None
@@ -226,6 +227,7 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
         exports=tuple(sorted(name.removeprefix("__ksymtab_") for name in names if name.startswith("__ksymtab_"))),
         versions=elf.get_section_by_name("__versions") is not None,
         other_versions={name: crc for name, crc in versions.items() if name not in names},
+        extended_versions=_extended_versions(elf),
         sections=tuple(
             Section(section.name, section["sh_size"], _flags(section["sh_flags"]), section["sh_addralign"] or 1)
             for section in sections
@@ -306,6 +308,16 @@ def _versions(elf: Any) -> dict[str, int]:
         name.split(b"\0")[0].decode(errors="backslashreplace"): crc & 0xFFFFFFFF
         for crc, name in entry.iter_unpack(whole)
     }
+
+
+def _extended_versions(elf: Any) -> dict[str, int] | None:
+    """The names and CRCs of kernel/module/version.c of 6.14; None unless it has both sections."""
+    crcs, names = (elf.get_section_by_name(f"__version_ext_{what}") for what in ("crcs", "names"))
+    if crcs is None or names is None:
+        return None
+    listed = (name.decode(errors="backslashreplace") for name in names.data().split(b"\0"))
+    values = (crc for (crc,) in struct.iter_unpack("I", crcs.data()[: crcs["sh_size"] // 4 * 4]))
+    return dict(zip(listed, values, strict=False))
 
 
 def _struct_module(elf: Any, sections: list[Any]) -> tuple[int, int | None, int | None]:

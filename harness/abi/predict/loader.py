@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model of the kernel's module loader: it follows the load of a module file, from the layouts of both kernels.
 
-It follows load_module() in kernel/module/main.c of Linux 6.1. The kernel uses the file's section
+It follows load_module() in kernel/module/main.c of Linux 6.1 to 7.3. The kernel uses the file's section
 .gnu.linkonce.this_module as its struct module. That section has the size of struct module in the kernel that the
 module was built for. It is zero except for the name and two relocations, which write the addresses of init and exit.
 If the kernel's struct module differs, the relocations write into other members, the kernel reads init and exit from
@@ -17,7 +17,12 @@ from harness.abi.elf.module_file import ModuleFacts
 from harness.abi.predict.symbol_options import option_of, with_option
 from harness.kernel.arch import Architecture
 from harness.kernel.symvers import Export
-from harness.kernel.versions import STRUCT_MODULE_SIZE_IS_CHECKED, Version, version_in
+from harness.kernel.versions import (
+    EXTENDED_VERSIONS_ARE_READ,
+    STRUCT_MODULE_SIZE_IS_CHECKED,
+    Version,
+    version_in,
+)
 from harness.support.text import join_some
 
 MODULE = "struct module"
@@ -144,9 +149,15 @@ _MEMBERS_IN_USE = (
 _MAX_NAMES = 3  # listed before "and N more"
 
 
-def simulate(module: ModuleFacts, kernel: KernelFacts) -> Iterator[PredictedFailure]:
-    """Everything that goes wrong in the loader when a kernel loads and unloads a module, in order."""
-    refusals = [PredictedFailure(Stage.LOAD, PredictedOutcome.REFUSED, reason) for reason in _refusals(module, kernel)]
+def simulate(
+    module: ModuleFacts, kernel: KernelFacts, production: KernelFacts | None = None
+) -> Iterator[PredictedFailure]:
+    """Everything that goes wrong in the loader when a kernel loads and unloads a module, in order.
+
+    production: the kernel that the module was built for, None if that is this one.
+    """
+    reasons = [*_refusals(module, kernel), *_types_refused(module, kernel, production or kernel)]
+    refusals = [PredictedFailure(Stage.LOAD, PredictedOutcome.REFUSED, reason) for reason in reasons]
     yield from refusals
     if not refusals and not kernel.has("MODULE_ABI_ISOLATION"):
         yield from _relocations(module, kernel)
@@ -161,18 +172,45 @@ def _refusals(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
         return
     if kernel.has("MODULE_SIG_FORCE") and not module.signature:
         yield "it is not signed, and the kernel has MODULE_SIG_FORCE"
+    yield from _size_differs(module, kernel)
     yield from _isolation_refuses(module, kernel)
     yield from _versions_differ(module, kernel, ("module_layout",))
     if _magic(module.vermagic, module) != _magic(kernel.vermagic, module):
         yield f"vermagic {module.vermagic.strip()!r}, the kernel's is {kernel.vermagic!r}"
-    size = kernel.layouts[MODULE].size
-    if kernel.version >= STRUCT_MODULE_SIZE_IS_CHECKED and module.struct_size != size:
-        yield f"its struct module has {module.struct_size} bytes, the kernel's {size}"
+    yield from _sections_missing(module, kernel)
     yield from _unknown_symbols(module, kernel)
     yield from _withheld_symbols(module, kernel)
     yield from _versions_differ(module, kernel, tuple(symbol.name for symbol in module.imports))
     if kernel.arch.quirks.relocates_zeros_only and not kernel.has("MODULE_ABI_ISOLATION"):
         yield from _slots_in_use(module, kernel)
+
+
+def _size_differs(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
+    """elf_validity_cache_index_mod(), before anything else is read. The isolation series takes smaller ones, too."""
+    theirs, ours = module.struct_size, kernel.layouts[MODULE].size
+    fits = theirs <= ours if kernel.has("MODULE_ABI_ISOLATION") else theirs == ours
+    if kernel.version >= STRUCT_MODULE_SIZE_IS_CHECKED and not fits:
+        yield f"its struct module has {theirs} bytes, the kernel's {ours}"
+
+
+def _sections_missing(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
+    """module_frob_arch_sections(): the linker script of modules has these sections if the kernel has the option."""
+    for option, names in kernel.arch.quirks.needed_sections:
+        missing = [name for name in names if not module.has_section(name)]
+        if kernel.has(option) and missing:
+            yield f"it was built without CONFIG_{option}, and lacks the sections {', '.join(missing)}"
+
+
+def _types_refused(module: ModuleFacts, kernel: KernelFacts, production: KernelFacts) -> Iterator[str]:
+    """btf_module_notify() of kernel/bpf/btf.c, the last to refuse a module.
+
+    The types in a module's .BTF continue those of production's image by number, so on any other image they refer to
+    other types. With .BTF.base (6.11) the kernel finds them by name.
+    """
+    own_image = kernel.config == production.config
+    checks = kernel.has("DEBUG_INFO_BTF_MODULES") and not kernel.has("MODULE_ALLOW_BTF_MISMATCH")
+    if checks and not own_image and module.has_section(".BTF") and not module.has_section(".BTF.base"):
+        yield "its BTF refers to the types of production's image, and the kernel has no MODULE_ALLOW_BTF_MISMATCH"
 
 
 def _magic(vermagic: str, module: ModuleFacts) -> list[str]:
@@ -253,13 +291,19 @@ _PROVIDED = ("_GLOBAL_OFFSET_TABLE_", "__this_module")  # symbols that the linke
 
 def _versions_differ(module: ModuleFacts, kernel: KernelFacts, names: tuple[str, ...]) -> Iterator[str]:
     """check_version(), if both sides have MODVERSIONS."""
-    if not module.versions or not kernel.has("MODVERSIONS") or kernel.exports is None:
+    if not kernel.has("MODVERSIONS") or kernel.exports is None:
         return
-    theirs = {symbol.name: symbol.crc for symbol in module.imports} | module.other_versions
+    extended = module.extended_versions if kernel.version >= EXTENDED_VERSIONS_ARE_READ else None
+    if extended is None and not module.versions:
+        return
+    basic = {symbol.name: symbol.crc for symbol in module.imports} | module.other_versions
+    theirs: Mapping[str, int | None] = basic if extended is None else extended
     for name in names:
         export, crc = kernel.exports.get(name), theirs.get(name)
         if export and crc is not None and crc != export.crc:
             yield f"version of {name} 0x{crc:08x}, the kernel's is 0x{export.crc:08x}"
+        elif export and crc is None and extended is None:
+            yield f"it has no version of {name}, which the kernel requires"
 
 
 def _slots_in_use(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:

@@ -57,7 +57,7 @@ def predict(
     """
     differing = reachable_structs([symbol.name for symbol in module.imports], exports, difference.changes)
     findings = [
-        *simulate(module, kernel),
+        *simulate(module, kernel, production),
         *_unbalanced_preempt_count(module, production, kernel),
         *_overwritten_objects(differing, difference),
         *_stale_offsets(accesses or (), difference),

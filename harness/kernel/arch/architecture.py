@@ -118,6 +118,8 @@ class Quirks:
     relocates_zeros_only: bool
     # lock functions of spinlocks and rwlocks are compiled into modules without PREEMPTION (ARCH_INLINE_* of Kconfig)
     inlines_locks: bool
+    # a Kconfig symbol, and sections that a module must have if the kernel has it: module_frob_arch_sections()
+    needed_sections: tuple[tuple[str, tuple[str, ...]], ...]
     # its spinlocks are ticket locks, which may have any value (arch/*/include/asm/spinlock_types.h)
     has_ticket_locks: bool
 

@@ -84,6 +84,7 @@ ARM = Architecture(
         maps_modules_late=True,  # arch/arm/mm/fault.c, do_translation_fault()
         relocates_zeros_only=False,
         inlines_locks=False,
+        needed_sections=(("ARM_MODULE_PLTS", (".plt", ".init.plt")),),
         has_ticket_locks=True,
     ),
 )  # fmt: skip

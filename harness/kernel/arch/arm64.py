@@ -68,6 +68,7 @@ ARM64 = Architecture(
         maps_modules_late=False,
         relocates_zeros_only=False,
         inlines_locks=True,  # arch/arm64/Kconfig: ARCH_INLINE_* if !PREEMPTION
+        needed_sections=(("ARM64_MODULE_PLTS", (".plt", ".init.plt")),),
         has_ticket_locks=False,
     ),
 )  # fmt: skip

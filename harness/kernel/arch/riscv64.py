@@ -78,6 +78,7 @@ RISCV64 = Architecture(
         maps_modules_late=False,
         relocates_zeros_only=False,
         inlines_locks=False,
+        needed_sections=(("MODULE_SECTIONS", (".plt", ".got", ".got.plt")),),
         has_ticket_locks=True,
     ),
 )  # fmt: skip

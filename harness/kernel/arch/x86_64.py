@@ -79,6 +79,7 @@ X86_64 = Architecture(
         maps_modules_late=False,
         relocates_zeros_only=True,  # arch/x86/kernel/module.c, __write_relocate_add()
         inlines_locks=False,
+        needed_sections=(),
         has_ticket_locks=False,
     ),
 )  # fmt: skip

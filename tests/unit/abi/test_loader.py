@@ -8,7 +8,7 @@ import pytest
 from harness.abi.elf.dwarf import Layout, Member
 from harness.abi.elf.module_file import Import, ModuleFacts, Section
 from harness.abi.predict.loader import KernelFacts, PredictedFailure, PredictedOutcome, Stage, simulate
-from harness.kernel.arch import ARCHITECTURES, ARM64, X86_64
+from harness.kernel.arch import ARCHITECTURES, ARM, ARM64, X86_64
 from harness.kernel.symvers import Export
 
 LIST = Layout("struct list_head", 16, (Member("next", 0, 8, "struct list_head *"), Member("prev", 8, 8, "")))
@@ -59,6 +59,76 @@ def test_every_reason_to_refuse_is_told() -> None:
     assert len(reasons) == 2
     assert "not signed" in reasons[0]
     assert "vermagic" in reasons[1]
+
+
+def test_the_size_comes_first_since_6_4() -> None:
+    facts = replace(kernel("a", MODVERSIONS="y", PREEMPT="y"), release="6.4.0")
+    reasons = [finding.reason for finding in simulate(replace(MODULE, vermagic="6.4.0 SMP mod_unload "), facts)]
+    assert reasons[0] == "its struct module has 120 bytes, the kernel's 128"
+    assert "vermagic" in reasons[1]
+
+
+@pytest.mark.parametrize(("size", "refused"), [(120, False), (112, False), (128, True)])
+def test_the_isolation_series_takes_a_smaller_struct_module(size: int, *, refused: bool) -> None:
+    facts = replace(kernel(MODULE_ABI_ISOLATION="y", UNUSED="y"), release="6.12.0")
+    module = replace(MODULE, vermagic="6.12.0 SMP mod_unload ", struct_size=size)
+    assert any("struct module has" in finding.reason for finding in simulate(module, facts)) is refused
+
+
+VERSIONED = replace(
+    MODULE, vermagic="6.1.0 SMP mod_unload modversions ", versions=True, other_versions={"module_layout": 1}
+)
+EXPORTS = {"module_layout": Export(crc=1), "mutex_lock": Export(crc=7)}
+
+
+def versioned(release: str = "6.1.0") -> KernelFacts:
+    return replace(kernel(MODVERSIONS="y", size=120), release=release, exports=EXPORTS)
+
+
+def test_a_symbol_without_a_version_is_refused() -> None:
+    text = reason(VERSIONED, versioned(), PredictedOutcome.REFUSED)
+    assert text == "it has no version of mutex_lock, which the kernel requires"
+
+
+@pytest.mark.parametrize(
+    ("extended", "release", "words"),
+    [
+        ({"module_layout": 1, "mutex_lock": 7}, "6.14.0", ""),
+        ({"module_layout": 1}, "6.14.0", ""),  # the kernel only warns
+        (
+            {"module_layout": 1, "mutex_lock": 8},
+            "6.14.0",
+            "version of mutex_lock 0x00000008, the kernel's is 0x00000007",
+        ),
+        ({"module_layout": 1, "mutex_lock": 7}, "6.13.0", "it has no version of mutex_lock"),
+    ],
+    ids=["same", "without", "other", "before-6.14"],
+)
+def test_extended_versions_replace_the_others_since_6_14(extended: dict[str, int], release: str, words: str) -> None:
+    module = replace(VERSIONED, extended_versions=extended)
+    if words:
+        assert words in reason(module, versioned(release), PredictedOutcome.REFUSED)
+    else:
+        assert first(module, versioned(release)) is None
+
+
+def test_a_module_without_the_sections_for_plts_is_refused() -> None:
+    facts = replace(kernel(ARM_MODULE_PLTS="y"), arch=ARM)
+    module = replace(MODULE, arch=ARM, vermagic=facts.vermagic, sections=(Section(".plt", 1, "AX"),))
+    text = reason(module, facts, PredictedOutcome.REFUSED)
+    assert text == "it was built without CONFIG_ARM_MODULE_PLTS, and lacks the sections .init.plt"
+
+
+def test_types_that_refer_to_another_image_are_refused_unless_that_is_allowed() -> None:
+    module = replace(MODULE, sections=(Section(".BTF", 8, "A"),))
+    strict = kernel(DEBUG_INFO_BTF_MODULES="y")
+    (finding,) = simulate(module, strict, PRODUCTION)
+    assert "MODULE_ALLOW_BTF_MISMATCH" in finding.reason
+    assert first(module, strict) is None  # it was built for this one
+    lenient = kernel(DEBUG_INFO_BTF_MODULES="y", MODULE_ALLOW_BTF_MISMATCH="y")
+    assert list(simulate(module, lenient, PRODUCTION)) == []
+    relocated = replace(module, sections=(*module.sections, Section(".BTF.base", 8, "A")))
+    assert list(simulate(relocated, strict, PRODUCTION)) == []
 
 
 def test_an_init_that_moved_is_never_found() -> None:

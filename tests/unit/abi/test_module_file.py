@@ -36,6 +36,8 @@ struct version { unsigned long crc; char name[56]; };
 static const struct version versions[] __attribute__((section("__versions"), used)) = {
     { 0x1234, "module_layout" }, { 0xcafe, "printed" },
 };
+static const unsigned crcs[] __attribute__((section("__version_ext_crcs"), used)) = { 0x1234, 0xcafe };
+static const char names[] __attribute__((section("__version_ext_names"), used)) = "module_layout\0printed";
 const int __ksymtab_offered = 1;
 static char zeros[100]; char *volatile use = zeros;
 """
@@ -178,6 +180,7 @@ def test_a_module_tells_its_facts(file: Path, module: bytes) -> None:
         "maybe": (True, None),
     }
     assert (facts.versions, facts.other_versions) == (True, {"module_layout": 0x1234})
+    assert facts.extended_versions == {"module_layout": 0x1234, "printed": 0xCAFE}
     assert facts.exports == ("offered",)
     assert facts.bss == 100
     assert facts.has_section(".modinfo")
