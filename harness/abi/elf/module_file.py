@@ -34,13 +34,14 @@ _HEADER = {1: struct.Struct("<32xI10xHH2x"), 2: struct.Struct("<40xQ10xHH2x")}
 _NAME = re.compile(MODULE_NAME, re.ASCII)
 MAX_MODULE_BYTES = 512 << 20  # a module must fit into the memory of a guest
 _MAX_SYMBOLS = 1 << 18  # the largest drivers have a fifth of that
+_USED_IN_THE_FILE = (".BTF", ".BTF.base")  # any_section_objs() of kernel/module/main.c
 _FLAGS = {1: "W", 2: "A", 4: "X"}  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
 _VERSION = {32: struct.Struct("I60s"), 64: struct.Struct("Q56s")}  # struct modversion_info
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section that is loaded."""
+    """A section that the loader uses."""
 
     name: str
     size: int  # bytes
@@ -51,7 +52,7 @@ class Section:
     def stays(self) -> bool:
         """Whether it is read-only memory that stays after init: layout_sections() in kernel/module/main.c."""
         discarded = self.name in (".modinfo", "__versions") or self.name.startswith((".init", ".ARM.exidx.init"))
-        return "W" not in self.flags and not discarded
+        return "A" in self.flags and "W" not in self.flags and not discarded
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ def _read(content: bytes, guess: str) -> ModuleFacts:
         sections=tuple(
             Section(section.name, section["sh_size"], _flags(section["sh_flags"]), section["sh_addralign"] or 1)
             for section in sections
-            if section["sh_flags"] & 2  # SHF_ALLOC
+            if section["sh_flags"] & 2 or section.name in _USED_IN_THE_FILE  # SHF_ALLOC
         ),
         compiler=_compiler(elf),
         signature=signature,

@@ -205,10 +205,11 @@ def _types_refused(module: ModuleFacts, kernel: KernelFacts, production: KernelF
     """btf_module_notify() of kernel/bpf/btf.c, the last to refuse a module.
 
     The types in a module's .BTF continue those of production's image by number, so on any other image they refer to
-    other types. With .BTF.base (6.11) the kernel finds them by name.
+    other types. With .BTF.base (6.11) the kernel finds them by name. The isolation series ignores such types.
     """
     own_image = kernel.config == production.config
-    checks = kernel.has("DEBUG_INFO_BTF_MODULES") and not kernel.has("MODULE_ALLOW_BTF_MISMATCH")
+    lenient = kernel.has("MODULE_ALLOW_BTF_MISMATCH") or kernel.has("MODULE_ABI_ISOLATION")
+    checks = kernel.has("DEBUG_INFO_BTF_MODULES") and not lenient
     if checks and not own_image and module.has_section(".BTF") and not module.has_section(".BTF.base"):
         yield "its BTF refers to the types of production's image, and the kernel has no MODULE_ALLOW_BTF_MISMATCH"
 
