@@ -14,10 +14,11 @@ from harness.abi.elf.line_table import ModuleLines
 from harness.abi.elf.module_file import inspect_module
 from harness.abi.predict.symbol_options import option_of, with_option
 from harness.detect.kernel_report import Report, as_json_object
-from harness.detect.packed_log import DamagedLogError, log_text
+from harness.detect.log_text import log_text
 from harness.detect.scan import Scanner, scan_stream
 from harness.lab.execution.source_lines import add_source_lines
 from harness.support.errors import ModcompatError
+from harness.support.packed import PackedError
 from harness.support.text import visible
 
 _CHUNK = 1 << 20  # bytes of a log at a time
@@ -48,7 +49,7 @@ def scan(*, logs: tuple[str, ...], files: tuple[Path, ...], as_json: bool) -> No
     modules = {inspect_module(file).name: ModuleLines(file) for file in files}
     for name in logs:
         before, scanner = found, Scanner()
-        damage: list[DamagedLogError] = []
+        damage: list[PackedError] = []
         for report in scan_stream(_text(name, damage), scanner):
             found += 1
             add_source_lines([report], modules)
@@ -65,11 +66,11 @@ def _none_of(lines: int) -> str:
     return f"0 of {lines:,} line looks" if lines == 1 else f"0 of {lines:,} lines look"
 
 
-def _text(name: str, damage: list[DamagedLogError]) -> Iterator[bytes]:
+def _text(name: str, damage: list[PackedError]) -> Iterator[bytes]:
     """The text of a log, as far as it can be unpacked. Adds the reason to `damage` if it is not whole."""
     try:
         yield from log_text(_chunks(name))
-    except DamagedLogError as error:
+    except PackedError as error:
         damage.append(error)
 
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import zstandard
+
 from harness.support.errors import ModcompatError
 from harness.support.inputs import content_of
 
@@ -27,7 +29,7 @@ _MAX_TRIES = 8  # of unpacking, per format
 _DOS = b"MZ"  # the first bytes of an EFI program
 _ZBOOT = b"MZ\0\0zimg"  # drivers/firmware/efi/libstub/zboot-header.S of 6.1: then offset and size of the payload
 _MAX_PE_HEADER = 8192  # bytes with the table of sections
-_DAMAGE = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)  # raised by the packers
+_DAMAGE = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError)  # raised by the packers
 _ZBOOT_PAYLOAD = struct.Struct("<8xII8x")
 _KERNEL_SECTION = b".linux"  # of a unified kernel image: UAPI.5, Unified Kernel Image (UKI)
 _NEXT_STEP = "give the kernel's .config; or build with CONFIG_IKCONFIG=y, which puts it into the image"
@@ -73,7 +75,7 @@ def bootable(path: Path) -> bytes:
     if not content:
         raise ModcompatError(
             f"{path} is a compressed EFI image, and what is in it cannot be unpacked",
-            next_step="give the Image of the same build; zstd and lz4 need the programs of these names",
+            next_step="give the Image of the same build; lz4 needs the program of that name, and LZO is not known",
         )
     return content
 
@@ -176,6 +178,6 @@ _PACKERS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
     (b"\xfd7zXZ\x00", lambda data: lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(data, _MAX_IMAGE_BYTES)),
     (b"\x5d\x00\x00\x00", lambda data: lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(data, _MAX_IMAGE_BYTES)),
     (b"BZh", lambda data: bz2.BZ2Decompressor().decompress(data, _MAX_IMAGE_BYTES)),
-    (b"\x28\xb5\x2f\xfd", _by_program("zstd", "-dc")),
+    (b"\x28\xb5\x2f\xfd", lambda data: zstandard.ZstdDecompressor().stream_reader(data).read(_MAX_IMAGE_BYTES)),
     (b"\x02\x21\x4c\x18", _by_program("lz4", "-dc")),
 )

@@ -7,16 +7,21 @@ import io
 import lzma
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
-_LONGEST_MAGIC = 8  # bytes at the beginning of a file that show how it is packed
-_CHUNK_BYTES = 1 << 18  # read and unpacked at a time
-_DAMAGE = (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
+MAGIC_BYTES = 6  # at the beginning of a file that show how it is packed
+_CHUNK_BYTES = 1 << 20  # unpacked at a time
+_ZSTD_BYTES = 1 << 10  # unpacked at a time; they may have 32 MB of content, in blocks of four bytes (RFC 8878, 3.1.1.2)
+_DAMAGE = (EOFError, ValueError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
 _SUFFIXES = {".gz", ".xz", ".lzma", ".bz2", ".zst"}
+
+_Unpack = Callable[[Iterator[bytes]], Iterator[bytes]]
 
 
 class PackedError(Exception):
@@ -24,8 +29,28 @@ class PackedError(Exception):
 
 
 def is_packed(head: bytes) -> bool:
-    """Whether a file begins like a packed one. head: at least its first six bytes."""
-    return _reader(head) is not None
+    """Whether a file begins like a packed one. head: at least its first MAGIC_BYTES bytes, if it has as many."""
+    return _format_of(head) is not None
+
+
+def unpacked_pieces(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of a file that is read piece by piece, unpacked if it is packed. Holds one piece in memory.
+
+    Raises PackedError behind the last piece if the stream is damaged or cut short, and what reading raises.
+    """
+    head, pieces = first_bytes(iter(pieces))
+    if not (found := _format_of(head)):
+        yield from pieces
+        return
+    name, unpack = found
+    try:
+        yield from unpack(pieces)
+    except _DAMAGE as error:
+        raise PackedError(_damaged(name, error)) from None
+    except OSError as error:
+        if error.errno is not None:  # the file could not be read; bz2 and gzip raise OSError without a number
+            raise
+        raise PackedError(_damaged(name, error)) from None
 
 
 def unpacked(content: bytes, most: int) -> bytes:
@@ -33,18 +58,14 @@ def unpacked(content: bytes, most: int) -> bytes:
 
     most: bytes of the result. Raises PackedError if the stream is damaged or cut short, or if the result is larger.
     """
-    read = _reader(content)
-    if read is None:
+    if not is_packed(content):
         return content
     chunks, size = [], 0
-    try:
-        for chunk in read(content):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > most:
-                raise PackedError(f"it unpacks to more than {most >> 20} MB")
-    except _DAMAGE as error:
-        raise PackedError(f"its packed content is damaged: {' '.join(str(error).split())}") from None
+    for chunk in unpacked_pieces([content]):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > most:
+            raise PackedError(f"it unpacks to more than {most >> 20} MB")
     return b"".join(chunks)
 
 
@@ -55,7 +76,7 @@ def plain_file(path: Path, most: int) -> Iterator[Path]:
     most: bytes of the copy. Raises OSError, PackedError.
     """
     with path.open("rb") as stream:
-        head = stream.read(_LONGEST_MAGIC)
+        head = stream.read(MAGIC_BYTES)
     if not is_packed(head):
         yield path
         return
@@ -70,37 +91,74 @@ def unpacked_name(path: Path) -> str:
     return path.stem if path.suffix in _SUFFIXES else path.name
 
 
-def _by(opened: Callable[[io.BytesIO], io.BufferedIOBase]) -> Callable[[bytes], Iterator[bytes]]:
-    def read(content: bytes) -> Iterator[bytes]:
-        with opened(io.BytesIO(content)) as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
+def first_bytes(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first MAGIC_BYTES bytes, and all pieces."""
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) >= MAGIC_BYTES:
+            break
+    return head[:MAGIC_BYTES], chain([head] if head else [], pieces)
+
+
+def _damaged(name: str, error: Exception) -> str:
+    return f"its {name} data is damaged: {' '.join(str(error).split())}"
+
+
+class _Stream(io.RawIOBase):
+    """Pieces as a file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override] # typeshed's Buffer is 3.12
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+
+def _by(opened: Callable[[Any], Any]) -> _Unpack:
+    def unpack(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        with opened(io.BufferedReader(_Stream(pieces))) as stream:
+            while chunk := stream.read1(_CHUNK_BYTES):
                 yield chunk
 
-    return read
+    return unpack
 
 
-def _read_zstd(content: bytes) -> Iterator[bytes]:
-    """The frames of a zstd file (RFC 8878). The stream reader of zstandard takes a cut file for a whole one."""
-    rest = content
-    while rest:
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        position = 0
-        while not frame.eof:
-            if position >= len(rest):
-                raise EOFError("it is cut short")
-            yield frame.decompress(rest[position : position + _CHUNK_BYTES])
-            position += _CHUNK_BYTES
-        rest = frame.unused_data + rest[position:]
+def _zstd(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The frames of a zstd file. The stream reader of zstandard takes a cut file for a whole one."""
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    for piece in pieces:
+        for start in range(0, len(piece), _ZSTD_BYTES):
+            rest = piece[start : start + _ZSTD_BYTES]
+            while rest:
+                if frame.eof:
+                    frame = zstandard.ZstdDecompressor().decompressobj()
+                if content := frame.decompress(rest):
+                    yield content
+                rest = frame.unused_data if frame.eof else b""
+    if not frame.eof:
+        raise EOFError("it is cut short")
 
 
-_READERS: Mapping[bytes, Callable[[bytes], Iterator[bytes]]] = {
-    b"\x1f\x8b": _by(lambda stream: gzip.GzipFile(fileobj=stream)),
-    b"\xfd7zXZ\0": _by(lzma.LZMAFile),
-    b"]\0\0": _by(lzma.LZMAFile),
-    b"BZh": _by(bz2.BZ2File),
-    b"\x28\xb5\x2f\xfd": _read_zstd,
+_FORMATS: Mapping[bytes, tuple[str, _Unpack]] = {
+    b"\x1f\x8b": ("gzip", _by(gzip.open)),
+    b"\xfd7zXZ\0": ("xz", _by(lzma.open)),
+    b"]\0\0": ("lzma", _by(lzma.open)),
+    b"BZh": ("bzip2", _by(bz2.open)),
+    b"\x28\xb5\x2f\xfd": ("zstd", _zstd),
 }
 
 
-def _reader(head: bytes) -> Callable[[bytes], Iterator[bytes]] | None:
-    return next((read for magic, read in _READERS.items() if head.startswith(magic)), None)
+def _format_of(head: bytes) -> tuple[str, _Unpack] | None:
+    return next((found for magic, found in _FORMATS.items() if head.startswith(magic)), None)

@@ -138,7 +138,7 @@ def test_modules_may_depend_on_one_another(module: bytes, tmp_path: Path) -> Non
         (PROGRAM[:-1], "it is cut short: its table of sections ends at byte"),
         (PROGRAM[:4] + b"\x07" + PROGRAM[5:], "not a whole ELF file"),
         (PROGRAM, "not a kernel module"),
-        (b"\xfd7zXZ\0and so on", "its packed content is damaged"),
+        (b"\xfd7zXZ\0and so on", "data is damaged"),
         (MAGIC, "its signature is cut off"),
         (struct.pack(">BBBBB3xI", 0, 0, 2, 0, 0, 99) + MAGIC, "claims 99 bytes"),
     ],

@@ -73,7 +73,7 @@ def test_scan_reads_packed_logs(cli: Cli, tmp_path: Path) -> None:
     log.write_bytes(gzip.compress(BUG.encode() * 50)[:-12])
     cut = cli("scan", str(log))
     assert (cut.exit_code, cut.stdout.count("fault: lock") > 0) == (2, True)
-    assert f"cannot read {log}: the gzip data is damaged" in cut.stderr
+    assert f"cannot read {log}: its gzip data is damaged" in cut.stderr
 
 
 def test_scan_says_when_it_could_not(cli: Cli, tmp_path: Path) -> None:

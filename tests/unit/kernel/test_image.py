@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -31,8 +32,9 @@ KERNEL = (
         bz2.compress,
         lzma.compress,
         lambda data: lzma.compress(data, lzma.FORMAT_ALONE, preset=9),
+        zstandard.ZstdCompressor(level=19).compress,
     ],
-    ids=["bare", "gzip", "bzip2", "xz", "lzma"],
+    ids=["bare", "gzip", "bzip2", "xz", "lzma", "zstd"],
 )
 def test_configuration_and_release_are_found(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     image = tmp_path / "zImage"
@@ -94,7 +96,9 @@ def test_the_kernel_of_a_unified_image_is_what_boots(tmp_path: Path) -> None:
     assert read_image(image).release == "6.1.9-acme"
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress], ids=["gzip", "xz"])
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, lzma.compress, zstandard.ZstdCompressor().compress], ids=["gzip", "xz", "zstd"]
+)
 def test_the_content_of_a_compressed_efi_image_is_what_boots(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     image = tmp_path / "vmlinuz.efi"
     image.write_bytes(compressed_efi(KERNEL, pack))

@@ -75,6 +75,6 @@ def test_a_folder_is_read_once_and_damaged_files_are_noted(tmp_path: Path, monke
     (folder / "net/veth.ko.xz").write_bytes(b"\xfd7zXZ\0")
     first = index_folder(folder, store)
     assert first.modules["veth"].path == folder / "net/veth.ko.xz"
-    assert "packed content is damaged" in first.modules["veth"].problem
+    assert "data is damaged" in first.modules["veth"].problem
     monkeypatch.setattr("harness.lab.plan.module_index.indexed", None)
     assert index_folder(folder, store).modules == first.modules
