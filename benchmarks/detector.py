@@ -29,11 +29,13 @@ MEASURES = ("found", "kind", "title", "function", "blame", "torn")
 # Our kind of report -> types in the labels that agree with it. "" is a label without a type.
 TYPES: dict[str, set[str]] = {
     "access": {"DoS", "NULL-POINTER-DEREFERENCE", "MEMORY_SAFETY_BUG", ""},
+    "asked-for": {"REBOOT", ""},
     "atomic-sleep": {"ATOMIC_SLEEP", "LOCKDEP", ""},
     "bad-page": {"MEMORY_SAFETY_BUG", ""},
     "bug": {"BUG", "DoS", ""},
     "dma-api": {"WARNING"},
     "fortify": {"BUG", "WARNING", "MEMORY_SAFETY_BUG"},
+    "ftrace": {"WARNING", ""},
     "hung-task": {"HANG"},
     "irq": {"WARNING", "DoS", ""},
     "kasan": {"KASAN-*"},
@@ -47,6 +49,9 @@ TYPES: dict[str, set[str]] = {
     "lockdep": {"LOCKDEP", "WARNING", ""},
     "lockup": {"HANG", ""},
     "module-init": {"WARNING", ""},
+    "module-load": {""},
+    "module-tool": {""},
+    "msr": {"WARNING", ""},
     "netdev": {"DoS"},
     "odebug": {"WARNING"},
     "oom": {"DoS", ""},
@@ -62,6 +67,7 @@ TYPES: dict[str, set[str]] = {
     "unclaimed": {""},
     "vfs": {"DoS", ""},
     "warning": {"WARNING"},
+    "workqueue": {"WARNING", "HANG", ""},
 }
 _SIZE = 64_000_000  # bytes of log to measure throughput with
 # A clean log

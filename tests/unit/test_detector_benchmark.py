@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.detector import Case, cases, judge, measure, year_of
+from benchmarks.detector import TYPES, Case, cases, judge, measure, year_of
+from harness.detect.kinds import KINDS
 from harness.detect.scan import scan
 
 LOG = (
@@ -94,3 +95,7 @@ def test_labelled_logs_of_other_people() -> None:
     for name, least in (("kind", 1.0), ("title", 0.9)):
         known = [result[name][0] for result in results if name in result]
         assert sum(known) >= least * len(known), name
+
+
+def test_every_kind_has_types_that_agree_with_it() -> None:
+    assert set(TYPES) == {kind.name for kind in KINDS}
