@@ -19,6 +19,8 @@ PARAMETERS = (
     "panic=-1",  # a panic resets immediately, which QEMU reports
     "nokaslr no_hash_pointers",  # addresses that can be looked up in System.map
     "slub_debug=FZPU",  # slab checks, red zones, poison, last user; ignored if SLUB_DEBUG is off
+    # An emulated CPU is slow: work that takes 10 ms on it hogs nothing. kernel/workqueue.c of 6.5; one second at most.
+    "workqueue.cpu_intensive_thresh_us=1000000",
 )
 # Kernel watchdog timeouts, in seconds on a machine of ordinary speed. They are shorter than the harness's own timeouts,
 # so that the kernel reports a stall first.
