@@ -83,6 +83,12 @@ def test_the_template_without_its_comment_signs_is_a_manifest(tmp_path: Path, mo
     assert (prebuilt.release, prebuilt.config.arch, prebuilt.variant.name) == ("6.1.9", X86_64, "production")
 
 
+def test_production_as_it_ships_is_a_name_or_a_path_relative_to_the_manifest(tmp_path: Path) -> None:
+    (tmp_path / "deploy").mkdir()
+    manifest = read(tmp_path, "[kernel]\nproduction = ['debian:linux-image-armmp', 'deploy']")
+    assert manifest.production == ("debian:linux-image-armmp", str(tmp_path / "deploy"))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

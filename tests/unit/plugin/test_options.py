@@ -13,6 +13,7 @@ import pytest
 
 from harness.cli.check_command import check
 from harness.cli.matrix_command import matrix
+from harness.kernel.source import DEFAULT_PACKAGE
 from harness.lab.plan.manifest import TEMPLATE, Manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, OPTIONS, GetOption, Names, Option, ValueKind, checked, command_line
 from harness.lab.plan.settings import Settings
@@ -119,6 +120,11 @@ def test_an_invalid_number_is_refused_wherever_it_comes_from(name: str, value: f
 def test_words_of_a_command_line_leave_defaults_out() -> None:
     values = {"--accelerator": "auto", "--core-dump": True, "--module-params": "-a", "--board": ["q35", "pc"]}
     assert command_line(values) == ["--board=q35", "--board=pc", "--module-params=-a", "--core-dump"]
+
+
+def test_a_source_that_is_given_is_never_left_out() -> None:
+    """It is the default without --production only: production as it ships has another one."""
+    assert command_line({"--kernel-source": DEFAULT_PACKAGE}) == [f"--kernel-source={DEFAULT_PACKAGE}"]
 
 
 def test_the_command_of_a_run_has_what_its_cells_depend_on_and_nothing_else() -> None:
