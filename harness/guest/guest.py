@@ -143,7 +143,7 @@ class Guest:
         """
         assert self.qemu.mailbox is not None
         self.qemu.mailbox.post(files)
-        received = self.run("receive /")
+        received = self.run("agent receive /")
         if received.status:
             self._failure = GuestFailure(
                 Fate.SILENT, "receive /", received.seconds, f"it did not take its modules: {received.text}",
@@ -159,7 +159,7 @@ class Guest:
         """
         line = f"modcompat: {text}"
         start = self.console.size
-        self.run(f"echo {shlex.quote(line)} >/dev/kmsg")
+        self.run(f"agent log {shlex.quote(line)}")
         if not self.console.wait_for(line.encode(), start, self.timing.command):
             self._failure = GuestFailure(
                 Fate.SILENT, f"mark {text}", self.timing.command,

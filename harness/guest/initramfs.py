@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.guest import cpio
 from harness.guest.cpio import ArchiveMember
+from harness.guest.tools import build_agent
 from harness.guest.userland import Userland
 from harness.kernel.arch import Architecture
 from harness.support import debian, digest
@@ -23,8 +24,8 @@ def build_initramfs(
 
     userland: a user-supplied root file system, which is appended as a separate archive.
     """
-    scripts = {name: IMAGES / "guest" / name for name in ("init", "agent")}
-    contents = {"bin/busybox": find_busybox(arch, store), **scripts, **files}
+    ours = {"init": IMAGES / "guest/init", "agent": build_agent(arch, store)}
+    contents = {"bin/busybox": find_busybox(arch, store), **ours, **files}
     inputs = {name: digest.of_file(path) for name, path in contents.items()}
     if userland:
         inputs["userland"] = userland.archive.parent.name

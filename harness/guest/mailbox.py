@@ -3,7 +3,7 @@
 
 A distribution has thousands of modules. With them in the initramfs, each set of them would need a boot and a snapshot
 of its own; posted, they reach any guest of a kernel right after its restore. The device is QEMU's ivshmem-plain, whose
-memory images/guest/tools/receive.c reads through sysfs, so that the kernel needs PCI and no driver.
+memory images/guest/agent/receive.c reads through sysfs, so that the kernel needs PCI and no driver.
 """
 
 import mmap
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.support.errors import ModcompatError
 
-# The order of images/guest/tools/receive.c
+# The order of images/guest/agent/receive.c
 _HEADER = struct.Struct("<II")
 _ENTRY = struct.Struct("<248sII")
 _MARK = 0x746D636D

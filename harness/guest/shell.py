@@ -3,7 +3,7 @@
 
 Each request carries a fresh token, and its reply ends with that token and the exit status between two record
 separators. Therefore no prompt is needed, and no output can be mistaken for the end of a reply, whatever its size and
-content. images/guest/agent implements the protocol.
+content. images/guest/agent implements the protocol, and some commands.
 """
 
 import re

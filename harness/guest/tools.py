@@ -2,6 +2,7 @@
 """Small static programs that run in the guest in addition to busybox."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.kernel.arch import Architecture
@@ -18,12 +19,29 @@ def build_tools(arch: Architecture, store: Store) -> dict[str, Path]:
 
     def build(folder: Path) -> None:
         for source in sources:
-            process.run(
-                [f"{arch.cross_compile}gcc", "-static", "-O2", "-Wall", "-o", folder / source.stem, source],
-                log=folder / "build.log",
-                what=f"compiling {source.name} for {arch.name}",
-            )
-        shutil.move(folder / "build.log", folder / "log")
+            _compile(arch, [source], folder / source.stem, folder)
 
     folder = store.get_or_build("tools", arch.name, inputs, build)
     return {source.stem: folder / source.stem for source in sources}
+
+
+def build_agent(arch: Architecture, store: Store) -> Path:
+    """The agent of images/guest/agent, compiled statically for an architecture. Cached."""
+    files = sorted((IMAGES / "guest/agent").iterdir())
+    inputs = {"toolchain": toolchain(arch), **{path.name: digest.of_file(path) for path in files}}
+
+    def build(folder: Path) -> None:
+        sources = [path for path in files if path.suffix == ".c"]
+        _compile(arch, sources, folder / "agent", folder)
+
+    return store.get_or_build("tools", f"agent-{arch.name}", inputs, build) / "agent"
+
+
+def _compile(arch: Architecture, sources: Sequence[Path], program: Path, folder: Path) -> None:
+    """Compile a program, and log that in a folder. Raises ModcompatError."""
+    process.run(
+        [f"{arch.cross_compile}gcc", "-static", "-O2", "-Wall", "-o", program, *sources],
+        log=folder / "build.log",
+        what=f"compiling {program.name} for {arch.name}",
+    )
+    shutil.move(folder / "build.log", folder / "log")

@@ -27,16 +27,12 @@ from harness.support.time_limit import DeadlineError, deadline
 
 CPUS = 2
 _EXERCISE_SECONDS = 600.0  # longest exercise on an ordinary machine
-# images/guest/tools/observe.c
-_OBSERVE_BEFORE = "observe save /tmp/observed"
-_OBSERVE_SINCE = "observe since /tmp/observed"
+# images/guest/agent
+_OBSERVE_BEFORE = "agent observe save /tmp/observed"
+_OBSERVE_SINCE = "agent observe since /tmp/observed"
+_STATE_COMMAND = "agent state"
 _MAX_NAMES = 2000  # that one module brings and takes away
 _MAX_DETAIL = 200  # characters of a command's output in a check or a blocker
-# Each command costs a guest some 20 ms, and each program that the shell starts as much again.
-_COUNTERS_COMMAND = (
-    "read t </proc/sys/kernel/tainted; w=-; o=-; [ -e /sys/kernel/oops_count ] && "
-    "read w </sys/kernel/warn_count && read o </sys/kernel/oops_count; echo $t $w $o"
-)
 # Lock debugging that the kernel switches off when a proprietary module is loaded (set_license() of
 # kernel/module/main.c, add_taint() of kernel/panic.c); the isolation series keeps it on, except for lockdep
 _LOCK_DEBUGGING = ("DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RT_MUTEXES", "LOCKDEP")
@@ -135,7 +131,7 @@ def make_pristine(cell: CellContext, title: str) -> None:
     evidence.origin = guest.origin
     if cell.subject.posted:
         guest.post({path: file.read_bytes() for path, file in cell.subject.posted.items()})
-    cpus, *counters = guest.run(f"nproc; {_COUNTERS_COMMAND}").text.split() or ["no"]
+    cpus, *counters = guest.run(_STATE_COMMAND).text.split() or ["no"]
     if cpus != str(CPUS):
         evidence.blockers.append(f"the guest has {cpus} CPUs, not {CPUS}")
     evidence.before = _counters(evidence, counters)
@@ -243,12 +239,11 @@ def check_integrity(cell: CellContext) -> None:
     _validate_slabs(cell)
     if cell.kernel.has_kmemleak:
         _look_for_leaks(cell)
-    words = recorder.run(f"{LIVENESS_COMMAND}; {_COUNTERS_COMMAND}").output.split()
-    alive, counters = words[: len(ALIVE)], words[len(ALIVE) :]
+    alive = recorder.run(LIVENESS_COMMAND).output.split()
     evidence.liveness_checks.append(
-        Check("fork, file, pages and a timer on both CPUs", alive == ALIVE, " ".join(words))
+        Check("fork, file, pages and a timer on both CPUs", alive == ALIVE, " ".join(alive))
     )
-    evidence.after = _counters(evidence, counters)
+    evidence.after = _counters(evidence, recorder.run(_STATE_COMMAND).output.split()[1:])
     if cell.kernel.gives_up_locks and evidence.after and evidence.after.taint & _PROPRIETARY:
         evidence.caveats.append("its licence is proprietary: once it is loaded, this kernel stops debugging locks")
     cell.log.stop_on_fault()
@@ -286,7 +281,7 @@ def _look_for_leaks(cell: CellContext) -> None:
 
 
 def _counters(evidence: Evidence, words: list[str]) -> Counters | None:
-    """Parse the output of _COUNTERS_COMMAND. Returns None, and adds a caveat, if it is not readable."""
+    """Parse the counters of _STATE_COMMAND. Returns None, and adds a caveat, if it is not readable."""
     numbers = [int(word) if word.isdigit() else None for word in words]
     if len(numbers) != 3 or numbers[0] is None:
         evidence.caveats.append("the kernel's taint flags cannot be read")

@@ -11,6 +11,7 @@ from harness.guest.mailbox import Mailbox, size_for
 from harness.support.errors import ModcompatError
 from harness.support.paths import IMAGES
 
+AGENT = IMAGES / "guest/agent"
 FILES = {"modules/veth.ko": b"\x7fELF" + bytes(5000), "modules/needed/bus.ko": b"bus", "modules/empty.ko": b""}
 
 
@@ -20,7 +21,7 @@ def receive(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     if not shutil.which("gcc"):
         pytest.skip("no compiler")
     program = tmp_path_factory.mktemp("receive") / "receive"
-    source = (IMAGES / "guest/tools/receive.c").read_text()
+    source = (AGENT / "receive.c").read_text()
     devices = program.parent / "devices"
     device = devices / "0000:00:03.0"
     device.mkdir(parents=True)
@@ -28,7 +29,9 @@ def receive(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         (device / name).write_text(text)
     changed = program.with_suffix(".c")
     changed.write_text(source.replace("/sys/bus/pci/devices", str(devices)))
-    subprocess.run(["gcc", "-Wall", "-Werror", "-o", str(program), str(changed)], check=True)
+    subprocess.run(
+        ["gcc", "-Wall", "-Werror", "-Dreceive=main", f"-I{AGENT}", "-o", str(program), str(changed)], check=True
+    )
     return [str(program), str(device / "resource2")]
 
 

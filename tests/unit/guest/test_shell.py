@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command channel, tested against the guest's agent, which the host's shell runs."""
+"""The command channel, tested against the guest's agent, which is compiled for the host."""
 
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +17,10 @@ from harness.support.paths import IMAGES
 class Agent:
     """The agent in a separate process, and our end of its line."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Path) -> None:
         self.line, theirs = socket.socketpair()
         self.process = subprocess.Popen(
-            ["sh", str(IMAGES / "guest/agent")], stdin=theirs.fileno(), stdout=theirs.fileno(),
+            [str(program)], stdin=theirs.fileno(), stdout=theirs.fileno(),
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
@@ -35,9 +37,17 @@ class Agent:
         self.line.close()
 
 
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("agent") / "agent"
+    sources = sorted((IMAGES / "guest/agent").glob("*.c"))
+    subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", "-o", program, *sources], check=True)
+    return program
+
+
 @pytest.fixture
-def agent() -> Iterator[Agent]:
-    agent = Agent()
+def agent(program: Path) -> Iterator[Agent]:
+    agent = Agent(program)
     yield agent
     agent.close()
 
@@ -87,6 +97,35 @@ def test_a_command_cannot_change_or_end_the_agent(agent: Agent) -> None:
     agent.run("cd /; exit 3")
     agent.run("last='none 0'; token=; line=")
     assert agent.run("echo well").text == "well"
+
+
+@pytest.mark.parametrize(
+    ("command", "printed", "status"),
+    [
+        ("agent state", r"2?\d+ \d+ (\d+|-) (\d+|-)", 0),
+        ("agent alive", r"well\nwell\n\d+", 0),
+        ("agent nonsense", "agent: there is no command nonsense", 127),
+        ("insmod absent.ko a=1", "insmod: can't open 'absent.ko': No such file or directory", 2),
+        ("rmmod no-such", r"rmmod: can't unload module 'no_such': .+", 1),
+        ("cat 'no such' also", "cat: can't open 'no such': No such file or directory", 1),
+        ("cat /proc/self/comm | tr a-z A-Z", "CAT", 0),  # the shell's
+        ("cat -e /proc/self/comm", r"cat\$", 0),  # so are options
+        ("echo 'cat'  \"x y\"", "cat x y", 0),
+        ("kill -SEGV $$", "Segmentation fault", 139),
+    ],
+)  # fmt: skip
+def test_its_own_commands_read_like_the_shells(agent: Agent, command: str, printed: str, status: int) -> None:
+    output = agent.run(command)
+    assert re.fullmatch(printed, output.text)
+    assert output.status == status
+
+
+def test_files_are_printed_as_they_are(agent: Agent, tmp_path: Path) -> None:
+    file = tmp_path / "it's here"
+    file.write_bytes(bytes(range(32, 256)) * 1000)
+    assert agent.run(f"cat '{str(file).replace(chr(39), chr(39) + chr(92) + chr(39) * 2)}'").raw == file.read_bytes()
+    (tmp_path / "plain").write_bytes(file.read_bytes())
+    assert agent.run(f"cat {tmp_path}/plain '{tmp_path}/plain'").raw == 2 * file.read_bytes()
 
 
 def test_a_command_without_an_answer_is_told(agent: Agent) -> None:

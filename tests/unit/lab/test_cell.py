@@ -104,7 +104,7 @@ def whole(folder: Path, exercise: Exercise | None = None) -> Evidence:
     """A whole cell in a guest in which nothing fails, from the pristine state to the end mark."""
     listed = iter(["x 4096 0 - Live 0xffffffffa0000000\n", "", ""])
     answers: dict[str, Answer] = {
-        "taskset": "well well 2 0 0 0", "nproc": "2 0 0 0", "validate": "7",
+        "agent alive": "well well 2", "agent state": "2 0 0 0", "agent validate": "7",
         "cat /proc/modules": lambda: next(listed),
     }  # fmt: skip
     return run_cell(
@@ -132,7 +132,12 @@ def test_a_guest_that_is_lost_is_recorded_with_its_phase(tmp_path: Path) -> None
 
     subject = Subject(ModuleFacts("x"), "modules/x.ko", "", None)
     evidence = run_cell(
-        Dying(tmp_path, {"nproc": "2 0 0 0"}), subject, FeatureExerciser(None), title="x", feature_proof="", config={}
+        Dying(tmp_path, {"agent state": "2 0 0 0"}),
+        subject,
+        FeatureExerciser(None),
+        title="x",
+        feature_proof="",
+        config={},
     )
     assert evidence.loss
     assert evidence.loss.phase is Phase.LOAD
@@ -172,7 +177,9 @@ def test_kmemleak_that_cannot_look_is_a_blocker(tmp_path: Path) -> None:
 
 def ending(folder: Path, config: dict[str, str], *, taint: int, status: int = 0) -> Evidence:
     """A cell after its integrity checks. Each command exits with `status`; no slab cache is validated."""
-    guest = FakeGuest(folder, {"tainted": f"well well 2 {taint} 0 0", "validate": "0"}, status=status)
+    guest = FakeGuest(
+        folder, {"agent alive": "well well 2", "agent state": f"2 {taint} 0 0", "agent validate": "0"}, status=status
+    )
     cell = context(guest, config=config)
     check_integrity(cell)
     return cell.evidence

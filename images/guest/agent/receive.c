@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent.h"
+
 #define DEVICES "/sys/bus/pci/devices"
 #define MARK 0x746d636d /* "mcmt" */
 #define NAME_BYTES 248
@@ -107,7 +109,7 @@ static int store(const char *folder, const char *name, const char *data, size_t 
 	return close(fd);
 }
 
-int main(int argc, char **argv)
+int receive(int argc, char **argv)
 {
 	const struct header *header;
 	const char *memory;

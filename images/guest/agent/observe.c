@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent.h"
+
 #define PATH_BYTES 4096
 
 /* Folders, and how many levels below them are listed. */
@@ -144,7 +146,7 @@ static int since(const char *file)
 	return fclose(stream) ? 1 : 0;
 }
 
-int main(int argc, char **argv)
+int observe(int argc, char **argv)
 {
 	size_t i;
 

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Serves one request per line: "TOKEN COMMAND". The reply is the command's output, closed by "\036TOKEN STATUS\036". The
+ * token is new each time, so no output can forge the mark, and no prompt is needed.
+ *
+ * "TOKEN userland COMMAND" runs in the user's root file system, whose programs take precedence over ours.
+ * "again" repeats the last closing mark, which a shared UART can tear.
+ *
+ * The commands below are the agent's own. They need no shell and no program, which cost an emulated guest 20 ms each. As
+ * a program, the agent runs one of them: agent COMMAND [WORD...].
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+#define LINE_BYTES 65536
+#define MAX_WORDS 128
+#define USERLAND "userland "
+#define USERLAND_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/.modcompat:/tools"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	/* also without "agent" in front of it */
+	int replaces_program;
+} commands[] = {
+	{ "insmod", insert_module, 1 },
+	{ "rmmod", remove_module, 1 },
+	{ "cat", print_files, 1 },
+	{ "log", log_line, 0 },
+	{ "state", print_state, 0 },
+	{ "alive", check_alive, 0 },
+	{ "validate", validate_slabs, 0 },
+	{ "observe", observe, 0 },
+	{ "receive", receive, 0 },
+};
+
+static int run_own(int argc, char **argv, int named)
+{
+	size_t i;
+
+	for (i = 0; argc && i < sizeof(commands) / sizeof(*commands); i++)
+		if (!strcmp(argv[0], commands[i].name) && (named || commands[i].replaces_program)) {
+			/* They know no options. */
+			if (!named && argc > 1 && argv[1][0] == '-')
+				return -1;
+			return commands[i].run(argc, argv);
+		}
+	return -1;
+}
+
+/*
+ * Split a command into words, in place, as the shell would: blanks separate them, and single quotes keep them together.
+ * Returns their number, 0 if the shell has to read it.
+ */
+static int split(char *command, char **words)
+{
+	char *from = command, *to = command;
+	int count = 0, quoted;
+
+	while (*from) {
+		while (*from == ' ')
+			from++;
+		if (!*from)
+			break;
+		if (count == MAX_WORDS - 1)
+			return 0;
+		words[count++] = to;
+		for (quoted = 0; *from && (quoted || *from != ' '); from++) {
+			if (*from == '\'')
+				quoted = !quoted;
+			else if (!quoted && strchr("\"\\$`|&;<>()*?[]{}#~!", *from))
+				return 0;
+			else
+				*to++ = *from;
+		}
+		if (quoted)
+			return 0;
+		if (*from)
+			from++;
+		*to++ = 0;
+	}
+	words[count] = NULL;
+	return count;
+}
+
+static void run_command(const char *command)
+{
+	static char copy[LINE_BYTES];
+	static char *words[MAX_WORDS];
+	int named, count, status;
+
+	if (!strncmp(command, USERLAND, strlen(USERLAND))) {
+		command += strlen(USERLAND);
+		if (chroot("/userland") || chdir("/")) {
+			perror("/userland");
+			exit(127);
+		}
+		setenv("PATH", USERLAND_PATH, 1);
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		perror("/bin/sh");
+		exit(127);
+	}
+	strcpy(copy, command);
+	count = split(copy, words);
+	named = count > 1 && !strcmp(words[0], "agent");
+	status = run_own(count - named, words + named, named);
+	if (status < 0 && named) {
+		fprintf(stderr, "agent: there is no command %s\n", words[1]);
+		exit(127);
+	}
+	if (status < 0) {
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		perror("/bin/sh");
+		exit(127);
+	}
+	exit(status);
+}
+
+/* Run a command in a process of its own: whatever a kernel does to it, the agent remains. Returns the exit status. */
+static int serve(const char *command)
+{
+	pid_t child;
+	int status, empty;
+
+	child = fork();
+	if (!child) {
+		empty = open("/dev/null", O_RDONLY);
+		dup2(empty, 0);
+		dup2(1, 2);
+		run_command(command);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child) {
+		dprintf(1, "agent: no process for the command: %m\n");
+		return 126;
+	}
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	dprintf(1, "%s\n", strsignal(WTERMSIG(status)));
+	return 128 + WTERMSIG(status);
+}
+
+int main(int argc, char **argv)
+{
+	static char line[LINE_BYTES];
+	char last[64] = "none 0";
+	struct termios terminal;
+
+	if (argc > 1) {
+		int status = run_own(argc - 1, argv + 1, 1);
+
+		if (status < 0)
+			fprintf(stderr, "agent: there is no command %s\n", argv[1]);
+		return status < 0 ? 127 : status;
+	}
+	if (!tcgetattr(0, &terminal)) {
+		cfmakeraw(&terminal);
+		tcsetattr(0, TCSANOW, &terminal);
+	}
+	dprintf(1, "\036ready\036");
+	while (fgets(line, sizeof(line), stdin)) {
+		char *command = line + strcspn(line, " \n");
+		char *end = line + strcspn(line, "\n");
+
+		*end = 0;
+		if (strcmp(line, "again")) {
+			if (command < end)
+				*command++ = 0;
+			snprintf(last, sizeof(last), "%.32s %d", line, serve(command));
+		}
+		dprintf(1, "\036%s\036", last);
+	}
+	return 0;
+}
