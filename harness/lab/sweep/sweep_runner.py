@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.lab.sweep.sweep_plan import SweepPlan, SweepRequest, groups_of
+from harness.lab.sweep.sweep_plan import SweepModule, SweepPlan, SweepRequest, groups_of
 from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
 from harness.lab.sweep.sweep_worker import judge_group, predict_group, prepare_worker
 from harness.support.errors import ModcompatError
@@ -47,10 +47,14 @@ class SweepRun:
         what = f"judging {len(self.plan.modules)} modules on {1 + len(self.plan.variants)} kernels"
         self._do(what, judge_group, SweepRows(self.folder))
 
+    def _without(self, done: set[str]) -> list[SweepModule]:
+        """The modules that are not in some places."""
+        return [module for module in self.plan.modules if module.place not in done]
+
     def _do(self, what: str, work: Work, rows: SweepRows) -> None:
         losses = 0
         with task(what, len(self.plan.modules), done=rows.count()) as shown:
-            while waiting := [module for module in self.plan.modules if module.place not in rows.done()]:
+            while waiting := self._without(rows.done()):
                 groups = [(self.request, [it.place for it in group], self.folder) for group in groups_of(waiting)]
                 try:
                     _run_groups(work, groups, self.workers, lambda: shown.advance_to(rows.count()))

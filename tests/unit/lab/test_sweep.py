@@ -135,3 +135,11 @@ def test_modules_that_were_judged_are_not_judged_again(tmp_path: Path) -> None:
     rows = SweepRows(tmp_path)
     rows.add([{"place": "one"}])
     sweep_run(tmp_path, ["one"])._do("judging", fail, rows)
+
+
+def test_the_rows_are_read_once_however_many_modules_there_are(tmp_path: Path) -> None:
+    rows = Mock(wraps=SweepRows(tmp_path))
+    for place in "abc":
+        rows.add([{"place": place}])
+    sweep_run(tmp_path, "abc")._do("judging", fail, rows)
+    assert rows.done.call_count == 1
