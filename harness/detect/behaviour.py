@@ -21,6 +21,15 @@ _NUMBER = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b", re.IGNORECASE)
 # A measured speed: `raid6: sse2x4 gen() 4123 MB/s` (lib/raid6/algos.c), `xor: using function: avx (31337 MB/sec)`
 # (crypto/xor.c). Which of several functions is measured and chosen depends on the time that each takes.
 _MEASURED = re.compile(r"\b\d+ *[KMG]?i?[Bb](?:/s|/sec|ps)\b")
+# Messages about the speed of the machine: a busy host is slow for every kernel. pattern -> file of the kernel
+_OF_THE_MACHINE: Mapping[str, str] = {
+    r"hrtimer: interrupt took \d+ ns": "kernel/time/hrtimer.c",
+    r"perf: interrupt took too long": "kernel/events/core.c",
+    r"INFO: NMI handler .* took too long to run": "arch/x86/kernel/nmi.c",
+    r"clocksource: (?:timekeeping watchdog|wd-|Long readout|Checking| +)": "kernel/time/clocksource.c",
+    r"sched: RT throttling activated": "kernel/sched/rt.c",
+    r"workqueue: \S+ hogged CPU for": "kernel/workqueue.c",
+}
 _MAX_SHOWN = 3  # items of one side of a difference
 # Messages that differ because a debug kernel is not production: pattern -> reason
 _EXPECTED_MESSAGES: Mapping[str, str] = {
@@ -32,7 +41,7 @@ _EXPECTED_MESSAGES: Mapping[str, str] = {
     r"unwind: Index not found": "arch/arm/kernel/unwind.c: a feature in use walks stacks of code without a table",
     r"\w+: no symbol version for module_layout": "production has no such version either",
 }  # fmt: skip
-_LEFT_OUT = (re.compile(f"^(?:{_INITCALL}|{'|'.join(_EXPECTED_MESSAGES)})"), _MEASURED)
+_LEFT_OUT = (re.compile(f"^(?:{'|'.join((_INITCALL, *_EXPECTED_MESSAGES, *_OF_THE_MACHINE))})"), _MEASURED)
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ def _only_in(runs: Sequence[tuple[str, ...]], others: Sequence[tuple[str, ...]])
 def comparable_messages(log: bytes) -> list[str]:
     """The kernel's messages in a part of a log, each once, without stamps and with N in place of every number.
 
-    Left out are marks of the harness, the kernel's traces of init calls, measured speeds, and what must differ.
+    Left out are marks of the harness, traces of init calls, the speed of the machine, and what must differ.
     """
     found: dict[str, None] = {}
     for line in log.splitlines():

@@ -37,6 +37,8 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
 
+MOST_RUNS = 3  # of a module that differs from production, to tell chance from a difference
+
 
 @dataclass(frozen=True)
 class CellResult:
@@ -122,9 +124,15 @@ class Lab:
         self.guests.close()
 
     def run(self, cell: Cell) -> CellResult:
-        """Run a cell, judge it, and predict its verdict. INVALID if it cannot be run. Never raises ModcompatError."""
+        """Run a cell, judge it, and predict its verdict. INVALID if it cannot be run. Never raises ModcompatError.
+
+        If the module differs from production, both run again, up to MOST_RUNS times: only a difference between all runs
+        counts.
+        """
         try:
             result = self._run(cell)
+            while result.verdict is Verdict.DIFFERS and self.runs_of(cell) < MOST_RUNS:
+                result = self._run(cell, again=True)
         except ModcompatError as error:
             return self._not_run(cell, error)
         finally:
@@ -141,6 +149,10 @@ class Lab:
             return self._not_run(cell, error)
         finally:
             self.guests.pause_all()
+
+    def runs_of(self, cell: Cell) -> int:
+        """How often a debug cell ran since its last run()."""
+        return len(self._runs[cell.id].debug) if cell.id in self._runs else 1
 
     def control_of(self, cell: Cell) -> CellResult | None:
         """The control of a cell that was run; None if it could not be run."""

@@ -12,14 +12,12 @@ from harness.abi.elf.module_file import ModuleFacts, read_module
 from harness.detect.verdict import PASSES, Verdict
 from harness.kernel.variants import Variant
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.execution.lab import CellResult, Lab
+from harness.lab.execution.lab import MOST_RUNS, CellResult, Lab
 from harness.lab.execution.run_folder import matrix_row, write_cell
 from harness.lab.sweep.sweep_plan import SweepModule, SweepPlan, SweepRequest, plan_sweep
 from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
 from harness.support.cache.store import Store
 from harness.support.process import die_with_parent
-
-_MOST_RUNS = 3  # of a module that differs from production, to tell chance from a difference
 
 
 def prepare_worker(parent: int) -> None:
@@ -78,14 +76,12 @@ def _judge(lab: Lab, plan: SweepPlan, module: SweepModule, run: Path) -> list[di
     rows: list[dict[str, Any]] = []
     for cell in plan.cells(module):
         result = lab.run(cell)
-        runs = 1
-        while result.verdict not in (*PASSES, Verdict.INVALID) and runs < _MOST_RUNS:
-            runs += 1
+        while result.verdict not in (*PASSES, Verdict.INVALID) and lab.runs_of(cell) < MOST_RUNS:
             result = lab.run_again(cell)
         control = lab.control_of(cell)
         if control and not rows:
             rows.append(_row(control, module, run, runs=1))
-        rows.append(_row(result, module, run, runs=runs))
+        rows.append(_row(result, module, run, runs=lab.runs_of(cell)))
     return rows
 
 

@@ -170,3 +170,23 @@ def test_measured_speeds_are_not_compared(measured: str) -> None:
 def test_what_a_run_reached_depends_on_what_the_module_has() -> None:
     assert reached(loading()) == (["the load", "the end of its init", "its exit"], [])
     assert reached(without_hardware(has_exit=False)) == (["the load", "the end of its init"], [])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "hrtimer: interrupt took 8994896 ns",
+        "perf: interrupt took too long (2504 > 2500), lowering kernel.perf_event_max_sample_rate to 79750",
+        "clocksource: timekeeping watchdog on CPU1: hpet wd-wd read-back delay of 194425ns",
+        "clocksource:                       'tsc' is current clocksource.",
+        "sched: RT throttling activated",
+    ],
+    ids=range(5),
+)
+def test_the_speed_of_the_machine_is_not_compared(message: str) -> None:
+    assert not comparable_messages(f"[    3.625093][    C0] {message}\n".encode())
+
+
+def test_a_clock_of_the_module_is_compared() -> None:
+    line = b"[    1.0] clocksource: vendor: mask: 0xffffffff max_cycles: 0xffffffff, max_idle_ns: 62215505635 ns\n"
+    assert comparable_messages(line)

@@ -23,7 +23,7 @@ from harness.kernel.source import KernelSource
 from harness.lab.execution import kernel_pool, run_folder
 from harness.lab.execution import lab as lab_module
 from harness.lab.execution.guest_pool import GuestImage
-from harness.lab.execution.lab import CellResult, Lab, read_control, write_control
+from harness.lab.execution.lab import CellResult, Lab, _Runs, read_control, write_control
 from harness.lab.execution.run_folder import failure_text, write_cell, write_matrix
 from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.manifest import AllowedFinding, Manifest
@@ -132,6 +132,31 @@ def a_control(tmp_path: Path, verdict: Verdict) -> CellResult:
     with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
         result = lab._not_run(CELLS[0], ModcompatError("it broke"))
     return replace(result, judgement=Judgement((Step(verdict, "why"),)))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "last", "runs"),
+    [
+        ((Verdict.DIFFERS, Verdict.CLEAN), Verdict.CLEAN, 2),
+        ((Verdict.DIFFERS, Verdict.DIFFERS, Verdict.DIFFERS, Verdict.CLEAN), Verdict.DIFFERS, 3),
+        ((Verdict.SPLAT, Verdict.CLEAN), Verdict.SPLAT, 1),
+    ],
+    ids=["by-chance", "always", "no-difference"],
+)
+def test_a_module_that_differs_from_production_runs_again(
+    verdicts: tuple[Verdict, ...], last: Verdict, runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = iter([a_control(tmp_path, verdict) for verdict in verdicts])
+
+    def run(lab: Lab, cell: Cell, *, again: bool = False) -> CellResult:
+        ran = lab._runs.setdefault(cell.id, _Runs())
+        assert again == bool(ran.debug)
+        ran.debug.append(Evidence("vendor"))
+        return next(waiting)
+
+    monkeypatch.setattr(Lab, "_run", run)
+    with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
+        assert (lab.run(CELLS[0]).verdict, lab.runs_of(CELLS[0])) == (last, runs)
 
 
 def test_a_clean_control_is_shared_with_other_labs(tmp_path: Path) -> None:
