@@ -16,7 +16,7 @@ help:
 	@echo "make docs       set up, then build the documentation as a site into site/"
 	@echo "make trial      set up, then judge third-party modules on another production kernel (three to four hours)"
 	@echo "make browser    set up, install Chromium, then test report.html in it"
-	@echo "make bench      set up, then compare the restore of a guest with a cold boot"
+	@echo "make bench      set up, then measure the restore of a guest, and the parts of a cell"
 	@echo "make fuzz       set up, then fuzz the report detector for ten minutes (FUZZ_SECONDS=3600 for an hour)"
 	@echo "make doctor     set up, then print what is installed and what a first run needs"
 
@@ -75,6 +75,7 @@ browser: setup
 
 bench: setup
 	.venv/bin/python benchmarks/restore.py
+	.venv/bin/python benchmarks/cell.py
 
 FUZZ_SECONDS ?= 600
 fuzz: setup
