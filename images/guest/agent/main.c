@@ -135,6 +135,7 @@ static int serve(const char *command)
 		empty = open("/dev/null", O_RDONLY);
 		dup2(empty, 0);
 		dup2(1, 2);
+		close(empty); /* a command sees the three usual files only */
 		run_command(command);
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child) {

@@ -120,6 +120,10 @@ def test_its_own_commands_read_like_the_shells(agent: Agent, command: str, print
     assert output.status == status
 
 
+def test_a_command_has_the_three_usual_files_alone(agent: Agent) -> None:
+    assert agent.run("ls /proc/self/fd | tr '\\n' ' '").text == "0 1 2 3 "  # the last one is the folder
+
+
 def test_files_are_printed_as_they_are(agent: Agent, tmp_path: Path) -> None:
     file = tmp_path / "it's here"
     file.write_bytes(bytes(range(32, 256)) * 1000)
