@@ -164,7 +164,7 @@ def test_a_command_that_was_never_read_does_not_reach_the_restored_guest(guest: 
 
 
 def test_a_killed_agent_is_told_and_replaced(guest: Guest) -> None:
-    assert lose(guest, "kill -9 $$; sleep 60").fate is Fate.AGENT_DIED
+    assert lose(guest, "kill -9 $PPID; sleep 60").fate is Fate.AGENT_DIED
     guest.restore()
     assert guest.run("echo well").text == "well"
 
