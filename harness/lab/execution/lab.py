@@ -126,25 +126,24 @@ class Lab:
     def run(self, cell: Cell) -> CellResult:
         """Run a cell, judge it, and predict its verdict. INVALID if it cannot be run. Never raises ModcompatError.
 
-        If the module differs from production, both run again, up to MOST_RUNS times: only a difference between all runs
-        counts.
+        If the module differs from production, it runs again on both kernels, MOST_RUNS times at most. Only what differs
+        in every run counts.
         """
-        try:
-            result = self._run(cell)
-            while result.verdict is Verdict.DIFFERS and self.runs_of(cell) < MOST_RUNS:
-                result = self._run(cell, again=True)
-        except ModcompatError as error:
-            return self._not_run(cell, error)
-        finally:
-            self.guests.pause_all()
+        result = self._attempt(cell)
+        while result.verdict is Verdict.DIFFERS and self.runs_of(cell) < MOST_RUNS:
+            result = self._attempt(cell, again=True)
         if result.module_file is None:
             return result
         return replace(result, prediction=self._predict(cell, result.module_file) if self._predicts else None)
 
     def run_again(self, cell: Cell) -> CellResult:
         """Run a debug cell again, and its control too, and judge it by all of its runs. Never raises ModcompatError."""
+        return self._attempt(cell, again=True)
+
+    def _attempt(self, cell: Cell, *, again: bool = False) -> CellResult:
+        """Like _run(), but INVALID in place of a ModcompatError. The guests are paused afterwards."""
         try:
-            return self._run(cell, again=True)
+            return self._run(cell, again=again)
         except ModcompatError as error:
             return self._not_run(cell, error)
         finally:
