@@ -2,7 +2,6 @@
 /* What the kernel says of its health, and whether it still works. */
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -16,45 +15,6 @@
 #define PROBE "/tmp/probe"
 #define PROBE_CHUNKS 4
 #define TIMER_MICROSECONDS 1000
-
-int print_files(int argc, char **argv)
-{
-	char content[65536];
-	ssize_t got;
-	int i, fd;
-
-	for (i = 1; i < argc; i++) {
-		fd = open(argv[i], O_RDONLY);
-		if (fd < 0) {
-			fprintf(stderr, "cat: can't open '%s': %s\n", argv[i], strerror(errno));
-			return 1;
-		}
-		while ((got = read(fd, content, sizeof(content))) > 0)
-			fwrite(content, 1, got, stdout);
-		if (got < 0) {
-			fprintf(stderr, "cat: read error: %s\n", strerror(errno));
-			return 1;
-		}
-		close(fd);
-	}
-	return 0;
-}
-
-int log_line(int argc, char **argv)
-{
-	char line[512];
-	size_t used = 0;
-	int i, fd = open("/dev/kmsg", O_WRONLY);
-
-	/* Without the newline, the kernel would wait for the rest of the line. */
-	for (i = 1; i < argc && used < sizeof(line); i++)
-		used += snprintf(line + used, sizeof(line) - used, "%s%s", argv[i], i < argc - 1 ? " " : "\n");
-	if (fd < 0 || used >= sizeof(line) || write(fd, line, used) != (ssize_t)used) {
-		perror("/dev/kmsg");
-		return 1;
-	}
-	return 0;
-}
 
 static int cpus(void)
 {

@@ -3,6 +3,7 @@
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -127,7 +128,7 @@ def test_a_command_has_the_three_usual_files_alone(agent: Agent) -> None:
 def test_files_are_printed_as_they_are(agent: Agent, tmp_path: Path) -> None:
     file = tmp_path / "it's here"
     file.write_bytes(bytes(range(32, 256)) * 1000)
-    assert agent.run(f"cat '{str(file).replace(chr(39), chr(39) + chr(92) + chr(39) * 2)}'").raw == file.read_bytes()
+    assert agent.run(f"cat {shlex.quote(str(file))}").raw == file.read_bytes()
     (tmp_path / "plain").write_bytes(file.read_bytes())
     assert agent.run(f"cat {tmp_path}/plain '{tmp_path}/plain'").raw == 2 * file.read_bytes()
 
