@@ -91,7 +91,7 @@ def shell(
             equipment = guests.prepare(place, variant, {"start": folder / "start"})
             command = equipment.machine.interactive(log)
             posted = {path: file for module in wanted for path, file in bare.posted.get(module.name, {}).items()}
-            equipment.machine.post_by_hand(folder, {path: file.read_bytes() for path, file in posted.items()})
+            equipment.machine.post_by_hand(folder, posted)
             if gdb:
                 symbols = symbols_for_debugger(equipment.kernel, folder)
                 files = {read_module(bare.files[module.name]).name: bare.files[module.name] for module in wanted}

@@ -106,15 +106,15 @@ class Machine:
         """A shell command that starts this guest with an interactive shell; `reboot -f` in it ends QEMU."""
         return shlex.join(self.interactive(Path("console-by-hand.log")))
 
-    def post_by_hand(self, folder: Path, files: Mapping[str, bytes]) -> None:
+    def post_by_hand(self, folder: Path, files: Mapping[str, Path]) -> None:
         """Write the mailbox of a guest that is started by hand with its kernel log in a folder; nothing without one.
 
-        files: path in the guest -> content. Raises ModcompatError if they do not fit.
+        files: path in the guest -> file on the host. Raises ModcompatError if they do not fit.
         """
         if self.mailbox:
             mailbox = Mailbox(folder / BY_HAND, self.mailbox)
             mailbox.make()
-            mailbox.post(files)
+            mailbox.post({path: file.read_bytes() for path, file in files.items()})
 
     def interactive(self, log: Path) -> list[str]:
         """The command line of by_hand() as a list. log: file for the kernel log."""

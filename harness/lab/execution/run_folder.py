@@ -77,7 +77,7 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
             "# The kernel log goes to console-by-hand.log; `reboot -f` in the guest ends it.\n"
             f'cd "$(dirname "$0")" || exit\n{result.machine.by_hand()}\n'
         )
-        result.machine.post_by_hand(folder, {path: file.read_bytes() for path, file in result.posted.items()})
+        result.machine.post_by_hand(folder, result.posted)
     if result.module_file:
         (folder / f"{result.cell.module.name}.ko").write_bytes(result.module_file.read_bytes())
     if result.core:
