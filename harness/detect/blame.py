@@ -68,6 +68,12 @@ _CACHE = re.compile(
     re.MULTILINE,
 )
 _CLASS = re.compile(r"\((?:&+)?(?P<name>[\w.>-]+)[^)]*\)\{")
+# kernel/workqueue.c: process_one_work() about the function that it called, print_worker_info() about the one that the
+# worker calls
+_WORK = re.compile(
+    rf"^(?: +last function:|Workqueue: \S.*) (?P<function>[\w.$]+)(?:\+0x\S+)? \[(?P<module>{MODULE_NAME})\]",
+    re.MULTILINE,
+)
 _MODULE_LIST = "Modules linked in:"
 # kernel/locking/spinlock_debug.c, spin_dump(): a lock in a module's own data
 _LOCK_OBJECT = re.compile(rf"^ ?lock: (?P<object>[\w.$]+)(?:\+0x\S+)? \[(?P<module>{MODULE_NAME})\]", re.MULTILINE)
@@ -163,6 +169,12 @@ def _lock_taken(facts: _Facts) -> Frame | None:
     return _first(facts.traces, HELD, "registered at")
 
 
+def _work(facts: _Facts) -> Frame | None:
+    """The function that a worker of a workqueue calls, or called last."""
+    found = _WORK.search(facts.text)
+    return Frame(found["function"], -1, -1, found["module"], reliable=True) if found else None
+
+
 def _owner(facts: _Facts) -> Frame | None:
     """The module of the object, or one whose name is the beginning of the slab cache's or lock class's name."""
     if found := _LOCK_OBJECT.search(facts.text):
@@ -218,6 +230,7 @@ _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
     ("first frame with a module", _frame),
     ("where the memory was allocated or freed", _memory),
     ("where the lock was taken", _lock_taken),
+    ("function of the work item", _work),
     ("owner of the cache or lock", _owner),
     ("load or unload window", _window),
     ("memory of an unloaded module", _last_unloaded),

@@ -61,6 +61,7 @@ class Wording:
     examples: tuple[str, ...]
     follows_fault: bool  # it may be the second line of a fault: die() prints it, after what a handler printed
     warns_later: bool  # the kernel prints up to ten lines, and then a WARNING of the same event
+    concludes: bool  # a caller of the code that reported prints it, behind the trace of a report of the same kind
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def wording(
     priority: Priority = Priority.NAME,
     follows_fault: bool = False,
     warns_later: bool = False,
+    concludes: bool = False,
 ) -> Wording:
     """A wording. In its pattern `{f}` matches a function, as the group `at`, `{m}` a module's name, `{p}` a pointer.
 
@@ -105,7 +107,7 @@ def wording(
     skip: roles of further functions that only serve their caller.
     """
     compiled = re.compile(pattern.replace("{f}", _FUNCTION).replace("{m}", MODULE_NAME).replace("{p}", _POINTER))
-    return Wording(compiled, title, where, skip, priority, examples, follows_fault, warns_later)
+    return Wording(compiled, title, where, skip, priority, examples, follows_fault, warns_later, concludes)
 
 
 def _warning(place: str) -> str:
@@ -534,13 +536,15 @@ KINDS = (
     Kind("kobject", _W, (  # lib/kobject.c, fs/sysfs/dir.c, fs/proc/generic.c
         wording(_warning(r"\S*lib/kobject\.c:\d+ (?:at )?kobject_\S*"), "WARNING: kobject bug in {function}",
             "WARNING: CPU: 0 PID: 53 at lib/kobject.c:718 kobject_put+0x1d4/0x240", where=_SITE),
+        # Since 4.20 without a trace of its own: kobject_add_internal() prints it behind that of sysfs_warn_dup()
+        wording(r"(?:kobject: )?kobject_add_internal failed for .* with -EEXIST", "WARNING: kobject bug in {function}",
+            "kobject_add_internal failed for x with -EEXIST, don't try to register things with the same name in "
+            "the same directory.", where=_TRACE, concludes=True),
         wording(r"(?:(?:kobject: )?kobject[:_ ].*(?:failed for|tried to (?:init|add) an|is not initialized|"
             r"something is|must have a ktype|invalid kobject pointer)|"
             r"kobject: (?:must have a ktype to be initialized|'[^']*' \({p}\): is not initialized))",
             "WARNING: kobject bug in {function}",
-            "kobject_add_internal failed for x with -EEXIST, don't try to register things with the same name in "
-            "the same "
-            "directory.", "kobject: kobject_add_internal failed for x (error: -12 parent: y)",
+            "kobject: kobject_add_internal failed for x (error: -12 parent: y)",
             "kobject: '(null)' (ffff8880): is not initialized, yet kobject_put() is being called.",
             "kobject (ffff8880): tried to init an initialized object, something is seriously wrong.",
             "kobject: kobject (ffff8880): tried to init an initialized object, something is seriously wrong.",

@@ -155,6 +155,7 @@ class OpenReport:
                 best.kind.severity is Severity.REFUSAL,
                 kind.severity is Severity.REFUSAL and self._is_refusal_of(head.module),
             ),
+            (head.wording.concludes and best.kind is kind and self._detailed, True),
             (self._ended, False),
             (self._warns_later() and head.is_form and not self._detailed, not self._has_form()),
             (head.wording.follows_fault and near, best.kind.name in ("access", "stack")),
