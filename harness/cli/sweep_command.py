@@ -12,6 +12,7 @@ import click
 
 from harness.cli.kernel_options import click_option
 from harness.cli.param_types import KERNEL, MAX_GUESTS_PER_CPU
+from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.run_folder import new_run_folder
 from harness.lab.plan.options import BY_NAME
@@ -114,7 +115,7 @@ def sweep(
     )
     click.echo("debug kernels do not enforce signatures of modules: they lack production's key")
     known = Kernels(plan.settings, store)
-    keys = _build(plan, known)
+    keys = _start_kernels(plan, known)
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     for name in (PREDICTIONS, VERDICTS):
         SweepRows(run, name).begin({**asdict(request), "kernel keys": keys})
@@ -135,7 +136,12 @@ def sweep(
     sys.exit(exit_status(results))
 
 
-def _build(plan: SweepPlan, known: Kernels) -> list[str]:
-    """Build the debug kernels of a plan that are not cached. Returns the keys of all kernels."""
+def _start_kernels(plan: SweepPlan, known: Kernels) -> list[str]:
+    """Boot every kernel of a plan once, and build the debug kernels that are not cached. Returns the keys of all.
+
+    Production is first: no debug kernel is worth half an hour if production does not boot. The snapshots are those that
+    the workers start from. Raises ModcompatError if a kernel cannot be built or does not boot.
+    """
     variants = (plan.variants[0].production, *plan.variants)
-    return [known.kernel(plan.board, variant).key for variant in variants]
+    with Guests(known) as guests:
+        return [guests.running(plan.board, variant).image.kernel.key for variant in variants]

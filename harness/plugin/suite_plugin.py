@@ -156,6 +156,9 @@ def built_kernels(lab: Lab, cell: Cell, pytestconfig: pytest.Config) -> None:
         if terminal and any(not lab.kernels.is_ready(cell.board, variant) for variant in wanted):
             terminal.ensure_newline()
         with suppress(ModcompatError):  # it makes the cell INVALID
+            if lab.kernels.prebuilt(cell.board, cell.variant.production):
+                # No debug kernel is worth half an hour if production does not boot.
+                lab.guests.running(cell.board, cell.variant.production)
             for variant in wanted:
                 lab.kernels.kernel(cell.board, variant)
 

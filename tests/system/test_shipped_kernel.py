@@ -100,3 +100,22 @@ def test_a_check_passes_with_a_driver_that_finds_no_hardware(shipped: Path, tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads((tmp_path / "run/matrix.json").read_text())["cells"]
     assert {row["variant"]: row["verdict"] for row in rows} == {"production": "REFUSED", "isolated-spinlock": "SAME"}
+
+
+def test_a_production_kernel_that_does_not_boot_ends_a_sweep_and_a_check(shipped: Path, tmp_path: Path) -> None:
+    production = tmp_path / "production"
+    shutil.copytree(shipped, production)
+    (image,) = production.glob("boot/vmlinuz-*")
+    content = image.read_bytes()
+    image.write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+    (file,) = production.rglob("works.ko.xz")
+    words = ("--production", production, "--kernel-source", "linux-source-6.1", "--timeout-scale", "0.1")
+    sweep = modcompat("sweep", *words, "--kernel", "isolated-spinlock", "--run-dir", tmp_path / "sweep")
+    assert sweep.returncode == 2, sweep.stdout + sweep.stderr
+    assert sweep.stderr.count("x86_64-q35 did not boot") == 1
+    assert not (tmp_path / "sweep").exists()
+    check = modcompat("check", *words, "--feature", "spinlock", "--run-dir", tmp_path / "check", file)
+    assert check.returncode == 2, check.stdout + check.stderr
+    rows = json.loads((tmp_path / "check/matrix.json").read_text())["cells"]
+    assert {row["verdict"] for row in rows} == {"INVALID"}
+    assert all("x86_64-q35 did not boot" in row["reason"] for row in rows)
