@@ -192,7 +192,7 @@ def isolate_prove(
         features=features_named(features),
         preemptions=map(Preemption, models),
     )
-    build_kernels(chosen, settings)
+    build_kernels(kernels(chosen), settings)
     checks = []
     for board, variant in kernels(chosen):
         if variant.isolated:

@@ -40,6 +40,7 @@ COMMANDS = {
     "layout": _Entry("layout_command", "Compare the structures of two kernels, as modules see them."),
     "lkdtm": _Entry("lkdtm_command", "Crash production kernels on purpose, and check the reports."),
     "matrix": _Entry("matrix_command", "Run a named set of cells and write the verdicts as JSON."),
+    "merge": _Entry("merge_command", "Make one run of several, such as shards of a matrix or a sweep."),
     "predict": _Entry("predict_command", "Predict whether modules survive, without booting a kernel."),
     "record": _Entry("matrix_command", "Record the verdicts of runs as the expected ones."),
     "report": _Entry("report_command", "Write the reports of a run again."),

@@ -11,14 +11,17 @@ from harness.cli.exit_status import exit_status, require_matrix
 from harness.cli.kernel_options import click_option
 from harness.cli.param_types import GUESTS, WORKERS
 from harness.cli.run_suite import require_cells, run_suite
+from harness.guest.boards import Board
 from harness.kernel.features import features_named
-from harness.kernel.variants import Preemption
+from harness.kernel.variants import Preemption, Variant
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan import expected_verdicts
-from harness.lab.plan.cells import MATRICES, Selection, choose_boards, kernels, narrow
-from harness.lab.plan.options import BY_NAME
+from harness.lab.plan.cells import MATRICES, choose_boards, kernels_of, narrow
+from harness.lab.plan.options import BY_NAME, checked
 from harness.lab.plan.settings import Settings
+from harness.lab.plan.shards import cells_of_shard
+from harness.lab.plan.vendor_modules import VendorModule
 from harness.report.compatibility import PAGE, compatibility_page
 from harness.report.recorded_run import read_run
 from harness.support.errors import ModcompatError
@@ -32,6 +35,7 @@ from harness.support.paths import require_checkout
 @click_option(BY_NAME["--arch"])
 @click_option(BY_NAME["--preemption"])
 @click.option("-n", "workers", type=WORKERS, default="2", show_default=True, help=GUESTS)
+@click_option(BY_NAME["--shard"])
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write matrix.json here as well.")
 @click_option(BY_NAME["--run-dir"])
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST_OPTIONS]...")
@@ -43,6 +47,7 @@ def matrix(
     arch: tuple[str, ...],
     preemption: tuple[str, ...],
     workers: str,
+    shard: str | None,
     output: Path | None,
     run_dir: Path | None,
     options: tuple[str, ...],
@@ -65,10 +70,13 @@ def matrix(
     """
     boards, features = choose_boards(board, arch), features_named(feature)
     chosen = narrow(MATRICES[which], boards=boards, features=features, preemptions=map(Preemption, preemption))
-    narrowed = (("--board", board), ("--arch", arch), ("--feature", feature), ("--preemption", preemption))
+    part = checked(BY_NAME["--shard"], shard) or (1, 1)
+    narrowed = [("--board", board), ("--arch", arch), ("--feature", feature), ("--preemption", preemption)]
+    narrowed += [("--shard", (shard,))] if shard else []
     if options:
         require_cells(["--matrix", which, *_words(narrowed)], options)
-    build_kernels(chosen, Settings())
+    cells = [cell for selection in chosen for cell in selection.cells([VendorModule("any")])]
+    build_kernels(kernels_of(cells_of_shard(cells, part)), Settings())
     status, result = run_cells(which, workers, narrowed, options, run_dir)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -77,10 +85,10 @@ def matrix(
     sys.exit(status)
 
 
-def build_kernels(chosen: Iterable[Selection], settings: Settings) -> None:
-    """Build every kernel of a plan that is not cached. Raises ModcompatError for one that cannot be built."""
+def build_kernels(wanted: Iterable[tuple[Board, Variant]], settings: Settings) -> None:
+    """Build the kernels that are not cached. Raises ModcompatError for one that cannot be built."""
     known = Kernels(settings)
-    for board, variant in kernels(chosen):
+    for board, variant in wanted:
         known.kernel(board, variant)
 
 

@@ -2,7 +2,6 @@
 """modcompat sweep."""
 
 import os
-import re
 import shlex
 import sys
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from harness.cli.param_types import KERNEL, MAX_GUESTS_PER_CPU
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.run_folder import new_run_folder
-from harness.lab.plan.options import BY_NAME
+from harness.lab.plan.options import BY_NAME, checked
 from harness.lab.sweep.sweep_plan import DEFAULT_KERNEL, SweepPlan, SweepRequest, plan_sweep
 from harness.lab.sweep.sweep_results import write_results
 from harness.lab.sweep.sweep_rows import PREDICTIONS, VERDICTS, SweepRows
@@ -24,24 +23,6 @@ from harness.report.sweep import PAGE, exit_status, page, read_sweep, summary
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
-
-_SHARD = re.compile(r"(\d{1,4})/(\d{1,4})")
-
-
-class _Shard(click.ParamType[tuple[int, int]]):
-    """A part of the modules: 2/3 is the second of three."""
-
-    name = "I/N"
-
-    def convert(
-        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        found = _SHARD.fullmatch(value)
-        if not found or not 1 <= int(found[1]) <= int(found[2]):
-            self.fail(f"{value!r} is not a part of several, like 2/3.", param, ctx)
-        return int(found[1]), int(found[2])
 
 
 @click.command()
@@ -55,7 +36,7 @@ class _Shard(click.ParamType[tuple[int, int]]):
 )
 @click.option("--only", multiple=True, metavar="GLOB", help="Only modules whose name or place matches (repeatable).")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Only N modules, always the same ones.")
-@click.option("--shard", type=_Shard(), default="1/1", help="Only the I-th of N parts of the modules.")
+@click_option(BY_NAME["--shard"])
 @click.option(
     "-n",
     "workers",
@@ -76,7 +57,7 @@ def sweep(
     kernels: tuple[str, ...],
     only: tuple[str, ...],
     sample: int | None,
-    shard: tuple[int, int],
+    shard: str | None,
     workers: int,
     board: str,
     kernel_source: str | None,
@@ -104,7 +85,8 @@ def sweep(
         )
     request = SweepRequest(
         production=production, kernels=kernels or (DEFAULT_KERNEL,), board=board, source=kernel_source or "",
-        tolerated=allow_config_change, only=only, sample=sample or 0, shard=shard, accelerator=accelerator or "auto",
+        tolerated=allow_config_change, only=only, sample=sample or 0,
+        shard=checked(BY_NAME["--shard"], shard) or (1, 1), accelerator=accelerator or "auto",
         memory=guest_memory or 0, timeout_scale=timeout_scale or 1.0,
     )  # fmt: skip
     store = Store()
@@ -125,10 +107,10 @@ def sweep(
         running.predict_all()
         running.judge_all()
     except KeyboardInterrupt:
-        write_results(plan, known, run, resume)  # of the modules that were judged
+        write_results(plan, known, run, resume, request.shard)  # of the modules that were judged
         say(f"interrupted; to go on: {resume}")
         raise
-    results = read_sweep(write_results(plan, known, run, resume))
+    results = read_sweep(write_results(plan, known, run, resume, request.shard))
     (run / PAGE).write_text(page(results))
     for line in summary(results):
         click.echo(line)

@@ -20,8 +20,9 @@ from harness.lab.execution.run_folder import new_run_folder
 from harness.lab.plan.cells import Cell
 from harness.lab.plan.expected_verdicts import measured_verdicts
 from harness.lab.plan.manifest import Manifest, read_manifest
-from harness.lab.plan.options import BY_NAME, OPTIONS, Option, ValueKind
+from harness.lab.plan.options import BY_NAME, OPTIONS, Option, ValueKind, checked
 from harness.lab.plan.settings import Settings
+from harness.lab.plan.shards import cells_of_shard
 from harness.lab.plan.vendor_modules import VendorModule
 from harness.plugin.selection import choose_cells, choose_modules, choose_settings
 from harness.plugin.suite_arguments import SUITE, reproduction
@@ -71,7 +72,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_MODULES] = modules
         by_name = bool(config.getoption("keyword"))
         chosen = choose_cells(given, manifest, settings.configs, arches, by_name=by_name)
-        config.stash[_CELLS] = cells = [cell for selection in chosen for cell in selection.cells(modules)]
+        plan = [cell for selection in chosen for cell in selection.cells(modules)]
+        shard = checked(BY_NAME["--shard"], given("--shard"))
+        config.stash[_CELLS] = cells = cells_of_shard(plan, shard) if shard else plan
         command = reproduction(given, config.getoption(COMMAND))
         if given("--run-dir"):
             _run_folder(config)
@@ -80,7 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except OSError as error:
         raise pytest.UsageError(one_line(f"{error.filename}: {error.strerror}")) from error
     matrix = Matrix(
-        cells, manifest, command,
+        plan, manifest, command, shard=shard,
         assumed=lambda: assumptions_at_end(settings, cells, Store()), run_folder=lambda: _run_folder(config),
     )  # fmt: skip
     config.pluginmanager.register(matrix, "modcompat-matrix")

@@ -28,14 +28,20 @@ class Matrix:
         manifest: Manifest,
         command: str,
         *,
+        shard: tuple[int, int] | None,
         assumed: Callable[[], list[str]],
         run_folder: Callable[[], Path],
     ) -> None:
-        """command: runs the cells again, in a shell. assumed, run_folder: called at the end if there are rows."""
+        """plan: every cell, those of other shards among them. command: runs the cells again, in a shell.
+
+        shard: the part of the plan that runs here; None for all of it. assumed, run_folder: called at the end if there
+        are rows.
+        """
         self.rows: list[dict[str, Any]] = []
         self._plan = plan
         self._manifest = manifest
         self._command = command
+        self._shard = shard
         self._assumed = assumed
         self._run_folder = run_folder
 
@@ -43,17 +49,22 @@ class Matrix:
         if report.when == "call":
             self.rows.extend(row for name, row in report.user_properties if name == ROW and isinstance(row, dict))
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         if not self.rows:
             return
-        planned = {cell.id: place for place, cell in enumerate(self._plan)}
-        rows = sorted(self.rows, key=lambda row: planned[row["id"]])
+        places = self._places()
+        rows = sorted(self.rows, key=lambda row: places[row["id"]])
+        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         assumed = self._assumed()
         terminalreporter.ensure_newline()
         terminalreporter.write_line("")
         width = shutil.get_terminal_size((160, 40)).columns
         terminalreporter.write(render(rows, width=width, colours=bool(terminalreporter.hasmarkup)))
-        for line in (*self._allowed(rows), *(f"assumed: {line}" for line in assumed), *self._written(rows, assumed)):
+        for line in (
+            *self._allowed(rows),
+            *(f"assumed: {line}" for line in assumed),
+            *self._written(rows, assumed, ended=ended),
+        ):
             terminalreporter.write_line(line)
 
     def _allowed(self, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -65,10 +76,19 @@ class Matrix:
             place = f"{self._manifest.path}:{idle.line}"
             yield one_line(f"allowed finding matches no cell of this run: {place}: {idle.reason}")
 
-    def _written(self, rows: list[dict[str, Any]], assumed: list[str]) -> Iterator[str]:
+    def _places(self) -> dict[str, int]:
+        """The place of each cell in the plan, by the cell's name."""
+        return {cell.id: place for place, cell in enumerate(self._plan)}
+
+    def _written(self, rows: list[dict[str, Any]], assumed: list[str], *, ended: bool) -> Iterator[str]:
         """Write the matrix and the reports; a line with the path of each."""
+        shard = None
+        if self._shard:
+            places = self._places()
+            part, parts = self._shard
+            shard = {"part": part, "parts": parts, "places": [places[row["id"]] for row in rows], "ended": ended}
         try:
-            path = write_matrix(rows, self._run_folder(), self._command, assumed)
+            path = write_matrix(rows, self._run_folder(), self._command, assumed, shard)
         except ModcompatError as error:
             yield f"no matrix: {error}"
             return

@@ -16,6 +16,7 @@ _MEMORY_RANGE_MIB = (32, 65536)
 _MAX_PATCH_BYTES = 256 << 20  # the patch from one version of the kernel to the next has 60 MB
 _DIFF = re.compile(rb"^(@@ -|\*\*\* |diff --git )", re.MULTILINE)
 _SYMBOL = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
+_SHARD = re.compile(r"(\d{1,4})/(\d{1,4})", re.ASCII)
 _CONSOLE = re.compile(r"[A-Za-z]\w*(,\w+)?", re.ASCII)
 
 
@@ -95,6 +96,14 @@ def size_in_memory(files: Iterable[Path]) -> int:
             next_step="leave out files that the modules and exercises do not need",
         )
     return size
+
+
+def shard(text: str) -> tuple[int, int]:
+    """A part of several: "2/3" is the second of three. Raises ModcompatError for anything else."""
+    found = _SHARD.fullmatch(text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ModcompatError(f"{text!r} is not a part of several", next_step="for example --shard 2/3")
+    return int(found[1]), int(found[2])
 
 
 def module_parameters(text: str) -> str:

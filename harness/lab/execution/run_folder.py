@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -94,12 +94,16 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
 
 
 def write_matrix(
-    rows: list[dict[str, Any]], run: Path, command: str = "pytest", assumptions: Sequence[str] = ()
+    rows: list[dict[str, Any]],
+    run: Path,
+    command: str = "pytest",
+    assumptions: Sequence[str] = (),
+    shard: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write matrix.json, as matrix.schema.json describes it: date, kernels and tools of the run, and its cells.
 
     command: a shell command that runs the cells again, with the options that affect them. assumptions: of the run, a
-    line each. Raises ModcompatError if it cannot be written; then none is left, not even that of an earlier run.
+    line each. shard: the part of a plan that the cells are. Raises as write_facts().
     """
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]
     facts = {
@@ -110,8 +114,14 @@ def write_matrix(
         "qemu": {arch.name: _qemu(arch) for arch in arches},
         "command": command,
         "assumptions": list(assumptions),
+        **({"shard": shard} if shard else {}),
         "cells": rows,
     }
+    return write_facts(facts, run)
+
+
+def write_facts(facts: Mapping[str, Any], run: Path) -> Path:
+    """Write matrix.json. Raises ModcompatError if it cannot be written; then none is left, not even an earlier one."""
     path = run / "matrix.json"
     part = path.with_suffix(".part")
     try:

@@ -171,10 +171,14 @@ def _has_cells(selection: Selection) -> bool:
 
 def kernels(selections: Iterable[Selection]) -> list[tuple[Board, Variant]]:
     """The kernels that the selections need, each once, with a board that it runs on."""
+    return kernels_of(cell for selection in selections for cell in selection.cells([VendorModule("any")]))
+
+
+def kernels_of(cells: Iterable[Cell]) -> list[tuple[Board, Variant]]:
+    """The kernels that cells need, each once, with a board that it runs on."""
     needed = {
         (cell.board.arch.name, variant.name): (cell.board, variant)
-        for selection in selections
-        for cell in selection.cells([VendorModule("any")])
+        for cell in cells
         for variant in (cell.variant.production, cell.variant)
         if variant.feature is None or variant.isolated or not variant.feature.always_on(cell.board.arch)
     }

@@ -251,10 +251,10 @@ def test_a_full_disk_leaves_no_half_matrix_and_no_older_one(full: Path, row: dic
 
 def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(full: Path, row: dict[str, Any]) -> None:
     manifest = Manifest(Path("m.toml"), allowed=(AllowedFinding("known", date.max, module="third", line=7),))
-    matrix = Matrix(CELLS, manifest, "pytest", assumed=list, run_folder=lambda: full)
+    matrix = Matrix(CELLS, manifest, "pytest", shard=None, assumed=list, run_folder=lambda: full)
     matrix.rows.append(row)
     terminal = Mock(hasmarkup=False)
-    matrix.pytest_terminal_summary(terminal)
+    matrix.pytest_terminal_summary(terminal, pytest.ExitCode.TESTS_FAILED)
     assert "INVALID" in terminal.write.call_args.args[0]
     lines = [call.args[0] for call in terminal.write_line.call_args_list]
     assert lines[-2:-1] == ["allowed finding matches no cell of this run: m.toml:7: known"]

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""modcompat merge."""
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness.cli.exit_status import exit_status
+from harness.lab.execution.run_folder import new_run_folder, write_facts
+from harness.lab.sweep.sweep_results import RESULTS
+from harness.report import sweep
+from harness.report.formats import write, write_reports
+from harness.report.merge import copy_cells, merged, merged_sweeps
+from harness.report.recorded_run import read_run
+from harness.report.table import render
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--run-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the new run [runs/<time>].")
+def merge(*, runs: tuple[Path, ...], run_dir: Path | None) -> None:
+    """Make one run of several, such as shards of a matrix or a sweep.
+
+    RUNS are run folders. The new run has the files of all their cells and all reports: it is what one machine would
+    have written. Shards (--shard) must be complete. Runs of a matrix or a check that are no shards may have different
+    cells.
+
+    Exit status: 0 if all verdicts are as expected, 1 if one is not, 2 if a cell proves nothing (INVALID), a shard is
+    missing, or a run cannot be read.
+    """
+    are_sweeps = any((run / RESULTS).is_file() for run in runs)
+    sys.exit(_merge_sweeps(runs, run_dir) if are_sweeps else _merge_runs(runs, run_dir))
+
+
+def _merge_runs(runs: Sequence[Path], run_dir: Path | None) -> int:
+    facts = merged([read_run(run) for run in runs])
+    folder = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
+    copy_cells(runs, folder)
+    matrix = write_facts(facts, folder)
+    click.echo(render(facts["cells"], width=shutil.get_terminal_size((160, 40)).columns, colours=False))
+    click.echo(f"matrix: {matrix}")
+    click.echo(f"report: {write_reports(folder)[0]}")
+    return exit_status(0, matrix)
+
+
+def _merge_sweeps(runs: Sequence[Path], run_dir: Path | None) -> int:
+    facts = merged_sweeps([(run, sweep.read_sweep(run / RESULTS)) for run in runs])
+    folder = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
+    copy_cells(runs, folder)
+    write(folder / RESULTS, json.dumps(facts, indent=1))
+    results = sweep.read_sweep(folder / RESULTS)
+    click.echo("\n".join(sweep.summary(results)))
+    click.echo(f"written: {write(folder / sweep.PAGE, sweep.page(results))}")
+    return sweep.exit_status(results)
