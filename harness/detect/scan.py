@@ -4,8 +4,10 @@
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 
+from harness.detect.blame import suspects
 from harness.detect.body_lines import BODY_LINE
 from harness.detect.kernel_report import Head, Report, Span, read_report
 from harness.detect.kernel_words import KERNEL_LINE
@@ -27,6 +29,14 @@ _OPENINGS = ("------------[ cut here", "8<--- cut here")
 # All patterns at once, to reject a line quickly; without groups' names, which would be defined twice
 _HEADLINE = re.compile(
     "|".join(re.sub(r"\(\?P<\w+>", "(?:", wording.pattern.pattern) for kind in KINDS for wording in kind.wordings)
+)
+# kernel/module/main.c: check_modinfo(), check_modinfo_license() and load_module(), about a module that is not of the
+# tree; and the banner of init/version.c, with which another boot begins
+_FOREIGN = re.compile(
+    rb"(?:^|[\s\]:])(?P<module>[\w-]{1,56}): (?:loading out-of-tree module taints kernel|"
+    rb"module license '[^']*' taints kernel|module verification failed: signature and/or required key missing - taint)"
+    rb"|\bLinux version \d",
+    re.MULTILINE,
 )
 _TIME = re.compile(rb"(?:<\d+>)?\[ *(\d+)\.\d+\]")
 
@@ -97,6 +107,8 @@ class Scanner:
         self._region = Region()
         self._stamped_heads: deque[str] = deque(maxlen=_MAX_REMEMBERED)  # headlines with the kernel's stamp
         self._kernel_seen = False
+        # of each boot: its place, and the modules that are not of the tree, each with its first place in the log
+        self._boots: list[tuple[int, dict[str, int]]] = [(0, {})]
 
     @property
     def has_kernel_lines(self) -> bool:
@@ -142,8 +154,29 @@ class Scanner:
         found: list[Report] = []
         while self._waiting and self._waiting[0].closed:
             if report := _read(self._waiting.pop(0)):
-                found.append(report)
+                found.append(self._with_suspects(report))
         return found
+
+    def _with_suspects(self, report: Report) -> Report:
+        """The report; if neither a rule nor a list of modules in it names any, with those that the log named before."""
+        known = next(names for place, names in reversed(self._boots) if place <= report.start)
+        listed = suspects(report.text)
+        for name in listed:
+            known.setdefault(name, report.start)
+        if report.module or listed:
+            return report
+        return replace(report, suspects=tuple(name for name, place in known.items() if place < report.start))
+
+    def _note_foreign(self, piece: bytes, base: int) -> None:
+        """Note the modules in a piece that are not of the tree. base: its place in the log."""
+        if b"taint" not in piece and b"Linux version " not in piece:
+            return
+        for found in _FOREIGN.finditer(piece):
+            place = base + found.start()
+            if found["module"]:
+                self._boots[-1][1].setdefault(found["module"].decode().replace("-", "_"), place)
+            else:  # earlier boots matter to reports that are not complete yet
+                self._boots = [*(self._boots if self._waiting else ()), (place, {})]
 
     def _read_held(self, data: bytes, *, is_end: bool) -> None:
         """Read the lines that are held and further ones. is_end: there will be none behind these that could help."""
@@ -157,6 +190,7 @@ class Scanner:
             end = data.find(b"\n", position + _PIECE_BYTES) + 1 or len(data)
             piece = data[position:end] if position or end < len(data) else data
             done = self._piece(piece, data, position, is_end=is_end)
+            self._note_foreign(piece[:done] if done < len(piece) else piece, self._offset)
             self._offset += done
             self._past = (self._past + piece[max(0, done - MAX_PAST) : done])[-MAX_PAST:]
             position += done

@@ -369,3 +369,19 @@ def test_a_fault_behind_a_refusal_is_a_report_of_its_own() -> None:
     refusal, fault = scan(log)
     assert refusal.severity is Severity.REFUSAL
     assert fault.severity is Severity.FAULT
+
+
+def test_suspects_are_the_foreign_modules_that_the_log_named_since_boot() -> None:
+    line = b"[    9.%06d] softirq: huh, entered softirq 6 TASKLET ffff888 with preempt_count 00000100, exited with 3?\n"
+    boot = b"[    0.000000] Linux version 6.1.192 (gcc)\n"
+    named = (
+        b"[    1.000000] vendor-net: loading out-of-tree module taints kernel.\n"
+        b"[    1.000001] wl: module license 'Proprietary' taints kernel.\n"
+        b"[    1.000002] wl: module verification failed: signature and/or required key missing - tainting kernel\n"
+    )
+    log = boot + line % 0 + named + line % 1 + boot + line % 2
+    wanted = [(), ("vendor_net", "wl"), ()]
+    assert [report.suspects for report in scan(log) if report.kind == "atomic-sleep"] == wanted
+    for size in (1, 7, 100):
+        chunks = [log[place : place + size] for place in range(0, len(log), size)]
+        assert [report.suspects for report in scan_stream(chunks) if report.kind == "atomic-sleep"] == wanted
