@@ -21,6 +21,7 @@ from harness.guest.shell import AgentRestartedError, ChannelClosedError, NoReply
 T = TypeVar("T")
 
 TAG = "pristine"
+RESTORED = "restored"  # the origin of a guest from a snapshot
 _BANNER = b"Linux version"  # the kernel's first line, linux_banner in init/version.c
 _EXIT_POLL_SECONDS = 0.5  # between two checks whether QEMU still runs
 _PANIC = b"Kernel panic - not syncing"
@@ -57,6 +58,8 @@ class Guest:
         self.origin = ""
         # position in the console log at which the current state begins
         self.log_start = 0
+        # memory of the restored guest that was read once: every restore brings back the same (address, size -> content)
+        self.restored_memory: dict[tuple[int, int], bytes] = {}
         # why there is no snapshot to restore; "" if there is one
         self.obstacle = ""
         # whether console text reports a fault of the kernel; after one, the wait for an answer is short
@@ -122,7 +125,7 @@ class Guest:
             except QmpLostError as error:
                 self._failure = GuestFailure(Fate.QEMU_DIED, "snapshot-load", self.timing.qemu, str(error), "")
                 raise self._failure from None
-        self.origin = "restored"
+        self.origin = RESTORED
         self._attempt("a sign of life", lambda shell: shell.ping(self.timing.command))
 
     def run(self, command: str, seconds: float | None = None, *, inside: bool = False) -> Output:
@@ -204,6 +207,7 @@ class Guest:
 
     def _load(self) -> None:
         self.log_start = self.console.size
+        self.qemu.qmp.forget_events()
         self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
         self.qemu.qmp.command("cont")
         self._is_paused = False

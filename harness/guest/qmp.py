@@ -89,6 +89,11 @@ class Qmp:
         if "error" in state:
             raise QmpRefusedError(f"{name}: {state['error']}")
 
+    def forget_events(self) -> None:
+        """Forget the events so far: the guest is about to become another one."""
+        with self._arrived:
+            self.events.clear()
+
     def wait_for(self, wanted: Any) -> bool:
         """Wait for an event; past events count. Returns False if there was none within the timeout."""
         with self._arrived:

@@ -84,6 +84,24 @@ def test_check_judges_a_manifest_and_reports_in_every_form(project: Path) -> Non
     assert [check["held"] for check in evidence["checks"] if "the module is there" in check["name"]] == [True]
 
 
+def test_shards_of_a_check_merge_into_the_run_of_one_machine(project: Path) -> None:
+    words = ("check", "--manifest", "modcompat.toml", "--feature", "spinlock", "--feature", "slub")
+    whole = modcompat(*words, "--run-dir", "whole", folder=project)
+    runs = ["first", "second"]
+    parts = [
+        modcompat(*words, "--run-dir", run, "--shard", f"{part}/2", folder=project) for part, run in enumerate(runs, 1)
+    ]
+    assert all(done.returncode in (0, 1) for done in parts), [done.stderr for done in parts]
+    merged = modcompat("merge", *reversed(runs), "--run-dir", "merged", folder=project)
+    assert merged.returncode == whole.returncode == 1, merged.stdout + merged.stderr
+    of_one, of_two = (json.loads((project / run / "matrix.json").read_text()) for run in ("whole", "merged"))
+    assert len(of_one["cells"]) == 4
+    for row in (*of_one["cells"], *of_two["cells"]):
+        del row["seconds"], row["origin"]
+    assert {**of_two, "command": ""} == {**of_one, "command": ""}
+    assert (project / "merged/report.html").is_file()
+
+
 def test_what_the_manifest_allows_is_told_and_is_no_finding(project: Path) -> None:
     with (project / "modcompat.toml").open("a") as manifest:
         manifest.write(ALLOWED)

@@ -19,6 +19,7 @@ class CellGuest(Protocol):
     console: ConsoleLog
     symbols: Symbols
     origin: str
+    restored_memory: dict[tuple[int, int], bytes]
     log_start: int
 
     def make_pristine(self) -> None: ...

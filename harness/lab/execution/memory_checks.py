@@ -16,6 +16,7 @@ from itertools import product
 
 from harness.abi.elf.module_file import ModuleFacts, Section
 from harness.detect.evidence import Check
+from harness.guest.guest import RESTORED
 from harness.guest.qmp import QmpLostError, QmpRefusedError
 from harness.kernel.versions import MODULE_MEMORY_IS_SPLIT, version_in
 from harness.lab.execution.cell_guest import CellGuest
@@ -81,13 +82,14 @@ class MemoryMonitor:
         self.caveats = [f"code is patched by {patched_by}: not compared"] if patched_by else []
 
     def begin(self) -> None:
-        """Read the kernel's memory. Call this while the guest is pristine."""
+        """Read the kernel's memory, once for each snapshot. Call this while the guest is pristine."""
         marks = self._guest.symbols.marks
+        known = self._guest.restored_memory if self._guest.origin == RESTORED else None
         for name, start, end in _KERNEL_RANGES:
             if name == _CODE and self._patched_by:
                 continue
             if start in marks and end in marks:
-                self._read_range(_Owner.KERNEL, name, marks[start], marks[end] - marks[start])
+                self._read_range(_Owner.KERNEL, name, marks[start], marks[end] - marks[start], known)
             else:
                 self.caveats.append(f"System.map has no {start} and {end}: the kernel's {name} was not compared")
 
@@ -136,11 +138,19 @@ class MemoryMonitor:
         """Compare the kernel's memory, and follow the list of modules."""
         return [*self._compare(_Owner.KERNEL), *self._check_list()]
 
-    def _read_range(self, owner: _Owner, name: str, address: int, size: int) -> None:
+    def _read_range(
+        self, owner: _Owner, name: str, address: int, size: int, known: dict[tuple[int, int], bytes] | None = None
+    ) -> None:
+        """known: content that need not be read again, by address and size. What is read is added to it."""
+        content = known.get((address, size)) if known is not None else None
         try:
-            self._ranges.append(_Range(owner, name, address, self._read(address, size)))
+            content = content or self._read(address, size)
         except (_UnreadableError, _NotReadError) as error:
             self.blockers.append(f"{owner} {name} cannot be read from outside: {error}")
+            return
+        if known is not None:
+            known[address, size] = content
+        self._ranges.append(_Range(owner, name, address, content))
 
     def _compare(self, owner: _Owner) -> list[Check]:
         checks = []

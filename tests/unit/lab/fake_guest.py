@@ -33,6 +33,7 @@ class FakeGuest:
         self.console = ConsoleLog(folder / "console.log")
         self.symbols = Symbols((), 0)
         self.origin = "restored"
+        self.restored_memory: dict[tuple[int, int], bytes] = {}
         self.log_start = 0
         self.buffer = ""
         self.commands: list[str] = []

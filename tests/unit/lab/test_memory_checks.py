@@ -43,6 +43,9 @@ class FakeGuest:
     lost: bool = False
     sections: str = ""  # a module's sections with their addresses
     commands: list[str] = field(default_factory=list)
+    origin: str = "restored"
+    restored_memory: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    reads: list[int] = field(default_factory=list)  # addresses
     memory: bytearray = field(default_factory=lambda: bytearray(i % 251 for i in range(0x10000)))
 
     def __post_init__(self) -> None:
@@ -58,6 +61,7 @@ class FakeGuest:
         self.memory[node : node + len(data)] = data
 
     def read_memory(self, address: int, size: int, cpu: int) -> bytes:
+        self.reads.append(address)
         if self.lost:
             raise QmpLostError("QEMU is gone")
         for at, first, last in (*self.unseen, *self.stale):
@@ -115,6 +119,17 @@ def test_one_changed_byte_is_seen_and_told(place: int, name: str) -> None:
     (failed,) = [check for check in _all(monitor) if not check.held]
     assert failed.name == name
     assert failed.detail.startswith(f"1 bytes differ, the first at 0x{place:x}: ")
+
+
+@pytest.mark.parametrize(("origin", "reads"), [("restored", 1), ("rebooted, for lack of a snapshot", 2)])
+def test_the_memory_of_a_restored_guest_is_read_once(origin: str, reads: int) -> None:
+    guest = FakeGuest(origin=origin)
+    _monitor(guest)
+    monitor = _monitor(guest)
+    assert (guest.reads.count(CODE), guest.reads.count(CONSTANTS)) == (reads, reads)
+    guest.memory[CODE] ^= 0xFF
+    (failed,) = [check for check in _all(monitor) if not check.held]
+    assert failed.name == "the kernel's code unchanged"
 
 
 def test_since_6_4_the_constants_are_where_the_kernel_says() -> None:
