@@ -38,6 +38,7 @@ _SYMBOLS_SECONDS = 60.0  # for a guest to pack and print its table of symbols
 _LONGEST_MAGIC = 8  # bytes at the beginning of a file that show how it is packed
 _FILE_COPIES = 2  # user-supplied files are in memory twice while the kernel unpacks them
 _MAX_CACHED = 120  # snapshots in the cache, 15 to 50 MB each
+_UNPACKED = "unpacked"  # folder for module files that are packed
 _MAX_RUNNING = 4  # guests, 150 to 250 MB each
 _KEEP_USED_SECONDS = 3600.0  # another run may still need a cached file that it looked up within this time
 
@@ -72,6 +73,8 @@ class RunningGuest:
     config_from: str
     # why the evidence is weaker than usual
     caveats: tuple[str, ...]
+    # the number of times that the modules were replaced before its image was made
+    generation: int = 0
 
 
 class Guests:
@@ -92,6 +95,7 @@ class Guests:
         self._files = dict(files or {})
         self._running: dict[tuple[str, str], RunningGuest] = {}
         self._failed: dict[tuple[str, str], ModcompatError] = {}
+        self._generation = 0
         self._ending = ExitStack()
         # a private folder, removed by close()
         self.scratch = self._ending.enter_context(self._store.scratch())
@@ -112,6 +116,13 @@ class Guests:
         for kind in ("snapshot", "initramfs"):
             self._store.trim(kind, keep=_MAX_CACHED, unused_for=_KEEP_USED_SECONDS)
 
+    def use(self, modules: Sequence[VendorModule]) -> None:
+        """Replace the modules. A guest that modules are posted to keeps running; others are started again."""
+        self._modules = modules
+        self._generation += 1
+        self._failed.clear()
+        shutil.rmtree(self.scratch / _UNPACKED, ignore_errors=True)
+
     def guest(self, board: Board, variant: Variant) -> Guest:
         """A guest with every module in it; not pristine yet. Raises ModcompatError."""
         return self.running(board, variant).guest
@@ -125,6 +136,7 @@ class Guests:
         if name in self._failed:
             raise self._failed[name]
         self.pause_all()  # before a kernel is built, which takes minutes
+        self._refresh(name, board, variant)
         if name in self._running:
             self._running[name] = self._running.pop(name)  # now the last to be evicted
         else:
@@ -138,6 +150,17 @@ class Guests:
                 self._failed[name] = error  # the next cell would only wait to fail in the same way
                 raise
         return self._running[name]
+
+    def _refresh(self, name: tuple[str, str], board: Board, variant: Variant) -> None:
+        """Give a running guest the current modules; end it if another machine is needed for them."""
+        known = self._running.get(name)
+        if known is None or known.generation == self._generation:
+            return
+        image = self.prepare(board, variant)
+        if image.machine == known.image.machine:
+            known.image, known.generation = image, self._generation
+        else:
+            self._evict(name)
 
     def pause_all(self) -> None:
         """Pause every guest until its next command."""
@@ -205,7 +228,7 @@ class Guests:
         with file.open("rb") as stream:
             if not is_packed(stream.read(_LONGEST_MAGIC)):
                 return file
-        plain = self.scratch / "unpacked" / digest.of_bytes(bytes(file)) / unpacked_name(file)
+        plain = self.scratch / _UNPACKED / digest.of_bytes(bytes(file)) / unpacked_name(file)
         if not plain.is_file():
             plain.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -250,7 +273,7 @@ class Guests:
             if not kernel.takes_modules and variant.feature:
                 caveats += ("the kernel came without its build tree: its features are not provoked",)
             unfinished.pop_all()
-        return RunningGuest(guest, image, snapshot, folder, config, where, caveats)
+        return RunningGuest(guest, image, snapshot, folder, config, where, caveats, self._generation)
 
     def _symbols(self, guest: Guest, kernel: Kernel) -> Symbols:
         """The kernel's symbols: those of its System.map, or else, as that may be a stub, its own. Raises GuestFailure.

@@ -123,6 +123,12 @@ class Lab:
         """End every guest."""
         self.guests.close()
 
+    def use(self, modules: list[VendorModule]) -> None:
+        """Replace the modules, and forget the results about the former ones. Guests go on if they can."""
+        self.guests.use(modules)
+        self._runs.clear()
+        self._controls.clear()
+
     def run(self, cell: Cell) -> CellResult:
         """Run a cell, judge it, and predict its verdict. INVALID if it cannot be run. Never raises ModcompatError.
 

@@ -81,6 +81,7 @@ def _run_groups(work: Work, groups: Iterable[Group], workers: int, on_wait: Call
             on_wait()
             for each in ended:
                 each.result()
+        pool.shutdown()  # each worker closes its lab
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():

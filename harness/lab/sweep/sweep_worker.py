@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Sequence
 from functools import cache
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ def _plan(request: SweepRequest) -> SweepPlan:
     return plan_sweep(request, Store())
 
 
+@cache
+def _lab(request: SweepRequest) -> Lab:
+    """The lab of this process, whose guests go on from one group to the next. It is closed when the process ends."""
+    lab = Lab(_plan(request).settings, [], Store(), predicts=False)
+    Finalize(None, lab.close, exitpriority=0)
+    return lab
+
+
 def judge_group(request: SweepRequest, places: Sequence[str], run: Path) -> int:
     """Judge the modules in some places that have no rows yet, and add their rows. Returns the number of modules."""
     plan, rows = _plan(request), SweepRows(run)
@@ -43,9 +52,10 @@ def judge_group(request: SweepRequest, places: Sequence[str], run: Path) -> int:
     waiting = [module for module in plan.modules if module.place in wanted]
     if not waiting:
         return 0
-    with Lab(plan.settings, [module.vendor() for module in waiting], Store(), predicts=False) as lab:
-        for module in waiting:
-            rows.add(_judge(lab, plan, module, run))
+    lab = _lab(request)
+    lab.use([module.vendor() for module in waiting])
+    for module in waiting:
+        rows.add(_judge(lab, plan, module, run))
     return len(waiting)
 
 

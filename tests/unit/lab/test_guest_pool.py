@@ -13,7 +13,7 @@ from harness.guest.guest import Guest, Timing
 from harness.guest.qemu import Qemu
 from harness.guest.qmp import QmpLostError
 from harness.kernel.features import FEATURES
-from harness.kernel.variants import PRODUCTION, variant_of
+from harness.kernel.variants import PRODUCTION, Variant, variant_of
 from harness.lab.execution import guest_pool as module
 from harness.lab.execution.guest_pool import GuestImage, Guests, RunningGuest
 from harness.lab.execution.kernel_pool import Kernels
@@ -24,6 +24,7 @@ from harness.support.errors import ModcompatError
 from harness.support.time_limit import DeadlineError
 
 BOARD = BOARDS["x86_64-q35"]
+MACHINE = Mock()
 STOCK = variant_of(FEATURES["spinlock"])
 
 
@@ -126,6 +127,30 @@ def test_a_guest_that_nobody_uses_is_paused(guests: Guests, monkeypatch: pytest.
     assert not started["arm64-virt"].pause.called
     guests.pause_all()
     assert started["arm64-virt"].pause.called
+
+
+@pytest.mark.parametrize("same_machine", [True, False], ids=["posted", "inside"])
+def test_other_modules_in_a_running_guest(same_machine: bool, guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest that the modules are posted to goes on; one that has them in its file system is started again."""
+    started: list[RunningGuest] = []
+
+    def prepare(*_: object) -> GuestImage:
+        return GuestImage(Mock(), Mock() if not same_machine else MACHINE, {}, {}, {})
+
+    def start(board: Board, variant: Variant, folder: Path) -> RunningGuest:
+        folder.mkdir()
+        image = guests.prepare(board, variant)
+        started.append(RunningGuest(Mock(), image, Mock(), folder, {}, "", (), guests._generation))
+        return started[-1]
+
+    monkeypatch.setattr(Guests, "prepare", prepare)
+    monkeypatch.setattr(guests, "_start", start)
+    before = guests.running(BOARD, PRODUCTION).image
+    assert guests.running(BOARD, PRODUCTION).image is before
+    guests.use([VendorModule("other")])
+    assert guests.running(BOARD, PRODUCTION).image is not before
+    assert len(started) == (1 if same_machine else 2)
+    assert started[0].guest.close.called is not same_machine  # type: ignore[attr-defined]
 
 
 def idle(tmp_path: Path) -> tuple[Guest, list[str]]:
