@@ -130,7 +130,9 @@ def test_a_guest_that_nobody_uses_is_paused(guests: Guests, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("same_machine", [True, False], ids=["posted", "inside"])
-def test_other_modules_in_a_running_guest(same_machine: bool, guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_modules_in_a_running_guest(
+    *, same_machine: bool, guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A guest that the modules are posted to goes on; one that has them in its file system is started again."""
     started: list[RunningGuest] = []
 
