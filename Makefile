@@ -38,9 +38,9 @@ nightly: setup
 	.venv/bin/modcompat matrix nightly
 
 test: lint
-	.venv/bin/pytest tests/unit
+	.venv/bin/pytest -n 2 tests/unit
 	.venv/bin/modcompat matrix ci
-	.venv/bin/pytest tests/system
+	.venv/bin/pytest -n 2 --dist loadfile tests/system
 
 lint: setup
 	.venv/bin/ruff check
@@ -55,7 +55,7 @@ docs: setup
 	.venv/bin/mkdocs build --strict
 
 unit: setup
-	.venv/bin/pytest tests/unit
+	.venv/bin/pytest -n 2 tests/unit
 
 # Findings of check are not a failure here: stock kernels always have some.
 TRIAL_FEATURES = --feature spinlock --feature slub --feature ftrace --feature kprobes --feature perf --feature all
