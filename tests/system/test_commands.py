@@ -51,11 +51,15 @@ def exercise(bench: Bench) -> None:
 Files = dict[str, dict[str, Path]]
 
 
+def users_environment() -> dict[str, str]:
+    """The environment without what pytest and its workers add to it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+
+
 def modcompat(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "harness", *map(str, arguments)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False,
+        command, cwd=folder, env=users_environment(), capture_output=True, text=True, check=False,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
@@ -139,7 +143,9 @@ def test_a_name_of_the_five_chooses_cells_alone() -> None:
 def listed(*options: str | Path, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
     """Collect tests in the checkout, and return pytest's output."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *map(str, options)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60 * SCALE)
+    return subprocess.run(
+        command, cwd=folder, env=users_environment(), capture_output=True, text=True, check=False, timeout=60 * SCALE
+    )
 
 
 def test_another_configuration_file_of_pytest_is_the_users_choice(tmp_path: Path) -> None:

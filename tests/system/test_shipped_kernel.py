@@ -106,8 +106,9 @@ def test_a_production_kernel_that_does_not_boot_ends_a_sweep_and_a_check(shipped
     production = tmp_path / "production"
     shutil.copytree(shipped, production)
     (image,) = production.glob("boot/vmlinuz-*")
-    content = image.read_bytes()
-    image.write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+    content = bytearray(image.read_bytes())
+    content[0x200:0x202] = b"\xeb\xfe"  # its first instruction jumps to itself
+    image.write_bytes(content)
     (file,) = production.rglob("works.ko.xz")
     words = ("--production", production, "--kernel-source", "linux-source-6.1", "--timeout-scale", "0.1")
     sweep = modcompat("sweep", *words, "--kernel", "isolated-spinlock", "--run-dir", tmp_path / "sweep")
