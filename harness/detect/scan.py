@@ -162,10 +162,11 @@ class Scanner:
         known = next(names for place, names in reversed(self._boots) if place <= report.start)
         listed = suspects(report.text)
         for name in listed:
-            known.setdefault(name, report.start)
+            known[name] = min(known.get(name, report.start), report.start)
         if report.module or listed:
             return report
-        return replace(report, suspects=tuple(name for name, place in known.items() if place < report.start))
+        named = sorted((place, name) for name, place in known.items() if place < report.start)
+        return replace(report, suspects=tuple(name for _, name in named))
 
     def _note_foreign(self, piece: bytes, base: int) -> None:
         """Note the modules in a piece that are not of the tree. base: its place in the log."""
@@ -174,7 +175,8 @@ class Scanner:
         for found in _FOREIGN.finditer(piece):
             place = base + found.start()
             if found["module"]:
-                self._boots[-1][1].setdefault(found["module"].decode().replace("-", "_"), place)
+                known, name = self._boots[-1][1], found["module"].decode().replace("-", "_")
+                known[name] = min(known.get(name, place), place)
             else:  # earlier boots matter to reports that are not complete yet
                 self._boots = [*(self._boots if self._waiting else ()), (place, {})]
 

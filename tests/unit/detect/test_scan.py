@@ -379,8 +379,12 @@ def test_suspects_are_the_foreign_modules_that_the_log_named_since_boot() -> Non
         b"[    1.000001] wl: module license 'Proprietary' taints kernel.\n"
         b"[    1.000002] wl: module verification failed: signature and/or required key missing - tainting kernel\n"
     )
-    log = boot + line % 0 + named + line % 1 + boot + line % 2
-    wanted = [(), ("vendor_net", "wl"), ()]
+    listed = (
+        b"[    2.000000] WARNING: CPU: 0 PID: 1 at kernel/x.c:1 x+0x1/0x2\n"
+        b"[    2.000001] Modules linked in: zeta(O) wl(PO) intree\n[    2.000002] ---[ end trace 0000000000000000 ]---\n"
+    )
+    log = boot + line % 0 + named + line % 1 + listed + line % 2 + boot + line % 3
+    wanted = [(), ("vendor_net", "wl"), ("vendor_net", "wl", "zeta"), ()]
     assert [report.suspects for report in scan(log) if report.kind == "atomic-sleep"] == wanted
     for size in (1, 7, 100):
         chunks = [log[place : place + size] for place in range(0, len(log), size)]
