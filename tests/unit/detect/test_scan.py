@@ -381,9 +381,10 @@ def test_suspects_are_the_foreign_modules_that_the_log_named_since_boot() -> Non
     )
     listed = (
         b"[    2.000000] WARNING: CPU: 0 PID: 1 at kernel/x.c:1 x+0x1/0x2\n"
-        b"[    2.000001] Modules linked in: zeta(O) wl(PO) intree\n[    2.000002] ---[ end trace 0000000000000000 ]---\n"
+        b"[    2.000001] Modules linked in: zeta(O) wl(PO) in_tree\n"
     )
-    log = boot + line % 0 + named + line % 1 + listed + line % 2 + boot + line % 3
+    between = b"[    3.000000] eth0: link up\n" * 40
+    log = boot + line % 0 + named + line % 1 + between + listed + between + line % 2 + boot + line % 3
     wanted = [(), ("vendor_net", "wl"), ("vendor_net", "wl", "zeta"), ()]
     assert [report.suspects for report in scan(log) if report.kind == "atomic-sleep"] == wanted
     for size in (1, 7, 100):
