@@ -53,7 +53,7 @@ CAUGHT: Mapping[str, Caught] = {
     "user: Move perf_mlock to the end of user_struct": Caught("arm", structure="struct user_struct"),
     "perf: Move members of isolated features to the end of struct perf_event": Caught(structure="struct perf_event"),
     "arm64: Move the breakpoints to the end of thread_struct": Caught("arm64", structure="struct thread_struct"),
-    "module: Refuse modules that disagree about blocking_options debug options": Caught(
+    "module: Refuse modules that disagree about unisolated debug options": Caught(
         symbol="MODULE_ABI_PRODUCTION_OPTIONS"
     ),
     "locking/spinlock: Debug spinlocks without enlarging them": Caught(structure="struct raw_spinlock"),
@@ -144,11 +144,6 @@ def test_switched_off_inlined_functions_are_as_ever(arch: str, source: KernelSou
     assert set(now) == set(before)
     # It passes on its __LINE__, and the header has become longer (harness/lab/validation/allowed_differences.py).
     assert {name for name, code in now.items() if code != before[name]} <= {"cond_resched_rcu"}
-
-
-def test_every_patch_of_the_series_has_something_that_misses_it(source: KernelSource) -> None:
-    assert {subject(patch) for patch in series_for(source)} == set(CAUGHT)
-    assert all(bool(it.structure) + bool(it.symbol) + bool(it.elsewhere) == 1 for it in CAUGHT.values())
 
 
 def without(subject_: str, source: KernelSource) -> KernelSpec:

@@ -17,12 +17,14 @@ from harness.kernel.isolation_patches import (
     require_isolation,
     series_for,
 )
+from harness.kernel.patch_series import all_series, series, subject
 from harness.kernel.source import KernelSource
 from harness.kernel.variants import variant_named, variant_of
 from harness.kernel.versions import Series
 from harness.report.isolation_page import proof_table
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
+from tests.isolation.test_mechanical import CAUGHT
 
 PATCH = """\
 Subject: [PATCH] one line
@@ -174,3 +176,9 @@ def test_an_architecture_without_the_series_is_refused_by_name() -> None:
     with pytest.raises(ModcompatError, match="the isolation series does not support riscv64") as caught:
         require_isolation(RISCV64)
     assert "x86_64, arm, arm64" in caught.value.next_step
+
+
+@pytest.mark.parametrize("name", all_series())
+def test_every_patch_of_a_series_has_something_that_misses_it(name: str) -> None:
+    assert {subject(patch) for patch in series(name)} == set(CAUGHT)
+    assert all(bool(it.structure) + bool(it.symbol) + bool(it.elsewhere) == 1 for it in CAUGHT.values())
