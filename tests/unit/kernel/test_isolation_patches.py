@@ -180,5 +180,5 @@ def test_an_architecture_without_the_series_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("name", all_series())
 def test_every_patch_of_a_series_has_something_that_misses_it(name: str) -> None:
-    assert {subject(patch) for patch in series(name)} == set(CAUGHT)
+    assert {subject(patch) for patch in series(f"{name}.9999")} == set(CAUGHT)
     assert all(bool(it.structure) + bool(it.symbol) + bool(it.elsewhere) == 1 for it in CAUGHT.values())
