@@ -30,6 +30,7 @@ _EXERCISE_SECONDS = 600.0  # longest exercise on an ordinary machine
 # images/guest/agent
 _OBSERVE_BEFORE = "agent observe save /tmp/observed"
 _OBSERVE_SINCE = "agent observe since /tmp/observed"
+_NAMES = "names:"  # the line between the loaded modules and the names in the output of the latter
 _STATE_COMMAND = "agent state"
 _MAX_NAMES = 2000  # that one module brings and takes away
 _MAX_DETAIL = 200  # characters of a command's output in a check or a blocker
@@ -169,8 +170,7 @@ def load(cell: CellContext) -> None:
     guest.symbols = guest.symbols.expecting(evidence.module, guest.machine.board.arch)
     evidence.load = cell.recorder.run(f"insmod {shlex.quote(subject.path)} {subject.parameters}".strip())
     cell.log.stop_on_fault()
-    modules = loaded_modules(cell)
-    evidence.after_load = _observe(cell)
+    modules, evidence.after_load = _observe(cell)
     evidence.loaded = evidence.module in modules
     if evidence.load.status == 0 and not evidence.loaded:
         found = ", ".join(modules) or "nothing"
@@ -212,17 +212,21 @@ def unload(cell: CellContext) -> None:
         cell.symbols = cell.guest.run(f"grep '\\[{evidence.module}\\]' /proc/kallsyms").text
     evidence.unload = cell.recorder.run(f"rmmod {evidence.module}")
     cell.log.stop_on_fault()
-    evidence.removed = evidence.module not in loaded_modules(cell)
-    evidence.after_unload = _observe(cell)
+    modules, evidence.after_unload = _observe(cell)
+    evidence.removed = evidence.module not in modules
 
 
-def _observe(cell: CellContext) -> list[str]:
-    """The names in /proc, /sys and /dev that came (+) and went away (-) since the load began."""
+def _observe(cell: CellContext) -> tuple[dict[str, str], list[str]]:
+    """The loaded modules, and what came (+) to /proc, /sys and /dev and went away (-) since the load began."""
     if not cell.evidence.observed:
-        return []
+        return loaded_modules(cell), []
     seen = cell.guest.run(_OBSERVE_SINCE)
-    cell.evidence.observed = seen.status == 0
-    return seen.text.splitlines()[:_MAX_NAMES]
+    modules, found, names = seen.text.partition(_NAMES)
+    if seen.status or not found:
+        cell.evidence.observed = False
+        return loaded_modules(cell), []
+    by_name = sorted(names.split("\n"), key=lambda line: (line[1:], line[:1]))
+    return _modules_in(cell, modules), [line for line in by_name if line][:_MAX_NAMES]
 
 
 def check_integrity(cell: CellContext) -> None:
@@ -251,7 +255,11 @@ def check_integrity(cell: CellContext) -> None:
 
 def loaded_modules(cell: CellContext) -> dict[str, str]:
     """The loaded modules with their reference counts. Keeps their addresses, for backtraces."""
-    text = cell.guest.run("cat /proc/modules").text
+    return _modules_in(cell, cell.guest.run("cat /proc/modules").text)
+
+
+def _modules_in(cell: CellContext, text: str) -> dict[str, str]:
+    """The modules in the text of /proc/modules, with their reference counts."""
     cell.log.stop_on_fault()  # reading the list walks through every struct module
     cell.guest.symbols = cell.guest.symbols.with_modules(text)
     lines = ([*line.split(" "), "", ""] for line in text.splitlines())  # name, size, count; a torn line has fewer

@@ -20,7 +20,7 @@ int print_state(int argc, char **argv);
 int check_alive(int argc, char **argv);
 /* validate: validate every slab cache that supports it, and print how many passed */
 int validate_slabs(int argc, char **argv);
-/* observe save FILE, observe since FILE */
+/* observe save FILE, observe since FILE: what the kernel shows of itself (observe.c) */
 int observe(int argc, char **argv);
 /* receive FOLDER */
 int receive(int argc, char **argv);

@@ -13,7 +13,6 @@
 
 #define SLABS "/sys/kernel/slab"
 #define PROBE "/tmp/probe"
-#define PROBE_CHUNKS 4
 #define TIMER_MICROSECONDS 1000
 
 static int cpus(void)
@@ -50,9 +49,9 @@ int print_state(int argc, char **argv)
 /* A process that needs memory, a file and a timer, on one CPU. */
 static int work_on(int cpu)
 {
-	static char zeros[65536];
+	static char content[65536];
 	cpu_set_t set;
-	int i, fd;
+	int fd;
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
@@ -61,11 +60,9 @@ static int work_on(int cpu)
 	fd = open(PROBE, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 	if (fd < 0)
 		return 1;
-	for (i = 0; i < PROBE_CHUNKS; i++) {
-		memset(zeros, i, sizeof(zeros));
-		if (write(fd, zeros, sizeof(zeros)) != sizeof(zeros))
-			return 1;
-	}
+	memset(content, cpu, sizeof(content));
+	if (write(fd, content, sizeof(content)) != sizeof(content))
+		return 1;
 	return close(fd) || usleep(TIMER_MICROSECONDS);
 }
 

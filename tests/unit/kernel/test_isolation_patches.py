@@ -17,8 +17,8 @@ from harness.kernel.isolation_patches import (
     require_isolation,
     series_for,
 )
-from harness.kernel.patch_series import all_series, series, subject
-from harness.kernel.source import KernelSource
+from harness.kernel.patch_series import series, subject
+from harness.kernel.source import DEFAULT_PACKAGE, KernelSource
 from harness.kernel.variants import variant_named, variant_of
 from harness.kernel.versions import Series
 from harness.report.isolation_page import proof_table
@@ -178,7 +178,8 @@ def test_an_architecture_without_the_series_is_refused_by_name() -> None:
     assert "x86_64, arm, arm64" in caught.value.next_step
 
 
-@pytest.mark.parametrize("name", all_series())
-def test_every_patch_of_a_series_has_something_that_misses_it(name: str) -> None:
-    assert {subject(patch) for patch in series(f"{name}.9999")} == set(CAUGHT)
+def test_every_patch_has_something_that_misses_it() -> None:
+    """Those for the newest versions of the default series."""
+    newest = f"{DEFAULT_PACKAGE.removeprefix('linux-source-')}.9999"
+    assert {subject(patch) for patch in series(newest)} == set(CAUGHT)
     assert all(bool(it.structure) + bool(it.symbol) + bool(it.elsewhere) == 1 for it in CAUGHT.values())
