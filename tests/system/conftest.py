@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the system tests: real kernels, built unless they are cached, and modules that misbehave."""
 
+import lzma
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from harness.support.paths import MODULES
 
 FAULTY = Path(__file__).parent / "faulty"
 LOCKS = MODULES / "locks"
+SHIPPED = Path(__file__).parent / "shipped"
 SCALE = float(os.environ.get("MODCOMPAT_TIMEOUT_SCALE", "1"))
 TIMING = Timing(command=8.0, late=2.0).scaled(SCALE)
 GUESTS = ("x86_64-q35", "arm-virt", "arm64-virt")
@@ -84,3 +86,24 @@ def module_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str
             files[board.arch.name][name] = folder / f"{name}.ko"
             files[board.arch.name][name].write_bytes(content)
     return files
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The production kernel of this project, as a distribution would ship it."""
+    folder = tmp_path_factory.mktemp("shipped")
+    kernels = Kernels(Settings())
+    kernel = kernels.kernel(BOARDS["x86_64-q35"], PRODUCTION)
+    for source, target in (
+        (kernel.image, f"boot/vmlinuz-{kernel.release}"),
+        (kernel.build_tree / ".config", f"boot/config-{kernel.release}"),
+        (kernel.symbols, f"boot/System.map-{kernel.release}"),
+        (kernel.build_tree / "Module.symvers", "Module.symvers"),
+    ):
+        (folder / target).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, folder / target)
+    modules = folder / f"lib/modules/{kernel.release}/kernel"
+    modules.mkdir(parents=True)
+    for name, file in build_modules(SHIPPED, kernel, kernels.store).items():
+        (modules / f"{name}.ko.xz").write_bytes(lzma.compress(file.read_bytes()))
+    return folder

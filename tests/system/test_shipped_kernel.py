@@ -3,7 +3,6 @@
 
 import errno
 import json
-import lzma
 import re
 import shutil
 import subprocess
@@ -11,37 +10,8 @@ import sys
 from pathlib import Path
 
 import pexpect
-import pytest
 
-from harness.guest.boards import BOARDS
-from harness.kernel.module_build import build_modules
-from harness.kernel.variants import PRODUCTION
-from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.plan.settings import Settings
-
-SOURCES = Path(__file__).parent / "shipped"
 WANTED = {"cardless": "SAME", "needs_card": "SAME", "warns": "SAME", "differs": "DIFFERS", "works": "CLEAN"}
-
-
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The production kernel of this project, as a distribution would ship it."""
-    folder = tmp_path_factory.mktemp("shipped")
-    kernels = Kernels(Settings())
-    kernel = kernels.kernel(BOARDS["x86_64-q35"], PRODUCTION)
-    for source, target in (
-        (kernel.image, f"boot/vmlinuz-{kernel.release}"),
-        (kernel.build_tree / ".config", f"boot/config-{kernel.release}"),
-        (kernel.symbols, f"boot/System.map-{kernel.release}"),
-        (kernel.build_tree / "Module.symvers", "Module.symvers"),
-    ):
-        (folder / target).parent.mkdir(exist_ok=True)
-        shutil.copyfile(source, folder / target)
-    modules = folder / f"lib/modules/{kernel.release}/kernel"
-    modules.mkdir(parents=True)
-    for name, file in build_modules(SOURCES, kernel, kernels.store).items():
-        (modules / f"{name}.ko.xz").write_bytes(lzma.compress(file.read_bytes()))
-    return folder
 
 
 def modcompat(*words: str | Path) -> subprocess.CompletedProcess[str]:

@@ -120,8 +120,11 @@ class Guests:
         """Replace the modules. A guest that modules are posted to keeps running; others are started again."""
         self._modules = modules
         self._generation += 1
-        self._failed.clear()
         shutil.rmtree(self.scratch / _UNPACKED, ignore_errors=True)
+
+    def forget_failures(self) -> None:
+        """Start guests that did not start before if they are requested again."""
+        self._failed.clear()
 
     def guest(self, board: Board, variant: Variant) -> Guest:
         """A guest with every module in it; not pristine yet. Raises ModcompatError."""

@@ -126,6 +126,11 @@ class Lab:
     def use(self, modules: list[VendorModule]) -> None:
         """Replace the modules, and forget the results about the former ones. Guests go on if they can."""
         self.guests.use(modules)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget results, and which guests did not start: what runs next runs as if for the first time."""
+        self.guests.forget_failures()
         self._runs.clear()
         self._controls.clear()
 

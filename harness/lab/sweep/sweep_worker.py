@@ -3,7 +3,7 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -19,6 +19,8 @@ from harness.lab.sweep.sweep_plan import SweepModule, SweepPlan, SweepRequest, p
 from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
 from harness.support.cache.store import Store
 from harness.support.process import die_with_parent
+
+_MOST_HOPELESS = 3  # modules in a row, after which others get one attempt
 
 
 def prepare_worker(parent: int) -> None:
@@ -54,8 +56,17 @@ def judge_group(request: SweepRequest, places: Sequence[str], run: Path) -> int:
         return 0
     lab = _lab(request)
     lab.use([module.vendor() for module in waiting])
+    hopeless = 0  # modules in a row about which no attempt proved anything
     for module in waiting:
-        rows.add(_judge(lab, plan, module, run))
+        found = _judge(lab, plan, module, run)
+        attempts = 1
+        while _is_invalid(found) and attempts < MOST_RUNS and hopeless < _MOST_HOPELESS:
+            # Something may have ended QEMU, such as the host for lack of memory.
+            lab.forget()
+            found = _judge(lab, plan, module, run)
+            attempts += 1
+        hopeless = hopeless + 1 if _is_invalid(found) else 0
+        rows.add(found)
     return len(waiting)
 
 
@@ -93,6 +104,10 @@ def _judge(lab: Lab, plan: SweepPlan, module: SweepModule, run: Path) -> list[di
             rows.append(_row(control, module, run, runs=1))
         rows.append(_row(result, module, run, runs=lab.runs_of(cell)))
     return rows
+
+
+def _is_invalid(rows: Iterable[Mapping[str, Any]]) -> bool:
+    return any(row["verdict"] == Verdict.INVALID for row in rows)
 
 
 def _row(result: CellResult, module: SweepModule, run: Path, *, runs: int) -> dict[str, Any]:
