@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The agent's own commands. Each is called in a process of its own, with the words of its command, and returns the exit
- * status. It may print, and exit at any time.
+ * The agent's own commands. Each is called with the words of its command, and returns the exit status. It may print.
+ * Except for log and state, it has a process of its own, and may exit at any time.
  */
 #ifndef AGENT_H
 #define AGENT_H

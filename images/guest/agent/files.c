@@ -35,14 +35,14 @@ int log_line(int argc, char **argv)
 {
 	char line[512];
 	size_t used = 0;
-	int i, fd = open("/dev/kmsg", O_WRONLY);
+	int i, failed, fd = open("/dev/kmsg", O_WRONLY);
 
 	/* Without the newline, the kernel would wait for the rest of the line. */
 	for (i = 1; i < argc && used < sizeof(line); i++)
 		used += snprintf(line + used, sizeof(line) - used, "%s%s", argv[i], i < argc - 1 ? " " : "\n");
-	if (fd < 0 || used >= sizeof(line) || write(fd, line, used) != (ssize_t)used) {
+	failed = fd < 0 || used >= sizeof(line) || write(fd, line, used) != (ssize_t)used;
+	if (failed)
 		perror("/dev/kmsg");
-		return 1;
-	}
-	return 0;
+	close(fd);
+	return failed;
 }

@@ -25,35 +25,37 @@
 #define USERLAND "userland "
 #define USERLAND_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/.modcompat:/tools"
 
-static const struct {
+struct own_command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 	/* also without "agent" in front of it */
 	int replaces_program;
-} commands[] = {
-	{ "insmod", insert_module, 1 },
-	{ "rmmod", remove_module, 1 },
-	{ "cat", print_files, 1 },
-	{ "log", log_line, 0 },
-	{ "state", print_state, 0 },
-	{ "alive", check_alive, 0 },
-	{ "validate", validate_slabs, 0 },
-	{ "observe", observe, 0 },
-	{ "receive", receive, 0 },
+	/* the agent runs it without a process of its own, which would cost most of its time: it only reads or logs */
+	int needs_no_process;
 };
 
-static int run_own(int argc, char **argv, int named)
+static const struct own_command commands[] = {
+	{ "insmod", insert_module, 1, 0 },
+	{ "rmmod", remove_module, 1, 0 },
+	{ "cat", print_files, 1, 0 },
+	{ "log", log_line, 0, 1 },
+	{ "state", print_state, 0, 1 },
+	{ "alive", check_alive, 0, 0 },
+	{ "validate", validate_slabs, 0, 0 },
+	{ "observe", observe, 0, 0 },
+	{ "receive", receive, 0, 0 },
+};
+
+/* The command of some words, NULL if it is not one of the agent's. */
+static const struct own_command *own_command(int argc, char **argv, int named)
 {
 	size_t i;
 
 	for (i = 0; argc && i < sizeof(commands) / sizeof(*commands); i++)
-		if (!strcmp(argv[0], commands[i].name) && (named || commands[i].replaces_program)) {
+		if (!strcmp(argv[0], commands[i].name) && (named || commands[i].replaces_program))
 			/* They know no options. */
-			if (!named && argc > 1 && argv[1][0] == '-')
-				return -1;
-			return commands[i].run(argc, argv);
-		}
-	return -1;
+			return !named && argc > 1 && argv[1][0] == '-' ? NULL : &commands[i];
+	return NULL;
 }
 
 /*
@@ -91,52 +93,57 @@ static int split(char *command, char **words)
 	return count;
 }
 
-static void run_command(const char *command)
+static void run_in_userland(const char *command)
+{
+	if (chroot("/userland") || chdir("/")) {
+		perror("/userland");
+		exit(127);
+	}
+	setenv("PATH", USERLAND_PATH, 1);
+	execl("/bin/sh", "sh", "-c", command, NULL);
+	perror("/bin/sh");
+	exit(127);
+}
+
+/*
+ * Run a command, most of them in a process of their own: whatever a kernel does to it, the agent remains. Returns the
+ * exit status.
+ */
+static int serve(const char *command)
 {
 	static char copy[LINE_BYTES];
 	static char *words[MAX_WORDS];
-	int named, count, status;
-
-	if (!strncmp(command, USERLAND, strlen(USERLAND))) {
-		command += strlen(USERLAND);
-		if (chroot("/userland") || chdir("/")) {
-			perror("/userland");
-			exit(127);
-		}
-		setenv("PATH", USERLAND_PATH, 1);
-		execl("/bin/sh", "sh", "-c", command, NULL);
-		perror("/bin/sh");
-		exit(127);
-	}
-	strcpy(copy, command);
-	count = split(copy, words);
-	named = count > 1 && !strcmp(words[0], "agent");
-	status = run_own(count - named, words + named, named);
-	if (status < 0 && named) {
-		fprintf(stderr, "agent: there is no command %s\n", words[1]);
-		exit(127);
-	}
-	if (status < 0) {
-		execl("/bin/sh", "sh", "-c", command, NULL);
-		perror("/bin/sh");
-		exit(127);
-	}
-	exit(status);
-}
-
-/* Run a command in a process of its own: whatever a kernel does to it, the agent remains. Returns the exit status. */
-static int serve(const char *command)
-{
+	int in_userland = !strncmp(command, USERLAND, strlen(USERLAND));
+	const struct own_command *own;
+	int named, count, status, empty;
 	pid_t child;
-	int status, empty;
 
+	strcpy(copy, command);
+	count = in_userland ? 0 : split(copy, words);
+	named = count > 1 && !strcmp(words[0], "agent");
+	own = own_command(count - named, words + named, named);
+	if (own && own->needs_no_process) {
+		status = own->run(count - named, words + named);
+		fflush(stdout);
+		return status;
+	}
 	child = fork();
 	if (!child) {
 		empty = open("/dev/null", O_RDONLY);
 		dup2(empty, 0);
 		dup2(1, 2);
 		close(empty); /* a command sees the three usual files only */
-		run_command(command);
+		if (in_userland)
+			run_in_userland(command + strlen(USERLAND));
+		if (own)
+			exit(own->run(count - named, words + named));
+		if (named) {
+			fprintf(stderr, "agent: there is no command %s\n", words[1]);
+			exit(127);
+		}
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		perror("/bin/sh");
+		exit(127);
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child) {
 		dprintf(1, "agent: no process for the command: %m\n");
@@ -155,11 +162,12 @@ int main(int argc, char **argv)
 	struct termios terminal;
 
 	if (argc > 1) {
-		int status = run_own(argc - 1, argv + 1, 1);
+		const struct own_command *own = own_command(argc - 1, argv + 1, 1);
 
-		if (status < 0)
-			fprintf(stderr, "agent: there is no command %s\n", argv[1]);
-		return status < 0 ? 127 : status;
+		if (own)
+			return own->run(argc - 1, argv + 1);
+		fprintf(stderr, "agent: there is no command %s\n", argv[1]);
+		return 127;
 	}
 	if (!tcgetattr(0, &terminal)) {
 		cfmakeraw(&terminal);
