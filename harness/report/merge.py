@@ -33,7 +33,7 @@ def merged(runs: Sequence[Run]) -> dict[str, Any]:
         "date": max(run.facts["date"] for run in runs),
         "kernel": ", ".join(sorted({row["kernel"] for row in rows if row["kernel"]})),
         **{name: _joined(run.facts[name] for run in runs) for name in _BY_ARCHITECTURE},
-        "command": _without_shard(first["command"]),
+        "command": _without(first["command"], _SHARD_OPTION),
         "assumptions": list(dict.fromkeys(line for run in runs for line in run.facts["assumptions"])),
         "cells": rows,
     }
@@ -70,7 +70,7 @@ def merged_sweeps(sweeps: Sequence[tuple[Path, Sweep]]) -> dict[str, Any]:
     facts.pop("shard", None)
     return facts | {
         "date": max(facts["date"] for facts in all_facts),
-        "command": _without_shard(facts["command"]),
+        "command": _without(facts["command"], _SHARD_OPTION, "--run-dir"),
         "planned": len(modules),
         "modules": modules,
     }
@@ -80,7 +80,7 @@ def _require_distinct(runs: Sequence[Run]) -> None:
     """Raise ModcompatError unless the runs are every shard of one plan, or no shards, and have no cell in common."""
     if any(run.facts["shard"] for run in runs):
         _require_shards([(run.folder, run.facts["shard"]) for run in runs])
-        if len({_without_shard(run.facts["command"]) for run in runs}) > 1:
+        if len({_without(run.facts["command"], _SHARD_OPTION) for run in runs}) > 1:
             commands = "\n".join(sorted(run.facts["command"] for run in runs))
             raise ModcompatError("these are shards of different plans", details=commands)
         if interrupted := [run for run in runs if not run.facts["shard"]["ended"]]:
@@ -127,10 +127,12 @@ def _joined(values: Iterable[Mapping[str, str]]) -> dict[str, Any]:
     return {arch: ", ".join(names) for arch, names in sorted(found.items())}
 
 
-def _without_shard(command: str) -> str:
-    """The command that runs all cells again."""
-    words = shlex.split(command)
-    if _SHARD_OPTION in words:
-        place = words.index(_SHARD_OPTION)
-        del words[place : place + 2]
-    return shlex.join(words)
+def _without(command: str, *options: str) -> str:
+    """A command without options that have a value: `--shard 1/3`, or `--shard=1/3`."""
+    kept, words = [], iter(shlex.split(command))
+    for word in words:
+        if word in options:
+            next(words, None)
+        elif not word.startswith(tuple(f"{option}=" for option in options)):
+            kept.append(word)
+    return shlex.join(kept)

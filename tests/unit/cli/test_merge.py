@@ -111,7 +111,8 @@ def sweeps(tmp_path: Path) -> list[Path]:
         folder = tmp_path / f"part {part}"
         (folder / "cells").mkdir(parents=True)
         facts = {
-            "schema": 1, "modcompat": "0", "date": f"2026-11-0{part}", "command": f"modcompat sweep --shard {part}/3",
+            "schema": 1, "modcompat": "0", "date": f"2026-11-0{part}",
+            "command": f"modcompat sweep --shard={part}/3 --run-dir 'part {part}' -n 2",
             "production": {"name": "debian", "release": "6.1", "version": "6.1", "arch": "x86_64"}, "board": "q35",
             "qemu": "QEMU", "kernels": [{"name": "isolated-hidden", "source": "linux", "options": {}}],
             "planned": len(modules), "shard": {"part": part, "parts": PARTS}, "modules": modules,
@@ -127,7 +128,7 @@ def test_shards_of_a_sweep(sweeps: list[Path], tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     facts = sweep.read_sweep(merged / "sweep.json").facts
     assert [module["name"] for module in facts["modules"]] == [f"m{n}" for n in range(1, 10)]
-    assert (facts["planned"], facts["date"], facts["command"]) == (9, "2026-11-03", "modcompat sweep")
+    assert (facts["planned"], facts["date"], facts["command"]) == (9, "2026-11-03", "modcompat sweep -n 2")
     assert "9 of 9 modules behave as on production" in result.output
     assert (merged / "sweep.html").is_file()
 
@@ -138,4 +139,4 @@ def test_a_sweep_that_lacks_modules_is_no_shard(sweeps: list[Path], tmp_path: Pa
     result = modcompat("merge", *sweeps, "--run-dir", tmp_path / "merged")
     assert result.exit_code == 2
     assert "has 3 of 7 modules" in result.output
-    assert "next: go on with it: modcompat sweep --shard 2/3" in result.output
+    assert "next: go on with it: modcompat sweep --shard=2/3" in result.output
