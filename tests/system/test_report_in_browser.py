@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""report.html in a real browser, from a file, as a user opens it. `make browser` installs what this needs."""
+"""report.html and sweep.html in a real browser, from a file, as a user opens them (`make browser` installs one)."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.report import sweep
 from harness.report.html import html
 from harness.report.recorded_run import read_run
 
@@ -126,3 +127,73 @@ def test_a_phone_never_scrolls_the_page_sideways(browser: Any, page: str, place:
     browser.get(page + place)
     assert browser.execute_script("return document.documentElement.scrollWidth") == 360
     assert browser.find_element("css selector", "table.matrix").rect["y"] < 740
+
+
+KERNEL = "isolated-hidden"
+MODULES = 10_000
+
+
+@pytest.fixture(scope="module")
+def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of a sweep of many modules; every hundredth differs, and one has hostile words."""
+    same = {"verdict": "SAME", "reason": "as on production", "seconds": 0.4, "folder": "", "prediction": None}
+    differs = {"verdict": "DIFFERS", "reason": f"{ATTACK.decode()} returned -16", "seconds": 0.5, "folder": "cells/a b"}
+    modules = [
+        {
+            "name": f"m{number}",
+            "place": f"kernel/drivers/{'net' if number % 2 else 'gpu'}/m{number:05}.ko",
+            "cells": {"production": same, KERNEL: {**same, **(differs if number % 100 == 7 else {})}},
+        }
+        for number in range(MODULES)
+    ]
+    facts = {
+        "production": {"name": "debian:linux", "release": "6.1.0", "version": "6.1.1", "arch": "x86_64"},
+        "date": "2026-11-28", "board": "q35", "qemu": "QEMU 7.2", "modules": modules,
+        "kernels": [{"name": KERNEL, "source": "linux-source-6.1", "options": {"DEBUG_SPINLOCK": "y"}}],
+    }  # fmt: skip
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "sweep.html").write_text(sweep.page(sweep.Sweep(facts)))
+    return (folder / "sweep.html").as_uri()
+
+
+def places(browser: Any) -> list[str]:
+    """The modules that the table shows. One request, because each element would need one of its own."""
+    cells = "return [...document.querySelectorAll('#rows tbody code')].map((it) => it.textContent)"
+    return list(browser.execute_script(cells))
+
+
+def shown(browser: Any) -> str:
+    return str(browser.find_element("id", "shown").text)
+
+
+def test_a_sweep_shows_what_differs_first(browser: Any, sweep_page: str) -> None:
+    resize(browser, 1280, 900)
+    browser.get_log("browser")  # of other tests
+    browser.get(sweep_page)
+    assert shown(browser) == f"{MODULES // 100} of {MODULES} modules"
+    assert places(browser)[:2] == ["kernel/drivers/net/m00007.ko", "kernel/drivers/net/m00107.ko"]
+    link = browser.find_element("css selector", "#rows tbody a.DIFFERS")
+    assert link.get_attribute("href").endswith("/cells/a%20b/")
+    assert browser.execute_script("return window.name") != "ran"
+    assert browser.title.startswith("modcompat sweep: 6.1.0")
+    assert not browser.get_log("browser")
+
+
+def test_a_sweep_is_searched_filtered_and_sorted(browser: Any, sweep_page: str) -> None:
+    browser.get(sweep_page)
+    browser.find_element("css selector", "#filters input[value=SAME]").click()
+    assert shown(browser) == f"{MODULES} of {MODULES} modules"
+    assert len(places(browser)) == 200
+    browser.execute_script("document.getElementById('more').click()")  # it is 6,000 pixels below
+    assert len(places(browser)) == 1200
+    browser.find_element("id", "search").send_keys("gpu m0000")
+    assert places(browser) == [f"kernel/drivers/gpu/m0000{number}.ko" for number in range(0, 10, 2)]
+    browser.find_element("id", "search").clear()
+    browser.find_element("id", "search").send_keys("m0000")
+    by_verdict = browser.find_element("css selector", "#rows th button[data-column='1']")
+    by_verdict.click()
+    assert places(browser)[0] == "kernel/drivers/net/m00007.ko", "DIFFERS is before SAME"
+    by_verdict.click()
+    assert places(browser)[-1] == "kernel/drivers/net/m00007.ko"
+    browser.find_element("css selector", "#kernel option[value='0']").click()
+    assert shown(browser) == f"10 of {MODULES} modules", "on production"
