@@ -19,6 +19,7 @@ _TARGET = "$(CREATED_BY) $(LABEL) $(REPO_URI)"
 _MIRROR = re.compile(r"^Packages (Debian|Debian-Security) (\S+)$")
 _SUITES = {"Debian": "{0} {0}-updates", "Debian-Security": "{0}-security"}  # of a release, by the mirror's label
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_NAME = re.compile(r"[:=]")  # ends the name of a package in a request, NAME:ARCHITECTURE=VERSION
 _VERSION = re.compile(r"^[^_]+_([^_]+)_[^_]+\.deb$")
 
 
@@ -136,7 +137,7 @@ def _fetch(request: str, folder: Path, options: list[str]) -> str | None:
     before = set(folder.glob("*.deb"))
     refused = _apt([*options, "download", request], folder)
     for deb in set(folder.glob("*.deb")) - before:
-        if deb.name.partition("_")[0] != request.partition(":")[0]:
+        if deb.name.partition("_")[0] != _NAME.split(request)[0]:
             deb.unlink()
             refused = f"apt-get found {deb.name} for {request}"
     return refused

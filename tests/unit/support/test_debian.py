@@ -145,3 +145,16 @@ def test_a_package_of_a_newer_release_comes_from_the_systems_own_mirror(
     assert sources.count("URIs: ") == 2
     assert "URIs: http://mirror.example/debian/\nSuites: trixie trixie-updates\nComponents: main\n" in sources
     assert "URIs: http://mirror.example/debian-security/\nSuites: trixie-security\nComponents: main\n" in sources
+
+
+@pytest.mark.parametrize(
+    "request_", ["linux-source-6.12", "linux-source-6.12=6.12.118-1", "linux-source-6.12:arm64=6.12-1"]
+)
+def test_a_package_is_taken_by_its_name_alone(request_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """apt-get may download another package than the requested one; what follows the name is not part of it."""
+    monkeypatch.setattr(debian, "_apt", lambda _, folder: (folder / "linux-source-6.12_6.12.118-1_all.deb").touch())
+    assert debian._fetch(request_, tmp_path, []) is None
+    other = tmp_path / "other"
+    other.mkdir()
+    assert "apt-get found linux-source-6.12_6.12.118-1_all.deb" in str(debian._fetch("linux-source-6.1", other, []))
+    assert not any(other.iterdir())
