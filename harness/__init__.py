@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from harness.guest.programs import Program
     from harness.lab.plan.exercise import Bench
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 __all__ = ["Bench", "Program", "__version__"]
 
 _HOMES = {"Bench": "harness.lab.plan.exercise", "Program": "harness.guest.programs"}
