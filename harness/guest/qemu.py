@@ -18,6 +18,9 @@ from harness.support import process
 from harness.support.errors import ModcompatError
 
 _MAX_COMPLAINT_CHARS = 300  # of QEMU's output in the error if it does not start
+# Output of commands that the host may be late to read. What does not fit is lost on boards with a virtio console: QEMU
+# drops it (flush_buf() of hw/char/virtio-console.c). The kernel gives what net.core.wmem_max allows (socket(7)).
+_CHANNEL_BYTES = 8 << 20
 _IO_URING_SETUP = 425  # io_uring_setup(2), the same number on every architecture since Linux 5.1
 
 
@@ -37,6 +40,7 @@ class Qemu:
         self.stderr = folder / "qemu.log"
         # our end of the command channel, and QEMU's
         self.channel, channel = socket.socketpair()
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHANNEL_BYTES)
         control, qmp = socket.socketpair()
         log = f"path={_escaped(console)}"
         over_socket = ["socket", f"fd={channel.fileno()}"]

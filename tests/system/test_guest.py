@@ -2,6 +2,7 @@
 """The guest driver with real QEMU: every way to lose a guest is recognised and survived."""
 
 import os
+import re
 import signal
 import time
 from dataclasses import replace
@@ -77,6 +78,20 @@ def test_output_is_not_mistaken_for_the_end_of_a_reply(guest: Guest, trick: str)
 
 def test_a_megabyte_of_output_comes_through(guest: Guest) -> None:
     assert len(guest.run("head -c 1000000 /dev/zero | tr '\\0' x", 60 * SCALE).raw) == 1_000_000
+
+
+def test_output_that_is_read_late_comes_through(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """QEMU drops what a virtio console prints while the channel is full."""
+    shell = guest._shell
+    assert shell is not None
+    expect = shell._expect
+
+    def late(pattern: re.Pattern[bytes], seconds: float) -> re.Match[bytes]:
+        time.sleep(2 * SCALE)
+        return expect(pattern, seconds)
+
+    monkeypatch.setattr(shell, "_expect", late)
+    assert len(guest.run("head -c 250000 /dev/zero | tr '\\0' x", 60 * SCALE).raw) == 250_000
 
 
 def test_a_restored_guest_knows_nothing_of_what_was_done_to_it(guest: Guest) -> None:
