@@ -47,6 +47,7 @@ def recorded(sweep: Sweep) -> dict[str, Any]:
         **kept,
         "modules": len(sweep.modules),
         "planned": facts["planned"],
+        "is_sample": "--sample" in facts["command"],
         "folders": {name: {folder: dict(counts) for folder, counts in sweep.folders(name).items()} for name in names},
         "predictions": {name: _predictions(sweep.cells(name)) for name in sweep.kernels},
         "not_clean": [_kept(module, name) for module in sweep.modules for name in sweep.kernels
@@ -95,7 +96,7 @@ def page(sweeps: Iterable[Row], explained: Row) -> Iterator[str]:
 def _section(sweep: Row, explained: Row) -> Iterator[str]:
     production = sweep["production"]
     yield ""
-    judged = f"{sweep['modules']:,} modules"
+    judged = f"{'a sample of ' if sweep.get('is_sample') else ''}{sweep['modules']:,} modules"
     if sweep["modules"] < sweep["planned"]:
         judged = f"{sweep['modules']:,} of {sweep['planned']:,} modules"
     yield f"## {production['release']} ({production['arch']}), {judged}"

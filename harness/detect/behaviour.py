@@ -37,7 +37,7 @@ _EXPECTED_MESSAGES: Mapping[str, str] = {
     r"\w+: loading out-of-tree module taints kernel": "printed for the first such module only",
     r"failed to validate module \[\w+\] BTF": "the BTF of production's modules refers to that of production's image",
     r"BPF:": "details of the same",
-    r"missing module BTF, cannot register kfuncs": "for the same reason",
+    r"missing module BTF, cannot register ": "for the same reason; kfuncs (6.1), kfunc or struct_ops (6.12)",
     r"unwind: Index not found": "arch/arm/kernel/unwind.c: a feature in use walks stacks of code without a table",
     r"\w+: no symbol version for module_layout": "production has no such version either",
 }  # fmt: skip
