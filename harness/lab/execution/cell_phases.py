@@ -225,8 +225,7 @@ def _observe(cell: CellContext) -> tuple[dict[str, str], list[str]]:
     if seen.status or not found:
         cell.evidence.observed = False
         return loaded_modules(cell), []
-    by_name = sorted(names.split("\n"), key=lambda line: (line[1:], line[:1]))
-    return _modules_in(cell, modules), [line for line in by_name if line][:_MAX_NAMES]
+    return _modules_in(cell, modules), names.splitlines()[1:][:_MAX_NAMES]
 
 
 def check_integrity(cell: CellContext) -> None:

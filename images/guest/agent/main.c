@@ -93,16 +93,13 @@ static int split(char *command, char **words)
 	return count;
 }
 
-static void run_in_userland(const char *command)
+static void enter_userland(void)
 {
 	if (chroot("/userland") || chdir("/")) {
 		perror("/userland");
 		exit(127);
 	}
 	setenv("PATH", USERLAND_PATH, 1);
-	execl("/bin/sh", "sh", "-c", command, NULL);
-	perror("/bin/sh");
-	exit(127);
 }
 
 /*
@@ -133,13 +130,15 @@ static int serve(const char *command)
 		dup2(empty, 0);
 		dup2(1, 2);
 		close(empty); /* a command sees the three usual files only */
-		if (in_userland)
-			run_in_userland(command + strlen(USERLAND));
 		if (own)
 			exit(own->run(count - named, words + named));
 		if (named) {
 			fprintf(stderr, "agent: there is no command %s\n", words[1]);
 			exit(127);
+		}
+		if (in_userland) {
+			enter_userland();
+			command += strlen(USERLAND);
 		}
 		execl("/bin/sh", "sh", "-c", command, NULL);
 		perror("/bin/sh");

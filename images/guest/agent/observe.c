@@ -2,16 +2,15 @@
 /*
  * List what the kernel shows of itself in /proc, /sys and /dev, to see what a module brings and takes away.
  *
- * observe save FILE    write the list to FILE
- * observe since FILE   print /proc/modules and a line "names:"; then the names that FILE lacks with "+", and those
- *                      that are gone with "-", in no order
+ * observe save FILE    write the sorted list to FILE
+ * observe since FILE   print /proc/modules and a line "names:"; then the lines that FILE lacks with "+", and those that
+ *                      are gone with "-"
  *
  * Names that differ from boot to boot, or with every process, are left out: processes, and the slab caches.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,70 +40,20 @@ static const struct {
 /* Files that list things by name. Their numbers are left out, as the kernel may give others. */
 static const char *const tables[] = { "/proc/devices", "/proc/filesystems", "/proc/misc", "/proc/crypto" };
 
-/* The names, and a table of them by hash, in which an entry is free if it is 0 and else the number of a name, plus 1. */
 static char **names;
-static unsigned char *found;
 static size_t count, room;
-static uint32_t *table;
-static size_t slots;
-
-static void *grown(void *memory, size_t bytes)
-{
-	memory = realloc(memory, bytes);
-	if (!memory)
-		exit(1);
-	return memory;
-}
 
 static void add(const char *name)
 {
 	if (count == room) {
 		room = room ? 2 * room : 4096;
-		names = grown(names, room * sizeof(*names));
+		names = realloc(names, room * sizeof(*names));
+		if (!names)
+			exit(1);
 	}
 	names[count] = strdup(name);
 	if (!names[count++])
 		exit(1);
-}
-
-static size_t hash(const char *name)
-{
-	uint32_t value = 2166136261u; /* FNV-1a */
-
-	while (*name)
-		value = (value ^ (unsigned char)*name++) * 16777619u;
-	return value & (slots - 1);
-}
-
-/* Put the names into the table. Names may be there twice, as files of sysfs are not: a line of /proc/devices is. */
-static void make_table(void)
-{
-	size_t i, at;
-
-	for (slots = 1024; slots < 2 * count; slots *= 2)
-		;
-	table = grown(NULL, slots * sizeof(*table));
-	memset(table, 0, slots * sizeof(*table));
-	found = grown(NULL, count + 1);
-	memset(found, 0, count);
-	for (i = 0; i < count; i++) {
-		for (at = hash(names[i]); table[at]; at = (at + 1) & (slots - 1))
-			;
-		table[at] = i + 1;
-	}
-}
-
-/* Find a name that was not found yet. Returns 0 if there is none. */
-static int find(const char *name)
-{
-	size_t at;
-
-	for (at = hash(name); table[at]; at = (at + 1) & (slots - 1))
-		if (!found[table[at] - 1] && !strcmp(names[table[at] - 1], name)) {
-			found[table[at] - 1] = 1;
-			return 1;
-		}
-	return 0;
 }
 
 static int is_process(const char *folder, const char *name)
@@ -155,6 +104,11 @@ static void list_lines(const char *file)
 	fclose(stream);
 }
 
+static int order(const void *one, const void *other)
+{
+	return strcmp(*(char *const *)one, *(char *const *)other);
+}
+
 static int save(const char *file)
 {
 	FILE *stream = fopen(file, "w");
@@ -171,19 +125,25 @@ static int since(const char *file)
 {
 	char line[PATH_BYTES];
 	FILE *stream = fopen(file, "r");
-	size_t i;
+	size_t i = 0;
+	int more;
 
 	if (!stream)
 		return 1;
-	make_table();
-	while (fgets(line, sizeof(line), stream)) {
+	for (more = !!fgets(line, sizeof(line), stream); more || i < count;) {
+		int difference;
+
 		line[strcspn(line, "\n")] = 0;
-		if (!find(line))
+		difference = !more ? 1 : i == count ? -1 : strcmp(line, names[i]);
+		if (difference < 0)
 			printf("-%s\n", line);
-	}
-	for (i = 0; i < count; i++)
-		if (!found[i])
+		else if (difference > 0)
 			printf("+%s\n", names[i]);
+		if (difference >= 0)
+			i++;
+		if (difference <= 0)
+			more = !!fgets(line, sizeof(line), stream);
+	}
 	return fclose(stream) ? 1 : 0;
 }
 
@@ -205,5 +165,6 @@ int observe(int argc, char **argv)
 		list(folders[i].path, folders[i].depth);
 	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++)
 		list_lines(tables[i]);
+	qsort(names, count, sizeof(*names), order);
 	return is_since ? since(argv[2]) : save(argv[2]);
 }
