@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 
 from harness.cli.exit_status import exit_status
+from harness.cli.sweep_command import report_sweep
 from harness.lab.execution.run_folder import new_run_folder, write_facts
 from harness.lab.sweep.sweep_results import RESULTS
-from harness.report import sweep
 from harness.report.formats import write, write_reports
 from harness.report.merge import copy_cells, merged, merged_sweeps
 from harness.report.recorded_run import read_run
+from harness.report.sweep import read_sweep
 from harness.report.table import render
 
 
@@ -48,11 +49,7 @@ def _merge_runs(runs: Sequence[Path], run_dir: Path | None) -> int:
 
 
 def _merge_sweeps(runs: Sequence[Path], run_dir: Path | None) -> int:
-    facts = merged_sweeps([(run, sweep.read_sweep(run / RESULTS)) for run in runs])
+    facts = merged_sweeps([(run, read_sweep(run / RESULTS)) for run in runs])
     folder = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     copy_cells(runs, folder)
-    write(folder / RESULTS, json.dumps(facts, indent=1))
-    results = sweep.read_sweep(folder / RESULTS)
-    click.echo("\n".join(sweep.summary(results)))
-    click.echo(f"written: {write(folder / sweep.PAGE, sweep.page(results))}")
-    return sweep.exit_status(results)
+    return report_sweep(write(folder / RESULTS, json.dumps(facts, indent=1)))

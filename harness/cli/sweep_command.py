@@ -19,6 +19,7 @@ from harness.lab.sweep.sweep_plan import DEFAULT_KERNEL, SweepPlan, SweepRequest
 from harness.lab.sweep.sweep_results import write_results
 from harness.lab.sweep.sweep_rows import PREDICTIONS, VERDICTS, SweepRows
 from harness.lab.sweep.sweep_runner import SweepRun
+from harness.report.formats import write
 from harness.report.sweep import PAGE, exit_status, page, read_sweep, summary
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -107,15 +108,19 @@ def sweep(
         running.predict_all()
         running.judge_all()
     except KeyboardInterrupt:
-        write_results(plan, known, run, resume, request.shard)  # of the modules that were judged
+        write_results(plan, known, run, resume)  # of the modules that were judged
         say(f"interrupted; to go on: {resume}")
         raise
-    results = read_sweep(write_results(plan, known, run, resume, request.shard))
-    (run / PAGE).write_text(page(results))
+    sys.exit(report_sweep(write_results(plan, known, run, resume)))
+
+
+def report_sweep(file: Path) -> int:
+    """Print the summary of a sweep.json, and write its page beside it. Returns the exit status of the command."""
+    results = read_sweep(file)
     for line in summary(results):
         click.echo(line)
-    click.echo(f"written: {run / PAGE}")
-    sys.exit(exit_status(results))
+    click.echo(f"written: {write(file.with_name(PAGE), page(results))}")
+    return exit_status(results)
 
 
 def _start_kernels(plan: SweepPlan, known: Kernels) -> list[str]:

@@ -75,6 +75,8 @@ class SweepPlan:
     # the debug kernels
     variants: tuple[Variant, ...]
     modules: tuple[SweepModule, ...]
+    # the part of all modules that these are, and the number of parts
+    shard: tuple[int, int] = (1, 1)
 
     @property
     def cell_count(self) -> int:
@@ -107,7 +109,7 @@ def plan_sweep(request: SweepRequest, store: Store) -> SweepPlan:
     index = index_folder(shipped.modules, store)
     require_release(index, shipped.release, shipped.modules)
     modules = chosen_modules(index, shipped.modules, only=request.only, sample=request.sample, shard=request.shard)
-    return SweepPlan(settings, shipped, board, debug_kernels(request.kernels), modules)
+    return SweepPlan(settings, shipped, board, debug_kernels(request.kernels), modules, request.shard)
 
 
 def debug_kernels(names: Iterable[str]) -> tuple[Variant, ...]:

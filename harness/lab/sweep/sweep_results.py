@@ -25,11 +25,8 @@ _SCHEMA = 1
 _LEFT_OUT = {"board", "arch", "feature", "flavour", "preemption", "always_on", "expected", "origin", "id", "module"}
 
 
-def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str, shard: tuple[int, int] = (1, 1)) -> Path:
-    """Write sweep.json from the rows in a run folder.
-
-    command: the one that goes on with the sweep. shard: the part of the modules that the plan has.
-    """
+def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) -> Path:
+    """Write sweep.json from the rows in a run folder. command: the one that goes on with the sweep."""
     predicted = {(row["place"], row["variant"]): row for rows in SweepRows(run, PREDICTIONS).read() for row in rows}
     specs = [kernels.spec(plan.board, variant) for variant in plan.variants]
     facts = {
@@ -47,7 +44,7 @@ def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str, sh
         "qemu": qemu_version(plan.board.arch.qemu),
         "kernels": [_kernel(spec, kernels.store) for spec in specs],
         "planned": len(plan.modules),
-        **({"shard": dict(zip(("part", "parts"), shard, strict=True))} if shard != (1, 1) else {}),
+        **({"shard": dict(zip(("part", "parts"), plan.shard, strict=True))} if plan.shard != (1, 1) else {}),
         "modules": [_module(rows, predicted) for rows in _in_order(SweepRows(run).read())],
     }
     path = run / RESULTS
