@@ -192,9 +192,10 @@ def isolate_prove(
         features=features_named(features),
         preemptions=map(Preemption, models),
     )
-    build_kernels(kernels(chosen), settings)
+    wanted = kernels(chosen)
+    build_kernels(wanted, settings)
     checks = []
-    for board, variant in kernels(chosen):
+    for board, variant in wanted:
         if variant.isolated:
             checks.append(compare_abi(KernelSpec(board.arch, patched, variant), store))
             click.echo(checks[-1].for_people())

@@ -17,7 +17,7 @@ from harness.kernel.variants import Preemption, Variant
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan import expected_verdicts
-from harness.lab.plan.cells import MATRICES, choose_boards, kernels_of, narrow
+from harness.lab.plan.cells import MATRICES, cells_of, choose_boards, kernels_of, narrow
 from harness.lab.plan.options import BY_NAME, checked
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.shards import cells_of_shard
@@ -75,8 +75,7 @@ def matrix(
     narrowed += [("--shard", (shard,))] if shard else []
     if options:
         require_cells(["--matrix", which, *_words(narrowed)], options)
-    cells = [cell for selection in chosen for cell in selection.cells([VendorModule("any")])]
-    build_kernels(kernels_of(cells_of_shard(cells, part)), Settings())
+    build_kernels(kernels_of(cells_of_shard(cells_of(chosen, [VendorModule("any")]), part)), Settings())
     status, result = run_cells(which, workers, narrowed, options, run_dir)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)

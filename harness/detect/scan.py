@@ -160,9 +160,9 @@ class Scanner:
     def _with_suspects(self, report: Report) -> Report:
         """The report; if neither a rule nor a list of modules in it names any, with those that the log named before."""
         known = next(names for place, names in reversed(self._boots) if place <= report.start)
-        listed = suspects(report.text)
+        listed = suspects(report.text) if report.module else report.suspects
         for name in listed:
-            known[name] = min(known.get(name, report.start), report.start)
+            _remember(known, name, report.start)
         if report.module or listed:
             return report
         named = sorted((place, name) for name, place in known.items() if place < report.start)
@@ -175,8 +175,7 @@ class Scanner:
         for found in _FOREIGN.finditer(piece):
             place = base + found.start()
             if found["module"]:
-                known, name = self._boots[-1][1], found["module"].decode().replace("-", "_")
-                known[name] = min(known.get(name, place), place)
+                _remember(self._boots[-1][1], found["module"].decode().replace("-", "_"), place)
             else:  # earlier boots matter to reports that are not complete yet
                 self._boots = [*(self._boots if self._waiting else ()), (place, {})]
 
@@ -384,6 +383,11 @@ class Scanner:
     def _note_open(self) -> None:
         if self._sources.are_known:
             self._sources.note_open({report.first.source for report in self._open.values()})
+
+
+def _remember(known: dict[str, int], name: str, place: int) -> None:
+    """Note the place of a name, unless an earlier one is known."""
+    known[name] = min(known.get(name, place), place)
 
 
 def _raw(piece: bytes, start: int, end: int) -> bytes:

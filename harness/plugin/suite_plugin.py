@@ -17,7 +17,7 @@ import pytest
 from harness.lab.execution.assumptions import assumptions_at_end, assumptions_at_start
 from harness.lab.execution.lab import Lab
 from harness.lab.execution.run_folder import new_run_folder
-from harness.lab.plan.cells import Cell
+from harness.lab.plan.cells import Cell, cells_of
 from harness.lab.plan.expected_verdicts import measured_verdicts
 from harness.lab.plan.manifest import Manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, OPTIONS, Option, ValueKind, checked
@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_MODULES] = modules
         by_name = bool(config.getoption("keyword"))
         chosen = choose_cells(given, manifest, settings.configs, arches, by_name=by_name)
-        plan = [cell for selection in chosen for cell in selection.cells(modules)]
+        plan = cells_of(chosen, modules)
         shard = checked(BY_NAME["--shard"], given("--shard"))
         config.stash[_CELLS] = cells = cells_of_shard(plan, shard) if shard else plan
         command = reproduction(given, config.getoption(COMMAND))

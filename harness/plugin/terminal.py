@@ -2,7 +2,7 @@
 """The matrix at the end of a run: collects rows from pytest's reports, prints them, and writes matrix.json."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,13 @@ class Matrix:
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         if not self.rows:
             return
-        places = self._places()
+        places = {cell.id: place for place, cell in enumerate(self._plan)}
         rows = sorted(self.rows, key=lambda row: places[row["id"]])
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        shard = None
+        if self._shard:
+            part, parts = self._shard
+            shard = {"part": part, "parts": parts, "places": [places[row["id"]] for row in rows], "ended": ended}
         assumed = self._assumed()
         terminalreporter.ensure_newline()
         terminalreporter.write_line("")
@@ -63,7 +67,7 @@ class Matrix:
         for line in (
             *self._allowed(rows),
             *(f"assumed: {line}" for line in assumed),
-            *self._written(rows, assumed, ended=ended),
+            *self._written(rows, assumed, shard),
         ):
             terminalreporter.write_line(line)
 
@@ -76,17 +80,10 @@ class Matrix:
             place = f"{self._manifest.path}:{idle.line}"
             yield one_line(f"allowed finding matches no cell of this run: {place}: {idle.reason}")
 
-    def _places(self) -> dict[str, int]:
-        """The place of each cell in the plan, by the cell's name."""
-        return {cell.id: place for place, cell in enumerate(self._plan)}
-
-    def _written(self, rows: list[dict[str, Any]], assumed: list[str], *, ended: bool) -> Iterator[str]:
+    def _written(
+        self, rows: list[dict[str, Any]], assumed: list[str], shard: Mapping[str, Any] | None
+    ) -> Iterator[str]:
         """Write the matrix and the reports; a line with the path of each."""
-        shard = None
-        if self._shard:
-            places = self._places()
-            part, parts = self._shard
-            shard = {"part": part, "parts": parts, "places": [places[row["id"]] for row in rows], "ended": ended}
         try:
             path = write_matrix(rows, self._run_folder(), self._command, assumed, shard)
         except ModcompatError as error:

@@ -142,15 +142,13 @@ class MemoryMonitor:
         self, owner: _Owner, name: str, address: int, size: int, known: dict[tuple[int, int], bytes] | None = None
     ) -> None:
         """known: content that need not be read again, by address and size. What is read is added to it."""
-        content = known.get((address, size)) if known is not None else None
+        known, place = {} if known is None else known, (address, size)
         try:
-            content = content or self._read(address, size)
+            known[place] = known.get(place) or self._read(address, size)
         except (_UnreadableError, _NotReadError) as error:
             self.blockers.append(f"{owner} {name} cannot be read from outside: {error}")
-            return
-        if known is not None:
-            known[address, size] = content
-        self._ranges.append(_Range(owner, name, address, content))
+        else:
+            self._ranges.append(_Range(owner, name, address, known[place]))
 
     def _compare(self, owner: _Owner) -> list[Check]:
         checks = []

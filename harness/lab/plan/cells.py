@@ -169,9 +169,14 @@ def _has_cells(selection: Selection) -> bool:
     return any(True for _ in selection.cells([VendorModule("any")]))
 
 
+def cells_of(selections: Iterable[Selection], modules: Sequence[VendorModule]) -> list[Cell]:
+    """The cells of selections, in their order."""
+    return [cell for selection in selections for cell in selection.cells(modules)]
+
+
 def kernels(selections: Iterable[Selection]) -> list[tuple[Board, Variant]]:
     """The kernels that the selections need, each once, with a board that it runs on."""
-    return kernels_of(cell for selection in selections for cell in selection.cells([VendorModule("any")]))
+    return kernels_of(cells_of(selections, [VendorModule("any")]))
 
 
 def kernels_of(cells: Iterable[Cell]) -> list[tuple[Board, Variant]]:
