@@ -58,7 +58,7 @@ class Guest:
         self.origin = ""
         # position in the console log at which the current state begins
         self.log_start = 0
-        # memory of the restored guest that was read once: every restore brings back the same (address, size -> content)
+        # memory of the restored guest, by address and size: read once, because every restore brings back the same
         self.restored_memory: dict[tuple[int, int], bytes] = {}
         # why there is no snapshot to restore; "" if there is one
         self.obstacle = ""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel's own words about the mistakes of a module, provoked in a guest: each is found, named and blamed.
 
-The logs of x86_64 and arm are golden cases of the unit tests (`*-provoked-*`), captured with `MODCOMPAT_PROVOKED=FOLDER
-pytest tests/nightly/test_provoked.py` and benchmarks/golden.py.
+Their logs are golden cases of the unit tests (`*-provoked-*`), captured with `MODCOMPAT_PROVOKED=FOLDER pytest
+tests/nightly/test_provoked.py` and benchmarks/golden.py.
 """
 
 import os

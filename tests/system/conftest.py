@@ -27,6 +27,11 @@ TIMING = Timing(command=8.0, late=2.0).scaled(SCALE)
 GUESTS = ("x86_64-q35", "arm-virt", "arm64-virt")
 
 
+def users_environment() -> dict[str, str]:
+    """The environment without what pytest and its workers add to it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+
+
 class Bench:
     """A board with a production guest that contains the misbehaving modules."""
 

@@ -2,7 +2,6 @@
 """`modcompat check` and `modcompat shell` with real guests, and the tests that `pytest -k` selects."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -21,7 +20,7 @@ from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
 from harness.report.schema import load
 from harness.support.paths import PROJECT
-from tests.system.conftest import LOCKS, SCALE
+from tests.system.conftest import LOCKS, SCALE, users_environment
 
 MANIFEST = """\
 [run]
@@ -49,11 +48,6 @@ def exercise(bench: Bench) -> None:
     bench.expect("the module is there", "grep -c '^locks ' /proc/modules", "1")
 """
 Files = dict[str, dict[str, Path]]
-
-
-def users_environment() -> dict[str, str]:
-    """The environment without what pytest and its workers add to it."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
 
 
 def modcompat(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:

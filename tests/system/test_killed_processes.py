@@ -17,6 +17,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.system.conftest import users_environment
+
 SECONDS = float(os.environ.get("MODCOMPAT_KILL_SECONDS", "30"))
 _WORDS = ("--kernel", "isolated-spinlock", "--kernel-source", "linux-source-6.1", "-n", "2")
 _PAUSE_SECONDS = (1.0, 5.0)  # between two kills: at least, at most
@@ -27,9 +29,8 @@ _MOST_KILLS = 2  # in a sweep: of the command, and of its workers and guests, si
 def sweep(production: Path, run: Path) -> subprocess.Popen[str]:
     command: list[str | Path] = [sys.executable, "-m", "harness", "sweep", "--production", production, *_WORDS]
     command += ["--run-dir", run]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command, env=users_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
 
 

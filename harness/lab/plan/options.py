@@ -140,7 +140,7 @@ OPTIONS = (
            affects_result=True, in_tests=False, check=module_parameters),
     Option("--exercise", "A Python file that uses the modules in the guest [they are only loaded and unloaded].",
            "FILE.py", ValueKind.PATH, affects_result=True, in_tests=False),
-    Option("--shard", "Only the I-th of N parts, for N machines; `modcompat merge` makes one run of theirs.", "I/N",
+    Option("--shard", "Run only the I-th of N parts, one for each machine; `modcompat merge` joins their runs.", "I/N",
            affects_result=True, in_tests=False, check=shard),
     Option("--run-dir", "Folder for logs, evidence and reports [runs/<time>].", "DIR", ValueKind.PATH),
     Option("--shared-uart", "Kernel log and commands on one serial port, for kernels that have no second one: weaker "
