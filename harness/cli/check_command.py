@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from harness.abi.elf.module_file import ModuleFacts, inspect_module, read_module
+from harness.cli.cluster_runs import CLUSTER, require_alone
+from harness.cli.cluster_suite import run_suite_on_cluster
 from harness.cli.exit_status import exit_status, require_matrix
 from harness.cli.kernel_options import by_option, check_options
 from harness.cli.param_types import GUESTS, WORKERS
@@ -29,6 +31,8 @@ from harness.lab.plan.cells import DEFAULT_BOARDS, Flavour, choose_boards
 from harness.lab.plan.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, checked, command_line
 from harness.lab.plan.settings import Settings, on_shipped
+from harness.plugin.selection import plan_of
+from harness.plugin.suite_arguments import reproduction
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
@@ -40,9 +44,10 @@ _ON_SHIPPED = ("hidden",)  # features on production as it ships: one kernel has 
 @click.command()
 @click.argument("modules", nargs=-1, type=click.Path(path_type=Path))
 @check_options
+@CLUSTER
 @click.option("-k", "expression", metavar="TEXT", help="Only cells whose names match, as in pytest: 'vendor and arm'.")
 @click.option("-n", "workers", type=WORKERS, default="0", show_default=True, help=GUESTS)
-def check(*, modules: tuple[Path, ...], expression: str, workers: str, **parameters: Any) -> None:
+def check(*, modules: tuple[Path, ...], cluster: str | None, expression: str, workers: str, **parameters: Any) -> None:
     """Judge modules on production, stock and isolated kernels.
 
     Each module runs on kernels of the architecture that it was built for. With --production, that is production as it
@@ -55,6 +60,8 @@ def check(*, modules: tuple[Path, ...], expression: str, workers: str, **paramet
     run is not valid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
     """
     given = by_option(parameters)
+    if cluster:
+        require_alone()
     path = given["--manifest"] or (None if modules else find_manifest(Path()))
     if not modules and path is None:
         raise ModcompatError(
@@ -101,6 +108,13 @@ def check(*, modules: tuple[Path, ...], expression: str, workers: str, **paramet
         require_cells(words, selected)
     run = new_run_folder(given["--run-dir"] and str(given["--run-dir"]), Path.cwd())
     try:
+        if cluster:
+            plan = plan_of(chosen.get, manifest, by_name=bool(expression))
+            matrix = run_suite_on_cluster(
+                cluster, ["--internal-command=check", *selected, *words], run, settings=plan.settings, cells=plan.cells,
+                command=reproduction(chosen.get, "check"), kernels_may_fail=True,
+            )  # fmt: skip
+            sys.exit(exit_status(0, matrix))
         outcome = run_suite(["-n", workers, f"--run-dir={run}", "--internal-command=check", *selected, *words])
     finally:
         forget_if_empty(run)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from harness.cli.cluster_runs import CLUSTER, require_alone
+from harness.cli.cluster_suite import run_suite_on_cluster
 from harness.cli.exit_status import exit_status, require_matrix
 from harness.cli.kernel_options import click_option
 from harness.cli.param_types import GUESTS, WORKERS
@@ -21,7 +23,8 @@ from harness.lab.plan.cells import MATRICES, cells_of, choose_boards, kernels_of
 from harness.lab.plan.options import BY_NAME, checked
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.shards import cells_of_shard
-from harness.lab.plan.vendor_modules import VendorModule
+from harness.lab.plan.vendor_modules import VendorModule, shipped
+from harness.plugin.suite_arguments import reproduction
 from harness.report.compatibility import PAGE, compatibility_page
 from harness.report.recorded_run import read_run
 from harness.support.errors import ModcompatError
@@ -36,6 +39,7 @@ from harness.support.paths import require_checkout
 @click_option(BY_NAME["--preemption"])
 @click.option("-n", "workers", type=WORKERS, default="2", show_default=True, help=GUESTS)
 @click_option(BY_NAME["--shard"])
+@CLUSTER
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write matrix.json here as well.")
 @click_option(BY_NAME["--run-dir"])
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST_OPTIONS]...")
@@ -48,6 +52,7 @@ def matrix(
     preemption: tuple[str, ...],
     workers: str,
     shard: str | None,
+    cluster: str | None,
     output: Path | None,
     run_dir: Path | None,
     options: tuple[str, ...],
@@ -75,8 +80,21 @@ def matrix(
     narrowed += [("--shard", (shard,))] if shard else []
     if options:
         require_cells(["--matrix", which, *_words(narrowed)], options)
-    build_kernels(kernels_of(cells_of_shard(cells_of(chosen, [VendorModule("any")]), part)), Settings())
-    status, result = run_cells(which, workers, narrowed, options, run_dir)
+    if cluster:
+        require_alone()
+        run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
+        words = ["--matrix", which, "--internal-command=matrix", *_words(narrowed), *options]
+        try:
+            result = run_suite_on_cluster(
+                cluster, words, run, settings=Settings(), cells=cells_of(chosen, shipped()),
+                command=reproduction(lambda _: None, "matrix"), kernels_may_fail=False,
+            )  # fmt: skip
+        finally:
+            forget_if_empty(run)
+        status = exit_status(0, result)
+    else:
+        build_kernels(kernels_of(cells_of_shard(cells_of(chosen, [VendorModule("any")]), part)), Settings())
+        status, result = run_cells(which, workers, narrowed, options, run_dir)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(result.read_bytes())

@@ -4,8 +4,9 @@
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -42,10 +43,15 @@ def _merge_runs(runs: Sequence[Path], run_dir: Path | None) -> int:
     folder = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     copy_cells(runs, folder)
     matrix = write_facts(facts, folder)
+    show_run(facts, matrix)
+    return exit_status(0, matrix)
+
+
+def show_run(facts: Mapping[str, Any], matrix: Path) -> None:
+    """Print the verdicts of a run that was put together, and write its reports. facts: the content of matrix.json."""
     click.echo(render(facts["cells"], width=shutil.get_terminal_size((160, 40)).columns, colours=False))
     click.echo(f"matrix: {matrix}")
-    click.echo(f"report: {write_reports(folder)[0]}")
-    return exit_status(0, matrix)
+    click.echo(f"report: {write_reports(matrix.parent)[0]}")
 
 
 def _merge_sweeps(runs: Sequence[Path], run_dir: Path | None) -> int:

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import click
 
+from harness.cli.cluster_runs import CLUSTER, require_alone
+from harness.cli.cluster_sweep import sweep_on_cluster
 from harness.cli.kernel_options import click_option
 from harness.cli.param_types import KERNEL, MAX_GUESTS_PER_CPU
-from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.execution.run_folder import new_run_folder
+from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan.options import BY_NAME, checked
-from harness.lab.sweep.sweep_plan import DEFAULT_KERNEL, SweepPlan, SweepRequest, plan_sweep
+from harness.lab.sweep.sweep_plan import DEFAULT_KERNEL, SweepRequest, plan_sweep
 from harness.lab.sweep.sweep_results import write_results
-from harness.lab.sweep.sweep_rows import PREDICTIONS, VERDICTS, SweepRows
+from harness.lab.sweep.sweep_rows import begin_rows
 from harness.lab.sweep.sweep_runner import SweepRun
+from harness.lab.sweep.sweep_shard import start_kernels
 from harness.report.formats import write
 from harness.report.sweep import PAGE, exit_status, page, read_sweep, summary
 from harness.support.cache.store import Store
@@ -38,6 +40,7 @@ from harness.support.progress import say
 @click.option("--only", multiple=True, metavar="GLOB", help="Only modules whose name or place matches (repeatable).")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Only N modules, always the same ones.")
 @click_option(BY_NAME["--shard"])
+@CLUSTER
 @click.option(
     "-n",
     "workers",
@@ -59,6 +62,7 @@ def sweep(
     only: tuple[str, ...],
     sample: int | None,
     shard: str | None,
+    cluster: str | None,
     workers: int,
     board: str,
     kernel_source: str | None,
@@ -84,6 +88,8 @@ def sweep(
         raise ModcompatError(
             "a sweep needs a production kernel", next_step="for example --production debian:linux-image-amd64"
         )
+    if cluster:
+        require_alone()
     request = SweepRequest(
         production=production, kernels=kernels or (DEFAULT_KERNEL,), board=board, source=kernel_source or "",
         tolerated=allow_config_change, only=only, sample=sample or 0,
@@ -98,20 +104,26 @@ def sweep(
     )
     click.echo("debug kernels do not enforce signatures of modules: they lack production's key")
     known = Kernels(plan.settings, store)
-    keys = _start_kernels(plan, known)
+    keys = [] if cluster else start_kernels(plan, known)
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
-    for name in (PREDICTIONS, VERDICTS):
-        SweepRows(run, name).begin({**asdict(request), "kernel keys": keys})
     resume = f"{shlex.join(['modcompat', *sys.argv[1:]])}{'' if run_dir else f' --run-dir {shlex.quote(str(run))}'}"
     try:
-        running = SweepRun(request, plan, run, workers)
-        running.predict_all()
-        running.judge_all()
+        if cluster:
+            results = sweep_on_cluster(cluster, request, plan, run, resume)
+        else:
+            begin_rows(run, {**asdict(request), "kernel keys": keys})
+            running = SweepRun(request, plan, run, workers)
+            running.predict_all()
+            running.judge_all()
+            results = write_results(plan, known, run, resume)
     except KeyboardInterrupt:
-        write_results(plan, known, run, resume)  # of the modules that were judged
+        if not cluster:
+            write_results(plan, known, run, resume)  # of the modules that were judged
         say(f"interrupted; to go on: {resume}")
         raise
-    sys.exit(report_sweep(write_results(plan, known, run, resume)))
+    finally:
+        forget_if_empty(run)
+    sys.exit(report_sweep(results))
 
 
 def report_sweep(file: Path) -> int:
@@ -121,14 +133,3 @@ def report_sweep(file: Path) -> int:
         click.echo(line)
     click.echo(f"written: {write(file.with_name(PAGE), page(results))}")
     return exit_status(results)
-
-
-def _start_kernels(plan: SweepPlan, known: Kernels) -> list[str]:
-    """Boot every kernel of a plan once, and build the debug kernels that are not cached. Returns the keys of all.
-
-    Production is first: no debug kernel is worth half an hour if production does not boot. The snapshots are those that
-    the workers start from. Raises ModcompatError if a kernel cannot be built or does not boot.
-    """
-    variants = (plan.variants[0].production, *plan.variants)
-    with Guests(known) as guests:
-        return [guests.running(plan.board, variant).image.kernel.key for variant in variants]

@@ -2,7 +2,7 @@
 """The settings, modules and cells that the options of a run and its manifest choose together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,17 @@ from harness.kernel.features import CORE_FEATURES, features_named
 from harness.kernel.shipped_packages import shipped_kernels
 from harness.kernel.user_config import UserConfig, require_for
 from harness.kernel.variants import Preemption
-from harness.lab.plan.cells import EVERY_BOARD, EVERY_FEATURE, MATRICES, Flavour, Selection, choose_boards, narrow
+from harness.lab.plan.cells import (
+    EVERY_BOARD,
+    EVERY_FEATURE,
+    MATRICES,
+    Cell,
+    Flavour,
+    Selection,
+    cells_of,
+    choose_boards,
+    narrow,
+)
 from harness.lab.plan.exercise import load_exercise
 from harness.lab.plan.manifest import Manifest
 from harness.lab.plan.options import BY_NAME, GetOption, checked, is_set
@@ -22,6 +32,23 @@ from harness.lab.plan.vendor_modules import VendorModule, shipped, user_module
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
+
+
+@dataclass(frozen=True)
+class SuitePlan:
+    """What a run of the suite does."""
+
+    settings: Settings
+    modules: list[VendorModule]
+    cells: Sequence[Cell]
+
+
+def plan_of(given: GetOption, manifest: Manifest, *, by_name: bool) -> SuitePlan:
+    """The plan of a run. by_name: as for choose_cells(). Raises ModcompatError."""
+    settings = choose_settings(given, manifest)
+    modules, arches = choose_modules(given, manifest)
+    chosen = choose_cells(given, manifest, settings.configs, arches, by_name=by_name)
+    return SuitePlan(settings, modules, cells_of(chosen, modules))
 
 
 def with_manifest(given: GetOption, manifest: Manifest) -> GetOption:

@@ -17,14 +17,14 @@ import pytest
 from harness.lab.execution.assumptions import assumptions_at_end, assumptions_at_start
 from harness.lab.execution.lab import Lab
 from harness.lab.execution.run_folder import new_run_folder
-from harness.lab.plan.cells import Cell, cells_of
+from harness.lab.plan.cells import Cell
 from harness.lab.plan.expected_verdicts import measured_verdicts
 from harness.lab.plan.manifest import Manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, OPTIONS, Option, ValueKind, checked
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.shards import cells_of_shard
 from harness.lab.plan.vendor_modules import VendorModule
-from harness.plugin.selection import choose_cells, choose_modules, choose_settings
+from harness.plugin.selection import plan_of
 from harness.plugin.suite_arguments import SUITE, reproduction
 from harness.plugin.terminal import Matrix
 from harness.support.cache.store import Store
@@ -67,12 +67,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         named = given("--manifest")
         config.stash[_MANIFEST] = manifest = read_manifest(Path(named)) if named else Manifest()
-        config.stash[_SETTINGS] = settings = choose_settings(given, manifest)
-        modules, arches = choose_modules(given, manifest)
-        config.stash[_MODULES] = modules
-        by_name = bool(config.getoption("keyword"))
-        chosen = choose_cells(given, manifest, settings.configs, arches, by_name=by_name)
-        plan = cells_of(chosen, modules)
+        chosen = plan_of(given, manifest, by_name=bool(config.getoption("keyword")))
+        config.stash[_SETTINGS], config.stash[_MODULES], plan = chosen.settings, chosen.modules, chosen.cells
         shard = checked(BY_NAME["--shard"], given("--shard"))
         config.stash[_CELLS] = cells = cells_of_shard(plan, shard) if shard else plan
         command = reproduction(given, config.getoption(COMMAND))
@@ -84,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(one_line(f"{error.filename}: {error.strerror}")) from error
     matrix = Matrix(
         plan, manifest, command, shard=shard,
-        assumed=lambda: assumptions_at_end(settings, cells, Store()), run_folder=lambda: _run_folder(config),
+        assumed=lambda: assumptions_at_end(chosen.settings, cells, Store()), run_folder=lambda: _run_folder(config),
     )  # fmt: skip
     config.pluginmanager.register(matrix, "modcompat-matrix")
     if getattr(config.option, "dist", "no") == "load":

@@ -26,13 +26,18 @@ def merged(runs: Sequence[Run]) -> dict[str, Any]:
     shard is missing, was interrupted or is there twice, or if a cell is in two runs.
     """
     _require_distinct(runs)
+    return joined(runs)
+
+
+def joined(runs: Sequence[Run]) -> dict[str, Any]:
+    """The matrix.json of the run that several runs are together, whether shards are missing or not."""
     rows = _in_order(runs)
     first = runs[0].facts
     return {
         "schema": first["schema"],
         "date": max(run.facts["date"] for run in runs),
         "kernel": ", ".join(sorted({row["kernel"] for row in rows if row["kernel"]})),
-        **{name: _joined(run.facts[name] for run in runs) for name in _BY_ARCHITECTURE},
+        **{name: _tools(run.facts[name] for run in runs) for name in _BY_ARCHITECTURE},
         "command": _without(first["command"], _SHARD_OPTION),
         "assumptions": list(dict.fromkeys(line for run in runs for line in run.facts["assumptions"])),
         "cells": rows,
@@ -118,7 +123,7 @@ def _in_order(runs: Iterable[Run]) -> list[dict[str, Any]]:
     return [row for _, row in sorted(placed, key=lambda entry: entry[0])]
 
 
-def _joined(values: Iterable[Mapping[str, str]]) -> dict[str, Any]:
+def _tools(values: Iterable[Mapping[str, str]]) -> dict[str, Any]:
     """What the tools of each architecture call themselves: all names, if the machines differ."""
     found: dict[str, dict[str, None]] = {}
     for by_arch in values:

@@ -42,6 +42,11 @@ def cells_of_shard(cells: Sequence[Cell], shard: tuple[int, int]) -> list[Cell]:
     return found
 
 
+def group_names(cells: Iterable[Cell]) -> list[str]:
+    """The names of the groups of cells that stay together. With as many shards, each has one group."""
+    return sorted({" ".join(_key(cell)) for cell in cells})
+
+
 def _key(cell: Cell) -> tuple[str, str, str]:
     """What stays together: production, stock and isolated kernels for a feature, on all boards of an architecture."""
     return cell.board.arch.name, str(cell.preemption), cell.feature.name

@@ -72,3 +72,9 @@ class SweepRows:
     def done(self) -> set[str]:
         """The places of the modules that have been judged."""
         return {rows[0]["place"] for rows in self.read()}
+
+
+def begin_rows(run: Path, plan: dict[str, Any]) -> None:
+    """Begin the predictions and the verdicts of a sweep, or go on with them. Raises as SweepRows.begin()."""
+    for name in (PREDICTIONS, VERDICTS):
+        SweepRows(run, name).begin(plan)

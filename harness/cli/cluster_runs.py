@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs on a cluster: the shards of a plan are tasks for its workers, and their run folders become one."""
+
+import json
+import shutil
+import time
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from harness.guest.boards import Board
+from harness.kernel.variants import Variant
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
+from harness.support import digest
+from harness.support.cluster.cluster import Cluster
+from harness.support.cluster.cluster_task import ClusterTask, in_folder
+from harness.support.errors import ModcompatError
+from harness.support.progress import say
+
+CLUSTER = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Run on the workers of a dask cluster: the address of its scheduler, such as tcp://build:8786.",
+)
+_PARTS = "parts"  # the folder of a run in which each part that is there has one, until they are merged
+_PLAN = "plan.json"
+
+
+class Parts:
+    """The parts of a run that workers have sent. They survive an interruption."""
+
+    def __init__(self, run: Path, plan: Mapping[str, Any]) -> None:
+        """plan: what the parts depend on. Raises ModcompatError if the folder has the parts of another run."""
+        self.folder = run / _PARTS
+        self.folder.mkdir(exist_ok=True)
+        text, known = json.dumps(plan, indent=1, sort_keys=True), self.folder / _PLAN
+        if known.exists() and known.read_text() != text:
+            raise ModcompatError(
+                f"{run} has parts of another run",
+                next_step="choose another --run-dir; or repeat the options of that run, to go on with it",
+            )
+        known.write_text(text)
+
+    def has(self, name: str) -> bool:
+        return self.path(name).is_dir()
+
+    def path(self, name: str) -> Path:
+        return self.folder / name.replace(" ", "-")
+
+    def add(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Write the files of a part, all or none."""
+        partial = self.folder / f".{self.path(name).name}.{digest.of_bytes(name.encode())[:8]}"
+        for path, content in files.items():
+            file = in_folder(path, partial)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(zlib.decompress(content))
+        partial.mkdir(exist_ok=True)
+        partial.rename(self.path(name))
+
+    def remove(self) -> None:
+        """Remove the parts, which are merged."""
+        shutil.rmtree(self.folder)
+
+
+def require_alone() -> None:
+    """Raise ModcompatError if the command has options that exclude --cluster."""
+    context = click.get_current_context()
+    for name, option in (("shard", "--shard"), ("workers", "-n")):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise ModcompatError(f"--cluster and {option} exclude each other", next_step="leave out one of them")
+
+
+def collect(
+    cluster: Cluster, tasks: Sequence[ClusterTask], parts: Parts | None = None, *, may_fail: Iterable[str] = ()
+) -> None:
+    """Run tasks, print a line for each that ends, and keep their files as parts of a run.
+
+    may_fail: names of tasks whose errors are printed only. Raises ModcompatError for the first other task that fails.
+    """
+    started, forgiven = time.monotonic(), set(may_fail)
+    for count, (task, result) in enumerate(cluster.run(tasks), start=1):
+        if result.fault:
+            raise RuntimeError(f"{task.name} on {result.host}: {result.fault}")
+        if result.error and task.name not in forgiven:
+            raise ModcompatError(
+                f"{task.name} on {result.host}: {result.error.problem}",
+                details=result.error.details or result.printed[-2000:],
+                next_step=result.error.next_step,
+            )
+        if parts and result.files:
+            parts.add(task.name, result.files)
+        left = (time.monotonic() - started) / count * (len(tasks) - count)
+        found = result.error.problem if result.error else result.value or "done"
+        ahead = f"; about {left:.0f} s left" if count < len(tasks) else ""
+        say(f"{count} of {len(tasks)}: {task.name} on {result.host}: {found} ({result.seconds:.0f} s){ahead}")
+
+
+def require_same_files(files: Mapping[str, str]) -> None:
+    """Raise ModcompatError unless files are what they are on the machine of the command: path -> digest, "" for any."""
+    for name, content in files.items():
+        path = Path(name)
+        if not path.exists():
+            problem = f"{name} is not there"
+        elif content and (not path.is_file() or digest.of_file(path) != content):
+            problem = f"{name} is another file than on the machine of the command"
+        else:
+            continue
+        raise ModcompatError(
+            problem, next_step="all machines of a cluster need a run's files at the same path: use a shared file system"
+        )
+
+
+def named_files(words: Iterable[str]) -> dict[str, str]:
+    """The paths in the words --NAME=PATH of a command line, with the digests of those that are files."""
+    paths = (Path(word.partition("=")[2]) for word in words)
+    found = [path for path in paths if path.is_absolute() and path.exists()]
+    return {str(path): digest.of_file(path) if path.is_file() else "" for path in found}
+
+
+def resources_of(settings: Settings, board: Board) -> dict[str, float]:
+    """What a guest takes of dask's resources: its architecture, KVM and memory in MiB."""
+    kvm = {"KVM": 1.0} if settings.accelerator == "kvm" else {}
+    return {board.arch.name: 1.0, "MEMORY": float(settings.memory or board.memory), **kvm}
+
+
+def build_on_worker(folder: Path, settings: Settings, board: Board, variant: Variant) -> str:
+    """Build a kernel into the cache of a worker. Returns the place of it. Raises ModcompatError."""
+    del folder
+    return str(Kernels(settings).kernel(board, variant).folder)
+
+
+def build_tasks(wanted: Iterable[tuple[Board, Variant]], settings: Settings) -> list[ClusterTask]:
+    """A task for each kernel."""
+    return [
+        ClusterTask(f"kernel {board.arch.name} {variant.name}", build_on_worker, (settings, board, variant))
+        for board, variant in wanted
+    ]

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A shard of a sweep in one process, with its guests one after the other: what a worker of a cluster does."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.sweep.sweep_plan import SweepPlan, SweepRequest, plan_sweep
+from harness.lab.sweep.sweep_results import write_results
+from harness.lab.sweep.sweep_rows import begin_rows
+from harness.lab.sweep.sweep_worker import judge_group, predict_group
+from harness.support.cache.store import Store
+
+# Modules of a shard: a lost worker loses as many, each shard takes some seconds to begin, and workers need work
+_FEWEST, _MOST = 4, 96
+_SHARDS = 16  # if neither limit applies
+
+
+def shard_count(plan: SweepPlan) -> int:
+    """The number of parts that a sweep has on a cluster. It depends on the plan alone."""
+    size = min(_MOST, max(_FEWEST, len(plan.modules) // _SHARDS))
+    return -(-len(plan.modules) // size)
+
+
+def judge_shard(folder: Path, request: SweepRequest) -> int:
+    """Judge the modules of a shard. Writes sweep.json into a folder. Returns the number of modules."""
+    store = Store()
+    plan = plan_sweep(request, store)
+    kernels = Kernels(plan.settings, store)
+    begin_rows(folder, {**asdict(request), "kernel keys": start_kernels(plan, kernels)})
+    places = [module.place for module in plan.modules]
+    predict_group(request, places, folder)
+    judge_group(request, places, folder)
+    write_results(plan, kernels, folder, "")
+    return len(places)
+
+
+def build_for_sweep(folder: Path, request: SweepRequest, variant: str) -> None:
+    """Build a debug kernel of a sweep into the cache. Raises ModcompatError if it cannot be built."""
+    del folder
+    store = Store()
+    plan = plan_sweep(replace(request, shard=(1, 1)), store)
+    (chosen,) = (each for each in plan.variants if each.name == variant)
+    Kernels(plan.settings, store).kernel(plan.board, chosen)
+
+
+def start_kernels(plan: SweepPlan, known: Kernels) -> list[str]:
+    """Boot every kernel of a plan once, and build the debug kernels that are not cached. Returns the keys of all.
+
+    Production is first: no debug kernel is worth half an hour if production does not boot. The snapshots are those that
+    the workers start from. Raises ModcompatError if a kernel cannot be built or does not boot.
+    """
+    variants = (plan.variants[0].production, *plan.variants)
+    with Guests(known) as guests:
+        return [guests.running(plan.board, variant).image.kernel.key for variant in variants]
