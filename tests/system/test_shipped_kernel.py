@@ -46,6 +46,7 @@ def test_a_sweep_judges_every_module_by_what_it_does_on_production(shipped: Path
     assert {name: cell["verdict"] for name, cell in cells.items()} == WANTED
     assert "production `returned -19`, here `returned -16`" in cells["differs"]["reason"]
     assert "differs: this kernel debugs spinlocks" in cells["differs"]["reason"]
+    assert "names in /proc, /sys and /dev" in cells["cardless"]["reason"]
     assert cells["differs"]["folder"]
     folder = run / cells["differs"]["folder"]
     assert (folder / "evidence.json").is_file()
