@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The agent's own commands. Each is called with the words of its command, and returns the exit status. It may print.
- * Except for log and state, it has a process of its own, and may exit at any time.
+ * Except for log, state and receive, it has a process of its own, and may exit at any time.
  */
 #ifndef AGENT_H
 #define AGENT_H
@@ -22,7 +22,10 @@ int check_alive(int argc, char **argv);
 int validate_slabs(int argc, char **argv);
 /* observe save FILE, observe since FILE: what the kernel shows of itself (observe.c) */
 int observe(int argc, char **argv);
-/* receive FOLDER */
+/* receive FOLDER: write the files in the mailbox into a folder (receive.c) */
 int receive(int argc, char **argv);
+
+/* Map the mailbox, if the guest has one: called when the agent starts. */
+void open_mailbox(void);
 
 #endif

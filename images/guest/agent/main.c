@@ -30,7 +30,7 @@ struct own_command {
 	int (*run)(int argc, char **argv);
 	/* also without "agent" in front of it */
 	int replaces_program;
-	/* the agent runs it without a process of its own, which would cost most of its time: it only reads or logs */
+	/* the agent runs it without a process of its own, which would cost most of its time: it only reads, logs or writes files */
 	int needs_no_process;
 };
 
@@ -43,7 +43,7 @@ static const struct own_command commands[] = {
 	{ "alive", check_alive, 0, 0 },
 	{ "validate", validate_slabs, 0, 0 },
 	{ "observe", observe, 0, 0 },
-	{ "receive", receive, 0, 0 },
+	{ "receive", receive, 0, 1 },
 };
 
 /* The command of some words, NULL if it is not one of the agent's. */
@@ -177,6 +177,7 @@ int main(int argc, char **argv)
 		cfsetspeed(&terminal, B115200);
 		tcsetattr(0, TCSANOW, &terminal);
 	}
+	open_mailbox();
 	dprintf(1, "\036ready\036");
 	while (fgets(line, sizeof(line), stdin)) {
 		char *command = line + strcspn(line, " \n");

@@ -4,7 +4,10 @@
  * Write the files that the host has posted to the mailbox into FOLDER. The mailbox is the shared memory of an
  * ivshmem-plain device, which sysfs shows without any driver. Numbers are little-endian, as harness/guest/mailbox.py
  * writes them: a mark, the number of files, and for each its name, its place in the memory and its size.
+ *
+ * The agent maps the memory when it starts, which is before the snapshot.
  */
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -49,16 +52,20 @@ static unsigned int number(const char *device, const char *file)
 	return value;
 }
 
-/* Map the memory of the device. Returns its size, 0 if there is no such device. */
-static size_t map(const char **memory)
+static const char *mailbox;
+static size_t mailbox_size;
+
+/* Map the memory of the device, if there is one. */
+void open_mailbox(void)
 {
 	DIR *dir = opendir(DEVICES);
 	struct dirent *entry;
 	char path[512];
 	struct stat facts;
+	void *memory;
 	int fd;
 
-	while (dir && (entry = readdir(dir))) {
+	while (dir && !mailbox && (entry = readdir(dir))) {
 		if (number(entry->d_name, "vendor") != 0x1af4 || number(entry->d_name, "device") != 0x1110)
 			continue;
 		snprintf(path, sizeof(path), DEVICES "/%s/enable", entry->d_name);
@@ -67,20 +74,24 @@ static size_t map(const char **memory)
 			perror(path);
 		close(fd);
 		snprintf(path, sizeof(path), DEVICES "/%s/resource2", entry->d_name);
-		fd = open(path, O_RDONLY);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || fstat(fd, &facts)) {
 			perror(path);
-			return 0;
+			break;
 		}
-		*memory = mmap(NULL, facts.st_size, PROT_READ, MAP_SHARED, fd, 0);
-		if (*memory == MAP_FAILED) {
+		memory = mmap(NULL, facts.st_size, PROT_READ, MAP_SHARED, fd, 0);
+		close(fd);
+		if (memory == MAP_FAILED) {
 			perror(path);
-			return 0;
+			break;
 		}
-		return facts.st_size;
+		/* A fork would copy the entries of its page table, one by one. */
+		madvise(memory, facts.st_size, MADV_DONTFORK);
+		mailbox = memory;
+		mailbox_size = facts.st_size;
 	}
-	fprintf(stderr, "there is no ivshmem device\n");
-	return 0;
+	if (dir)
+		closedir(dir);
 }
 
 static int store(const char *folder, const char *name, const char *data, size_t size)
@@ -112,28 +123,29 @@ static int store(const char *folder, const char *name, const char *data, size_t 
 int receive(int argc, char **argv)
 {
 	const struct header *header;
-	const char *memory;
-	size_t size;
 	uint32_t i;
 
 	if (argc != 2)
 		return 2;
-	size = map(&memory);
-	if (!size)
+	if (!mailbox)
+		open_mailbox();
+	if (!mailbox) {
+		fprintf(stderr, "there is no ivshmem device\n");
 		return 1;
-	header = (const struct header *)memory;
-	if (header->mark != MARK || header->count > (size - sizeof(*header)) / sizeof(struct entry)) {
+	}
+	header = (const struct header *)mailbox;
+	if (header->mark != MARK || header->count > (mailbox_size - sizeof(*header)) / sizeof(struct entry)) {
 		fprintf(stderr, "the mailbox is empty\n");
 		return 1;
 	}
 	for (i = 0; i < header->count; i++) {
 		const struct entry *entry = &header->entries[i];
 
-		if (entry->place > size || entry->size > size - entry->place) {
+		if (entry->place > mailbox_size || entry->size > mailbox_size - entry->place) {
 			fprintf(stderr, "%s is outside of the mailbox\n", entry->name);
 			return 1;
 		}
-		if (store(argv[1], entry->name, memory + entry->place, entry->size)) {
+		if (store(argv[1], entry->name, mailbox + entry->place, entry->size)) {
 			perror(entry->name);
 			return 1;
 		}
