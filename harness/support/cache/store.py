@@ -8,38 +8,29 @@ one that fails verification is removed and built again.
 """
 
 import errno
-import json
 import os
-import re
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from harness.support import digest
 from harness.support.cache import ownership
+from harness.support.cache.entry_manifest import changed_file, entry_name, read_manifest, write_manifest
 from harness.support.cache.ownership import MANIFEST
 from harness.support.errors import ModcompatError
 from harness.support.paths import cache_root
 from harness.support.progress import say
 
-KEY_LENGTH = 16
-_UNSAFE = re.compile(r"[^\w.,:+~=@-]", re.ASCII)  # characters that are replaced in names of folders
-_MAX_LABEL_CHARS = 120  # the name of a lock has the kind and the key in addition
 _ABANDONED_SECONDS = 7 * 86_400.0  # after this time a folder without a lock may be removed
 _KILL_GRACE_SECONDS = 1.0  # killed programs may take so long to end
 FREE_SOME = "free some (`modcompat cache prune`), or set MODCOMPAT_CACHE to an empty folder on another disk"
 ELSEWHERE = "set MODCOMPAT_CACHE to an empty folder that you can write to, or unset it to use the default"
-# Kinds whose files are verified by their sizes alone: a kernel source has tens of thousands of files, and a
-# distribution's kernel has thousands of modules.
-SIZES_ONLY = frozenset({"source", "shipped"})
 
 
 @dataclass(frozen=True)
@@ -71,12 +62,8 @@ class Store:
         self._claimed = False
 
     def path(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path:
-        """The path of the entry for these inputs, whether it exists or not.
-
-        label: for people. It may come from a user's file: characters that are unsafe in a name are replaced.
-        """
-        name = _UNSAFE.sub("_", label)[:_MAX_LABEL_CHARS] or "_"
-        return self.root / kind / f"{name}-{digest.of_value(inputs)[:KEY_LENGTH]}"
+        """The path of the entry for these inputs, whether it exists or not. label: for people."""
+        return self.root / kind / entry_name(label, inputs)
 
     def get(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path | None:
         """The folder of a complete, verified entry, or None."""
@@ -110,7 +97,7 @@ class Store:
             try:
                 partial.mkdir(parents=True)
                 build(partial)
-                _write_manifest(partial, kind, label, inputs)
+                write_manifest(partial, kind, label, inputs)
                 partial.rename(path)
             except ModcompatError as error:
                 self._keep_log(error, partial, path)
@@ -183,7 +170,7 @@ class Store:
         for folder in ownership.entry_folders(self.root):
             if kind not in ("*", folder.parent.name):
                 continue
-            facts = _read_manifest(folder)
+            facts = read_manifest(folder)
             if facts is not None:
                 size = sum(length for length, _ in facts["files"].values())
                 used = (folder / MANIFEST).stat().st_mtime
@@ -208,7 +195,7 @@ class Store:
         for partial, entry_path in list(ownership.partials(self.root)):
             self._remove_if_free(entry_path, partial)
         for folder in list(ownership.entry_folders(self.root)):
-            if _read_manifest(folder) is None:  # damaged, or left by an interrupted removal
+            if read_manifest(folder) is None:  # damaged, or left by an interrupted removal
                 self._remove_if_free(folder)
         for staging in self.root.iterdir():
             if ownership.IMPORT.fullmatch(staging.name) and _is_old(staging):
@@ -231,15 +218,14 @@ class Store:
         """Whether an entry is complete and every file in it unchanged."""
         if path in self._verified and path.exists():
             return True
-        facts = _read_manifest(path)
+        facts = read_manifest(path)
         if facts is None:
             if (path / MANIFEST).exists():
                 say(f"cache entry {path.parent.name}/{path.name} is damaged ({MANIFEST}): it will be built again")
             return False
-        for name, (size, content) in facts["files"].items():
-            if not _is_intact(path / name, size, content):
-                say(f"cache entry {path.parent.name}/{path.name} is damaged ({name}): it will be built again")
-                return False
+        if (changed := changed_file(path, facts["files"])) is not None:
+            say(f"cache entry {path.parent.name}/{path.name} is damaged ({changed}): it will be built again")
+            return False
         self._verified.add(path)
         return True
 
@@ -329,16 +315,6 @@ class _Lock:
         self._lock.release()
 
 
-def _is_intact(file: Path, size: int, content: str) -> bool:
-    try:
-        found = file.lstat()
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
-            return False
-        return found.st_size == size and (not content or digest.of_file(file) == content)
-    except (OSError, ValueError):  # ValueError: the name has a null character
-        return False
-
-
 def _lock_of(folder: Path) -> Path:
     """The lock that the user of a private folder holds."""
     return folder.with_name(f"{folder.name}.lock")
@@ -369,33 +345,3 @@ def _discard_patiently(folder: Path) -> None:
 
 def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
-
-
-def _write_manifest(folder: Path, kind: str, label: str, inputs: Mapping[str, Any]) -> None:
-    files = {
-        str(path.relative_to(folder)): (path.lstat().st_size, "" if kind in SIZES_ONLY else digest.of_file(path))
-        for path in digest.files_below(folder)
-    }
-    facts = {"kind": kind, "label": label, "inputs": dict(inputs), "digest": digest.DIGEST, "files": files}
-    (folder / MANIFEST).write_text(json.dumps(facts, indent=1, sort_keys=True))
-
-
-def _read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an entry; None if it is missing or damaged in any way."""
-    try:
-        facts = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError, RecursionError):
-        return None
-    expected = {"kind": str, "inputs": dict, "files": dict, "digest": str}
-    if not isinstance(facts, dict) or any(not isinstance(facts.get(k), t) for k, t in expected.items()):
-        return None
-    if facts["digest"] != digest.DIGEST or facts["kind"] != folder.parent.name:
-        return None
-    return facts if all(_is_a_file(name, content) for name, content in facts["files"].items()) else None
-
-
-def _is_a_file(name: str, content: Any) -> bool:
-    """Whether a manifest may list this file: a path inside the entry, with its size and digest."""
-    path = PurePosixPath(name)
-    inside = not path.is_absolute() and ".." not in path.parts
-    return inside and isinstance(content, list) and [type(value) for value in content] == [int, str]
