@@ -3,6 +3,8 @@
 
 import json
 import math
+import sys
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.param_types import KIND
+from harness.support.cache import sharing
 from harness.support.cache.archive import export_entries, import_entries
+from harness.support.cache.exchange import Exchange
+from harness.support.cache.exchange import pull as pull_entries
+from harness.support.cache.exchange import push as push_entries
 from harness.support.cache.ownership import KINDS
 from harness.support.cache.store import Entry, Store
 from harness.support.errors import ModcompatError
@@ -22,6 +28,9 @@ from harness.support.text import one_line
 
 DAY = 86_400.0  # seconds
 _UNLIMITED = 10_000  # columns
+_KINDS = click.option(
+    "--kind", "kinds", multiple=True, type=KIND, help="Only entries of this kind (repeatable): see `cache list`."
+)
 
 
 class _Days(click.FloatRange):
@@ -41,9 +50,13 @@ class _Days(click.FloatRange):
 
 @click.group()
 def cache() -> None:
-    """List, prune, export and import what was built.
+    """List, prune and share what was built.
 
-    The cache is $MODCOMPAT_CACHE, or ~/.cache/modcompat. Exit status of each command: 0, or 2 if it fails.
+    The cache is $MODCOMPAT_CACHE, or ~/.cache/modcompat. If $MODCOMPAT_CACHE_REMOTE is a URL, every command of
+    modcompat fetches what the cache lacks from there before it builds it, and sends what it has built. With
+    MODCOMPAT_CACHE_REMOTE_READONLY=1, it sends nothing.
+
+    Exit status of each command: 0, or 2 if it fails; `push` and `pull` have 1, too.
     """
 
 
@@ -89,9 +102,7 @@ def list_(*, as_json: bool) -> None:
     help="Only entries that were not used for this many days.",
 )
 @click.option("--all", "everything", is_flag=True, help="All entries, however recently they were used.")
-@click.option(
-    "--kind", "kinds", multiple=True, type=KIND, help="Only entries of this kind (repeatable): see `cache list`."
-)
+@_KINDS
 def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> None:
     """Remove entries that were not used for a while.
 
@@ -101,9 +112,7 @@ def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> Non
     store = Store()
     known = {*KINDS, *(entry.kind for entry in store.entries())}  # an older version had others
     if unknown := sorted(set(kinds) - known):
-        raise ModcompatError(
-            f"the cache has no kind {', '.join(unknown)}", next_step=f"kinds: {', '.join(sorted(known))}"
-        )
+        raise _unknown(unknown, known)
     removed = store.prune(unused_for=-1 if everything else older_than * DAY, kinds=frozenset(kinds) or None)
     for entry in removed:
         click.echo(one_line(f"removed {entry.kind}/{entry.name}"))
@@ -133,6 +142,58 @@ def import_(*, archive: Path) -> None:
     for name in added:
         click.echo(one_line(f"added {name}"))
     click.echo(f"added {_entries(len(added))}")
+
+
+@cache.command()
+@_KINDS
+def push(*, kinds: tuple[str, ...]) -> None:
+    """Send the entries that the remote lacks.
+
+    The remote is $MODCOMPAT_CACHE_REMOTE. Entries that are of use on this machine alone are left out: sources,
+    production kernels as they ship, snapshots, and entries with links to other files.
+
+    Exit status: 0 if the remote has all entries now, 1 if some are damaged and were not sent, 2 if the remote cannot
+    be used.
+    """
+    _require_known(kinds)
+    _tell("sent", push_entries(Store(), sharing.configured(), kinds))
+
+
+@cache.command()
+@_KINDS
+def pull(*, kinds: tuple[str, ...]) -> None:
+    """Fetch the entries of the remote that the cache lacks.
+
+    The remote is $MODCOMPAT_CACHE_REMOTE. Each entry is verified; existing entries are not changed.
+
+    Exit status: 0 if the cache has all entries now, 1 if some are damaged and were refused, 2 if the remote cannot be
+    used.
+    """
+    _require_known(kinds)
+    _tell("fetched", pull_entries(Store(), sharing.configured(), kinds))
+
+
+def _require_known(kinds: tuple[str, ...]) -> None:
+    if unknown := sorted(set(kinds) - set(KINDS)):
+        raise _unknown(unknown, KINDS)
+
+
+def _unknown(kinds: Iterable[str], known: Iterable[str]) -> ModcompatError:
+    return ModcompatError(f"the cache has no kind {', '.join(kinds)}", next_step=f"kinds: {', '.join(sorted(known))}")
+
+
+def _tell(moved: str, done: Exchange) -> None:
+    """Print what was sent or fetched, and end with status 1 if something was refused."""
+    for name in done.moved:
+        click.echo(one_line(f"{moved} {name}"))
+    for name, why in done.refused.items():
+        click.echo(one_line(f"refused {name}: {why}"))
+    counts = [f"{moved} {_entries(len(done.moved))}", f"{done.present} were there"]
+    counts += [f"{done.linked} have links to files of this machine"] * bool(done.linked)
+    counts += [f"{len(done.refused)} were refused"] * bool(done.refused)
+    click.echo(", ".join(counts))
+    if done.refused:
+        sys.exit(1)
 
 
 def _total(entries: list[Entry]) -> str:

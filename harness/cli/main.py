@@ -31,7 +31,7 @@ class _Entry:
 
 COMMANDS = {
     "build": _Entry("build_command", "Build kernels into the cache and print where they are."),
-    "cache": _Entry("cache_command", "List, prune, export and import what was built."),
+    "cache": _Entry("cache_command", "List, prune and share what was built."),
     "check": _Entry("check_command", "Judge modules on production, stock and isolated kernels."),
     "diff": _Entry("diff_command", "Compare the verdicts of two runs."),
     "doctor": _Entry("doctor_command", "Check the prerequisites, and report what a first run takes."),

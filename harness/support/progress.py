@@ -37,6 +37,7 @@ class Task:
     started: float = field(default_factory=time.monotonic)
     _printed: float = field(default_factory=time.monotonic)
     first: int = 0  # steps that were done before it started
+    unit: str = "steps"
     bar: Progress | None = None
 
     def step(self) -> None:
@@ -51,13 +52,13 @@ class Task:
         elif (now := time.monotonic()) - self._printed >= PLAIN_INTERVAL and self.done > self.first:
             self._printed = now
             left = (now - self.started) / (self.done - self.first) * (self.total - self.done)
-            say(f"{self.what}: {self.done} of about {self.total} steps, about {left:.0f} s left")
+            say(f"{self.what}: {self.done} of about {self.total} {self.unit}, about {left:.0f} s left")
 
 
 @contextmanager
-def task(what: str, total: int, done: int = 0) -> Iterator[Task]:
+def task(what: str, total: int, done: int = 0, unit: str = "steps") -> Iterator[Task]:
     """Show a task from start to end. Call step() on it after each step. done: steps that were done earlier."""
-    running = Task(what, total, done, first=done)
+    running = Task(what, total, done, first=done, unit=unit)
     out = console()
     if out.is_terminal and not out.is_dumb_terminal and out.width >= _MIN_COLUMNS:
         columns = (
@@ -77,25 +78,29 @@ def task(what: str, total: int, done: int = 0) -> Iterator[Task]:
 class _HiddenTask:
     """A task that is shown only if it takes long."""
 
-    def __init__(self, what: str, total: int, shown: ExitStack) -> None:
+    def __init__(self, what: str, total: int, unit: str, shown: ExitStack) -> None:
         self._what = what
         self._total = total
+        self._unit = unit
         self._shown = shown
         self._done = 0
         self._started = time.monotonic()
         self._task: Task | None = None
 
     def step(self) -> None:
+        self.advance_to(self._done + 1)
+
+    def advance_to(self, done: int) -> None:
         if self._task is None and time.monotonic() - self._started >= _HIDDEN_SECONDS:
-            self._task = self._shown.enter_context(task(self._what, self._total))
+            self._task = self._shown.enter_context(task(self._what, self._total, unit=self._unit))
             self._task.done, self._task.started = self._done, self._started
-        self._done += 1
+        self._done = done
         if self._task:
-            self._task.step()
+            self._task.advance_to(done)
 
 
 @contextmanager
-def task_if_long(what: str, total: int) -> Iterator[_HiddenTask]:
+def task_if_long(what: str, total: int, unit: str = "steps") -> Iterator[_HiddenTask]:
     """A task that usually ends at once. Nothing is shown in its first two seconds."""
     with ExitStack() as shown:
-        yield _HiddenTask(what, total, shown)
+        yield _HiddenTask(what, total, unit, shown)

@@ -4,7 +4,8 @@
 An entry is `<root>/<kind>/<label>-<key>/` with the files that a build function wrote and a manifest,
 `entry.json`, that lists every file with its digest. The key is a digest of the inputs, so the same inputs are
 built once, on this machine or on the one that exported the entry. An entry is renamed into place when it is complete;
-one that fails verification is removed and built again.
+one that fails verification is removed and built again. An entry that is missing is fetched from the remote, if there is
+one, before it is built.
 """
 
 import errno
@@ -20,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from harness.support.cache import ownership
+from harness.support.cache import ownership, sharing
 from harness.support.cache.entry_manifest import changed_file, entry_name, read_manifest, write_manifest
 from harness.support.cache.ownership import MANIFEST
 from harness.support.errors import ModcompatError
@@ -52,7 +53,7 @@ class Store:
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        """Open the cache in a folder. Raises ModcompatError if the folder cannot hold one."""
+        """Open the cache in a folder. Raises ModcompatError if the folder cannot hold one, or for a wrong remote."""
         self.root = root or cache_root()
         try:
             ownership.require_possible(self.root)
@@ -60,6 +61,7 @@ class Store:
             raise self._impossible(error) from None
         self._verified: set[Path] = set()
         self._claimed = False
+        self._sharing = sharing.configured()
 
     def path(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path:
         """The path of the entry for these inputs, whether it exists or not. label: for people."""
@@ -79,7 +81,7 @@ class Store:
         return path
 
     def get_or_build(self, kind: str, label: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
-        """The folder of the entry. If there is none yet, `build` is called with an empty folder to fill.
+        """The folder of the entry. If there is none, here or in the remote, `build` fills an empty folder.
 
         Waits if another process is building the entry. Raises ModcompatError if the disk is full, and the exceptions
         of `build`; then only the log of the build is kept.
@@ -91,9 +93,11 @@ class Store:
         with self._lock(path):
             if found := self.get(kind, label, inputs):
                 return found
-            self._discard(path)
             partial = _partial(path)
             self._discard(partial)  # left by a run that was killed
+            if self._fetch(path, inputs):
+                return path
+            self._discard(path)
             try:
                 partial.mkdir(parents=True)
                 build(partial)
@@ -107,7 +111,25 @@ class Store:
             finally:
                 _discard_patiently(partial)
             self._verified.add(path)
+        if self._sharing:
+            self._sharing.send(path, self.scratch)
         return path
+
+    def _fetch(self, path: Path, inputs: Mapping[str, Any]) -> bool:
+        """Get an entry, whose lock this process holds, from the remote. False if it has to be built."""
+        entry = f"{path.parent.name}/{path.name}"
+        if self._sharing is None or (size := self._sharing.size(entry)) is None:
+            return False
+        with self.scratch() as scratch:
+            if folder := self._sharing.fetch(entry, size, inputs, scratch):
+                self._place(folder, path)
+        return folder is not None
+
+    def _place(self, folder: Path, target: Path) -> None:
+        """Move the folder of a complete entry to its place, whose lock this process holds."""
+        self._discard(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(target)
 
     def _keep_log(self, error: ModcompatError, partial: Path, path: Path) -> None:
         """Copy the log of a failed build to the cache's logs if it is in the folder that will be removed."""
@@ -238,9 +260,7 @@ class Store:
         with self._lock(target):
             if self.is_whole(target):
                 return False
-            self._discard(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folder.rename(target)
+            self._place(folder, target)
         return True
 
     def explained(self, error: OSError) -> Exception:

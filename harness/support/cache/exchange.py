@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends all entries of a cache to its remote, and fetches all that the cache lacks."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from harness.support.cache.packed_entry import RefusedError, has_links
+from harness.support.cache.remote import EXAMPLES, RemoteError
+from harness.support.cache.sharing import KEPT, MB, PINS, READ_ONLY_VARIABLE, URL_VARIABLE, Sharing, fetch, send
+from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
+from harness.support.patience import Report
+from harness.support.progress import say, task_if_long
+
+
+@dataclass
+class Exchange:
+    """What was sent or fetched."""
+
+    # entries, <kind>/<name>, that were sent or fetched
+    moved: list[str] = field(default_factory=list)
+    # how many the other side had already
+    present: int = 0
+    # how many have links to files of this machine, which are not sent
+    linked: int = 0
+    # damaged entry -> why
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def push(store: Store, sharing: Sharing | None, kinds: Collection[str]) -> Exchange:
+    """Send every entry (of these kinds) that the remote lacks. Raises ModcompatError."""
+    sharing = _required(sharing, kinds)
+    if sharing.read_only:
+        raise ModcompatError(
+            f"the remote cache {sharing.remote.title} is read-only here", next_step=f"unset {READ_ONLY_VARIABLE}"
+        )
+    entries = [entry for entry in store.entries() if _is_wanted(entry.kind, kinds)]
+    done = Exchange()
+    with _explained(sharing, done, "sent"):
+        there = sharing.remote.sizes()
+        missing = [entry for entry in entries if f"{entry.kind}/{entry.name}" not in there or entry.kind in PINS]
+        done.present = len(entries) - len(missing)
+        with _shown("sending", [entry.size for entry in missing]) as report:
+            for number, entry in enumerate(missing):
+                name = f"{entry.kind}/{entry.name}"
+                if has_links(entry.path):
+                    done.linked += 1
+                elif not store.is_whole(entry.path):
+                    done.refused[name] = "it is damaged"
+                else:
+                    with store.scratch() as scratch:
+                        send(sharing.remote, entry.path, scratch, report(number))
+                    done.moved.append(name)
+    return done
+
+
+def pull(store: Store, sharing: Sharing | None, kinds: Collection[str]) -> Exchange:
+    """Fetch every entry (of these kinds) that the cache lacks. Raises ModcompatError."""
+    sharing = _required(sharing, kinds)
+    here = {f"{entry.kind}/{entry.name}" for entry in store.entries()}
+    done = Exchange()
+    with _explained(sharing, done, "fetched"):
+        known = sharing.remote.sizes()
+        if not known:
+            say(f"remote cache {sharing.remote.title}: it is empty, or does not exist")
+        there = {name: size for name, size in known.items() if _is_wanted(name.split("/")[0], kinds)}
+        missing = sorted(set(there) - here)
+        done.present = len(there) - len(missing)
+        with _shown("fetching", [there[name] for name in missing]) as report:
+            for number, name in enumerate(missing):
+                try:
+                    with store.scratch() as scratch:
+                        added = store.adopt(fetch(sharing.remote, name, there[name], scratch, report(number)))
+                except RefusedError as error:
+                    done.refused[name] = str(error)
+                except OSError as error:
+                    raise store.explained(error) from error
+                else:  # another process may have built it meanwhile
+                    done.moved += [name] * added
+                    done.present += not added
+    return done
+
+
+def _required(sharing: Sharing | None, kinds: Collection[str]) -> Sharing:
+    """The remote. Raises ModcompatError if there is none, or for kinds that it does not take."""
+    if sharing is None:
+        raise ModcompatError("there is no remote cache", next_step=f"set {URL_VARIABLE} to its URL, {EXAMPLES}")
+    for kind in kinds:
+        if kind in KEPT:
+            raise ModcompatError(f"entries of the kind {kind} stay on their machine: {KEPT[kind]}")
+    return sharing
+
+
+def _is_wanted(kind: str, kinds: Collection[str]) -> bool:
+    return kind not in KEPT and (not kinds or kind in kinds)
+
+
+@contextmanager
+def _explained(sharing: Sharing, done: Exchange, moved: str) -> Iterator[None]:
+    try:
+        yield
+    except RemoteError as error:
+        raise ModcompatError(
+            f"remote cache {sharing.remote.title}: {error}",
+            next_step=f"{len(done.moved)} entries were {moved}; the same command goes on with the rest",
+        ) from None
+
+
+@contextmanager
+def _shown(what: str, sizes: list[int]) -> Iterator[Callable[[int], Report]]:
+    """Progress in MB. Yields a function: the number of an entry -> what to call with its bytes so far."""
+    with task_if_long(f"{what} {len(sizes)} entries", sum(sizes) // MB, "MB") as shown:
+        yield lambda number: lambda done: shown.advance_to((sum(sizes[:number]) + done) // MB)
