@@ -188,9 +188,11 @@ def _tell(moved: str, done: Exchange) -> None:
         click.echo(one_line(f"{moved} {name}"))
     for name, why in done.refused.items():
         click.echo(one_line(f"refused {name}: {why}"))
-    counts = [f"{moved} {_entries(len(done.moved))}", f"{done.present} were there"]
-    counts += [f"{done.linked} have links to files of this machine"] * bool(done.linked)
-    counts += [f"{len(done.refused)} were refused"] * bool(done.refused)
+    counts = [f"{moved} {_entries(len(done.moved))}", f"{done.present} w{'as' if done.present == 1 else 'ere'} there"]
+    if done.linked:
+        counts.append(f"{done.linked} ha{'s' if done.linked == 1 else 've'} links to files of this machine")
+    if done.refused:
+        counts.append(f"{len(done.refused)} w{'as' if len(done.refused) == 1 else 'ere'} refused")
     click.echo(", ".join(counts))
     if done.refused:
         sys.exit(1)

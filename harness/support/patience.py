@@ -44,7 +44,7 @@ class Patience:
                     raise TooSlowError(f"no data for {self.stall:g} s")
                 if now - running.started > most:
                     raise TooSlowError(
-                        f"slower than {self.rate / 1e3:g} kB/s" if running.moved else f"no answer for {most:.0f} s"
+                        f"slower than {self.rate / 1e3:g} kB/s" if running.moved else f"no answer for {most:.3g} s"
                     )
         finally:
             running.given_up = True

@@ -20,7 +20,9 @@ class Exchange:
 
     # entries, <kind>/<name>, that were sent or fetched
     moved: list[str] = field(default_factory=list)
-    # how many the other side had already
+    # how many entries the other side lacked
+    missing: int = 0
+    # how many it had already
     present: int = 0
     # how many have links to files of this machine, which are not sent
     linked: int = 0
@@ -35,18 +37,17 @@ def push(store: Store, sharing: Sharing | None, kinds: Collection[str]) -> Excha
         raise ModcompatError(
             f"the remote cache {sharing.remote.title} is read-only here", next_step=f"unset {READ_ONLY_VARIABLE}"
         )
-    entries = [entry for entry in store.entries() if _is_wanted(entry.kind, kinds)]
-    done = Exchange()
+    wanted = [entry for entry in store.entries() if _is_wanted(entry.kind, kinds)]
+    entries = [entry for entry in wanted if not has_links(entry.path)]
+    done = Exchange(linked=len(wanted) - len(entries))
     with _explained(sharing, done, "sent"):
         there = sharing.remote.sizes()
         missing = [entry for entry in entries if f"{entry.kind}/{entry.name}" not in there or entry.kind in PINS]
-        done.present = len(entries) - len(missing)
+        done.missing, done.present = len(missing), len(entries) - len(missing)
         with _shown("sending", [entry.size for entry in missing]) as report:
             for number, entry in enumerate(missing):
                 name = f"{entry.kind}/{entry.name}"
-                if has_links(entry.path):
-                    done.linked += 1
-                elif not store.is_whole(entry.path):
+                if not store.is_whole(entry.path):
                     done.refused[name] = "it is damaged"
                 else:
                     with store.scratch() as scratch:
@@ -66,7 +67,7 @@ def pull(store: Store, sharing: Sharing | None, kinds: Collection[str]) -> Excha
             say(f"remote cache {sharing.remote.title}: it is empty, or does not exist")
         there = {name: size for name, size in known.items() if _is_wanted(name.split("/")[0], kinds)}
         missing = sorted(set(there) - here)
-        done.present = len(there) - len(missing)
+        done.missing, done.present = len(missing), len(there) - len(missing)
         with _shown("fetching", [there[name] for name in missing]) as report:
             for number, name in enumerate(missing):
                 try:
@@ -103,7 +104,7 @@ def _explained(sharing: Sharing, done: Exchange, moved: str) -> Iterator[None]:
     except RemoteError as error:
         raise ModcompatError(
             f"remote cache {sharing.remote.title}: {error}",
-            next_step=f"{len(done.moved)} entries were {moved}; the same command goes on with the rest",
+            next_step=f"{len(done.moved)} of {done.missing} entries were {moved}; run the command again for the rest",
         ) from None
 
 

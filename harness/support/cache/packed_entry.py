@@ -19,6 +19,7 @@ import zstandard
 from harness.support import digest
 from harness.support.cache.entry_manifest import changed_file, entry_name, read_manifest
 from harness.support.cache.ownership import MANIFEST
+from harness.support.text import one_line
 
 SUFFIX = ".tar.zst"
 _LEVEL = 3  # level 1 packs a kernel a quarter faster and a tenth larger; level 10 takes four times as long
@@ -26,6 +27,7 @@ _MAX_WINDOW_BYTES = 8 << 20  # of zstd: a decoder needs no more for levels up to
 _MAX_MANIFEST_BYTES = 16 << 20  # the largest of a kernel has 1 MB
 _MAX_EXTRA_BYTES = 16 << 20  # empty folders, long names and the end of the archive
 _MEMBER_BYTES = 4 * tarfile.BLOCKSIZE  # header, padding, and the header of a long name
+_MAX_WHY_CHARS = 200  # names in the archive may be long
 _MAX_TIME = 1 << 34  # seconds since the epoch: tar's octal numbers end before
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, LookupError, OverflowError, zstandard.ZstdError)
 # System errors for names that contradict one another: a name below a file, or the same name twice.
@@ -33,7 +35,10 @@ _CONTRADICTIONS = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG
 
 
 class RefusedError(Exception):
-    """A file that is not the packed entry that it should be. Its text is the reason, for people."""
+    """A file that is not the packed entry that it should be. Its text is the reason, in one line."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(one_line(why)[:_MAX_WHY_CHARS])
 
 
 def has_links(entry: Path) -> bool:

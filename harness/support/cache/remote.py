@@ -139,9 +139,12 @@ class Remote:
         """The file system and the path of the folder in it."""
         options = _OPTIONS.get(self._scheme, {})
         try:
-            files, root = import_module("fsspec.core").url_to_fs(self._url, **options)
+            files, root = import_module("fsspec.core").url_to_fs(self._url, skip_instance_cache=True, **options)
         except Exception as error:  # noqa: BLE001 - each file system has exceptions of its own
             raise RemoteError(_why(error)) from None
+        if getattr(files, "async_impl", False):
+            # asyncio would print the exceptions of requests that nobody waits for any more.
+            import_module("fsspec.asyn").get_loop().set_exception_handler(lambda *_: None)
         return files, root.rstrip("/")
 
     @property

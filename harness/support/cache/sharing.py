@@ -150,3 +150,8 @@ def _is_shared(entry: str) -> bool:
     """Whether entries of this kind are fetched and sent without being asked for."""
     kind = entry.split("/", 1)[0]
     return kind not in KEPT and kind not in PINS
+
+
+def forget() -> None:
+    """Forget what was found out about remotes, for tests."""
+    _sharing.cache_clear()

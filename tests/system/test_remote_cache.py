@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cache's remote in a real S3 server on this machine: moto, which has the protocol of S3."""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.guest.boards import BOARDS
+from harness.kernel.build import Kernel
+from harness.kernel.module_build import build_modules
+from harness.kernel.variants import PRODUCTION
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
+from harness.support import digest
+from harness.support.cache import sharing
+from harness.support.cache.packed_entry import SUFFIX
+from harness.support.cache.store import Store
+from harness.support.process import DIES_WITH_US
+from tests.system.conftest import LOCKS, users_environment
+
+boto3 = pytest.importorskip("boto3")
+pytest.importorskip("s3fs")
+pytest.importorskip("moto.server")
+INPUTS = {"source": "abc"}
+BUCKET = "modcompat"
+START_SECONDS = 60.0
+ENTRY_BYTES = 12 << 20  # enough for two parts of an upload
+PASSED_BYTES = 2 << 20  # before the server is killed
+
+
+class Server:
+    """An S3 server with an empty bucket."""
+
+    def __init__(self, folder: Path) -> None:
+        with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+            self.port: int = probe.getsockname()[1]
+        command = [*DIES_WITH_US, sys.executable, "-m", "moto.server", "-p", str(self.port)]
+        with (folder / "server.log").open("w") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert self.process.poll() is None, (folder / "server.log").read_text()
+            assert time.monotonic() < deadline, "the server does not start"
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        return False
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server whose bucket is the remote that the environment names."""
+    server = Server(tmp_path)
+    facts = {
+        "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}", sharing.URL_VARIABLE: f"s3://{BUCKET}/cache",
+    }  # fmt: skip
+    for name, value in facts.items():
+        monkeypatch.setenv(name, value)
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    yield server
+    sharing.forget()
+    server.kill()
+
+
+def machine(root: Path) -> Store:
+    """The cache of another machine."""
+    sharing.forget()
+    return Store(root)
+
+
+def write(folder: Path) -> None:
+    (folder / "image").write_bytes(random.Random(0).randbytes(ENTRY_BYTES))  # zstd cannot make it smaller
+
+
+def refuse(folder: Path) -> None:
+    raise AssertionError(f"built again: {folder}")
+
+
+def modcompat(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", "cache", *arguments]
+    environment = users_environment() | {"MODCOMPAT_CACHE": str(root)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_kernel_of_another_machine_is_the_same_and_modules_build_on_it(server: Server, tmp_path: Path) -> None:
+    kernels = Kernels(Settings())
+    kernel = kernels.kernel(BOARDS["x86_64-q35"], PRODUCTION)
+    one, other = tmp_path / "one", tmp_path / "other"
+    shutil.copytree(kernel.folder, one / "kernel" / kernel.folder.name, symlinks=True)
+    sent = modcompat(one, "push")
+    assert (sent.returncode, sent.stdout.splitlines()[-1]) == (0, "sent 1 entry, 0 were there"), sent.stderr
+    fetched = modcompat(other, "pull")
+    assert (fetched.returncode, fetched.stdout.splitlines()[-1]) == (0, "fetched 1 entry, 0 were there"), fetched.stderr
+    assert digest.of_tree(other / "kernel") == digest.of_tree(one / "kernel")
+    pulled = Kernel(kernel.spec, other / "kernel" / kernel.folder.name)
+    built = [build_modules(LOCKS, it, Store(tmp_path / name)) for it, name in ((kernel, "here"), (pulled, "there"))]
+    assert digest.of_file(built[1]["locks"]) == digest.of_file(built[0]["locks"])
+
+
+def test_what_one_machine_built_is_not_built_on_another(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built = machine(tmp_path / "one").get_or_build("kernel", "arm", INPUTS, write)
+    found = machine(tmp_path / "other").get_or_build("kernel", "arm", INPUTS, refuse)
+    assert digest.of_tree(found) == digest.of_tree(built)
+    assert "remote cache" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda packed: packed[: len(packed) // 2], lambda packed: packed[:-99] + bytes(99), lambda _: b"<html>"],
+    ids=["cut", "zeros", "page"],
+)
+def test_damaged_bytes_are_refused_and_replaced(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[bytes], bytes]
+) -> None:
+    path = machine(tmp_path / "one").get_or_build("kernel", "arm", INPUTS, write)
+    client, key = boto3.client("s3"), f"cache/kernel/{path.name}{SUFFIX}"
+    packed = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    client.put_object(Bucket=BUCKET, Key=key, Body=damage(packed))
+    fetched = modcompat(tmp_path / "other", "pull")
+    assert fetched.returncode == 1
+    assert fetched.stdout.splitlines()[-1] == "fetched 0 entries, 0 were there, 1 was refused"
+    machine(tmp_path / "other").get_or_build("kernel", "arm", INPUTS, write)
+    assert "is refused: " in capsys.readouterr().err
+    machine(tmp_path / "third").get_or_build("kernel", "arm", INPUTS, refuse)
+
+
+class Wire:
+    """A way to a server, which is killed after some bytes went one way."""
+
+    def __init__(self, server: Server, *, from_server: bool) -> None:
+        self._server = server
+        self._from_server = from_server
+        self._left = PASSED_BYTES
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                try:
+                    far = socket.create_connection(("127.0.0.1", self._server.port))
+                except OSError:
+                    near.close()
+                    continue
+                for source, target, counts in ((far, near, self._from_server), (near, far, not self._from_server)):
+                    threading.Thread(target=self._pass, args=(source, target, counts), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, counts: bool) -> None:  # noqa: FBT001
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+                self._left -= len(data) * counts
+                if self._left < 0:
+                    self._server.kill()
+                    break
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.mark.parametrize("way", ["download", "upload"])
+def test_a_server_that_dies_in_the_middle_makes_nothing_fail(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], way: str
+) -> None:
+    if way == "download":
+        machine(tmp_path / "one").get_or_build("kernel", "arm", INPUTS, write)
+    with closing(Wire(server, from_server=way == "download")) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{wire.port}")
+        store = machine(tmp_path / "other")
+        path = store.get_or_build("kernel", "arm", INPUTS, write)
+        other = store.get_or_build("kernel", "x86_64", INPUTS, write)
+    output = capsys.readouterr().err
+    assert server.process.returncode == -signal.SIGKILL, "it was not in the middle"
+    assert Store(store.root).is_whole(path)
+    assert Store(store.root).is_whole(other)
+    shown = f"{'fetching' if way == 'download' else 'sending'} kernel/{path.name}"
+    complaints = [line for line in output.splitlines() if not line.startswith(shown)]  # the progress of a slow machine
+    ends = {"download": ["going on without it"], "upload": ["nothing more is sent to it", "going on without it"]}
+    assert [line.split("; ")[-1] for line in complaints] == ends[way], output
+    assert not list(store.root.glob("scratch/*"))
+    refused = modcompat(tmp_path / "third", "pull")
+    assert refused.returncode == 2
+    assert "cannot list it: " in refused.stderr
+
+
+def test_an_interrupted_pull_leaves_whole_entries(server: Server, tmp_path: Path) -> None:
+    one = machine(tmp_path / "one")
+    paths = [one.get_or_build("kernel", str(number), INPUTS, write) for number in range(8)]
+    command = [sys.executable, "-m", "harness", "cache", "pull"]
+    environment = users_environment() | {"MODCOMPAT_CACHE": str(tmp_path / "other")}
+    facts: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(
+        command, env=environment, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **facts
+    ) as pull:
+        deadline = time.monotonic() + START_SECONDS
+        while not list(tmp_path.glob("other/kernel/*")):
+            assert time.monotonic() < deadline, "nothing arrives"
+            time.sleep(0.005)
+        os.kill(pull.pid, signal.SIGINT)
+        output, _ = pull.communicate(timeout=START_SECONDS)
+    assert pull.returncode == 130, output
+    other = Store(tmp_path / "other")
+    arrived = [entry.path for entry in other.entries()]
+    assert 0 < len(arrived) < len(paths)
+    assert all(other.is_whole(path) for path in arrived)
+    assert {path.name for path in (tmp_path / "other/kernel").iterdir()} == {path.name for path in arrived}
+    again = modcompat(tmp_path / "other", "pull")
+    assert again.stdout.splitlines()[-1].startswith(f"fetched {len(paths) - len(arrived)} entries, {len(arrived)} w")
+    assert not [path for path in tmp_path.glob("other/scratch/*") if path.is_dir()]

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unit tests use no remote cache but their own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.support.cache import sharing
+
+
+@pytest.fixture(autouse=True)
+def without_remote(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment names no remote, and none is known from an earlier test."""
+    for variable in (sharing.URL_VARIABLE, sharing.READ_ONLY_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+    yield
+    sharing.forget()
