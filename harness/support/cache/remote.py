@@ -35,7 +35,8 @@ _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
 _S3_OPTIONS = {
     # Listings are not cached: other machines write, too.
     "use_listings_cache": False,
-    "config_kwargs": {"connect_timeout": 5, "read_timeout": 15, "retries": {"max_attempts": 1}},
+    # Patience ends what takes too long: a slow upload is silent for longer than the 15 s of s3fs.
+    "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 1}},
 }
 # URL scheme -> options for fsspec
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {"s3": _S3_OPTIONS, "s3a": _S3_OPTIONS}

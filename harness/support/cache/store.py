@@ -123,6 +123,7 @@ class Store:
         with self.scratch() as scratch:
             if folder := self._sharing.fetch(entry, size, inputs, scratch):
                 self._place(folder, path)
+                self._verified.add(path)
         return folder is not None
 
     def _place(self, folder: Path, target: Path) -> None:

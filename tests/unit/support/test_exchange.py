@@ -100,6 +100,12 @@ def test_damage_on_either_side_is_told(one: Store, remote: Path, tmp_path: Path)
     assert not list((tmp_path / "other/scratch").iterdir())
 
 
+def test_kinds_that_stay_on_their_machine_are_not_fetched(one: Store, remote: Path, tmp_path: Path) -> None:
+    modcompat(one.root, "push")
+    (remote / "kernel").rename(remote / "source")
+    assert last(modcompat(tmp_path / "other", "pull")) == "fetched 1 entry, 0 were there"
+
+
 @pytest.mark.parametrize("command", ["push", "pull"])
 def test_without_a_remote_there_is_a_next_step(command: str, tmp_path: Path) -> None:
     result = modcompat(tmp_path, command)
