@@ -34,9 +34,9 @@ class Patience:
         Raises TooSlowError, and what `work` raises. A thread that is given up ends with the process at the latest.
         """
         running = _Running(work)
-        threading.Thread(target=running.run, name="transfer", daemon=True).start()
         most = self.answer + size / self.rate
         try:
+            threading.Thread(target=running.run, name="transfer", daemon=True).start()
             while not running.over.wait(_POLL_SECONDS):
                 on_bytes(running.moved)
                 now = time.monotonic()
