@@ -20,7 +20,7 @@ from harness.lab.sweep.sweep_plan import DEFAULT_KERNEL, SweepRequest, plan_swee
 from harness.lab.sweep.sweep_results import write_results
 from harness.lab.sweep.sweep_rows import begin_rows
 from harness.lab.sweep.sweep_runner import SweepRun
-from harness.lab.sweep.sweep_shard import start_kernels
+from harness.lab.sweep.sweep_shard import keys_if_judged, start_kernels
 from harness.report.formats import write
 from harness.report.sweep import PAGE, exit_status, page, read_sweep, summary
 from harness.support.cache.store import Store
@@ -104,7 +104,7 @@ def sweep(
     )
     click.echo("debug kernels do not enforce signatures of modules: they lack production's key")
     known = Kernels(plan.settings, store)
-    keys = [] if cluster else start_kernels(plan, known)
+    keys = [] if cluster else keys_if_judged(plan, known, run_dir) or start_kernels(plan, known)
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     resume = f"{shlex.join(['modcompat', *sys.argv[1:]])}{'' if run_dir else f' --run-dir {shlex.quote(str(run))}'}"
     try:

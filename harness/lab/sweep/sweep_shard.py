@@ -8,7 +8,7 @@ from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.sweep.sweep_plan import SweepPlan, SweepRequest, plan_sweep
 from harness.lab.sweep.sweep_results import write_results
-from harness.lab.sweep.sweep_rows import begin_rows
+from harness.lab.sweep.sweep_rows import SweepRows, begin_rows
 from harness.lab.sweep.sweep_worker import judge_group, predict_group
 from harness.support.cache.store import Store
 
@@ -54,3 +54,17 @@ def start_kernels(plan: SweepPlan, known: Kernels) -> list[str]:
     variants = (plan.variants[0].production, *plan.variants)
     with Guests(known) as guests:
         return [guests.running(plan.board, variant).image.kernel.key for variant in variants]
+
+
+def keys_if_judged(plan: SweepPlan, known: Kernels, run: Path | None) -> list[str]:
+    """The keys of all kernels, if a run folder has the verdict of every module and no kernel has to be built for that.
+
+    Otherwise an empty list.
+    """
+    variants = (plan.variants[0].production, *plan.variants)
+    places = {module.place for module in plan.modules}
+    if run is None or not places <= SweepRows(run).done():
+        return []
+    if not all(known.is_ready(plan.board, variant) for variant in variants):
+        return []
+    return [known.kernel(plan.board, variant).key for variant in variants]

@@ -2,7 +2,9 @@
 """Which files of a kernel build are kept, tested without building a kernel."""
 
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,3 +72,19 @@ def test_the_steps_of_a_build_are_counted_by_a_dry_run(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text(rule)
     assert build._count_steps(["make", "-C", tmp_path], dict(os.environ)) == 2
     assert build._count_steps(["make", "-C", tmp_path, "absent"], dict(os.environ)) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "steps", "needed"),
+    [({"SMP": "y"}, 1100, 110_000_000), ({"DEBUG_INFO": "y"}, 3525, 3_419_250_000)],
+)
+def test_a_build_that_the_disk_has_no_room_for_does_not_begin(
+    config: dict[str, str], steps: int, needed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [needed]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free[0]))
+    build.require_space(tmp_path, config, steps, "building it")
+    free[0] -= 1
+    with pytest.raises(ModcompatError, match=r"building it takes about \d\.\d GB, and \d\.\d GB are free") as caught:
+        build.require_space(tmp_path, config, steps, "building it")
+    assert "cache prune" in caught.value.next_step
