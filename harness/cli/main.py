@@ -35,6 +35,7 @@ COMMANDS = {
     "check": _Entry("check_command", "Judge modules on production, stock and isolated kernels."),
     "diff": _Entry("diff_command", "Compare the verdicts of two runs."),
     "doctor": _Entry("doctor_command", "Check the prerequisites, and report what a first run takes."),
+    "export": _Entry("export_command", "Write cells of a run as jobs for LAVA and labgrid."),
     "init": _Entry("init_command", "Write a commented manifest, modcompat.toml."),
     "isolate": _Entry("isolate_command", "Apply, check and prove the patches that keep the module ABI."),
     "layout": _Entry("layout_command", "Compare the structures of two kernels, as modules see them."),

@@ -125,6 +125,23 @@ class Machine:
         mailbox = Mailbox(log.with_name(BY_HAND), self.mailbox).options() if self.mailbox else []
         return [*options, *self.serial(["file", f"path={name}"], ["stdio", "signal=off"]), *mailbox]
 
+    def facts(self) -> dict[str, object]:
+        """What is needed to start such a guest elsewhere."""
+        return {
+            "kernel": str(self.kernel),
+            "initramfs": str(self.initramfs),
+            "device_tree": str(self.device_tree) if self.device_tree else None,
+            "parameters": self.parameters,
+            "board": self.board.id,
+            "machine": self.board.machine,
+            "cpu": self.board.cpu,
+            "memory": self.board.memory,
+            "topology": self.board.topology,
+            "options": list(self.board.options),
+            "userland": self.userland,
+            "mailbox": self.mailbox,
+        }
+
     def identity(self) -> dict[str, object]:
         """Everything that a snapshot of this guest depends on; files by their names, which are content-addressed."""
         mailbox = Mailbox(Path("mailbox"), self.mailbox).options() if self.mailbox else []

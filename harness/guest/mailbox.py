@@ -61,6 +61,21 @@ class Mailbox:
             for start, content in contents:
                 memory[start : start + len(content)] = content
 
+    def posted(self) -> dict[str, bytes]:
+        """The files of the last post(): path in the guest -> content. Raises ModcompatError if the file is damaged."""
+        try:
+            memory = self.path.read_bytes()
+            mark, count = _HEADER.unpack_from(memory)
+            entries = [_ENTRY.unpack_from(memory, _HEADER.size + _ENTRY.size * number) for number in range(count)]
+            files = {name.rstrip(b"\0").decode(): memory[place : place + size] for name, place, size in entries}
+        except OSError as error:
+            raise ModcompatError(f"cannot read {self.path}: {error.strerror}") from None
+        except (struct.error, UnicodeDecodeError):
+            mark, entries, files = 0, [], {}
+        if mark != _MARK or any(len(files[name.rstrip(b"\0").decode()]) != size for name, _, size in entries):
+            raise ModcompatError(f"{self.path} is not the mailbox of a guest, or it is damaged")
+        return files
+
 
 def size_for(most: int) -> int:
     """The size of a mailbox for files of so many bytes: a power of two, as PCI requires."""

@@ -40,6 +40,12 @@ class RecordedCell:
         return with_defaults(known, schema_named("evidence")["$defs"]["evidence"])
 
     @cached_property
+    def machine(self) -> dict[str, Any] | None:
+        """The machine that the guest ran on; None if none did, or in runs of earlier versions."""
+        known = load(self.path / "evidence.json", "evidence") if self.has_evidence else {}
+        return known.get("machine")
+
+    @cached_property
     def log(self) -> bytes:
         """The kernel log of the cell."""
         return _read(self.path / "console.log")

@@ -88,7 +88,8 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
     evidence["reports"] = {
         phase: [as_json_object(report) for report in reports] for phase, reports in result.evidence.reports.items()
     }
-    facts = {"schema": _EVIDENCE_SCHEMA, "cell": row, "evidence": evidence}
+    machine = result.machine.facts() if result.machine else None
+    facts = {"schema": _EVIDENCE_SCHEMA, "cell": row, "machine": machine, "evidence": evidence}
     (folder / "evidence.json").write_text(json.dumps(facts, indent=1, default=_json_default, sort_keys=False))
     return row
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Environments for labgrid, and the test that runs a cell on their boards."""
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+from harness.report.export.lab_files import PROMPT, LabCell, cpio_of, share, tar_of, write_file
+from harness.report.export.replay import SCRIPT, templates
+
+_INITRD, _OVERLAY = "initrd.cpio.gz", "overlay.tar.gz"
+# A guest that resets itself is stopped, so that labgrid does not see it boot again.
+_ON_RESET = ("-action", "reboot=shutdown,shutdown=pause")
+
+
+def write_labgrid_files(cell: LabCell, folder: Path, *, device_tree: Path | None = None) -> list[Path]:
+    """Write the environments and the test of a cell, and its files, below a folder. Returns the first two.
+
+    device_tree: of the board. Raises ModcompatError if a file cannot be read.
+    """
+    place = folder / cell.id
+    tree = device_tree or cell.device_tree
+    shared = {
+        "kernel": share("kernel", cell.kernel.read_bytes(), folder),
+        "device_tree": share(f"{tree.stem}.dtb", tree.read_bytes(), folder) if tree else None,
+    }
+    write_file(place / _INITRD, cell.ramdisk + cpio_of(cell.overlay))  # the kernel unpacks several in a row
+    write_file(place / _OVERLAY, tar_of(cell.overlay))
+    options = shlex.join(["-smp", cell.machine["topology"], *_ON_RESET, *cell.machine["options"]])
+    environment = templates()
+    environment.filters["json"] = json.dumps
+    values = {
+        "cell": cell,
+        "options": f'{options} -initrd "$BASE/{_INITRD}"',
+        "prompt": PROMPT,
+        "script": f"/{SCRIPT}",
+        "initrd": _INITRD,
+        "overlay": _OVERLAY,
+        **{name: os.path.join("..", path) if path else None for name, path in shared.items()},  # noqa: PTH118
+    }
+    names = {
+        "environment.yaml": "labgrid_environment.yaml.j2",
+        "place.yaml": "labgrid_place.yaml.j2",
+        "test_cell.py": "labgrid_test.py.j2",
+    }
+    for name, template in names.items():
+        write_file(place / name, environment.get_template(template).render(values))
+    return [place / name for name in names]
