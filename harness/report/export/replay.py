@@ -30,7 +30,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/.modcompa
 
 
 @dataclass(frozen=True)
-class Step:
+class ReplayedCommand:
     """A command of the exercise."""
 
     # of its case
@@ -52,7 +52,7 @@ class Replay:
     before: tuple[str, ...]
     load: str
     has_init: bool
-    steps: tuple[Step, ...]
+    steps: tuple[ReplayedCommand, ...]
     # name of a case -> check that the module answers in the kernel log
     answers: Mapping[str, str]
     # paths of the modules that the commands load
@@ -140,9 +140,9 @@ def _progress(cell: RecordedCell) -> tuple[bool, bool, int]:
     return load is not None and load["status"] == 0, bool(evidence["unload"]), len(evidence["commands"])
 
 
-def _steps(commands: Sequence[Mapping[str, Any]]) -> tuple[list[Step], list[str]]:
+def _steps(commands: Sequence[Mapping[str, Any]]) -> tuple[list[ReplayedCommand], list[str]]:
     """The commands of an exercise that can be repeated, and those that cannot."""
-    steps: list[Step] = []
+    steps: list[ReplayedCommand] = []
     left_out: list[str] = []
     for command, repeated in groupby(commands, key=lambda done: str(done["command"])):
         if command.startswith(_OURS):
@@ -153,7 +153,7 @@ def _steps(commands: Sequence[Mapping[str, Any]]) -> tuple[list[Step], list[str]
         statuses = [int(done["status"]) for done in repeated]
         waits = statuses[0] != statuses[-1]
         for status in statuses[-1:] if waits else statuses:
-            steps.append(Step(f"exercise-{len(steps) + 1:03}", command, status, waits))
+            steps.append(ReplayedCommand(f"exercise-{len(steps) + 1:03}", command, status, waits))
     return steps, left_out
 
 

@@ -3,9 +3,12 @@
 
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.guest.mailbox import Mailbox, size_for
 from harness.support.errors import ModcompatError
@@ -69,3 +72,30 @@ def test_the_size_is_a_power_of_two_with_room(most: int) -> None:
     size = size_for(most)
     assert size & (size - 1) == 0
     assert size > most
+
+
+def test_what_was_posted_last_is_read_again(tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path / "mailbox", size_for(1))
+    mailbox.make()
+    with pytest.raises(ModcompatError, match="damaged"):
+        mailbox.posted()
+    mailbox.post({"modules/first.ko": b"first"})
+    mailbox.post(FILES)
+    assert mailbox.posted() == FILES
+    with mailbox.path.open("r+b") as file:
+        file.truncate(6000)
+    with pytest.raises(ModcompatError, match="damaged"):
+        mailbox.posted()
+    with pytest.raises(ModcompatError, match="cannot read"):
+        Mailbox(tmp_path / "none", 1).posted()
+
+
+@settings(max_examples=200, deadline=None)
+@given(head=st.binary(max_size=600), count=st.integers(0, 2**32 - 1), whole=st.booleans())
+def test_a_damaged_mailbox_is_refused_or_read(
+    tmp_path_factory: pytest.TempPathFactory, head: bytes, count: int, *, whole: bool
+) -> None:
+    path = tmp_path_factory.mktemp("mailbox") / "mailbox"
+    path.write_bytes((0x746D636D.to_bytes(4, "little") + count.to_bytes(4, "little") if whole else b"") + head)
+    with suppress(ModcompatError):
+        Mailbox(path, 4096).posted()
