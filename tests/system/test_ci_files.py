@@ -38,7 +38,7 @@ def test_parts_and_their_merge(module_files: dict[str, dict[str, Path]], tmp_pat
     environment |= {"PATH": f"{program.parent}:{environment['PATH']}", "MODCOMPAT_KERNELS": ""}
 
     def script(*arguments: str) -> int:
-        command = ["sh", CI / "modcompat.sh", *arguments]
+        command = ["sh", str(CI / "modcompat.sh"), *arguments]
         return subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode
 
     assert [script("1", "2"), script("2", "2")] == [0, 0]
@@ -53,10 +53,10 @@ def test_parts_and_their_merge(module_files: dict[str, dict[str, Path]], tmp_pat
 def test_the_services_accept_their_files(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     tools = tmp_path / "venv/bin"
-    pip = [tools / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    pip: list[str | Path] = [tools / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "check-jsonschema", "kubernetes-validate"], check=True)
     for schema, name in (("vendor.gitlab-ci", "gitlab-ci.yml"), ("vendor.github-workflows", "github-actions.yml")):
-        check = [tools / "check-jsonschema", "--builtin-schema", schema]
+        check: list[str | Path] = [tools / "check-jsonschema", "--builtin-schema", schema]
         subprocess.run([*check, CI / name], check=True)
         broken = tmp_path / name
         broken.write_text((CI / name).read_text().replace("needs: ", "needs: {} #"))

@@ -130,6 +130,12 @@ def test_a_debug_cell_repeats_what_production_did(bench: Bench) -> None:
     assert not replay.cut_short
 
 
+def test_the_answers_are_those_of_production(bench: Bench) -> None:
+    wrong = [(line, 1 if line.startswith("echo") else status) for line, status in WHOLE]
+    bench.add(BROKEN, "stock", "CORRUPTED", evidence((*wrong, ("agent state", 0))))
+    assert [step.status for step in bench.replay("stock").steps] == [0, 0, 1]
+
+
 def test_without_a_control_the_exercise_is_cut_short(bench: Bench) -> None:
     bench.add(CLEAN, "production", "INVALID", evidence(()))
     replay = bench.replay("stock")
