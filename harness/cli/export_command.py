@@ -52,6 +52,8 @@ def export(
     """
     if lava is None and labgrid is None:
         raise click.UsageError("give --lava DIR, --labgrid DIR, or both")
+    if dtb and device_type == QEMU and labgrid is None:
+        raise click.UsageError("--dtb is for real boards: give their --device-type, or --labgrid")
     lava, labgrid, tree = (expanded(path) if path else None for path in (lava, labgrid, dtb))
     base = url_base or f"file://{lava.absolute() if lava else ''}"
     if tree and not tree.is_file():

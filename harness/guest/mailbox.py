@@ -64,17 +64,11 @@ class Mailbox:
     def posted(self) -> dict[str, bytes]:
         """The files of the last post(): path in the guest -> content. Raises ModcompatError if the file is damaged."""
         try:
-            memory = self.path.read_bytes()
-            mark, count = _HEADER.unpack_from(memory)
-            entries = [_ENTRY.unpack_from(memory, _HEADER.size + _ENTRY.size * number) for number in range(count)]
-            files = {name.rstrip(b"\0").decode(): memory[place : place + size] for name, place, size in entries}
+            return _files_in(self.path.read_bytes())
         except OSError as error:
             raise ModcompatError(f"cannot read {self.path}: {error.strerror}") from None
-        except (struct.error, UnicodeDecodeError):
-            mark, entries, files = 0, [], {}
-        if mark != _MARK or any(len(files[name.rstrip(b"\0").decode()]) != size for name, _, size in entries):
-            raise ModcompatError(f"{self.path} is not the mailbox of a guest, or it is damaged")
-        return files
+        except (struct.error, ValueError):
+            raise ModcompatError(f"{self.path} is not the mailbox of a guest, or it is damaged") from None
 
 
 def size_for(most: int) -> int:
@@ -83,6 +77,20 @@ def size_for(most: int) -> int:
     while size < most + _LEAST_BYTES // 32:  # room for the list of names, and for parts of pages
         size *= 2
     return size
+
+
+def _files_in(memory: bytes) -> dict[str, bytes]:
+    """The files in the memory of a mailbox. Raises struct.error or ValueError if it is damaged."""
+    mark, count = _HEADER.unpack_from(memory)
+    if mark != _MARK:
+        raise ValueError
+    files = {}
+    for number in range(count):
+        name, place, size = _ENTRY.unpack_from(memory, _HEADER.size + _ENTRY.size * number)
+        if place + size > len(memory):
+            raise ValueError
+        files[name.rstrip(b"\0").decode()] = memory[place : place + size]
+    return files
 
 
 def _pages(size: int) -> int:

@@ -29,7 +29,6 @@ _LEVEL = 6  # of compression
 # The init of the ramdisk starts a shell on the console. printk.devkmsg: LAVA's signals are in the kernel log.
 _FOR_LABS = "modcompat_shell=1 printk.devkmsg=on"
 _OF_THE_GUEST = re.compile(r"modcompat_channel=\S+")
-_CONSOLE = re.compile(r"console=\S+")
 # What QEMU takes if it is not told, docs/system of QEMU 7.2; configurations of laboratories have to name one
 _OWN_CPUS = {"q35": "qemu64", "pc": "qemu64", "vexpress-a9": "cortex-a9", "vexpress-a15": "cortex-a15", "virt": "rv64"}
 
@@ -64,8 +63,9 @@ class LabCell:
     @property
     def parameters_of_boards(self) -> str:
         """The kernel's command line for a real board, which has a console of its own."""
-        words = _CONSOLE.sub("", self.parameters).split()
-        return " ".join(word for word in words if word not in self.board.boot.split())
+        emulated = self.board.boot.split()
+        words = (word for word in self.parameters.split() if word not in emulated)
+        return " ".join(word for word in words if not word.startswith("console="))
 
     @property
     def kernel(self) -> Path:
@@ -101,6 +101,10 @@ def lab_cell(cell: RecordedCell, run: Run) -> LabCell:
 
     Raises ModcompatError if it loaded no module, or if files of its guest are not on this machine.
     """
+    if (
+        "/" in cell.row["id"] or cell.row["id"].startswith(".") or not cell.row["id"].isprintable()
+    ):  # a folder gets its name
+        raise ModcompatError(f"{run.folder} has a cell with the name {cell.row['id']!a}, which cannot be exported")
     replay = replay_of(cell, run)
     if cell.machine is None:
         raise ModcompatError(
@@ -152,8 +156,12 @@ def write_file(path: Path, content: bytes | str) -> None:
     """Write a file in a folder that may have to be made. It is whole or missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content if isinstance(content, bytes) else content.encode())
-    part.replace(path)
+    try:
+        part.write_bytes(content if isinstance(content, bytes) else content.encode())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 @lru_cache(maxsize=1)  # cells of one kernel follow each other

@@ -2,7 +2,6 @@
 """Environments for labgrid, and the test that runs a cell on their boards."""
 
 import json
-import os
 import shlex
 from pathlib import Path
 
@@ -15,15 +14,14 @@ _ON_RESET = ("-action", "reboot=shutdown,shutdown=pause")
 
 
 def write_labgrid_files(cell: LabCell, folder: Path, *, device_tree: Path | None = None) -> list[Path]:
-    """Write the environments and the test of a cell, and its files, below a folder. Returns the first two.
+    """Write the environments and the test of a cell, and its files, below a folder. Returns the first three.
 
-    device_tree: of the board. Raises ModcompatError if a file cannot be read.
+    device_tree: of a real board. Raises ModcompatError if a file cannot be read.
     """
     place = folder / cell.id
-    tree = device_tree or cell.device_tree
+    trees = {"device_tree": cell.device_tree, "real_device_tree": device_tree}
     shared = {
-        "kernel": share("kernel", cell.kernel.read_bytes(), folder),
-        "device_tree": share(f"{tree.stem}.dtb", tree.read_bytes(), folder) if tree else None,
+        name: f"../{share(f'{tree.stem}.dtb', tree.read_bytes(), folder)}" for name, tree in trees.items() if tree
     }
     write_file(place / _INITRD, cell.ramdisk + cpio_of(cell.overlay))  # the kernel unpacks several in a row
     write_file(place / _OVERLAY, tar_of(cell.overlay))
@@ -37,7 +35,9 @@ def write_labgrid_files(cell: LabCell, folder: Path, *, device_tree: Path | None
         "script": f"/{SCRIPT}",
         "initrd": _INITRD,
         "overlay": _OVERLAY,
-        **{name: os.path.join("..", path) if path else None for name, path in shared.items()},  # noqa: PTH118
+        "kernel": f"../{share('kernel', cell.kernel.read_bytes(), folder)}",
+        **dict.fromkeys(trees),
+        **shared,
     }
     names = {
         "environment.yaml": "labgrid_environment.yaml.j2",

@@ -38,10 +38,10 @@ def write_lava_job(
 ) -> Path:
     """Write the job of a cell and its files below a folder, which `url_base` is the URL of. Returns the job's file.
 
-    device_tree: of the board. Raises ModcompatError as require_bootable() does, or if a file cannot be read.
+    device_tree: of a real board. Raises ModcompatError as require_bootable() does, or if a file cannot be read.
     """
     emulated = device_type == QEMU
-    tree = device_tree or (cell.device_tree if emulated else None)
+    tree = cell.device_tree if emulated else device_tree
     place = folder / cell.id
     write_file(place / _OVERLAY, tar_of(cell.overlay))
     base = url_base.rstrip("/")

@@ -283,6 +283,16 @@ def test_a_real_board_has_its_own_console_and_device_tree(tmp_path: Path) -> Non
     assert "method: u-boot" in job
 
 
+def test_a_device_tree_of_a_real_board_is_not_for_the_emulated_one(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "arm-vexpress-a9")
+    (tmp_path / "real.dtb").write_bytes(b"real")
+    folder = tmp_path / "lab"
+    assert bench.export("--labgrid", folder, "-k", "stock", "--dtb", tmp_path / "real.dtb").exit_code == 0
+    cell = folder / BROKEN.format(board="arm-vexpress-a9")
+    assert "/board-" in (cell / "environment.yaml").read_text()
+    assert "/real-" in (cell / "place.yaml").read_text()
+
+
 def test_posted_modules_are_read_from_the_mailbox(bench: Bench, tmp_path: Path) -> None:
     size = size_for(1)
     folder = bench.add(BROKEN, "stock", "SPLAT", evidence(WHOLE), mailbox=size)
@@ -323,12 +333,19 @@ def test_errors_are_one_line_and_write_nothing(bench: Bench, tmp_path: Path) -> 
     assert "--lava DIR, --labgrid DIR" in problem()
     assert "no cell matches" in problem(*lava, "-k", "nothing")
     assert "-k (" in problem(*lava, "-k", "(")
-    assert "no device tree" in problem(*lava, "--dtb", tmp_path / "none.dtb")
+    assert "no device tree" in problem(*lava, "--device-type", "bbb", "--dtb", tmp_path / "none.dtb")
+    assert "--dtb is for real boards" in problem(*lava, "--dtb", tmp_path / "none.dtb")
     assert "there is no job for x86_64 on the device type bbb" in problem(*lava, "--device-type", "bbb")
     bench.add(BROKEN, "stock", "INVALID", evidence(WHOLE), board="x86_64-z1")
     assert "x86_64-z1" in problem(*lava)
     bench.add(BROKEN, "stock", "INVALID", evidence(WHOLE), kernel=str(tmp_path / "gone"))
     assert "not on this machine" in problem(*lava)
+    bench.rows[-1]["id"] = "../outside"
+    (bench.folder / "matrix.json").write_text(
+        json.dumps(json.loads((bench.folder / "matrix.json").read_text()) | {"cells": bench.rows})
+    )
+    assert "'../outside', which cannot be exported" in problem(*lava)
+    bench.rows.pop()
     bench.machine = {}
     (bench.add(BROKEN, "stock", "SPLAT", evidence(WHOLE)) / "evidence.json").write_text(
         json.dumps({"schema": 2, "evidence": evidence(WHOLE)})
