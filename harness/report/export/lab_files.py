@@ -101,14 +101,13 @@ def lab_cell(cell: RecordedCell, run: Run) -> LabCell:
 
     Raises ModcompatError if it loaded no module, or if files of its guest are not on this machine.
     """
-    if (
-        "/" in cell.row["id"] or cell.row["id"].startswith(".") or not cell.row["id"].isprintable()
-    ):  # a folder gets its name
-        raise ModcompatError(f"{run.folder} has a cell with the name {cell.row['id']!a}, which cannot be exported")
+    name = cell.row["id"]
+    if "/" in name or name.startswith(".") or not name.isprintable():  # a folder gets this name
+        raise ModcompatError(f"{run.folder} has a cell with the name {name!a}, which cannot be exported")
     replay = replay_of(cell, run)
     if cell.machine is None:
         raise ModcompatError(
-            f"{cell.row['id']} has no record of its machine: an earlier modcompat wrote it",
+            f"{name} has no record of its machine: an earlier modcompat wrote it",
             next_step="run the cell again",
         )
     found = LabCell(cell, replay, cell.machine)
