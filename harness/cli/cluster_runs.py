@@ -83,6 +83,9 @@ def collect(
     may_fail: names of tasks whose errors are printed only. Raises ModcompatError for the first other task that fails.
     """
     started, forgiven = time.monotonic(), set(may_fail)
+    # Kernels may be cached: the estimate is about what waits for them, if anything does.
+    timed = [task for task in tasks if task.after] or list(tasks)
+    told = 0  # of these, how many have ended
     for count, (task, result) in enumerate(cluster.run(tasks), start=1):
         if result.fault:
             raise RuntimeError(f"{task.name} on {result.host}: {result.fault}")
@@ -94,9 +97,10 @@ def collect(
             )
         if parts and result.files:
             parts.add(task.name, result.files)
-        left = (time.monotonic() - started) / count * (len(tasks) - count)
+        told += task in timed
+        left = (time.monotonic() - started) / told * (len(timed) - told) if told else 0
         found = result.error.problem if result.error else result.value or "done"
-        ahead = f"; about {left:.0f} s left" if count < len(tasks) else ""
+        ahead = f"; about {left:.0f} s left" if left else ""
         say(f"{count} of {len(tasks)}: {task.name} on {result.host}: {found} ({result.seconds:.0f} s){ahead}")
 
 

@@ -55,12 +55,15 @@ def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) ->
 
 
 def _kernel(spec: KernelSpec, store: Store) -> dict[str, Any]:
-    """A debug kernel: its name, source, and what it has that production has not."""
+    """A debug kernel: its name, source, and what it has that production has not, without what follows from that."""
     changed = differences(parse(resolve(spec.production, store)), parse(resolve(spec, store)))
+    follows = spec.variant.feature.follows if spec.variant.feature else {}
     return {
         "name": spec.variant.name,
         "source": spec.source.label,
-        "options": {name: new for name, (_, new) in changed.items() if not ISOLATION.fullmatch(name)},
+        "options": {
+            name: new for name, (_, new) in changed.items() if name not in follows and not ISOLATION.fullmatch(name)
+        },
     }
 
 

@@ -43,8 +43,10 @@ class Cluster:
         self._called = 0.0  # when the workers were last looked at
         try:
             self._client = self._dask.Client(address, timeout=_CONNECT_SECONDS)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise ModcompatError(f"no dask scheduler answers at {address}: {error}", next_step=START) from None
+        except Exception as error:  # noqa: BLE001 - dask raises what its transports raise
+            raise ModcompatError(
+                f"no dask scheduler answers at {address}: {error or type(error).__name__}", next_step=START
+            ) from None
 
     def __enter__(self) -> Self:
         return self

@@ -85,4 +85,4 @@ def _is_wanted() -> bool:
     """Whether the command still waits for this task. dask cancels the tasks of a client that ended or was lost."""
     worker = get_worker()
     state = worker.state.tasks.get(worker.get_current_task())
-    return state is not None and state.state == "executing"
+    return state is not None and state.state != "cancelled"
