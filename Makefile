@@ -76,6 +76,7 @@ browser: setup
 bench: setup
 	.venv/bin/python benchmarks/restore.py
 	.venv/bin/python benchmarks/cell.py
+	.venv/bin/python benchmarks/cells_then_and_now.py
 
 FUZZ_SECONDS ?= 600
 fuzz: setup
