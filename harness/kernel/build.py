@@ -2,7 +2,9 @@
 """Build a kernel into a cached artefact: image, symbols, device trees, and the files that module builds need."""
 
 import os
+import resource
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,6 +165,7 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store, log: Pa
     if spec.takes_versions:
         versions = _shipped_symvers(spec) or build_kernel(spec.production, store).build_tree / "Module.symvers"
     what = f"building the {spec.title}"
+    started, used = time.monotonic(), _processor_seconds()
     output = make(
         spec,
         config,
@@ -187,6 +190,9 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store, log: Pa
     if spec.user_config and spec.user_config.shipped:  # without modules, the kernel's own exports are all that there is
         shutil.copy(output / "vmlinux.symvers", output / "Module.symvers")
     keep_build_tree(output, folder / "build", arch)
+    with log.open("a") as lines:
+        seconds, processor = time.monotonic() - started, _processor_seconds() - used
+        lines.write(f"modcompat: built in {seconds:.1f} s, {processor:.1f} s of processor time, {_jobs()} jobs\n")
     shutil.move(log, folder / "build.log")
 
 
@@ -288,6 +294,12 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target, symlinks=True, ignore=ignored)
     else:
         shutil.copy2(source, target)
+
+
+def _processor_seconds() -> float:
+    """The processor time of every program that this process has run."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _jobs() -> int:

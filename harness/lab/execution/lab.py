@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import os
 import pickle
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -63,6 +64,8 @@ class CellResult:
     core: Path | None = None
     # made from the module file alone
     prediction: Prediction | None = None
+    # that run() took: the start of guests, proofs, the control and the prediction included
+    whole_seconds: float = 0.0
 
     @property
     def verdict(self) -> Verdict:
@@ -140,12 +143,12 @@ class Lab:
         If the module differs from production, it runs again on both kernels, MOST_RUNS times at most. Only what differs
         in every run counts.
         """
+        started = time.monotonic()
         result = self._attempt(cell)
         while result.verdict is Verdict.DIFFERS and self.runs_of(cell) < MOST_RUNS:
             result = self._attempt(cell, again=True)
-        if result.module_file is None:
-            return result
-        return replace(result, prediction=self._predict(cell, result.module_file) if self._predicts else None)
+        prediction = self._predict(cell, result.module_file) if result.module_file and self._predicts else None
+        return replace(result, prediction=prediction, whole_seconds=time.monotonic() - started)
 
     def run_again(self, cell: Cell) -> CellResult:
         """Run a debug cell again, and its control too, and judge it by all of its runs. Never raises ModcompatError."""

@@ -155,6 +155,7 @@ def matrix_row(result: CellResult, folder: str) -> dict[str, Any]:
         "because": result.evidence.explanation,
         "prediction": _prediction(result),
         "seconds": round(result.evidence.seconds, 2),
+        "whole_seconds": round(result.whole_seconds, 2),
         "kernel": result.release or "",
         "origin": result.evidence.origin or "",
         "folder": folder,

@@ -156,7 +156,9 @@ def test_a_module_that_differs_from_production_runs_again(
 
     monkeypatch.setattr(Lab, "_run", run)
     with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
-        assert (lab.run(CELLS[0]).verdict, lab.runs_of(CELLS[0])) == (last, runs)
+        result = lab.run(CELLS[0])
+        assert (result.verdict, lab.runs_of(CELLS[0])) == (last, runs)
+        assert result.whole_seconds > 0
 
 
 def test_a_clean_control_is_shared_with_other_labs(tmp_path: Path) -> None:
