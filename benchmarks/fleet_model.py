@@ -12,6 +12,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import simpy
@@ -26,6 +27,13 @@ USES = (BUILD, SOURCE, TRANSFER, CELLS, LOST, DOWN, WAITING, IDLE)
 
 Steps = Generator[simpy.Event, Any, None]
 Uses = defaultdict[str, float]  # use -> seconds
+
+
+class Order(StrEnum):
+    """What a scheduler hands out first, of the tasks whose kernels are built."""
+
+    PLAN = "plan"  # the first of the plan
+    BUILDS = "builds"  # builds, each kind in the order of the plan
 
 
 @dataclass(frozen=True)
@@ -162,13 +170,16 @@ class Link:
 
 
 class _Cluster:
-    """A scheduler with machines: it hands out a task as soon as its kernels are built, the first of the plan first."""
+    """A scheduler with machines: it hands out a task as soon as its kernels are built."""
 
-    def __init__(self, tasks: Sequence[Task], fleet: Fleet, chance: random.Random, *, built: bool) -> None:
+    def __init__(
+        self, tasks: Sequence[Task], fleet: Fleet, chance: random.Random, *, built: bool, order: Order
+    ) -> None:
         self.env = simpy.Environment()
         self._fleet, self._chance = fleet, chance
         self._link = Link(self.env, fleet.machine_bandwidth, fleet.remote_bandwidth)
-        self._place = {task.name: place for place, task in enumerate(tasks)}
+        first = order is Order.BUILDS
+        self._place = {task.name: (first and not task.is_build, place) for place, task in enumerate(tasks)}
         self._tasks = {task.name: task for task in tasks}
         self._ready: simpy.PriorityStore = simpy.PriorityStore(self.env)
         there = {task.name for task in tasks if task.is_build} if built else set[str]()
@@ -300,9 +311,11 @@ class _Cluster:
         self._waiting += change
 
 
-def cluster(tasks: Sequence[Task], fleet: Fleet, seed: int, *, built: bool = False) -> Outcome:
+def cluster(
+    tasks: Sequence[Task], fleet: Fleet, seed: int, *, built: bool = False, order: Order = Order.PLAN
+) -> Outcome:
     """A run on a cluster. built: whether the remote has every kernel already."""
-    return _Cluster(tasks, fleet, random.Random(seed), built=built).run()
+    return _Cluster(tasks, fleet, random.Random(seed), built=built, order=order).run()
 
 
 def shards(jobs: Sequence[Sequence[Sequence[Task]]], fleet: Fleet, seed: int) -> Outcome:

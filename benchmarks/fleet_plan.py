@@ -11,18 +11,18 @@ import statistics
 import subprocess
 import tarfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import zstandard
 
 from benchmarks.fleet_model import Task
 from harness.lab.plan.cells import MATRICES, Cell, cells_of, choose_boards, kernels_of, narrow
 from harness.lab.plan.shards import cells_of_shard
-from harness.lab.plan.vendor_modules import shipped
+from harness.lab.plan.vendor_modules import VendorModule, shipped
 from harness.support.cache.store import Entry, Store
 
 DURATIONS = Path(__file__).with_name("fleet_durations.json")
@@ -30,6 +30,7 @@ MEASURED_CORES = 2
 _FACTS = ("config", "headers", "layouts", "change")  # made of a kernel once, to compare it with production
 _QUIET = 4  # the fastest of so many were built while the machine did little else
 
+K = TypeVar("K")
 Durations = Mapping[str, Any]
 Key = tuple[str, str, str]  # architecture, preemption model, feature
 
@@ -39,68 +40,76 @@ def load(file: Path = DURATIONS) -> Durations:
     return facts
 
 
-def plan(matrix: str, arches: Sequence[str]) -> list[Cell]:
-    """The cells of a matrix on the architectures."""
-    boards = choose_boards([], arches)
-    return cells_of(narrow(MATRICES[matrix], boards=boards, features=[], preemptions=()), shipped())
-
-
-def tasks(cells: Sequence[Cell], lines: int, facts: Durations, *, cores: int, chance: random.Random) -> list[Task]:
-    """The builds and groups of the plan on several kernel lines. Each group stands behind the builds it needs."""
-    groups = _groups(cells)
-    found: dict[str, Task] = {}
-    for line in range(lines):
-        for key, group in groups.items():
-            kernels = {f"{line}/{board.arch.name}-{variant.name}": (board, variant) for board, variant in group.kernels}
-            for name, (board, variant) in kernels.items():
-                if name not in found:
-                    seconds = _build_seconds(board.arch.name, facts, cores, chance)
-                    seconds += facts["module_seconds"] * group.modules if variant.production == variant else 0.0
-                    found[name] = Task(name, str(line), seconds, size=facts["packed_bytes"][board.arch.name])
-            name = f"{line}/{'-'.join(key)}"
-            found[name] = Task(name, str(line), _group_seconds(key[0], group, facts, chance), tuple(kernels))
-    return list(found.values())
-
-
-def split(cells: Sequence[Cell], lines: int, machines: int) -> list[list[Key]]:
-    """The groups of each shard of one kernel line; all groups in one if there are no more machines than lines."""
-    if machines <= lines:
-        return [list(_groups(cells))]
-    parts = min(machines // lines, len(_groups(cells)))
-    return [list(_groups(cells_of_shard(cells, (part, parts)))) for part in range(1, parts + 1)]
-
-
-def jobs(every: Sequence[Task], parts: Sequence[Sequence[Key]], lines: int, machines: int) -> list[list[list[Task]]]:
-    """The shards of each machine: a part of a line if there are many machines, and whole lines if there are few."""
-    by_name = {task.name: task for task in every}
-    shards = []
-    for line in range(lines):
-        for keys in parts:
-            groups = [by_name[f"{line}/{'-'.join(key)}"] for key in keys]
-            builds = dict.fromkeys(name for group in groups for name in group.needs)
-            shards.append([*(by_name[name] for name in builds), *groups])
-    return [found for machine in range(machines) if (found := shards[machine::machines])]
-
-
-class _Group:
+class Group:
     """The cells that stay together."""
 
     def __init__(self, cells: Sequence[Cell]) -> None:
         self.kernels = kernels_of(cells)
+        # flavour and number of modules of each guest
         self.guests = [
-            (flavour, len({cell.module.name for cell in on_it}))
-            for (_, flavour), on_it in _grouped(cells, lambda cell: (cell.board.id, str(cell.flavour))).items()
+            (on_it[0].flavour, len(on_it))
+            for on_it in _grouped(cells, lambda cell: (cell.board.id, cell.flavour)).values()
         ]
         self.modules = max(modules for _, modules in self.guests)
 
 
-def _groups(cells: Iterable[Cell]) -> dict[Key, _Group]:
-    found = _grouped(cells, lambda cell: (cell.board.arch.name, str(cell.preemption), cell.feature.name))
-    return {key: _Group(group) for key, group in found.items()}
+class Plan:
+    """The cells of a matrix on some architectures, for several kernel lines."""
+
+    def __init__(self, matrix: str, arches: Sequence[str], lines: int) -> None:
+        selections = narrow(MATRICES[matrix], boards=choose_boards([], arches), features=[], preemptions=())
+        cells = cells_of(selections, shipped())
+        self.lines = [str(line) for line in range(lines)]
+        self.cells = len(cells) * lines
+        self.groups = {key: Group(group) for key, group in _grouped(cells, _key).items()}
+        self._one_module = cells_of(selections, [VendorModule("any")])  # shards do not depend on their number
+
+    def tasks(self, facts: Durations, *, cores: int, chance: random.Random) -> list[Task]:
+        """The builds and groups. Each group stands behind the builds that it needs."""
+        found: dict[str, Task] = {}
+        for line in self.lines:
+            for key, group in self.groups.items():
+                arch, needs = key[0], []
+                for _, variant in group.kernels:
+                    needs.append(f"{line}/{arch}-{variant.name}")
+                    if needs[-1] not in found:
+                        seconds = _build_seconds(arch, facts, cores, chance)
+                        seconds += facts["module_seconds"] * group.modules if variant.production == variant else 0.0
+                        found[needs[-1]] = Task(needs[-1], line, seconds, size=facts["packed_bytes"][arch])
+                name = _name(line, key)
+                found[name] = Task(name, line, _group_seconds(arch, group, facts, chance), tuple(needs))
+        return list(found.values())
+
+    def split(self, machines: int) -> list[list[Key]]:
+        """The groups of each shard of one line: all of them if there are no more machines than lines."""
+        if machines <= len(self.lines):
+            return [list(self.groups)]
+        parts = min(machines // len(self.lines), len(self.groups))
+        shards = (cells_of_shard(self._one_module, (part, parts)) for part in range(1, parts + 1))
+        return [list(dict.fromkeys(map(_key, shard))) for shard in shards]
+
+    def jobs(self, tasks: Sequence[Task], split: Sequence[Sequence[Key]], machines: int) -> list[list[list[Task]]]:
+        """The shards of each machine: a part of a line if there are many machines, and whole lines if there are few."""
+        by_name = {task.name: task for task in tasks}
+        shards = []
+        for line in self.lines:
+            for keys in split:
+                groups = [by_name[_name(line, key)] for key in keys]
+                builds = dict.fromkeys(name for group in groups for name in group.needs)
+                shards.append([*(by_name[name] for name in builds), *groups])
+        return [found for machine in range(machines) if (found := shards[machine::machines])]
 
 
-def _grouped(cells: Iterable[Cell], key: Any) -> dict[Any, list[Cell]]:
-    found: dict[Any, list[Cell]] = defaultdict(list)
+def _key(cell: Cell) -> Key:
+    return cell.board.arch.name, str(cell.preemption), cell.feature.name
+
+
+def _name(line: str, key: Key) -> str:
+    return f"{line}/{'-'.join(key)}"
+
+
+def _grouped(cells: Iterable[Cell], key: Callable[[Cell], K]) -> dict[K, list[Cell]]:
+    found: dict[K, list[Cell]] = defaultdict(list)
     for cell in cells:
         found[key(cell)].append(cell)
     return found
@@ -112,13 +121,15 @@ def _build_seconds(arch: str, facts: Durations, cores: int, chance: random.Rando
     return float(serial + (whole - serial) * MEASURED_CORES / cores + facts["facts_seconds"][arch])
 
 
-def _group_seconds(arch: str, group: _Group, facts: Durations, chance: random.Random) -> float:
+def _group_seconds(arch: str, group: Group, facts: Durations, chance: random.Random) -> float:
     """Each guest is started once, with a snapshot of its own."""
-    starts, cells = facts["start_seconds"][arch], facts["cell_seconds"][arch]
-    return sum(
-        chance.choice(starts) + facts["snapshot_seconds"][arch] + sum(chance.choices(cells[flavour], k=modules))
-        for flavour, modules in group.guests
-    )
+    starts, snapshot = facts["start_seconds"][arch], facts["snapshot_seconds"][arch]
+    seconds = 0.0
+    for flavour, modules in group.guests:
+        seconds += (
+            chance.choice(starts) + snapshot + sum(chance.choices(facts["cell_seconds"][arch][flavour], k=modules))
+        )
+    return seconds
 
 
 def record(store: Store, runs: Sequence[Path], before: Durations) -> dict[str, Any]:
@@ -144,7 +155,7 @@ def _seconds_of_entries(store: Store) -> dict[tuple[str, str], list[float]]:
     """(kind, architecture) -> seconds between the birth of the folder of an entry and that of its manifest."""
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for entry in (entry for kind in (*_FACTS, "module", "snapshot") for entry in store.entries(kind)):
-        command = ["stat", "--format=%w", entry.path, entry.path / "entry.json"]
+        command: list[str | Path] = ["stat", "--format=%w", entry.path, entry.path / "entry.json"]
         births = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
         if len(births) == len(command) - 2 and "-" not in births:  # a dash: the file system does not know
             began, ended = (datetime.fromisoformat(f"{birth[:26]}+00:00") for birth in births)
@@ -204,4 +215,3 @@ def _packed(folder: Path) -> int:
 
 def write(facts: Mapping[str, Any], file: Path = DURATIONS) -> None:
     file.write_text(json.dumps(facts, indent=1) + "\n")
-

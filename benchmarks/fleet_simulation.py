@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import fleet_plan
-from benchmarks.fleet_model import USES, Fleet, Outcome, Task, cluster, longest_chain, shards, shares
-from harness.lab.plan.cells import MATRICES, Cell
+from benchmarks.fleet_model import USES, Fleet, Order, Outcome, Task, cluster, longest_chain, shards, shares
+from benchmarks.fleet_plan import Plan
+from harness.lab.plan.cells import MATRICES
 from harness.support.cache.store import Store
 
 _MB = 1e6
@@ -43,27 +44,24 @@ class Row:
     mirror_gb: float
 
 
-@dataclass(frozen=True)
 class Nightly:
-    """What is simulated."""
+    """What is simulated: a plan, with other durations for each seed."""
 
-    cells: Sequence[Cell]
-    lines: int
-    facts: Mapping[str, Any]
-    cores: int
-    seeds: int
-    built: bool
+    def __init__(self, plan: Plan, facts: Mapping[str, Any], *, cores: int, seeds: int) -> None:
+        self.plan = plan
+        chances = [random.Random(f"durations {seed}") for seed in range(seeds)]
+        self.tasks = [plan.tasks(facts, cores=cores, chance=chance) for chance in chances]
 
-    def tasks(self, seed: int) -> list[Task]:
-        return fleet_plan.tasks(
-            self.cells, self.lines, self.facts, cores=self.cores, chance=random.Random(f"durations {seed}")
-        )
-
-    def row(self, way: str, fleet: Fleet) -> Row:
+    def row(self, way: str, fleet: Fleet, *, built: bool = False, order: Order = Order.PLAN) -> Row:
         """Simulate every seed."""
-        plans = [self.tasks(seed) for seed in range(self.seeds)]
-        parts = fleet_plan.split(self.cells, self.lines, fleet.machines)
-        outcomes = [self._run(way, tasks, fleet, seed, parts) for seed, tasks in enumerate(plans)]
+        if way == "cluster":
+            outcomes = [cluster(tasks, fleet, seed, built=built, order=order) for seed, tasks in enumerate(self.tasks)]
+        else:
+            split = self.plan.split(fleet.machines)
+            outcomes = [
+                shards(self.plan.jobs(tasks, split, fleet.machines), fleet, seed)
+                for seed, tasks in enumerate(self.tasks)
+            ]
         walls = [outcome.wall for outcome in outcomes]
         used = [shares(outcome, fleet.machines) for outcome in outcomes]
         return Row(
@@ -72,9 +70,9 @@ class Nightly:
             wall=statistics.median(walls),
             least=min(walls),
             most=max(walls),
-            floor=statistics.median(self._floor(tasks, fleet) for tasks in plans),
+            floor=statistics.median(_floor(tasks, fleet, built=built) for tasks in self.tasks),
             shares={use: statistics.mean(each[use] for each in used) for use in USES},
-            builds=statistics.mean(_builds(outcome, tasks) for outcome, tasks in zip(outcomes, plans, strict=True)),
+            builds=statistics.mean(map(_builds, outcomes, self.tasks)),
             lost_tasks=statistics.mean(sum(outcome.deaths.values()) for outcome in outcomes),
             most_deaths=max(max(outcome.deaths.values(), default=0) for outcome in outcomes),
             remote_gb=statistics.mean(outcome.carried for outcome in outcomes) / (1000 * _MB),
@@ -82,14 +80,10 @@ class Nightly:
             mirror_gb=statistics.mean(outcome.mirrored for outcome in outcomes) / (1000 * _MB),
         )
 
-    def _run(self, way: str, tasks: list[Task], fleet: Fleet, seed: int, parts: list[list[fleet_plan.Key]]) -> Outcome:
-        if way == "cluster":
-            return cluster(tasks, fleet, seed, built=self.built)
-        return shards(fleet_plan.jobs(tasks, parts, self.lines, fleet.machines), fleet, seed)
 
-    def _floor(self, tasks: list[Task], fleet: Fleet) -> float:
-        left = [task for task in tasks if not (self.built and task.is_build)]
-        return max(longest_chain(left, fleet), sum(task.seconds for task in left) / fleet.machines)
+def _floor(tasks: Sequence[Task], fleet: Fleet, *, built: bool) -> float:
+    left = [task for task in tasks if not (built and task.is_build)]
+    return max(longest_chain(left, fleet), sum(task.seconds for task in left) / fleet.machines)
 
 
 def _builds(outcome: Outcome, tasks: Sequence[Task]) -> int:
@@ -97,7 +91,19 @@ def _builds(outcome: Outcome, tasks: Sequence[Task]) -> int:
 
 
 def table(rows: Sequence[Row], title: str) -> Table:
-    columns = ("way", "machines", "wall", "spread", "floor", *USES, "builds", "lost", "remote GB", "peak MB/s", "mirror GB")
+    columns = (
+        "way",
+        "machines",
+        "wall",
+        "spread",
+        "floor",
+        *USES,
+        "builds",
+        "lost",
+        "remote GB",
+        "peak MB/s",
+        "mirror GB",
+    )
     found = Table(*columns, title=title)
     for row in rows:
         found.add_row(
@@ -149,7 +155,7 @@ def check(measured: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Ite
 
 def _share(run: Mapping[str, Any], cores: int) -> float:
     """The part of a core that each worker of a run gets."""
-    return min(1.0, cores / (run["workers"] + run.get("load", 0.0)))
+    return min(1.0, cores / float(run["workers"] + run.get("load", 0.0)))
 
 
 @click.command()
@@ -163,16 +169,19 @@ def _share(run: Mapping[str, Any], cores: int) -> float:
 @click.option("--restart", default=60.0, show_default=True, help="Seconds until a machine is replaced.")
 @click.option("--bandwidth", default=100.0, show_default=True, help="MB/s between a machine and the remote.")
 @click.option("--remote", default=1000.0, show_default=True, help="MB/s of the remote in all.")
-@click.option("--latency", default=0.05, show_default=True, help="Seconds until an object of the remote begins to come.")
+@click.option(
+    "--latency", default=0.05, show_default=True, help="Seconds until an object of the remote begins to come."
+)
 @click.option("--built", is_flag=True, help="The remote has every kernel already.")
+@click.option("--order", type=click.Choice(list(Order)), default=Order.PLAN, show_default=True, help="Of ready tasks.")
 @click.option("--way", "ways", multiple=True, type=click.Choice(_WAYS), default=_WAYS, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--record", "runs", multiple=True, type=Path, help="Run folder: record durations of it and of the cache.")
 @click.option("--validate", "measured", type=Path, help="JSON file with real runs: compare the model with them.")
-def main(  # noqa: PLR0913 - a knob each
+def main(
     *, machines: tuple[int, ...], matrix: str, arches: tuple[str, ...], lines: int, cores: int, seeds: int,
-    deaths: float, restart: float, bandwidth: float, remote: float, latency: float, built: bool, ways: tuple[str, ...],
-    as_json: bool, runs: tuple[Path, ...], measured: Path | None,
+    deaths: float, restart: float, bandwidth: float, remote: float, latency: float, built: bool, order: str,
+    ways: tuple[str, ...], as_json: bool, runs: tuple[Path, ...], measured: Path | None,
 ) -> None:  # fmt: skip
     """Simulate a nightly on a cluster and with shards."""
     if runs:
@@ -184,19 +193,17 @@ def main(  # noqa: PLR0913 - a knob each
         _print_checks(found, as_json=as_json)
         return
     durations = fleet_plan.load()
-    nightly = Nightly(fleet_plan.plan(matrix, arches), lines, durations, cores, seeds, built)
+    nightly = Nightly(Plan(matrix, arches, lines), durations, cores=cores, seeds=seeds)
     fleet = {
         "deaths_per_hour": deaths, "restart_seconds": restart, "machine_bandwidth": bandwidth * _MB,
         "remote_bandwidth": remote * _MB, "latency": latency, "source_size": durations["source_bytes"],
         "source_seconds": durations["source_seconds"],
     }  # fmt: skip
-    rows = [nightly.row(way, Fleet(count, **fleet)) for way in ways for count in machines]
-    tasks = nightly.tasks(0)
-    size = {
-        "cells": len(nightly.cells) * lines,
-        "kernels": sum(task.is_build for task in tasks),
-        "groups": sum(not task.is_build for task in tasks),
-    }
+    rows = [
+        nightly.row(way, Fleet(count, **fleet), built=built, order=Order(order)) for way in ways for count in machines
+    ]
+    kernels = sum(task.is_build for task in nightly.tasks[0])
+    size = {"cells": nightly.plan.cells, "kernels": kernels, "groups": len(nightly.tasks[0]) - kernels}
     if as_json:
         json.dump({**size, "fleet": fleet, "rows": [asdict(row) for row in rows]}, sys.stdout, indent=1)
         return

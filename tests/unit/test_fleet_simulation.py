@@ -24,6 +24,7 @@ from benchmarks.fleet_model import (
     WAITING,
     Fleet,
     Link,
+    Order,
     Outcome,
     Task,
     cluster,
@@ -32,13 +33,17 @@ from benchmarks.fleet_model import (
     shares,
 )
 from benchmarks.fleet_simulation import Nightly, check, main
-from harness.lab.plan.cells import kernels_of
+from harness.kernel.arch import ARM, X86_64
+from harness.kernel.features import CORE_FEATURES, features_named
+from harness.lab.plan.cells import DEFAULT_BOARDS, Selection, kernels
 
 MB = 1_000_000
 
 
 def tasks_of(chance: random.Random, kernels: int = 8, groups: int = 20) -> list[Task]:
-    builds = [Task(f"k{i}", str(i % 2), chance.uniform(50, 150), size=chance.randrange(MB, 9 * MB)) for i in range(kernels)]
+    builds = [
+        Task(f"k{i}", str(i % 2), chance.uniform(50, 150), size=chance.randrange(MB, 9 * MB)) for i in range(kernels)
+    ]
     return builds + [
         Task(f"g{i}", str(i % 2), chance.uniform(10, 90), tuple(f"k{k}" for k in chance.sample(range(kernels), 3)))
         for i in range(groups)
@@ -46,7 +51,9 @@ def tasks_of(chance: random.Random, kernels: int = 8, groups: int = 20) -> list[
 
 
 TASKS = tasks_of(random.Random(1))
-SLOW = Fleet(3, machine_bandwidth=10 * MB, remote_bandwidth=15 * MB, latency=0.1, source_size=100 * MB, source_seconds=9)
+SLOW = Fleet(
+    3, machine_bandwidth=10 * MB, remote_bandwidth=15 * MB, latency=0.1, source_size=100 * MB, source_seconds=9
+)
 
 
 def require_conservation(outcome: Outcome, tasks: Sequence[Task], fleet: Fleet) -> None:
@@ -161,17 +168,22 @@ def test_a_transfer_that_is_interrupted_leaves_the_others_its_share() -> None:
     assert ends == [pytest.approx(12.0)]  # 20 by 4 s, 80 at the full rate
 
 
-CELLS_OF_TWO = fleet_plan.plan("default", ["x86_64", "arm"])
+PLAN = fleet_plan.Plan("default", ["x86_64", "arm"], lines=2)
 FACTS = fleet_plan.load()
 
 
-def planned(lines: int = 2, cores: int = 2) -> list[Task]:
-    return fleet_plan.tasks(CELLS_OF_TWO, lines, FACTS, cores=cores, chance=random.Random(1))
+def planned(cores: int = 2) -> list[Task]:
+    return PLAN.tasks(FACTS, cores=cores, chance=random.Random(1))
+
+
+def jobs_of(tasks: list[Task], machines: int) -> list[list[list[Task]]]:
+    return PLAN.jobs(tasks, PLAN.split(machines), machines)
 
 
 def test_the_plan_is_that_of_the_planner() -> None:
+    boards = tuple(board for board in DEFAULT_BOARDS if board.arch in (X86_64, ARM))
     tasks = planned()
-    assert sum(task.is_build for task in tasks) == 2 * len(kernels_of(CELLS_OF_TWO))
+    assert sum(task.is_build for task in tasks) == 2 * len(kernels([Selection(boards, features_named(CORE_FEATURES))]))
     groups = [task for task in tasks if not task.is_build]
     assert [task.name for task in groups[:2]] == ["0/x86_64-none-spinlock", "0/x86_64-none-slub"]
     assert groups[0].needs == ("0/x86_64-production", "0/x86_64-stock-spinlock")
@@ -189,7 +201,7 @@ def test_the_plan_is_that_of_the_planner() -> None:
 @pytest.mark.parametrize("deaths", [0.0, 2.0])
 def test_shards_do_every_group_once_and_build_what_they_need(machines: int, deaths: float) -> None:
     tasks, fleet = planned(), Fleet(machines, deaths, machine_bandwidth=100 * MB, source_seconds=9.0)
-    jobs = fleet_plan.jobs(tasks, fleet_plan.split(CELLS_OF_TWO, 2, machines), 2, machines)
+    jobs = jobs_of(tasks, machines)
     for job in jobs:
         for shard in job:
             names = {task.name for task in shard}
@@ -205,12 +217,20 @@ def test_shards_do_every_group_once_and_build_what_they_need(machines: int, deat
 
 def test_a_machine_alone_takes_as_long_with_a_shard_as_in_a_cluster() -> None:
     tasks, fleet = planned(), Fleet(1, source_seconds=9.0)
-    jobs = fleet_plan.jobs(tasks, fleet_plan.split(CELLS_OF_TWO, 2, 1), 2, 1)
-    assert shards(jobs, fleet, 0).wall == pytest.approx(cluster(tasks, fleet, 0).wall)
+    assert shards(jobs_of(tasks, 1), fleet, 0).wall == pytest.approx(cluster(tasks, fleet, 0).wall)
+
+
+def test_with_builds_first_the_last_chain_begins_earlier() -> None:
+    tasks = [
+        Task("k0", "0", 10.0), Task("g0", "0", 50.0, ("k0",)), Task("g1", "0", 50.0, ("k0",)),
+        Task("k1", "0", 10.0), Task("k2", "0", 10.0), Task("g2", "0", 50.0, ("k1", "k2")),
+    ]  # fmt: skip
+    assert cluster(tasks, Fleet(2), 0).wall == 120.0
+    assert cluster(tasks, Fleet(2), 0, order=Order.BUILDS).wall == 110.0
 
 
 def test_the_spread_is_over_seeds() -> None:
-    row = Nightly(CELLS_OF_TWO, 2, FACTS, cores=2, seeds=4, built=False).row("cluster", Fleet(3, deaths_per_hour=1.0))
+    row = Nightly(PLAN, FACTS, cores=2, seeds=4).row("cluster", Fleet(3, deaths_per_hour=1.0))
     assert row.floor <= row.least < row.wall < row.most
     assert sum(row.shares.values()) == pytest.approx(1)
 
