@@ -238,6 +238,7 @@ def test_the_spread_is_over_seeds() -> None:
 @pytest.mark.parametrize("way", ["cluster", "shards"])
 def test_the_command_prints_a_table_and_an_object(way: str) -> None:
     words = ["--matrix", "default", "--arch", "arm", "--lines", "2", "--seeds", "2", "--machines", "3", "--way", way]
+    words += ["--order", "builds"]
     shown = CliRunner().invoke(main, words)
     assert shown.exit_code == 0, shown.output
     assert "wait for kernels" in shown.output
