@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ _GROUP_DIES_WITH_US = (
 )  # fmt: skip
 
 LAST_LINES = 25
+_NO_SPACE = os.strerror(errno.ENOSPC)  # in what a program prints
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -70,10 +72,12 @@ def run(
         finally:
             process.stdout.close()
     if status:
+        is_full = any(_NO_SPACE in line for line in last)
         raise ModcompatError(
-            f"{what} failed with exit status {status}",
+            f"{what} failed: no space left on a disk" if is_full else f"{what} failed with exit status {status}",
             details="\n".join(last),
             log=log,
+            next_step="free some; `modcompat cache prune` does so on the disk of the cache" if is_full else "",
         )
 
 

@@ -21,7 +21,6 @@ from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.kernel.features import FEATURES
 from harness.kernel.variants import PRODUCTION, variant_of
-from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.lab import Lab
 from harness.lab.plan.cells import Cell, Flavour, Selection
@@ -195,33 +194,59 @@ def test_no_qemu_outlives_its_run(ending: signal.Signals, delay: float, tmp_path
     ]
 
 
-def test_two_runs_share_a_cache(tmp_path: Path) -> None:
-    """Both runs find the snapshots missing and make them without disturbing each other."""
+COUNTING = """
+import os
+from harness.support.cache.store import Store
+
+get_or_build = Store.get_or_build
+
+def counted(store, kind, label, inputs, build):
+    def noted(folder):
+        with open(os.environ["BUILDS"], "a") as lines:
+            lines.write(f"{kind}/{store.path(kind, label, inputs).name}\\n")
+        build(folder)
+
+    return get_or_build(store, kind, label, inputs, noted)
+
+Store.get_or_build = counted
+"""
+
+
+def test_two_runs_share_a_cache_and_build_each_thing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both runs find modules, file systems and snapshots missing, and make them without disturbing each other."""
     board = BOARDS["x86_64-q35"]
     kernels = Kernels(Settings())
     variants = (PRODUCTION, variant_of(FEATURES["spinlock"]))
     names = [kernels.kernel(board, variant).folder.name for variant in variants]
-    with Guests(kernels, shipped()) as guests:
-        guests.guest(board, PRODUCTION)
+    kernels.spec(board, PRODUCTION).source.tree()
 
     def unneeded(folder: str, entries: list[str]) -> set[str]:
         kind = Path(folder).name
         if kind == cache_root().name:
-            return {"source", "snapshot", "logs", "scratch"}
+            return {"source", "module", "initramfs", "snapshot", "kallsyms", "logs", "scratch"}
         if kind == "kernel":
             return set(entries) - set(names)
         return {entry for entry in entries if entry.endswith(".partial")}  # entries that others are building
 
     cache = tmp_path / "cache"
     shutil.copytree(cache_root(), cache, ignore=unneeded, symlinks=True)
-    runs = [
-        start("-k", "locks", "--board", "q35", "--run-dir", tmp_path / f"run{number}", cache=cache)
-        for number in range(2)
-    ]
+    (cache / "source").symlink_to(cache_root() / "source")
+    (tmp_path / "counting.py").write_text(COUNTING)
+    monkeypatch.setenv("BUILDS", str(tmp_path / "builds"))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{PROJECT}")
+    words = ("-p", "counting", "-k", "locks or holders", "--board", "q35")
+    runs = [start(*words, "--run-dir", tmp_path / f"run{number}", cache=cache) for number in range(2)]
     results = [finish(run) for run in runs]
     assert [status for status, _ in results] == [0, 0], results
-    for number in range(2):
-        assert matrix(tmp_path / f"run{number}")["x86_64", "locks", "production"]["verdict"] == "CLEAN"
+    first, second = (
+        {key: cell["verdict"] for key, cell in matrix(tmp_path / f"run{number}").items()} for number in range(2)
+    )
+    assert first == second
+    assert first["x86_64", "locks", "production"] == "CLEAN"
+    assert first["x86_64", "locks", "stock"] == "INERT"
+    builds = (tmp_path / "builds").read_text().splitlines()
+    assert sorted(builds) == sorted(set(builds)), "something was built twice"
+    assert {build.split("/")[0] for build in builds} >= {"module", "initramfs", "snapshot"}
     assert not list(cache.glob("*/.*.partial"))
     shutil.rmtree(cache)
 

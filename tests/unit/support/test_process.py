@@ -25,6 +25,14 @@ def test_a_failure_carries_its_last_lines_and_where_the_log_is(tmp_path: Path) -
     assert "no such header" in log.read_text()
 
 
+def test_a_program_that_found_the_disk_full_says_so_in_one_line(tmp_path: Path) -> None:
+    script = "echo 'ld: final link failed: No space left on device'; echo 'make: *** [vmlinux] Error 1'; exit 2"
+    with pytest.raises(ModcompatError) as caught:
+        process.run(["sh", "-c", script], log=tmp_path / "build.log", what="the build")
+    assert caught.value.problem == "the build failed: no space left on a disk"
+    assert "cache prune" in caught.value.next_step
+
+
 def test_lines_are_told_as_they_come(tmp_path: Path) -> None:
     lines: list[str] = []
     process.run(["printf", "one\\ntwo\\n"], log=tmp_path / "log", what="printing", on_line=lines.append)
