@@ -173,7 +173,9 @@ def _share(run: Mapping[str, Any], cores: int) -> float:
     "--latency", default=0.05, show_default=True, help="Seconds until an object of the remote begins to come."
 )
 @click.option("--built", is_flag=True, help="The remote has every kernel already.")
-@click.option("--order", type=click.Choice([str(it) for it in Order]), default="plan", show_default=True, help="Of ready tasks.")
+@click.option(
+    "--order", type=click.Choice([str(it) for it in Order]), default="plan", show_default=True, help="Of ready tasks."
+)
 @click.option("--way", "ways", multiple=True, type=click.Choice(_WAYS), default=_WAYS, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--record", "runs", multiple=True, type=Path, help="Run folder: record durations of it and of the cache.")
