@@ -191,7 +191,6 @@ class _Cluster:
             for name in task.needs:
                 self._users.setdefault(name, []).append(task.name)
         self._waiting, self._since = 0, 0.0
-        self._down: set[float] = set()
         self._end = self.env.event()
         self.outcome = Outcome(0.0, defaultdict(float), Counter(), Counter())
         for task in tasks:
