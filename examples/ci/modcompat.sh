@@ -4,7 +4,7 @@
 #   sh modcompat.sh          all of them on this machine, into results/all
 #   sh modcompat.sh I N      part I of N, into results/I-N; findings do not fail this job, but the next one
 #   sh modcompat.sh merge    the parts together, into results/all
-#   sh modcompat.sh setup    only set modcompat up: first of all, if several jobs share a folder
+#   sh modcompat.sh setup    set modcompat up, and remove parts of earlier runs: first of all, if jobs share a folder
 # Exit status, as of modcompat: 0 all is well, 1 findings, 2 the run is not valid.
 #
 # MODCOMPAT_URL: the repository to clone unless modcompat is installed. MODCOMPAT_KERNELS: folder of the archives with
@@ -32,13 +32,17 @@ keep_kernels() {
 }
 
 case ${1-} in
-setup) exit 0 ;;
+setup)
+	rm -rf results/[0-9]*-[0-9]* # of an earlier run
+	exit 0
+	;;
 merge) exec "$program" merge results/[0-9]*-[0-9]* --run-dir results/all ;;
 '') part='' name=all ;;
 *) part=$1/$2 name=$1-$2 ;;
 esac
 
 archive=$kernels/modcompat-$name.tar
+rm -rf "results/$name" # of an earlier run: what is missing must not be merged
 fetch_kernels
 status=0
 "$program" check --manifest modcompat.toml --run-dir "results/$name" ${part:+--shard "$part"} || status=$?

@@ -41,7 +41,7 @@ def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], cluster: str | N
     pairs = [(board, variant) for board in DEFAULT_BOARDS if board.arch.name in wanted for variant in variants]
     if cluster:
         with Cluster(cluster) as workers:
-            collect(workers, build_tasks(pairs, settings))
+            collect(workers, build_tasks(pairs, settings, {}))
         return
     known = Kernels(settings)
     for board, variant in pairs:

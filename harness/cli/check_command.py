@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from harness.abi.elf.module_file import ModuleFacts, inspect_module, read_module
-from harness.cli.cluster_runs import CLUSTER, require_alone
+from harness.cli.cluster_runs import CLUSTER, files_of, require_alone
 from harness.cli.cluster_suite import run_suite_on_cluster
 from harness.cli.exit_status import exit_status, require_matrix
 from harness.cli.kernel_options import by_option, check_options
@@ -104,17 +104,17 @@ def check(*, modules: tuple[Path, ...], cluster: str | None, expression: str, wo
     }
     words = command_line(chosen)
     selected = [f"-k={expression}"] if expression else []
-    if selected:
-        require_cells(words, selected)
+    names = require_cells(words, selected) if selected else None
     run = new_run_folder(given["--run-dir"] and str(given["--run-dir"]), Path.cwd())
     try:
         if cluster:
             plan = plan_of(chosen.get, manifest, by_name=bool(expression))
-            matrix = run_suite_on_cluster(
+            status, matrix = run_suite_on_cluster(
                 cluster, ["--internal-command=check", *selected, *words], run, settings=plan.settings, cells=plan.cells,
-                command=reproduction(chosen.get, "check"), kernels_may_fail=True,
+                selected=names, files=files_of(words, plan, path), command=reproduction(chosen.get, "check"),
+                kernels_may_fail=True,
             )  # fmt: skip
-            sys.exit(exit_status(0, matrix))
+            sys.exit(exit_status(status, matrix))
         outcome = run_suite(["-n", workers, f"--run-dir={run}", "--internal-command=check", *selected, *words])
     finally:
         forget_if_empty(run)

@@ -16,6 +16,7 @@ from harness.guest.boards import Board
 from harness.kernel.variants import Variant
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
+from harness.plugin.selection import SuitePlan
 from harness.support import digest
 from harness.support.cluster.cluster import Cluster
 from harness.support.cluster.cluster_task import ClusterTask, in_folder
@@ -62,6 +63,9 @@ class Parts:
         partial.mkdir(exist_ok=True)
         partial.rename(self.path(name))
 
+    def count(self) -> int:
+        return sum(path.is_dir() for path in self.folder.glob("[!.]*"))
+
     def remove(self) -> None:
         """Remove the parts, which are merged."""
         shutil.rmtree(self.folder)
@@ -70,7 +74,7 @@ class Parts:
 def require_alone() -> None:
     """Raise ModcompatError if the command has options that exclude --cluster."""
     context = click.get_current_context()
-    for name, option in (("shard", "--shard"), ("workers", "-n")):
+    for name, option in (("shard", "--shard"), ("workers", "-n"), ("core_dump", "--core-dump")):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise ModcompatError(f"--cluster and {option} exclude each other", next_step="leave out one of them")
 
@@ -82,7 +86,16 @@ def collect(
 
     may_fail: names of tasks whose errors are printed only. Raises ModcompatError for the first other task that fails.
     """
-    started, forgiven = time.monotonic(), set(may_fail)
+    try:
+        _collect(cluster, tasks, parts, set(may_fail))
+    except BaseException:
+        if parts and (count := parts.count()):
+            say(f"{count} parts are done; the same command goes on with `--run-dir {parts.folder.parent}`")
+        raise
+
+
+def _collect(cluster: Cluster, tasks: Sequence[ClusterTask], parts: Parts | None, forgiven: set[str]) -> None:
+    started = time.monotonic()
     # Kernels may be cached: the estimate is about what waits for them, if anything does.
     timed = [task for task in tasks if task.after] or list(tasks)
     told = 0  # of these, how many have ended
@@ -119,11 +132,23 @@ def require_same_files(files: Mapping[str, str]) -> None:
         )
 
 
-def named_files(words: Iterable[str]) -> dict[str, str]:
-    """The paths in the words --NAME=PATH of a command line, with the digests of those that are files."""
-    paths = (Path(word.partition("=")[2]) for word in words)
-    found = [path for path in paths if path.is_absolute() and path.exists()]
-    return {str(path): digest.of_file(path) if path.is_file() else "" for path in found}
+def files_of(words: Iterable[str], plan: SuitePlan, manifest: Path | None = None) -> dict[str, str]:
+    """The files that a run reads, with their digests, and its folders, with "".
+
+    words: options of the suite, --NAME=PATH among them.
+    """
+    found = [path for word in words if (path := Path(word.partition("=")[2])).is_absolute()]
+    for module in plan.modules:
+        if not module.is_builtin:
+            own = (module.file, module.exercise, *module.needs)
+            found += [*filter(None, own), *(file for _, file in (*module.firmware, *module.programs))]
+    settings = plan.settings
+    found += [
+        *settings.patches,
+        *(config.path for config in settings.configs.values() if not config.shipped),
+        *filter(None, [manifest]),
+    ]
+    return {str(path.absolute()): digest.of_file(path) if path.is_file() else "" for path in found if path.exists()}
 
 
 def resources_of(settings: Settings, board: Board) -> dict[str, float]:
@@ -132,15 +157,18 @@ def resources_of(settings: Settings, board: Board) -> dict[str, float]:
     return {board.arch.name: 1.0, "MEMORY": float(settings.memory or board.memory), **kvm}
 
 
-def build_on_worker(folder: Path, settings: Settings, board: Board, variant: Variant) -> str:
+def build_on_worker(folder: Path, settings: Settings, board: Board, variant: Variant, files: Mapping[str, str]) -> str:
     """Build a kernel into the cache of a worker. Returns the place of it. Raises ModcompatError."""
     del folder
+    require_same_files(files)
     return str(Kernels(settings).kernel(board, variant).folder)
 
 
-def build_tasks(wanted: Iterable[tuple[Board, Variant]], settings: Settings) -> list[ClusterTask]:
-    """A task for each kernel."""
+def build_tasks(
+    wanted: Iterable[tuple[Board, Variant]], settings: Settings, files: Mapping[str, str]
+) -> list[ClusterTask]:
+    """A task for each kernel. files: that the settings name, with their digests."""
     return [
-        ClusterTask(f"kernel {board.arch.name} {variant.name}", build_on_worker, (settings, board, variant))
+        ClusterTask(f"kernel {board.arch.name} {variant.name}", build_on_worker, (settings, board, variant, files))
         for board, variant in wanted
     ]

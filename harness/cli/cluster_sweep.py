@@ -13,7 +13,7 @@ from harness.report.formats import write
 from harness.report.merge import copy_cells, merged_sweeps
 from harness.report.sweep import read_sweep
 from harness.support.cluster.cluster import Cluster
-from harness.support.cluster.cluster_task import ClusterTask
+from harness.support.cluster.cluster_task import ClusterTask, code_digest
 
 
 def sweep_on_cluster(address: str, request: SweepRequest, plan: SweepPlan, run: Path, command: str) -> Path:
@@ -23,18 +23,19 @@ def sweep_on_cluster(address: str, request: SweepRequest, plan: SweepPlan, run: 
     """
     count = shard_count(plan)
     names = [f"modules {part} of {count}" for part in range(1, count + 1)]
+    production = plan.identity()
     with Cluster(address) as cluster:
-        parts = Parts(run, {**asdict(request), "parts": count})
+        parts = Parts(run, {**asdict(request), "parts": count, "production": production, "code": code_digest()})
         builds = []
         if cluster.shares_a_cache():
             builds = [
-                ClusterTask(f"kernel {variant.name}", build_for_sweep, (request, variant.name))
+                ClusterTask(f"kernel {variant.name}", build_for_sweep, (request, variant.name, production))
                 for variant in plan.variants
             ]
         after = frozenset(task.name for task in builds)
         resources = resources_of(plan.settings, plan.board)
         shards = [
-            ClusterTask(name, judge_shard, (replace(request, shard=(part, count)),), after, resources)
+            ClusterTask(name, judge_shard, (replace(request, shard=(part, count)), production), after, resources)
             for part, name in enumerate(names, start=1)
             if not parts.has(name)
         ]
@@ -43,5 +44,6 @@ def sweep_on_cluster(address: str, request: SweepRequest, plan: SweepPlan, run: 
     sweeps = [(folder, read_sweep(folder / RESULTS)) for folder in folders]
     facts = merged_sweeps(sweeps) if count > 1 else dict(sweeps[0][1].facts)
     copy_cells(folders, run)
+    results = write(run / RESULTS, json.dumps(facts | {"command": command}, indent=1))
     parts.remove()
-    return write(run / RESULTS, json.dumps(facts | {"command": command}, indent=1))
+    return results

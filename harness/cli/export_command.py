@@ -48,7 +48,7 @@ def export(
     cell's guest must still be in the cache.
 
     Exit status: 0 if every cell was written, 2 if RUN is not a run folder, no cell matches, or one of them cannot be
-    exported; then nothing is written.
+    exported.
     """
     if lava is None and labgrid is None:
         raise click.UsageError("give --lava DIR, --labgrid DIR, or both")

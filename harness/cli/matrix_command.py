@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.cluster_runs import CLUSTER, require_alone
+from harness.cli.cluster_runs import CLUSTER, files_of, require_alone
 from harness.cli.cluster_suite import run_suite_on_cluster
 from harness.cli.exit_status import exit_status, require_matrix
 from harness.cli.kernel_options import click_option
@@ -24,6 +24,7 @@ from harness.lab.plan.options import BY_NAME, checked
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.shards import cells_of_shard
 from harness.lab.plan.vendor_modules import VendorModule, shipped
+from harness.plugin.selection import SuitePlan
 from harness.plugin.suite_arguments import reproduction
 from harness.report.compatibility import PAGE, compatibility_page
 from harness.report.recorded_run import read_run
@@ -78,20 +79,22 @@ def matrix(
     part = checked(BY_NAME["--shard"], shard) or (1, 1)
     narrowed = [("--board", board), ("--arch", arch), ("--feature", feature), ("--preemption", preemption)]
     narrowed += [("--shard", (shard,))] if shard else []
-    if options:
-        require_cells(["--matrix", which, *_words(narrowed)], options)
     if cluster:
         require_alone()
+        _require_plain(options)
+    names = require_cells(["--matrix", which, *_words(narrowed)], options) if options else None
+    if cluster:
         run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
         words = ["--matrix", which, "--internal-command=matrix", *_words(narrowed), *options]
         try:
-            result = run_suite_on_cluster(
-                cluster, words, run, settings=Settings(), cells=cells_of(chosen, shipped()),
-                command=reproduction(lambda _: None, "matrix"), kernels_may_fail=False,
+            plan = SuitePlan(Settings(), shipped(), cells_of(chosen, shipped()))
+            status, result = run_suite_on_cluster(
+                cluster, words, run, settings=plan.settings, cells=plan.cells, selected=names,
+                files=files_of(words, plan), command=reproduction(lambda _: None, "matrix"), kernels_may_fail=False,
             )  # fmt: skip
         finally:
             forget_if_empty(run)
-        status = exit_status(0, result)
+        status = exit_status(status, result)
     else:
         build_kernels(kernels_of(cells_of_shard(cells_of(chosen, [VendorModule("any")]), part)), Settings())
         status, result = run_cells(which, workers, narrowed, options, run_dir)
@@ -100,6 +103,18 @@ def matrix(
         output.write_bytes(result.read_bytes())
         click.echo(f"written: {output}")
     sys.exit(status)
+
+
+def _require_plain(options: Iterable[str]) -> None:
+    """Raise ModcompatError for options of pytest that a cluster does not take, as they may change the plan."""
+    words = iter(options)
+    for word in words:
+        if word in ("-k", "-x"):
+            next(words if word == "-k" else iter(()), None)
+        elif not word.startswith("-k"):
+            raise ModcompatError(
+                f"--cluster takes no {word}", next_step="of pytest's options, it takes -k and -x; see `modcompat check`"
+            )
 
 
 def build_kernels(wanted: Iterable[tuple[Board, Variant]], settings: Settings) -> None:

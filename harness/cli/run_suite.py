@@ -33,8 +33,10 @@ def run_suite(options: Sequence[str]) -> SuiteOutcome:
         return _outcome(process.attached(_command(file, options)), file)
 
 
-def require_cells(chosen: Sequence[str], added: Sequence[str]) -> None:
-    """Raise ModcompatError if pytest rejects options or they select no cell, before any kernel is built.
+def require_cells(chosen: Sequence[str], added: Sequence[str]) -> tuple[str, ...]:
+    """The names of the cells that options select, before any kernel is built.
+
+    Raises ModcompatError if pytest rejects them or they select none.
 
     chosen: options that choose cells. added: options for pytest that the user adds.
     """
@@ -49,6 +51,7 @@ def require_cells(chosen: Sequence[str], added: Sequence[str]) -> None:
         )
     if found.status:
         raise ModcompatError(f"pytest ended with status {found.status} for {shlex.join(added)}")
+    return found.cells
 
 
 def _collect(options: Sequence[str]) -> SuiteOutcome:

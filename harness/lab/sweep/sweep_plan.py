@@ -17,6 +17,7 @@ from harness.lab.plan.cells import Cell, Flavour, choose_boards
 from harness.lab.plan.module_index import IndexedModule, ModuleIndex, index_folder, require_release
 from harness.lab.plan.settings import Settings, on_shipped
 from harness.lab.plan.vendor_modules import VendorModule, file_stem
+from harness.support import digest
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 
@@ -82,6 +83,11 @@ class SweepPlan:
     def cell_count(self) -> int:
         """Production counts as a kernel."""
         return len(self.modules) * (1 + len(self.variants))
+
+    def identity(self) -> str:
+        """A digest of the production kernel and of the places and sizes of its modules."""
+        sizes = [(module.place, module.file.stat().st_size) for module in self.modules]
+        return digest.of_value([self.shipped.release, digest.of_file(self.shipped.image), sizes])
 
     def cells(self, module: SweepModule) -> list[Cell]:
         """The cells of a module on the debug kernels."""

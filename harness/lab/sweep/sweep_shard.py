@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A shard of a sweep in one process, with its guests one after the other: what a worker of a cluster does."""
 
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from harness.lab.sweep.sweep_results import write_results
 from harness.lab.sweep.sweep_rows import SweepRows, begin_rows
 from harness.lab.sweep.sweep_worker import judge_group, predict_group
 from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
 
 # Modules of a shard: a lost worker loses as many, each shard takes some seconds to begin, and workers need work
 _FEWEST, _MOST = 4, 96
@@ -23,26 +25,41 @@ def shard_count(plan: SweepPlan) -> int:
     return -(-len(plan.modules) // size)
 
 
-def judge_shard(folder: Path, request: SweepRequest) -> int:
-    """Judge the modules of a shard. Writes sweep.json into a folder. Returns the number of modules."""
+def judge_shard(folder: Path, request: SweepRequest, production: str) -> str:
+    """Judge the modules of a shard. Writes sweep.json into a folder. Returns the verdicts in words.
+
+    production: the identity of the plan that the shard is of. Raises ModcompatError if production is another one here.
+    """
     store = Store()
-    plan = plan_sweep(request, store)
+    plan = _plan(request, production, store)
     kernels = Kernels(plan.settings, store)
     begin_rows(folder, {**asdict(request), "kernel keys": start_kernels(plan, kernels)})
     places = [module.place for module in plan.modules]
     predict_group(request, places, folder)
     judge_group(request, places, folder)
     write_results(plan, kernels, folder, "")
-    return len(places)
+    debug = Counter(row["verdict"] for rows in SweepRows(folder).read() for row in rows[1:])
+    return ", ".join(f"{count} {verdict}" for verdict, count in debug.most_common())
 
 
-def build_for_sweep(folder: Path, request: SweepRequest, variant: str) -> None:
-    """Build a debug kernel of a sweep into the cache. Raises ModcompatError if it cannot be built."""
+def build_for_sweep(folder: Path, request: SweepRequest, variant: str, production: str) -> None:
+    """Build a debug kernel of a sweep into the cache. production: as for judge_shard(). Raises ModcompatError."""
     del folder
     store = Store()
-    plan = plan_sweep(replace(request, shard=(1, 1)), store)
+    plan = _plan(request, production, store)
     (chosen,) = (each for each in plan.variants if each.name == variant)
     Kernels(plan.settings, store).kernel(plan.board, chosen)
+
+
+def _plan(request: SweepRequest, production: str, store: Store) -> SweepPlan:
+    whole = plan_sweep(replace(request, shard=(1, 1)), store)
+    if whole.identity() != production:
+        raise ModcompatError(
+            f"{whole.shipped.title} is another one here than on the machine of the command",
+            next_step="all machines need the same files at the same path; those from Debian are fetched once, and "
+            "`modcompat cache prune --all --kind shipped` makes a machine fetch them again",
+        )
+    return whole if request.shard == (1, 1) else plan_sweep(request, store)
 
 
 def start_kernels(plan: SweepPlan, known: Kernels) -> list[str]:

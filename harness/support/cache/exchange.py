@@ -104,7 +104,9 @@ def _explained(sharing: Sharing, done: Exchange, moved: str) -> Iterator[None]:
     except RemoteError as error:
         raise ModcompatError(
             f"remote cache {sharing.remote.title}: {error}",
-            next_step=f"{len(done.moved)} of {done.missing} entries were {moved}; run the command again for the rest",
+            next_step=f"{len(done.moved)} of {done.missing} entries were {moved}; run the command again for the rest"
+            if done.missing
+            else "",
         ) from None
 
 

@@ -24,7 +24,7 @@ from harness.support.text import one_line
 
 EXAMPLES = "for example file:///srv/modcompat or s3://bucket/prefix"
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
-_SECRETS = re.compile(r"(?<=://)[^/]*@|\?.*", re.DOTALL)
+_SECRETS = re.compile(r"[^/]*@|\?.*", re.DOTALL)
 _S3_PART_BYTES = 5 << 20  # the least that S3 takes, so that there is progress to see
 _MAX_GROWTH_BYTES = 1 << 20
 _MAX_WHY_CHARS = 200
@@ -59,7 +59,7 @@ class Remote:
         self._patience = patience or Patience()
         found = _URL.fullmatch(url)
         if not found:
-            raise ModcompatError(f"{url!r} is not the URL of a remote cache", next_step=EXAMPLES)
+            raise ModcompatError(f"{_without_password(url)!r} is not the URL of a remote cache", next_step=EXAMPLES)
         self._scheme, path = found.groups()
         self.title = _without_password(url)
         _require_known(self._scheme)

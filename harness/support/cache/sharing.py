@@ -81,8 +81,11 @@ class Sharing:
             return
         try:
             if (entry in self._refused or self.remote.size(entry) is None) and not has_links(path):
-                with scratch() as folder, task_if_long(f"sending {entry}", 0, "MB") as shown:
-                    send(self.remote, path, folder, lambda done: shown.advance_to(done // MB))
+                with scratch() as folder:
+                    packed = folder / "packed"
+                    pack(path, packed)
+                    with task_if_long(f"sending {entry}", packed.stat().st_size // MB, "MB") as shown:
+                        self.remote.put(entry, packed, lambda done: shown.advance_to(done // MB))
         except (RemoteError, OSError, ModcompatError) as error:
             self._writes = False
             self._say(f"{one_line(str(error))}; nothing more is sent to it")

@@ -130,6 +130,7 @@ class Store:
         """Move the folder of a complete entry to its place, whose lock this process holds."""
         self._discard(target)
         target.parent.mkdir(parents=True, exist_ok=True)
+        os.utime(folder / MANIFEST)  # it is used now, whenever its sender used it
         folder.rename(target)
 
     def _keep_log(self, error: ModcompatError, partial: Path, path: Path) -> None:

@@ -7,10 +7,12 @@ workers that join later get their share. dask gives the task of a lost worker to
 
 import asyncio
 import concurrent.futures
+import gc
 import itertools
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Self
@@ -21,6 +23,7 @@ from harness.support.progress import say
 
 _CONNECT_SECONDS = 10.0
 _POLL_SECONDS = 0.5
+_MOST_LOSSES = 2  # of the process of one task, after which its error counts
 _ROLL_CALL_SECONDS = 2.0  # between two looks at who the workers are
 _CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)
 _LOGGERS = ("distributed", "tornado", "asyncio")  # whose errors are reported here in one line
@@ -39,14 +42,16 @@ class Cluster:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
         self._address = address
         self._threads: dict[str, int] | None = None  # of each worker
-        self._declared: set[str] = set()  # names of resources, of any worker
+        self._most: dict[str, float] = {}  # of each resource that workers declare, on one of them
         self._called = 0.0  # when the workers were last looked at
+        problem = ""
         try:
             self._client = self._dask.Client(address, timeout=_CONNECT_SECONDS)
         except Exception as error:  # noqa: BLE001 - dask raises what its transports raise
-            raise ModcompatError(
-                f"no dask scheduler answers at {address}: {error or type(error).__name__}", next_step=START
-            ) from None
+            problem = str(error) or type(error).__name__
+        if problem:
+            gc.collect()  # dask's client closes itself when it is collected; in the start of another, that would hang
+            raise ModcompatError(f"no dask scheduler answers at {address}: {problem}", next_step=START)
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +73,7 @@ class Cluster:
         """
         waiting = {task.name: task for task in tasks}
         running: dict[Any, ClusterTask] = {}
+        lost: Counter[str] = Counter()
         run = secrets.token_hex(4)
         try:
             while waiting or running:
@@ -75,19 +81,31 @@ class Cluster:
                 pending = {*waiting, *(task.name for task in running.values())}
                 ready = (task for task in waiting.values() if not task.after & pending)
                 for task in list(itertools.islice(ready, max(0, free))):
-                    running[self._submit(task, run)] = waiting.pop(task.name)
+                    running[self._submit(task, f"{run}-{lost[task.name]}")] = waiting.pop(task.name)
                 for future in self._ended(running):
                     task = running.pop(future)
-                    yield task, self._result(task, future)
+                    result = self._result(task, future)
+                    if result.is_lost and lost[task.name] < _MOST_LOSSES:
+                        lost[task.name] += 1
+                        say(f"the process of {task.name} ended on {result.host}; it is run again")
+                        waiting[task.name] = task
+                    else:
+                        yield task, result
         finally:
             self._client.cancel(list(running), force=True)
 
-    def _submit(self, task: ClusterTask, run: str) -> Any:
+    def _submit(self, task: ClusterTask, suffix: str) -> Any:
         from harness.support.cluster.worker_task import run_task  # noqa: PLC0415 - it imports dask
 
-        known = {name: amount for name, amount in task.resources.items() if name in self._declared}
+        known = {name: amount for name, amount in task.resources.items() if name in self._most}
+        for name, amount in known.items():
+            if amount > self._most[name]:
+                raise ModcompatError(
+                    f"{task.name} needs {amount:g} of {name}, and no worker has more than {self._most[name]:g}",
+                    next_step="see --resources of the workers",
+                )
         return self._client.submit(
-            run_task, task.packed(), key=f"modcompat {task.name} {run}", resources=known, pure=False
+            run_task, task.packed(), key=f"modcompat {task.name} {suffix}", resources=known, pure=False
         )
 
     def _ended(self, running: Mapping[Any, ClusterTask]) -> list[Any]:
@@ -112,10 +130,10 @@ class Cluster:
             ) from None
         except _CANCELLED:
             raise self._lost() from None
-        except ImportError as error:
+        except Exception as error:  # noqa: BLE001 - whatever stops a task outside of its process
             raise ModcompatError(
-                f"a worker of {self._address} cannot run tasks of modcompat: {error}",
-                next_step="install the same modcompat on all workers",
+                f"{self._address} cannot run {task.name}: {error or type(error).__name__}",
+                next_step="install the same modcompat where the scheduler and the workers run",
             ) from None
         if not isinstance(result, TaskResult):
             raise self._lost()
@@ -127,7 +145,8 @@ class Cluster:
             before, workers = self._threads, self._workers()
             now = {name: int(facts["nthreads"]) for name, facts in workers.items()}
             self._called, self._threads = time.monotonic(), now
-            self._declared = {name for facts in workers.values() for name in facts["resources"]}
+            declared = [facts["resources"] for facts in workers.values()]
+            self._most = {name: max(each.get(name, 0) for each in declared) for name in set().union(*declared)}
             if before is None:
                 say(f"cluster {self._address}: {_workers(len(now))}" if now else f"{self._address} has no workers yet")
             elif gone := set(before) - set(now):

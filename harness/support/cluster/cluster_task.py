@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.support import digest
 from harness.support.errors import ModcompatError
-from harness.support.paths import HARNESS
+from harness.support.paths import HARNESS, IMAGES, MODULES
 
 # What runs on a worker: the folder that the files of the result go into, and the arguments of the task
 Work = Callable[..., Any]
@@ -66,6 +66,8 @@ class TaskResult:
     value: Any = None
     # what the function raised, if a user can correct it
     error: ModcompatError | None = None
+    # its process ended without a result, which may be chance
+    is_lost: bool = False
     # a traceback: a fault of modcompat
     fault: str = ""
     # what the task printed
@@ -80,9 +82,13 @@ class TaskResult:
 
 @cache
 def code_digest() -> str:
-    """The digest of the package's Python files."""
-    files = sorted(HARNESS.rglob("*.py"))
-    return digest.of_value({str(path.relative_to(HARNESS)): digest.of_file(path) for path in files})
+    """The digest of modcompat: its code, and its patches, programs and modules."""
+    return digest.of_value([_digest_of(folder) for folder in (HARNESS, IMAGES, MODULES)])
+
+
+def _digest_of(folder: Path) -> dict[str, str]:
+    files = [path for path in digest.files_below(folder) if "__pycache__" not in path.parts]
+    return {str(path.relative_to(folder)): digest.of_file(path) for path in files}
 
 
 def in_folder(path: str, folder: Path) -> Path:

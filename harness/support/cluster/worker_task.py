@@ -33,6 +33,8 @@ def run_task(task: PackedTask) -> TaskResult | None:
             result = _run_in(folder, task)
     except ModcompatError as error:  # the worker's cache cannot be used
         result = TaskResult(error=error)
+    except OSError as error:
+        result = TaskResult(error=ModcompatError(f"{error.filename or 'the worker'}: {error.strerror or error}"))
     return result and replace(result, host=host, seconds=time.monotonic() - started)
 
 
@@ -67,15 +69,17 @@ def _run_in(folder: Path, task: PackedTask) -> TaskResult | None:
     finally:
         end_group(process)
     text = printed.read_text(errors="backslashreplace")[-_MAX_PRINTED:]
-    if not (folder / RESULT).is_file():
+    try:
+        result: TaskResult = pickle.loads((folder / RESULT).read_bytes())
+    except (OSError, EOFError, pickle.UnpicklingError):
         return TaskResult(
+            is_lost=True,
             error=ModcompatError(
                 f"its process ended with status {process.returncode}",
                 details=text[-2000:],
                 next_step="is there enough memory on the worker?",
-            )
+            ),
         )
-    result: TaskResult = pickle.loads((folder / RESULT).read_bytes())
     files = digest.files_below(folder / FILES)
     packed = {str(path.relative_to(folder / FILES)): zlib.compress(path.read_bytes()) for path in files}
     return replace(result, printed=text, files=packed)

@@ -25,12 +25,20 @@ def modcompat(*words: str) -> Result:
         (("sweep", "--production", "debian:linux-image-amd64", "-n", "1"), "-n"),
         (("check", "vendor.ko", "--shard", "1/2"), "--shard"),
         (("check", "vendor.ko", "-n", "2"), "-n"),
+        (("check", "vendor.ko", "--core-dump"), "--core-dump"),
     ],
 )
 def test_options_for_one_machine_exclude_it(words: tuple[str, ...], option: str) -> None:
     result = modcompat(*words, *_NOWHERE)
     assert result.exit_code == 2
     assert result.output == f"modcompat: --cluster and {option} exclude each other\n  next: leave out one of them\n"
+
+
+@pytest.mark.parametrize("option", ["--module=vendor.ko", "--config", "-q"])
+def test_a_matrix_takes_few_options_of_pytest_with_it(option: str) -> None:
+    result = modcompat("matrix", "default", *_NOWHERE, "-k", "perf", "-x", option)
+    assert result.exit_code == 2
+    assert result.output.startswith(f"modcompat: --cluster takes no {option}\n")
 
 
 @pytest.mark.parametrize("words", [("matrix", "default", "--board", "q35"), ("build", "production")])

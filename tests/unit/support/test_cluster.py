@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 from distributed import LocalCluster
 
-from harness.cli.cluster_runs import Parts, collect, named_files, require_same_files
+from harness.cli.cluster_runs import Parts, collect, files_of, require_same_files
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import VendorModule, shipped
+from harness.plugin.selection import SuitePlan
 from harness.support import digest
 from harness.support.cluster import cluster as cluster_module
 from harness.support.cluster.cluster import Cluster
@@ -49,6 +52,24 @@ def stamp(folder: Path, seconds: float) -> tuple[float, float]:
     return started, time.time()
 
 
+def meet(folder: Path, place: Path, mine: str, other: str) -> bool:
+    """Whether another task runs at the same time."""
+    del folder
+    (place / mine).touch()
+    until = time.monotonic() + 60
+    while not (place / other).exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    return (place / other).exists()
+
+
+def die_once(folder: Path, place: Path) -> str:
+    del folder
+    if not (place / "died").exists():
+        (place / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "lives"
+
+
 def refuse(folder: Path) -> None:
     raise ModcompatError("no such thing", details="a detail", next_step="another one")
 
@@ -82,17 +103,29 @@ def test_errors_faults_and_deaths_are_told_apart(address: str) -> None:
     assert "status -9" in found["c"].error.problem
 
 
-def test_a_task_waits_for_others_and_two_run_at_a_time(address: str) -> None:
+def test_a_task_waits_for_others(address: str) -> None:
     tasks = [ClusterTask("last", stamp, (0.0,), after=frozenset({"a", "b"}))]
-    tasks += [ClusterTask(name, stamp, (1.0,)) for name in "ab"]
+    tasks += [ClusterTask(name, stamp, (0.2,)) for name in "ab"]
     found = {name: result.value for name, result in run(address, *tasks).items()}
     assert found["last"][0] >= max(found["a"][1], found["b"][1])
-    assert max(found["a"][0], found["b"][0]) < min(found["a"][1], found["b"][1])
 
 
-def test_a_resource_that_workers_declare_is_shared(address: str) -> None:
-    lamps = [ClusterTask(f"lamp {number}", stamp, (0.5,), resources={"lamp": 1, "unknown": 7}) for number in range(4)]
-    assert len(run(address, *lamps)) == 4
+def test_two_workers_run_two_tasks_at_a_time(address: str, tmp_path: Path) -> None:
+    tasks = [ClusterTask("a", meet, (tmp_path, "a", "b")), ClusterTask("b", meet, (tmp_path, "b", "a"))]
+    assert [result.value for result in run(address, *tasks).values()] == [True, True]
+
+
+def test_a_task_whose_process_was_killed_runs_again(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(address, ClusterTask("a", die_once, (tmp_path,)))["a"].value == "lives"
+    assert "the process of a ended on " in capsys.readouterr().err
+
+
+def test_a_resource_that_no_worker_has_is_an_error_unless_none_declares_it(address: str) -> None:
+    assert run(address, ClusterTask("a", stamp, (0.0,), resources={"lamp": 1, "unknown": 7}))["a"].error is None
+    with pytest.raises(ModcompatError, match="a needs 2 of lamp, and no worker has more than 1"):
+        run(address, ClusterTask("a", stamp, (0.0,), resources={"lamp": 2}))
 
 
 def test_other_code_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,8 +208,11 @@ def test_files_of_the_command_must_be_on_the_worker(tmp_path: Path) -> None:
     module, folder = tmp_path / "vendor.ko", tmp_path / "linux"
     module.write_bytes(b"1")
     folder.mkdir()
-    files = named_files([f"--module={module}", f"--kernel-source={folder}", "--feature=perf", "--core-dump", "-q"])
-    assert files == {str(module): digest.of_file(module), str(folder): ""}
+    exercise = tmp_path / "vendor.py"
+    exercise.write_text("x")
+    plan = SuitePlan(Settings(), [VendorModule("vendor", file=module, exercise=exercise), *shipped()[:1]], [])
+    files = files_of([f"--kernel-source={folder}", "--feature=perf", "--shared-uart", "-q"], plan)
+    assert files == {str(file): digest.of_file(file) for file in (module, exercise)} | {str(folder): ""}
     require_same_files(files)
     module.write_bytes(b"2")
     with pytest.raises(ModcompatError, match="another file"):
