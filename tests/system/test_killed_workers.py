@@ -32,7 +32,7 @@ _MATRIX = (
     "locks or slab or tail or tasks",
 )
 _SWEEP = ("--kernel", "isolated-spinlock", "--kernel-source", "linux-source-6.1")
-_CHANGING = {"seconds", "timings", "date"}
+_CHANGING = {"seconds", "timings", "date", "whole_seconds"}
 
 
 class Dask:

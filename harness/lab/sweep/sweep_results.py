@@ -22,7 +22,19 @@ from harness.support.cache.store import Store
 RESULTS = "sweep.json"
 _SCHEMA = 1
 # Fields of a row of matrix.json that are the same for all rows of a sweep, or mean nothing in one
-_LEFT_OUT = {"board", "arch", "feature", "flavour", "preemption", "always_on", "expected", "origin", "id", "module"}
+_LEFT_OUT = {
+    "board",
+    "arch",
+    "feature",
+    "flavour",
+    "preemption",
+    "always_on",
+    "expected",
+    "origin",
+    "id",
+    "module",
+    "whole_seconds",
+}
 
 
 def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) -> Path:

@@ -69,7 +69,7 @@ def test_pytest_and_check_take_the_same(option: Option) -> None:
 
 
 def test_check_and_matrix_have_no_options_of_their_own_beside_a_few() -> None:
-    own = {"check": {"-k", "-n"}, "matrix": {"-n", "-o", "--output"}}
+    own = {"check": {"-k", "-n", "--cluster"}, "matrix": {"-n", "-o", "--output", "--cluster"}}
     for command in (check, matrix):
         names = {name for parameter in command.params if isinstance(parameter, click.Option) for name in parameter.opts}
         aliases = {option.alias for option in OPTIONS if option.alias}
