@@ -29,6 +29,7 @@ try:
     from harness.lab.plan.cells import Cell, Flavour, choose_boards
     from harness.lab.plan.settings import Settings
     from harness.lab.plan.vendor_modules import shipped
+    least = "agent state"  # which the agent answers itself
 except ImportError:
     from harness.features import FEATURES
     from harness.lab import Lab
@@ -36,6 +37,7 @@ except ImportError:
     from harness.plan import Cell, Flavour, choose_boards
     from harness.settings import Settings
     from harness.variants import PRODUCTION
+    least = "true"  # which the guest's shell answers itself
 (board,) = choose_boards([sys.argv[1]], [])
 (module,) = [module for module in shipped() if module.name == sys.argv[2]]
 cell = Cell(board, FEATURES["spinlock"], Flavour.PRODUCTION, module)
@@ -50,7 +52,7 @@ with Lab(Settings(), [module]) as lab:
             guest = lab.guests.guest(board, PRODUCTION)
             started = time.perf_counter()
             guest.restore()
-            answer = guest.run("true").text
+            answer = str(guest.run(least).status)
         print("\\n" + json.dumps([time.perf_counter() - started, answer]), flush=True)
 """
 
@@ -114,7 +116,7 @@ def main(*, base: str, boards: Sequence[str], module: str, cells: int) -> None:
     with worktree(base) as tree:
         for board in boards:
             sides = [Side(tree, board, module), Side(require_checkout("this benchmark"), board, module)]
-            for what, wanted in (("cell", "CLEAN"), ("restore", "")):
+            for what, wanted in (("cell", "CLEAN"), ("restore", "0")):
                 for side in sides:
                     side.seconds(what, wanted)  # makes the snapshot
                 found: list[list[float]] = [[], []]
