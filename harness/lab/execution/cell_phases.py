@@ -28,8 +28,8 @@ from harness.support.time_limit import DeadlineError, deadline
 CPUS = 2
 _EXERCISE_SECONDS = 600.0  # longest exercise on an ordinary machine
 # images/guest/agent and init
-_OBSERVE_AGAIN = "agent observe save /tmp/observed"
-_OBSERVE_SINCE = "agent observe since /tmp/observed"
+_OBSERVE_AGAIN = "agent observe save /.observed"
+_OBSERVE_SINCE = "agent observe since /.observed"
 _NAMES = "names:"  # the line between the loaded modules and the names in the output of the latter
 _STATE_COMMAND = "agent state"
 _MAX_NAMES = 2000  # that one module brings and takes away
