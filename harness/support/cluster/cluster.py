@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Any, Self
 
 from harness.support.cluster.cluster_task import ClusterTask, TaskResult
+from harness.support.cluster.worker_task import cache_identity, run_task
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
 
@@ -61,8 +62,6 @@ class Cluster:
 
     def shares_a_cache(self) -> bool:
         """Whether what one worker builds is there for all: they have the same cache folder, or the same remote."""
-        from harness.support.cluster.worker_task import cache_identity  # noqa: PLC0415 - it imports dask
-
         found = self._client.run(cache_identity, on_error="return")
         return len({str(identity) for identity in found.values()}) <= 1
 
@@ -95,8 +94,6 @@ class Cluster:
             self._client.cancel(list(running), force=True)
 
     def _submit(self, task: ClusterTask, suffix: str) -> Any:
-        from harness.support.cluster.worker_task import run_task  # noqa: PLC0415 - it imports dask
-
         known = {name: amount for name, amount in task.resources.items() if name in self._most}
         for name, amount in known.items():
             if amount > self._most[name]:

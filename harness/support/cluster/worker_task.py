@@ -10,8 +10,6 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-from distributed import get_worker
-
 from harness.support import digest
 from harness.support.cache.ownership import TAG
 from harness.support.cache.store import Store
@@ -87,6 +85,8 @@ def _run_in(folder: Path, task: PackedTask) -> TaskResult | None:
 
 def _is_wanted() -> bool:
     """Whether the command still waits for this task. dask cancels the tasks of a client that ended or was lost."""
+    from distributed import get_worker  # noqa: PLC0415 - an installation without the extra has no dask
+
     worker = get_worker()
     state = worker.state.tasks.get(worker.get_current_task())
     return state is not None and state.state != "cancelled"
