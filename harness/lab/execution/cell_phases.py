@@ -166,8 +166,8 @@ def load(cell: CellContext) -> None:
     """Load the module."""
     subject, evidence, guest = cell.subject, cell.evidence, cell.guest
     if subject.is_observed:
-        # The guest has observed itself at the end of its boot; programs of a feature may have come since then. The
-        # modules that it needs come on production and on a debug kernel alike.
+        # The guest saved the names at the end of its boot. Programs of a feature may have changed them since then.
+        # The modules that it needs change them as well, but in the same way on production and on a debug kernel.
         evidence.observed = not cell.exerciser.names or guest.run(_OBSERVE_AGAIN).status == 0
     guest.symbols = guest.symbols.expecting(evidence.module, guest.machine.board.arch)
     evidence.load = cell.recorder.run(f"insmod {shlex.quote(subject.path)} {subject.parameters}".strip())
