@@ -109,9 +109,9 @@ def _require_plain(options: Iterable[str]) -> None:
     """Raise ModcompatError for options of pytest that a cluster does not take, as they may change the plan."""
     words = iter(options)
     for word in words:
-        if word in ("-k", "-x"):
-            next(words if word == "-k" else iter(()), None)
-        elif not word.startswith("-k"):
+        if word == "-k":
+            next(words, None)  # its value
+        elif word != "-x" and not word.startswith("-k"):
             raise ModcompatError(
                 f"--cluster takes no {word}", next_step="of pytest's options, it takes -k and -x; see `modcompat check`"
             )

@@ -3,7 +3,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -84,6 +84,10 @@ class SweepPlan:
         """Production counts as a kernel."""
         return len(self.modules) * (1 + len(self.variants))
 
+    def part(self, shard: tuple[int, int]) -> "SweepPlan":
+        """The part of a whole plan that is a shard."""
+        return replace(self, modules=_part_of(self.modules, shard), shard=shard)
+
     def identity(self) -> str:
         """A digest of the production kernel and of the places and sizes of its modules."""
         sizes = [(module.place, module.file.stat().st_size) for module in self.modules]
@@ -152,9 +156,12 @@ def chosen_modules(
         )
     if sample:
         matching = sorted(matching, key=lambda module: _rank(module.name))[:sample]
+    return _part_of(sorted(matching, key=lambda module: module.place), shard)
+
+
+def _part_of(modules: Sequence[SweepModule], shard: tuple[int, int]) -> tuple[SweepModule, ...]:
     part, parts = shard
-    ordered = sorted(matching, key=lambda module: module.place)
-    return tuple(ordered[part - 1 :: parts])
+    return tuple(modules[part - 1 :: parts])
 
 
 def groups_of(modules: Sequence[SweepModule]) -> list[tuple[SweepModule, ...]]:

@@ -59,7 +59,7 @@ def _plan(request: SweepRequest, production: str, store: Store) -> SweepPlan:
             next_step="all machines need the same files at the same path; those from Debian are fetched once, and "
             "`modcompat cache prune --all --kind shipped` makes a machine fetch them again",
         )
-    return whole if request.shard == (1, 1) else plan_sweep(request, store)
+    return whole.part(request.shard)
 
 
 def start_kernels(plan: SweepPlan, known: Kernels) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.support.cache.ownership import ENTRY, NO_KINDS
+from harness.support.cache.packed_entry import has_links
 from harness.support.cache.store import Entry, Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import require_regular
@@ -27,7 +28,7 @@ _CONTRADICTIONS = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG
 def export_entries(store: Store, archive: Path) -> list[Entry]:
     """Write every entry that is useful on another machine into a tar file, and return them. Raises ModcompatError."""
     kept = (entry for entry in store.entries() if entry.kind not in _NOT_EXPORTED)
-    chosen = [entry for entry in kept if not _has_links(entry)]
+    chosen = [entry for entry in kept if not _is_left_out(entry)]
     if not chosen:
         raise ModcompatError(f"nothing to export in {store.root}", next_step="run `make spinlock` first")
     partial = archive.with_name(f".{archive.name}.partial")
@@ -75,9 +76,9 @@ def _opened(archive: Path) -> tarfile.TarFile:
     return tarfile.open(archive)
 
 
-def _has_links(entry: Entry) -> bool:
-    """Whether an entry has symbolic links. An archive must not: on another machine they lead nowhere."""
-    if linked := any(path.is_symlink() for path in entry.path.rglob("*")):
+def _is_left_out(entry: Entry) -> bool:
+    """Whether an entry has symbolic links; if so, a line says that it is left out."""
+    if linked := has_links(entry.path):
         say(f"{entry.kind}/{entry.name} is not exported: it has links to other files of this machine")
     return linked
 
