@@ -7,7 +7,7 @@ others. The differences that are allowed, with their reasons, are data
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.abi.compare.layout_diff import Change, LayoutDiff
@@ -26,8 +26,9 @@ class Allowance:
     lacking: str | None = None  # a Kconfig symbol: allowed only if production has it off
     having: str | None = None  # a Kconfig symbol: allowed only if production has it on
     # A regular expression: allowed only for a function that refers to this symbol in the other kernel and not in
-    # production, and otherwise to everything that it refers to in production.
+    # production, and otherwise to everything that it refers to in production, except for `instead`.
     uses: str | None = None
+    instead: str | None = None  # a regular expression: symbols of production that such a function may do without
 
     def covers(self, name: str, production: Mapping[str, str]) -> bool:
         """Whether it allows a name to differ. production: its configuration, symbol -> value."""
@@ -107,8 +108,8 @@ def compare_functions(
         problem = _code_difference(code, other, same) if other else "is not inlined any more"
         if not problem:
             continue
-        new = _added(code, other, same) if other else set()
-        possible = [entry for entry in differing if not entry.uses or any(re.fullmatch(entry.uses, it) for it in new)]
+        gone, new = _changed_references(code, other, same) if other else (set(), set())
+        possible = [entry for entry in differing if _explains(entry, gone, new)]
         if reason := _reason(name, production, possible):
             explained[name] = reason
         else:
@@ -139,14 +140,24 @@ def compare_macros(
     return _counted("macros", before, after, explained, differences)
 
 
-def compare_exactly(of: str, before: Mapping[str, object], after: Mapping[str, object]) -> Comparison:
-    """Compare things that must not differ at all: enumerators by their values, prototypes by their text."""
-    differences = {
-        name: f"{name} is {value} in production, and {after.get(name, 'missing')} here"
-        for name, value in before.items()
-        if after.get(name) != value
-    }
-    return _counted(of, before, after, {}, differences)
+def compare_texts(
+    of: str,
+    before: Mapping[str, object],
+    after: Mapping[str, object],
+    production: Mapping[str, str],
+    *,
+    differing: Sequence[Allowance],
+) -> Comparison:
+    """Compare enumerators by their values, or prototypes by their text. differing: those that may differ."""
+    explained, differences = {}, {}
+    for name, value in before.items():
+        if after.get(name) == value:
+            continue
+        if reason := _reason(name, production, differing):
+            explained[name] = reason
+        else:
+            differences[name] = f"{name} is {value} in production, and {after.get(name, 'missing')} here"
+    return _counted(of, before, after, explained, differences)
 
 
 def compare_exports(before: Mapping[str, Export], after: Mapping[str, Export]) -> Comparison:
@@ -223,13 +234,29 @@ def _code_difference(before: FunctionBody, after: FunctionBody, same: Mapping[st
     return None if before.digest == after.digest else f"other instructions ({before.size} → {after.size} bytes)"
 
 
-def _added(before: FunctionBody, after: FunctionBody, same: Mapping[str, str]) -> set[str]:
-    """The symbols that a function refers to in addition; none if one of the former ones is missing."""
-    was, now = ({_plain(it, same).split(" ", 2)[-1] for it in code.relocations} for code in (before, after))
-    if was - now:
-        return set()
-    old, new = ({re.split(r"[+-]\d+$", it.split(" ", 2)[-1])[0] for it in code.relocations} for code in (before, after))
-    return new - old
+def _explains(entry: Allowance, gone: Iterable[str], new: Iterable[str]) -> bool:
+    """Whether an entry allows a function to refer to other symbols than in production.
+
+    gone, new: the symbols that it refers to only in production, and only in the other kernel.
+    """
+    if not entry.uses:
+        return True
+    spared = all(entry.instead and re.fullmatch(entry.instead, it) for it in gone)
+    return spared and any(re.fullmatch(entry.uses, it) for it in new)
+
+
+def _changed_references(
+    before: FunctionBody, after: FunctionBody, same: Mapping[str, str]
+) -> tuple[set[str], set[str]]:
+    """The symbols that a function refers to no longer, and in addition."""
+    was, now = ({_symbol(_plain(it, same)) for it in code.relocations} for code in (before, after))
+    old = {_symbol(it) for it in before.relocations}
+    return was - now, {_symbol(it) for it in after.relocations} - old
+
+
+def _symbol(reference: str) -> str:
+    """The symbol of a relocation, without the offset."""
+    return re.split(r"[+-]\d+$", reference.split(" ", 2)[-1])[0]
 
 
 def _plain(reference: str, same: Mapping[str, str]) -> str:

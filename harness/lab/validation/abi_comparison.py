@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 
 from harness.abi.compare.equivalence import (
     Comparison,
-    compare_exactly,
     compare_exports,
     compare_functions,
     compare_layouts,
     compare_macros,
+    compare_texts,
 )
 from harness.abi.headers.export_prototypes import kernel_exported_types
 from harness.abi.headers.inline_functions import kernel_inline_functions
@@ -23,7 +23,15 @@ from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.kconfig import parse
 from harness.kernel.module_headers import headers_of
 from harness.kernel.symvers import read_exports
-from harness.lab.validation.allowed_differences import DIFFERING, GROWN, MACROS, SAME_FUNCTIONS, UNREACHABLE
+from harness.lab.validation.allowed_differences import (
+    DIFFERING,
+    ENUMERATORS,
+    GROWN,
+    MACROS,
+    PROTOTYPES,
+    SAME_FUNCTIONS,
+    UNREACHABLE,
+)
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.text import join_some
@@ -130,14 +138,15 @@ def definition_comparisons(spec: KernelSpec, store: Store) -> list[Comparison]:
     config = parse(resolve(spec.production, store))
     return [
         compare_macros(before.macros, after.macros, config, differing=MACROS),
-        compare_exactly("enumerators", before.enumerators, after.enumerators),
+        compare_texts("enumerators", before.enumerators, after.enumerators, config, differing=ENUMERATORS),
     ]
 
 
 def prototype_comparison(spec: KernelSpec, store: Store) -> Comparison:
     """The types of exported functions and variables of an isolated kernel against those of production. Cached."""
     before, after = (kernel_exported_types(headers_of(it, store), store).prototypes for it in (spec.production, spec))
-    return compare_exactly("prototypes", before, after)
+    config = parse(resolve(spec.production, store))
+    return compare_texts("prototypes", before, after, config, differing=PROTOTYPES)
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:

@@ -6,7 +6,7 @@ with `lacking` holds only if production lacks that option.
 """
 
 from harness.abi.compare.equivalence import Allowance
-from harness.kernel.arch import ARM64
+from harness.kernel.arch import ARM, ARM64
 
 # Structures that only the kernel allocates: they may grow at their end.
 GROWN = (
@@ -17,6 +17,11 @@ GROWN = (
     Allowance("struct user_struct", "kernel/user.c, alloc_uid() allocates it"),
     Allowance("struct perf_event", "kernel/events/core.c, perf_event_alloc() allocates it"),
     Allowance("struct rpc_task", "the number is in former padding, and net/sunrpc/sched.c, rpc_init_task() clears it"),
+    Allowance("struct cred", "kernel/cred.c allocates credentials, and init_cred is the kernel's"),
+    Allowance("struct irq_desc", "kernel/irq/irqdesc.c allocates all descriptors"),
+    Allowance("struct pipe_inode_info", "fs/pipe.c, alloc_pipe_info() allocates it"),
+    Allowance("struct page_pool", "net/core/page_pool.c, page_pool_create() allocates it"),
+    Allowance("struct pglist_data", "mm/page_alloc.c has the nodes"),
     Allowance("struct mod_tree_node", "it is the loader's, at the end of struct module"),
 )
 
@@ -47,6 +52,16 @@ UNREACHABLE = (
         lacking="PERF_EVENTS",
     ),
     Allowance("struct rapl_package", _RAPL, lacking="INTEL_RAPL_CORE"),
+    Allowance(
+        "struct (irq_stack|exception_stacks|cea_exception_stacks|cpu_entry_area)",
+        "these are the CPU's own stacks, which no exported function hands out: arch/x86/kernel/irq_64.c",
+        lacking="KASAN",
+    ),
+    Allowance(
+        "struct sched_domain",
+        "no exported function hands one out, or takes one: kernel/sched/topology.c",
+        lacking="SCHEDSTATS",
+    ),
 )
 
 # Functions that do the same: the one that is inlined in production -> the one that the kernel exports.
@@ -55,6 +70,11 @@ SAME_FUNCTIONS = {
     r"(__compiletime_assert)_\d+": r"\1",  # numbered within a compilation, and never linked
 }
 
+# What functions of production use where a debug option has them call something that checks as well
+_UNCHECKED = (
+    r"__preempt_count\w*|this_cpu_off|__kern_my_cpu_offset|cpu_number|__this_cpu_preempt_check|b'\w+'|might_fault"
+    r"|__local_bh_disable_ip|lockdep_hardirqs_on_prepare"
+)
 _TRACER = "in production it does nothing, and the tracers can do without a module"
 
 # Inlined functions that may differ, or may not be inlined any more.
@@ -131,6 +151,101 @@ DIFFERING = (
         "in production it does nothing or fails, and the kernel keeps its stack traces without a module",
         lacking="STACKDEPOT",
     ),
+    Allowance(
+        r"sched_domain_span",
+        "no exported function hands a domain out: kernel/sched/topology.c",
+        lacking="SCHEDSTATS",
+    ),
+    Allowance(
+        "sched_info_on",
+        "a module that asks is told that nobody counts, as in production, and the scheduler counts without it",
+        lacking="SCHED_INFO",
+    ),
+    Allowance(
+        r"(clear_tsk|account_scheduler)_latency\w*",
+        "the scheduler calls it, and is not a module: kernel/sched/stats.c",
+        lacking="LATENCYTOP",
+    ),
+    Allowance(
+        r"\w*page_ext_\w+",
+        "it is for the memory management itself, and no module has data for each page: mm/page_ext.c",
+        lacking="PAGE_EXTENSION",
+    ),
+    Allowance(
+        r"validate_(process_)?creds\w*|(get|put)_cred(_rcu)?",
+        "the module counts references as in production, and does without the checks",
+        lacking="DEBUG_CREDENTIALS",
+    ),
+    Allowance(
+        "pipe_has_watch_queue|watch_queue_init",
+        "no pipe has one in production, and those that have are read by fs/pipe.c and fs/splice.c",
+        lacking="WATCH_QUEUE",
+    ),
+    Allowance(
+        "is_ksym_addr",
+        "it tells which addresses kallsyms knows: include/linux/kallsyms.h",
+        lacking="KALLSYMS_ALL",
+    ),
+    Allowance(
+        "virt_to_(phys|hvpfn)|efi_range_is_wc",
+        "the linear map ends earlier, and between its end and production's there is KASAN's shadow: asm/memory.h",
+        lacking="KASAN",
+        having=ARM64.config,
+    ),
+    Allowance(
+        "__access_ok|__uaccess_mask_range_ptr",
+        "user space ends earlier, where KASAN's shadow begins, which accesses with a user's rights cannot reach",
+        lacking="KASAN",
+        having=ARM.config,
+    ),
+    Allowance(
+        r"_*kasan_\w+",
+        "the module does not check its loads and stores, and has the kernel do all that concerns objects",
+        lacking="KASAN",
+    ),
+    Allowance(
+        r"\w*",
+        "the module changes the same preemption count and reads the same per-CPU data, without the checks",
+        lacking="DEBUG_PREEMPT",
+        uses=r"preempt_count_(add|sub)|debug_smp_processor_id|__this_cpu_preempt_check",
+        instead=_UNCHECKED,
+    ),
+    Allowance(
+        r"\w*",
+        "the module switches the same interrupt flag and changes the same count, and the tracers are not told",
+        lacking="TRACE_IRQFLAGS",
+        uses=r"trace_hardirqs_(on|off)\w*|__local_bh_disable_ip",
+        instead=_UNCHECKED,
+    ),
+    Allowance(
+        r"\w*",
+        "the module does without this check; the kernel's own code checks the same state when the module calls it",
+        lacking="DEBUG_ATOMIC_SLEEP",
+        uses=r"__might_(sleep|resched|fault)|__cant_\w+",
+        instead=_UNCHECKED,
+    ),
+    Allowance(
+        r"__might_(sleep|resched|fault)|might_fault|(__)?clear_user|user_access_begin|copy_regset_from_user"
+        r"|blk_wake_io_task|kernel_signal_stop|memalloc_retry_wait",
+        "the module does without checks for atomic context and without the place where the task's state was changed",
+        lacking="DEBUG_ATOMIC_SLEEP",
+    ),
+    Allowance(
+        r"(init|destroy)_rcu_head(_on_stack)?|debug_(object|check_no_obj)\w+|__init_work|destroy_\w+_on_stack"
+        r"|init_timer_on_stack_key|hrtimer_init_(sleeper_)?on_stack",
+        "the module does not announce its objects; kernel/workqueue.c and lib/debugobjects.c put up with that",
+        lacking="DEBUG_OBJECTS",
+    ),
+    Allowance(
+        "__this_cpu_preempt_check", "it checks and does nothing else: lib/smp_processor_id.c", lacking="DEBUG_PREEMPT"
+    ),
+    Allowance("__local_bh_disable_ip", "the module changes the same count: kernel/softirq.c", lacking="TRACE_IRQFLAGS"),
+    Allowance("ring_buffer_swap_cpu", _TRACER, lacking="RING_BUFFER_ALLOW_SWAP"),
+    Allowance(
+        "__should_failslab",
+        "only the allocator calls it: mm/slab_common.c",
+        lacking="FAILSLAB",
+    ),
     Allowance("cond_resched_rcu", "it passes its line number in the header, which only a message would print"),
 )
 
@@ -169,8 +284,70 @@ MACROS = (
         lacking="TASKS_RCU_GENERIC",
     ),
     Allowance(
+        r"__HAVE_ARCH_(STR|MEM)\w+",
+        "KASAN has strings handled by other functions of the same names, which are exported as well: lib/string.c",
+        lacking="KASAN",
+    ),
+    Allowance(
+        "PAGE_END|KASAN_SHADOW_SCALE_SHIFT",
+        "the linear map ends earlier, and between its end and production's there is KASAN's shadow: asm/memory.h",
+        lacking="KASAN",
+        having=ARM64.config,
+    ),
+    Allowance(
+        "TASK_SIZE",
+        "user space ends earlier, where KASAN's shadow begins, which accesses with a user's rights cannot reach",
+        lacking="KASAN",
+        having=ARM.config,
+    ),
+    Allowance(
+        "SLAB_KASAN",
+        "the allocator sets it itself, for every cache: mm/kasan/common.c",
+        lacking="KASAN",
+    ),
+    Allowance(
+        "KASAN_STACK_ORDER|THREAD_SIZE_ORDER",
+        "the size of a task's stack is the same, those of interrupts and exceptions are the kernel's own",
+        lacking="KASAN",
+    ),
+    Allowance(
+        r"might_sleep|cant_(sleep|migrate)|sched_annotate_sleep|non_block_(start|end)|WARN_ON_IN_IRQ"
+        r"|debug_(normal|special)_state_change|debug_rtlock_wait_\w+",
+        "the module does without checks for atomic context and without the place where the task's state was changed",
+        lacking="DEBUG_ATOMIC_SLEEP",
+    ),
+    Allowance(
+        r"this_cpu_ptr|my_cpu_offset|smp_processor_id|preempt_count_(add|sub|dec_and_test)|trace_preempt_(on|off)",
+        "the module changes the same preemption count and reads the same per-CPU data, without the checks",
+        lacking="DEBUG_PREEMPT",
+    ),
+    Allowance(
+        r"trace_hardirqs_\w+|lockdep_(hard|soft)irqs?_\w+|lockdep_(hrtimer|posixtimer|irq_work)_\w+"
+        r"|(start|stop)_critical_timings|local_irq_(enable|disable|save|restore)|safe_halt",
+        "the module switches the same interrupt flag, and the tracers are not told",
+        lacking="TRACE_IRQFLAGS",
+    ),
+    Allowance(
+        "SLAB_DEBUG_OBJECTS",
+        "it is for the cache of debug objects themselves: lib/debugobjects.c",
+        lacking="DEBUG_OBJECTS",
+    ),
+    Allowance(
+        "SLAB_FAILSLAB",
+        "the module's caches are without the flag, so that no allocation from them fails on purpose unless all do",
+        lacking="FAILSLAB",
+    ),
+    Allowance(
         r"(call|synchronize)_rcu_tasks",
         "the module waits for an ordinary grace period, as in production",
         lacking="TASKS_RCU",
     ),
 )
+
+# Enumerators that may have another value.
+ENUMERATORS = (
+    Allowance("_SLAB_FLAGS_LAST_BIT", "it counts the flags of caches, of which the hidden ones are the last"),
+)
+
+# Exported functions that may be declared in another way.
+PROTOTYPES = (Allowance("memcmp", "size_t is declared under another name: include/linux/string.h", lacking="KASAN"),)
