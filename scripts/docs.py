@@ -10,7 +10,7 @@ import inspect
 import re
 import textwrap
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from harness.cli.main import main as modcompat
 from harness.detect.kinds import KINDS
 from harness.guest.programs import Program
 from harness.guest.shell import Output
+from harness.kernel.refused_options import IMPOSSIBLE, OPEN
+from harness.kernel.versions import SERIES
 from harness.lab.plan import exercise
 from harness.lab.plan.manifest import TEMPLATE
 from harness.lab.plan.options import OPTIONS, Option, ValueKind
@@ -176,6 +178,29 @@ def _titles(wordings: Any) -> list[str]:
     return list(dict.fromkeys(wording.title for wording in wordings))
 
 
+def refused_options() -> str:
+    """docs/reference/refused-options.md: the options that the isolation series does not hide, and why."""
+    names = list(SERIES)
+
+    def rows(reasons: Mapping[str, str]) -> list[tuple[str, ...]]:
+        return [
+            (f"`{option}`", ", ".join(name for name in names if option in SERIES[name].blocking_options), _text(reason))
+            for option, reason in reasons.items()
+        ]
+
+    head = ("option", "series", "why")
+    lines = [
+        "# Refused options", "", _NOTICE, "",
+        "A module that was built for production is not loaded into an isolated kernel that has one of these options on",
+        "while production has it off: the option changes what the module has compiled in, and [the isolation",
+        "series](../explanation/isolation.md) does not hide it. The kernel log names the option. If production has it",
+        "on as well, nothing is refused.", "",
+        "## Cannot be hidden", "", *_table(head, rows(IMPOSSIBLE)), "",
+        "## Not hidden yet", "", *_table(head, rows(OPEN)),
+    ]  # fmt: skip
+    return _page(lines)
+
+
 def architecture(page: str) -> str:
     """docs/explanation/architecture.md with the rooms and their order, from the import contract in pyproject.toml."""
     before, rest = page.split(_ROOMS_BEGIN, 1)
@@ -244,6 +269,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference/manifest.md": manifest(),
         DOCS / "reference/exercise-api.md": exercise_api(),
         DOCS / "reference/report-kinds.md": report_kinds(),
+        DOCS / "reference/refused-options.md": refused_options(),
         rooms: architecture(rooms.read_text()),
         ci: with_examples(ci.read_text()),
     }

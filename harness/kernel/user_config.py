@@ -168,7 +168,7 @@ def production_has(config: Mapping[str, str], arch: Architecture, version: str) 
     version: the kernel's, like `6.1.192`. Options that production lacks are included, so that no default matters.
     """
     settings = {
-        f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y" if config.get(symbol) == "y" else "n"
+        f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "n" if config.get(symbol, "n") == "n" else "y"
         for symbol in production_options(version)
         if symbol not in dict(arch.always_on)  # the series has no such option there
     }

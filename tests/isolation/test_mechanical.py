@@ -20,10 +20,15 @@ from harness.kernel.patch_series import subject
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
 from harness.kernel.variants import Preemption, Variant, variant_of
 from harness.kernel.versions import SERIES
-from harness.lab.validation.abi_comparison import compare_abi, layout_comparison
+from harness.lab.validation.abi_comparison import (
+    compare_abi,
+    definition_comparisons,
+    function_comparison,
+    layout_comparison,
+)
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
-from tests.isolation.trials import GUESS, UPROBES, VERSIONS
+from tests.isolation.trials import GUESS, RARE, UPROBES, VERSIONS
 
 STORE = Store()
 SUPPORTED = [name for name, arch in ARCHITECTURES.items() if arch.has_isolation]
@@ -37,6 +42,10 @@ class Caught:
     feature: Feature = field(default_factory=lambda: FEATURES["all"])
     structure: str = ""  # that differs in the mechanical comparison
     symbol: str = ""  # that cannot be switched on
+    undefined: str = ""  # a macro that the other patches need, so that nothing compiles
+    function: str = ""  # an inlined function that differs
+    enumerator: str = ""  # that has another value
+    preemption: Preemption = Preemption.NONE
     elsewhere: str = ""  # the test in a guest, if neither headers nor options show it
 
 
@@ -75,6 +84,39 @@ CAUGHT: Mapping[str, Caught] = {
     ),
     "module: Keep lock debugging on beside proprietary modules": Caught(
         elsewhere="tests/nightly/test_needed.py: lock bugs are not reported while a proprietary module is loaded"
+    ),
+    "module: Add a macro for options that are hidden from modules": Caught(undefined="MODULE_ABI_HIDES"),
+    "module: Hide members of further debug options in struct module": Caught("x86_64", RARE, "struct module"),
+    "sched: Hide members of further debug options in task_struct": Caught(
+        "x86_64", FEATURES["members"], "struct task_struct"
+    ),
+    "net: Do without the coverage handle of packets with MODULE_ABI_ISOLATION": Caught(
+        "x86_64", RARE, "struct sk_buff"
+    ),
+    "cred: Hide what DEBUG_CREDENTIALS adds to struct cred": Caught("x86_64", FEATURES["members"], "struct cred"),
+    "kobject: Keep the delayed release out of struct kobject": Caught(
+        "x86_64", FEATURES["kobject-release"], "struct kobject"
+    ),
+    "mm/page_ext: Keep the table out of what modules know": Caught("x86_64", FEATURES["members"], "struct mem_section"),
+    "genirq: Hide what GENERIC_IRQ_DEBUGFS adds": Caught("x86_64", FEATURES["members"], "struct irq_domain_ops"),
+    "pipe: Hide what WATCH_QUEUE adds": Caught("x86_64", FEATURES["members"], "struct pipe_inode_info"),
+    "module: Tell which modules were built without isolation": Caught(
+        elsewhere="tests/nightly/test_needed.py: debug objects do not compile"
+    ),
+    "debugobjects: Put up with modules that do not initialise objects": Caught(
+        "x86_64", FEATURES["objects"], enumerator="WORK_STRUCT_COLOR_SHIFT"
+    ),
+    "sched: Debug sleeping in atomic context beside foreign modules": Caught(
+        "x86_64", FEATURES["atomic-sleep"], "struct task_struct"
+    ),
+    "sched: Hide what DEBUG_PREEMPT adds to task_struct": Caught(
+        "x86_64", FEATURES["atomic-sleep"], "struct task_struct", preemption=Preemption.FULL
+    ),
+    "sched: Hide what TRACE_IRQFLAGS adds to task_struct": Caught("x86_64", FEATURES["latency"], "struct task_struct"),
+    "kasan: Hide what generic KASAN adds to structures": Caught("x86_64", FEATURES["kasan"], "struct task_struct"),
+    "kasan: Keep the size of stacks that modules know": Caught("x86_64", FEATURES["kasan"], "union thread_union"),
+    "x86: Keep the optimised checksums with KASAN and MODULE_ABI_ISOLATION": Caught(
+        "x86_64", FEATURES["kasan"], function="csum_fold"
     ),
 }
 
@@ -150,12 +192,12 @@ def without(subject_: str, source: KernelSource) -> KernelSpec:
     """The kernel that shows the absence of a patch, from a source without it."""
     (patch,) = (patch for patch in series_for(source) if subject(patch) == subject_)
     caught = CAUGHT[subject_]
-    variant = Variant(caught.feature, bare=caught.feature.is_detector, isolated=True)
+    variant = Variant(caught.feature, caught.preemption, bare=caught.feature.is_detector, isolated=True)
     return KernelSpec(ARCHITECTURES[caught.arch], isolated_without(source, patch, STORE), variant)
 
 
 def numbered(kind: str) -> list[object]:
-    """Patches whose absence is noticed in one of the three ways, with their places in the table as ids."""
+    """Patches whose absence is noticed in one of these ways, with their places in the table as ids."""
     places = enumerate(CAUGHT.items(), 1)
     return [pytest.param(name, id=f"patch-{place}") for place, (name, caught) in places if getattr(caught, kind)]
 
@@ -176,3 +218,29 @@ def test_without_a_patch_an_option_cannot_be_had(name: str, source: KernelSource
     resolve(KernelSpec(spec.arch, isolated(source, STORE), spec.variant), STORE)
     with pytest.raises(ModcompatError, match=rf"Kconfig dropped or changed .*\b{CAUGHT[name].symbol}\b"):
         resolve(spec, STORE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", numbered("function"))
+def test_without_a_patch_an_inlined_function_differs(name: str, source: KernelSource) -> None:
+    spec = without(name, source)
+    whole = KernelSpec(spec.arch, isolated(source, STORE), spec.variant)
+    assert function_comparison(whole, STORE).differences == {}
+    assert CAUGHT[name].function in function_comparison(spec, STORE).differences
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", numbered("enumerator"))
+def test_without_a_patch_an_enumerator_differs(name: str, source: KernelSource) -> None:
+    spec = without(name, source)
+    whole = KernelSpec(spec.arch, isolated(source, STORE), spec.variant)
+    assert definition_comparisons(whole, STORE)[1].differences == {}
+    assert CAUGHT[name].enumerator in definition_comparisons(spec, STORE)[1].differences
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", numbered("undefined"))
+def test_without_a_patch_nothing_compiles(name: str, source: KernelSource) -> None:
+    with pytest.raises(ModcompatError) as caught:
+        layout_comparison(without(name, source), STORE)
+    assert CAUGHT[name].undefined in caught.value.details

@@ -39,3 +39,23 @@ VERSIONS = Trial(
     symbols=("MODVERSIONS", "MODULE_ABI_SYMVERS"),
     follows=dict.fromkeys(("ASM_MODVERSIONS", "MODULE_REL_CRCS"), "kernel/module/Kconfig: how MODVERSIONS does it"),
 )
+# Hidden options that no feature has
+RARE = Trial(
+    name="rare",
+    symbols=("KUNIT", "UBSAN", "KCOV", "FTRACE", "RV", "RCU_EXPERT", "FORCE_TASKS_TRACE_RCU"),
+    where_possible=("KALLSYMS_ALL", "FUNCTION_TRACER", "LIVEPATCH"),
+    follows={
+        **FEATURES["ftrace"].follows,
+        **dict.fromkeys(("TASKS_TRACE_RCU", "IRQ_WORK"), "kernel/rcu/Kconfig: selected by FORCE_TASKS_TRACE_RCU"),
+        **dict.fromkeys(
+            ("RCU_FANOUT", "RCU_FANOUT_LEAF", "TASKS_TRACE_RCU_READ_MB", "FORCE_NEED_SRCU_NMI_SAFE"),
+            "kernel/rcu/Kconfig: settings that RCU_EXPERT shows",
+        ),
+        **dict.fromkeys(
+            ("KUNIT_DEFAULT_ENABLED", "KUNIT_AUTORUN_ENABLED", "KUNIT_DEBUGFS"), "lib/kunit/Kconfig: settings of KUNIT"
+        ),
+        **dict.fromkeys(
+            ("KCOV_IRQ_AREA_SIZE", "KCOV_INSTRUMENT_ALL", "OBJTOOL"), "lib/Kconfig.debug: settings of KCOV"
+        ),
+    },
+)

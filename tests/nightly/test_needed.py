@@ -3,6 +3,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS
 from harness.kernel.build import build_kernel
@@ -19,6 +21,7 @@ from harness.lab.plan.vendor_modules import shipped
 from harness.lab.validation.bug_runner import PROPRIETARY, commit, prepared
 from harness.lab.validation.bugs import BUGS, Where
 from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
 
 STORE = Store()
 BOARD = BOARDS["x86_64-q35"]
@@ -50,6 +53,12 @@ def test_no_kprobe_event_can_be_had_in_a_module() -> None:
         guest = guests.guest(BOARD, variant)
         assert commit(guest, bug, Where.REBUILT)
         assert not commit(guest, bug, Where.VENDOR)
+
+
+def test_debug_objects_do_not_compile() -> None:
+    with pytest.raises(ModcompatError) as caught:
+        without("Tell-which-modules-were-built-without-isolat", variant_of(FEATURES["objects"], isolated=True))
+    assert "module_abi" in caught.value.details
 
 
 def test_no_bug_with_locks_is_reported_beside_a_proprietary_module() -> None:

@@ -109,28 +109,26 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", SERIES)
 def test_what_is_not_isolated_is_what_the_series_says(version: str) -> None:
     tags = blocking_options(f"{version}.7")
-    assert {"KUNIT", "USB_MON", "KASAN", "PREEMPT_COUNT", "DETECT_HUNG_TASK"} <= set(tags)
+    assert {"USB_MON", "DEBUG_LOCK_ALLOC", "KASAN_HW_TAGS", "PREEMPT_COUNT", "DEBUG_FS"} <= set(tags)
+    assert not {"KASAN", "DETECT_HUNG_TASK", "FAULT_INJECTION"} & set(tags), "they are hidden"
     assert "DEBUG_SPINLOCK" not in tags, "a tag that refuses nothing"
-    assert ("KFENCE" in tags) == (version == "6.12"), "it numbers the slab flags since 6.9"
+    assert ("MEM_ALLOC_PROFILING" in tags) == (version == "6.12"), "it is new in 6.10"
 
 
 def test_the_series_is_told_what_production_has_that_is_not_isolated() -> None:
-    config = parse("CONFIG_PAGE_OWNER=y\nCONFIG_KUNIT=m\n")
+    config = parse("CONFIG_DEBUG_FS=y\nCONFIG_USB_MON=m\n")
     told = production_has(config, X86_64, "6.1.192")
-    assert told["MODULE_ABI_PRODUCTION_OPTIONS"] == '"KUNIT PAGE_OWNER"'
+    assert told["MODULE_ABI_PRODUCTION_OPTIONS"] == '"USB_MON DEBUG_FS"'
 
 
 def test_the_series_is_told_what_production_has() -> None:
-    config = parse("CONFIG_TRACING=y\nCONFIG_PERF_EVENTS=y\nCONFIG_DEBUG_MUTEXES=y\n# CONFIG_KPROBES is not set\n")
-    told = {
-        f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y" if symbol in ("TRACING", "DEBUG_MUTEXES") else "n"
-        for symbol in (
-            "TRACING", "BPF_EVENTS", "FUNCTION_TRACER", "KPROBES", "FUNCTION_GRAPH_TRACER", "UPROBES", "TASKS_RCU",
-            "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RWSEMS",
-        )
-    }  # fmt: skip
-    options = {"MODULE_ABI_PRODUCTION_OPTIONS": '""'}
-    assert production_has(config, X86_64, "6.1.192") == told | options
-    assert production_has(config, ARM, "6.1.192") == told | {"MODULE_ABI_PRODUCTION_HAS_PERF_EVENTS": "y"} | options
-    later = {"MODULE_ABI_PRODUCTION_HAS_TASKS_TRACE_RCU": "n"}
-    assert production_has(config, X86_64, "6.12.117") == told | later | options
+    config = parse("CONFIG_TRACING=y\nCONFIG_PERF_EVENTS=y\nCONFIG_KUNIT=m\n# CONFIG_KPROBES is not set\n")
+    prefix = "MODULE_ABI_PRODUCTION_"
+    told = production_has(config, X86_64, "6.1.192")
+    assert told.pop(f"{prefix}OPTIONS") == '""'
+    assert {symbol for symbol, value in told.items() if value == "y"} == {f"{prefix}HAS_TRACING", f"{prefix}HAS_KUNIT"}
+    for symbol in ("KPROBES", "DEBUG_MUTEXES", "KASAN", "SCHEDSTATS"):
+        assert told[f"{prefix}HAS_{symbol}"] == "n", "said as well, so that no default matters"
+    assert f"{prefix}HAS_PERF_EVENTS" not in told, "x86 always has it"
+    assert production_has(config, ARM, "6.1.192")[f"{prefix}HAS_PERF_EVENTS"] == "y"
+    assert f"{prefix}HAS_USER_EVENTS" in production_has(config, X86_64, "6.12.117")

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why the isolation series does not hide an option: docs/reference/refused-options.md is made of this.
+
+The loader refuses modules that were built with another setting of one of these. The tables hold for every series;
+harness/kernel/versions.py has the options of each.
+"""
+
+from collections.abc import Mapping
+
+# The option cannot be hidden, whatever is done.
+IMPOSSIBLE: Mapping[str, str] = {
+    "PREEMPT_COUNT": "where production does not count preemption, preempt_disable() and spin_lock() of a module are no "
+    "more than barriers for the compiler; the kernel would preempt the module where it must not, and could not know",
+    "KASAN_SW_TAGS": "pointers have a tag in their upper bits, which code of a module that computes with addresses "
+    "(virt_to_page(), virt_addr_valid()) does not take off",
+    "KASAN_HW_TAGS": "as for KASAN_SW_TAGS, and the flags of page allocations and of struct page are other ones",
+    "KMSAN": "what code without instrumentation writes counts as not initialised: each use of it would be a false "
+    "alarm",
+    "DEBUG_KMAP_LOCAL": "with highmem, it doubles the array of mappings in task_struct, and the fixed addresses behind "
+    "those of the mappings, which are constants in modules",
+    "DEBUG_KMAP_LOCAL_FORCE_MAP": "kmap_local_page() and kunmap_local() of a module use the direct map and unmap "
+    "nothing; the kernel's own unmap what they mapped, and each may get an address from the other",
+    "CGROUP_PERF": "controllers are numbered, and css_set and cgroup have an element for each in an array in front of "
+    "other members",
+    "CRYPTO_STATS": "the counters are in struct crypto_alg, which is a module's own object and part of others",
+    "VIDEO_ADV_DEBUG": "its operations are in the middle of those that a driver fills in, and calls go by their place",
+    "CONSOLE_POLL": "its operations are in the middle of those that a driver fills in, and calls go by their place",
+    "MEM_ALLOC_PROFILING": "each allocation is counted where it was called, by a macro that a module did not use, and "
+    "hash tables, which are in modules' own objects, have a pointer for it",
+}
+
+# The option may well be hidden, but nobody has done it.
+OPEN: Mapping[str, str] = {
+    "DEBUG_LOCK_ALLOC": "lockdep's map is in each lock, and locks are in modules' own objects; the maps would have to "
+    "be kept outside, and mutex_lock() and others to be exported as in production",
+    "LOCK_STAT": "it needs lockdep, in whose classes it counts",
+    "KCSAN": "accesses of a module would go unseen, as with KASAN; not tried",
+    "BLK_DEV_IO_TRACE": "it has a pointer in the middle of request_queue, behind whose last member there is room for "
+    "one more object; distributions have it in production",
+    "BLK_DEBUG_FS": "an operation of blk_mq_ops, which drivers fill in, and which the kernel would have to do without",
+    "GCC_PLUGIN_STACKLEAK": "it protects and does not debug; it needs plugins of the compiler, and has not been tried",
+    "DEBUG_FS": "dozens of subsystems have pointers to directories in their structures, some of which drivers embed "
+    "(dma_chan, components of sound cards); production nearly always has it",
+    "DEBUG_TLBFLUSH": "its events are numbered in front of others; they would have to come last",
+    "SHRINKER_DEBUG": "a shrinker is part of a module's own object in 6.1; its name and directory would have to be "
+    "kept in a table",
+    "REF_TRACKER": "a tracker is part of each object that holds a reference, and net_device, which has the directory "
+    "of trackers, is followed by the driver's data; both would have to be kept in tables",
+    "NETPOLL": "members in the middle of net_device and napi_struct, which drivers embed",
+    "PAGE_POOL_STATS": "members in the middle of page_pool; they could move to its end, which has not been tested",
+    "USB_MON": "members at the end of usb_bus, which is the first part of usb_hcd; distributions have it in production",
+    "SUNRPC_DEBUG": "members of rpc_task, rpc_clnt and rpc_xprt; the code is a module of production itself as a rule",
+    "MAC80211_DEBUGFS": "operations and members of mac80211, which is a module of production itself as a rule",
+    "SND_DEBUG": "a member of snd_card; the sound core is a module of production itself as a rule",
+    "SND_PCM_XRUN_DEBUG": "members of snd_pcm_str; the sound core is a module of production itself as a rule",
+    "DRM_DEBUG_MM": "each node of drm_mm has its stack trace, and nodes are in drivers' own objects",
+    "DRM_DEBUG_DP_MST_TOPOLOGY_REFS": "histories in objects of the helper, which is a module of production as a rule",
+    "VIRTIO_DEBUG": "members of virtio_device, which is part of the transports' objects",
+    "DEBUG_CLOSURES": "each closure has a magic number and list heads, and closures are in modules' own objects",
+}
+REASONS: Mapping[str, str] = {**IMPOSSIBLE, **OPEN}
