@@ -25,8 +25,9 @@ from harness.kernel.isolation_patches import (
     require_isolation,
     series_for,
 )
-from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, find_source
-from harness.kernel.user_config import UserConfig, by_architecture, read_config, require_for
+from harness.kernel.kconfig import parse, written
+from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, find_source, version_of
+from harness.kernel.user_config import UserConfig, by_architecture, production_has, read_config, require_for
 from harness.kernel.variants import Preemption, Variant, variant_named, variant_of
 from harness.lab.plan.cells import MATRICES, choose_boards, kernels, narrow
 from harness.lab.plan.settings import Settings
@@ -99,6 +100,32 @@ def isolate_apply(*, source: Path) -> None:
     patches = apply_series(source.absolute(), Store())
     for patch in patches:
         click.echo(f"applied {patch.name}")
+
+
+@isolate.command("describe")
+@click.option(
+    "--config",
+    "config",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The .config of the production kernel, or the kernel itself if it has IKCONFIG.",
+)
+@_source
+def isolate_describe(*, config: Path, source: str) -> None:
+    """Print what the series has to be told about a production kernel.
+
+    The output is a fragment for the .config of the debug kernel: which of the options that the series knows production
+    has. --kernel-source tells the version.
+
+    Exit status: 0, or 2 if the configuration cannot be read or there is no series for the version.
+    """
+    production = read_config(config)
+    require_isolation(production.arch)
+    kernel = find_source(source, Store())
+    series_for(kernel)
+    settings = production_has(parse(production.text), production.arch, version_of(kernel))
+    click.echo(written(settings), nl=False)
 
 
 @isolate.command("check")

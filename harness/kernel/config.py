@@ -77,7 +77,7 @@ def gate(
     feature = variant.feature
     if feature is None or variant.selftest:
         return
-    allowed = {*feature.symbols, *feature.follows, *tolerated}
+    allowed = {*feature.symbols, *feature.where_possible, *feature.follows, *tolerated}
     stray = {
         name: values
         for name, values in differences(production, featured).items()
@@ -126,10 +126,16 @@ def _merge(spec: KernelSpec, store: Store) -> str:
     def build(folder: Path) -> None:
         requested = in_fragments(spec.fragments)
         got = all_no(spec.source.tree(), spec.arch, requested, folder, f"merging the configuration of the {spec.title}")
-        require(requested, got, spec.title)
+        require(_indispensable(requested, spec.variant), got, spec.title)
         keep_config(folder)
 
     return (store.get_or_build("config", spec.label, inputs, build) / ".config").read_text()
+
+
+def _indispensable(requested: Mapping[str, str], variant: Variant) -> dict[str, str]:
+    """The requested symbols without those that a kernel may lack."""
+    spared = variant.feature.where_possible if variant.feature else ()
+    return {name: value for name, value in requested.items() if name not in spared}
 
 
 def _on_user_config(spec: KernelSpec, config: UserConfig, store: Store) -> str:
@@ -152,7 +158,7 @@ def _on_user_config(spec: KernelSpec, config: UserConfig, store: Store) -> str:
     def build(folder: Path) -> None:
         what = f"merging the configuration of the {spec.title}"
         got = all_no(spec.source.tree(), spec.arch, before | requested, folder, what)
-        require(requested, got, spec.title)
+        require(_indispensable(requested, spec.variant), got, spec.title)
         keep_config(folder)
 
     return (store.get_or_build("config", spec.label, inputs, build) / ".config").read_text()

@@ -15,6 +15,8 @@ class Isolation(StrEnum):
     """How the isolation series treats a feature that changes the module ABI."""
 
     KEPT = "kept"  # the module ABI stays as it is without the feature
+    # it stays if production counts preemption (PREEMPT_COUNT), and otherwise modules are not loaded
+    KEPT_WITH_PREEMPTION = "kept-with-preemption"
     REFUSED = "refused"  # the ABI cannot be kept: modules that were built without the feature are not loaded
 
 
@@ -24,6 +26,8 @@ class Feature:
 
     name: str
     symbols: tuple[str, ...]  # that the fragment switches on, and that must be on in the running guest
+    # further symbols of the fragment, which are on only where the architecture and the version have them
+    where_possible: tuple[str, ...] = ()
     follows: dict[str, str] = field(default_factory=dict)  # further symbols that may change -> why Kconfig changes them
     # Kind and words (a regular expression) of the report about the proof module's violation; None for a feature that is
     # proved by using it
@@ -129,6 +133,39 @@ _PERF = {
 }
 _PREEMPT_COUNT = _because("lib/Kconfig.debug: selected; production with PREEMPT has it anyway", "PREEMPT_COUNT")
 
+_OBJECTS = _because("lib/Kconfig.debug: a setting of DEBUG_OBJECTS", "DEBUG_OBJECTS_ENABLE_DEFAULT")
+_LATENCY = {
+    **_TRACING,
+    **_because(
+        "kernel/trace/Kconfig: selected by IRQSOFF_TRACER",
+        "TRACE_IRQFLAGS", "GENERIC_TRACER", "TRACER_MAX_TRACE", "RING_BUFFER_ALLOW_SWAP", "TRACER_SNAPSHOT",
+        "TRACER_SNAPSHOT_PER_CPU_SWAP",
+    ),
+    **_because("kernel/trace/Kconfig: default y if TRACE_IRQFLAGS", "PREEMPTIRQ_TRACEPOINTS"),
+    **_because("kernel/trace/Kconfig: selected by PREEMPT_TRACER", "TRACE_PREEMPT_TOGGLE"),
+    **_because("lib/Kconfig.debug: def_bool y if TRACE_IRQFLAGS", "TRACE_IRQFLAGS_NMI"),
+}  # fmt: skip
+_MEMBERS = {
+    **_STACKS,
+    **_because("lib/Kconfig.debug: selected by SCHEDSTATS", "SCHED_INFO"),
+    **_because("lib/Kconfig.debug: selected by LATENCYTOP", "KALLSYMS_ALL"),
+    **_because("mm/Kconfig.debug: selected by PAGE_OWNER", "PAGE_EXTENSION"),
+    **_because("kernel/irq/Kconfig: selected by GENERIC_IRQ_DEBUGFS", "GENERIC_IRQ_INJECTION"),
+}
+_KASAN = {
+    **_because(
+        "lib/Kconfig.kasan: selected by KASAN, or a setting of it",
+        "CONSTRUCTORS", "STACKDEPOT", "STACKDEPOT_ALWAYS_INIT", "KASAN_OUTLINE", "KASAN_INLINE", "KASAN_SHADOW_OFFSET",
+        "KASAN_STACK",
+    ),
+    **_because("arch/x86/Kconfig: def_bool y if KASAN", "GENERIC_CSUM"),
+    **_because(
+        "arch/x86/Kconfig: not with KASAN, unless the compiler is new enough (Linux 6.10)",
+        "USE_X86_SEG_SUPPORT", "CC_HAS_NAMED_AS_FIXED_SANITIZERS",
+    ),
+    **_because("lib/Kconfig.debug: its default is higher with KASAN; only a warning", "FRAME_WARN"),
+}  # fmt: skip
+
 FEATURES = {
     feature.name: feature
     for feature in (
@@ -174,7 +211,7 @@ FEATURES = {
             is_detector=True,
             isolation=Isolation.KEPT,
         ),
-        # Every option that the isolation series hides: the core features, mutexes and rwsems
+        # The core features, mutexes and rwsems
         Feature(
             name="hidden",
             symbols=(
@@ -239,9 +276,45 @@ FEATURES = {
         Feature(
             name="atomic-sleep",
             symbols=("DEBUG_ATOMIC_SLEEP",),
+            where_possible=("DEBUG_PREEMPT",),
             follows=_PREEMPT_COUNT,
             violation=("atomic-sleep", "sleeping function called from invalid context"),
-            isolation=Isolation.REFUSED,
+            isolation=Isolation.KEPT_WITH_PREEMPTION,
+        ),
+        Feature(
+            name="objects",
+            symbols=(
+                "DEBUG_OBJECTS", "DEBUG_OBJECTS_FREE", "DEBUG_OBJECTS_TIMERS", "DEBUG_OBJECTS_WORK",
+                "DEBUG_OBJECTS_RCU_HEAD", "DEBUG_OBJECTS_PERCPU_COUNTER",
+            ),
+            follows=_OBJECTS,
+            violation=("odebug", "ODEBUG: free active"),
+            isolation=Isolation.KEPT,
+        ),
+        Feature(
+            name="kobject-release",
+            symbols=("DEBUG_OBJECTS", "DEBUG_OBJECTS_TIMERS", "DEBUG_KOBJECT_RELEASE"),
+            follows=_OBJECTS,
+            isolation=Isolation.KEPT,
+        ),
+        Feature(
+            name="latency",
+            symbols=("FTRACE", "IRQSOFF_TRACER"),
+            where_possible=("PREEMPT_TRACER",),
+            follows=_LATENCY,
+            isolation=Isolation.KEPT,
+        ),
+        # Options that add members to structures, and little else
+        Feature(
+            name="members",
+            symbols=(
+                "SCHEDSTATS", "FAULT_INJECTION", "FAILSLAB", "FAIL_PAGE_ALLOC", "FAULT_INJECTION_DEBUG_FS",
+                "PAGE_OWNER", "GENERIC_IRQ_DEBUGFS", "WATCH_QUEUE",
+            ),
+            where_possible=("LATENCYTOP", "DEBUG_CREDENTIALS"),
+            follows=_MEMBERS,
+            boot="page_owner=on",
+            isolation=Isolation.KEPT,
         ),
         Feature(
             name="lockdep",
@@ -268,18 +341,36 @@ FEATURES = {
         Feature(
             name="kasan",
             symbols=("KASAN", "KASAN_GENERIC", "KASAN_VMALLOC"),
-            follows={
-                **_because("lib/Kconfig.kasan: selected by KASAN, or a setting of it",
-                           "CONSTRUCTORS", "STACKDEPOT_ALWAYS_INIT", "KASAN_OUTLINE", "KASAN_INLINE",
-                           "KASAN_SHADOW_OFFSET", "KASAN_STACK"),
-                **_because("arch/x86/Kconfig: def_bool y if KASAN", "GENERIC_CSUM"),
-                **_because("arch/x86/Kconfig: not with KASAN, unless the compiler is new enough (Linux 6.10)",
-                           "USE_X86_SEG_SUPPORT", "CC_HAS_NAMED_AS_FIXED_SANITIZERS"),
-                **_because("lib/Kconfig.debug: its default is higher with KASAN; only a warning", "FRAME_WARN"),
-            },
+            follows=_KASAN,
             violation=("kasan", "slab-out-of-bounds"),
-            isolation=Isolation.REFUSED,
+            isolation=Isolation.KEPT,
             boot="kasan_multi_shot",
+        ),
+        # What one switches on in a kernel that is for debugging, as far as the isolation series hides it
+        Feature(
+            name="debug-set",
+            symbols=(
+                "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RWSEMS", "FTRACE", "FUNCTION_TRACER", "DYNAMIC_FTRACE",
+                "FUNCTION_GRAPH_TRACER", "IRQSOFF_TRACER", "KPROBES", "KPROBE_EVENTS", "PERF_EVENTS",
+                "DEBUG_ATOMIC_SLEEP", "DEBUG_OBJECTS", "DEBUG_OBJECTS_FREE", "DEBUG_OBJECTS_TIMERS",
+                "DEBUG_OBJECTS_WORK", "DEBUG_OBJECTS_RCU_HEAD", "DEBUG_OBJECTS_PERCPU_COUNTER", "SCHEDSTATS",
+                "FAULT_INJECTION", "FAILSLAB", "FAIL_PAGE_ALLOC",
+                "FAULT_INJECTION_DEBUG_FS", "PAGE_OWNER", "GENERIC_IRQ_DEBUGFS", "WATCH_QUEUE", "KASAN",
+                "KASAN_GENERIC", "KASAN_VMALLOC",
+            ),
+            where_possible=("DEBUG_PREEMPT", "PREEMPT_TRACER", "LATENCYTOP", "DEBUG_CREDENTIALS"),
+            follows={
+                **_SPINLOCK, **_FTRACE, **_KPROBES, **_PERF, **_PREEMPT_COUNT, **_OBJECTS, **_LATENCY, **_MEMBERS,
+                **_KASAN,
+                **_because("kernel/trace/Kconfig: selected by KPROBE_EVENTS", "PROBE_EVENTS", "DYNAMIC_EVENTS"),
+                **_because("kernel/trace/Kconfig: default y; kprobe and perf events with BPF_SYSCALL", "BPF_EVENTS"),
+            },
+            parts=(
+                "spinlock", "mutexes", "rwsems", "ftrace", "kprobes", "perf", "atomic-sleep", "objects", "members",
+                "kasan",
+            ),
+            boot="kasan_multi_shot page_owner=on",
+            isolation=Isolation.KEPT_WITH_PREEMPTION,
         ),
     )
 }  # fmt: skip

@@ -78,24 +78,30 @@ class Selection:
             for preemption in self.preemptions:
                 for feature in self.features:
                     for flavour in self.flavours:
-                        if flavour is Flavour.ISOLATED and not _is_isolated(feature, board):
+                        if flavour is Flavour.ISOLATED and not self._is_isolated(feature, board, preemption):
                             continue
                         for module in modules:
                             if module.is_for(board.arch):
                                 yield Cell(board, feature, flavour, module, preemption, self.own_config)
 
+    def _is_isolated(self, feature: Feature, board: Board, preemption: Preemption) -> bool:
+        """Whether a feature has an isolated kernel that loads modules.
 
-def _is_isolated(feature: Feature, board: Board) -> bool:
-    """Whether a feature has an isolated kernel for a board."""
-    return feature.isolation is Isolation.KEPT and board.arch.has_isolation
+        A user-supplied configuration has its own preemption model; if that does not count preemption, modules are
+        refused.
+        """
+        counts_preemption = self.own_config or preemption is Preemption.FULL
+        kept = (Isolation.KEPT, *([Isolation.KEPT_WITH_PREEMPTION] if counts_preemption else []))
+        return board.arch.has_isolation and feature.isolation in kept
 
 
 EVERY_BOARD = tuple(BOARDS.values())
 DEFAULT_BOARDS = tuple(board for board in EVERY_BOARD if board.is_default)  # one for each architecture
-# On our own kernels, which production has none of, the parts of `hidden` are measured one by one.
-EVERY_FEATURE = tuple(feature for feature in FEATURES.values() if feature.name != "hidden")
+# On our own kernels, the parts of `hidden` and of `debug-set` are measured one by one.
+EVERY_FEATURE = tuple(feature for feature in FEATURES.values() if feature.name not in ("hidden", "debug-set"))
 _REFERENCE = default_board(X86_64)
 ALL_AT_ONCE = features_named(["all"])
+_DEBUG_SET = Selection(DEFAULT_BOARDS, features_named(["debug-set"]), (Preemption.FULL,), (Flavour.ISOLATED,))
 
 # The selections of a run, by the name of its matrix.
 MATRICES = {
@@ -105,6 +111,8 @@ MATRICES = {
     "isolated": (
         Selection(DEFAULT_BOARDS, features_named([*CORE_FEATURES, "all"]), tuple(Preemption), (Flavour.ISOLATED,)),
     ),
+    # All that the isolation series hides, at once
+    "debug-set": (_DEBUG_SET,),
     # Every feature, on one board
     "features": (Selection((_REFERENCE,), EVERY_FEATURE),),
     # Fits into an hour when nothing is cached: the five features on one architecture, with the kernels of the system
@@ -125,6 +133,7 @@ MATRICES = {
             tuple(Preemption),
             tuple(Flavour),
         ),
+        _DEBUG_SET,
         Selection((default_board(RISCV64),), features_named([*CORE_FEATURES, "all"])),
     ),
 }

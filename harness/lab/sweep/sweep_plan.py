@@ -129,7 +129,9 @@ def debug_kernels(names: Iterable[str]) -> tuple[Variant, ...]:
         variant = variant_named(name)
         if variant.feature is None or variant.preemption is not Preemption.NONE:
             hidden = [
-                f"isolated-{feature.name}" for feature in FEATURES.values() if feature.isolation is Isolation.KEPT
+                f"isolated-{feature.name}"
+                for feature in FEATURES.values()
+                if feature.isolation not in (None, Isolation.REFUSED)
             ]
             raise ModcompatError(
                 f"{name} is not a debug kernel on top of production: every sweep runs production, whose preemption "

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plan: cells as sentences, boards by name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.guest.boards import BOARDS
-from harness.kernel.features import CORE_FEATURES, FEATURES
+from harness.kernel.features import CORE_FEATURES, FEATURES, features_named
 from harness.kernel.variants import Preemption
 from harness.lab.plan.cells import (
     DEFAULT_BOARDS,
@@ -66,6 +67,13 @@ def test_the_default_matrix_is_the_five_on_each_architecture() -> None:
     assert {board.arch.name for board in selection.boards} == {"x86_64", "arm", "arm64", "riscv64"}
     assert [feature.name for feature in selection.features] == list(CORE_FEATURES)
     assert selection.boards == DEFAULT_BOARDS
+
+
+def test_a_feature_that_needs_preemption_has_isolated_cells_only_with_it() -> None:
+    part = Selection(DEFAULT_BOARDS[:1], features_named(["atomic-sleep"]), tuple(Preemption), (Flavour.ISOLATED,))
+    assert {cell.preemption for cell in part.cells(shipped())} == {Preemption.FULL}
+    own = replace(part, own_config=True, preemptions=(Preemption.NONE,))
+    assert list(own.cells(shipped())), "a user-supplied configuration has a preemption model of its own"
 
 
 def test_an_architecture_without_the_isolation_series_has_no_isolated_cells() -> None:
