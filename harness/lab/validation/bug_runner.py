@@ -46,10 +46,10 @@ def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) 
     chosen = list(bugs)
     found: dict[tuple[str, Where], str] = {}
     with task(f"committing {len(chosen)} bugs on {board.id}", len(chosen) * len(Where)) as running:
-        for name, group in groupby(sorted(chosen, key=lambda bug: bug.kernel.name), lambda bug: bug.kernel.name):
+        for _, group in groupby(sorted(chosen, key=_stock_kernel), _stock_kernel):
             together = list(group)
             for places in ((Where.STOCK,), ISOLATED):
-                variant = variant_of(FEATURES[name], isolated=places is ISOLATED)
+                variant = together[0].variant(places[0])
                 with prepared(board, variant, settings) as guests:
                     for bug in together:
                         for where in places:
@@ -59,6 +59,10 @@ def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) 
         {"feature": bug.feature, "bug": bug.id, "what": bug.what} | {str(w): found[bug.id, w] for w in Where}
         for bug in chosen
     ]
+
+
+def _stock_kernel(bug: Bug) -> str:
+    return bug.variant(Where.STOCK).name
 
 
 def prepared(board: Board, variant: Variant, settings: Settings) -> Guests:

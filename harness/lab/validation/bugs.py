@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.features import FEATURES, Feature
+from harness.kernel.variants import Preemption, Variant, variant_of
 from harness.support.paths import IMAGES
 
 FOLDER = IMAGES / "bugs"
@@ -27,6 +28,9 @@ class Where(StrEnum):
 
 
 ISOLATED = (Where.REBUILT, Where.BESIDE, Where.VENDOR)
+
+# Features whose bugs are committed on the kernels of debug-set, which count preemption.
+_OF_DEBUG_SET = ("kasan", "objects", "atomic-sleep")
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,20 @@ class Bug:
 
     @property
     def kernel(self) -> Feature:
-        """The feature whose kernels it is committed on: "all" if that contains the bug's feature."""
+        """The feature whose kernels it is committed on: one that contains the bug's feature, or that itself."""
+        if self.feature in _OF_DEBUG_SET:
+            return FEATURES["debug-set"]
         together = FEATURES["all"]
         return together if self.feature in together.parts else FEATURES[self.feature]
+
+    @property
+    def preemption(self) -> Preemption:
+        """The preemption model of these kernels."""
+        return Preemption.FULL if self.feature in _OF_DEBUG_SET else Preemption.NONE
+
+    def variant(self, where: Where) -> Variant:
+        """The kernel that it is committed on."""
+        return variant_of(self.kernel, self.preemption, isolated=where in ISOLATED)
 
 
 _Lost = Mapping[Where, str]
@@ -84,6 +99,29 @@ _ON_INLINING = {
     if arch.quirks.inlines_locks
 }
 _NOT_DESTROYED = {Where.VENDOR: "mutex_destroy() is an empty inline function in the module"}
+_OWN_ACCESS = {Where.VENDOR: "loads and stores are compiled into the module without KASAN's check"}
+_NO_RED_ZONE = {Where.VENDOR: "the compiler left no red zones between the module's variables"}
+_SMALL_STACKS = dict.fromkeys(
+    ISOLATED, "stacks have production's size; there is no room for red zones between variables (KASAN_STACK is off)"
+)
+_UNKNOWN_WORK = dict.fromkeys(
+    (Where.BESIDE, Where.VENDOR),
+    "a module built for production does not tell which work items it initialises; once there is one, any may be",
+)
+_UNKNOWN_ON_STACK = dict.fromkeys(
+    (Where.BESIDE, Where.VENDOR),
+    "a module built for production does not tell which objects are on its stack; once there is one, any may be",
+)
+_UNKNOWN_STATE = {
+    Where.VENDOR: "the module does not tell where it changes the task's state, so the kernel does not know whether it "
+    "still means it"
+}
+_NOT_COMPILED = {Where.VENDOR: "the option's check is not compiled into the module, and no code of the kernel runs it"}
+# arch/*/include/asm/uaccess.h: INLINE_COPY_FROM_USER, INLINE_COPY_TO_USER
+_ON_INLINED_COPY = {
+    arch: {Where.VENDOR: "copies from and to user space are compiled into the module, without the check"}
+    for arch in ("arm", "arm64")
+}
 _WATCHDOG = "echo 1 >/proc/sys/kernel/watchdog_thresh"
 
 
@@ -110,6 +148,22 @@ def _rwsem(name: str, what: str, words: str) -> Bug:
 
 def _slab(name: str, what: str, words: str) -> Bug:
     return Bug("slub", "slabs", name, what, ("slub", words))
+
+
+def _memory(
+    name: str, what: str, words: str, given_up: _Lost | None = None, given_up_on: Mapping[str, _Lost] | None = None
+) -> Bug:
+    report = ("kasan", f"KASAN: .*{words}")
+    return Bug("kasan", "memory", name, what, report, given_up=given_up or {}, given_up_on=given_up_on or {})
+
+
+def _object(name: str, what: str, words: str, given_up: _Lost | None = None) -> Bug:
+    return Bug("objects", "objects", name, what, ("odebug", f"ODEBUG: .*{words}"), given_up=given_up or {})
+
+
+def _sleep(name: str, what: str, given_up: _Lost | None = None, given_up_on: Mapping[str, _Lost] | None = None) -> Bug:
+    report = ("atomic-sleep", "BUG: sleeping function called from invalid context")
+    return Bug("atomic-sleep", "sleeping", name, what, report, given_up=given_up or {}, given_up_on=given_up_on or {})
 
 
 def _tool(feature: str, name: str, what: str, given_up: Mapping[Where, str] | None = None) -> Bug:
@@ -163,6 +217,88 @@ BUGS = (
     _slab("wrong-pointer", "free what is no object", "Invalid object pointer"),
     _slab("left-over", "destroy a cache that has an object", "Objects remaining"),
     _slab("free-list", "overwrite the list of free objects", "Freepointer corrupt|Freechain corrupt"),
+    _memory("memcpy-behind", "memcpy() to behind an object", "out-of-bounds"),
+    _memory("memcpy-from-behind", "memcpy() from behind an object", "out-of-bounds"),
+    _memory("memmove-behind", "memmove() to behind an object", "out-of-bounds"),
+    _memory("memset-behind", "memset() behind an object", "out-of-bounds"),
+    _memory("memset-in-front", "memset() in front of an object", "out-of-bounds"),
+    _memory("memcmp-behind", "memcmp() with what is behind an object", "out-of-bounds"),
+    _memory("strcpy-behind", "strcpy() of a string that is longer than the object", "out-of-bounds"),
+    _memory("strscpy-behind", "strscpy() with a size that is larger than the object", "out-of-bounds"),
+    _memory("snprintf-behind", "snprintf() with a size that is larger than the object", "out-of-bounds"),
+    _memory("dump-behind", "print_hex_dump() of what is behind an object", "out-of-bounds"),
+    _memory("copy-to-user-behind", "copy_to_user() from behind an object", "out-of-bounds",
+            given_up_on=_ON_INLINED_COPY),
+    _memory("copy-from-user-behind", "copy_from_user() to behind an object", "out-of-bounds",
+            given_up_on=_ON_INLINED_COPY),
+    _memory("store-behind", "write behind an object, by the module's own code", "out-of-bounds", _OWN_ACCESS),
+    _memory("load-behind", "read behind an object, by the module's own code", "out-of-bounds", _OWN_ACCESS),
+    _memory("memcpy-freed", "memcpy() from an object that was freed", "use-after-free"),
+    _memory("strlen-freed", "strlen() of a string that was freed", "use-after-free"),
+    _memory("kstrdup-freed", "kstrdup() of a string that was freed", "use-after-free"),
+    _memory("printk-freed", "print a string that was freed", "use-after-free"),
+    _memory("list-add-freed", "list_add() to a list whose head was freed", "use-after-free"),
+    _memory("wake-up-freed", "wake_up() on a wait queue that was freed", "use-after-free"),
+    _memory("complete-freed", "complete() on a completion that was freed", "use-after-free"),
+    _memory("mutex-lock-freed", "lock a mutex that was freed", "use-after-free"),
+    _memory("kobject-get-freed", "kobject_get() of a kobject that was freed", "use-after-free"),
+    _memory("mod-timer-freed", "arm a timer that was freed", "use-after-free"),
+    _memory("queue-work-freed", "queue a work item that was freed", "use-after-free"),
+    _memory("krealloc-freed", "krealloc() of an object that was freed", "use-after-free"),
+    _memory("store-freed", "write to an object that was freed, by the module's own code", "use-after-free",
+            _OWN_ACCESS),
+    _memory("double-free", "free an object twice", "double-free"),
+    _memory("free-middle", "free an address in the middle of an object", "invalid-free"),
+    _memory("double-free-to-cache", "kmem_cache_free() an object twice", "double-free"),
+    _memory("memcpy-freed-pages", "memcpy() from pages that were freed", "use-after-free"),
+    _memory("memset-behind-vmalloc", "memset() behind memory of vmalloc()", "vmalloc-out-of-bounds"),
+    _memory("memcpy-vfreed", "memcpy() from memory after vfree()", "vmalloc-out-of-bounds"),
+    _memory("memcpy-from-behind-stack", "memcpy() from behind a variable on the stack", "stack-out-of-bounds",
+            _SMALL_STACKS),
+    _memory("memcpy-from-behind-variable", "memcpy() from behind a variable of the module", "global-out-of-bounds",
+            _NO_RED_ZONE),
+    _object("free-timer", "free a timer that is armed", "free active"),
+    _object("free-pages-with-timer", "free a page that contains an armed timer", "free active"),
+    _object("init-timer-armed", "initialise a timer that is armed", "init active"),
+    _object("mod-timer-zeroed", "arm a timer that is all zero", "assert_init not available"),
+    _object("timer-on-stack", "initialise a timer on the stack as one that is not", "NOT annotated",
+            _UNKNOWN_ON_STACK),
+    _object("timer-not-on-stack", "initialise a timer as one on the stack that is not", "NOT on stack",
+            _NOT_COMPILED),
+    _object("leave-stack-with-timer", "destroy a timer on the stack that is armed", "free active", _NOT_COMPILED),
+    _object("free-hrtimer", "free an hrtimer that is armed", "free active"),
+    _object("init-hrtimer-armed", "initialise an hrtimer that is armed", "init active"),
+    _object("free-delayed-work", "free a delayed work item that waits for its timer", "free active"),
+    _object("init-delayed-work-queued", "initialise a delayed work item that waits for its timer", "init active"),
+    _object("free-work", "free a work item that is queued", "free active"),
+    _object("init-work-queued", "initialise a work item that is queued", "init active", _NOT_COMPILED),
+    _object("work-zeroed", "queue a work item that INIT_WORK() did not initialise", "activate not available",
+            _UNKNOWN_WORK),
+    _object("call-rcu-twice", "call_rcu() twice with one head", "activate active"),
+    _object("kfree-rcu-twice", "kfree_rcu() an object twice", "activate active"),
+    _object("free-rcu-head", "free an object that call_rcu() still needs", "free active"),
+    _object("free-counter", "free a percpu_counter that was not destroyed", "free active"),
+    _object("init-counter-twice", "initialise a percpu_counter that was not destroyed", "init active"),
+    _sleep("mutex-under-spinlock", "mutex_lock() while holding a spinlock"),
+    _sleep("mutex-without-preemption", "mutex_lock() with preemption disabled"),
+    _sleep("mutex-by-timer", "mutex_lock() in the function of a timer"),
+    Bug("atomic-sleep", "sleeping", "mutex-not-running", "mutex_lock() after set_current_state(TASK_INTERRUPTIBLE)",
+        ("warning", "WARNING: .* __might_sleep"), given_up=_UNKNOWN_STATE),
+    _sleep("kmalloc-under-spinlock", "kmalloc(GFP_KERNEL) while holding a spinlock"),
+    _sleep("kmalloc-by-interrupt", "kmalloc(GFP_KERNEL) in an interrupt"),
+    _sleep("pages-without-softirqs", "__get_free_page(GFP_KERNEL) with softirqs disabled"),
+    _sleep("vfree-under-spinlock", "vfree() while holding a spinlock"),
+    _sleep("semaphore-without-interrupts", "down() with interrupts disabled"),
+    _sleep("completion-in-rcu", "wait_for_completion() in an RCU read-side critical section"),
+    _sleep("event-in-rcu", "wait_event() in an RCU read-side critical section", _NOT_COMPILED),
+    _sleep("cancel-work-under-spinlock", "cancel_work_sync() while holding a spinlock"),
+    _sleep("copy-from-user-without-preemption", "copy_from_user() with preemption disabled",
+           given_up_on=_ON_INLINED_COPY),
+    _sleep("get-user-without-preemption", "get_user() with preemption disabled", _NOT_COMPILED),
+    _sleep("might-sleep-without-preemption", "might_sleep() with preemption disabled", _NOT_COMPILED),
+    _sleep("cond-resched-under-spinlock", "cond_resched() while holding a spinlock", _NOT_COMPILED),
+    Bug("atomic-sleep", "sleeping", "cpu-with-preemption", "smp_processor_id() with preemption enabled",
+        ("atomic-sleep", r"BUG: using smp_processor_id\(\) in preemptible"), given_up=_NOT_COMPILED),
     _tool("ftrace", "function", "function tracer: calls of the module's function", _NO_CALL_SITES),
     _tool("ftrace", "function_graph", "function graph: calls of the module's function", _NO_CALL_SITES),
     _tool("kprobes", "kprobe", "kprobe: calls of the module's function"),
