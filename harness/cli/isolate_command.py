@@ -243,25 +243,32 @@ def isolate_prove(
 def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, record: bool) -> None:
     """Run every deliberate bug on stock and isolated kernels.
 
-    The output shows which kernels report it. Kernels are built first. Exit status 0 if each bug is reported where the
-    catalogue expects it, 1 if one is not, 2 on an error.
+    The output shows which kernels report it. Kernels are built first, but only those of the chosen bugs. Locks shared
+    by two modules are tried with the bugs of the features in "all".
+
+    Exit status: 0 if each bug is reported where the catalogue expects it, 1 if one is not, 2 on an error.
     """
     if record:
         require_checkout("--record")
     place, settings = _one(board), Settings()
     require_isolation(place.arch)
     wanted = {feature.name for feature in features_named(features)} or {bug.feature for bug in BUGS}
-    rows = bug_runner.run_catalogue(place, settings, [bug for bug in BUGS if bug.feature in wanted])
-    mixed = bug_runner.run_mixed(place, settings)
+    chosen = [bug for bug in BUGS if bug.feature in wanted]
+    if not chosen:
+        known_names = ", ".join(dict.fromkeys(bug.feature for bug in BUGS))
+        raise ModcompatError(f"there are no bugs of {', '.join(features)}", next_step=f"there are of {known_names}")
+    rows = bug_runner.run_catalogue(place, settings, chosen)
+    mixed = bug_runner.run_mixed(place, settings) if any(bug.kernel.name == "all" for bug in chosen) else []
     for row in rows:
         click.echo(f"{row['bug']}: {row['what']}")
         for where in Where:
             click.echo(f"    {where}: {row[where] or 'not reported'}")
     for row in mixed:
         click.echo(f"{row['lender']} lends, {row['borrower']} borrows: {row['said']}; {row['reports'] or 'no report'}")
-    known = records.load("bugs").get(place.arch.name, {"bugs": []})["bugs"]
-    facts = {"bugs": bug_runner.merged(known, rows), "mixed": mixed}
-    _keep("bugs", records.circumstances(place, settings) | facts, output, record=record)
+    known = records.load("bugs").get(place.arch.name, {"bugs": [], "mixed": []})
+    facts = {"bugs": bug_runner.merged(known["bugs"], rows), "mixed": mixed or known["mixed"]}
+    around = records.circumstances(place, settings, chosen[0].variant(Where.STOCK))
+    _keep("bugs", around | facts, output, record=record)
     wrong = bug_runner.unexplained(rows, place.arch.name) + [
         f"shared locks: {row}" for row in mixed if not bug_runner.passed(row)
     ]

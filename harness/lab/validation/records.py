@@ -12,7 +12,7 @@ from typing import Any
 from harness.guest.boards import Board
 from harness.kernel.features import FEATURES
 from harness.kernel.toolchain import toolchain
-from harness.kernel.variants import variant_of
+from harness.kernel.variants import Variant, variant_of
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
 
@@ -35,12 +35,15 @@ def record(what: str, measured: dict[str, Any], folder: Path = FOLDER) -> Path:
     return path
 
 
-def circumstances(board: Board, settings: Settings) -> dict[str, Any]:
-    """Board, kernel, compiler and date of a measurement."""
+def circumstances(board: Board, settings: Settings, variant: Variant | None = None) -> dict[str, Any]:
+    """Board, kernel, compiler and date of a measurement.
+
+    variant: one of the kernels that were measured, by default that with all features.
+    """
     return {
         "arch": board.arch.name,
         "board": board.id,
-        "kernel": Kernels(settings).kernel(board, variant_of(FEATURES["all"])).release,
+        "kernel": Kernels(settings).kernel(board, variant or variant_of(FEATURES["all"])).release,
         "compiler": toolchain(board.arch)["compiler"],
         "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
     }

@@ -169,3 +169,8 @@ def test_an_installation_records_nothing(words: tuple[object, ...], monkeypatch:
     result = modcompat(*words)
     assert (result.exit_code, "needs a checkout of modcompat" in result.output) == (2, True)
     assert expected_verdicts.MEASURED.read_bytes() == before
+
+
+def test_a_feature_without_bugs_is_named() -> None:
+    result = modcompat("isolate", "bugs", "--feature", "kfence")
+    assert (result.exit_code, "there are no bugs of kfence" in result.output) == (2, True)

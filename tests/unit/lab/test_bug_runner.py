@@ -2,12 +2,17 @@
 """The catalogue of deliberate bugs: its entries, their measurements, and the page made from these."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from harness.lab.validation import records
-from harness.lab.validation.bug_runner import merged, passed, unexplained
-from harness.lab.validation.bugs import BUGS, FOLDER, Bug, Where
+from harness.guest.boards import BOARDS, Board
+from harness.kernel.variants import Variant
+from harness.lab.plan.settings import Settings
+from harness.lab.validation import bug_runner, records
+from harness.lab.validation.bug_runner import merged, passed, run_catalogue, unexplained
+from harness.lab.validation.bugs import BUGS, FOLDER, ISOLATED, Bug, Where
 from harness.report.isolation_page import PAGE, bugs_section, isolation_page
 
 BUG = BUGS[0]
@@ -37,6 +42,47 @@ def test_there_is_an_entry_for_every_bug_in_the_code() -> None:
 
 def test_the_stock_kernel_reports_every_bug() -> None:
     assert [bug.id for bug in BUGS if Where.STOCK in bug.given_up] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "stock", "isolated"),
+    [
+        ("spinlocks", "stock-all", "isolated-all"),
+        ("mutexes", "stock-mutexes", "isolated-mutexes"),
+        ("memory", "stock-debug-set-preempt", "isolated-debug-set-preempt"),
+        ("objects", "stock-debug-set-preempt", "isolated-debug-set-preempt"),
+        ("sleeping", "stock-debug-set-preempt", "isolated-debug-set-preempt"),
+    ],
+)
+def test_bugs_are_committed_on_kernels_that_have_several_features_where_possible(
+    source: str, stock: str, isolated: str
+) -> None:
+    assert {bug.variant(Where.STOCK).name for bug in BUGS if bug.source == source} == {stock}
+    assert {bug.variant(where).name for bug in BUGS if bug.source == source for where in ISOLATED} == {isolated}
+
+
+def test_the_bugs_of_one_kernel_are_committed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their order. A kernel costs a boot, or even a build."""
+    booted: list[str] = []
+
+    class Idle:
+        def guest(self, board: Board, variant: Variant) -> None:
+            """No guest: nobody uses it."""
+
+    @contextmanager
+    def prepared(board: Board, variant: Variant, settings: Settings) -> Iterator[Idle]:
+        booted.append(variant.name)
+        yield Idle()
+
+    monkeypatch.setattr(bug_runner, "prepared", prepared)
+    monkeypatch.setattr(bug_runner, "commit", lambda _, bug, where: f"{bug.id} on {where}")
+    chosen = [next(bug for bug in BUGS if bug.feature == name) for name in ("kasan", "slub", "objects", "perf")]
+    rows = run_catalogue(BOARDS["x86_64-q35"], Settings(), chosen)
+    assert sorted(booted) == [
+        "isolated-all", "isolated-debug-set-preempt", "stock-all", "stock-debug-set-preempt",
+    ]  # fmt: skip
+    assert [row["bug"] for row in rows] == [bug.id for bug in chosen]
+    assert all(row[where] == f"{row['bug']} on {where}" for row in rows for where in Where)
 
 
 @pytest.mark.parametrize("arch", list(records.load("bugs")))
