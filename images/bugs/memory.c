@@ -350,6 +350,7 @@ static void memset_behind_vmalloc(void)
 	char *memory = vmalloc(SIZE);
 
 	set_up_sizes();
+	OPTIMIZER_HIDE_VAR(memory);
 	if (memory)
 		memset(memory, 0, beyond);
 }

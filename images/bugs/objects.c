@@ -250,6 +250,7 @@ static void kfree_rcu_twice(void)
 	rcu_read_unlock();
 }
 
+/* kfree() reports it again and again, until the callback was called. */
 static void free_rcu_head(void)
 {
 	struct freed_by_rcu *object = kmalloc(sizeof(*object), GFP_KERNEL);
@@ -267,15 +268,6 @@ static void free_counter(void)
 
 	if (counter && !percpu_counter_init(counter, 0, GFP_KERNEL))
 		kfree(counter);
-}
-
-static void init_counter_twice(void)
-{
-	static struct percpu_counter counter;
-
-	if (!percpu_counter_init(&counter, 0, GFP_KERNEL) &&
-	    !percpu_counter_init(&counter, 0, GFP_KERNEL))
-		percpu_counter_destroy(&counter);
 }
 
 BUGS(
@@ -297,6 +289,5 @@ BUGS(
 	{ "kfree-rcu-twice", kfree_rcu_twice },
 	{ "free-rcu-head", free_rcu_head },
 	{ "free-counter", free_counter },
-	{ "init-counter-twice", init_counter_twice },
 );
 MODULE_DESCRIPTION("Deliberate bugs with the life of objects");

@@ -33,7 +33,8 @@ PROPRIETARY = f"insmod /{_GUEST_FOLDER}/{_VENDOR}/proprietary.ko"
 # Further parts of a report that differ from run to run
 _RUN_DEPENDENT = (
     (r"#\d stuck for \d+s", "#N stuck"),
-    (r"\b(insmod|sh|another)[/:]\d+", r"\1"),
+    (r"\b(agent|insmod|sh|another)[/:]\d+", r"\1"),
+    (r"\bat /\S*/(\w+\.c:\d+)", r"at \1"),
     (r"^\d+ ", ""),
 )
 

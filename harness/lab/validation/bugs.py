@@ -278,7 +278,6 @@ BUGS = (
     _object("kfree-rcu-twice", "kfree_rcu() an object twice", "activate active"),
     _object("free-rcu-head", "free an object that call_rcu() still needs", "free active"),
     _object("free-counter", "free a percpu_counter that was not destroyed", "free active"),
-    _object("init-counter-twice", "initialise a percpu_counter that was not destroyed", "init active"),
     _sleep("mutex-under-spinlock", "mutex_lock() while holding a spinlock"),
     _sleep("mutex-without-preemption", "mutex_lock() with preemption disabled"),
     _sleep("mutex-by-timer", "mutex_lock() in the function of a timer"),
