@@ -93,6 +93,12 @@ def test_what_was_measured_is_reported_or_given_up_with_a_reason(arch: str) -> N
     assert len(measured["mixed"]) == 4
 
 
+@pytest.mark.parametrize("arch", list(records.load("bugs")))
+def test_what_was_measured_names_no_file_of_a_machine(arch: str) -> None:
+    words = [row[where] for row in records.load("bugs")[arch]["bugs"] for where in Where]
+    assert [line for line in words if re.search(r"(?:^|\s)/", line)] == []
+
+
 def test_what_was_measured_later_takes_the_place_of_what_is_known() -> None:
     other, gone = REPORTED | {"bug": BUGS[1].id}, REPORTED | {"bug": "gone"}
     later = REPORTED | {Where.STOCK: "BUG: others"}
