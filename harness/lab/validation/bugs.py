@@ -106,11 +106,11 @@ _SMALL_STACKS = dict.fromkeys(
 )
 _UNKNOWN_WORK = dict.fromkeys(
     (Where.BESIDE, Where.VENDOR),
-    "a module built for production does not tell which work items it initialises; once there is one, any may be",
+    "a module built for production does not tell which work items it initialises; once one is loaded, none is reported",
 )
 _UNKNOWN_ON_STACK = dict.fromkeys(
     (Where.BESIDE, Where.VENDOR),
-    "a module built for production does not tell which objects are on its stack; once there is one, any may be",
+    "a module built for production does not tell which objects are on its stack; once one is loaded, none is reported",
 )
 _UNKNOWN_STATE = {
     Where.VENDOR: "the module does not tell where it changes the task's state, so the kernel does not know whether it "
