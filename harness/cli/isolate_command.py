@@ -268,6 +268,8 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
     known = records.load("bugs").get(place.arch.name, {"bugs": [], "mixed": []})
     facts = {"bugs": bug_runner.merged(known["bugs"], rows), "mixed": mixed or known["mixed"]}
     around = records.circumstances(place, settings, chosen[0].variant(Where.STOCK))
+    if len(chosen) < len(BUGS) and "date" in known:
+        around["date"] = records.period(known["date"], around["date"])
     _keep("bugs", around | facts, output, record=record)
     wrong = bug_runner.unexplained(rows, place.arch.name) + [
         f"shared locks: {row}" for row in mixed if not bug_runner.passed(row)

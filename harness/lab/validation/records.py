@@ -47,3 +47,9 @@ def circumstances(board: Board, settings: Settings, variant: Variant | None = No
         "compiler": toolchain(board.arch)["compiler"],
         "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
     }
+
+
+def period(known: str, today: str) -> str:
+    """The dates of a measurement of which a part was made again today. known: its date, or its dates."""
+    first, _, _ = known.partition(" to ")
+    return today if first == today else f"{first} to {today}"

@@ -105,6 +105,12 @@ def test_what_was_measured_later_takes_the_place_of_what_is_known() -> None:
     assert merged([other, REPORTED, gone], [later]) == [later, other]
 
 
+def test_a_measurement_of_which_a_part_was_made_again_has_two_dates() -> None:
+    assert records.period("2026-01-02", "2026-01-02") == "2026-01-02"
+    assert records.period("2026-01-02", "2026-02-03") == "2026-01-02 to 2026-02-03"
+    assert records.period("2026-01-02 to 2026-02-03", "2026-03-04") == "2026-01-02 to 2026-03-04"
+
+
 def test_what_is_missing_or_too_much_is_named() -> None:
     assert unexplained([REPORTED], "arm") == []
     assert unexplained([REPORTED | {Where.REBUILT: ""}], "arm") == [f"{BUG.id}, isolated, rebuilt: not reported"]
