@@ -68,13 +68,15 @@ UNREACHABLE = (
 SAME_FUNCTIONS = {
     r"__raw_((?:spin|read|write)_(?:try)?(?:un)?lock\w*)": r"_raw_\1",  # kernel/locking/spinlock.c exports them
     r"(__compiletime_assert)_\d+": r"\1",  # numbered within a compilation, and never linked
+    r"(\.altinstr_aux)\+\d+": r"\1",  # the same code, and where it is depends on the functions before it
 }
 
 # What functions of production use where a debug option has them call something that checks as well
 _UNCHECKED = (
-    r"__preempt_count\w*|this_cpu_off|__kern_my_cpu_offset|cpu_number|__this_cpu_preempt_check|b'\w+'|might_fault"
+    r"__preempt_count\w*|(const_)?pcpu_hot|this_cpu_off|__kern_my_cpu_offset|cpu_number|__this_cpu_preempt_check|b'\w+'|might_fault"
     r"|__local_bh_disable_ip|lockdep_hardirqs_on_prepare"
 )
+_OTHER_INSTRUCTION = "it uses the same per-CPU variable by another instruction: arch/x86/include/asm/percpu.h"
 _TRACER = "in production it does nothing, and the tracers can do without a module"
 
 # Inlined functions that may differ, or may not be inlined any more.
@@ -199,6 +201,27 @@ DIFFERING = (
         having=ARM.config,
     ),
     Allowance(
+        r"\w*",
+        _OTHER_INSTRUCTION,
+        lacking="KASAN",
+        having="USE_X86_SEG_SUPPORT",
+        uses="pcpu_hot",
+        instead=_UNCHECKED,
+    ),
+    Allowance(
+        r"preempt_count_set|should_resched|rcu_read_lock_(sched|any)_held|dev_recursion_level|arch_exit_to_user_mode_prepare"
+        r"|drm_can_sleep|proto_memory_pcpu_drain|objpool_pop|switch_ldt|native_load_tr_desc|(invalidate|refresh)_tss_limit"
+        r"|srcu_(up|down)_read|guest_exit|scheduler_ipi|current_clr_polling",
+        _OTHER_INSTRUCTION,
+        lacking="KASAN",
+        having="USE_X86_SEG_SUPPORT",
+    ),
+    Allowance(
+        r"setup_fault_attr|should_fail\w*|fault_create_debugfs_attr",
+        "in production it never fails, and a module that asks is told so",
+        lacking="FAULT_INJECTION",
+    ),
+    Allowance(
         r"_*kasan_\w+",
         "the module does not check its loads and stores, and has the kernel do all that concerns objects",
         lacking="KASAN",
@@ -299,6 +322,12 @@ MACROS = (
         "user space ends earlier, where KASAN's shadow begins, which accesses with a user's rights cannot reach",
         lacking="KASAN",
         having=ARM.config,
+    ),
+    Allowance(r"__raw_cpu_\w+", _OTHER_INSTRUCTION, lacking="KASAN", having="USE_X86_SEG_SUPPORT"),
+    Allowance(
+        "DECLARE_FAULT_ATTR",
+        "the attribute of a module is empty, and it never asks the kernel whether to fail",
+        lacking="FAULT_INJECTION",
     ),
     Allowance(
         "SLAB_KASAN",

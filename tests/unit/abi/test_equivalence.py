@@ -127,6 +127,10 @@ def test_a_reason_may_be_what_a_function_uses() -> None:
     assert compare_functions(after, {"f": CODE}, {}, differing=events, same={}).differences
     instead = {"f": replace(CODE, digest="bb", relocations=("1: 2 other", "5: 2 __tracepoint_x+8"))}
     assert compare_functions({"f": CODE}, instead, {}, differing=events, same={}).differences
+    spared = (replace(events[0], instead="__raw_.*"),)
+    assert not compare_functions({"f": CODE}, instead, {}, differing=spared, same={}).differences
+    only_gone = {"f": replace(CODE, digest="bb", relocations=())}
+    assert compare_functions({"f": CODE}, only_gone, {}, differing=spared, same={}).differences
 
 
 def test_a_structure_that_is_gone_is_a_difference() -> None:
