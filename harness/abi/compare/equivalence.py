@@ -16,6 +16,9 @@ from harness.abi.elf.dwarf import Layout, Member
 from harness.abi.elf.functions import FunctionBody
 from harness.kernel.symvers import Export
 
+# What a function returns through, unless it ends with a call of another function (arch/x86/lib/retpoline.S)
+_RETURNS = {"__x86_return_thunk"}
+
 
 @dataclass(frozen=True)
 class Allowance:
@@ -251,7 +254,7 @@ def _changed_references(
     """The symbols that a function refers to no longer, and in addition."""
     was, now = ({_symbol(_plain(it, same)) for it in code.relocations} for code in (before, after))
     old = {_symbol(it) for it in before.relocations}
-    return was - now, {_symbol(it) for it in after.relocations} - old
+    return was - now - _RETURNS, {_symbol(it) for it in after.relocations} - old
 
 
 def _symbol(reference: str) -> str:

@@ -51,6 +51,11 @@ UNREACHABLE = (
         "no module has hooks of a security module: security/security.c, security_add_hooks() is not exported",
         lacking="PERF_EVENTS",
     ),
+    Allowance(
+        "struct (security_hook_heads|lsm_static_calls_table)|union security_list_options",
+        "no module has hooks of a security module: security/security.c, security_add_hooks() is not exported",
+        lacking="WATCH_QUEUE",
+    ),
     Allowance("struct rapl_package", _RAPL, lacking="INTEL_RAPL_CORE"),
     Allowance(
         "struct (irq_stack|exception_stacks|cea_exception_stacks|cpu_entry_area)",
@@ -68,6 +73,7 @@ UNREACHABLE = (
 SAME_FUNCTIONS = {
     r"__raw_((?:spin|read|write)_(?:try)?(?:un)?lock\w*)": r"_raw_\1",  # kernel/locking/spinlock.c exports them
     r"(__compiletime_assert)_\d+": r"\1",  # numbered within a compilation, and never linked
+    r"(__UNIQUE_ID_\w+?)\d+": r"\1",  # numbered likewise
     r"(\.altinstr_aux)\+\d+": r"\1",  # the same code, and where it is depends on the functions before it
 }
 
@@ -179,7 +185,7 @@ DIFFERING = (
         lacking="DEBUG_CREDENTIALS",
     ),
     Allowance(
-        "pipe_has_watch_queue|watch_queue_init",
+        "pipe_has_watch_queue|watch_queue_init|security_post_notification",
         "no pipe has one in production, and those that have are read by fs/pipe.c and fs/splice.c",
         lacking="WATCH_QUEUE",
     ),
@@ -262,6 +268,11 @@ DIFFERING = (
     Allowance(
         "__this_cpu_preempt_check", "it checks and does nothing else: lib/smp_processor_id.c", lacking="DEBUG_PREEMPT"
     ),
+    Allowance(
+        "stack_tracer_(en|dis)able|__bpf_xdp_redirect_map",
+        "the module uses the same per-CPU variable, without the check",
+        lacking="DEBUG_PREEMPT",
+    ),
     Allowance("__local_bh_disable_ip", "the module changes the same count: kernel/softirq.c", lacking="TRACE_IRQFLAGS"),
     Allowance("ring_buffer_swap_cpu", _TRACER, lacking="RING_BUFFER_ALLOW_SWAP"),
     Allowance(
@@ -328,6 +339,11 @@ MACROS = (
         "DECLARE_FAULT_ATTR",
         "the attribute of a module is empty, and it never asks the kernel whether to fail",
         lacking="FAULT_INJECTION",
+    ),
+    Allowance(
+        "__no_(kasan|sanitize)_or_inline|__underlying_mem(cpy|move|set)",
+        "the module has no instrumentation that such a function would have to do without",
+        lacking="KASAN",
     ),
     Allowance(
         "SLAB_KASAN",
