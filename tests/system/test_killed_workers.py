@@ -95,6 +95,8 @@ def modcompat(*words: str | Path) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        # A job in the background of a script ignores the signal, and what it starts does so, too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -53,6 +53,7 @@ def test_the_stock_kernel_reports_every_bug() -> None:
         ("objects", "stock-debug-set-preempt", "isolated-debug-set-preempt"),
         ("sleeping", "stock-debug-set-preempt", "isolated-debug-set-preempt"),
     ],
+    ids=range(5),  # names of kernels would be chosen by -k
 )
 def test_bugs_are_committed_on_kernels_that_have_several_features_where_possible(
     source: str, stock: str, isolated: str

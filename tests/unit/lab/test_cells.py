@@ -69,7 +69,7 @@ def test_the_default_matrix_is_the_five_on_each_architecture() -> None:
     assert selection.boards == DEFAULT_BOARDS
 
 
-def test_a_feature_that_needs_preemption_has_isolated_cells_only_with_it() -> None:
+def test_what_needs_a_count_is_hidden_only_where_production_counts() -> None:
     part = Selection(DEFAULT_BOARDS[:1], features_named(["atomic-sleep"]), tuple(Preemption), (Flavour.ISOLATED,))
     assert {cell.preemption for cell in part.cells(shipped())} == {Preemption.FULL}
     own = replace(part, own_config=True, preemptions=(Preemption.NONE,))
