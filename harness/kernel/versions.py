@@ -47,6 +47,7 @@ class Series:
 
 _CHECKPATCH_EXCEPTIONS = {
     "FILE_PATH_CHANGES": "new files are in directories that MAINTAINERS lists",
+    "CONFIG_DESCRIPTION": "whether production has an option is all that there is to say of each such symbol",
     "COMPLEX_MACRO": "MODULE_ABI_TAGS is a list of string literals, to be concatenated",
 }
 _ALL_SERIES = (
