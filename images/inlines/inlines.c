@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The headers that modules include, and a use of each function that they define */
 
-/* With KASAN, memcpy() and the like are functions, so that they are checked. A module's are what they are without. */
+/*
+ * With KASAN, headers have memcpy() and the like call functions that check. A
+ * module of production has what they are without KASAN.
+ */
 #include <linux/compiler.h>
 #define __SANITIZE_ADDRESS__
 #ifdef CONFIG_KASAN_GENERIC

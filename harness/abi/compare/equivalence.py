@@ -7,7 +7,7 @@ others. The differences that are allowed, with their reasons, are data
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.abi.compare.layout_diff import Change, LayoutDiff
@@ -131,16 +131,12 @@ def compare_macros(
 
     differing: those that may differ.
     """
-    explained, differences = {}, {}
-    for name, text in before.items():
-        if after.get(name) == text:
-            continue
-        if reason := _reason(name, production, differing):
-            explained[name] = reason
-        else:
-            now = f"is{after[name]}" if name in after else "is not defined"  # the text begins with a space or "("
-            differences[name] = f"{name}{text} {now} here"
-    return _counted("macros", before, after, explained, differences)
+
+    # The text of a macro begins with a space or "(".
+    def difference(name: str) -> str:
+        return f"{name}{before[name]} {f'is{after[name]}' if name in after else 'is not defined'} here"
+
+    return _judged("macros", before, after, production, differing=differing, difference=difference)
 
 
 def compare_texts(
@@ -152,15 +148,11 @@ def compare_texts(
     differing: Sequence[Allowance],
 ) -> Comparison:
     """Compare enumerators by their values, or prototypes by their text. differing: those that may differ."""
-    explained, differences = {}, {}
-    for name, value in before.items():
-        if after.get(name) == value:
-            continue
-        if reason := _reason(name, production, differing):
-            explained[name] = reason
-        else:
-            differences[name] = f"{name} is {value} in production, and {after.get(name, 'missing')} here"
-    return _counted(of, before, after, explained, differences)
+
+    def difference(name: str) -> str:
+        return f"{name} is {before[name]} in production, and {after.get(name, 'missing')} here"
+
+    return _judged(of, before, after, production, differing=differing, difference=difference)
 
 
 def compare_exports(before: Mapping[str, Export], after: Mapping[str, Export]) -> Comparison:
@@ -172,6 +164,27 @@ def compare_exports(before: Mapping[str, Export], after: Mapping[str, Export]) -
         elif (after[name].kind, after[name].namespace) != (export.kind, export.namespace):
             differences[name] = f"{name} is {_exported(after[name])}, and in production {_exported(export)}"
     return _counted("exported symbols", before, after, {}, differences)
+
+
+def _judged(
+    of: str,
+    before: Mapping[str, object],
+    after: Mapping[str, object],
+    production: Mapping[str, str],
+    *,
+    differing: Sequence[Allowance],
+    difference: Callable[[str], str],
+) -> Comparison:
+    """The comparison of names by what they stand for. difference: tells that of a name which nothing explains."""
+    explained, differences = {}, {}
+    for name, value in before.items():
+        if after.get(name) == value:
+            continue
+        if reason := _reason(name, production, differing):
+            explained[name] = reason
+        else:
+            differences[name] = difference(name)
+    return _counted(of, before, after, explained, differences)
 
 
 def _counted(
@@ -251,15 +264,20 @@ def _explains(entry: Allowance, gone: Iterable[str], new: Iterable[str]) -> bool
 def _changed_references(
     before: FunctionBody, after: FunctionBody, same: Mapping[str, str]
 ) -> tuple[set[str], set[str]]:
-    """The symbols that a function refers to no longer, and in addition."""
-    was, now = ({_symbol(_plain(it, same)) for it in code.relocations} for code in (before, after))
-    old = {_symbol(it) for it in before.relocations}
-    return was - now - _RETURNS, {_symbol(it) for it in after.relocations} - old
+    """The symbols that a function refers to no longer, be it at another offset only, and those in addition."""
+    was, now = ({_target(_plain(it, same)) for it in code.relocations} for code in (before, after))
+    old, new = ({_symbol(_target(it)) for it in code.relocations} for code in (before, after))
+    return {_symbol(it) for it in was - now} - _RETURNS, new - old
 
 
-def _symbol(reference: str) -> str:
-    """The symbol of a relocation, without the offset."""
-    return re.split(r"[+-]\d+$", reference.split(" ", 2)[-1])[0]
+def _target(reference: str) -> str:
+    """What a relocation refers to: a symbol and perhaps an offset."""
+    return reference.split(" ", 2)[-1]
+
+
+def _symbol(target: str) -> str:
+    """The symbol of a relocation's target, without the offset."""
+    return re.split(r"[+-]\d+$", target)[0]
 
 
 def _plain(reference: str, same: Mapping[str, str]) -> str:

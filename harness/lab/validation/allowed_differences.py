@@ -20,11 +20,13 @@ GROWN = (
     Allowance("struct cred", "kernel/cred.c allocates credentials, and init_cred is the kernel's"),
     Allowance("struct irq_desc", "kernel/irq/irqdesc.c allocates all descriptors"),
     Allowance("struct pipe_inode_info", "fs/pipe.c, alloc_pipe_info() allocates it"),
-    Allowance("struct page_pool", "net/core/page_pool.c, page_pool_create() allocates it"),
     Allowance("struct pglist_data", "mm/page_alloc.c has the nodes"),
     Allowance("struct mod_tree_node", "it is the loader's, at the end of struct module"),
 )
 
+_HOOKS = "struct (security_hook_heads|lsm_static_calls_table)|union security_list_options"
+_NO_HOOKS = "no module has hooks of a security module: security/security.c, security_add_hooks() is not exported"
+_SCHED_DOMAIN = "no exported function hands one out, or takes one: kernel/sched/topology.c"
 _RAPL = "Intel's power capping is for x86, which always has perf events: drivers/powercap/Kconfig"
 
 # Structures that no module of a production kernel without the option can hand to the kernel, or get from it.
@@ -46,16 +48,8 @@ UNREACHABLE = (
         "no module has a trace event, nor can it get one: include/trace/trace_events.h makes them",
         lacking="EVENT_TRACING",
     ),
-    Allowance(
-        "struct (security_hook_heads|lsm_static_calls_table)|union security_list_options",
-        "no module has hooks of a security module: security/security.c, security_add_hooks() is not exported",
-        lacking="PERF_EVENTS",
-    ),
-    Allowance(
-        "struct (security_hook_heads|lsm_static_calls_table)|union security_list_options",
-        "no module has hooks of a security module: security/security.c, security_add_hooks() is not exported",
-        lacking="WATCH_QUEUE",
-    ),
+    Allowance(_HOOKS, _NO_HOOKS, lacking="PERF_EVENTS"),
+    Allowance(_HOOKS, _NO_HOOKS, lacking="WATCH_QUEUE"),
     Allowance("struct rapl_package", _RAPL, lacking="INTEL_RAPL_CORE"),
     Allowance(
         "struct (irq_stack|exception_stacks|cea_exception_stacks|cpu_entry_area)",
@@ -64,7 +58,7 @@ UNREACHABLE = (
     ),
     Allowance(
         "struct sched_domain",
-        "no exported function hands one out, or takes one: kernel/sched/topology.c",
+        _SCHED_DOMAIN,
         lacking="SCHEDSTATS",
     ),
 )
@@ -77,12 +71,19 @@ SAME_FUNCTIONS = {
     r"(\.altinstr_aux)\+\d+": r"\1",  # the same code, and where it is depends on the functions before it
 }
 
-# What functions of production use where a debug option has them call something that checks as well
+# What functions of production use where a debug option has them call something that checks as well; the strings name
+# an access to per-CPU data (include/linux/percpu-defs.h)
 _UNCHECKED = (
-    r"__preempt_count\w*|(const_)?pcpu_hot|this_cpu_off|__kern_my_cpu_offset|cpu_number|__this_cpu_preempt_check|b'\w+'|might_fault"
-    r"|__local_bh_disable_ip|lockdep_hardirqs_on_prepare"
+    r"__preempt_count\w*|(const_)?pcpu_hot|this_cpu_off|__kern_my_cpu_offset|cpu_number|__this_cpu_preempt_check"
+    r"|b'(read|write|add|and|or|add_return|xchg|cmpxchg)'|might_fault|__local_bh_disable_ip|lockdep_hardirqs_on_prepare"
 )
 _OTHER_INSTRUCTION = "it uses the same per-CPU variable by another instruction: arch/x86/include/asm/percpu.h"
+_LINEAR_MAP = "the linear map ends earlier, and between its end and production's there is KASAN's shadow: asm/memory.h"
+_USER_SPACE = "user space ends earlier, where KASAN's shadow begins, which accesses with a user's rights cannot reach"
+_NO_ATOMIC_CHECKS = (
+    "the module does without checks for atomic context and without the place where the task's state was changed"
+)
+_SAME_COUNT = "the module changes the same preemption count and reads the same per-CPU data, without the checks"
 _TRACER = "in production it does nothing, and the tracers can do without a module"
 
 # Inlined functions that may differ, or may not be inlined any more.
@@ -161,7 +162,7 @@ DIFFERING = (
     ),
     Allowance(
         r"sched_domain_span",
-        "no exported function hands a domain out: kernel/sched/topology.c",
+        _SCHED_DOMAIN,
         lacking="SCHEDSTATS",
     ),
     Allowance(
@@ -196,13 +197,13 @@ DIFFERING = (
     ),
     Allowance(
         "virt_to_(phys|hvpfn)|efi_range_is_wc",
-        "the linear map ends earlier, and between its end and production's there is KASAN's shadow: asm/memory.h",
+        _LINEAR_MAP,
         lacking="KASAN",
         having=ARM64.config,
     ),
     Allowance(
         "__access_ok|__uaccess_mask_range_ptr",
-        "user space ends earlier, where KASAN's shadow begins, which accesses with a user's rights cannot reach",
+        _USER_SPACE,
         lacking="KASAN",
         having=ARM.config,
     ),
@@ -217,7 +218,8 @@ DIFFERING = (
     Allowance(
         r"preempt_count_set|should_resched|rcu_read_lock_(sched|any)_held|dev_recursion_level|arch_exit_to_user_mode_prepare"
         r"|drm_can_sleep|proto_memory_pcpu_drain|objpool_pop|switch_ldt|native_load_tr_desc|(invalidate|refresh)_tss_limit"
-        r"|srcu_(up|down)_read|guest_exit|scheduler_ipi|current_clr_polling",
+        r"|srcu_(up|down)_read|guest_exit|scheduler_ipi|current_clr_polling|netdev_xmit_more|dev_xmit_recursion"
+        r"|hw_breakpoint_active",
         _OTHER_INSTRUCTION,
         lacking="KASAN",
         having="USE_X86_SEG_SUPPORT",
@@ -234,7 +236,7 @@ DIFFERING = (
     ),
     Allowance(
         r"\w*",
-        "the module changes the same preemption count and reads the same per-CPU data, without the checks",
+        _SAME_COUNT,
         lacking="DEBUG_PREEMPT",
         uses=r"preempt_count_(add|sub)|debug_smp_processor_id|__this_cpu_preempt_check",
         instead=_UNCHECKED,
@@ -256,7 +258,7 @@ DIFFERING = (
     Allowance(
         r"__might_(sleep|resched|fault)|might_fault|(__)?clear_user|user_access_begin|copy_regset_from_user"
         r"|blk_wake_io_task|kernel_signal_stop|memalloc_retry_wait",
-        "the module does without checks for atomic context and without the place where the task's state was changed",
+        _NO_ATOMIC_CHECKS,
         lacking="DEBUG_ATOMIC_SLEEP",
     ),
     Allowance(
@@ -324,13 +326,13 @@ MACROS = (
     ),
     Allowance(
         "PAGE_END|KASAN_SHADOW_SCALE_SHIFT",
-        "the linear map ends earlier, and between its end and production's there is KASAN's shadow: asm/memory.h",
+        _LINEAR_MAP,
         lacking="KASAN",
         having=ARM64.config,
     ),
     Allowance(
         "TASK_SIZE",
-        "user space ends earlier, where KASAN's shadow begins, which accesses with a user's rights cannot reach",
+        _USER_SPACE,
         lacking="KASAN",
         having=ARM.config,
     ),
@@ -358,12 +360,12 @@ MACROS = (
     Allowance(
         r"might_sleep|cant_(sleep|migrate)|sched_annotate_sleep|non_block_(start|end)|WARN_ON_IN_IRQ"
         r"|debug_(normal|special)_state_change|debug_rtlock_wait_\w+",
-        "the module does without checks for atomic context and without the place where the task's state was changed",
+        _NO_ATOMIC_CHECKS,
         lacking="DEBUG_ATOMIC_SLEEP",
     ),
     Allowance(
         r"this_cpu_ptr|my_cpu_offset|smp_processor_id|preempt_count_(add|sub|dec_and_test)|trace_preempt_(on|off)",
-        "the module changes the same preemption count and reads the same per-CPU data, without the checks",
+        _SAME_COUNT,
         lacking="DEBUG_PREEMPT",
     ),
     Allowance(

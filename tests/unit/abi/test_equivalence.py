@@ -127,6 +127,8 @@ def test_a_reason_may_be_what_a_function_uses() -> None:
     assert compare_functions(after, {"f": CODE}, {}, differing=events, same={}).differences
     instead = {"f": replace(CODE, digest="bb", relocations=("1: 2 other", "5: 2 __tracepoint_x+8"))}
     assert compare_functions({"f": CODE}, instead, {}, differing=events, same={}).differences
+    moved = {"f": replace(CODE, digest="bb", relocations=("1: 2 __raw_spin_unlock+8", "5: 2 __tracepoint_x+8"))}
+    assert compare_functions({"f": CODE}, moved, {}, differing=events, same={}).differences, "another offset"
     spared = (replace(events[0], instead="__raw_.*"),)
     assert not compare_functions({"f": CODE}, instead, {}, differing=spared, same={}).differences
     only_gone = {"f": replace(CODE, digest="bb", relocations=())}
