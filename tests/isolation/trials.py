@@ -46,16 +46,9 @@ RARE = Trial(
     where_possible=("KALLSYMS_ALL", "FUNCTION_TRACER", "LIVEPATCH"),
     follows={
         **FEATURES["ftrace"].follows,
-        **dict.fromkeys(("TASKS_TRACE_RCU", "IRQ_WORK"), "kernel/rcu/Kconfig: selected by FORCE_TASKS_TRACE_RCU"),
-        **dict.fromkeys(
-            ("RCU_FANOUT", "RCU_FANOUT_LEAF", "TASKS_TRACE_RCU_READ_MB", "FORCE_NEED_SRCU_NMI_SAFE"),
-            "kernel/rcu/Kconfig: settings that RCU_EXPERT shows",
-        ),
-        **dict.fromkeys(
-            ("KUNIT_DEFAULT_ENABLED", "KUNIT_AUTORUN_ENABLED", "KUNIT_DEBUGFS"), "lib/kunit/Kconfig: settings of KUNIT"
-        ),
-        **dict.fromkeys(
-            ("KCOV_IRQ_AREA_SIZE", "KCOV_INSTRUMENT_ALL", "OBJTOOL"), "lib/Kconfig.debug: settings of KCOV"
-        ),
+        "TASKS_TRACE_RCU": "kernel/rcu/Kconfig: selected by FORCE_TASKS_TRACE_RCU",
+        **dict.fromkeys(("RCU_FANOUT", "RCU_FANOUT_LEAF"), "kernel/rcu/Kconfig: settings that RCU_EXPERT shows"),
+        "CC_HAS_UBSAN_BOUNDS": "lib/Kconfig.ubsan: what the compiler can do, which only UBSAN asks",
+        "KCOV_IRQ_AREA_SIZE": "lib/Kconfig.debug: a setting of KCOV",
     },
 )
