@@ -131,6 +131,10 @@ _PERF = {
     **_because("arch/arm64/kvm/Kconfig: selected by KVM if PERF_EVENTS", "GUEST_PERF_EVENTS"),
     **_MODULE_TREE,
 }
+_PROBE_EVENTS = {
+    **_because("kernel/trace/Kconfig: selected by KPROBE_EVENTS", "PROBE_EVENTS", "DYNAMIC_EVENTS"),
+    **_because("kernel/trace/Kconfig: default y; kprobe and perf events with BPF_SYSCALL", "BPF_EVENTS"),
+}
 _PREEMPT_COUNT = _because("lib/Kconfig.debug: selected; production with PREEMPT has it anyway", "PREEMPT_COUNT")
 
 _OBJECTS = _because("lib/Kconfig.debug: a setting of DEBUG_OBJECTS", "DEBUG_OBJECTS_ENABLE_DEFAULT")
@@ -204,8 +208,7 @@ FEATURES = {
             ),
             follows={
                 **_SPINLOCK, **_STACKS, **_FTRACE, **_KPROBES, **_PERF,
-                **_because("kernel/trace/Kconfig: selected by KPROBE_EVENTS", "PROBE_EVENTS", "DYNAMIC_EVENTS"),
-                **_because("kernel/trace/Kconfig: default y; kprobe and perf events with BPF_SYSCALL", "BPF_EVENTS"),
+                **_PROBE_EVENTS,
             },
             parts=("spinlock", "slub", "ftrace", "kprobes", "perf"),
             is_detector=True,
@@ -220,8 +223,7 @@ FEATURES = {
             ),
             follows={
                 **_SPINLOCK, **_STACKS, **_FTRACE, **_KPROBES, **_PERF,
-                **_because("kernel/trace/Kconfig: selected by KPROBE_EVENTS", "PROBE_EVENTS", "DYNAMIC_EVENTS"),
-                **_because("kernel/trace/Kconfig: default y; kprobe and perf events with BPF_SYSCALL", "BPF_EVENTS"),
+                **_PROBE_EVENTS,
             },
             parts=("spinlock", "mutexes", "rwsems", "slub", "ftrace", "kprobes", "perf"),
             is_detector=True,
@@ -346,7 +348,7 @@ FEATURES = {
             isolation=Isolation.KEPT,
             boot="kasan_multi_shot",
         ),
-        # What one switches on in a kernel that is for debugging, as far as the isolation series hides it
+        # All that the isolation series hides of what one switches on in a kernel for debugging
         Feature(
             name="debug-set",
             symbols=(
@@ -362,8 +364,7 @@ FEATURES = {
             follows={
                 **_SPINLOCK, **_FTRACE, **_KPROBES, **_PERF, **_PREEMPT_COUNT, **_OBJECTS, **_LATENCY, **_MEMBERS,
                 **_KASAN,
-                **_because("kernel/trace/Kconfig: selected by KPROBE_EVENTS", "PROBE_EVENTS", "DYNAMIC_EVENTS"),
-                **_because("kernel/trace/Kconfig: default y; kprobe and perf events with BPF_SYSCALL", "BPF_EVENTS"),
+                **_PROBE_EVENTS,
             },
             parts=(
                 "spinlock", "mutexes", "rwsems", "ftrace", "kprobes", "perf", "atomic-sleep", "objects", "members",

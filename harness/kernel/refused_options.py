@@ -58,4 +58,3 @@ OPEN: Mapping[str, str] = {
     "VIRTIO_DEBUG": "members of virtio_device, which is part of the transports' objects",
     "DEBUG_CLOSURES": "each closure has a magic number and list heads, and closures are in modules' own objects",
 }
-REASONS: Mapping[str, str] = {**IMPOSSIBLE, **OPEN}
