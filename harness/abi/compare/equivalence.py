@@ -85,6 +85,8 @@ def compare_layouts(
             explained[name] = "has no members in production"
         elif problem := next(_visible_changes(change, difference.changes, production, grown), None):
             differences[name] = f"{with_sizes(change)}: {problem}"
+        elif _lacks_only_empty_members(change):
+            explained[name] = "lacks members that are empty in production"
         elif reason := _reason(name, production, grown):
             explained[name] = f"grew behind production's members; {reason}"
         else:
@@ -205,6 +207,11 @@ def _reason(name: str, production: Mapping[str, str], allowances: Sequence[Allow
 
 def _is_empty(layout: Layout) -> bool:
     return layout.size == 0 and not layout.members
+
+
+def _lacks_only_empty_members(change: Change) -> bool:
+    same = change.after.size == change.before.size and not (change.added or change.resized)
+    return same and not any(member.size for member in change.removed)
 
 
 def _visible_changes(

@@ -108,6 +108,19 @@ def test_what_is_empty_in_production_may_stand_anywhere() -> None:
     assert comparison.explained["struct hook"] == "has no members in production"
 
 
+def test_what_is_empty_in_production_may_be_missing() -> None:
+    hook = Member("hook", 4, 0, "struct hook", "struct hook")
+    before = {"struct mine": Layout("struct mine", 4, (PID, hook)), "struct hook": Layout("struct hook", 0, ())}
+    hooked = Layout("struct hook", 8, (Member("event", 0, 8, "void *"),))
+
+    def after(size: int) -> Comparison:
+        now = {"struct mine": Layout("struct mine", size, (PID,)), "struct hook": hooked}
+        return compare_layouts(before, now, {}, grown=OWN, unreachable=())
+
+    assert after(4).explained["struct mine"] == "lacks members that are empty in production"
+    assert list(after(8).differences) == ["struct mine"]
+
+
 def test_what_is_out_of_reach_is_so_only_without_its_option() -> None:
     probes = (Allowance("struct task", "stubs that fail", lacking="KPROBES"),)
     assert compared(task(THREAD), unreachable=probes, KPROBES="n").differences == {}
