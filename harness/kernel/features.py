@@ -311,9 +311,11 @@ FEATURES = {
             name="members",
             symbols=(
                 "SCHEDSTATS", "FAULT_INJECTION", "FAILSLAB", "FAIL_PAGE_ALLOC", "FAULT_INJECTION_DEBUG_FS",
-                "PAGE_OWNER", "GENERIC_IRQ_DEBUGFS", "WATCH_QUEUE",
+                "PAGE_OWNER", "GENERIC_IRQ_DEBUGFS", "WATCH_QUEUE", "SHRINKER_DEBUG",
             ),
-            where_possible=("LATENCYTOP", "DEBUG_CREDENTIALS"),
+            where_possible=(
+                "LATENCYTOP", "DEBUG_CREDENTIALS", "DEBUG_TLBFLUSH", "DEBUG_STACK_USAGE", "PER_VMA_LOCK_STATS",
+            ),
             follows=_MEMBERS,
             boot="page_owner=on",
             isolation=Isolation.KEPT,
@@ -357,10 +359,13 @@ FEATURES = {
                 "DEBUG_ATOMIC_SLEEP", "DEBUG_OBJECTS", "DEBUG_OBJECTS_FREE", "DEBUG_OBJECTS_TIMERS",
                 "DEBUG_OBJECTS_WORK", "DEBUG_OBJECTS_RCU_HEAD", "DEBUG_OBJECTS_PERCPU_COUNTER", "SCHEDSTATS",
                 "FAULT_INJECTION", "FAILSLAB", "FAIL_PAGE_ALLOC",
-                "FAULT_INJECTION_DEBUG_FS", "PAGE_OWNER", "GENERIC_IRQ_DEBUGFS", "WATCH_QUEUE", "KASAN",
-                "KASAN_GENERIC", "KASAN_VMALLOC",
+                "FAULT_INJECTION_DEBUG_FS", "PAGE_OWNER", "GENERIC_IRQ_DEBUGFS", "WATCH_QUEUE", "SHRINKER_DEBUG",
+                "KASAN", "KASAN_GENERIC", "KASAN_VMALLOC",
             ),
-            where_possible=("DEBUG_PREEMPT", "PREEMPT_TRACER", "LATENCYTOP", "DEBUG_CREDENTIALS"),
+            where_possible=(
+                "DEBUG_PREEMPT", "PREEMPT_TRACER", "LATENCYTOP", "DEBUG_CREDENTIALS", "DEBUG_TLBFLUSH",
+                "DEBUG_STACK_USAGE", "PER_VMA_LOCK_STATS",
+            ),
             follows={
                 **_SPINLOCK, **_FTRACE, **_KPROBES, **_PERF, **_PREEMPT_COUNT, **_OBJECTS, **_LATENCY, **_MEMBERS,
                 **_KASAN,

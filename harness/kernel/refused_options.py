@@ -22,9 +22,12 @@ IMPOSSIBLE: Mapping[str, str] = {
     "nothing; the kernel's own unmap what they mapped, and each may get an address from the other",
     "CGROUP_PERF": "controllers are numbered, and css_set and cgroup have an element for each in an array in front of "
     "other members",
+    "CGROUP_DEBUG": "as for CGROUP_PERF: it is the last controller, and the arrays have other members behind them",
     "CRYPTO_STATS": "the counters are in struct crypto_alg, which is a module's own object and part of others",
     "VIDEO_ADV_DEBUG": "its operations are in the middle of those that a driver fills in, and calls go by their place",
     "CONSOLE_POLL": "its operations are in the middle of those that a driver fills in, and calls go by their place",
+    "NETPOLL": "its operations (NET_POLL_CONTROLLER) are in the middle of those that a network driver fills in, and "
+    "calls go by their place; struct napi_struct, which drivers embed, has a member for it in front of others",
     "MEM_ALLOC_PROFILING": "each allocation is counted where it was called, by a macro that a module did not use, and "
     "hash tables, which are in modules' own objects, have a pointer for it",
 }
@@ -41,18 +44,9 @@ OPEN: Mapping[str, str] = {
     "GCC_PLUGIN_STACKLEAK": "it protects and does not debug; it needs plugins of the compiler, and has not been tried",
     "DEBUG_FS": "dozens of subsystems have pointers to directories in their structures, some of which drivers embed "
     "(dma_chan, components of sound cards); production nearly always has it",
-    "DEBUG_TLBFLUSH": "its events are numbered in front of others; they would have to come last",
-    "SHRINKER_DEBUG": "a shrinker is part of a module's own object in 6.1; its name and directory would have to be "
-    "kept in a table",
-    "REF_TRACKER": "a tracker is part of each object that holds a reference, and net_device, which has the directory "
-    "of trackers, is followed by the driver's data; both would have to be kept in tables",
-    "NETPOLL": "members in the middle of net_device and napi_struct, which drivers embed",
-    "PAGE_POOL_STATS": "members in the middle of page_pool; they could move to its end, which has not been tested",
     "USB_MON": "members at the end of usb_bus, which is the first part of usb_hcd; distributions have it in production",
     "SUNRPC_DEBUG": "members of rpc_task, rpc_clnt and rpc_xprt; the code is a module of production itself as a rule",
     "MAC80211_DEBUGFS": "operations and members of mac80211, which is a module of production itself as a rule",
-    "SND_DEBUG": "a member of snd_card; the sound core is a module of production itself as a rule",
-    "SND_PCM_XRUN_DEBUG": "members of snd_pcm_str; the sound core is a module of production itself as a rule",
     "DRM_DEBUG_MM": "each node of drm_mm has its stack trace, and nodes are in drivers' own objects",
     "DRM_DEBUG_DP_MST_TOPOLOGY_REFS": "histories in objects of the helper, which is a module of production as a rule",
     "VIRTIO_DEBUG": "members of virtio_device, which is part of the transports' objects",

@@ -2,7 +2,8 @@
 """Isolated kernels have production's module ABI, every patch is needed for it, and the series can be switched off."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from harness.kernel.isolation_patches import isolated, isolated_without, series_
 from harness.kernel.module_headers import headers_of
 from harness.kernel.patch_series import subject
 from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, find_source
+from harness.kernel.user_config import UserConfig
 from harness.kernel.variants import Preemption, Variant, variant_of
 from harness.kernel.versions import SERIES
 from harness.lab.validation.abi_comparison import (
@@ -28,7 +30,7 @@ from harness.lab.validation.abi_comparison import (
 )
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
-from tests.isolation.trials import GUESS, RARE, UPROBES, VERSIONS
+from tests.isolation.trials import GUESS, RARE, SUBSYSTEMS, SUBSYSTEMS_IN_PRODUCTION, UPROBES, VERSIONS
 
 STORE = Store()
 SUPPORTED = [name for name, arch in ARCHITECTURES.items() if arch.has_isolation]
@@ -46,6 +48,8 @@ class Caught:
     function: str = ""  # an inlined function that differs
     enumerator: str = ""  # that has another value
     preemption: Preemption = Preemption.NONE
+    refused: str = ""  # an option that the loader has to ask modules about, and does not
+    production: Path | None = None  # options on top of our production
     elsewhere: str = ""  # the test in a guest, if neither headers nor options show it
 
 
@@ -118,6 +122,28 @@ CAUGHT: Mapping[str, Caught] = {
     "x86: Keep the optimised checksums with KASAN and MODULE_ABI_ISOLATION": Caught(
         "x86_64", FEATURES["kasan"], function="csum_fold"
     ),
+    "ALSA: Hide what SND_DEBUG adds to structures": Caught(
+        "x86_64", SUBSYSTEMS, "struct snd_card", production=SUBSYSTEMS_IN_PRODUCTION
+    ),
+    "ALSA: pcm: Keep the setting of SND_PCM_XRUN_DEBUG out of snd_pcm_str": Caught(
+        "x86_64", SUBSYSTEMS, "struct snd_pcm_str", production=SUBSYSTEMS_IN_PRODUCTION
+    ),
+    "mmc: core: Keep the attribute of FAIL_MMC_REQUEST out of struct mmc_host": Caught(
+        "x86_64", SUBSYSTEMS, "struct mmc_host", production=SUBSYSTEMS_IN_PRODUCTION
+    ),
+    "net: Track references without a place for the trackers in objects": Caught(
+        "x86_64", SUBSYSTEMS, "struct net_device", production=SUBSYSTEMS_IN_PRODUCTION
+    ),
+    "page_pool: Hide what PAGE_POOL_STATS adds to struct page_pool": Caught(
+        "x86_64", SUBSYSTEMS, "struct page_pool", production=SUBSYSTEMS_IN_PRODUCTION
+    ),
+    "mm/vmstat: Number the events of hidden options behind all others": Caught(
+        "x86_64", FEATURES["members"], enumerator="DIRECT_MAP_LEVEL2_SPLIT"
+    ),
+    "mm: shrinkers: Keep what SHRINKER_DEBUG knows out of struct shrinker": Caught(
+        "x86_64", FEATURES["members"], "struct shrinker"
+    ),
+    "module: Refuse modules that disagree about CGROUP_DEBUG": Caught(refused="CGROUP_DEBUG"),
 }
 
 
@@ -193,7 +219,17 @@ def without(subject_: str, source: KernelSource) -> KernelSpec:
     (patch,) = (patch for patch in series_for(source) if subject(patch) == subject_)
     caught = CAUGHT[subject_]
     variant = Variant(caught.feature, caught.preemption, bare=caught.feature.is_detector, isolated=True)
-    return KernelSpec(ARCHITECTURES[caught.arch], isolated_without(source, patch, STORE), variant)
+    production = with_options(caught.production, source, variant, caught.arch) if caught.production else None
+    return KernelSpec(
+        ARCHITECTURES[caught.arch], isolated_without(source, patch, STORE), variant, user_config=production
+    )
+
+
+def with_options(fragment: Path, source: KernelSource, variant: Variant, arch: str) -> UserConfig:
+    """Our production with further options."""
+    spec = KernelSpec(ARCHITECTURES[arch], source, variant.production)
+    text = f"{resolve(spec, STORE)}{fragment.read_text()}"
+    return UserConfig(fragment, spec.arch, text, as_it_is=True)
 
 
 def numbered(*ways: str) -> list[object]:
@@ -224,7 +260,7 @@ COMPARISONS = {
 def test_without_a_patch_something_differs(name: str, source: KernelSource) -> None:
     (way,) = (way for way in COMPARISONS if getattr(CAUGHT[name], way))
     spec = without(name, source)
-    whole = KernelSpec(spec.arch, isolated(source, STORE), spec.variant)
+    whole = replace(spec, source=isolated(source, STORE))
     assert COMPARISONS[way](whole, STORE).differences == {}
     assert getattr(CAUGHT[name], way) in COMPARISONS[way](spec, STORE).differences
 
@@ -233,7 +269,7 @@ def test_without_a_patch_something_differs(name: str, source: KernelSource) -> N
 @pytest.mark.parametrize("name", numbered("symbol"))
 def test_without_a_patch_an_option_cannot_be_had(name: str, source: KernelSource) -> None:
     spec = without(name, source)
-    resolve(KernelSpec(spec.arch, isolated(source, STORE), spec.variant), STORE)
+    resolve(replace(spec, source=isolated(source, STORE)), STORE)
     with pytest.raises(ModcompatError, match=rf"Kconfig dropped or changed .*\b{CAUGHT[name].symbol}\b"):
         resolve(spec, STORE)
 
@@ -244,3 +280,11 @@ def test_without_a_patch_nothing_compiles(name: str, source: KernelSource) -> No
     with pytest.raises(ModcompatError) as caught:
         layout_comparison(without(name, source), STORE)
     assert CAUGHT[name].undefined in caught.value.details
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", numbered("refused"))
+def test_without_a_patch_a_module_is_not_asked(name: str, source: KernelSource) -> None:
+    trees = (isolated(source, STORE), without(name, source).source)
+    asked = [CAUGHT[name].refused in (tree.tree() / "include/linux/module_abi.h").read_text() for tree in trees]
+    assert asked == [True, False]

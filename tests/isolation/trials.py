@@ -52,3 +52,16 @@ RARE = Trial(
         "KCOV_IRQ_AREA_SIZE": "lib/Kconfig.debug: a setting of KCOV",
     },
 )
+# Hidden options of subsystems that our production does not have, on top of a production that does
+SUBSYSTEMS = Trial(
+    name="subsystems-debug",
+    symbols=(
+        "SND_DEBUG", "SND_PCM_XRUN_DEBUG", "FAULT_INJECTION", "FAULT_INJECTION_DEBUG_FS", "FAIL_MMC_REQUEST",
+        "NET_DEV_REFCNT_TRACKER", "NET_NS_REFCNT_TRACKER", "PAGE_POOL_STATS",
+    ),
+    follows={
+        **FEATURES["members"].follows,
+        "REF_TRACKER": "net/Kconfig.debug: selected by the two trackers",
+    },
+)  # fmt: skip
+SUBSYSTEMS_IN_PRODUCTION = Path(__file__).with_name("subsystems.config")

@@ -22,11 +22,18 @@ GROWN = (
     Allowance("struct pipe_inode_info", "fs/pipe.c, alloc_pipe_info() allocates it"),
     Allowance("struct pglist_data", "mm/page_alloc.c has the nodes"),
     Allowance("struct mod_tree_node", "it is the loader's, at the end of struct module"),
+    Allowance("struct block_device", "block/bdev.c allocates it, and alone knows what follows it"),
+    Allowance("struct net", "net/core/net_namespace.c allocates namespaces, and init_net is the kernel's"),
+    Allowance("struct page_pool", "net/core/page_pool.c, page_pool_create() allocates it"),
+    Allowance("struct snd_card", "sound/core/init.c allocates cards, and puts a driver's data behind"),
+    Allowance("struct snd_pcm", "sound/core/pcm.c, _snd_pcm_new() allocates it"),
 )
 
 _HOOKS = "struct (security_hook_heads|lsm_static_calls_table)|union security_list_options"
 _NO_HOOKS = "no module has hooks of a security module: security/security.c, security_add_hooks() is not exported"
 _SCHED_DOMAIN = "no exported function hands one out, or takes one: kernel/sched/topology.c"
+_EVENTS = "the counters of hidden events are the last, and modules are not given any of them: mm/vmstat.c"
+_COUNTS_EVENTS = ("DEBUG_TLBFLUSH", "PER_VMA_LOCK_STATS", "DEBUG_STACK_USAGE")
 _RAPL = "Intel's power capping is for x86, which always has perf events: drivers/powercap/Kconfig"
 
 # Structures that no module of a production kernel without the option can hand to the kernel, or get from it.
@@ -61,6 +68,7 @@ UNREACHABLE = (
         _SCHED_DOMAIN,
         lacking="SCHEDSTATS",
     ),
+    *(Allowance("struct vm_event_state", _EVENTS, lacking=option) for option in _COUNTS_EVENTS),
 )
 
 # Functions that do the same: the one that is inlined in production -> the one that the kernel exports.
@@ -84,6 +92,8 @@ _NO_ATOMIC_CHECKS = (
     "the module does without checks for atomic context and without the place where the task's state was changed"
 )
 _SAME_COUNT = "the module changes the same preemption count and reads the same per-CPU data, without the checks"
+_UNTRACKED = "the module changes the same reference count and does not tell of it: lib/ref_tracker.c puts up with that"
+_QUIET_SOUND = "the module goes on in the same way, and prints what it prints in production"
 _TRACER = "in production it does nothing, and the tracers can do without a module"
 
 # Inlined functions that may differ, or may not be inlined any more.
@@ -282,6 +292,20 @@ DIFFERING = (
         "only the allocator calls it: mm/slab_common.c",
         lacking="FAILSLAB",
     ),
+    Allowance(
+        r"shrinker_debugfs_\w+",
+        "in production it does nothing, and the directories do not depend on a module's calls",
+        lacking="SHRINKER_DEBUG",
+    ),
+    Allowance(
+        r"page_pool_ethtool_stats_\w+",
+        "a driver shows no statistics of its pools, as in production",
+        lacking="PAGE_POOL_STATS",
+    ),
+    Allowance(r"ref_tracker_\w+", "the module's own directories are empty, as in production", lacking="REF_TRACKER"),
+    Allowance(r"(__)?netdev_tracker_\w+", _UNTRACKED, lacking="NET_DEV_REFCNT_TRACKER"),
+    Allowance(r"(__)?netns_tracker_\w+", _UNTRACKED, lacking="NET_NS_REFCNT_TRACKER"),
+    Allowance(r"_?snd_printd\w*|snd_pcm_debug_name|snd_compr_drain_notify", _QUIET_SOUND, lacking="SND_DEBUG"),
     Allowance("cond_resched_rcu", "it passes its line number in the header, which only a message would print"),
 )
 
@@ -375,6 +399,12 @@ MACROS = (
         lacking="TRACE_IRQFLAGS",
     ),
     Allowance(
+        r"count_vm_tlb_events?",
+        "only the kernel flushes TLBs, and counts it: arch/x86/mm/tlb.c",
+        lacking="DEBUG_TLBFLUSH",
+    ),
+    Allowance(r"__snd_printk|snd_BUG(_ON)?", _QUIET_SOUND, lacking="SND_DEBUG"),
+    Allowance(
         "SLAB_DEBUG_OBJECTS",
         "it is for the cache of debug objects themselves: lib/debugobjects.c",
         lacking="DEBUG_OBJECTS",
@@ -394,6 +424,7 @@ MACROS = (
 # Enumerators that may have another value.
 ENUMERATORS = (
     Allowance("_SLAB_FLAGS_LAST_BIT", "it counts the flags of caches, of which the hidden ones are the last"),
+    *(Allowance("NR_VM_EVENT_ITEMS", _EVENTS, lacking=option) for option in _COUNTS_EVENTS),
 )
 
 # Exported functions that may be declared in another way.

@@ -182,5 +182,5 @@ def test_every_patch_has_something_that_misses_it() -> None:
     """Those for the newest versions of the default series."""
     newest = f"{DEFAULT_PACKAGE.removeprefix('linux-source-')}.9999"
     assert {subject(patch) for patch in series(newest)} == set(CAUGHT)
-    ways = ("structure", "function", "enumerator", "symbol", "undefined", "elsewhere")
+    ways = ("structure", "function", "enumerator", "symbol", "undefined", "refused", "elsewhere")
     assert all(sum(bool(getattr(it, way)) for way in ways) == 1 for it in CAUGHT.values())
