@@ -123,7 +123,7 @@ CAUGHT: Mapping[str, Caught] = {
         "x86_64", FEATURES["kasan"], function="csum_fold"
     ),
     "ALSA: Hide what SND_DEBUG adds to structures": Caught(
-        "x86_64", SUBSYSTEMS, "struct snd_card", production=SUBSYSTEMS_IN_PRODUCTION
+        "x86_64", SUBSYSTEMS, "struct snd_gus_card", production=SUBSYSTEMS_IN_PRODUCTION
     ),
     "ALSA: pcm: Keep the setting of SND_PCM_XRUN_DEBUG out of snd_pcm_str": Caught(
         "x86_64", SUBSYSTEMS, "struct snd_pcm_str", production=SUBSYSTEMS_IN_PRODUCTION

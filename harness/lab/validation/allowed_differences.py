@@ -25,6 +25,11 @@ GROWN = (
     Allowance("struct block_device", "block/bdev.c allocates it, and alone knows what follows it"),
     Allowance("struct net", "net/core/net_namespace.c allocates namespaces, and init_net is the kernel's"),
     Allowance("struct page_pool", "net/core/page_pool.c, page_pool_create() allocates it"),
+    Allowance(
+        "struct shrinker",
+        "mm/shrinker.c allocates shrinkers; in older kernels, which lack the symbol, a module does that",
+        having="PER_VMA_LOCK",
+    ),
     Allowance("struct snd_card", "sound/core/init.c allocates cards, and puts a driver's data behind"),
     Allowance("struct snd_pcm", "sound/core/pcm.c, _snd_pcm_new() allocates it"),
 )
@@ -297,6 +302,7 @@ DIFFERING = (
         "in production it does nothing, and the directories do not depend on a module's calls",
         lacking="SHRINKER_DEBUG",
     ),
+    Allowance("stack_not_used", "a module that asks is told 0, as in production", lacking="DEBUG_STACK_USAGE"),
     Allowance(
         r"page_pool_ethtool_stats_\w+",
         "a driver shows no statistics of its pools, as in production",
@@ -402,6 +408,9 @@ MACROS = (
         r"count_vm_tlb_events?",
         "only the kernel flushes TLBs, and counts it: arch/x86/mm/tlb.c",
         lacking="DEBUG_TLBFLUSH",
+    ),
+    Allowance(
+        "count_vm_vma_lock_event", "only the kernel handles page faults, and counts it", lacking="PER_VMA_LOCK_STATS"
     ),
     Allowance(r"__snd_printk|snd_BUG(_ON)?", _QUIET_SOUND, lacking="SND_DEBUG"),
     Allowance(
