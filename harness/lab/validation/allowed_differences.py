@@ -312,7 +312,10 @@ DIFFERING = (
     Allowance(r"(__)?netdev_tracker_\w+", _UNTRACKED, lacking="NET_DEV_REFCNT_TRACKER"),
     Allowance(r"(__)?netns_tracker_\w+", _UNTRACKED, lacking="NET_NS_REFCNT_TRACKER"),
     Allowance(r"_?snd_printd\w*|snd_pcm_debug_name|snd_compr_drain_notify", _QUIET_SOUND, lacking="SND_DEBUG"),
-    Allowance("cond_resched_rcu", "it passes its line number in the header, which only a message would print"),
+    Allowance(
+        "cond_resched_rcu|netdev_set_ml_priv|netdev_reg_state|page_pool_defrag_page",
+        "it passes its line number in the header, which only a message would print",
+    ),
 )
 
 # Macros that may differ, or may not be macros any more. Macros that differ only through other macros are not listed.
