@@ -70,8 +70,8 @@ def compare_layouts(
     unreachable: structures that no module of production can use. grown: structures that only the kernel allocates.
     These may grow after production's members: each of production's members keeps its offset, size and type, and new
     members begin after the last of them. A member that is itself such a structure may grow in the same way, but an
-    array of them may not. A structure without members in production has nothing that a module could reach, so its
-    place does not matter.
+    array of them may not. Members without size may be anywhere. A structure without members in production has nothing
+    that a module could reach, so its place does not matter.
     """
     difference = LayoutDiff(before, after)
     explained, differences = {}, {}
@@ -85,8 +85,8 @@ def compare_layouts(
             explained[name] = "has no members in production"
         elif problem := next(_visible_changes(change, difference.changes, production, grown), None):
             differences[name] = f"{with_sizes(change)}: {problem}"
-        elif _lacks_only_empty_members(change):
-            explained[name] = "lacks members that are empty in production"
+        elif change.after.size == change.before.size and not any(member.size for member in change.added):
+            explained[name] = "only members without size differ"
         elif reason := _reason(name, production, grown):
             explained[name] = f"grew behind production's members; {reason}"
         else:
@@ -209,11 +209,6 @@ def _is_empty(layout: Layout) -> bool:
     return layout.size == 0 and not layout.members
 
 
-def _lacks_only_empty_members(change: Change) -> bool:
-    same = change.after.size == change.before.size and not (change.added or change.resized)
-    return same and not any(member.size for member in change.removed)
-
-
 def _visible_changes(
     change: Change, changes: Mapping[str, Change], production: Mapping[str, str], grown: Sequence[Allowance]
 ) -> Iterator[str]:
@@ -234,7 +229,7 @@ def _visible_changes(
                 yield f"{old.name} ({old.type}, {old.size} bytes) is {new.type}, {new.size} bytes"
     end = max((_end(member) for member in change.before.members), default=0)
     for member in change.added:
-        if member.offset < end:
+        if member.size and member.offset < end:
             yield f"{member.name} was added at offset {member.offset}, before the end of production's members at {end}"
 
 
