@@ -340,7 +340,7 @@ FEATURES = {
                 **_SPINLOCK, **_TRACING, **_PREEMPT_COUNT,
             },
             violation=("lockdep", "possible circular locking dependency"),
-            isolation=Isolation.REFUSED,
+            isolation=Isolation.KEPT_WITH_PREEMPTION,
         ),
         Feature(
             name="kasan",

@@ -34,9 +34,8 @@ IMPOSSIBLE: Mapping[str, str] = {
 
 # The option may well be hidden, but nobody has done it.
 OPEN: Mapping[str, str] = {
-    "DEBUG_LOCK_ALLOC": "lockdep's map is in each lock, and locks are in modules' own objects; the maps would have to "
-    "be kept outside, and mutex_lock() and others to be exported as in production",
-    "LOCK_STAT": "it needs lockdep, in whose classes it counts",
+    "DEBUG_LOCK_ALLOC": "hidden in Linux 6.1, on kernels with PREEMPTION; for 6.12 nobody has made the patches yet",
+    "LOCK_STAT": "as for DEBUG_LOCK_ALLOC, in whose classes it counts",
     "KCSAN": "accesses of a module would go unseen, as with KASAN; not tried",
     "BLK_DEV_IO_TRACE": "it has a pointer in the middle of request_queue, behind whose last member there is room for "
     "one more object; distributions have it in production",

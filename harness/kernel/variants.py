@@ -93,7 +93,9 @@ class Variant:
 PRODUCTION = Variant()
 
 # The symbols of the isolation series: its own, and those that they derive from each feature.
-ISOLATION = re.compile(r"MODULE_ABI_\w+|(?:MODULES_TREE_NODES|DEBUG_SPINLOCK|DEBUG_MUTEXES|DEBUG_RWSEMS)_OUTSIDE")
+ISOLATION = re.compile(
+    r"MODULE_ABI_\w+|(?:MODULES_TREE_NODES|DEBUG_SPINLOCK|DEBUG_MUTEXES|DEBUG_RWSEMS|LOCKDEP)_OUTSIDE"
+)
 
 
 def variant_of(feature: Feature, preemption: Preemption = Preemption.NONE, *, isolated: bool = False) -> Variant:

@@ -144,6 +144,21 @@ CAUGHT: Mapping[str, Caught] = {
         "x86_64", FEATURES["members"], "struct shrinker"
     ),
     "module: Refuse modules that disagree about CGROUP_DEBUG": Caught(refused="CGROUP_DEBUG"),
+    "lockdep: Keep what it knows of locks out of them": Caught(
+        "x86_64", FEATURES["lockdep"], "struct raw_spinlock", preemption=Preemption.FULL
+    ),
+    "lockdep: Keep keys out of structures that modules know": Caught(
+        "x86_64", FEATURES["lockdep"], "struct file_system_type", preemption=Preemption.FULL
+    ),
+    "lockdep: Hide what it adds to other structures and numbers": Caught(
+        "x86_64", FEATURES["lockdep"], "struct task_struct", preemption=Preemption.FULL
+    ),
+    "locking: Export what modules without lockdep call": Caught(
+        elsewhere="the suite, isolated kernels with lockdep: mutex_lock() is unknown, and modules are not loaded"
+    ),
+    "lockdep: Do not rely on what modules do not tell": Caught(
+        elsewhere="the suite, isolated kernels with lockdep: modules are refused because of DEBUG_LOCK_ALLOC"
+    ),
 }
 
 

@@ -228,10 +228,12 @@ def _isolation_refuses(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str
         yield "it has trace events, and was built without CONFIG_PERF_EVENTS, which changes these"
     production_options = kernel.config.get("MODULE_ABI_PRODUCTION_OPTIONS", "").strip('"')
     theirs = set(" ".join(module.info.get("module_abi", (production_options,))).split())
-    counts = {"PREEMPT_COUNT"} if kernel.has("PREEMPTION") else set()
+    hidden = {"PREEMPT_COUNT"} if kernel.has("PREEMPTION") else set()
+    if kernel.has("LOCKDEP_OUTSIDE"):
+        hidden |= {"DEBUG_LOCK_ALLOC", "LOCK_STAT"}
     for tag in kernel.isolation_tags:
         is_on = kernel.config.get(tag, "n") != "n"
-        if tag not in counts and is_on != (tag in theirs):
+        if tag not in hidden and is_on != (tag in theirs):
             built, state = ("without", "on") if is_on else ("with", "off")
             yield f"it was built {built} CONFIG_{tag}, which the kernel has {state}, and which changes the module ABI"
     init, exit_ = _offset(kernel, "init"), _offset(kernel, "exit")

@@ -69,6 +69,11 @@ UNREACHABLE = (
         lacking="KASAN",
     ),
     Allowance(
+        "spinlock_t",
+        "its padding is another name for the word of the lock: include/linux/spinlock_types.h",
+        lacking="DEBUG_LOCK_ALLOC",
+    ),
+    Allowance(
         "struct sched_domain",
         _SCHED_DOMAIN,
         lacking="SCHEDSTATS",
@@ -90,6 +95,17 @@ _UNCHECKED = (
     r"__preempt_count\w*|(const_)?pcpu_hot|this_cpu_off|__kern_my_cpu_offset|cpu_number|__this_cpu_preempt_check"
     r"|b'(read|write|add|and|or|add_return|xchg|cmpxchg)'|might_fault|__local_bh_disable_ip|lockdep_hardirqs_on_prepare"
 )
+# How a kernel with lockdep calls it, and what it calls instead in production
+_TELLS_LOCKDEP = (
+    r"lock_(acquire|release|sync|is_held(_type)?|set_class|set_subclass|downgrade|(re|un)?pin_lock)|lockdep_\w+"
+    r"|debug_lockdep_rcu_enabled|debug_(locks|check_no_locks_freed)|\w+_map_variable|\w+_(nested|nest_lock|non_owner)"
+    r"|rcu_\w*lock_(any_)?held|rcu_lock_(acquire|release)|init_srcu_struct|__init_srcu_struct|(\w+_)?_?key"
+    r"|seqcount_lockdep_reader_access|\w+_(is_held|held)|__warned|__already_done"
+)
+_WITHOUT_LOCKDEP = (
+    rf"{_UNCHECKED}|(rt_)?mutex_lock\w*|(ld)?(sem_)?(down|up)_(read|write)\w*|_raw_\w+|init_srcu_struct|lockdep_is_held"
+)
+_NOT_TOLD = "the module does not tell lockdep what it does: kernel/locking/lockdep_outside.c and lockdep.c know that"
 _OTHER_INSTRUCTION = "it uses the same per-CPU variable by another instruction: arch/x86/include/asm/percpu.h"
 _LINEAR_MAP = "the linear map ends earlier, and between its end and production's there is KASAN's shadow: asm/memory.h"
 _USER_SPACE = "user space ends earlier, where KASAN's shadow begins, which accesses with a user's rights cannot reach"
@@ -282,6 +298,16 @@ DIFFERING = (
         "the module does not announce its objects; kernel/workqueue.c and lib/debugobjects.c put up with that",
         lacking="DEBUG_OBJECTS",
     ),
+    Allowance(r"\w*", _NOT_TOLD, lacking="DEBUG_LOCK_ALLOC", uses=_TELLS_LOCKDEP, instead=_WITHOUT_LOCKDEP),
+    Allowance(
+        r"(rcu_|irq_set_)?lockdep_\w+|print_irqtrace_events|debug_(show|check)_\w+|rcu_irq_exit_check_preempt|rcu_\w*_held"
+        r"|(__)?fs_reclaim_(acquire|release)|(__)?dma_fence_(\w+_signalling|might_wait)",
+        "its annotations are not in the module, and lockdep does not rely on them",
+        lacking="DEBUG_LOCK_ALLOC",
+    ),
+    Allowance(
+        "rt_mutex_debug_task_free", "only kernel/fork.c calls it, for a task that is gone", lacking="DEBUG_RT_MUTEXES"
+    ),
     Allowance(
         "__this_cpu_preempt_check", "it checks and does nothing else: lib/smp_processor_id.c", lacking="DEBUG_PREEMPT"
     ),
@@ -320,6 +346,21 @@ DIFFERING = (
 
 # Macros that may differ, or may not be macros any more. Macros that differ only through other macros are not listed.
 MACROS = (
+    Allowance(
+        r"\w*(lockdep|LOCKDEP|DEP_MAP)\w*|lock_(acquire|release|downgrade|set_\w+)|(STATIC_|__)?\w*_MAP_INIT\w*"
+        r"|read_lock_is_recursive|might_lock\w*|NIL_COOKIE|DEFINE_WAIT_OVERRIDE_MAP|rcu_lock_(acquire|release)"
+        r"|RCU_LOCKDEP_WARN|rcu_sleep_check|\w+_(nested|nest_lock|non_owner)|seqcount_init|__local_lock_init"
+        r"|mt_(lock_is_held|set_external_lock)|MTREE_INIT_EXT|device_lock_set_class|___GFP_NOLOCKDEP",
+        _NOT_TOLD,
+        lacking="DEBUG_LOCK_ALLOC",
+    ),
+    Allowance("__GFP_BITS_SHIFT", "it is 27 in both: include/linux/gfp_types.h", lacking="LOCKDEP"),
+    Allowance(
+        r"DECLARE_\w+_ONSTACK(_MAP)?|__init_timer(_on_stack)?|__INIT_WORK_KEY|(devm_)?gpiochip_add_data"
+        r"|v4l2_ctrl_handler_init",
+        "the module passes no key: lockdep_init_map_type() takes its locks for locks without class",
+        lacking="DEBUG_LOCK_ALLOC",
+    ),
     Allowance(
         r"(raw_)?spin_lock_init|rwlock_init|do_raw_(spin|read|write)_\w+|_raw_(spin|read|write)_\w+",
         "the module works on the same word without the checks; spinlock_track.c expects that of modules",
@@ -440,4 +481,7 @@ ENUMERATORS = (
 )
 
 # Exported functions that may be declared in another way.
-PROTOTYPES = (Allowance("memcmp", "size_t is declared under another name: include/linux/string.h", lacking="KASAN"),)
+PROTOTYPES = (
+    Allowance("memcmp", "size_t is declared under another name: include/linux/string.h", lacking="KASAN"),
+    Allowance(r"rcu_(\w+_)?map", "production declares these maps and has none", lacking="DEBUG_LOCK_ALLOC"),
+)

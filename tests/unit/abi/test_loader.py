@@ -16,7 +16,7 @@ PARTS = (("state", 8, ""), ("name", 56, ""), ("extable", 8, ""), ("init", 8, "")
 TAIL = (("source_list", 16, "struct list_head"), ("exit", 8, ""), ("refcnt", 8, ""))
 
 
-TAGS = ("KUNIT", "PREEMPT_COUNT", "KASAN")  # three of those in harness/kernel/versions.py
+TAGS = ("KUNIT", "DEBUG_LOCK_ALLOC", "PREEMPT_COUNT", "KASAN")  # some of those in harness/kernel/versions.py
 
 
 def kernel(*more: str, before: str = "", size: int = 0, **config: str) -> KernelFacts:
@@ -73,6 +73,13 @@ def test_the_isolation_series_takes_a_smaller_struct_module(size: int, *, refuse
     facts = replace(kernel(MODULE_ABI_ISOLATION="y", UNUSED="y"), release="6.12.0")
     module = replace(MODULE, vermagic="6.12.0 SMP mod_unload ", struct_size=size)
     assert any("struct module has" in finding.reason for finding in simulate(module, facts)) is refused
+
+
+@pytest.mark.parametrize("outside", ["y", "n"])
+def test_lockdep_is_no_reason_where_it_keeps_out_of_locks(outside: str) -> None:
+    facts = kernel(MODULE_ABI_ISOLATION="y", DEBUG_LOCK_ALLOC="y", LOCKDEP_OUTSIDE=outside)
+    reasons = [finding.reason for finding in simulate(MODULE, facts)]
+    assert any("DEBUG_LOCK_ALLOC" in reason for reason in reasons) is (outside == "n")
 
 
 VERSIONED = replace(
