@@ -29,8 +29,10 @@ class Where(StrEnum):
 
 ISOLATED = (Where.REBUILT, Where.BESIDE, Where.VENDOR)
 
-# Features whose bugs are committed on the kernels of debug-set, which count preemption.
+# Features whose bugs are committed on the kernels of debug-set
 _OF_DEBUG_SET = ("kasan", "objects", "atomic-sleep")
+# Features whose bugs are committed on kernels that count preemption
+_COUNTING = (*_OF_DEBUG_SET, "lockdep")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Bug:
     @property
     def preemption(self) -> Preemption:
         """The preemption model of these kernels."""
-        return Preemption.FULL if self.feature in _OF_DEBUG_SET else Preemption.NONE
+        return Preemption.FULL if self.feature in _COUNTING else Preemption.NONE
 
     def variant(self, where: Where) -> Variant:
         """The kernel that it is committed on."""
@@ -122,6 +124,12 @@ _ON_INLINED_COPY = {
     arch: {Where.VENDOR: "copies from and to user space are compiled into the module, without the check"}
     for arch in ("arm", "arm64")
 }
+_OF_ITS_OWN = {
+    Where.VENDOR: "a module built for production does not tell which locks are of one kind, so each is one of its own"
+}
+_WHICH_OF_MANY = {
+    Where.VENDOR: "the module takes a lock of the kernel itself, and does not tell which of several it means to nest"
+}
 _WATCHDOG = "echo 1 >/proc/sys/kernel/watchdog_thresh"
 
 
@@ -164,6 +172,10 @@ def _object(name: str, what: str, words: str, given_up: _Lost | None = None) -> 
 def _sleep(name: str, what: str, given_up: _Lost | None = None, given_up_on: Mapping[str, _Lost] | None = None) -> Bug:
     report = ("atomic-sleep", "BUG: sleeping function called from invalid context")
     return Bug("atomic-sleep", "sleeping", name, what, report, given_up=given_up or {}, given_up_on=given_up_on or {})
+
+
+def _order(name: str, what: str, words: str, given_up: _Lost | None = None) -> Bug:
+    return Bug("lockdep", "dependencies", name, what, ("lockdep", words), given_up=given_up or {})
 
 
 def _tool(feature: str, name: str, what: str, given_up: Mapping[Where, str] | None = None) -> Bug:
@@ -298,6 +310,29 @@ BUGS = (
     _sleep("cond-resched-under-spinlock", "cond_resched() while holding a spinlock", _NOT_COMPILED),
     Bug("atomic-sleep", "sleeping", "cpu-with-preemption", "smp_processor_id() with preemption enabled",
         ("atomic-sleep", r"BUG: using smp_processor_id\(\) in preemptible"), given_up=_NOT_COMPILED),
+    _order("static-spinlocks", "two spinlocks of the module, in both orders", "circular"),
+    _order("static-mutexes", "two mutexes of the module, in both orders", "circular"),
+    _order("three-mutexes", "three mutexes, in a circle", "circular"),
+    _order("spinlock-and-rwlock", "a spinlock and a rwlock, in both orders", "circular"),
+    _order("mutex-and-rwsem", "a mutex and a rw-semaphore, in both orders", "circular"),
+    _order("spinlocks-of-object", "two spinlocks of one object, in both orders", "circular"),
+    _order("mutexes-of-object", "two mutexes of one object, in both orders", "circular"),
+    _order("mutexes-of-two-objects", "two mutexes of each of two objects, in one order each", "circular", _OF_ITS_OWN),
+    _order("mutexes-of-one-kind", "the same mutex of two objects, one in the other", "recursive", _OF_ITS_OWN),
+    _order("rwsem-twice", "down_read() twice on one rw-semaphore", "recursive"),
+    _order("mutex-and-hotplug", "a mutex and the kernel's lock of CPU hotplug, in both orders", "circular"),
+    _order("mutex-and-mmap-lock", "a mutex and the task's mmap_lock, in both orders", "circular", _WHICH_OF_MANY),
+    _order("softirq-and-process", "a spinlock of a timer, elsewhere with softirqs enabled", "inconsistent"),
+    _order("softirq-through-another", "a spinlock of a timer around one that is held with softirqs enabled",
+           "irq lock inversion|unsafe lock order"),
+    _order("interrupt-and-process", "a spinlock of an interrupt, elsewhere with interrupts enabled", "inconsistent"),
+    _order("cancel-timer-with-its-lock", "del_timer_sync() with a lock that the timer takes", "circular|inconsistent"),
+    _order("flush-work-with-its-lock", "flush_work() with a mutex that the work takes", "circular"),
+    _order("flush-queue-with-its-lock", "flush_workqueue() with a mutex that its work takes", "circular"),
+    _order("free-with-lock", "free an object with a spinlock that is held", "held lock freed"),
+    _order("return-with-mutex", "return to user space with a mutex", "lock held when returning"),
+    Bug("lockdep", "dependencies", "task-without-rcu", "pid_task() without rcu_read_lock()",
+        ("rcu-usage", "suspicious RCU usage")),
     _tool("ftrace", "function", "function tracer: calls of the module's function", _NO_CALL_SITES),
     _tool("ftrace", "function_graph", "function graph: calls of the module's function", _NO_CALL_SITES),
     _tool("kprobes", "kprobe", "kprobe: calls of the module's function"),
