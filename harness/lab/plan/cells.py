@@ -101,7 +101,10 @@ DEFAULT_BOARDS = tuple(board for board in EVERY_BOARD if board.is_default)  # on
 EVERY_FEATURE = tuple(feature for feature in FEATURES.values() if feature.name not in ("hidden", "debug-set"))
 _REFERENCE = default_board(X86_64)
 ALL_AT_ONCE = features_named(["all"])
-_DEBUG_SET = Selection(DEFAULT_BOARDS, features_named(["debug-set"]), (Preemption.FULL,), (Flavour.ISOLATED,))
+_DEBUG_SET, _LOCKDEP = (
+    Selection(DEFAULT_BOARDS, features_named([name]), (Preemption.FULL,), (Flavour.ISOLATED,))
+    for name in ("debug-set", "lockdep")
+)
 
 # The selections of a run, by the name of its matrix.
 MATRICES = {
@@ -111,8 +114,8 @@ MATRICES = {
     "isolated": (
         Selection(DEFAULT_BOARDS, features_named([*CORE_FEATURES, "all"]), tuple(Preemption), (Flavour.ISOLATED,)),
     ),
-    # All that the isolation series hides, at once
-    "debug-set": (_DEBUG_SET,),
+    # All that the isolation series hides: at once, and lockdep
+    "debug-set": (_DEBUG_SET, _LOCKDEP),
     # Every feature, on one board
     "features": (Selection((_REFERENCE,), EVERY_FEATURE),),
     # Fits into an hour when nothing is cached: the five features on one architecture, with the kernels of the system
