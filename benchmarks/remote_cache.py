@@ -95,7 +95,7 @@ def measure(table: Table, name: str, url: str, folder: Path, *, plain: bool) -> 
     fetching = seconds(lambda: pull(target, sharing, ["kernel"]))
     if len(list(target.entries("kernel"))) != len(kernels):
         raise click.ClickException(f"not everything arrived through the {name}")
-    packed = sum(remote.sizes().values()) / 1e6
+    packed = sum(remote.size(entry) or 0 for entry in remote.entries()) / 1e6
     cells = [f"{packed:.0f}", *(f"{time:.1f} ({size / time:.0f} MB/s)" for time in (sending, fetching))]
     if plain:
         times = plain_seconds(url, folder / "source/kernel", folder / f"{name}-plain")

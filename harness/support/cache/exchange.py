@@ -41,7 +41,7 @@ def push(store: Store, sharing: Sharing | None, kinds: Collection[str]) -> Excha
     entries = [entry for entry in wanted if not has_links(entry.path)]
     done = Exchange(linked=len(wanted) - len(entries))
     with _explained(sharing, done, "sent"):
-        there = sharing.remote.sizes()
+        there = sharing.remote.entries()
         missing = [entry for entry in entries if f"{entry.kind}/{entry.name}" not in there or entry.kind in PINS]
         done.missing, done.present = len(missing), len(entries) - len(missing)
         with _shown("sending", [entry.size for entry in missing]) as report:
@@ -62,17 +62,19 @@ def pull(store: Store, sharing: Sharing | None, kinds: Collection[str]) -> Excha
     here = {f"{entry.kind}/{entry.name}" for entry in store.entries()}
     done = Exchange()
     with _explained(sharing, done, "fetched"):
-        known = sharing.remote.sizes()
+        known = sharing.remote.entries()
         if not known:
             say(f"remote cache {sharing.remote.title}: it is empty, or does not exist")
-        there = {name: size for name, size in known.items() if _is_wanted(name.split("/")[0], kinds)}
-        missing = sorted(set(there) - here)
+        there = {name for name in known if _is_wanted(name.split("/")[0], kinds)}
+        missing = sorted(there - here)
         done.missing, done.present = len(missing), len(there) - len(missing)
-        with _shown("fetching", [there[name] for name in missing]) as report:
-            for number, name in enumerate(missing):
+        with task_if_long(f"fetching {len(missing)} entries", len(missing), "entries") as shown:
+            for name in missing:
                 try:
+                    if (size := sharing.remote.size(name)) is None:
+                        raise RefusedError("it is not there any more")  # noqa: TRY301 - as if it had gone later
                     with store.scratch() as scratch:
-                        added = store.adopt(fetch(sharing.remote, name, there[name], scratch, report(number)))
+                        added = store.adopt(fetch(sharing.remote, name, size, scratch))
                 except RefusedError as error:
                     done.refused[name] = str(error)
                 except OSError as error:
@@ -80,6 +82,7 @@ def pull(store: Store, sharing: Sharing | None, kinds: Collection[str]) -> Excha
                 else:  # another process may have built it meanwhile
                     done.moved += [name] * added
                     done.present += not added
+                shown.step()
     return done
 
 

@@ -57,7 +57,9 @@ class Sharing:
             return self.remote.size(entry)
         except RemoteError as error:
             self._give_up(str(error))
-            return None
+        except RefusedError as error:
+            self._refuse(entry, error)
+        return None
 
     def fetch(self, entry: str, size: int, inputs: Mapping[str, Any], scratch: Path) -> Path | None:
         """Fetch an entry into a private folder, and verify it. None if it has to be built."""
@@ -80,7 +82,7 @@ class Sharing:
         if not self._writes or not _is_shared(entry):
             return
         try:
-            if (entry in self._refused or self.remote.size(entry) is None) and not has_links(path):
+            if self._lacks(entry) and not has_links(path):
                 with scratch() as folder:
                     packed = folder / "packed"
                     pack(path, packed)
@@ -89,6 +91,13 @@ class Sharing:
         except (RemoteError, OSError, ModcompatError) as error:
             self._writes = False
             self._say(f"{one_line(str(error))}; nothing more is sent to it")
+
+    def _lacks(self, entry: str) -> bool:
+        """Whether the remote has no such entry, or a damaged one."""
+        try:
+            return entry in self._refused or self.remote.size(entry) is None
+        except RefusedError:
+            return True
 
     def _refuse(self, entry: str, error: RefusedError) -> None:
         self._refused.add(entry)
@@ -106,7 +115,13 @@ class Sharing:
 
 
 def fetch(
-    remote: Remote, entry: str, size: int, scratch: Path, on_bytes: Report, *, inputs: Mapping[str, Any] | None = None
+    remote: Remote,
+    entry: str,
+    size: int,
+    scratch: Path,
+    on_bytes: Report = lambda _: None,
+    *,
+    inputs: Mapping[str, Any] | None = None,
 ) -> Path:
     """Fetch an entry of so many packed bytes into a private folder, and verify it. Returns its folder there.
 

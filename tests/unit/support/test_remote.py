@@ -36,10 +36,10 @@ def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
 
 
 def test_what_was_put_is_listed_and_fetched(remote: Remote, source: Path, tmp_path: Path) -> None:
-    assert remote.sizes() == {}
+    assert remote.entries() == set()
     assert remote.size(ENTRY) is None
     remote.put(ENTRY, source, nothing)
-    assert remote.sizes() == {ENTRY: source.stat().st_size}
+    assert remote.entries() == {ENTRY}
     assert remote.size(ENTRY) == source.stat().st_size
     source.write_bytes(b"another")
     remote.put(ENTRY, source, nothing)
@@ -64,7 +64,8 @@ def test_other_files_are_not_listed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / f"kernel/b-0123456789abcdef{SUFFIX}").mkdir()
     remote = Remote(f"file://{tmp_path}")
-    assert remote.sizes() == {ENTRY: 0}
+    assert remote.entries() == {ENTRY}
+    assert remote.size(ENTRY) == 0
     assert remote.size("kernel/b-0123456789abcdef") is None
 
 
@@ -78,6 +79,17 @@ def test_other_files_are_not_listed(tmp_path: Path) -> None:
         ("file://srv/modcompat", "file://srv/modcompat does not name a folder"),
         ("file://", "file:// does not name a folder"),
         ("s3:///", "s3:/// does not name a folder"),
+        ("oci://registry.example", "does not name a repository"),
+        ("oci://registry.example/", "does not name a repository"),
+        ("oci:///modcompat", "does not name a repository"),
+        ("oci://registry.example/Team/modcompat", "does not name a repository"),
+        ("oci://registry.example/modcompat:latest", "does not name a repository"),
+        (
+            "oci://user:secret@registry.example/modcompat",
+            "^oci://registry.example/modcompat does not name a repository",
+        ),
+        ("oci+http://127.0.0.1:5000/a//b", "does not name a repository"),
+        ("oci+https://registry.example/modcompat", "cannot be at oci"),
     ],
 )
 def test_a_wrong_url_is_an_error_at_once(url: str, why: str) -> None:
@@ -92,6 +104,7 @@ def test_a_wrong_url_is_an_error_at_once(url: str, why: str) -> None:
         ("s3://bucket/x", "s3fs", "pip install 'modcompat[remote]'"),
         ("file:///srv", "fsspec", "pip install 'modcompat[remote]'"),
         ("gs://bucket/x", "gcsfs", "pip install gcsfs"),
+        ("oci://registry.example/x", "requests", "pip install 'modcompat[remote]'"),
     ],
 )
 def test_a_missing_package_is_an_error_at_once(
