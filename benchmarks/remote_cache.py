@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seconds and MB/s to send real kernels to a remote cache, and to fetch them: python -m benchmarks.remote_cache
 
-The kernels of the cache are copied first; the cache itself is only read. The remotes are a folder, and an S3 server
-(moto) on this machine, so that the figures are those of packing, unpacking and verifying, with no network.
+The kernels of the cache are copied first; the cache itself is only read. The remotes are a folder, an S3 server (moto)
+and an OCI registry (docker-registry, if it is installed) on this machine, so that the figures are those of packing,
+unpacking and verifying, with no network.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -32,13 +34,15 @@ _BUCKET = "modcompat"
 _START_SECONDS = 60.0
 
 
-@contextmanager
-def s3_server() -> Iterator[str]:
-    """An S3 server with a bucket. Yields the URL of a remote in it."""
+def free_port() -> int:
     with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port = probe.getsockname()[1]
-    command = [*DIES_WITH_US, sys.executable, "-m", "moto.server", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], port: int, missing: str) -> Iterator[None]:
+    """Run a server. missing: what to do if it does not start."""
+    with subprocess.Popen([*DIES_WITH_US, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             deadline = time.monotonic() + _START_SECONDS
             while True:
@@ -46,17 +50,38 @@ def s3_server() -> Iterator[str]:
                     socket.create_connection(("127.0.0.1", port), 1).close()
                     break
                 if server.poll() is not None or time.monotonic() > deadline:
-                    raise click.ClickException("moto.server does not start: pip install 'moto[server]'")
+                    raise click.ClickException(f"{command[0]} does not start: {missing}")
                 time.sleep(0.1)
-            os.environ |= {
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "us-east-1",
-                "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing",
-            }  # fmt: skip
-            files = import_module("s3fs").S3FileSystem()
-            files.mkdir(_BUCKET)
-            yield f"s3://{_BUCKET}/cache"
+            yield
         finally:
             server.kill()
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """An S3 server with a bucket. Yields the URL of a remote in it."""
+    port = free_port()
+    with running([sys.executable, "-m", "moto.server", "-p", str(port)], port, "pip install 'moto[server]'"):
+        os.environ |= {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing",
+        }  # fmt: skip
+        import_module("s3fs").S3FileSystem().mkdir(_BUCKET)
+        yield f"s3://{_BUCKET}/cache"
+
+
+@contextmanager
+def oci_registry(program: str, folder: Path) -> Iterator[str]:
+    """A registry whose data is in a folder. Yields the URL of a remote in it."""
+    port, configuration = free_port(), folder / "registry.yml"
+    facts = {
+        "version": "0.1",
+        "storage": {"filesystem": {"rootdirectory": str(folder / "registry-data")}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+    configuration.write_text(json.dumps(facts))
+    with running([program, "serve", str(configuration)], port, "look at its log"):
+        yield f"oci+http://127.0.0.1:{port}/modcompat"
 
 
 def copy_kernels(folder: Path, count: int) -> tuple[int, float]:
@@ -117,6 +142,9 @@ def main(*, kernels: int, plain: bool, folder: Path | None) -> None:
         measure(table, "folder", f"file://{work}/remote", work, plain=plain)
         with s3_server() as url:
             measure(table, "S3", url, work, plain=plain)
+        if program := shutil.which("docker-registry"):
+            with oci_registry(program, work) as url:
+                measure(table, "registry", url, work, plain=False)
     Console(width=110).print(table)
 
 

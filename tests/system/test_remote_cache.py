@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cache's remote in a real S3 server on this machine: moto, which has the protocol of S3."""
+"""The cache's remote in real servers on this machine: moto, which has the protocol of S3, and an OCI registry."""
 
+import json
 import os
 import random
 import shutil
@@ -10,8 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +35,30 @@ from harness.support.cache.store import Store
 from harness.support.process import DIES_WITH_US
 from tests.system.conftest import LOCKS, users_environment
 
-boto3 = pytest.importorskip("boto3")
-pytest.importorskip("s3fs")
-pytest.importorskip("moto.server")
 INPUTS = {"source": "abc"}
 BUCKET = "modcompat"
+USER, PASSWORD = "me", "a:secret"
+HTPASSWD = "me:$2b$04$RrWvS1VvCJJqp5Qux0csXObdaynj0QCQwFPaBh1cXBqhGvGpKsfdq"  # bcrypt, the only format it takes
+CERTIFY = (
+    "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=modcompat",
+    "-addext", "subjectAltName=IP:127.0.0.1",
+)  # fmt: skip
+WRITERS = 12
+BUILT = count(1_700_000_000)  # seconds since the epoch
 START_SECONDS = 60.0
 ENTRY_BYTES = 12 << 20  # enough for two parts of an upload
 PASSED_BYTES = 2 << 20  # before the server is killed
 
 
 class Server:
-    """An S3 server with an empty bucket."""
+    """A server that is empty."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         with closing(socket.create_server(("127.0.0.1", 0))) as probe:
             self.port: int = probe.getsockname()[1]
-        command = [*DIES_WITH_US, sys.executable, "-m", "moto.server", "-p", str(self.port)]
         with (folder / "server.log").open("w") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*DIES_WITH_US, *self.command()], stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             assert self.process.poll() is None, (folder / "server.log").read_text()
@@ -65,18 +75,86 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    def command(self) -> list[str]:
+        raise NotImplementedError
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server whose bucket is the remote that the environment names."""
-    server = Server(tmp_path)
-    facts = {
-        "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}", sharing.URL_VARIABLE: f"s3://{BUCKET}/cache",
-    }  # fmt: skip
-    for name, value in facts.items():
+    def environment(self, port: int) -> Mapping[str, str]:
+        """What makes this server the remote, by way of a port."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Make what a remote needs."""
+
+    def change(self, entry: str, damage: Callable[[bytes], bytes]) -> None:
+        """Change the bytes of a packed entry in the server."""
+        raise NotImplementedError
+
+
+class S3(Server):
+    """A server with a bucket."""
+
+    def command(self) -> list[str]:
+        pytest.importorskip("boto3")
+        pytest.importorskip("s3fs")
+        pytest.importorskip("moto.server")
+        return [sys.executable, "-m", "moto.server", "-p", str(self.port)]
+
+    def environment(self, port: int) -> Mapping[str, str]:
+        return {
+            "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", sharing.URL_VARIABLE: f"s3://{BUCKET}/cache",
+        }  # fmt: skip
+
+    def prepare(self) -> None:
+        import_module("boto3").client("s3").create_bucket(Bucket=BUCKET)
+
+    def change(self, entry: str, damage: Callable[[bytes], bytes]) -> None:
+        client, key = import_module("boto3").client("s3"), f"cache/{entry}{SUFFIX}"
+        packed = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        client.put_object(Bucket=BUCKET, Key=key, Body=damage(packed))
+
+
+class OciRegistry(Server):
+    """The registry of the CNCF project distribution, with TLS and a login."""
+
+    def command(self) -> list[str]:
+        program = next(filter(None, map(shutil.which, ("docker-registry", "registry"))), None)
+        if program is None:
+            pytest.skip("there is no docker-registry in PATH: Debian's package of that name has it")
+        pytest.importorskip("requests")
+        certificate, key = (str(self.folder / name) for name in ("certificate.pem", "key.pem"))
+        subprocess.run([*CERTIFY, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+        (self.folder / "users").write_text(HTPASSWD)
+        configuration = {
+            "version": "0.1",
+            "storage": {"filesystem": {"rootdirectory": str(self.folder / "registry")}},
+            "http": {"addr": f"127.0.0.1:{self.port}", "tls": {"certificate": certificate, "key": key}},
+            "auth": {"htpasswd": {"realm": "registry", "path": str(self.folder / "users")}},
+        }
+        (self.folder / "registry.yml").write_text(json.dumps(configuration))
+        return [program, "serve", str(self.folder / "registry.yml")]
+
+    def environment(self, port: int) -> Mapping[str, str]:
+        login = {"auth": b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
+        (self.folder / "config.json").write_text(json.dumps({"auths": {f"127.0.0.1:{port}": login}}))
+        return {
+            "DOCKER_CONFIG": str(self.folder), "REQUESTS_CA_BUNDLE": str(self.folder / "certificate.pem"),
+            sharing.URL_VARIABLE: f"oci://127.0.0.1:{port}/team/modcompat",
+        }  # fmt: skip
+
+    def change(self, entry: str, damage: Callable[[bytes], bytes]) -> None:
+        blobs = self.folder.glob("registry/docker/registry/v2/blobs/sha256/*/*/data")
+        packed = max(blobs, key=lambda blob: blob.stat().st_size)
+        packed.write_bytes(damage(packed.read_bytes()))
+
+
+@pytest.fixture(params=[S3, OciRegistry])
+def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server that is the remote that the environment names."""
+    server: Server = request.param(tmp_path)
+    for name, value in server.environment(server.port).items():
         monkeypatch.setenv(name, value)
-    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    server.prepare()
     yield server
     sharing.forget()
     server.kill()
@@ -89,7 +167,9 @@ def machine(root: Path) -> Store:
 
 
 def write(folder: Path) -> None:
-    (folder / "image").write_bytes(random.Random(0).randbytes(ENTRY_BYTES))  # zstd cannot make it smaller
+    image = folder / "image"
+    image.write_bytes(random.Random(0).randbytes(ENTRY_BYTES))  # zstd cannot make it smaller
+    os.utime(image, (time := next(BUILT), time))  # two builds are never of the same second
 
 
 def refuse(folder: Path) -> None:
@@ -135,15 +215,26 @@ def test_damaged_bytes_are_refused_and_replaced(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[bytes], bytes]
 ) -> None:
     path = machine(tmp_path / "one").get_or_build("kernel", "arm", INPUTS, write)
-    client, key = boto3.client("s3"), f"cache/kernel/{path.name}{SUFFIX}"
-    packed = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-    client.put_object(Bucket=BUCKET, Key=key, Body=damage(packed))
+    server.change(f"kernel/{path.name}", damage)
     fetched = modcompat(tmp_path / "other", "pull")
     assert fetched.returncode == 1
     assert fetched.stdout.splitlines()[-1] == "fetched 0 entries, 0 were there, 1 was refused"
     machine(tmp_path / "other").get_or_build("kernel", "arm", INPUTS, write)
     assert "is refused: " in capsys.readouterr().err
     machine(tmp_path / "third").get_or_build("kernel", "arm", INPUTS, refuse)
+
+
+def test_a_dozen_machines_may_send_the_same_entry(server: Server, tmp_path: Path) -> None:
+    roots = [tmp_path / str(number) for number in range(WRITERS)]
+    for root in roots:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv(sharing.URL_VARIABLE)
+            path = machine(root).get_or_build("kernel", "arm", INPUTS, write)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        sent = list(pool.map(lambda root: modcompat(root, "push"), roots))
+    assert [done.returncode for done in sent] == [0] * WRITERS, [done.stderr for done in sent]
+    machine(tmp_path / "other").get_or_build("kernel", "arm", INPUTS, refuse)
+    assert (tmp_path / "other/kernel" / path.name / "image").stat().st_size == ENTRY_BYTES
 
 
 class Wire:
@@ -192,7 +283,8 @@ def test_a_server_that_dies_in_the_middle_makes_nothing_fail(
     if way == "download":
         machine(tmp_path / "one").get_or_build("kernel", "arm", INPUTS, write)
     with closing(Wire(server, from_server=way == "download")) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{wire.port}")
+        for name, value in server.environment(wire.port).items():
+            monkeypatch.setenv(name, value)
         store = machine(tmp_path / "other")
         path = store.get_or_build("kernel", "arm", INPUTS, write)
         other = store.get_or_build("kernel", "x86_64", INPUTS, write)
