@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs on a cluster: the shards of a plan are tasks for its workers, and their run folders become one."""
 
-import json
 import shutil
 import time
 import zlib
@@ -22,6 +21,7 @@ from harness.support.cluster.cluster import Cluster
 from harness.support.cluster.cluster_task import ClusterTask, in_folder
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
+from harness.support.run_plan import note_plan
 
 CLUSTER = click.option(
     "--cluster",
@@ -29,7 +29,6 @@ CLUSTER = click.option(
     help="Run on the workers of a dask cluster: the address of its scheduler, such as tcp://build:8786.",
 )
 _PARTS = "parts"  # the folder of a run in which each part that is there has one, until they are merged
-_PLAN = "plan.json"
 
 
 class Parts:
@@ -39,13 +38,7 @@ class Parts:
         """plan: what the parts depend on. Raises ModcompatError if the folder has the parts of another run."""
         self.folder = run / _PARTS
         self.folder.mkdir(exist_ok=True)
-        text, known = json.dumps(plan, indent=1, sort_keys=True), self.folder / _PLAN
-        if known.exists() and known.read_text() != text:
-            raise ModcompatError(
-                f"{run} has parts of another run",
-                next_step="choose another --run-dir; or repeat the options of that run, to go on with it",
-            )
-        known.write_text(text)
+        note_plan(self.folder, plan, "a run")
 
     def has(self, name: str) -> bool:
         return self.path(name).is_dir()

@@ -12,10 +12,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from harness.support.errors import ModcompatError
+from harness.support.run_plan import note_plan
 
 VERDICTS, PREDICTIONS = "verdicts", "predictions"
-_PLAN = "plan.json"
 
 
 class SweepRows:
@@ -24,7 +23,6 @@ class SweepRows:
     def __init__(self, run: Path, name: str = VERDICTS) -> None:
         """name: VERDICTS or PREDICTIONS."""
         self.path = run / f"{name}.jsonl"
-        self._plan = run / _PLAN
         self._lock = FileLock(self.path.with_suffix(".lock"))
 
     def begin(self, plan: dict[str, Any]) -> None:
@@ -32,15 +30,7 @@ class SweepRows:
 
         Raises ModcompatError if the folder has rows of another sweep.
         """
-        text = json.dumps(plan, indent=1, sort_keys=True)
-        if self._plan.exists() and self._plan.read_text() != text:
-            known, plan = json.loads(self._plan.read_text()), json.loads(text)
-            differing = sorted(key for key in {*plan, *known} if plan.get(key) != known.get(key))
-            raise ModcompatError(
-                f"{self._plan.parent} has a sweep that differs in {', '.join(differing)}",
-                next_step="choose another --run-dir; or repeat the options of that sweep, to go on with it",
-            )
-        self._plan.write_text(text)
+        note_plan(self.path.parent, plan, "a sweep")
         if self.path.exists():
             with self.path.open("rb+") as file:
                 content = file.read()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves entries of a cache to another machine, in a tar file."""
 
-import errno
 import lzma
 import re
 import tarfile
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.support.cache.ownership import ENTRY, NO_KINDS
-from harness.support.cache.packed_entry import has_links
+from harness.support.cache.packed_entry import CONTRADICTIONS, TAR_DAMAGE, has_links
 from harness.support.cache.store import Entry, Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import require_regular
@@ -19,10 +18,7 @@ from harness.support.progress import say
 # Not exported: the distribution has sources, snapshots depend on the machine, prebuilt kernels are links to files.
 _NOT_EXPORTED = frozenset({"source", "snapshot", "prebuilt"})
 _KIND = re.compile(r"[a-z]+")
-# Exceptions that tarfile, and the modules that it uses, raise for damaged files.
-_DAMAGE = (tarfile.TarError, EOFError, ValueError, LookupError, zlib.error, lzma.LZMAError)
-# System errors for members whose names contradict one another: a name below a file, or the same name twice.
-_CONTRADICTIONS = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+_DAMAGE = (*TAR_DAMAGE, zlib.error, lzma.LZMAError)  # of the modules that tarfile uses
 
 
 def export_entries(store: Store, archive: Path) -> list[Entry]:
@@ -63,7 +59,7 @@ def import_entries(store: Store, archive: Path) -> list[str]:
     except FileNotFoundError:
         raise ModcompatError(f"there is no file {archive}") from None
     except OSError as error:
-        if error.errno in _CONTRADICTIONS:
+        if error.errno in CONTRADICTIONS:
             raise _foreign(archive, str(error.strerror)) from error
         if error.errno is None or error.filename == str(archive):  # gzip, bzip2, or not a regular file
             raise ModcompatError(f"cannot read {archive}: {error.strerror or error}") from None

@@ -29,9 +29,11 @@ _MAX_EXTRA_BYTES = 16 << 20  # empty folders, long names and the end of the arch
 _MEMBER_BYTES = 4 * tarfile.BLOCKSIZE  # header, padding, and the header of a long name
 _MAX_WHY_CHARS = 200  # names in the archive may be long
 _MAX_TIME = 1 << 34  # seconds since the epoch: tar's octal numbers end before
-_DAMAGE = (tarfile.TarError, EOFError, ValueError, LookupError, OverflowError, zstandard.ZstdError)
-# System errors for names that contradict one another: a name below a file, or the same name twice.
-_CONTRADICTIONS = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL)
+# Exceptions that tarfile raises for damaged files
+TAR_DAMAGE = (tarfile.TarError, EOFError, ValueError, LookupError, OverflowError)
+_DAMAGE = (*TAR_DAMAGE, zstandard.ZstdError)
+# System errors for names in an archive that contradict one another: a name below a file, or the same name twice.
+CONTRADICTIONS = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 
 class RefusedError(Exception):
@@ -89,7 +91,7 @@ def unpack(source: Path, folder: Path, inputs: Mapping[str, Any] | None = None) 
     except _DAMAGE as error:
         raise RefusedError(f"it is damaged: {error or type(error).__name__}") from None
     except OSError as error:
-        if error.errno in _CONTRADICTIONS:
+        if error.errno in (*CONTRADICTIONS, errno.EINVAL):
             raise RefusedError(f"it is damaged: {error.strerror}") from None
         raise
     if (changed := changed_file(folder, files)) is not None:

@@ -187,7 +187,7 @@ def test_parts_are_whole_and_are_not_mixed_with_those_of_another_run(tmp_path: P
     parts.add("x y", {"below/good": zlib.compress(b"1")})
     assert Parts(tmp_path, {"words": ["a"]}).has("x y")
     assert (parts.path("x y") / "below/good").read_bytes() == b"1"
-    with pytest.raises(ModcompatError, match="parts of another run"):
+    with pytest.raises(ModcompatError, match="has a run that differs in "):
         Parts(tmp_path, {"words": ["b"]})
     parts.remove()
     assert list(tmp_path.iterdir()) == []
