@@ -269,11 +269,12 @@ def test_a_registry_that_hangs_is_given_up(server: OciServer, source: Path, tmp_
 class Locked:
     """A registry that wants a login, of one of the two kinds."""
 
-    def __init__(self, server: OciServer, *, bearer: bool) -> None:
+    def __init__(self, server: OciServer, *, bearer: bool, is_public: bool = False) -> None:
+        """is_public: whether a token to read is for everybody."""
         self.server = server
         self.bearer = bearer
+        self.is_public = is_public
         self.tokens = 0
-        self.is_over = False
         server.before = self.ask
 
     def ask(self, request: Request) -> Answer | None:
@@ -293,13 +294,15 @@ class Locked:
     def token(self, request: Request, given: str) -> Answer:
         form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
         facts = request.query | form
-        if given != basic("me", SECRET) and facts.get("refresh_token") != SECRET:
+        is_known = given == basic("me", SECRET) or facts.get("refresh_token") == SECRET
+        if not is_known and not self.is_public:
             return Answer(401, b'{"errors": [{"message": "wrong password"}]}')
         assert facts["service"] == "the, service"
         assert request.method == "POST" if form else "GET"
         self.tokens += 1
         name = "access_token" if form else "token"
-        return Answer(content=json.dumps({name: f"{self.tokens}-{facts['scope'].split(':')[2]}"}).encode())
+        actions = facts["scope"].split(":")[2] if is_known else "pull"
+        return Answer(content=json.dumps({name: f"{self.tokens}-{actions}"}).encode())
 
 
 def basic(user: str, password: str) -> str:
@@ -387,6 +390,15 @@ def test_without_a_login_the_command_for_it_is_named(
     docker.write_text(json.dumps({"auths": {"registry.example": {"auth": auth(SECRET)}}}))
     with pytest.raises(RemoteError, match=f"it wants a login: docker login 127.0.0.1:{server.port}"):
         remote.size(ENTRY)
+
+
+def test_what_is_public_is_read_without_a_login(server: OciServer, remote: Remote, source: Path) -> None:
+    Locked(server, bearer=True, is_public=True)
+    assert remote.size(ENTRY) is None
+    with pytest.raises(
+        RemoteError, match=f"cannot write to it: it wants a login: docker login 127.0.0.1:{server.port}"
+    ):
+        remote.put(ENTRY, source, nothing)
 
 
 @pytest.mark.parametrize("bearer", [False, True], ids=["basic", "bearer"])

@@ -45,8 +45,11 @@ class RegistryAccess:
         challenge = answer.headers.get("WWW-Authenticate")
         if challenge and answer.status_code in _CHALLENGES and not isinstance(data, Body):
             content(answer)  # the connection is used again
-            self._renew(connection, challenge)
+            login = login_of(self._repository.registry)
+            self._renew(connection, challenge, login)
             answer = connection.send(method, url, {**(headers or {}), **self._header(url)}, data)
+            if login is None and answer.status_code in _CHALLENGES:  # what is open to all is too little
+                raise RegistryError(self._no_login())
         if answer.status_code not in good:
             raise RegistryError(complaint(answer))
         return answer
@@ -56,9 +59,8 @@ class RegistryAccess:
         is_ours = urlsplit(url)[:2] == urlsplit(self._repository.origin)[:2]
         return {"Authorization": self._authorization} if is_ours and self._authorization else {}
 
-    def _renew(self, connection: Connection, challenge: str) -> None:
+    def _renew(self, connection: Connection, challenge: str, login: Login | None) -> None:
         scheme, facts = challenge_in(challenge)
-        login = login_of(self._repository.registry)
         if scheme == "bearer":
             self._authorization = f"Bearer {self._token(connection, facts, login)}"
         elif scheme != "basic":
