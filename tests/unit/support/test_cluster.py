@@ -23,13 +23,15 @@ from harness.support.cluster.cluster import Cluster
 from harness.support.cluster.cluster_task import ClusterTask, TaskResult, in_folder
 from harness.support.cluster.worker_task import cache_identity
 from harness.support.errors import ModcompatError
+from harness.support.paths import PROJECT
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODCOMPAT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # the tasks are functions of this file
+        # The tasks are functions of this file, and modcompat is this one, whichever is installed.
+        patch.setenv("PYTHONPATH", f"{Path(__file__).parent}{os.pathsep}{PROJECT}")
         local: Any = LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp://",
             resources={"lamp": 1},
