@@ -313,9 +313,7 @@ FEATURES = {
                 "SCHEDSTATS", "FAULT_INJECTION", "FAILSLAB", "FAIL_PAGE_ALLOC", "FAULT_INJECTION_DEBUG_FS",
                 "PAGE_OWNER", "GENERIC_IRQ_DEBUGFS", "WATCH_QUEUE", "SHRINKER_DEBUG",
             ),
-            where_possible=(
-                "LATENCYTOP", "DEBUG_CREDENTIALS", "DEBUG_TLBFLUSH", "DEBUG_STACK_USAGE", "PER_VMA_LOCK_STATS",
-            ),
+            where_possible=("LATENCYTOP", "DEBUG_CREDENTIALS", "DEBUG_TLBFLUSH", "PER_VMA_LOCK_STATS"),
             follows=_MEMBERS,
             boot="page_owner=on",
             isolation=Isolation.KEPT,
@@ -364,7 +362,7 @@ FEATURES = {
             ),
             where_possible=(
                 "DEBUG_PREEMPT", "PREEMPT_TRACER", "LATENCYTOP", "DEBUG_CREDENTIALS", "DEBUG_TLBFLUSH",
-                "DEBUG_STACK_USAGE", "PER_VMA_LOCK_STATS",
+                "PER_VMA_LOCK_STATS",
             ),
             follows={
                 **_SPINLOCK, **_FTRACE, **_KPROBES, **_PERF, **_PREEMPT_COUNT, **_OBJECTS, **_LATENCY, **_MEMBERS,

@@ -339,7 +339,8 @@ DIFFERING = (
     Allowance(r"(__)?netns_tracker_\w+", _UNTRACKED, lacking="NET_NS_REFCNT_TRACKER"),
     Allowance(r"_?snd_printd\w*|snd_pcm_debug_name|snd_compr_drain_notify", _QUIET_SOUND, lacking="SND_DEBUG"),
     Allowance(
-        "cond_resched_rcu|netdev_set_ml_priv|netdev_reg_state|page_pool_defrag_page",
+        "cond_resched_rcu|netdev_set_ml_priv|netdev_reg_state|page_pool_defrag_page|qdisc_root_sleeping_lock"
+        "|__qdisc_reset_queue",
         "it passes its line number in the header, which only a message would print",
     ),
 )
