@@ -63,6 +63,8 @@ class Board:
     topology: str = "2"
     # MiB
     memory: int = 128
+    # physical address at which its memory begins
+    memory_start: int = 0
     # it has a PCI bus, which further devices can be put on
     has_pci: bool = False
     # further properties of the machine if devices are put on it
@@ -119,6 +121,7 @@ BOARDS = {
             name="virt",
             arch=ARM,
             cpu="cortex-a15",
+            memory_start=0x40000000,
             console="ttyAMA0",
             channel=Channel.VIRTIO_CONSOLE,
             is_default=True,
@@ -129,6 +132,7 @@ BOARDS = {
         Board(
             name="vexpress-a9",
             arch=ARM,
+            memory_start=0x60000000,
             console="ttyAMA0",
             channel=Channel.UART_PL011,
             tweak=_NORMAL_WORLD,
@@ -140,6 +144,7 @@ BOARDS = {
         Board(
             name="vexpress-a15",
             arch=ARM,
+            memory_start=0x80000000,
             console="ttyAMA0",
             channel=Channel.UART_PL011,
             tweak=_NORMAL_WORLD,
@@ -151,6 +156,7 @@ BOARDS = {
             name="virt",
             arch=ARM64,
             cpu="cortex-a57",
+            memory_start=0x40000000,
             console="ttyAMA0",
             channel=Channel.VIRTIO_CONSOLE,
             is_default=True,
@@ -159,6 +165,7 @@ BOARDS = {
         Board(
             name="virt",
             arch=RISCV64,
+            memory_start=0x80000000,
             console="ttyS0",
             channel=Channel.VIRTIO_CONSOLE,
             is_default=True,

@@ -2,6 +2,7 @@
 """A guest that is booted or restored, runs commands, is watched, and returns to its pristine state."""
 
 import contextlib
+import re
 import shlex
 import shutil
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from harness.guest.accesses import AccessLog
 from harness.guest.backtrace import Symbols, backtraces, read_memory
 from harness.guest.console import ConsoleLog
 from harness.guest.failure import Fate, GuestFailure
@@ -25,6 +27,7 @@ RESTORED = "restored"  # the origin of a guest from a snapshot
 _BANNER = b"Linux version"  # the kernel's first line, linux_banner in init/version.c
 _EXIT_POLL_SECONDS = 0.5  # between two checks whether QEMU still runs
 _PANIC = b"Kernel panic - not syncing"
+_PHYSICAL = re.compile(r"gpa: 0x([0-9a-f]+)")  # the answer to gva2gpa, monitor/misc.c of QEMU 7.2
 _PANIC_GRACE_SECONDS = 3.0  # for a panicked kernel to reset
 _FAULT_GRACE_SECONDS = 2.5  # for an answer from a kernel that has reported a fault meanwhile
 _REASONS = {"guest-reset": Fate.RESET, "guest-shutdown": Fate.POWERED_OFF, "guest-panic": Fate.PANICKED}
@@ -71,6 +74,7 @@ class Guest:
         self._failure: GuestFailure | None = None
         self._panic_scan = 0
         self._is_paused = False
+        self._page_table: int | None = None  # physical address of the kernel's own
 
     @property
     def is_idle(self) -> bool:
@@ -171,6 +175,19 @@ class Guest:
             raise self._failure
         return start + self.console.read(start).index(line.encode()) + len(line)
 
+    def watch_accesses(self) -> AccessLog | None:
+        """Begin to check the loads and stores of modules. None if the machine does not.
+
+        Raises QmpRefusedError, QmpLostError.
+        """
+        log, check = self.qemu.accesses, self.machine.accesses
+        if log is None or check is None:
+            return None
+        if self._page_table is None:
+            self._page_table = self._physical(check.shadow.page_table)
+        log.begin(self._page_table)
+        return log
+
     def read_memory(self, address: int, size: int, cpu: int) -> bytes:
         """The kernel's memory as a CPU sees it now, read by QEMU without the guest's help. size: bytes.
 
@@ -211,6 +228,17 @@ class Guest:
         self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
         self.qemu.qmp.command("cont")
         self._is_paused = False
+
+    def _physical(self, address: int) -> int:
+        """The physical address of a part of the kernel. Raises QmpRefusedError, QmpLostError."""
+        deadline = time.monotonic() + self.timing.command
+        while True:
+            found = _PHYSICAL.search(self.qemu.qmp.monitor(f"gva2gpa {address:#x}"))
+            if found:
+                return int(found[1], 16)
+            if time.monotonic() > deadline:
+                raise QmpRefusedError(f"gva2gpa: {address:#x} is not mapped")
+            time.sleep(_EXIT_POLL_SECONDS / 10)  # the CPU runs a program, which may see little of the kernel
 
     def _launch(self, *, paused: bool) -> None:
         self.close()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.guest.accesses import AccessCheck
 from harness.guest.boards import Board, Channel
 from harness.guest.mailbox import Mailbox
 from harness.support import process
@@ -40,6 +41,7 @@ class Machine:
     boot: str = ""  # further kernel parameters, which its feature needs
     userland: bool = False  # the initramfs contains a user-supplied root file system
     mailbox: int = 0  # bytes of the memory that files are posted to the guest through; 0: it has no such device
+    accesses: AccessCheck | None = None  # check the loads and stores of modules
     scale: float = 1.0  # factor for timeouts on a slow host
 
     @property
@@ -145,8 +147,9 @@ class Machine:
     def identity(self) -> dict[str, object]:
         """Everything that a snapshot of this guest depends on; files by their names, which are content-addressed."""
         mailbox = Mailbox(Path("mailbox"), self.mailbox).options() if self.mailbox else []
+        memory = self.accesses.memory_options("memory", self.board.memory) if self.accesses else []
         return {
-            "options": [*self.options(), *self.serial(["file"], ["socket"]), *mailbox],
+            "options": [*self.options(), *self.serial(["file"], ["socket"]), *mailbox, *memory],
             "qemu": qemu_version(self.board.arch.qemu),
         }
 

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from textwrap import shorten
 
+from harness.guest.accesses import AccessLog
 from harness.guest.machine import Machine
 from harness.guest.mailbox import Mailbox
 from harness.guest.qmp import Event, Qmp, QmpLostError
@@ -51,12 +52,21 @@ class Qemu:
         self.mailbox = Mailbox(folder / "mailbox", machine.mailbox) if machine.mailbox else None
         if self.mailbox:
             self.mailbox.make()
+        # what is found about the accesses of modules; None if they are not checked
+        self.accesses = AccessLog(folder / "accesses") if machine.accesses else None
+        memory, check = -1, []
+        if machine.accesses and self.accesses:
+            self.accesses.make()
+            memory = os.memfd_create("guest")
+            os.truncate(memory, machine.board.memory << 20)
+            check = machine.accesses.options(f"/proc/self/fd/{memory}", machine.board.memory, self.accesses.path)
         self.command = [
             *machine.options(),
             *machine.serial(["file", log, "append=on"], over_socket),
             "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
             "-blockdev", f"driver=qcow2,node-name=state,file.driver=file,{image}",
             *(self.mailbox.options() if self.mailbox else []),
+            *check,
             *(["-S"] if paused else []),
         ]  # fmt: skip
         try:
@@ -66,12 +76,14 @@ class Qemu:
                     stdin=subprocess.DEVNULL,
                     stdout=complaints,
                     stderr=complaints,
-                    pass_fds=(channel.fileno(), qmp.fileno()),
+                    pass_fds=(channel.fileno(), qmp.fileno(), *([memory] if check else [])),
                     start_new_session=True,  # Ctrl-C must not reach QEMU; close() ends it
                 )
         finally:
             channel.close()
             qmp.close()
+            if check:
+                os.close(memory)
         try:
             self.qmp = Qmp(control, timeout=timeout)
         except BaseException as error:

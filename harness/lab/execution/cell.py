@@ -11,6 +11,7 @@ from harness.detect.initcalls import find_initcall
 from harness.detect.kernel_report import Report
 from harness.guest.failure import Fate, GuestFailure
 from harness.lab.execution import cell_phases
+from harness.lab.execution.access_checks import AccessMonitor
 from harness.lab.execution.cell_guest import CellGuest
 from harness.lab.execution.cell_log import CellLog, ScannedLog, StopCell
 from harness.lab.execution.cell_phases import CellContext, KernelTraits, Recorder, Subject
@@ -79,8 +80,10 @@ def new_context(
     if guest.machine.shared_uart:
         evidence.caveats.append("kernel log and commands share one UART: lines may be torn")
     log = CellLog(guest)
-    recorder = Recorder(guest, log, evidence.commands)
-    return CellContext(guest, subject, exerciser, memory, KernelTraits.of(config), log, recorder, evidence)
+    accesses = AccessMonitor(guest, subject.facts, subject.file)
+    recorder = Recorder(guest, log, evidence.commands, accesses)
+    traits = KernelTraits.of(config)
+    return CellContext(guest, subject, exerciser, memory, accesses, traits, log, recorder, evidence)
 
 
 def _run_phases(cell: CellContext, title: str) -> None:
@@ -116,6 +119,7 @@ def record_loss(cell: CellContext, failure: GuestFailure) -> None:
         return
     if failure.fate in (Fate.PANICKED, Fate.RESET, Fate.QEMU_DIED):
         cell.guest.console.settle(quiet=_QUIET_SECONDS, longest=2.0)
+    cell.accesses.publish_lost()
     what = f"{log.phase} left the guest {failure.fate.value} ({failure.command}, after {failure.waited:.0f} s)"
     details = (failure.detail, _running_module(failure.backtraces, evidence.module))
     what = "; ".join([what, *(detail for detail in details if detail)])

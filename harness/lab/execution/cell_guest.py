@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from harness.guest.accesses import AccessLog
 from harness.guest.backtrace import Symbols
 from harness.guest.console import ConsoleLog
 from harness.guest.guest import Timing
@@ -29,5 +30,7 @@ class CellGuest(Protocol):
     def post(self, files: Mapping[str, bytes]) -> None: ...
 
     def mark(self, text: str) -> int: ...
+
+    def watch_accesses(self) -> AccessLog | None: ...
 
     def read_memory(self, address: int, size: int, cpu: int) -> bytes: ...

@@ -69,6 +69,7 @@ class CellLog:
         self._log_end: int | None = None
         self._buffer = ""  # the kernel's own, as it was when it was last read
         self._dmesg_ranges: list[tuple[int, int]] = []  # parts of the console that only repeat the buffer
+        self._left_out: list[tuple[int, int]] = []  # parts that answer the harness
 
     @property
     def has_started(self) -> bool:
@@ -103,11 +104,15 @@ class CellLog:
         """
         if not self._starts:
             return
-        start = max([self._scanned_to, *(end for _, end in self._dmesg_ranges)])
+        start = max([self._scanned_to, *(end for _, end in (*self._dmesg_ranges, *self._left_out))])
         reports = scan(self._guest.console.read(start))
         fault = next((report for report in reports if report.severity is Severity.FAULT), None)
         if fault:
             raise StopCell(f"stopped in the {self.phase}, after: {fault.words}")
+
+    def leave_out(self, start: int, end: int) -> None:
+        """Take a part of the console, between two positions, for what the harness asked, not for what the module did."""
+        self._left_out.append((start, end))
 
     def text(self) -> str:
         """The kernel log since the guest was pristine, complete when called. Raises StopCell, GuestFailure."""
@@ -181,7 +186,7 @@ class CellLog:
         """The log as the console has it, and where each phase begins in it."""
         start = self._guest.log_start if self._log_start is None else self._log_start
         log = self._guest.console.read(start, self._log_end)
-        for begin, end in self._dmesg_ranges:
+        for begin, end in (*self._dmesg_ranges, *self._left_out):
             log = log[: begin - start] + b"\n" * (end - begin) + log[end - start :]
         return log, {phase: begin - start for phase, begin in self._starts.items()}
 

@@ -15,6 +15,7 @@ from harness.detect.kernel_report import Report
 from harness.detect.scan import scan
 from harness.guest.failure import GuestFailure
 from harness.guest.shell import Output
+from harness.lab.execution.access_checks import AccessMonitor
 from harness.lab.execution.cell_guest import CellGuest
 from harness.lab.execution.cell_log import CellLog, StopCell
 from harness.lab.execution.feature_proof import FeatureExerciser
@@ -56,6 +57,8 @@ class Subject:
     posted: Mapping[str, Path] = field(default_factory=dict)
     # compare names in /proc, /sys and /dev before and after
     is_observed: bool = False
+    # of the module, on the host
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,11 @@ class KernelTraits:
 class Recorder:
     """Runs commands in the guest and records them in the evidence."""
 
-    def __init__(self, guest: CellGuest, log: CellLog, commands: list[Command]) -> None:
-        """commands: list that each command is added to."""
+    def __init__(self, guest: CellGuest, log: CellLog, commands: list[Command], accesses: AccessMonitor) -> None:
+        """commands: list that each command is added to. accesses: asked for reports after each command."""
         self._guest = guest
         self._log = log
+        self._accesses = accesses
         self._commands = commands
 
     def run(self, command: str, seconds: float | None = None) -> Command:
@@ -102,6 +106,7 @@ class Recorder:
     def _record(self, command: str, seconds: float | None, *, inside: bool) -> Output:
         output = self._guest.run(command, seconds, inside=inside)
         self._commands.append(Command(command, output.status, output.text, output.seconds))
+        self._accesses.publish(command, self._log)
         return output
 
 
@@ -113,6 +118,7 @@ class CellContext:
     subject: Subject
     exerciser: FeatureExerciser
     memory: MemoryMonitor
+    accesses: AccessMonitor
     kernel: KernelTraits
     log: CellLog
     recorder: Recorder
@@ -137,6 +143,7 @@ def make_pristine(cell: CellContext, title: str) -> None:
         evidence.blockers.append(f"the guest has {cpus} CPUs, not {CPUS}")
     evidence.before = _counters(evidence, counters)
     cell.memory.begin()
+    cell.accesses.begin()
     if cell.kernel.has_kmemleak and (cleared := guest.run(CLEAR_COMMAND)).status:
         evidence.blockers.append(f"kmemleak is off in the running kernel: {cleared.text.strip()}")
     cell.log.begin(title)
@@ -180,6 +187,7 @@ def load(cell: CellContext) -> None:
     elif evidence.loaded:
         evidence.feature_checks += cell.exerciser.loaded(guest, evidence.module)
         cell.memory.loaded(subject.facts)
+        cell.accesses.loaded()
 
 
 def exercise(cell: CellContext) -> None:
@@ -238,8 +246,8 @@ def check_integrity(cell: CellContext) -> None:
         now = {name: count for name, count in modules.items() if name in cell.references}
         changed = "" if now == cell.references else f"{cell.references}, then {now}"
         evidence.integrity.append(Check("modules that it needs are used as before", not changed, changed))
-    evidence.integrity += cell.memory.end()
-    evidence.caveats += cell.memory.caveats
+    evidence.integrity += cell.memory.end() + cell.accesses.end()
+    evidence.caveats += cell.memory.caveats + cell.accesses.caveats
     evidence.blockers += cell.memory.blockers
     _validate_slabs(cell)
     if cell.kernel.has_kmemleak:

@@ -10,12 +10,13 @@ from typing import Self
 
 from harness.detect.scan import reports_fault
 from harness.guest.accelerator import probe_kvm
+from harness.guest.accesses import AccessCheck, build_plugin, takes_plugins
 from harness.guest.backtrace import Symbols, read_symbols, symbols_in
 from harness.guest.boards import Board, Channel, channel_for
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, copy_state
 from harness.guest.initramfs import build_initramfs
-from harness.guest.machine import Machine
+from harness.guest.machine import Machine, qemu_version
 from harness.guest.mailbox import size_for
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
@@ -23,17 +24,21 @@ from harness.kernel import required_options, user_config
 from harness.kernel.build import Kernel
 from harness.kernel.module_build import build_modules
 from harness.kernel.prebuilt import Prebuilt
+from harness.kernel.shadow import ShadowMemory, shadow_memory
 from harness.kernel.variants import PRODUCTION, Variant
+from harness.lab.execution.access_checks import DESCRIBE
 from harness.lab.execution.feature_proof import PROC, missing_in, proof_files, running_config
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.vendor_modules import Companion, VendorModule, load_order
 from harness.support import digest
 from harness.support.errors import ModcompatError
 from harness.support.inputs import MAX_BYTES_IN_GUEST, size_in_memory
+from harness.support.paths import IMAGES
 from harness.support.packed import PackedError, is_packed, unpacked, unpacked_name
 
 _MIB_FOR_USER_KERNEL = 512  # a user-supplied kernel may be large
 _MIB = 1 << 20
+_MIB_WITHOUT_HOLE = 2048  # memory of a PC that is in one piece (pc_q35_init() of hw/i386/pc_q35.c, QEMU 7.2)
 _SYMBOLS_SECONDS = 60.0  # for a guest to pack and print its table of symbols
 _LONGEST_MAGIC = 8  # bytes at the beginning of a file that show how it is packed
 _FILE_COPIES = 2  # user-supplied files are in memory twice while the kernel unpacks them
@@ -92,7 +97,8 @@ class Guests:
         self._settings = kernels.settings
         self._store = kernels.store
         self._modules = modules
-        self._files = dict(files or {})
+        # further files of every guest: path in the guest -> file on the host
+        self.files = dict(files or {})
         self._running: dict[tuple[str, str], RunningGuest] = {}
         self._failed: dict[tuple[str, str], ModcompatError] = {}
         self._generation = 0
@@ -183,7 +189,7 @@ class Guests:
         kernel, production = self._kernels.kernel(board, variant), self._kernels.kernel(board, variant.production)
         paths: dict[str, str] = {}
         files: dict[str, Path] = {}
-        contents = {**self._files, **(more or {})}
+        contents = {**self.files, **(more or {})}
         brought: dict[str, Path] = {}
         modules = [module for module in self._modules if module.is_for(board.arch)]
         posts = self._posts(board, kernel)
@@ -210,6 +216,8 @@ class Guests:
             contents |= {path: self._plain(file) for path, file in needed.items()}
         if variant.feature and not missing_in(kernel.config, variant.feature):
             contents |= proof_files(variant.feature, kernel, self._store)
+        if self._shadow(kernel) and kernel.takes_modules:
+            contents |= {DESCRIBE: build_modules(IMAGES / "accesses/describe", kernel, self._store)["describe"]}
         contents |= {f"tools/{name}": file for name, file in build_tools(board.arch, self._store).items()}
         userland = self._settings.userlands.get(board.arch.name)
         size = size_in_memory(brought.values()) + (userland.size if userland else 0)
@@ -224,6 +232,7 @@ class Guests:
             scale=self._settings.timing.scale,
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
+        machine = replace(machine, accesses=self._access_check(machine, kernel))
         return GuestImage(kernel, machine, paths, files, before, posted)
 
     def _plain(self, file: Path) -> Path:
@@ -338,6 +347,21 @@ class Guests:
         return (
             f"{', '.join(added)}: not as in {users.path.name}, because the harness needs it; this may change the ABI",
         )
+
+    def _access_check(self, machine: Machine, kernel: Kernel) -> AccessCheck | None:
+        """The check of accesses on this machine; None if it is impossible."""
+        board, shadow = machine.board, self._shadow(kernel)
+        if shadow is None or machine.accelerator != "tcg" or board.memory > _MIB_WITHOUT_HOLE:
+            return None
+        if not takes_plugins(board.arch.qemu):
+            return None
+        plugin = build_plugin(qemu_version(board.arch.qemu), self._store)
+        return AccessCheck(plugin, board.arch, shadow, board.memory_start)
+
+    def _shadow(self, kernel: Kernel) -> ShadowMemory | None:
+        """The shadow memory of a kernel with KASAN, if it can be read from outside."""
+        table = kernel.symbols.read_text() if kernel.symbols.is_file() else ""
+        return shadow_memory(kernel.arch, kernel.config, table)
 
     def _accelerator(self, machine: Machine) -> str:
         """The accelerator: KVM if it is requested, or if a boot proves that it works; else TCG."""

@@ -235,6 +235,7 @@ class Lab:
         subject = Subject(
             read_module(file), image.paths[cell.module.name], insmod_parameters(cell.module), exercise,
             image.before[cell.module.name], posted, is_observed=cell.own_config,
+            file=file,
         )  # fmt: skip
         release = self.kernels.kernel(cell.board, cell.variant).release
         evidence = run_cell(

@@ -5,8 +5,10 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import groupby, product
+from pathlib import Path
 from typing import Any
 
+from harness.abi.elf.module_file import read_module
 from harness.detect.generalize import generalize
 from harness.detect.scan import reports_fault, scan
 from harness.guest.boards import Board
@@ -16,6 +18,7 @@ from harness.guest.shell import Output
 from harness.kernel.features import FEATURES
 from harness.kernel.module_build import build_modules
 from harness.kernel.variants import Variant, variant_of
+from harness.lab.execution.access_checks import AccessMonitor
 from harness.lab.execution.feature_proof import find_report, parse_live_checks
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
@@ -54,7 +57,7 @@ def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) 
                 with prepared(board, variant, settings) as guests:
                     for bug in together:
                         for where in places:
-                            found[bug.id, where] = commit(guests.guest(board, variant), bug, where)
+                            found[bug.id, where] = commit(guests.guest(board, variant), bug, where, guests.files)
                             running.step()
     return [
         {"feature": bug.feature, "bug": bug.id, "what": bug.what} | {str(w): found[bug.id, w] for w in Where}
@@ -80,10 +83,10 @@ def prepared(board: Board, variant: Variant, settings: Settings) -> Guests:
     return Guests(kernels, files={**files, f"{_GUEST_FOLDER}/watch": FOLDER / "watch"})
 
 
-def commit(guest: Guest, bug: Bug, where: Where) -> str:
+def commit(guest: Guest, bug: Bug, where: Where, files: Mapping[str, Path] | None = None) -> str:
     """Commit a bug in a pristine guest. Returns the words of the kernel, or of the tool, "" if it reports nothing.
 
-    Raises ModcompatError if the bug cannot be committed.
+    files: of the guest, path in it -> file on the host; without them, the accesses of modules are not checked. Raises ModcompatError if the bug cannot be committed.
     """
     guest.make_pristine()
     guest.mark(f"{bug.id} on {where}")
@@ -96,9 +99,16 @@ def commit(guest: Guest, bug: Bug, where: Where) -> str:
         _require_success(guest.run(f"insmod {module}"))
         checks = parse_live_checks(guest.run(f"sh /{_GUEST_FOLDER}/watch {bug.name}", _BUG_SECONDS))
         return _generalized(checks[0].detail) if checks and checks[0].held else ""
+    file = (files or {}).get(module.lstrip("/"))
+    accesses = AccessMonitor(guest, read_module(file), file) if file else None
+    if accesses:
+        accesses.begin()
     output = None
+    command = f"insmod {module} bug={bug.name}"
     with suppress(GuestFailure):  # some bugs end the guest
-        output = guest.run(f"insmod {module} bug={bug.name}", _BUG_SECONDS)
+        output = guest.run(command, _BUG_SECONDS)
+        if accesses:
+            accesses.publish(command)
         guest.mark("committed")
     report = find_report(guest, bug.report)
     # A bug that nobody reports may end in an oops, which kills insmod.

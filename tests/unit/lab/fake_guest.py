@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from harness.guest.accesses import AccessLog
 from harness.guest.backtrace import Symbols
 from harness.guest.boards import BOARDS, Channel
 from harness.guest.console import ConsoleLog
@@ -34,6 +35,7 @@ class FakeGuest:
         self.symbols = Symbols((), 0)
         self.origin = "restored"
         self.restored_memory: dict[tuple[int, int], bytes] = {}
+        self.accesses: AccessLog | None = None
         self.log_start = 0
         self.buffer = ""
         self.commands: list[str] = []
@@ -46,6 +48,9 @@ class FakeGuest:
 
     def make_pristine(self) -> None:
         self.log_start = self.console.size
+
+    def watch_accesses(self) -> AccessLog | None:
+        return self.accesses
 
     def post(self, files: Mapping[str, bytes]) -> None:
         self.posted = dict(files)

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports about the loads and stores of a module that was built without KASAN, on kernels with KASAN.
+
+QEMU checks the accesses (harness/guest/accesses.py). Each bad one becomes a report in the kernel's log, in the form of
+KASAN's own, with KASAN's description of the object as it is at the end of the command.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+from harness.abi.elf.code_places import CodeSection, code_sections, place_in
+from harness.abi.elf.module_file import ModuleFacts
+from harness.detect.evidence import Check
+from harness.detect.scan import scan
+from harness.guest.accesses import AccessLog, BadAccess
+from harness.lab.execution.cell_guest import CellGuest
+from harness.lab.execution.cell_log import CellLog
+
+DESCRIBE = "accesses/describe.ko"  # in the guest
+_MOST_REPORTS = 10  # after one command
+_RULER = "=" * 66
+# get_shadow_bug_type() of mm/kasan/report_generic.c, and the values of mm/kasan/kasan.h
+_GRANULE = 8
+_KINDS = {
+    **dict.fromkeys((0xFE, 0xFC), "slab-out-of-bounds"),
+    0xF9: "global-out-of-bounds",
+    **dict.fromkeys((0xF1, 0xF2, 0xF3, 0xF4), "stack-out-of-bounds"),
+    **dict.fromkeys((0xFF, 0xFB, 0xFA), "use-after-free"),
+    **dict.fromkeys((0xCA, 0xCB), "alloca-out-of-bounds"),
+    0xF8: "vmalloc-out-of-bounds",
+}
+_OBJECT = re.compile(r"^(?:Allocated by|Freed by|The buggy address) .*?(?=^={20}|\Z)", re.MULTILINE | re.DOTALL)
+_PAGE = re.compile(r"^The buggy address belongs to the physical page:.*?(?=^Memory state|\Z)", re.MULTILINE | re.DOTALL)
+# The module that asks for the description lies where an init was, which is freed after the load
+_OF_DESCRIBE = re.compile(r"\S+ \[describe\]$")
+_GONE = "(code that is no longer there)"
+# The files give their content to a single read only, so that a shell's `read` gets nothing (kernel/module/sysfs.c)
+_SECTIONS_COMMAND = 'cd /sys/module/{}/sections && for s in {}; do echo "$s $(cat "$s")"; done'
+_SECTION_LINE = re.compile(r"^(\S+) 0x([0-9a-f]+)\r?$", re.MULTILINE)
+_MODULE_LINE = re.compile(r"^(\S+) (\d+) .* 0x([0-9a-f]+)", re.MULTILINE)
+_PREFIX = re.compile(rb"\n(\[ *\d+\.\d+\](?:\[ *\w+\])? )[^\n]*\r?\n$")
+
+
+class AccessMonitor:
+    """Watches the accesses of one module."""
+
+    def __init__(self, guest: CellGuest, facts: ModuleFacts, file: Path | None) -> None:
+        """file: of the module; without it, its functions have no names."""
+        self.caveats: list[str] = []
+        self._guest = guest
+        self._module = facts.name
+        # The kernel checks what was compiled with KASAN itself
+        self._is_instrumented = any(symbol.name.startswith("__asan_") for symbol in facts.imports)
+        self._code: dict[str, CodeSection] = code_sections(file) if file else {}
+        self._starts: dict[str, int] = {}
+        self._log: AccessLog | None = None
+        self._known = 0
+
+    def begin(self) -> None:
+        """Begin to watch, in a pristine guest."""
+        self._log = None if self._is_instrumented else self._guest.watch_accesses()
+
+    def loaded(self) -> None:
+        """Note where the module is. Call this after its load."""
+        if self._log is not None and self._code:
+            command = _SECTIONS_COMMAND.format(self._module, " ".join(map(shlex.quote, self._code)))
+            found = _SECTION_LINE.findall(self._guest.run(command).text)
+            self._starts = {section: int(address, 16) for section, address in found} or self._starts
+
+    def publish(self, command: str, log: CellLog | None = None) -> None:
+        """Write a report into the kernel's log for each bad access since the last call. Raises GuestFailure.
+
+        command: what the guest ran meanwhile. log: that of the cell, in which KASAN's own report does not count.
+        """
+        found = self._fresh()
+        if not found:
+            return
+        if not self._starts:
+            self.loaded()
+        others = self._guest.run("cat /proc/modules").text
+        for access in found:
+            place = self._place(access, others)
+            if place:
+                for line in _text(access, place, command, self._description(access, log)):
+                    self._guest.run(f"agent log {shlex.quote(line)}")
+
+    def publish_lost(self) -> None:
+        """Write the reports of a guest that was lost to its console. Its last line must be complete."""
+        if found := self._fresh():
+            console = self._guest.console
+            prefix = _PREFIX.search(console.read(self._guest.log_start))
+            mark = prefix[1] if prefix else b"[    0.000000] "
+            with console.path.open("ab") as stream:
+                for access in found:
+                    place = self._place(access, "")
+                    for line in _text(access, place, "", []) if place else ():
+                        stream.write(mark + line.encode() + b"\n")
+
+    def end(self) -> list[Check]:
+        """A check that counts what was checked."""
+        if self._log is None:
+            return []
+        checked = self._log.checked
+        if not checked:
+            self.caveats.append("no load or store of the module was checked: it made none, or QEMU did not see them")
+            return []
+        return [Check(f"{checked} loads and stores of the module checked by KASAN's shadow", held=True)]
+
+    def _fresh(self) -> list[BadAccess]:
+        if self._log is None:
+            return []
+        found = self._log.bad_accesses()[self._known :]
+        self._known += len(found)
+        return found[:_MOST_REPORTS]
+
+    def _place(self, access: BadAccess, proc_modules: str) -> str | None:
+        """`function+0x12/0x40 [module]`; None for code of no module, such as the copies that kprobes make."""
+        at = access.instruction
+        if place := place_in(self._code, self._starts, at):
+            return f"{place} [{self._module}]"
+        for name, size, start in _MODULE_LINE.findall(proc_modules):
+            if int(start, 16) <= at < int(start, 16) + int(size):
+                return f"0x{at:x} [{name}]"
+        # A module that the kernel did not take, or whose guest was lost, does not tell where it was
+        return None if self._starts else f"0x{at:x} [{self._module}]"
+
+    def _description(self, access: BadAccess, log: CellLog | None) -> list[str]:
+        """What KASAN says about the memory now; nothing if it does not say anything."""
+        machine = self._guest.machine
+        check = machine.accesses
+        if check is None or not check.shadow.report or machine.shared_uart:
+            return []
+        start = self._guest.console.size
+        self._guest.run(
+            f"insmod {DESCRIBE} report={check.shadow.report} address={access.address} size={access.size} "
+            f"store={int(access.is_store)} instruction={access.instruction}"
+        )
+        end = self._guest.mark("described")
+        if log is not None:
+            log.leave_out(start, end)
+        reports = [report for report in scan(self._guest.console.read(start, end)) if report.kind == "kasan"]
+        return object_facts(reports[0].text) if reports else []
+
+
+def object_facts(report: str) -> list[str]:
+    """What a report of KASAN tells about the object: its traces, its place, and its shadow."""
+    found = _OBJECT.search(report)
+    text = found[0] if found else ""
+    if text.startswith("Allocated by"):  # then the allocation of its page tells nothing more
+        text = _PAGE.sub("", text)
+    return [_OF_DESCRIBE.sub(_GONE, line) for line in text.splitlines() if line.strip() and line != _RULER]
+
+
+def bug_kind(access: BadAccess) -> str:
+    """KASAN's name for a bad access."""
+    decisive = access.next_shadow if access.shadow < _GRANULE else access.shadow
+    return _KINDS.get(decisive, "unknown-crash")
+
+
+def _text(access: BadAccess, place: str, command: str, description: list[str]) -> list[str]:
+    what = "Write" if access.is_store else "Read"
+    return [
+        _RULER,
+        f"BUG: KASAN: {bug_kind(access)} in {place}",
+        f"{what} of size {access.size} at addr {access.address:x}",
+        "Seen by QEMU, in code without KASAN" + (f", during: {command}" if command else ""),
+        "Call Trace:",
+        f" {place}",
+        *description,
+        _RULER,
+    ]
