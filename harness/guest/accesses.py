@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of the loads and stores of modules that were built without KASAN, made by QEMU.
 
-A plugin of QEMU (images/accesses/plugin) looks up each access of code in the area for modules in the shadow memory of the
-guest's kernel. It reads the guest's memory, which is a shared file then, and shares a log with the harness.
+A plugin of QEMU (images/accesses/plugin) looks up each load and store of code in the area for modules in the shadow
+memory of the guest's kernel. It reads the guest's memory, which is a shared file then, and shares a log with the
+harness.
 """
 
 import functools
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +22,12 @@ from harness.support.paths import IMAGES
 
 _MEMORY = "ram"  # QEMU's name of the guest's memory
 _FIRST_WITH_VERSION_2 = 9  # QEMU 9.0 refuses plugins for version 1 of the interface, and older ones those for version 2
-# struct log and struct bad_access of images/accesses/plugin/accesses.c
-_HEADER = struct.Struct("<QQQ")
+# struct log, struct range and struct bad_access of images/accesses/plugin/accesses.c
+_MOST_RANGES = 16
+_RANGE = struct.Struct("<QQ")
+_RANGES = _RANGE.size * _MOST_RANGES  # bytes
+_NUMBER = struct.Struct("<Q")
+_HEADER = struct.Struct(f"<{_RANGES}xQQQQ")  # number of ranges, page table, accesses that were checked, entries
 _ENTRY = struct.Struct("<QQIBBBx")
 _MAX_ENTRIES = 256
 _LOG_BYTES = _HEADER.size + _ENTRY.size * _MAX_ENTRIES
@@ -83,45 +89,66 @@ class AccessLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # physical address of the kernel's own page table
+        self.page_table = 0
 
     def make(self) -> None:
         """Make the file, so that nothing is checked yet."""
         self.path.write_bytes(bytes(_LOG_BYTES))
 
-    def begin(self, page_table: int) -> None:
-        """Forget everything, and check from now on. page_table: physical address of the kernel's own."""
-        with self.path.open("r+b") as file, mmap.mmap(file.fileno(), _LOG_BYTES) as log:
-            log[: _HEADER.size] = _HEADER.pack(page_table, 0, 0)
+    def stop(self) -> None:
+        """Check nothing, and forget what was found."""
+        with self._mapped() as log:
+            log[_RANGES : _HEADER.size] = bytes(_HEADER.size - _RANGES)
+
+    def watch(self) -> None:
+        """Check all code in the area for modules that QEMU translates from now on."""
+        with self._mapped() as log:
+            _NUMBER.pack_into(log, _RANGES + _NUMBER.size, self.page_table)
+
+    def narrow(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Check only code from a first address up to one behind the last, in any of at most 16 ranges."""
+        with self._mapped() as log:
+            for place, (start, end) in enumerate(ranges[:_MOST_RANGES]):
+                _RANGE.pack_into(log, place * _RANGE.size, start, end)
+            _NUMBER.pack_into(log, _RANGES, min(len(ranges), _MOST_RANGES))
 
     @property
     def checked(self) -> int:
         """The number of accesses that were checked."""
         with self.path.open("rb") as file:
-            return int(_HEADER.unpack(file.read(_HEADER.size))[1])
+            return int(_HEADER.unpack(file.read(_HEADER.size))[2])
 
     def bad_accesses(self) -> list[BadAccess]:
         """The first bad access of each instruction, in their order. There may be more from the 257th on."""
         return list(_entries(self.path.read_bytes()))
 
+    @contextmanager
+    def _mapped(self) -> Iterator[mmap.mmap]:
+        with self.path.open("r+b") as file, mmap.mmap(file.fileno(), _LOG_BYTES) as log:
+            yield log
+
 
 def _entries(log: bytes) -> Iterator[BadAccess]:
     """The entries of a log. Raises struct.error if it is too short."""
-    count = min(_HEADER.unpack_from(log)[2], _MAX_ENTRIES)
+    count = min(_HEADER.unpack_from(log)[3], _MAX_ENTRIES)
     for place in range(count):
-        instruction, address, size, is_store, shadow, after = _ENTRY.unpack_from(log, _HEADER.size + place * _ENTRY.size)
+        instruction, address, size, is_store, shadow, after = _ENTRY.unpack_from(
+            log, _HEADER.size + place * _ENTRY.size
+        )
         yield BadAccess(instruction, address, size, bool(is_store), shadow, after)
 
 
 def build_plugin(qemu: str, store: Store) -> Path:
-    """The plugin, compiled for the host. Cached. qemu: what the program says about its version. Raises ModcompatError."""
-    sources = sorted((IMAGES / "accesses/plugin").iterdir())
+    """The plugin, compiled for the host. Cached. qemu: the program's version. Raises ModcompatError."""
+    files = sorted((IMAGES / "accesses/plugin").iterdir())
     version = 2 if _major(qemu) >= _FIRST_WITH_VERSION_2 else 1
-    inputs = {"version": version, "compiler": _compiler(), **{path.name: digest.of_file(path) for path in sources}}
+    inputs = {"version": version, "compiler": _compiler(), **{path.name: digest.of_file(path) for path in files}}
 
     def build(folder: Path) -> None:
         process.run(
-            ["gcc", "-shared", "-fPIC", "-O2", "-Wall", f"-DQEMU_PLUGIN_VERSION={version}", "-o", folder / "accesses.so",
-             *(path for path in sources if path.suffix == ".c")],
+            ["gcc", "-shared", "-fPIC", "-O2", "-Wall", f"-DQEMU_PLUGIN_VERSION={version}",
+             "-o", folder / "accesses.so", *(path for path in files if path.suffix == ".c")],
             log=folder / "log",
             what="compiling the plugin of QEMU that checks accesses",
         )  # fmt: skip

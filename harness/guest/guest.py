@@ -175,17 +175,18 @@ class Guest:
             raise self._failure
         return start + self.console.read(start).index(line.encode()) + len(line)
 
-    def watch_accesses(self) -> AccessLog | None:
-        """Begin to check the loads and stores of modules. None if the machine does not.
+    def access_log(self) -> AccessLog | None:
+        """The log of the check of modules' loads and stores, which does not begin yet. None if the machine has none.
 
         Raises QmpRefusedError, QmpLostError.
         """
         log, check = self.qemu.accesses, self.machine.accesses
         if log is None or check is None:
             return None
+        log.stop()
         if self._page_table is None:
             self._page_table = self._physical(check.shadow.page_table)
-        log.begin(self._page_table)
+        log.page_table = self._page_table
         return log
 
     def read_memory(self, address: int, size: int, cpu: int) -> bytes:

@@ -39,6 +39,11 @@ class ShadowMemory:
     poisoners: tuple[int, ...]
 
 
+def has_shadow(config: Mapping[str, str]) -> bool:
+    """Whether a kernel with this configuration has generic KASAN. config: symbols without CONFIG_."""
+    return config.get("KASAN_GENERIC") == "y"
+
+
 def shadow_memory(arch: Architecture, config: Mapping[str, str], system_map: str) -> ShadowMemory | None:
     """The shadow memory of a kernel; None if it has none, or if its form is not known.
 
@@ -47,7 +52,7 @@ def shadow_memory(arch: Architecture, config: Mapping[str, str], system_map: str
     found = _form(arch, config)
     symbols = {name: int(address, 16) for address, name in _SYMBOL.findall(system_map)}
     table, first = symbols.get(_PAGE_TABLES.get(arch.name, "")), symbols.get("_text")
-    if config.get("KASAN_GENERIC") != "y" or found is None or table is None or first is None:
+    if not has_shadow(config) or found is None or table is None or first is None:
         return None
     tables, bits = found
     offset = int(config["KASAN_SHADOW_OFFSET"], 0)

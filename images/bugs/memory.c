@@ -174,6 +174,23 @@ static void load_behind(void)
 		READ_ONCE(object[SIZE]);
 }
 
+static void store_behind_in_loop(void)
+{
+	size_t i;
+
+	if (!set_up())
+		return;
+	for (i = 0; i < beyond; i++)
+		WRITE_ONCE(object[i], i);
+}
+
+/* Begins in the object, and ends behind it. */
+static void load_across_end(void)
+{
+	if (set_up())
+		READ_ONCE(*(u16 *)(object + SIZE - 1));
+}
+
 static void memcpy_freed(void)
 {
 	if (!set_up_victim())
@@ -305,6 +322,14 @@ static void store_freed(void)
 	WRITE_ONCE(victim->text[0], 0);
 }
 
+static void load_freed(void)
+{
+	if (!set_up_victim())
+		return;
+	free_victim();
+	READ_ONCE(victim->text[0]);
+}
+
 static void double_free(void)
 {
 	if (!set_up())
@@ -367,6 +392,25 @@ static void memcpy_vfreed(void)
 	memcpy(buffer, memory, size);
 }
 
+static void load_freed_pages(void)
+{
+	unsigned long pages = __get_free_pages(GFP_KERNEL, 2);
+
+	if (!pages)
+		return;
+	free_pages(pages, 2);
+	READ_ONCE(*(char *)pages);
+}
+
+static void store_behind_vmalloc(void)
+{
+	char *memory = vmalloc(SIZE);
+
+	OPTIMIZER_HIDE_VAR(memory);
+	if (memory)
+		WRITE_ONCE(memory[SIZE], 0);
+}
+
 /* Only read: what is behind the variable is in use. */
 static void memcpy_from_behind_stack(void)
 {
@@ -385,6 +429,23 @@ static void memcpy_from_behind_variable(void)
 	memcpy(buffer, start, beyond);
 }
 
+static void load_behind_stack(void)
+{
+	char local[SIZE] = { };
+	char *start = local;
+
+	OPTIMIZER_HIDE_VAR(start);
+	READ_ONCE(start[SIZE]);
+}
+
+static void load_behind_variable(void)
+{
+	char *start = variable;
+
+	OPTIMIZER_HIDE_VAR(start);
+	READ_ONCE(start[SIZE]);
+}
+
 BUGS(
 	{ "memcpy-behind", memcpy_behind },
 	{ "memcpy-from-behind", memcpy_from_behind },
@@ -400,6 +461,8 @@ BUGS(
 	{ "copy-from-user-behind", copy_from_user_behind },
 	{ "store-behind", store_behind },
 	{ "load-behind", load_behind },
+	{ "store-behind-in-loop", store_behind_in_loop },
+	{ "load-across-end", load_across_end },
 	{ "memcpy-freed", memcpy_freed },
 	{ "strlen-freed", strlen_freed },
 	{ "kstrdup-freed", kstrdup_freed },
@@ -413,13 +476,18 @@ BUGS(
 	{ "queue-work-freed", queue_work_freed },
 	{ "krealloc-freed", krealloc_freed },
 	{ "store-freed", store_freed },
+	{ "load-freed", load_freed },
 	{ "double-free", double_free },
 	{ "free-middle", free_middle },
 	{ "double-free-to-cache", double_free_to_cache },
 	{ "memcpy-freed-pages", memcpy_freed_pages },
 	{ "memset-behind-vmalloc", memset_behind_vmalloc },
 	{ "memcpy-vfreed", memcpy_vfreed },
+	{ "load-freed-pages", load_freed_pages },
+	{ "store-behind-vmalloc", store_behind_vmalloc },
 	{ "memcpy-from-behind-stack", memcpy_from_behind_stack },
 	{ "memcpy-from-behind-variable", memcpy_from_behind_variable },
+	{ "load-behind-stack", load_behind_stack },
+	{ "load-behind-variable", load_behind_variable },
 );
 MODULE_DESCRIPTION("Deliberate bugs with memory");

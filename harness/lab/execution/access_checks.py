@@ -58,15 +58,23 @@ class AccessMonitor:
         self._known = 0
 
     def begin(self) -> None:
-        """Begin to watch, in a pristine guest."""
-        self._log = None if self._is_instrumented else self._guest.watch_accesses()
+        """Get ready, in a pristine guest."""
+        self._log = None if self._is_instrumented else self._guest.access_log()
+
+    def loading(self) -> None:
+        """Begin to watch. Call this right before the load: what QEMU translated before is not checked."""
+        if self._log is not None:
+            self._log.watch()
 
     def loaded(self) -> None:
-        """Note where the module is. Call this after its load."""
+        """Note where the module is, and watch nothing else. Call this after its load."""
         if self._log is not None and self._code:
             command = _SECTIONS_COMMAND.format(self._module, " ".join(map(shlex.quote, self._code)))
             found = _SECTION_LINE.findall(self._guest.run(command).text)
             self._starts = {section: int(address, 16) for section, address in found} or self._starts
+            at = [(start, start + self._code[section].size) for section, start in self._starts.items() if start]
+            if at:
+                self._log.narrow(at)
 
     def publish(self, command: str, log: CellLog | None = None) -> None:
         """Write a report into the kernel's log for each bad access since the last call. Raises GuestFailure.

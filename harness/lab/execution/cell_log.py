@@ -111,7 +111,7 @@ class CellLog:
             raise StopCell(f"stopped in the {self.phase}, after: {fault.words}")
 
     def leave_out(self, start: int, end: int) -> None:
-        """Take a part of the console, between two positions, for what the harness asked, not for what the module did."""
+        """Find no reports in a part of the console, between two positions: the harness asked for it."""
         self._left_out.append((start, end))
 
     def text(self) -> str:

@@ -154,6 +154,7 @@ def load_companions(cell: CellContext) -> bool:
 
     A kernel that refuses one of them refuses the module.
     """
+    cell.accesses.loading()
     if not cell.subject.before:
         return True
     others = loaded_modules(cell)  # a feature's script loaded these, and unloads them at the end

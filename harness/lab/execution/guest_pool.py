@@ -24,7 +24,7 @@ from harness.kernel import required_options, user_config
 from harness.kernel.build import Kernel
 from harness.kernel.module_build import build_modules
 from harness.kernel.prebuilt import Prebuilt
-from harness.kernel.shadow import ShadowMemory, shadow_memory
+from harness.kernel.shadow import ShadowMemory, has_shadow, shadow_memory
 from harness.kernel.variants import PRODUCTION, Variant
 from harness.lab.execution.access_checks import DESCRIBE
 from harness.lab.execution.feature_proof import PROC, missing_in, proof_files, running_config
@@ -33,8 +33,8 @@ from harness.lab.plan.vendor_modules import Companion, VendorModule, load_order
 from harness.support import digest
 from harness.support.errors import ModcompatError
 from harness.support.inputs import MAX_BYTES_IN_GUEST, size_in_memory
-from harness.support.paths import IMAGES
 from harness.support.packed import PackedError, is_packed, unpacked, unpacked_name
+from harness.support.paths import IMAGES
 
 _MIB_FOR_USER_KERNEL = 512  # a user-supplied kernel may be large
 _MIB = 1 << 20
@@ -232,7 +232,8 @@ class Guests:
             scale=self._settings.timing.scale,
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
-        machine = replace(machine, accesses=self._access_check(machine, kernel))
+        if not self._why_unchecked(machine, kernel):
+            machine = replace(machine, accesses=self._access_check(machine, kernel))
         return GuestImage(kernel, machine, paths, files, before, posted)
 
     def _plain(self, file: Path) -> Path:
@@ -284,6 +285,8 @@ class Guests:
             caveats = self._caveats(board)
             if not kernel.takes_modules and variant.feature:
                 caveats += ("the kernel came without its build tree: its features are not provoked",)
+            if has_shadow(config) and (why := self._why_unchecked(machine, kernel)):
+                caveats += (f"KASAN does not see the module's own loads and stores: {why}",)
             unfinished.pop_all()
         return RunningGuest(guest, image, snapshot, folder, config, where, caveats, self._generation)
 
@@ -349,17 +352,28 @@ class Guests:
         )
 
     def _access_check(self, machine: Machine, kernel: Kernel) -> AccessCheck | None:
-        """The check of accesses on this machine; None if it is impossible."""
-        board, shadow = machine.board, self._shadow(kernel)
-        if shadow is None or machine.accelerator != "tcg" or board.memory > _MIB_WITHOUT_HOLE:
-            return None
-        if not takes_plugins(board.arch.qemu):
+        shadow, board = self._shadow(kernel), machine.board
+        if shadow is None:
             return None
         plugin = build_plugin(qemu_version(board.arch.qemu), self._store)
         return AccessCheck(plugin, board.arch, shadow, board.memory_start)
 
+    def _why_unchecked(self, machine: Machine, kernel: Kernel) -> str:
+        """Why the loads and stores of modules cannot be checked on a kernel with KASAN; "" if they can."""
+        if machine.accelerator != "tcg":
+            return "the guest runs under KVM, and not with --accelerator tcg"
+        if self._shadow(kernel) is None:
+            return "where this kernel has its shadow memory is not known"
+        if machine.board.memory > _MIB_WITHOUT_HOLE:
+            return f"the guest has more than {_MIB_WITHOUT_HOLE} MB"
+        if not takes_plugins(machine.board.arch.qemu):
+            return f"{machine.board.arch.qemu} was built without plugins"
+        return ""
+
     def _shadow(self, kernel: Kernel) -> ShadowMemory | None:
-        """The shadow memory of a kernel with KASAN, if it can be read from outside."""
+        """The shadow memory of a kernel with KASAN; None if it cannot be read from outside."""
+        if not has_shadow(kernel.config):
+            return None
         table = kernel.symbols.read_text() if kernel.symbols.is_file() else ""
         return shadow_memory(kernel.arch, kernel.config, table)
 

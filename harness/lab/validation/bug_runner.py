@@ -86,7 +86,8 @@ def prepared(board: Board, variant: Variant, settings: Settings) -> Guests:
 def commit(guest: Guest, bug: Bug, where: Where, files: Mapping[str, Path] | None = None) -> str:
     """Commit a bug in a pristine guest. Returns the words of the kernel, or of the tool, "" if it reports nothing.
 
-    files: of the guest, path in it -> file on the host; without them, the accesses of modules are not checked. Raises ModcompatError if the bug cannot be committed.
+    files: of the guest, path in it -> file on the host; without them, the accesses of modules are not checked. Raises
+    ModcompatError if the bug cannot be committed.
     """
     guest.make_pristine()
     guest.mark(f"{bug.id} on {where}")
@@ -103,6 +104,7 @@ def commit(guest: Guest, bug: Bug, where: Where, files: Mapping[str, Path] | Non
     accesses = AccessMonitor(guest, read_module(file), file) if file else None
     if accesses:
         accesses.begin()
+        accesses.loading()
     output = None
     command = f"insmod {module} bug={bug.name}"
     with suppress(GuestFailure):  # some bugs end the guest

@@ -101,7 +101,6 @@ _ON_INLINING = {
     if arch.quirks.inlines_locks
 }
 _NOT_DESTROYED = {Where.VENDOR: "mutex_destroy() is an empty inline function in the module"}
-_OWN_ACCESS = {Where.VENDOR: "loads and stores are compiled into the module without KASAN's check"}
 _NO_RED_ZONE = {Where.VENDOR: "the compiler left no red zones between the module's variables"}
 _SMALL_STACKS = dict.fromkeys(
     ISOLATED, "stacks have production's size; there is no room for red zones between variables (KASAN_STACK is off)"
@@ -243,8 +242,11 @@ BUGS = (
             given_up_on=_ON_INLINED_COPY),
     _memory("copy-from-user-behind", "copy_from_user() to behind an object", "out-of-bounds",
             given_up_on=_ON_INLINED_COPY),
-    _memory("store-behind", "write behind an object, by the module's own code", "out-of-bounds", _OWN_ACCESS),
-    _memory("load-behind", "read behind an object, by the module's own code", "out-of-bounds", _OWN_ACCESS),
+    _memory("store-behind", "write behind an object, by the module's own code", "out-of-bounds"),
+    _memory("load-behind", "read behind an object, by the module's own code", "out-of-bounds"),
+    _memory("store-behind-in-loop", "write a byte too many, in a loop of the module", "out-of-bounds"),
+    _memory("load-across-end", "read two bytes, of which one is behind an object, by the module's own code",
+            "out-of-bounds"),
     _memory("memcpy-freed", "memcpy() from an object that was freed", "use-after-free"),
     _memory("strlen-freed", "strlen() of a string that was freed", "use-after-free"),
     _memory("kstrdup-freed", "kstrdup() of a string that was freed", "use-after-free"),
@@ -257,18 +259,25 @@ BUGS = (
     _memory("mod-timer-freed", "arm a timer that was freed", "use-after-free"),
     _memory("queue-work-freed", "queue a work item that was freed", "use-after-free"),
     _memory("krealloc-freed", "krealloc() of an object that was freed", "use-after-free"),
-    _memory("store-freed", "write to an object that was freed, by the module's own code", "use-after-free",
-            _OWN_ACCESS),
+    _memory("store-freed", "write to an object that was freed, by the module's own code", "use-after-free"),
+    _memory("load-freed", "read from an object that was freed, by the module's own code", "use-after-free"),
     _memory("double-free", "free an object twice", "double-free"),
     _memory("free-middle", "free an address in the middle of an object", "invalid-free"),
     _memory("double-free-to-cache", "kmem_cache_free() an object twice", "double-free"),
     _memory("memcpy-freed-pages", "memcpy() from pages that were freed", "use-after-free"),
     _memory("memset-behind-vmalloc", "memset() behind memory of vmalloc()", "vmalloc-out-of-bounds"),
     _memory("memcpy-vfreed", "memcpy() from memory after vfree()", "vmalloc-out-of-bounds"),
+    _memory("load-freed-pages", "read from pages that were freed, by the module's own code", "use-after-free"),
+    _memory("store-behind-vmalloc", "write behind memory of vmalloc(), by the module's own code",
+            "vmalloc-out-of-bounds"),
     _memory("memcpy-from-behind-stack", "memcpy() from behind a variable on the stack", "stack-out-of-bounds",
             _SMALL_STACKS),
     _memory("memcpy-from-behind-variable", "memcpy() from behind a variable of the module", "global-out-of-bounds",
             _NO_RED_ZONE),
+    _memory("load-behind-stack", "read from behind a variable on the stack, by the module's own code",
+            "stack-out-of-bounds", _SMALL_STACKS),
+    _memory("load-behind-variable", "read from behind a variable of the module, by its own code",
+            "global-out-of-bounds", _NO_RED_ZONE),
     _object("free-timer", "free a timer that is armed", "free active"),
     _object("free-pages-with-timer", "free a page that contains an armed timer", "free active"),
     _object("init-timer-armed", "initialise a timer that is armed", "init active"),

@@ -3,8 +3,10 @@
  * A plugin for QEMU that checks the loads and stores of kernel modules against
  * the shadow memory of KASAN, for modules that were built without KASAN.
  *
- * It instruments the area that modules are loaded to, and nothing else. The
- * guest's memory is a shared file, which the plugin maps to read the shadow
+ * It instruments code in the area that modules are loaded to, from when the
+ * harness is about to load one. Trampolines of the tracers are there, too, so
+ * that the harness tells where the module is as soon as it knows. The guest's
+ * memory is a shared file, which the plugin maps to read the shadow
  * through the kernel's page tables. harness/guest/accesses.py gives it its
  * arguments and has the same layout of the log.
  */
@@ -21,6 +23,7 @@
 
 #define MAX_BAD		256
 #define MAX_CPUS	64
+#define MAX_RANGES	16
 #define MAX_POISONERS	32
 #define GRANULE		8	/* KASAN_GRANULE_SIZE, mm/kasan/kasan.h */
 #define PAGE_SHIFT	12
@@ -40,11 +43,20 @@ struct bad_access {
 	uint8_t unused;
 };
 
-/* Shared with the harness, which writes page_table, and zero to the rest before each cell */
+struct range {
+	uint64_t start, end;
+};
+
+/* Shared with the harness */
 struct log {
-	_Atomic uint64_t page_table;	/* physical address; 0: check nothing */
-	_Atomic uint64_t checked;	/* accesses */
-	_Atomic uint64_t bad;		/* entries */
+	/* The harness writes these; the last one last */
+	struct range ranges[MAX_RANGES];	/* code of the module */
+	_Atomic uint64_t range_count;		/* 0: all code in the area for modules */
+	_Atomic uint64_t page_table;		/* physical address; 0: check nothing */
+
+	/* The harness sets these to 0 before each cell. */
+	_Atomic uint64_t checked;		/* accesses */
+	_Atomic uint64_t bad;			/* entries */
 	struct bad_access entries[MAX_BAD];
 };
 
@@ -137,21 +149,19 @@ static int shadow_of(uint64_t address)
 	return place ? *place : NO_SHADOW;
 }
 
-/* As memory_is_poisoned() of mm/kasan/generic.c. Returns the address of the first bad granule, 0 if there is none. */
-static uint64_t first_bad(uint64_t address, unsigned int size, uint8_t *value)
+/*
+ * As memory_is_poisoned() of mm/kasan/generic.c. Returns the shadow of the
+ * first bad granule, 0 if there is none, NO_SHADOW if that cannot be told.
+ */
+static int first_bad(uint64_t address, unsigned int size, uint64_t *granule)
 {
-	uint64_t last = address + size - 1, granule;
+	uint64_t last = address + size - 1;
+	int shadow;
 
-	for (granule = address & ~(GRANULE - 1ull); granule <= last; granule += GRANULE) {
-		int shadow = shadow_of(granule);
-		uint64_t until = last - granule;
-
-		if (shadow == NO_SHADOW)
-			return 0;
-		if (!shadow || (shadow < GRANULE && until < (uint64_t)shadow))
-			continue;
-		*value = shadow;
-		return granule;
+	for (*granule = address & ~(GRANULE - 1ull); *granule <= last; *granule += GRANULE) {
+		shadow = shadow_of(*granule);
+		if (shadow == NO_SHADOW || shadow >= GRANULE || (shadow && last - *granule >= (uint64_t)shadow))
+			return shadow;
 	}
 	return 0;
 }
@@ -177,6 +187,18 @@ static void record(struct bad_access access)
 	atomic_flag_clear(&writing);
 }
 
+static bool is_watched(uint64_t instruction)
+{
+	uint64_t i;
+
+	if (!log_->page_table || instruction < code_start || instruction >= code_end)
+		return false;
+	for (i = 0; i < log_->range_count; i++)
+		if (instruction >= log_->ranges[i].start && instruction < log_->ranges[i].end)
+			return true;
+	return !log_->range_count;
+}
+
 static void poisoned(unsigned int cpu, void *unused)
 {
 	atomic_fetch_add(&poisonings, 1);
@@ -189,17 +211,19 @@ static void before_access(unsigned int cpu, void *unused)
 
 static void accessed(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
 {
+	uint64_t at = (uintptr_t)instruction;
 	struct qemu_plugin_hwaddr *place;
-	uint64_t granule;
-	uint8_t shadow;
-	int next;
 	unsigned int size = 1u << qemu_plugin_mem_size_shift(info);
+	uint64_t granule;
+	int shadow, next;
 
-	if (address < lowest || !log_->page_table)
+	if (address < lowest || !is_watched(at))
+		return;
+	shadow = first_bad(address, size, &granule);
+	if (shadow == NO_SHADOW)
 		return;
 	atomic_fetch_add_explicit(&log_->checked, 1, memory_order_relaxed);
-	granule = first_bad(address, size, &shadow);
-	if (!granule)
+	if (!shadow)
 		return;
 	if (poisoner_count && poisonings_before[cpu % MAX_CPUS] != poisonings)
 		return;
@@ -208,7 +232,7 @@ static void accessed(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t addr
 		return;
 	next = shadow_of(granule + GRANULE);
 	record((struct bad_access){
-		.instruction = (uintptr_t)instruction,
+		.instruction = at,
 		.address = address,
 		.size = size,
 		.is_store = qemu_plugin_mem_is_store(info),
@@ -228,7 +252,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 		for (j = 0; j < poisoner_count; j++)
 			if (address == poisoners[j])
 				qemu_plugin_register_vcpu_insn_exec_cb(insn, poisoned, QEMU_PLUGIN_CB_NO_REGS, NULL);
-		if (address < code_start || address >= code_end)
+		if (!is_watched(address))
 			continue;
 		if (poisoner_count)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, before_access, QEMU_PLUGIN_CB_NO_REGS, NULL);

@@ -49,7 +49,7 @@ class FakeGuest:
     def make_pristine(self) -> None:
         self.log_start = self.console.size
 
-    def watch_accesses(self) -> AccessLog | None:
+    def access_log(self) -> AccessLog | None:
         return self.accesses
 
     def post(self, files: Mapping[str, bytes]) -> None:

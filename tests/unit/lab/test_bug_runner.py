@@ -2,8 +2,9 @@
 """The catalogue of deliberate bugs: its entries, their measurements, and the page made from these."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,8 @@ def test_the_bugs_of_one_kernel_are_committed_together(monkeypatch: pytest.Monke
     booted: list[str] = []
 
     class Idle:
+        files: Mapping[str, Path] = {}
+
         def guest(self, board: Board, variant: Variant) -> None:
             """No guest: nobody uses it."""
 
@@ -76,7 +79,7 @@ def test_the_bugs_of_one_kernel_are_committed_together(monkeypatch: pytest.Monke
         yield Idle()
 
     monkeypatch.setattr(bug_runner, "prepared", prepared)
-    monkeypatch.setattr(bug_runner, "commit", lambda _, bug, where: f"{bug.id} on {where}")
+    monkeypatch.setattr(bug_runner, "commit", lambda _, bug, where, __: f"{bug.id} on {where}")
     chosen = [next(bug for bug in BUGS if bug.feature == name) for name in ("kasan", "slub", "objects", "perf")]
     rows = run_catalogue(BOARDS["x86_64-q35"], Settings(), chosen)
     assert sorted(booted) == [

@@ -83,7 +83,9 @@ def test_a_guest_whose_answer_was_not_awaited_is_not_asked_again(tmp_path: Path)
 
 def test_qemu_that_does_not_start_has_the_last_word(tmp_path: Path) -> None:
     says = ["sh", "-c", "echo 'qemu: initrd is too large' >&2; exit 1"]
-    machine = Mock(shared_uart=False, mailbox=0, **{"options.return_value": says, "serial.return_value": []})
+    machine = Mock(
+        shared_uart=False, mailbox=0, accesses=None, **{"options.return_value": says, "serial.return_value": []}
+    )
     with pytest.raises(ModcompatError, match=r"^sh did not start \(exit status 1\): qemu: initrd is too large\n"):
         Qemu(machine, folder=tmp_path, console=tmp_path / "log", state=tmp_path / "state", paused=False, timeout=60.0)
 
