@@ -32,7 +32,7 @@ class CodeSection:
 
 
 def code_sections(file: Path) -> dict[str, CodeSection]:
-    """Every section of a module that has code, by name; none for a file that is damaged."""
+    """Every section of a module that code is in, by name; none for a file that is damaged."""
     try:
         with file.open("rb") as stream:
             return _sections(ELFFile(stream))
@@ -55,6 +55,7 @@ def _sections(elf: ELFFile) -> dict[str, CodeSection]:
     return {
         sections[number].name: CodeSection(sections[number]["sh_size"], tuple(sorted(found)))
         for number, found in functions.items()
+        if sections[number]["sh_size"]
     }
 
 

@@ -35,9 +35,8 @@ _PAGE = re.compile(r"^The buggy address belongs to the physical page:.*?(?=^Memo
 # The module that asks for the description lies where an init was, which is freed after the load
 _OF_DESCRIBE = re.compile(r"\S+ \[describe\]$")
 _GONE = "(code that is no longer there)"
-# The files give their content to a single read only, so that a shell's `read` gets nothing (kernel/module/sysfs.c)
-_SECTIONS_COMMAND = 'cd /sys/module/{}/sections && for s in {}; do echo "$s $(cat "$s")"; done'
-_SECTION_LINE = re.compile(r"^(\S+) 0x([0-9a-f]+)\r?$", re.MULTILINE)
+_SECTION = "/sys/module/{}/sections/{}"  # file with the address of a section
+_ADDRESS = re.compile(r"^0x([0-9a-f]+)\r?$", re.MULTILINE)
 _MODULE_LINE = re.compile(r"^(\S+) (\d+) .* 0x([0-9a-f]+)", re.MULTILINE)
 _PREFIX = re.compile(rb"\n(\[ *\d+\.\d+\](?:\[ *\w+\])? )[^\n]*\r?\n$")
 
@@ -69,12 +68,12 @@ class AccessMonitor:
     def loaded(self) -> None:
         """Note where the module is, and watch nothing else. Call this after its load."""
         if self._log is not None and self._code:
-            command = _SECTIONS_COMMAND.format(self._module, " ".join(map(shlex.quote, self._code)))
-            found = _SECTION_LINE.findall(self._guest.run(command).text)
-            self._starts = {section: int(address, 16) for section, address in found} or self._starts
-            at = [(start, start + self._code[section].size) for section, start in self._starts.items() if start]
-            if at:
-                self._log.narrow(at)
+            files = (shlex.quote(_SECTION.format(self._module, section)) for section in self._code)
+            shown = self._guest.run(" ".join(["cat", *files]))
+            found = _ADDRESS.findall(shown.text)
+            if not shown.status and len(found) == len(self._code):
+                self._starts = {name: int(start, 16) for name, start in zip(self._code, found, strict=True)}
+                self._log.narrow([(start, start + self._code[name].size) for name, start in self._starts.items()])
 
     def publish(self, command: str, log: CellLog | None = None) -> None:
         """Write a report into the kernel's log for each bad access since the last call. Raises GuestFailure.

@@ -21,7 +21,7 @@ from harness.lab.execution.cell_log import CellLog
 from tests.unit.lab.fake_guest import FakeGuest
 
 CODE = 0xFFFFFFFFA0000000
-SECTIONS = f".text {CODE:#x}\n.init.text 0xffffffffa0005000\n"
+SECTIONS = f"{CODE:#x}\n0xffffffffa0005000\n"
 MODULES = "vendor 16384 0 - Live 0xffffffffa0000000 (O)\nother 16384 0 - Live 0xffffffffa0010000 (O)\n"
 SHADOW = ShadowMemory("x86_64", 48, 0xDFFFFC0000000000, 0xFFFF800000000000, 0, 0xFFFFFFFF81000000, 0x1234, ())
 DESCRIBED = """[    3.000000] ==================================================================
