@@ -8,6 +8,7 @@ KASAN's own, with KASAN's description of the object as it is at the end of the c
 import re
 import shlex
 from pathlib import Path
+from textwrap import shorten
 
 from harness.abi.elf.code_places import CodeSection, code_sections, place_in
 from harness.abi.elf.module_file import ModuleFacts
@@ -16,6 +17,7 @@ from harness.detect.scan import scan
 from harness.guest.accesses import AccessLog, BadAccess
 from harness.lab.execution.cell_guest import CellGuest
 from harness.lab.execution.cell_log import CellLog
+from harness.support.text import visible
 
 DESCRIBE = "accesses/describe.ko"  # in the guest
 _MOST_REPORTS = 10  # after one command
@@ -38,7 +40,8 @@ _GONE = "(code that is no longer there)"
 _SECTION = "/sys/module/{}/sections/{}"  # file with the address of a section
 _ADDRESS = re.compile(r"^0x([0-9a-f]+)\r?$", re.MULTILINE)
 _MODULE_LINE = re.compile(r"^(\S+) (\d+) .* 0x([0-9a-f]+)", re.MULTILINE)
-_PREFIX = re.compile(rb"\n(\[ *\d+\.\d+\](?:\[ *\w+\])? )[^\n]*\r?\n$")
+_PREFIX = re.compile(rb"^\[ *\d+\.\d+\](?:\[ *\w+\])? ", re.MULTILINE)  # of a line of the kernel's log
+_MOST_CHARS = 200  # of a command in a report
 
 
 class AccessMonitor:
@@ -86,23 +89,25 @@ class AccessMonitor:
         if not self._starts:
             self.loaded()
         others = self._guest.run("cat /proc/modules").text
-        for access in found:
+        for access in found[:_MOST_REPORTS]:
             place = self._place(access, others)
             if place:
                 for line in _text(access, place, command, self._description(access, log)):
                     self._guest.run(f"agent log {shlex.quote(line)}")
+            self._known += 1
+        self._known += len(found[_MOST_REPORTS:])
 
     def publish_lost(self) -> None:
-        """Write the reports of a guest that was lost to its console. Its last line must be complete."""
-        if found := self._fresh():
-            console = self._guest.console
-            prefix = _PREFIX.search(console.read(self._guest.log_start))
-            mark = prefix[1] if prefix else b"[    0.000000] "
+        """Write the reports about a guest that was lost to its console."""
+        console = self._guest.console
+        for access in self._fresh()[:_MOST_REPORTS]:
+            text = console.read(self._guest.log_start)
+            prefix = [b"[    0.000000] ", *_PREFIX.findall(text)][-1]
+            place = self._place(access, "")
+            lines = _text(access, place, "", []) if place else []
             with console.path.open("ab") as stream:
-                for access in found:
-                    place = self._place(access, "")
-                    for line in _text(access, place, "", []) if place else ():
-                        stream.write(mark + line.encode() + b"\n")
+                stream.write(b"" if text.endswith(b"\n") else b"\n")
+                stream.writelines(prefix + line.encode() + b"\n" for line in lines)
 
     def end(self) -> list[Check]:
         """A check that counts what was checked."""
@@ -117,9 +122,7 @@ class AccessMonitor:
     def _fresh(self) -> list[BadAccess]:
         if self._log is None:
             return []
-        found = self._log.bad_accesses()[self._known :]
-        self._known += len(found)
-        return found[:_MOST_REPORTS]
+        return self._log.bad_accesses()[self._known :]
 
     def _place(self, access: BadAccess, proc_modules: str) -> str | None:
         """`function+0x12/0x40 [module]`; None for code of no module, such as the copies that kprobes make."""
@@ -171,7 +174,8 @@ def _text(access: BadAccess, place: str, command: str, description: list[str]) -
         _RULER,
         f"BUG: KASAN: {bug_kind(access)} in {place}",
         f"{what} of size {access.size} at addr {access.address:x}",
-        "Seen by QEMU, in code without KASAN" + (f", during: {command}" if command else ""),
+        "Seen by QEMU, in code without KASAN"
+        + (f", during: {visible(shorten(command, _MOST_CHARS))}" if command else ""),
         "Call Trace:",
         f" {place}",
         *description,

@@ -150,7 +150,7 @@ def test_a_lost_guest_has_its_reports_on_the_console(guest: Guest, monkeypatch: 
     monitor = monitor_of(guest, monkeypatch)
     monitor.loaded()
     found(guest, access(CODE + 0x14, shadow=0xFB))
-    guest.print("[   12.345678][   T41] the last line\n")
+    guest.print("[   12.345678][   T41] a line\n[   12.345679][   T41] a torn li")
     monitor.publish_lost()
     assert [(report.kind, report.title, report.module) for report in reports(guest)] == [
         ("kasan", "KASAN: use-after-free Write in store", "vendor")
