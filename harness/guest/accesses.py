@@ -27,7 +27,8 @@ _MOST_RANGES = 16
 _RANGE = struct.Struct("<QQ")
 _RANGES = _RANGE.size * _MOST_RANGES  # bytes
 _NUMBER = struct.Struct("<Q")
-_HEADER = struct.Struct(f"<{_RANGES}xQQQQ")  # number of ranges, page table, accesses that were checked, entries
+# number of ranges, whether they are the module's, page table, accesses that were checked, entries
+_HEADER = struct.Struct(f"<{_RANGES}xQQQQQ")
 _ENTRY = struct.Struct("<QQIBBBx")
 _MAX_ENTRIES = 256
 _LOG_BYTES = _HEADER.size + _ENTRY.size * _MAX_ENTRIES
@@ -101,23 +102,29 @@ class AccessLog:
         with self._mapped() as log:
             log[_RANGES : _HEADER.size] = bytes(_HEADER.size - _RANGES)
 
-    def watch(self) -> None:
-        """Check all code in the area for modules that QEMU translates from now on."""
-        with self._mapped() as log:
-            _NUMBER.pack_into(log, _RANGES + _NUMBER.size, self.page_table)
+    def watch(self, without: Sequence[tuple[int, int]] = ()) -> None:
+        """Check all code in the area for modules that QEMU translates from now on.
+
+        without: ranges, each from a first address up to one behind the last, 16 at most, that are not checked.
+        """
+        self._set(without, is_module=False)
 
     def narrow(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Check only code from a first address up to one behind the last, in any of at most 16 ranges."""
+        """Check code in these ranges only, 16 at most."""
+        self._set(ranges, is_module=True)
+
+    def _set(self, ranges: Sequence[tuple[int, int]], *, is_module: bool) -> None:
         with self._mapped() as log:
             for place, (start, end) in enumerate(ranges[:_MOST_RANGES]):
                 _RANGE.pack_into(log, place * _RANGE.size, start, end)
-            _NUMBER.pack_into(log, _RANGES, min(len(ranges), _MOST_RANGES))
+            numbers = min(len(ranges), _MOST_RANGES), int(is_module), self.page_table
+            log[_RANGES : _RANGES + 3 * _NUMBER.size] = b"".join(map(_NUMBER.pack, numbers))
 
     @property
     def checked(self) -> int:
         """The number of accesses that were checked."""
         with self.path.open("rb") as file:
-            return int(_HEADER.unpack(file.read(_HEADER.size))[2])
+            return int(_HEADER.unpack(file.read(_HEADER.size))[3])
 
     def bad_accesses(self) -> list[BadAccess]:
         """The first bad access of each instruction, in their order. There may be more from the 257th on."""
@@ -131,7 +138,7 @@ class AccessLog:
 
 def _entries(log: bytes) -> Iterator[BadAccess]:
     """The entries of a log. Raises struct.error if it is too short."""
-    count = min(_HEADER.unpack_from(log)[3], _MAX_ENTRIES)
+    count = min(_HEADER.unpack_from(log)[4], _MAX_ENTRIES)
     for place in range(count):
         instruction, address, size, is_store, shadow, after = _ENTRY.unpack_from(
             log, _HEADER.size + place * _ENTRY.size

@@ -64,9 +64,9 @@ class AccessMonitor:
         self._log = None if self._is_instrumented else self._guest.access_log()
 
     def loading(self) -> None:
-        """Begin to watch. Call this right before the load: what QEMU translated before is not checked."""
+        """Begin to watch all modules but those that are loaded already. Call this right before the load."""
         if self._log is not None:
-            self._log.watch()
+            self._log.watch([(start, end) for _, start, end in _modules_in(self._guest.run("cat /proc/modules").text)])
 
     def loaded(self) -> None:
         """Note where the module is, and watch nothing else. Call this after its load."""
@@ -129,8 +129,8 @@ class AccessMonitor:
         at = access.instruction
         if place := place_in(self._code, self._starts, at):
             return f"{place} [{self._module}]"
-        for name, size, start in _MODULE_LINE.findall(proc_modules):
-            if int(start, 16) <= at < int(start, 16) + int(size):
+        for name, start, end in _modules_in(proc_modules):
+            if start <= at < end:
                 return f"0x{at:x} [{name}]"
         # A module that the kernel did not take, or whose guest was lost, does not tell where it was
         return None if self._starts else f"0x{at:x} [{self._module}]"
@@ -151,6 +151,12 @@ class AccessMonitor:
             log.leave_out(start, end)
         reports = [report for report in scan(self._guest.console.read(start, end)) if report.kind == "kasan"]
         return object_facts(reports[0].text) if reports else []
+
+
+def _modules_in(proc_modules: str) -> list[tuple[str, int, int]]:
+    """Name, first address and first address behind each module, from the text of /proc/modules."""
+    found = _MODULE_LINE.findall(proc_modules)
+    return [(name, int(start, 16), int(start, 16) + int(size)) for name, size, start in found]
 
 
 def object_facts(report: str) -> list[str]:

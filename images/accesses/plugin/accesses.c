@@ -4,9 +4,9 @@
  * the shadow memory of KASAN, for modules that were built without KASAN.
  *
  * It instruments code in the area that modules are loaded to, from when the
- * harness is about to load one. Trampolines of the tracers are there, too, so
- * that the harness tells where the module is as soon as it knows. The guest's
- * memory is a shared file, which the plugin maps to read the shadow
+ * harness is about to load one. Other modules and the trampolines of tracers
+ * are there, too, so that the harness tells where the module is as soon as it
+ * knows. The guest's memory is a shared file, which the plugin maps to read the shadow
  * through the kernel's page tables. harness/guest/accesses.py gives it its
  * arguments and has the same layout of the log.
  */
@@ -50,8 +50,9 @@ struct range {
 /* Shared with the harness */
 struct log {
 	/* The harness writes these; the last one last */
-	struct range ranges[MAX_RANGES];	/* code of the module */
-	_Atomic uint64_t range_count;		/* 0: all code in the area for modules */
+	struct range ranges[MAX_RANGES];
+	_Atomic uint64_t range_count;
+	_Atomic uint64_t is_module;		/* the ranges are code of the module; otherwise they are not */
 	_Atomic uint64_t page_table;		/* physical address; 0: check nothing */
 
 	/* The harness sets these to 0 before each cell. */
@@ -195,8 +196,8 @@ static bool is_watched(uint64_t instruction)
 		return false;
 	for (i = 0; i < log_->range_count; i++)
 		if (instruction >= log_->ranges[i].start && instruction < log_->ranges[i].end)
-			return true;
-	return !log_->range_count;
+			return log_->is_module;
+	return !log_->is_module;
 }
 
 static void poisoned(unsigned int cpu, void *unused)

@@ -222,6 +222,16 @@ def test_only_the_module_is_checked_once_its_place_is_known(emulator: Emulator) 
     assert emulator.log.checked == 3
 
 
+def test_modules_that_were_there_before_are_not_checked(emulator: Emulator) -> None:
+    emulator.shade(b"\xfb" * 8)
+    code = emulator.layout.code
+    emulator.log.stop()
+    emulator.log.watch([(code, code + 0x1000)])
+    assert not emulator.run(0, BYTE, code=code + 0xFFF)
+    assert emulator.run(0, BYTE, code=code + 0x1000)
+    assert [access.instruction - code for access in emulator.log.bad_accesses()] == [0x1000]
+
+
 def test_nothing_is_checked_before_the_load(library: Path, tmp_path: Path) -> None:
     emulator = Emulator(LAYOUTS["x86_64"], library, tmp_path)
     emulator.shade(b"\xfb" * 8)

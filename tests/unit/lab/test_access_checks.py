@@ -78,7 +78,7 @@ def found(guest: Guest, *accesses: BadAccess, checked: int = 100) -> None:
         for it in accesses
     )
     with guest.accesses.path.open("r+b") as log:
-        log.write(struct.pack("<256xQQQQ", 0, 0x1000, checked, len(accesses)) + entries)
+        log.write(struct.pack("<256xQQQQQ", 0, 0, 0x1000, checked, len(accesses)) + entries)
 
 
 def monitor_of(guest: Guest, monkeypatch: pytest.MonkeyPatch, facts: ModuleFacts | None = None) -> AccessMonitor:
