@@ -110,8 +110,9 @@ class AccessLog:
         self._set(without, is_module=False)
 
     def narrow(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Check code in these ranges only, 16 at most."""
-        self._set(ranges, is_module=True)
+        """Check code in these ranges only. Does nothing if there are more than 16, so that no code is left out."""
+        if len(ranges) <= _MOST_RANGES:
+            self._set(ranges, is_module=True)
 
     def _set(self, ranges: Sequence[tuple[int, int]], *, is_module: bool) -> None:
         with self._mapped() as log:

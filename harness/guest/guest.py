@@ -176,16 +176,19 @@ class Guest:
         return start + self.console.read(start).index(line.encode()) + len(line)
 
     def access_log(self) -> AccessLog | None:
-        """The log of the check of modules' loads and stores, which does not begin yet. None if the machine has none.
+        """The log of the check of modules' loads and stores, which does not begin yet.
 
-        Raises QmpRefusedError, QmpLostError.
+        None if the machine has no such check, or if QEMU does not tell where the kernel's page table is.
         """
         log, check = self.qemu.accesses, self.machine.accesses
         if log is None or check is None:
             return None
         log.stop()
         if self._page_table is None:
-            self._page_table = self._physical(check.shadow.page_table)
+            try:
+                self._page_table = self._physical(check.shadow.page_table)
+            except (QmpLostError, QmpRefusedError):
+                return None
         log.page_table = self._page_table
         return log
 

@@ -61,7 +61,11 @@ class AccessMonitor:
 
     def begin(self) -> None:
         """Get ready, in a pristine guest."""
-        self._log = None if self._is_instrumented else self._guest.access_log()
+        if self._is_instrumented:
+            return
+        self._log = self._guest.access_log()
+        if self._log is None and self._guest.machine.accesses:
+            self.caveats.append("KASAN did not see the module's own loads and stores: QEMU found no page table")
 
     def loading(self) -> None:
         """Begin to watch all modules but those that are loaded already. Call this right before the load."""

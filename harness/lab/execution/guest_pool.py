@@ -101,6 +101,7 @@ class Guests:
         self.files = dict(files or {})
         self._running: dict[tuple[str, str], RunningGuest] = {}
         self._failed: dict[tuple[str, str], ModcompatError] = {}
+        self._shadows: dict[str, ShadowMemory | None] = {}  # by kernel
         self._generation = 0
         self._ending = ExitStack()
         # a private folder, removed by close()
@@ -372,10 +373,11 @@ class Guests:
 
     def _shadow(self, kernel: Kernel) -> ShadowMemory | None:
         """The shadow memory of a kernel with KASAN; None if it cannot be read from outside."""
-        if not has_shadow(kernel.config):
-            return None
-        table = kernel.symbols.read_text() if kernel.symbols.is_file() else ""
-        return shadow_memory(kernel.arch, kernel.config, table)
+        if kernel.key not in self._shadows:
+            is_known = has_shadow(kernel.config) and kernel.symbols.is_file()
+            table = kernel.symbols.read_text() if is_known else ""
+            self._shadows[kernel.key] = shadow_memory(kernel.arch, kernel.config, table)
+        return self._shadows[kernel.key]
 
     def _accelerator(self, machine: Machine) -> str:
         """The accelerator: KVM if it is requested, or if a boot proves that it works; else TCG."""

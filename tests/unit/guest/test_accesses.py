@@ -222,6 +222,13 @@ def test_only_the_module_is_checked_once_its_place_is_known(emulator: Emulator) 
     assert emulator.log.checked == 3
 
 
+def test_a_module_with_too_many_sections_is_checked_like_others(library: Path, tmp_path: Path) -> None:
+    emulator = Emulator(LAYOUTS["x86_64"], library, tmp_path)
+    code = emulator.layout.code
+    emulator.log.narrow([(code + 0x100 * place, code + 0x100 * place + 0x80) for place in range(17)])
+    assert emulator.run(0, BYTE, code=code + 0x1000)
+
+
 def test_modules_that_were_there_before_are_not_checked(emulator: Emulator) -> None:
     emulator.shade(b"\xfb" * 8)
     code = emulator.layout.code

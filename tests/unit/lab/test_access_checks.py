@@ -164,6 +164,13 @@ def test_a_module_with_kasan_is_left_to_the_kernel(guest: Guest, monkeypatch: py
     assert (reports(guest), monitor.end(), monitor.caveats) == ([], [], [])
 
 
+def test_a_check_that_could_not_begin_is_a_caveat(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    guest.accesses = None
+    monitor = monitor_of(guest, monkeypatch)
+    assert monitor.end() == []
+    assert "QEMU found no page table" in monitor.caveats[0]
+
+
 def test_what_was_checked_is_counted(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = monitor_of(guest, monkeypatch)
     found(guest, checked=123)
