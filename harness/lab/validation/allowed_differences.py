@@ -69,7 +69,7 @@ UNREACHABLE = (
         lacking="KASAN",
     ),
     Allowance(
-        "spinlock_t",
+        "spinlock_t|struct spinlock",
         "its padding is another name for the word of the lock: include/linux/spinlock_types.h",
         lacking="DEBUG_LOCK_ALLOC",
     ),
