@@ -18,7 +18,7 @@ import pytest
 from harness.support.cluster import task_process
 from tests.system.conftest import users_environment
 
-_START_SECONDS = 60.0
+_START_SECONDS = 300.0
 _MATRIX = (
     "matrix",
     "default",
