@@ -10,7 +10,7 @@ from harness.guest.guest import Timing
 from harness.kernel.features import FEATURES
 from harness.lab.plan.settings import Settings
 from harness.lab.validation import records
-from harness.lab.validation.bug_runner import PROPRIETARY, commit, passed, prepared, run_catalogue, run_mixed
+from harness.lab.validation.bug_runner import commit, insmod, passed, prepared, run_catalogue, run_mixed
 from harness.lab.validation.bugs import BUGS, Where
 from tests.system.conftest import SCALE
 
@@ -43,7 +43,7 @@ def test_a_proprietary_module_does_not_end_lock_debugging(name: str) -> None:
     variant = bug.variant(Where.REBUILT)
     with prepared(BOARD, variant, SETTINGS) as guests:
         guest = guests.guest(BOARD, variant)
-        assert commit(guest, replace(bug, before=PROPRIETARY), Where.REBUILT)
+        assert commit(guest, replace(bug, before=insmod(Where.VENDOR, "proprietary")), Where.REBUILT)
         log = guest.console.read(guest.log_start)
     assert b"module license 'Proprietary' taints kernel" in log
     assert b"Disabling lock debugging" not in log

@@ -18,7 +18,7 @@ from harness.lab.execution.lab import Lab
 from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import shipped
-from harness.lab.validation.bug_runner import PROPRIETARY, commit, prepared
+from harness.lab.validation.bug_runner import commit, insmod, prepared
 from harness.lab.validation.bugs import BUGS, Where
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
@@ -68,4 +68,4 @@ def test_no_bug_with_locks_is_reported_beside_a_proprietary_module() -> None:
     with prepared(BOARD, variant, settings) as guests:
         guest = guests.guest(BOARD, variant)
         assert commit(guest, bug, Where.REBUILT)
-        assert not commit(guest, replace(bug, before=PROPRIETARY), Where.REBUILT)
+        assert not commit(guest, replace(bug, before=insmod(Where.VENDOR, "proprietary")), Where.REBUILT)

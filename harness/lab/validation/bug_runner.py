@@ -31,8 +31,6 @@ _BUG_SECONDS = 20.0  # longest wait for a bug and its report
 _SHARING_ROUNDS = 10
 _GUEST_FOLDER = "bugs"
 _REBUILT, _VENDOR = "rebuilt", "production"  # folders of modules in _GUEST_FOLDER
-# Loads a proprietary module, whereupon upstream switches off lock debugging
-PROPRIETARY = f"insmod /{_GUEST_FOLDER}/{_VENDOR}/proprietary.ko"
 # Further parts of a report that differ from run to run
 _RUN_DEPENDENT = (
     (r"#\d stuck for \d+s", "#N stuck"),
@@ -92,12 +90,12 @@ def commit(guest: Guest, bug: Bug, where: Where, files: Mapping[str, Path] | Non
     guest.make_pristine()
     guest.mark(f"{bug.id} on {where}")
     if where is Where.BESIDE:
-        _require_success(guest.run(f"insmod {_module(Where.VENDOR, 'lender')}"))
+        _require_success(guest.run(insmod(Where.VENDOR, "lender")))
     if bug.before:
         _require_success(guest.run(bug.before))
     module = _module(where, bug.source)
     if bug.report is None:
-        _require_success(guest.run(f"insmod {module}"))
+        _require_success(guest.run(insmod(where, bug.source)))
         checks = parse_live_checks(guest.run(f"sh /{_GUEST_FOLDER}/watch {bug.name}", _BUG_SECONDS))
         return _generalized(checks[0].detail) if checks and checks[0].held else ""
     file = (files or {}).get(module.lstrip("/"))
@@ -106,7 +104,7 @@ def commit(guest: Guest, bug: Bug, where: Where, files: Mapping[str, Path] | Non
         accesses.begin()
         accesses.loading()
     output = None
-    command = f"insmod {module} bug={bug.name}"
+    command = f"{insmod(where, bug.source)} bug={bug.name}"
     with suppress(GuestFailure):  # some bugs end the guest
         output = guest.run(command, _BUG_SECONDS)
         if accesses:
@@ -171,6 +169,11 @@ def unexplained(rows: Iterable[Mapping[str, Any]], arch: str) -> list[str]:
 def passed(row: Mapping[str, Any]) -> bool:
     """Whether two modules shared locks without a report. row: of `run_mixed`."""
     return not row["reports"] and str(row["said"]).endswith(": ok")
+
+
+def insmod(where: Where, name: str) -> str:
+    """The command that loads a module of images/bugs, in the build that is for the place."""
+    return f"insmod {_module(where, name)}"
 
 
 def _module(where: Where, name: str) -> str:
