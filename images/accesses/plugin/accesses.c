@@ -6,9 +6,9 @@
  * It instruments code in the area that modules are loaded to, from when the
  * harness is about to load one. Other modules and the trampolines of tracers
  * are there, too, so that the harness tells where the module is as soon as it
- * knows. The guest's memory is a shared file, which the plugin maps to read the shadow
- * through the kernel's page tables. harness/guest/accesses.py gives it its
- * arguments and has the same layout of the log.
+ * knows. The guest's memory is a shared file, which the plugin maps to read the
+ * shadow through the kernel's page tables. harness/guest/accesses.py gives it
+ * its arguments and has the same layout of the log.
  */
 #include "qemu_plugin.h"
 
