@@ -11,6 +11,9 @@ from collections.abc import Mapping
 IMPOSSIBLE: Mapping[str, str] = {
     "PREEMPT_COUNT": "where production does not count preemption, preempt_disable() and spin_lock() of a module are no "
     "more than barriers for the compiler; the kernel would preempt the module where it must not, and could not know",
+    "DEBUG_LOCK_ALLOC": "where production is without PREEMPTION, modules have unlock operations inlined, and lockdep "
+    "would not hear of them; with PREEMPTION, it is hidden",
+    "LOCK_STAT": "as for DEBUG_LOCK_ALLOC, in whose classes it counts",
     "KASAN_SW_TAGS": "pointers have a tag in their upper bits, which code of a module that computes with addresses "
     "(virt_to_page(), virt_addr_valid()) does not take off",
     "KASAN_HW_TAGS": "as for KASAN_SW_TAGS, and the flags of page allocations and of struct page are other ones",
@@ -34,8 +37,6 @@ IMPOSSIBLE: Mapping[str, str] = {
 
 # The option may well be hidden, but nobody has done it.
 OPEN: Mapping[str, str] = {
-    "DEBUG_LOCK_ALLOC": "hidden in Linux 6.1, on kernels with PREEMPTION; for 6.12 nobody has made the patches yet",
-    "LOCK_STAT": "as for DEBUG_LOCK_ALLOC, in whose classes it counts",
     "KCSAN": "accesses of a module would go unseen, as with KASAN; not tried",
     "BLK_DEV_IO_TRACE": "it has a pointer in the middle of request_queue, behind whose last member there is room for "
     "one more object; distributions have it in production",

@@ -50,6 +50,9 @@ _CHECKPATCH_EXCEPTIONS = {
     "CONFIG_DESCRIPTION": "whether production has an option is all that there is to say of each such symbol",
     "CONSIDER_KSTRTO": "sound/core/pcm.c reads a number as upstream, and stores it in another place",
     "COMPLEX_MACRO": "MODULE_ABI_TAGS is a list of string literals, to be concatenated",
+    "LOCKDEP": "lockdep itself may well look for the class that is not validated",
+    "EXPORT_SYMBOL": "a macro makes the names of lockdep's maps that are variables",
+    "AVOID_BUG": "GFP_SLAB_BUG_MASK is upstream's name",
 }
 _ALL_SERIES = (
     Series(
@@ -74,12 +77,7 @@ _ALL_SERIES = (
             "SHRINKER_DEBUG", "DEBUG_LOCK_ALLOC",
         ),
         forks=("6.1.184", "6.1.191"),
-        checkpatch_exceptions={
-            **_CHECKPATCH_EXCEPTIONS,
-            "LOCKDEP": "lockdep itself may well look for the class that is not validated",
-            "EXPORT_SYMBOL": "a macro makes the names of lockdep's maps that are variables",
-            "AVOID_BUG": "GFP_SLAB_BUG_MASK is upstream's name",
-        },
+        checkpatch_exceptions=_CHECKPATCH_EXCEPTIONS,
     ),
     Series(
         "6.12",
@@ -102,6 +100,7 @@ _ALL_SERIES = (
             "FAILSLAB", "KFENCE", "SND_DEBUG", "SND_PCM_XRUN_DEBUG", "FAIL_MMC_REQUEST",
             "NET_DEV_REFCNT_TRACKER", "NET_NS_REFCNT_TRACKER", "REF_TRACKER", "PAGE_POOL_STATS",
             "DEBUG_TLBFLUSH", "PER_VMA_LOCK_STATS", "DEBUG_STACK_USAGE", "SHRINKER_DEBUG",
+            "DEBUG_LOCK_ALLOC",
         ),
         forks=("6.12.113", "6.12.115"),
         checkpatch_exceptions={
