@@ -39,6 +39,7 @@ _EXPECTED_MESSAGES: Mapping[str, str] = {
     r"BPF:": "details of the same",
     r"missing module BTF, cannot register ": "for the same reason; kfuncs (6.1), kfunc or struct_ops (6.12)",
     r"unwind: Index not found": "arch/arm/kernel/unwind.c: a feature in use walks stacks of code without a table",
+    r".* \(\d+\) used greatest stack depth: ": "DEBUG_STACK_USAGE, for a task that went deeper than any before",
     r"\w+: no symbol version for module_layout": "production has no such version either",
 }  # fmt: skip
 _LEFT_OUT = (re.compile(f"^(?:{'|'.join((_INITCALL, *_EXPECTED_MESSAGES, *_OF_THE_MACHINE))})"), _MEASURED)

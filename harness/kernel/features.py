@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from harness.kernel.arch import Architecture
+from harness.kernel.kconfig import in_fragments
 from harness.support.errors import ModcompatError
 from harness.support.paths import IMAGES, KCONFIG
 
@@ -26,8 +27,6 @@ class Feature:
 
     name: str
     symbols: tuple[str, ...]  # that the fragment switches on, and that must be on in the running guest
-    # further symbols of the fragment, which are on only where the architecture and the version have them
-    where_possible: tuple[str, ...] = ()
     follows: dict[str, str] = field(default_factory=dict)  # further symbols that may change -> why Kconfig changes them
     # Kind and words (a regular expression) of the report about the proof module's violation; None for a feature that is
     # proved by using it
@@ -41,6 +40,11 @@ class Feature:
     @property
     def fragment(self) -> Path:
         return KCONFIG / "feature" / f"{self.name}.config"
+
+    @property
+    def where_possible(self) -> tuple[str, ...]:
+        """Further symbols of the fragment, which a kernel has only if its architecture and its version have them."""
+        return tuple(name for name in in_fragments([self.fragment]) if name not in self.symbols)
 
     @property
     def proof(self) -> Path:
@@ -155,6 +159,10 @@ _MEMBERS = {
     **_because("lib/Kconfig.debug: selected by LATENCYTOP", "KALLSYMS_ALL"),
     **_because("mm/Kconfig.debug: selected by PAGE_OWNER", "PAGE_EXTENSION"),
     **_because("kernel/irq/Kconfig: selected by GENERIC_IRQ_DEBUGFS", "GENERIC_IRQ_INJECTION"),
+    **_because("net/Kconfig.debug: selected by the trackers of references", "REF_TRACKER"),
+    **_because("drivers/acpi/Kconfig: selected by ACPI_DEBUGGER", "ACPI_DEBUG"),
+    **_because("drivers/iommu/intel/Kconfig: selected by INTEL_IOMMU_DEBUGFS", "DMAR_DEBUG", "DMAR_PERF"),
+    **_because("drivers/net/wireless/realtek/rtw89/Kconfig: selected by its two debug options", "RTW89_DEBUG"),
 }
 _KASAN = {
     **_because(
@@ -169,6 +177,38 @@ _KASAN = {
     ),
     **_because("lib/Kconfig.debug: its default is higher with KASAN; only a warning", "FRAME_WARN"),
 }  # fmt: skip
+
+_LOCKDEP = {
+    **_because(
+        "lib/Kconfig.debug: selected by PROVE_LOCKING or by LOCKDEP",
+        "LOCKDEP", "DEBUG_LOCK_ALLOC", "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RT_MUTEXES",
+        "DEBUG_RWSEMS", "DEBUG_WW_MUTEX_SLOWPATH", "PROVE_RCU", "TRACE_IRQFLAGS", "TRACE_IRQFLAGS_NMI",
+        "KALLSYMS_ALL",
+    ),
+    **_because(
+        "lib/Kconfig.debug: a setting of LOCKDEP",
+        "LOCKDEP_BITS", "LOCKDEP_CHAINS_BITS", "LOCKDEP_CIRCULAR_QUEUE_BITS", "LOCKDEP_STACK_TRACE_BITS",
+        "LOCKDEP_STACK_TRACE_HASH_BITS",
+    ),
+    **_because("kernel/trace/Kconfig: default y if TRACE_IRQFLAGS, and selects TRACING",
+               "PREEMPTIRQ_TRACEPOINTS"),
+    **_SPINLOCK, **_TRACING, **_PREEMPT_COUNT,
+}  # fmt: skip
+_KMEMLEAK = {
+    **_because("lib/Kconfig.debug: selected by DEBUG_KMEMLEAK",
+               "CRC32", "CRC32_SLICEBY8", "BITREVERSE", "STACKDEPOT_ALWAYS_INIT"),
+    **_because("lib/Kconfig.debug: a setting of DEBUG_KMEMLEAK", "DEBUG_KMEMLEAK_MEM_POOL_SIZE"),
+}  # fmt: skip
+_DISTRO = {
+    **_because("mm/Kconfig.debug: selected by DEBUG_PAGEALLOC, PAGE_TABLE_CHECK", "PAGE_EXTENSION"),
+    **_because("mm/Kconfig.debug: def_bool DEBUG_VM && !PREEMPT_RT", "DEBUG_VM_IRQSOFF"),
+    **_because("mm/Kconfig.debug: selected by PTDUMP_DEBUGFS", "PTDUMP_CORE"),
+    **_because("kernel/irq/Kconfig: selected by GENERIC_IRQ_DEBUGFS", "GENERIC_IRQ_INJECTION"),
+    **_because("net/Kconfig.debug: selected by the trackers of references", "REF_TRACKER"),
+    **_because("drivers/acpi/Kconfig: selected by ACPI_DEBUGGER", "ACPI_DEBUG"),
+    **_because("drivers/iommu/intel/Kconfig: selected by INTEL_IOMMU_DEBUGFS", "DMAR_DEBUG", "DMAR_PERF"),
+    **_because("drivers/net/wireless/realtek/rtw89/Kconfig: selected by its two debug options", "RTW89_DEBUG"),
+}
 
 FEATURES = {
     feature.name: feature
@@ -260,11 +300,7 @@ FEATURES = {
         Feature(
             name="kmemleak",
             symbols=("DEBUG_KMEMLEAK",),
-            follows={
-                **_because("lib/Kconfig.debug: selected by DEBUG_KMEMLEAK",
-                           "CRC32", "CRC32_SLICEBY8", "BITREVERSE", "STACKDEPOT_ALWAYS_INIT"),
-                **_because("lib/Kconfig.debug: a setting of DEBUG_KMEMLEAK", "DEBUG_KMEMLEAK_MEM_POOL_SIZE"),
-            },
+            follows=_KMEMLEAK,
             violation=("kmemleak", "new suspected memory leaks"),
         ),
         Feature(
@@ -278,7 +314,6 @@ FEATURES = {
         Feature(
             name="atomic-sleep",
             symbols=("DEBUG_ATOMIC_SLEEP",),
-            where_possible=("DEBUG_PREEMPT",),
             follows=_PREEMPT_COUNT,
             violation=("atomic-sleep", "sleeping function called from invalid context"),
             isolation=Isolation.KEPT_WITH_PREEMPTION,
@@ -302,7 +337,6 @@ FEATURES = {
         Feature(
             name="latency",
             symbols=("FTRACE", "IRQSOFF_TRACER"),
-            where_possible=("PREEMPT_TRACER",),
             follows=_LATENCY,
             isolation=Isolation.KEPT,
         ),
@@ -313,7 +347,6 @@ FEATURES = {
                 "SCHEDSTATS", "FAULT_INJECTION", "FAILSLAB", "FAIL_PAGE_ALLOC", "FAULT_INJECTION_DEBUG_FS",
                 "PAGE_OWNER", "GENERIC_IRQ_DEBUGFS", "WATCH_QUEUE", "SHRINKER_DEBUG",
             ),
-            where_possible=("LATENCYTOP", "DEBUG_CREDENTIALS", "DEBUG_TLBFLUSH", "PER_VMA_LOCK_STATS"),
             follows=_MEMBERS,
             boot="page_owner=on",
             isolation=Isolation.KEPT,
@@ -321,22 +354,7 @@ FEATURES = {
         Feature(
             name="lockdep",
             symbols=("PROVE_LOCKING",),
-            follows={
-                **_because(
-                    "lib/Kconfig.debug: selected by PROVE_LOCKING or by LOCKDEP",
-                    "LOCKDEP", "DEBUG_LOCK_ALLOC", "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RT_MUTEXES",
-                    "DEBUG_RWSEMS", "DEBUG_WW_MUTEX_SLOWPATH", "PROVE_RCU", "TRACE_IRQFLAGS", "TRACE_IRQFLAGS_NMI",
-                    "KALLSYMS_ALL",
-                ),
-                **_because(
-                    "lib/Kconfig.debug: a setting of LOCKDEP",
-                    "LOCKDEP_BITS", "LOCKDEP_CHAINS_BITS", "LOCKDEP_CIRCULAR_QUEUE_BITS", "LOCKDEP_STACK_TRACE_BITS",
-                    "LOCKDEP_STACK_TRACE_HASH_BITS",
-                ),
-                **_because("kernel/trace/Kconfig: default y if TRACE_IRQFLAGS, and selects TRACING",
-                           "PREEMPTIRQ_TRACEPOINTS"),
-                **_SPINLOCK, **_TRACING, **_PREEMPT_COUNT,
-            },
+            follows=_LOCKDEP,
             violation=("lockdep", "possible circular locking dependency"),
             isolation=Isolation.KEPT_WITH_PREEMPTION,
         ),
@@ -360,10 +378,6 @@ FEATURES = {
                 "FAULT_INJECTION_DEBUG_FS", "PAGE_OWNER", "GENERIC_IRQ_DEBUGFS", "WATCH_QUEUE", "SHRINKER_DEBUG",
                 "KASAN", "KASAN_GENERIC", "KASAN_VMALLOC",
             ),
-            where_possible=(
-                "DEBUG_PREEMPT", "PREEMPT_TRACER", "LATENCYTOP", "DEBUG_CREDENTIALS", "DEBUG_TLBFLUSH",
-                "PER_VMA_LOCK_STATS",
-            ),
             follows={
                 **_SPINLOCK, **_FTRACE, **_KPROBES, **_PERF, **_PREEMPT_COUNT, **_OBJECTS, **_LATENCY, **_MEMBERS,
                 **_KASAN,
@@ -374,6 +388,21 @@ FEATURES = {
                 "kasan",
             ),
             boot="kasan_multi_shot page_owner=on",
+            isolation=Isolation.KEPT_WITH_PREEMPTION,
+        ),
+        # What the debug kernels of Fedora and RHEL have in common, and their production kernels have not
+        Feature(
+            name="distro",
+            symbols=(
+                "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RT_MUTEXES", "DEBUG_RWSEMS", "DEBUG_LOCK_ALLOC",
+                "PROVE_LOCKING", "DEBUG_ATOMIC_SLEEP", "DEBUG_OBJECTS", "DEBUG_OBJECTS_FREE", "DEBUG_OBJECTS_TIMERS",
+                "DEBUG_OBJECTS_WORK", "DEBUG_OBJECTS_RCU_HEAD", "DEBUG_OBJECTS_PERCPU_COUNTER", "DEBUG_PAGEALLOC",
+                "DEBUG_VM", "FAULT_INJECTION", "FAILSLAB", "FAIL_PAGE_ALLOC", "KASAN", "KASAN_GENERIC",
+                "KASAN_INLINE", "KASAN_VMALLOC",
+            ),
+            follows={**_LOCKDEP, **_OBJECTS, **_KASAN, **_KMEMLEAK, **_DISTRO},
+            parts=("atomic-sleep", "objects", "kasan", "lockdep"),
+            boot="kasan_multi_shot",
             isolation=Isolation.KEPT_WITH_PREEMPTION,
         ),
     )

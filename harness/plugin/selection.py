@@ -14,6 +14,7 @@ from harness.kernel.shipped_packages import shipped_kernels
 from harness.kernel.user_config import UserConfig, require_for
 from harness.kernel.variants import Preemption
 from harness.lab.plan.cells import (
+    DEBUG_SETS,
     EVERY_BOARD,
     EVERY_FEATURE,
     MATRICES,
@@ -126,8 +127,8 @@ def choose_cells(
 
     configs: user-supplied production configurations, by architecture. arches: the architectures of the module files;
     they run on boards of these, unless options name boards. by_name: pytest selects among the cells by their names
-    (-k), so every feature is planned. Kernels have the default preemption model, unless --preemption or the matrix
-    says otherwise; the text of -k never adds any.
+    (-k), so every feature is planned, and isolated kernels with whole debug sets. Kernels have the default preemption
+    model, unless --preemption or the matrix says otherwise; the text of -k never adds any.
     """
     wanted = given("--arch") or ()
     names = given("--board") or (() if wanted else manifest.boards)
@@ -141,6 +142,8 @@ def choose_cells(
     elif by_name or names or wanted or features or flavours:
         chosen = features or (EVERY_FEATURE if by_name else features_named(CORE_FEATURES))
         selections = [Selection(EVERY_BOARD, chosen, flavours=tuple(Flavour))]
+        if by_name and not features:
+            selections.append(Selection(EVERY_BOARD, DEBUG_SETS, flavours=(Flavour.ISOLATED,)))
     else:
         selections = list(MATRICES["default"])
     boards = choose_boards(names, wanted or (sorted(arches) if not names else []))

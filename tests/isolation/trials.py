@@ -43,7 +43,6 @@ VERSIONS = Trial(
 RARE = Trial(
     name="rare",
     symbols=("KUNIT", "UBSAN", "KCOV", "FTRACE", "RV", "RCU_EXPERT", "FORCE_TASKS_TRACE_RCU"),
-    where_possible=("KALLSYMS_ALL", "FUNCTION_TRACER", "LIVEPATCH"),
     follows={
         **FEATURES["ftrace"].follows,
         "TASKS_TRACE_RCU": "kernel/rcu/Kconfig: selected by FORCE_TASKS_TRACE_RCU",

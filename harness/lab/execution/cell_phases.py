@@ -74,9 +74,11 @@ class KernelTraits:
     def of(cls, config: Mapping[str, str]) -> "KernelTraits":
         """config: symbols without CONFIG_, with their values."""
         debugs_locks = any(config.get(symbol) == "y" for symbol in _LOCK_DEBUGGING)
-        keeps_locks = config.get("MODULE_ABI_ISOLATION") == "y" and config.get("LOCKDEP") != "y"
+        without_lockdep = config.get("LOCKDEP") != "y" or config.get("LOCKDEP_OUTSIDE") == "y"
+        keeps_locks = config.get("MODULE_ABI_ISOLATION") == "y" and without_lockdep
         return cls(
-            has_kmemleak=config.get("DEBUG_KMEMLEAK") == "y",
+            # where it is off until it is asked for, nobody asks
+            has_kmemleak=config.get("DEBUG_KMEMLEAK") == "y" and config.get("DEBUG_KMEMLEAK_DEFAULT_OFF", "n") == "n",
             has_slub_debug=config.get("SLUB_DEBUG") == "y",
             gives_up_locks=debugs_locks and not keeps_locks,
         )

@@ -97,13 +97,14 @@ class Selection:
 
 EVERY_BOARD = tuple(BOARDS.values())
 DEFAULT_BOARDS = tuple(board for board in EVERY_BOARD if board.is_default)  # one for each architecture
-# On our own kernels, the parts of `hidden` and of `debug-set` are measured one by one.
-EVERY_FEATURE = tuple(feature for feature in FEATURES.values() if feature.name not in ("hidden", "debug-set"))
+# On our own kernels, the parts of `hidden` and of these sets are measured one by one; the sets only with the series.
+DEBUG_SETS = features_named(["debug-set", "distro"])
+EVERY_FEATURE = tuple(feature for feature in FEATURES.values() if feature not in (FEATURES["hidden"], *DEBUG_SETS))
 _REFERENCE = default_board(X86_64)
 ALL_AT_ONCE = features_named(["all"])
-_DEBUG_SET, _LOCKDEP = (
+_DEBUG_SET, _DISTRO, _LOCKDEP = (
     Selection(DEFAULT_BOARDS, features_named([name]), (Preemption.FULL,), (Flavour.ISOLATED,))
-    for name in ("debug-set", "lockdep")
+    for name in ("debug-set", "distro", "lockdep")
 )
 
 # The selections of a run, by the name of its matrix.
@@ -114,8 +115,8 @@ MATRICES = {
     "isolated": (
         Selection(DEFAULT_BOARDS, features_named([*CORE_FEATURES, "all"]), tuple(Preemption), (Flavour.ISOLATED,)),
     ),
-    # All that the isolation series hides: at once, and lockdep
-    "debug-set": (_DEBUG_SET, _LOCKDEP),
+    # All that the isolation series hides, without lockdep; lockdep alone; what distributions have in debug kernels
+    "debug-set": (_DEBUG_SET, _DISTRO, _LOCKDEP),
     # Every feature, on one board
     "features": (Selection((_REFERENCE,), EVERY_FEATURE),),
     # Fits into an hour when nothing is cached: the five features on one architecture, with the kernels of the system
@@ -137,6 +138,7 @@ MATRICES = {
             tuple(Flavour),
         ),
         _DEBUG_SET,
+        _DISTRO,
         Selection((default_board(RISCV64),), features_named([*CORE_FEATURES, "all"])),
     ),
 }

@@ -116,6 +116,15 @@ _SAME_COUNT = "the module changes the same preemption count and reads the same p
 _UNTRACKED = "the module changes the same reference count and does not tell of it: lib/ref_tracker.c puts up with that"
 _QUIET_SOUND = "the module goes on in the same way, and prints what it prints in production"
 _TRACER = "in production it does nothing, and the tracers can do without a module"
+_NO_PAGE_CHECKS = (
+    "the module does without this check of pages; include/linux/mmdebug.h has them stop, and do nothing else"
+)
+_PAGE_TABLES = "page tables are set by the memory management: mm/page_table_check.c has no exported function"
+_PAGEALLOC = "only the memory management asks, and maps and unmaps pages: include/linux/mm.h"
+_UNTOLD_LEAKS = (
+    "the allocators tell kmemleak of all memory, and the module does not tell what is no leak: mm/kmemleak.c"
+)
+_DMA = "the module maps and unmaps by exported functions, which check; what it does not tell, kernel/dma/debug.c knows"
 
 # Inlined functions that may differ, or may not be inlined any more.
 DIFFERING = (
@@ -338,6 +347,31 @@ DIFFERING = (
     Allowance(r"(__)?netdev_tracker_\w+", _UNTRACKED, lacking="NET_DEV_REFCNT_TRACKER"),
     Allowance(r"(__)?netns_tracker_\w+", _UNTRACKED, lacking="NET_NS_REFCNT_TRACKER"),
     Allowance(r"_?snd_printd\w*|snd_pcm_debug_name|snd_compr_drain_notify", _QUIET_SOUND, lacking="SND_DEBUG"),
+    Allowance(r"\w*", _NO_PAGE_CHECKS, lacking="DEBUG_VM", uses=r"b'VM_(BUG|WARN)_\w+\(.*'"),
+    Allowance(
+        r"gfp_(zone|migratetype)|page_init_poison|put_page_testzero|(folio_)?get(_page)?|folio_(entire_mapcount|get|lru_list)"
+        r"|global_node_page_state|page_movable_ops|folio_start_fscache|swp_offset_pfn|__folio_clear_lru_flags"
+        r"|page_(try_share|try_dup)_anon_rmap|page_needs_cow_for_dma|mem(zero|set)_page|memcpy_(to_|from_)?page"
+        r"|__readahead_folio|anon_vma_merge|pgtable_p(md|te)_page_[cd]tor|balloon_page_insert|__folio_alloc_node"
+        r"|__alloc_pages_node",
+        _NO_PAGE_CHECKS,
+        lacking="DEBUG_VM",
+    ),
+    Allowance(
+        r"__page_ref_\w+",
+        "the module changes the same count, and never reaches the kernel's tracepoint",
+        lacking="DEBUG_PAGE_REF",
+    ),
+    Allowance(
+        "fpregs_assert_state_consistent", "it checks and does nothing else: asm/fpu/api.h", lacking="X86_DEBUG_FPU"
+    ),
+    Allowance(r"page_table_check_\w+", _PAGE_TABLES, lacking="PAGE_TABLE_CHECK"),
+    Allowance(r"debug_(pagealloc|guardpage)_\w+|page_is_guard", _PAGEALLOC, lacking="DEBUG_PAGEALLOC"),
+    Allowance(
+        r"sg_(assign_)?page|sg_set_buf", "the module does without checks of the list's entries", lacking="DEBUG_SG"
+    ),
+    Allowance(r"debug_dma_\w+|dma_debug_\w+", _DMA, lacking="DMA_API_DEBUG"),
+    Allowance(r"kmemleak_\w+", _UNTOLD_LEAKS, lacking="DEBUG_KMEMLEAK"),
     Allowance(
         "cond_resched_rcu|netdev_set_ml_priv|netdev_reg_state|page_pool_defrag_page|qdisc_root_sleeping_lock"
         "|__qdisc_reset_queue",
@@ -348,12 +382,22 @@ DIFFERING = (
 # Macros that may differ, or may not be macros any more. Macros that differ only through other macros are not listed.
 MACROS = (
     Allowance(
-        r"\w*(lockdep|LOCKDEP|DEP_MAP)\w*|lock_(acquire|release|downgrade|set_\w+)|(STATIC_|__)?\w*_MAP_INIT\w*"
+        r"\w*(lockdep|LOCKDEP|DEP_MAP)\w*|lock_(acquired?|contended|release|downgrade|set_\w+)|LOCK_CONTENDED(_RETURN)?"
+        r"|(STATIC_|__)?\w*_MAP_INIT\w*"
         r"|read_lock_is_recursive|might_lock\w*|NIL_COOKIE|DEFINE_WAIT_OVERRIDE_MAP|rcu_lock_(acquire|release)"
         r"|RCU_LOCKDEP_WARN|rcu_sleep_check|\w+_(nested|nest_lock|non_owner)|seqcount_init|__local_lock_init"
         r"|mt_(lock_is_held|set_external_lock)|MTREE_INIT_EXT|device_lock_set_class|___GFP_NOLOCKDEP",
         _NOT_TOLD,
         lacking="DEBUG_LOCK_ALLOC",
+    ),
+    Allowance(
+        "raw_check_bogus_irq_restore", "the module switches the same flag, without the check", lacking="DEBUG_IRQFLAGS"
+    ),
+    Allowance(r"VM_(BUG|WARN)\w*", _NO_PAGE_CHECKS, lacking="DEBUG_VM"),
+    Allowance(
+        "page_ref_tracepoint_active",
+        "the module changes the same count, and never reaches the kernel's tracepoint",
+        lacking="DEBUG_PAGE_REF",
     ),
     Allowance("__GFP_BITS_SHIFT", "it is 27 in both: include/linux/gfp_types.h", lacking="LOCKDEP"),
     Allowance(
@@ -478,6 +522,7 @@ MACROS = (
 # Enumerators that may have another value.
 ENUMERATORS = (
     Allowance("_SLAB_FLAGS_LAST_BIT", "it counts the flags of caches, of which the hidden ones are the last"),
+    Allowance(r"LD_WAIT_\w+", _NOT_TOLD, lacking="DEBUG_LOCK_ALLOC"),
     *(Allowance("NR_VM_EVENT_ITEMS", _EVENTS, lacking=option) for option in _COUNTS_EVENTS),
 )
 

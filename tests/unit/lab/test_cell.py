@@ -153,6 +153,7 @@ def test_a_guest_that_is_lost_is_recorded_with_its_phase(tmp_path: Path) -> None
     (1, {}, False),
     (1, {"DEBUG_SPINLOCK": "y", "MODULE_ABI_ISOLATION": "y"}, False),
     (1, {"DEBUG_SPINLOCK": "y", "LOCKDEP": "y", "MODULE_ABI_ISOLATION": "y"}, True),
+    (1, {"DEBUG_SPINLOCK": "y", "LOCKDEP": "y", "LOCKDEP_OUTSIDE": "y", "MODULE_ABI_ISOLATION": "y"}, False),
 ])  # fmt: skip
 def test_a_proprietary_module_switches_lock_debugging_off(
     licence: int,
