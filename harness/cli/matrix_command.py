@@ -65,7 +65,7 @@ def matrix(
     \b
     default    the five core features on one board per architecture, production and stock
     isolated   the isolation series: each feature alone and all at once, in both preemption models
-    debug-set  the isolation series: all that it hides at once, and lockdep, on preemptible kernels
+    debug-set  the isolation series: all that it hides at once, lockdep, and distro, on preemptible kernels
     features   every feature on one board
     ci         the set that CI runs, an hour if nothing is cached
     nightly    everything
