@@ -30,6 +30,7 @@ GROWN = (
         "mm/shrinker.c allocates shrinkers; in older kernels, which lack the symbol, a module does that",
         having="PER_VMA_LOCK",
     ),
+    Allowance("struct request_queue", "block/blk-core.c, blk_alloc_queue() allocates it from a cache"),
     Allowance("struct snd_card", "sound/core/init.c allocates cards, and puts a driver's data behind"),
     Allowance("struct snd_pcm", "sound/core/pcm.c, _snd_pcm_new() allocates it"),
 )
@@ -100,7 +101,8 @@ _TELLS_LOCKDEP = (
     r"lock_(acquire|release|sync|is_held(_type)?|set_class|set_subclass|downgrade|(re|un)?pin_lock)|lockdep_\w+"
     r"|debug_lockdep_rcu_enabled|debug_(locks|check_no_locks_freed)|\w+_map_variable|\w+_(nested|nest_lock|non_owner)"
     r"|rcu_\w*lock_(any_)?held|rcu_lock_(acquire|release)|init_srcu_struct|__init_srcu_struct|(\w+_)?_?key"
-    r"|seqcount_lockdep_reader_access|\w+_(is_held|held)|__warned|__already_done"
+    r"|seqcount_lockdep_reader_access|\w+_(is_held|held)|__warned|__already_done|srcu_lock_(acquire|release)"
+    r"|srcu_check_nmi_safety|class_raw_spinlock_irqsave_constructor"
 )
 _WITHOUT_LOCKDEP = (
     rf"{_UNCHECKED}|(rt_)?mutex_lock\w*|(ld)?(sem_)?(down|up)_(read|write)\w*|_raw_\w+|init_srcu_struct|lockdep_is_held"
@@ -310,7 +312,8 @@ DIFFERING = (
     Allowance(r"\w*", _NOT_TOLD, lacking="DEBUG_LOCK_ALLOC", uses=_TELLS_LOCKDEP, instead=_WITHOUT_LOCKDEP),
     Allowance(
         r"(rcu_|irq_set_)?lockdep_\w+|print_irqtrace_events|debug_(show|check)_\w+|rcu_irq_exit_check_preempt|rcu_\w*_held"
-        r"|(__)?fs_reclaim_(acquire|release)|(__)?dma_fence_(\w+_signalling|might_wait)",
+        r"|(__)?fs_reclaim_(acquire|release)|(__)?dma_fence_(\w+_signalling|might_wait)|\w+_is_held|gfp_nested_mask|debug_lockdep_\w+"
+        r"|srcu_(check_nmi_safety|read_(un)?lock(_nmisafe)?)|rwsem_assert_held(_write)?",
         "its annotations are not in the module, and lockdep does not rely on them",
         lacking="DEBUG_LOCK_ALLOC",
     ),
@@ -386,7 +389,8 @@ MACROS = (
         r"|(STATIC_|__)?\w*_MAP_INIT\w*"
         r"|read_lock_is_recursive|might_lock\w*|NIL_COOKIE|DEFINE_WAIT_OVERRIDE_MAP|rcu_lock_(acquire|release)"
         r"|RCU_LOCKDEP_WARN|rcu_sleep_check|\w+_(nested|nest_lock|non_owner)|seqcount_init|__local_lock_init"
-        r"|mt_(lock_is_held|set_external_lock)|MTREE_INIT_EXT|device_lock_set_class|___GFP_NOLOCKDEP",
+        r"|mt_(lock_is_held|set_external_lock)|MTREE_INIT_EXT|device_lock_set_class|___GFP_NOLOCKDEP"
+        r"|lock_map_(acquire_try|release)|rcu_try_lock_acquire|srcu_lock_(acquire|release|sync)|__spinlock_nested_bh_init",
         _NOT_TOLD,
         lacking="DEBUG_LOCK_ALLOC",
     ),
