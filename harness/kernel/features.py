@@ -202,7 +202,7 @@ _KMEMLEAK = {
 _DISTRO = {
     **_because("mm/Kconfig.debug: selected by DEBUG_PAGEALLOC, PAGE_TABLE_CHECK", "PAGE_EXTENSION"),
     **_because("mm/Kconfig.debug: def_bool DEBUG_VM && !PREEMPT_RT", "DEBUG_VM_IRQSOFF"),
-    **_because("mm/Kconfig.debug: selected by PTDUMP_DEBUGFS", "PTDUMP_CORE"),
+    **_because("mm/Kconfig.debug: selected by PTDUMP_DEBUGFS", "PTDUMP_CORE", "PTDUMP"),
     **_because("kernel/irq/Kconfig: selected by GENERIC_IRQ_DEBUGFS", "GENERIC_IRQ_INJECTION"),
     **_because("net/Kconfig.debug: selected by the trackers of references", "REF_TRACKER"),
     **_because("drivers/acpi/Kconfig: selected by ACPI_DEBUGGER", "ACPI_DEBUG"),
