@@ -259,7 +259,7 @@ DIFFERING = (
     ),
     Allowance(
         r"preempt_count_set|should_resched|rcu_read_lock_(sched|any)_held|dev_recursion_level|arch_exit_to_user_mode_prepare"
-        r"|drm_can_sleep|proto_memory_pcpu_drain|objpool_pop|switch_ldt|native_load_tr_desc|(invalidate|refresh)_tss_limit"
+        r"|drm_can_sleep|proto_memory_pcpu_drain|objpool_(pop|push)|switch_ldt|native_load_tr_desc|(invalidate|refresh)_tss_limit"
         r"|srcu_(up|down)_read|guest_exit|scheduler_ipi|current_clr_polling|netdev_xmit_more|dev_xmit_recursion"
         r"|hw_breakpoint_active",
         _OTHER_INSTRUCTION,
@@ -355,8 +355,9 @@ DIFFERING = (
         r"gfp_(zone|migratetype)|page_init_poison|put_page_testzero|(folio_)?get(_page)?|folio_(entire_mapcount|get|lru_list)"
         r"|global_node_page_state|page_movable_ops|folio_start_fscache|swp_offset_pfn|__folio_clear_lru_flags"
         r"|page_(try_share|try_dup)_anon_rmap|page_needs_cow_for_dma|mem(zero|set)_page|memcpy_(to_|from_)?page"
-        r"|__readahead_folio|anon_vma_merge|pgtable_p(md|te)_page_[cd]tor|balloon_page_insert|__folio_alloc_node"
-        r"|__alloc_pages_node",
+        r"|__readahead_folio|anon_vma_merge|pgtable_p(md|te)_page_[cd]tor|balloon_page_insert"
+        r"|__(folio_alloc|alloc_pages)_node(_noprof)?|encode_nr_pages|vma_assert_write_locked|folio_movable_ops"
+        r"|folio_needs_cow_for_dma|folio_fill_tail|memcpy_(to|from)_folio",
         _NO_PAGE_CHECKS,
         lacking="DEBUG_VM",
     ),
@@ -369,11 +370,23 @@ DIFFERING = (
         "fpregs_assert_state_consistent", "it checks and does nothing else: asm/fpu/api.h", lacking="X86_DEBUG_FPU"
     ),
     Allowance(r"page_table_check_\w+", _PAGE_TABLES, lacking="PAGE_TABLE_CHECK"),
-    Allowance(r"debug_(pagealloc|guardpage)_\w+|page_is_guard", _PAGEALLOC, lacking="DEBUG_PAGEALLOC"),
+    Allowance(
+        r"debug_(pagealloc|guardpage)_\w+|page_is_guard|(set|clear)_page_guard", _PAGEALLOC, lacking="DEBUG_PAGEALLOC"
+    ),
     Allowance(
         r"sg_(assign_)?page|sg_set_buf", "the module does without checks of the list's entries", lacking="DEBUG_SG"
     ),
     Allowance(r"debug_dma_\w+|dma_debug_\w+", _DMA, lacking="DMA_API_DEBUG"),
+    Allowance(
+        "dma_dev_need_sync",
+        "the module leaves out what the device does not need, and kernel/dma/debug.c does not miss it",
+        lacking="DMA_API_DEBUG",
+    ),
+    Allowance(
+        "csd_lock_is_stuck",
+        "a module that asks is told that nothing is stuck, as in production",
+        lacking="CSD_LOCK_WAIT_DEBUG",
+    ),
     Allowance(r"kmemleak_\w+", _UNTOLD_LEAKS, lacking="DEBUG_KMEMLEAK"),
     Allowance(
         "cond_resched_rcu|netdev_set_ml_priv|netdev_reg_state|page_pool_defrag_page|qdisc_root_sleeping_lock"
