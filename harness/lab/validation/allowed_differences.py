@@ -117,6 +117,7 @@ _NO_ATOMIC_CHECKS = (
 _SAME_COUNT = "the module changes the same preemption count and reads the same per-CPU data, without the checks"
 _UNTRACKED = "the module changes the same reference count and does not tell of it: lib/ref_tracker.c puts up with that"
 _QUIET_SOUND = "the module goes on in the same way, and prints what it prints in production"
+_LINE_NUMBER = "it passes its line number in the header, which only a message would print"
 _TRACER = "in production it does nothing, and the tracers can do without a module"
 _NO_PAGE_CHECKS = (
     "the module does without this check of pages; include/linux/mmdebug.h has them stop, and do nothing else"
@@ -350,6 +351,13 @@ DIFFERING = (
     Allowance(r"(__)?netdev_tracker_\w+", _UNTRACKED, lacking="NET_DEV_REFCNT_TRACKER"),
     Allowance(r"(__)?netns_tracker_\w+", _UNTRACKED, lacking="NET_NS_REFCNT_TRACKER"),
     Allowance(r"_?snd_printd\w*|snd_pcm_debug_name|snd_compr_drain_notify", _QUIET_SOUND, lacking="SND_DEBUG"),
+    Allowance(
+        r"\w*",
+        "the module switches the same flag, without the check",
+        lacking="DEBUG_IRQFLAGS",
+        uses="warn_bogus_irq_restore",
+        instead=_UNCHECKED,
+    ),
     Allowance(r"\w*", _NO_PAGE_CHECKS, lacking="DEBUG_VM", uses=r"b'VM_(BUG|WARN)_\w+\(.*'"),
     Allowance(
         r"gfp_(zone|migratetype)|page_init_poison|put_page_testzero|(folio_)?get(_page)?|folio_(entire_mapcount|get|lru_list)"
@@ -360,6 +368,18 @@ DIFFERING = (
         r"|folio_needs_cow_for_dma|folio_fill_tail|memcpy_(to|from)_folio",
         _NO_PAGE_CHECKS,
         lacking="DEBUG_VM",
+    ),
+    Allowance(
+        "phys_to_virt|pmd_page_vaddr|pud_pgtable|xlate_dev_mem_ptr|__cpu_install_idmap|ioremap_cache",
+        "the module does without the check of memstart_addr: asm/memory.h, PHYS_OFFSET",
+        lacking="DEBUG_VM",
+        having=ARM64.config,
+    ),
+    Allowance(
+        r"arch_vmap_p[mu]d_supported",
+        "only vmalloc() asks: mm/vmalloc.c",
+        lacking="PTDUMP_DEBUGFS",
+        having=ARM64.config,
     ),
     Allowance(
         r"__page_ref_\w+",
@@ -391,7 +411,12 @@ DIFFERING = (
     Allowance(
         "cond_resched_rcu|netdev_set_ml_priv|netdev_reg_state|page_pool_defrag_page|qdisc_root_sleeping_lock"
         "|__qdisc_reset_queue",
-        "it passes its line number in the header, which only a message would print",
+        _LINE_NUMBER,
+    ),
+    Allowance(
+        "sk_tx_queue_set|rcu_head_after_call_rcu|sock_graft|sk_(nulls_)?del_node_init(_rcu)?",
+        _LINE_NUMBER,
+        having=ARM.config,
     ),
 )
 
