@@ -34,8 +34,9 @@ _MAX_RETRIES = 4  # each with new processes, since our shell may have run in bet
 _NOT_MAPPED = "Invalid addr"  # qmp_memsave() of QEMU 7.2, for an address that is not mapped
 _MAX_MODULES = 1000  # a longer list goes in circles
 _MODULE_LIST = "list of modules"
-_SECTIONS_COMMAND = "cd /sys/module/{}/sections && for s in .* *; do [ -f $s ] && read a <$s && echo $s $a; done"
-_SECTION_LINE = re.compile(r"^(\S+) 0x([0-9a-f]+)$", re.MULTILINE)
+# The kernel gives such a file only as a whole (module_sect_read()): the shell's own read, byte by byte, gets nothing
+_SECTIONS_COMMAND = "cd /sys/module/{}/sections && grep -Hs 0x .* *"
+_SECTION_LINE = re.compile(r"^(\S+):0x([0-9a-f]+)\r?$", re.MULTILINE)
 
 # Validates every slab cache that supports it, and prints how many passed
 SLAB_VALIDATE_COMMAND = "agent validate"

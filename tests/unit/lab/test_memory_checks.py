@@ -133,7 +133,7 @@ def test_the_memory_of_a_restored_guest_is_read_once(origin: str, reads: int) ->
 
 
 def test_since_6_4_the_constants_are_where_the_kernel_says() -> None:
-    guest = FakeGuest(sections=f".text 0x{MODULE:x}\n.rodata 0x6000\n")
+    guest = FakeGuest(sections=f".text:0x{MODULE:x}\n.rodata:0x6000\n")
     monitor = _monitor(guest, release="6.12.117")
     guest.memory[MODULE + 0x1000] ^= 0xFF  # may be data: the kernel does not show this address as constants
     assert all(check.held for check in monitor.unloading())
