@@ -16,7 +16,7 @@ from harness.guest.boards import Board
 from harness.guest.guest import Guest, Timing
 from harness.kernel.features import FEATURES
 from harness.kernel.module_build import build_modules
-from harness.kernel.variants import Variant, variant_of
+from harness.kernel.variants import Preemption, Variant, variant_of
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.cells import choose_boards
@@ -27,14 +27,8 @@ from harness.support.errors import ModcompatError
 from harness.support.paths import IMAGES
 from harness.support.progress import task
 
-ALL = FEATURES["all"]
-# Column -> the kernel in the guest, and the kernel that the module was built for
-SIDES = {
-    "production": (variant_of(ALL).production, variant_of(ALL).production),
-    "stock": (variant_of(ALL), variant_of(ALL)),
-    "isolated": (variant_of(ALL, isolated=True), variant_of(ALL, isolated=True)),
-    "isolated, module built for production": (variant_of(ALL, isolated=True), variant_of(ALL).production),
-}
+ALL = "all"
+SIDES = ("production", "stock", "isolated", "isolated, module built for production")
 LOCKS = ("spin_lock", "spin_lock_irqsave", "read_lock", "write_lock")
 PROGRAMS = {  # operation -> arguments of images/guest/tools/latency.c, and operations per count
     "context switch": ("switch {}", 2),
@@ -45,6 +39,9 @@ PROGRAMS = {  # operation -> arguments of images/guest/tools/latency.c, and oper
 QUIET = "for p in kernel/parameters/initcall_debug printk/parameters/ignore_loglevel; do echo N >/sys/module/$p; done"
 BOOT = "slub_debug=-"
 PATIENCE = 300.0  # seconds for all repetitions of an operation
+# What the kernel left of the guest's memory after it has booted, in kB
+MEMORY = "memory that is taken after boot"
+AVAILABLE = "sed -n 's/^MemAvailable: *\\([0-9]*\\) kB$/\\1/p' /proc/meminfo"
 
 
 @dataclass(frozen=True)
@@ -81,6 +78,13 @@ MODES = (
 )
 
 
+def sides(feature: str, preemption: Preemption) -> dict[str, tuple[Variant, Variant]]:
+    """Column -> the kernel in the guest, and the kernel that the module was built for."""
+    stock, isolated = (variant_of(FEATURES[feature], preemption, isolated=it) for it in (False, True))
+    pairs = [(stock.production,) * 2, (stock,) * 2, (isolated,) * 2, (isolated, isolated.production)]
+    return dict(zip(SIDES, pairs, strict=True))
+
+
 def operations(guest: Guest, mode: Mode) -> dict[str, float]:
     """Cost per operation in a pristine guest, in instructions or in ns of host CPU time."""
 
@@ -101,6 +105,11 @@ def operations(guest: Guest, mode: Mode) -> dict[str, float]:
     return {name: (taken(run.format(name)) - idle) / mode.locks for name in LOCKS} | programs
 
 
+def _available(guest: Guest) -> int:
+    guest.make_pristine()
+    return _number(guest, AVAILABLE)
+
+
 def _emulated(guest: Guest) -> float:
     """CPU time that the guest's QEMU has used so far, in ns."""
     times = psutil.Process(guest.qemu.process.pid).cpu_times()
@@ -114,16 +123,24 @@ def _number(guest: Guest, command: str) -> int:
     return int(output.text)
 
 
-def measured(board: Board, settings: Settings, rounds: int) -> list[dict[str, Any]]:
-    """A row for each operation and unit, with the median of the rounds on each side, their ratio and its spread."""
+def measured(
+    board: Board, settings: Settings, rounds: int, kernels: Mapping[str, tuple[Variant, Variant]]
+) -> list[dict[str, Any]]:
+    """A row for each operation and unit, with the median of the rounds on each side, their ratio and its spread.
+
+    kernels: as sides() gives them.
+    """
     rows = []
     for mode in MODES:
         place = _place(board, mode)
         with ExitStack() as started, task(f"measuring {mode.unit} on {board.id}", rounds * len(SIDES)) as running:
             guests = {
                 name: started.enter_context(_guests(place, side[1], settings)).guest(place, side[0])
-                for name, side in SIDES.items()
+                for name, side in kernels.items()
             }
+            if mode.is_counting:
+                kb = (settings.memory or board.memory) * 1024
+                rows.append(_row("kB", MEMORY, {it: [kb - _available(guest)] for it, guest in guests.items()}))
             taken: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
             for _ in range(rounds):
                 for name, guest in guests.items():  # in turn, so that a busy host affects all sides
@@ -168,18 +185,21 @@ def _row(unit: str, operation: str, taken: dict[str, list[float]]) -> dict[str, 
 
 @click.command()
 @click.option("--board", default="x86_64-q35", show_default=True, help="Board to measure on.")
+@click.option("--feature", default=ALL, show_default=True, type=click.Choice(sorted(FEATURES)), help="What is on.")
+@click.option("--preemption", default="none", show_default=True, type=click.Choice([it.value for it in Preemption]))
 @click.option("--rounds", default=5, show_default=True, help="Measurements on each kernel, in turn.")
 @click.option("--timeout-scale", "scale", default=1.0, show_default=True, help="For a slow machine.")
 @click.option("--record", is_flag=True, help="Write to harness/lab/validation and docs/results/isolation.md.")
-def main(*, board: str, rounds: int, scale: float, record: bool) -> None:
-    """Measure locks, context switches, forks and module loads on kernels with all features at once.
+def main(*, board: str, feature: str, preemption: str, rounds: int, scale: float, record: bool) -> None:
+    """Measure locks, context switches, forks, module loads and memory on kernels with a feature.
 
     Measures twice: in instructions, which hardly differ between runs, and in host CPU time for emulating them. SLUB's
     checks, which would hide the rest, and console output are off.
     """
     (place,) = choose_boards([board], [])
     settings = Settings(timing=Timing().scaled(scale), accelerator="tcg")
-    rows = measured(place, settings, rounds)
+    kernels = sides(feature, Preemption(preemption))
+    rows = measured(place, settings, rounds, kernels)
     table = Table("operation", "unit", *SIDES, "isolated / stock", "spread", title=f"median of {rounds}")
     for row in rows:
         numbers = [f"{row[side]:.0f}" for side in SIDES]
@@ -188,7 +208,8 @@ def main(*, board: str, rounds: int, scale: float, record: bool) -> None:
         )
     Console(width=140).print(table)
     if record:
-        path = records.record("costs", records.circumstances(place, settings) | {"rounds": rounds, "costs": rows})
+        made = records.circumstances(place, settings, kernels["stock"][0]) | {"rounds": rounds, "costs": rows}
+        path = records.record("costs", made | {"feature": "" if feature == ALL else f"{feature} {preemption}"})
         PAGE.write_text(isolation_page(PAGE.read_text()))
         print(f"recorded: {path}, {PAGE}")
 

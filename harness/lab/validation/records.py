@@ -20,15 +20,19 @@ FOLDER = Path(__file__).parent
 
 
 def load(what: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """A measurement (bugs, costs, selftests) by architecture; empty if it was never made."""
+    """A measurement (bugs, costs, selftests) by architecture, or by that and a feature; empty if never made."""
     path = folder / f"{what}.json"
     facts: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     return facts
 
 
 def record(what: str, measured: dict[str, Any], folder: Path = FOLDER) -> Path:
-    """Write the measurement of an architecture to the file, in place of its former one."""
-    facts = load(what, folder) | {str(measured["arch"]): measured}
+    """Write the measurement of an architecture to the file, in place of its former one.
+
+    A measurement of a single "feature" has a place of its own.
+    """
+    key = " ".join(filter(None, [measured["arch"], measured.get("feature")]))
+    facts = load(what, folder) | {key: measured}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{what}.json"
     path.write_text(json.dumps(dict(sorted(facts.items())), indent=1, ensure_ascii=False) + "\n")
