@@ -21,6 +21,8 @@ _PERMANENT_ERROR = re.compile(
     "migratable|does not support (snapshots|migration)|migration (is )?disabled|state blocked",
     re.IGNORECASE,
 )
+# of mm/oom_kill.c, and of kernel/fork.c and others when there is nobody to kill
+_NO_MEMORY = re.compile("System is deadlocked on memory|Out of memory", re.IGNORECASE)
 _MB = 1_000_000
 
 
@@ -64,7 +66,7 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
                 raise ModcompatError(
                     f"{machine.board.id} did not boot: {failure.fate.value} after {failure.waited:.0f} s",
                     details=f"{failure.detail}\n{failure.console_tail}",
-                    next_step="if the machine is slow, use --timeout-scale; by hand: " + machine.by_hand(),
+                    next_step=f"{_remedy(failure, machine.board.memory)}; by hand: {machine.by_hand()}",
                 ) from failure
             finally:
                 guest.close()
@@ -78,6 +80,13 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
     folder = store.get_or_build("snapshot", machine.board.id, inputs, build)
     obstacle = _obstacle(folder)
     return Snapshot(None if obstacle else folder / "state.qcow2", folder / "boot.log", obstacle)
+
+
+def _remedy(failure: GuestFailure, mib: int) -> str:
+    """What may help a guest that does not boot. mib: its memory."""
+    if _NO_MEMORY.search(f"{failure.detail}\n{failure.console_tail}"):
+        return f"it ran out of memory: give it more than its {mib} MiB with --guest-memory"
+    return "if the machine is slow, use --timeout-scale"
 
 
 def _obstacle(folder: Path) -> str:

@@ -37,6 +37,8 @@ from harness.support.packed import PackedError, is_packed, unpacked, unpacked_na
 from harness.support.paths import IMAGES
 
 _MIB_FOR_USER_KERNEL = 512  # a user-supplied kernel may be large
+# What KASAN takes of it: shadow, quarantine, redzones, and code that is twice as large. As much is left as without it
+_MIB_FOR_KASAN = 512
 _MIB = 1 << 20
 _MIB_WITHOUT_HOLE = 2048  # memory of a PC that is in one piece (pc_q35_init() of hw/i386/pc_q35.c, QEMU 7.2)
 _SYMBOLS_SECONDS = 60.0  # for a guest to pack and print its table of symbols
@@ -327,8 +329,10 @@ class Guests:
                 f"the configuration lacks options that {board.id} needs", details=required_options.listed(missing),
                 next_step="set them in the configuration, or choose another board with --board",
             )  # fmt: skip
-        memory = self._settings.memory or (max(board.memory, _MIB_FOR_USER_KERNEL) if users else board.memory)
-        memory += -(-_FILE_COPIES * size // _MIB)
+        memory = board.memory
+        if users:
+            memory = max(memory, _MIB_FOR_USER_KERNEL) + (_MIB_FOR_KASAN if has_shadow(kernel.config) else 0)
+        memory = (self._settings.memory or memory) + -(-_FILE_COPIES * size // _MIB)
         shared = self._settings.shared_uart
         if prebuilt:
             shared |= prebuilt.shared_uart

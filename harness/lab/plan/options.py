@@ -145,8 +145,8 @@ OPTIONS = (
     Option("--run-dir", "Folder for logs, evidence and reports [runs/<time>].", "DIR", ValueKind.PATH),
     Option("--shared-uart", "Kernel log and commands on one serial port, for kernels that have no second one: weaker "
            "evidence.", kind=ValueKind.FLAG, manifest="run.shared_uart", affects_result=True),
-    Option("--guest-memory", "Memory of a guest in MiB [128; with --config 512].", "MIB", ValueKind.INTEGER,
-           manifest="run.memory", affects_result=True, check=guest_memory),
+    Option("--guest-memory", "Memory of a guest in MiB [128; with --config 512, and 1024 with KASAN].", "MIB",
+           ValueKind.INTEGER, manifest="run.memory", affects_result=True, check=guest_memory),
     Option("--root", "A root file system for the commands of exercises, one per architecture: a folder, a cpio "
            "archive, an ext2/3/4 or squashfs image (repeatable).", "PATH", ValueKind.PATH, repeatable=True,
            manifest="run.roots", affects_result=True),

@@ -5,11 +5,13 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from harness.guest import snapshot
 from harness.guest.boards import BOARDS
+from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Timing
 from harness.guest.machine import Machine
 from harness.guest.qmp import QmpRefusedError
@@ -95,6 +97,26 @@ def test_a_guest_that_would_lose_its_timers_is_not_saved(store: Store) -> None:
         assert found.state is None
         assert "it loses their timers" in found.obstacle
     assert Guest.boots == 1
+
+
+@pytest.mark.parametrize(
+    ("console", "remedy"),
+    [
+        (
+            "[ 3.3] Kernel panic - not syncing: System is deadlocked on memory",
+            "more than its 128 MiB with --guest-memory",
+        ),
+        ("[ 9.1] VFS: Cannot open root device", "if the machine is slow, use --timeout-scale"),
+    ],
+)
+def test_a_guest_without_memory_is_told_from_one_that_needs_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch, console: str, remedy: str
+) -> None:
+    failure = GuestFailure(Fate.PANICKED, "boot", 9.0, console_tail=console)
+    monkeypatch.setattr(Guest, "boot", Mock(side_effect=failure))
+    with pytest.raises(ModcompatError, match="did not boot") as caught:
+        find(store, monkeypatch)
+    assert remedy in caught.value.next_step
 
 
 def test_a_failed_write_is_not_remembered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,21 @@ def test_a_guest_has_room_for_what_the_user_brings(
         assert guests.prepare(BOARD, PRODUCTION).machine.board.memory == memory
 
 
+@pytest.mark.parametrize(
+    ("asked", "config", "memory"),
+    [(0, {}, 512), (0, {"KASAN": "y", "KASAN_GENERIC": "y"}, 1024), (700, {"KASAN": "y", "KASAN_GENERIC": "y"}, 700)],
+)
+def test_a_large_kernel_has_room_for_the_shadow_of_its_memory(
+    asked: int, config: dict[str, str], memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(accelerator="tcg", configs={"x86_64": Mock()}, memory=asked)
+    monkeypatch.setattr("harness.kernel.required_options.missing", lambda *_: [])
+    monkeypatch.setattr("harness.kernel.required_options.unmet", lambda *_: [])
+    monkeypatch.setattr(module, "channel_for", lambda *_: Channel.SHARED)
+    with Guests(Mock(settings=settings, store=Store(tmp_path / "cache"))) as guests:
+        assert guests._adapt_board(BOARD, Mock(config=config), None, 0).memory == memory
+
+
 def test_a_guest_whose_answer_was_not_awaited_is_not_asked_again(tmp_path: Path) -> None:
     """The answer may still arrive, and would be taken for that of another command."""
     log = tmp_path / "log"
