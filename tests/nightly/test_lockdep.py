@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lockdep goes on beside a module with a proprietary licence, which upstream switches it off for."""
+"""Lockdep goes on beside modules that are right, and those with a proprietary licence, which upstream stops it for."""
 
 from dataclasses import replace
+
+import pytest
 
 from harness.guest.boards import BOARDS
 from harness.lab.plan.settings import Settings
@@ -9,6 +11,15 @@ from harness.lab.validation.bug_runner import commit, insmod, prepared
 from harness.lab.validation.bugs import BUGS, Where
 
 BOARD = BOARDS["x86_64-q35"]
+
+
+@pytest.mark.parametrize("where", [Where.REBUILT, Where.VENDOR])
+def test_many_locks_for_one_context_are_no_bug(where: Where) -> None:
+    """A report would have switched lockdep off, so that the bug after it was not reported."""
+    (bug,) = (bug for bug in BUGS if bug.id == "dependencies/static-mutexes")
+    with prepared(BOARD, bug.variant(where), Settings()) as guests:
+        guest = guests.guest(BOARD, bug.variant(where))
+        assert commit(guest, replace(bug, before=insmod(where, "nested")), where)
 
 
 def test_the_order_of_locks_is_reported_beside_a_proprietary_module() -> None:

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Does what is right: takes more locks for one acquire context than lockdep has
+ * room for (MAX_LOCK_DEPTH), in memory and on the stack, and lets them go in
+ * another order.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/ww_mutex.h>
+
+#define NR_LOCKS	100
+
+static DEFINE_WW_CLASS(nested_class);
+
+static int take_and_release(struct ww_mutex *locks, unsigned int count)
+{
+	struct ww_acquire_ctx context;
+	unsigned int i, taken;
+	int ret = 0;
+
+	ww_acquire_init(&context, &nested_class);
+	for (taken = 0; taken < count; taken++) {
+		ret = ww_mutex_lock(&locks[taken], &context);
+		if (ret)
+			break;
+	}
+	ww_acquire_done(&context);
+	for (i = 0; i < taken; i += 2)
+		ww_mutex_unlock(&locks[i]);
+	for (i = 1; i < taken; i += 2)
+		ww_mutex_unlock(&locks[i]);
+	ww_acquire_fini(&context);
+	return ret;
+}
+
+static int __init nested_init(void)
+{
+	struct ww_mutex few[3];
+	struct ww_mutex *many;
+	unsigned int i;
+	int ret;
+
+	many = kmalloc_array(NR_LOCKS, sizeof(*many), GFP_KERNEL);
+	if (!many)
+		return -ENOMEM;
+	for (i = 0; i < NR_LOCKS; i++)
+		ww_mutex_init(&many[i], &nested_class);
+	for (i = 0; i < ARRAY_SIZE(few); i++)
+		ww_mutex_init(&few[i], &nested_class);
+
+	ret = take_and_release(many, NR_LOCKS);
+	if (!ret)
+		ret = take_and_release(few, ARRAY_SIZE(few));
+	kfree(many);
+	return ret;
+}
+
+static void __exit nested_exit(void)
+{
+}
+
+module_init(nested_init);
+module_exit(nested_exit);
+
+MODULE_DESCRIPTION("Many locks for one context");
+MODULE_LICENSE("GPL");
