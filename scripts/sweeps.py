@@ -27,6 +27,7 @@ from harness.support.text import one_line
 RESULTS = PROJECT / "docs/results"
 RECORDED, EXPLANATIONS, PAGE = (RESULTS / name for name in ("sweeps.json", "sweep-explanations.toml", "sweeps.md"))
 _LONGEST = 300  # characters of a reason
+_MOST_OPTIONS = 12  # of a kernel that are named
 _RETURNED = re.compile(r"its own init, \S+, returned (-\d+)")
 _COMPANION = re.compile(r"which it needs, did not load")
 _INTRODUCTION = (
@@ -93,6 +94,12 @@ def page(sweeps: Iterable[Row], explained: Row) -> Iterator[str]:
         yield from _section(sweep, explained)
 
 
+def _options(options: Mapping[str, str]) -> str:
+    if len(options) > _MOST_OPTIONS:
+        return f"{len(options)} options that differ from production"
+    return ", ".join(f"`{option}={value}`" for option, value in options.items()) or "as production"
+
+
 def _section(sweep: Row, explained: Row) -> Iterator[str]:
     production = sweep["production"]
     yield ""
@@ -107,7 +114,7 @@ def _section(sweep: Row, explained: Row) -> Iterator[str]:
         name = kernel["name"]
         counts = _total(sweep["folders"][name])
         passed = sum(counts[str(verdict)] for verdict in PASSES)
-        options = ", ".join(f"`{option}={value}`" for option, value in kernel["options"].items()) or "as production"
+        options = _options(kernel["options"])
         agreed, predicted = sweep["predictions"][name]
         yield ""
         yield f"**`{name}`** ({options}): **{passed:,} of {counts.total():,}** behave"
