@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Unit tests use no remote cache but their own."""
+"""Unit tests use no remote cache but their own, and take the time that a busy machine needs."""
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from harness.support.cache import sharing
+
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)

@@ -326,7 +326,7 @@ def test_without_modules_and_manifest_it_says_what_to_do(tmp_path: Path, monkeyp
 
 
 @given(content=st.binary(max_size=300))
-@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=60, suppress_health_check=SLOW)
 def test_a_malformed_module_is_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "vendor.ko"
     file.write_bytes(b"\x7fELF" + content)
@@ -334,7 +334,7 @@ def test_a_malformed_module_is_refused(content: bytes, tmp_path: Path) -> None:
 
 
 @given(content=st.binary(max_size=300))
-@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=60, suppress_health_check=SLOW)
 def test_a_malformed_manifest_is_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "modcompat.toml"
     file.write_bytes(b"[[module]]\nfile = [\n" + content)
@@ -342,7 +342,7 @@ def test_a_malformed_manifest_is_refused(content: bytes, tmp_path: Path) -> None
 
 
 @given(option=st.sampled_from(["--config", "--root"]), head=st.sampled_from(HEADS), content=st.binary(max_size=300))
-@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=100, suppress_health_check=SLOW)
 def test_a_malformed_configuration_or_root_file_system_is_refused(
     option: str, head: bytes, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

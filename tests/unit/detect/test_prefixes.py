@@ -202,7 +202,7 @@ _BRACKETS = st.sampled_from(["", "[]", "()", "<>"])
 PREFIXES = st.lists(st.tuples(st.sampled_from([*_FIELDS]), _NAMES, _BRACKETS, _GAPS), min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(PREFIXES, st.booleans(), st.integers(0, 3))
 def test_a_prefix_that_nobody_knows_is_learned(fields: list[tuple[str, ...]], stamped: bool, before: int) -> None:  # noqa: FBT001
     def form(n: int, text: str) -> str:

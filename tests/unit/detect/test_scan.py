@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.detect.initcalls import InitCall, find_initcall
@@ -273,13 +273,11 @@ PREFIXES = ["", "[    1.000000] ", "[    1.000000][   T1] ", "[    2.000000][   
 LINES = st.lists(st.tuples(st.sampled_from(PREFIXES), st.sampled_from(PIECES)).map("".join), max_size=60)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=3000))
 def test_any_bytes_can_be_scanned(log: bytes) -> None:
     scan(log)
 
 
-@settings(deadline=None)
 @given(LINES)
 def test_any_order_of_report_lines_can_be_scanned(lines: list[str]) -> None:
     for report in scan("\n".join(lines).encode()):
@@ -287,7 +285,6 @@ def test_any_order_of_report_lines_can_be_scanned(lines: list[str]) -> None:
         assert json.dumps(as_json_object(report))
 
 
-@settings(deadline=None)
 @given(LINES, st.lists(st.integers(0, 4000), max_size=20), st.integers(0, len(LOGS) - 1))
 def test_how_a_log_is_cut_makes_no_difference(lines: list[str], cuts: list[int], case: int) -> None:
     real = LOGS[case]

@@ -90,7 +90,7 @@ def test_what_was_posted_last_is_read_again(tmp_path: Path) -> None:
         Mailbox(tmp_path / "none", 1).posted()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(head=st.binary(max_size=600), count=st.integers(0, 2**32 - 1), whole=st.booleans())
 def test_a_damaged_mailbox_is_refused_or_read(
     tmp_path_factory: pytest.TempPathFactory, head: bytes, count: int, *, whole: bool

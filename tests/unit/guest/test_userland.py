@@ -236,7 +236,7 @@ def test_there_is_one_for_each_architecture(root: Path, tmp_path: Path) -> None:
         find_userlands([root, second], Store(tmp_path / "cache"))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.integers(0, 400), st.binary(max_size=4))
 def test_a_damaged_archive_is_read_or_refused(tail: bytes, at: int, patch: bytes) -> None:
     archive = bytearray(cpio.pack([ArchiveMember("bin", 0o40755), ArchiveMember("bin/sh", 0o100755, program())]) + tail)

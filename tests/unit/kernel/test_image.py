@@ -53,7 +53,7 @@ def test_an_image_without_one_says_how_to_have_it(tmp_path: Path) -> None:
 
 
 @given(cut=st.integers(0, len(KERNEL)), position=st.integers(0, len(KERNEL)), patch=st.binary(max_size=16))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damaged_images_and_configurations_are_refused_with_one_line(
     cut: int, position: int, patch: bytes, tmp_path: Path
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_damaged_compressed_efi_image_is_refused(tmp_path: Path) -> None:
 
 
 @given(position=st.integers(0, 600), patch=st.binary(max_size=24))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damaged_headers_give_an_image_or_one_line(position: int, patch: bytes, tmp_path: Path) -> None:
     image = tmp_path / "linux.efi"
     whole = unified(compressed_efi(KERNEL))

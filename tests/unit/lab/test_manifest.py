@@ -296,7 +296,7 @@ def as_toml(value: object) -> str:
 
 
 @given(values=st.dictionaries(_KEYS, _VALUES, max_size=4))
-@settings(max_examples=150, deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=150, suppress_health_check=_SLOW)
 def test_whatever_a_manifest_says_is_taken_or_refused_with_one_clear_line(
     values: dict[str, object], tmp_path: Path
 ) -> None:
@@ -307,7 +307,7 @@ def test_whatever_a_manifest_says_is_taken_or_refused_with_one_clear_line(
 
 
 @given(content=st.binary(max_size=200))
-@settings(max_examples=100, deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=100, suppress_health_check=_SLOW)
 def test_bytes_that_are_no_manifest_are_refused_with_one_clear_line(content: bytes, tmp_path: Path) -> None:
     problem = refusal(tmp_path, content)
     assert problem is None or (problem.startswith(f"{tmp_path}/modcompat.toml") and "\n" not in problem)

@@ -520,7 +520,7 @@ def test_a_cell_cannot_lead_out_of_the_run(tmp_path: Path, folder: str) -> None:
 # Foreign text
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.text(max_size=40).map(lambda text: text + HOSTILE) | st.text(st.characters(), max_size=80),
     st.binary(max_size=80),

@@ -248,20 +248,20 @@ def test_damage_is_refused(whole: bytes, damage: Callable[[bytes], bytes]) -> No
         unpacked(damage(whole))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_whatever_happens_to_the_file_it_is_whole_or_refused(whole: bytes, data: st.DataObject) -> None:
     is_whole_or_refused(damaged(whole, data), CONTENT)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_whatever_happens_to_the_archive_in_it_it_is_whole_or_refused(whole: bytes, data: st.DataObject) -> None:
     plain = zstandard.ZstdDecompressor().decompressobj().decompress(whole)
     is_whole_or_refused(zstandard.compress(damaged(plain, data)), CONTENT)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_refused(content: bytes) -> None:
     for packed in (content, zstandard.compress(content)):
@@ -276,7 +276,7 @@ def damaged(content: bytes, data: st.DataObject) -> bytes:
     return content[:start] + data.draw(st.binary(max_size=20)) + content[end:]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.dictionaries(st.text(max_size=8), st.none() | st.lists(st.integers() | st.text(max_size=5), max_size=3)),
     st.lists(st.tuples(NAMES, st.binary(max_size=10)), max_size=3),
