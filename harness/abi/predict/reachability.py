@@ -15,6 +15,15 @@ from harness.abi.elf.exported_types import ExportedTypes, Type, structures
 DEPTH = 2  # pointers that are followed from an import's types; a few more would reach the whole kernel
 # Functions that fill in an object in their caller's memory, which has the size that the caller's headers give it.
 _INITIALISER = re.compile(r"(^|_)(init|setup|initialize|create_on_stack)(_|$)")
+# Structures that no caller has in its memory, since only the kernel allocates them, each from a cache or by a function
+# that no module can use: net/core/net_namespace.c, kernel/fork.c, kernel/cred.c, kernel/user_namespace.c, fs/super.c,
+# fs/file_table.c, fs/dcache.c, fs/namespace.c, net/core/skbuff.c, mm/sparse.c. An initialiser takes them as a context.
+_ALLOCATED_BY_KERNEL = frozenset(
+    {
+        "net", "task_struct", "signal_struct", "mm_struct", "vm_area_struct", "cred", "user_namespace", "super_block",
+        "file", "dentry", "vfsmount", "sk_buff", "page", "folio",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ def reachable_structs(
                         # The arguments of a callback in a directly known structure are as near as the structure.
                         near = depth if depth == 0 and isinstance(entry.type, tuple) else depth + 1
                         vias.setdefault(inner, (via, near))
+    vias |= {struct: (name, 0) for struct, name in caller_allocated.items()}
     found = [
         ReachableStruct(change, *vias[name], name in caller_allocated)
         for name, change in changes.items()
@@ -72,4 +82,4 @@ def _initialised(name: str, kind: Type) -> set[str]:
     """The structure that an initialiser fills in: its first argument."""
     if not isinstance(kind, tuple) or len(kind) < 2 or not _INITIALISER.search(name):
         return set()
-    return structures(kind[1])
+    return structures(kind[1]) - _ALLOCATED_BY_KERNEL
