@@ -17,12 +17,14 @@ DEPTH = 2  # pointers that are followed from an import's types; a few more would
 _INITIALISER = re.compile(r"(^|_)(init|setup|initialize|create_on_stack)(_|$)")
 # Structures that no caller has in its memory, since only the kernel allocates them, each from a cache or by a function
 # that no module can use: net/core/net_namespace.c, kernel/fork.c, kernel/cred.c, kernel/user_namespace.c, fs/super.c,
-# fs/file_table.c, fs/dcache.c, fs/namespace.c, net/core/skbuff.c, mm/sparse.c. An initialiser takes them as a context.
+# fs/file_table.c, fs/dcache.c, fs/namespace.c, block/bdev.c, net/core/skbuff.c, mm/sparse.c. An initialiser takes them
+# as a context.
 _ALLOCATED_BY_KERNEL = frozenset(
-    {
+    f"struct {name}"
+    for name in (
         "net", "task_struct", "signal_struct", "mm_struct", "vm_area_struct", "cred", "user_namespace", "super_block",
-        "file", "dentry", "vfsmount", "sk_buff", "page", "folio",
-    }
+        "file", "dentry", "vfsmount", "block_device", "sk_buff", "page", "folio",
+    )
 )  # fmt: skip
 
 

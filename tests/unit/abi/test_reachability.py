@@ -12,12 +12,16 @@ from harness.abi.predict.reachability import reachable_structs
 @pytest.mark.parametrize(
     ("function", "struct", "own"),
     [
-        ("percpu_ref_init", "percpu_ref", True),
-        ("device_initialize", "device", True),
-        ("usb_init_urb", "urb", True),
-        ("get_device", "device", False),  # it fills in nothing
-        ("setup_udp_tunnel_sock", "net", False),  # where to make the socket: nobody but the kernel allocates these
-        ("bt_procfs_init", "net", False),
+        ("percpu_ref_init", "struct percpu_ref", True),
+        ("device_initialize", "struct device", True),
+        ("usb_init_urb", "struct urb", True),
+        ("get_device", "struct device", False),  # it fills in nothing
+        (
+            "setup_udp_tunnel_sock",
+            "struct net",
+            False,
+        ),  # only the kernel allocates these
+        ("bt_procfs_init", "struct net", False),
     ],
 )
 def test_an_initialiser_fills_in_what_its_caller_may_have(function: str, struct: str, *, own: bool) -> None:
