@@ -39,8 +39,8 @@ PROGRAMS = {  # operation -> arguments of images/guest/tools/latency.c, and oper
 QUIET = "for p in kernel/parameters/initcall_debug printk/parameters/ignore_loglevel; do echo N >/sys/module/$p; done"
 BOOT = "slub_debug=-"
 PATIENCE = 300.0  # seconds for all repetitions of an operation
-# What the kernel left of the guest's memory after it has booted, in kB
 MEMORY = "memory that is taken after boot"
+# Prints what is left of the guest's memory, in kB
 AVAILABLE = "sed -n 's/^MemAvailable: *\\([0-9]*\\) kB$/\\1/p' /proc/meminfo"
 
 

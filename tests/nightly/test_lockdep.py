@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lockdep goes on beside modules that are right, and those with a proprietary licence, which upstream stops it for."""
+"""Lockdep stays on beside a module that takes many locks for one context, and beside a proprietary module."""
 
 from dataclasses import replace
 

@@ -37,7 +37,7 @@ from harness.support.packed import PackedError, is_packed, unpacked, unpacked_na
 from harness.support.paths import IMAGES
 
 _MIB_FOR_USER_KERNEL = 512  # a user-supplied kernel may be large
-# What KASAN takes of it: shadow, quarantine, redzones, and code that is twice as large. As much is left as without it
+# What KASAN may take: shadow, quarantine, redzones, and code that is twice as large
 _MIB_FOR_KASAN = 512
 _MIB = 1 << 20
 _MIB_WITHOUT_HOLE = 2048  # memory of a PC that is in one piece (pc_q35_init() of hw/i386/pc_q35.c, QEMU 7.2)

@@ -16,11 +16,8 @@ from harness.abi.predict.reachability import reachable_structs
         ("device_initialize", "struct device", True),
         ("usb_init_urb", "struct urb", True),
         ("get_device", "struct device", False),  # it fills in nothing
-        (
-            "setup_udp_tunnel_sock",
-            "struct net",
-            False,
-        ),  # only the kernel allocates these
+        # only the kernel allocates these
+        ("setup_udp_tunnel_sock", "struct net", False),
         ("bt_procfs_init", "struct net", False),
     ],
 )
