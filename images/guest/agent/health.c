@@ -88,7 +88,7 @@ int check_alive(int argc, char **argv)
 
 int validate_slabs(int argc, char **argv)
 {
-	char path[512];
+	char file[512];
 	struct dirent *entry;
 	DIR *dir = opendir(SLABS);
 	int fd, count = 0;
@@ -99,8 +99,8 @@ int validate_slabs(int argc, char **argv)
 		/* Links are further names of merged caches. */
 		if (entry->d_name[0] == '.' || entry->d_type == DT_LNK)
 			continue;
-		snprintf(path, sizeof(path), SLABS "/%s/validate", entry->d_name);
-		fd = open(path, O_WRONLY);
+		snprintf(file, sizeof(file), "%s/validate", entry->d_name);
+		fd = openat(dirfd(dir), file, O_WRONLY);
 		if (fd >= 0 && write(fd, "1\n", 2) == 2)
 			count++;
 		if (fd >= 0)

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,11 +62,13 @@ static int is_process(const char *folder, const char *name)
 	return !strcmp(folder, "/proc") && (isdigit(*name) || strstr(name, "self"));
 }
 
-static void list(const char *folder, int depth)
+/* at: the open folder that name is in. Each path is walked once: the kernel takes locks at each of its components. */
+static void list(int at, const char *name, const char *folder, int depth)
 {
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	char path[PATH_BYTES];
 	struct dirent *entry;
-	DIR *dir = opendir(folder);
 
 	if (!dir)
 		return;
@@ -76,7 +79,7 @@ static void list(const char *folder, int depth)
 			continue;
 		add(path);
 		if (depth > 1 && entry->d_type == DT_DIR)
-			list(path, depth - 1);
+			list(fd, entry->d_name, path, depth - 1);
 	}
 	closedir(dir);
 }
@@ -162,7 +165,7 @@ int observe(int argc, char **argv)
 		printf("names:\n");
 	}
 	for (i = 0; i < sizeof(folders) / sizeof(*folders); i++)
-		list(folders[i].path, folders[i].depth);
+		list(AT_FDCWD, folders[i].path, folders[i].path, folders[i].depth);
 	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++)
 		list_lines(tables[i]);
 	qsort(names, count, sizeof(*names), order);
