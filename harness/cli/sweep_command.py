@@ -4,7 +4,6 @@
 import os
 import shlex
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -78,7 +77,8 @@ def sweep(
     it passes if it does the same there, and nothing is reported that production does not report. Production is taken as
     it is; debug kernels that are not cached are built from its source and configuration, without modules.
 
-    A sweep that is interrupted goes on where it stopped, with the same options and --run-dir. The run folder has
+    A sweep that is interrupted goes on where it stopped, with the same options and --run-dir. With another --sample or
+    --only, it takes over what was judged of these modules: a sample grows into a whole sweep. The run folder has
     sweep.json, sweep.html, and the log and evidence of every module that does not pass.
 
     Exit status: 0 if every module passes on every debug kernel, 1 if one does not, 2 if the run is not valid: an
@@ -111,7 +111,7 @@ def sweep(
         if cluster:
             results = sweep_on_cluster(cluster, request, plan, run, resume)
         else:
-            begin_rows(run, {**asdict(request), "kernel keys": keys})
+            begin_rows(run, {**request.conditions(), "kernel keys": keys})
             running = SweepRun(request, plan, run, workers)
             running.predict_all()
             running.judge_all()

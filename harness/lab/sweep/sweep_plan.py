@@ -3,9 +3,10 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from harness.guest.boards import Board, default_board
 from harness.guest.guest import Timing
@@ -65,6 +66,10 @@ class SweepRequest:
     memory: int = 0
     timeout_scale: float = 1.0
 
+    def conditions(self) -> dict[str, Any]:
+        """The options that a verdict depends on, as JSON values: all but those that choose modules."""
+        return {name: value for name, value in asdict(self).items() if name not in ("only", "sample", "shard")}
+
 
 @dataclass(frozen=True)
 class SweepPlan:
@@ -78,6 +83,11 @@ class SweepPlan:
     modules: tuple[SweepModule, ...]
     # the part of all modules that these are, and the number of parts
     shard: tuple[int, int] = (1, 1)
+
+    @property
+    def places(self) -> set[str]:
+        """The places of the modules."""
+        return {module.place for module in self.modules}
 
     @property
     def cell_count(self) -> int:

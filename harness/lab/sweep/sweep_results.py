@@ -38,7 +38,12 @@ _LEFT_OUT = {
 
 
 def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) -> Path:
-    """Write sweep.json from the rows in a run folder. command: the one that goes on with the sweep."""
+    """Write sweep.json from the rows in a run folder about the modules of the plan.
+
+    command: the one that goes on with the sweep.
+    """
+    places = plan.places
+    judged = [rows for rows in SweepRows(run).read() if rows[0]["place"] in places]
     predicted = {(row["place"], row["variant"]): row for rows in SweepRows(run, PREDICTIONS).read() for row in rows}
     specs = [kernels.spec(plan.board, variant) for variant in plan.variants]
     facts = {
@@ -57,7 +62,7 @@ def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) ->
         "kernels": [_kernel(spec, kernels.store) for spec in specs],
         "planned": len(plan.modules),
         **({"shard": dict(zip(("part", "parts"), plan.shard, strict=True))} if plan.shard != (1, 1) else {}),
-        "modules": [_module(rows, predicted) for rows in _in_order(SweepRows(run).read())],
+        "modules": [_module(rows, predicted) for rows in _in_order(judged)],
     }
     path = run / RESULTS
     part = path.with_suffix(".part")

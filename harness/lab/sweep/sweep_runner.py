@@ -52,12 +52,13 @@ class SweepRun:
         return [module for module in self.plan.modules if module.place not in done]
 
     def _do(self, what: str, work: Work, rows: SweepRows) -> None:
-        losses = 0
-        with task(what, len(self.plan.modules), done=rows.count()) as shown:
-            while waiting := self._without(rows.done()):
+        losses, done = 0, rows.done()
+        others = len(done - self.plan.places)  # modules that an earlier sweep in this folder chose
+        with task(what, len(self.plan.modules), done=rows.count() - others) as shown:
+            while waiting := self._without(done):
                 groups = [(self.request, [it.place for it in group], self.folder) for group in groups_of(waiting)]
                 try:
-                    _run_groups(work, groups, self.workers, lambda: shown.advance_to(rows.count()))
+                    _run_groups(work, groups, self.workers, lambda: shown.advance_to(rows.count() - others))
                 except BrokenProcessPool:
                     losses += 1
                     if losses > _MOST_LOSSES:
@@ -65,6 +66,7 @@ class SweepRun:
                             "worker processes keep dying", next_step="is there enough memory? Fewer workers: -n 1"
                         ) from None
                     say("a worker process died; another one takes its modules")
+                done = rows.done()
 
 
 def _run_groups(work: Work, groups: Iterable[Group], workers: int, on_wait: Callable[[], None]) -> None:

@@ -2,7 +2,7 @@
 """A shard of a sweep in one process, with its guests one after the other: what a worker of a cluster does."""
 
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from harness.lab.execution.guest_pool import Guests
@@ -33,7 +33,7 @@ def judge_shard(folder: Path, request: SweepRequest, production: str) -> str:
     store = Store()
     plan = _plan(request, production, store)
     kernels = Kernels(plan.settings, store)
-    begin_rows(folder, {**asdict(request), "kernel keys": start_kernels(plan, kernels)})
+    begin_rows(folder, {**request.conditions(), "kernel keys": start_kernels(plan, kernels)})
     places = [module.place for module in plan.modules]
     predict_group(request, places, folder)
     judge_group(request, places, folder)
@@ -79,8 +79,7 @@ def keys_if_judged(plan: SweepPlan, known: Kernels, run: Path | None) -> list[st
     Otherwise an empty list.
     """
     variants = (plan.variants[0].production, *plan.variants)
-    places = {module.place for module in plan.modules}
-    if run is None or not places <= SweepRows(run).done():
+    if run is None or not plan.places <= SweepRows(run).done():
         return []
     if not all(known.is_ready(plan.board, variant) for variant in variants):
         return []

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -92,9 +93,22 @@ def test_a_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_another_sweep_is_refused(tmp_path: Path) -> None:
-    SweepRows(tmp_path).begin({"sample": 3, "only": ()})
-    with pytest.raises(ModcompatError, match="has a sweep that differs in sample"):
-        SweepRows(tmp_path).begin({"sample": 4, "only": ()})
+    SweepRows(tmp_path).begin(SweepRequest(("folder",), ("isolated-all",)).conditions())
+    with pytest.raises(ModcompatError, match="has a sweep that differs in kernels"):
+        SweepRows(tmp_path).begin(SweepRequest(("folder",), ("stock-all",)).conditions())
+
+
+def test_a_sample_grows_into_a_whole_sweep(tmp_path: Path) -> None:
+    request = SweepRequest(("folder",), ("isolated-all",))
+    rows = SweepRows(tmp_path)
+    rows.begin(replace(request, sample=2, only=("a*",)).conditions())
+    for place in ("a1", "a2"):
+        rows.add([{"place": place}])
+    again = SweepRows(tmp_path)
+    again.begin(request.conditions())
+    sweep_run(tmp_path, ["a1", "b"])._do("judging", judge, again)
+    assert sorted(again.done()) == ["a1", "a2", "b"]
+    assert again.count() == 3, "nothing is judged twice"
 
 
 def judge(request: SweepRequest, group: Sequence[str], run: Path) -> int:
@@ -111,7 +125,8 @@ def judge(request: SweepRequest, group: Sequence[str], run: Path) -> int:
 
 def sweep_run(folder: Path, names: Sequence[str]) -> SweepRun:
     modules = tuple(SweepModule(name, Path(), name) for name in names)
-    return SweepRun(SweepRequest((), ()), Mock(modules=modules, variants=(1,)), folder, workers=2)
+    plan = Mock(modules=modules, places=set(names), variants=(1,))
+    return SweepRun(SweepRequest((), ()), plan, folder, workers=2)
 
 
 def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
