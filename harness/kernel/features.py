@@ -390,6 +390,17 @@ FEATURES = {
             boot="kasan_multi_shot page_owner=on",
             isolation=Isolation.KEPT_WITH_PREEMPTION,
         ),
+        # What openSUSE's debug flavour has more than its default one, without lockdep and KASAN
+        Feature(
+            name="opensuse",
+            symbols=(
+                "DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RT_MUTEXES", "DEBUG_ATOMIC_SLEEP", "DEBUG_SHIRQ",
+                "FAULT_INJECTION", "FAILSLAB", "FAIL_PAGE_ALLOC",
+            ),
+            follows={**_SPINLOCK, **_PREEMPT_COUNT},
+            parts=("spinlock", "mutexes", "atomic-sleep"),
+            isolation=Isolation.KEPT_WITH_PREEMPTION,
+        ),
         # What the debug kernels of Fedora and RHEL have in common, and their production kernels have not
         Feature(
             name="distro",
