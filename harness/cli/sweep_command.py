@@ -50,6 +50,7 @@ from harness.support.progress import say
 @click.option("--board", default="", metavar="NAME", help="The board to run on [one for the architecture].")
 @click_option(BY_NAME["--kernel-source"])
 @click_option(BY_NAME["--allow-config-change"])
+@click_option(BY_NAME["--ignore-versions"])
 @click_option(BY_NAME["--guest-memory"])
 @click_option(BY_NAME["--accelerator"])
 @click_option(BY_NAME["--timeout-scale"])
@@ -66,6 +67,7 @@ def sweep(
     board: str,
     kernel_source: str | None,
     allow_config_change: tuple[str, ...],
+    ignore_versions: bool,
     guest_memory: int | None,
     accelerator: str | None,
     timeout_scale: float | None,
@@ -94,7 +96,7 @@ def sweep(
         production=production, kernels=kernels or (DEFAULT_KERNEL,), board=board, source=kernel_source or "",
         tolerated=allow_config_change, only=only, sample=sample or 0,
         shard=checked(BY_NAME["--shard"], shard) or (1, 1), accelerator=accelerator or "auto",
-        memory=guest_memory or 0, timeout_scale=timeout_scale or 1.0,
+        ignores_versions=ignore_versions, memory=guest_memory or 0, timeout_scale=timeout_scale or 1.0,
     )  # fmt: skip
     store = Store()
     plan = plan_sweep(request, store)

@@ -77,6 +77,7 @@ def choose_settings(given: GetOption, manifest: Manifest) -> Settings:
         source=value("--kernel-source"),
         timing=timing.scaled(value("--timeout-scale")),
         accelerator=value("--accelerator"),
+        ignores_versions=value("--ignore-versions"),
         shared_uart=value("--shared-uart"),
         configs=manifest.production_configs(
             [Path(name) for name in given("--config") or ()],

@@ -97,6 +97,7 @@ class ModuleFacts:
     sections: tuple[Section, ...] = ()
     compiler: str = ""
     signature: Signature | None = None
+    forced: bool = False  # not a fact of the file: it is loaded in spite of vermagic and versions, as by `insmod -f`
 
     @property
     def licence(self) -> str:

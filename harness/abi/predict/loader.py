@@ -175,7 +175,9 @@ def _refusals(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]:
     yield from _size_differs(module, kernel)
     yield from _isolation_refuses(module, kernel)
     yield from _versions_differ(module, kernel, ("module_layout",))
-    if _magic(module.vermagic, module) != _magic(kernel.vermagic, module):
+    if module.forced and not kernel.has("MODULE_FORCE_LOAD"):
+        yield "it is loaded by force, and the kernel has no MODULE_FORCE_LOAD"
+    if not module.forced and _magic(module.vermagic, module) != _magic(kernel.vermagic, module):
         yield f"vermagic {module.vermagic.strip()!r}, the kernel's is {kernel.vermagic!r}"
     yield from _sections_missing(module, kernel)
     yield from _unknown_symbols(module, kernel)
@@ -294,7 +296,7 @@ _PROVIDED = ("_GLOBAL_OFFSET_TABLE_", "__this_module")  # symbols that the linke
 
 def _versions_differ(module: ModuleFacts, kernel: KernelFacts, names: tuple[str, ...]) -> Iterator[str]:
     """check_version(), if both sides have MODVERSIONS."""
-    if not kernel.has("MODVERSIONS") or kernel.exports is None:
+    if not kernel.has("MODVERSIONS") or kernel.exports is None or module.forced:
         return
     extended = module.extended_versions if kernel.version >= EXTENDED_VERSIONS_ARE_READ else None
     if extended is None and not module.versions:

@@ -35,10 +35,11 @@ _NAMES = "names:"  # the line between the loaded modules and the names in the ou
 _STATE_COMMAND = "agent state"
 _MAX_NAMES = 2000  # that one module brings and takes away
 _MAX_DETAIL = 200  # characters of a command's output in a check or a blocker
-# Lock debugging that the kernel switches off when a proprietary module is loaded (set_license() of
-# kernel/module/main.c, add_taint() of kernel/panic.c); the isolation series keeps it on, except for lockdep
+# Lock debugging that the kernel switches off when a module is proprietary or loaded by force (set_license() and
+# try_to_force_load() of kernel/module/main.c, add_taint() of kernel/panic.c); the isolation series keeps it on for
+# proprietary ones, except for lockdep
 _LOCK_DEBUGGING = ("DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RT_MUTEXES", "LOCKDEP")
-_PROPRIETARY = 1 << 0  # taint
+_PROPRIETARY, _FORCED = 1 << 0, 1 << 1  # taints
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Subject:
     # of the module, on the host
     file: Path | None = None
 
+    @property
+    def insmod(self) -> str:
+        """The command that loads a module."""
+        return "insmod -f" if self.facts.forced else "insmod"
+
 
 @dataclass(frozen=True)
 class KernelTraits:
@@ -67,7 +73,7 @@ class KernelTraits:
 
     has_kmemleak: bool = False
     has_slub_debug: bool = False
-    # a proprietary module switches lock debugging off
+    # a proprietary module, or one that is loaded by force, switches lock debugging off
     gives_up_locks: bool = False
 
     @classmethod
@@ -161,7 +167,7 @@ def load_companions(cell: CellContext) -> bool:
         return True
     others = loaded_modules(cell)  # a feature's script loaded these, and unloads them at the end
     for companion in cell.subject.before:
-        loaded = cell.recorder.run(f"insmod {shlex.quote(companion.path)}")
+        loaded = cell.recorder.run(f"{cell.subject.insmod} {shlex.quote(companion.path)}")
         cell.log.stop_on_fault()
         if loaded.status and companion.is_required:
             reason = f"{companion.path}, which it needs, did not load: {loaded.output.strip()}"
@@ -180,7 +186,7 @@ def load(cell: CellContext) -> None:
         # The modules that it needs change them as well, but in the same way on production and on a debug kernel.
         evidence.observed = not cell.exerciser.names or guest.run(_OBSERVE_AGAIN).status == 0
     guest.symbols = guest.symbols.expecting(evidence.module, guest.machine.board.arch)
-    evidence.load = cell.recorder.run(f"insmod {shlex.quote(subject.path)} {subject.parameters}".strip())
+    evidence.load = cell.recorder.run(f"{subject.insmod} {shlex.quote(subject.path)} {subject.parameters}".strip())
     cell.log.stop_on_fault()
     modules, evidence.after_load = _observe(cell)
     evidence.loaded = evidence.module in modules
@@ -262,6 +268,8 @@ def check_integrity(cell: CellContext) -> None:
     evidence.after = _counters(evidence, recorder.run(_STATE_COMMAND).output.split()[1:])
     if cell.kernel.gives_up_locks and evidence.after and evidence.after.taint & _PROPRIETARY:
         evidence.caveats.append("its licence is proprietary: once it is loaded, this kernel stops debugging locks")
+    if cell.kernel.gives_up_locks and evidence.after and evidence.after.taint & _FORCED:
+        evidence.caveats.append("it was loaded by force: once it is loaded, this kernel stops debugging locks")
     cell.log.stop_on_fault()
 
 

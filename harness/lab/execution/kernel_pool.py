@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernels of one run, each found or built once, and everything about them that needs no guest."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from harness.abi.compare.layout_diff import LayoutDiff
@@ -147,4 +148,5 @@ class Kernels:
         production, kernel = self.headers(board, variant.production), self.headers(board, variant)
         if not production or not kernel:
             return None
+        module = replace(module, forced=self.settings.forces(variant))
         return self._predictor.predict(file, module, production, kernel, briefly=briefly)

@@ -232,8 +232,9 @@ class Lab:
         file = image.files[cell.module.name]
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
         posted = image.posted.get(cell.module.name, {})
+        facts = replace(read_module(file), forced=self._settings.forces(cell.variant))
         subject = Subject(
-            read_module(file), image.paths[cell.module.name], insmod_parameters(cell.module), exercise,
+            facts, image.paths[cell.module.name], insmod_parameters(cell.module), exercise,
             image.before[cell.module.name], posted, is_observed=cell.own_config,
             file=file,
         )  # fmt: skip

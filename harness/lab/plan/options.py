@@ -143,6 +143,8 @@ OPTIONS = (
     Option("--shard", "Run only the I-th of N parts, one for each machine; `modcompat merge` joins their runs.", "I/N",
            affects_result=True, in_tests=False, check=shard),
     Option("--run-dir", "Folder for logs, evidence and reports [runs/<time>].", "DIR", ValueKind.PATH),
+    Option("--ignore-versions", "On stock debug kernels, load modules in spite of vermagic and MODVERSIONS, as `insmod "
+           "-f` does (the kernel needs MODULE_FORCE_LOAD).", kind=ValueKind.FLAG, affects_result=True, in_tests=False),
     Option("--shared-uart", "Kernel log and commands on one serial port, for kernels that have no second one: weaker "
            "evidence.", kind=ValueKind.FLAG, manifest="run.shared_uart", affects_result=True),
     Option("--guest-memory", "Memory of a guest in MiB [128; with --config 512, and 1024 with KASAN].", "MIB",

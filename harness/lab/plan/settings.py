@@ -11,7 +11,7 @@ from harness.kernel.prebuilt import Prebuilt
 from harness.kernel.shipped import ShippedKernel
 from harness.kernel.source import DEFAULT_PACKAGE
 from harness.kernel.user_config import UserConfig
-from harness.kernel.variants import PRODUCTION
+from harness.kernel.variants import PRODUCTION, Variant
 from harness.support.errors import ModcompatError
 
 
@@ -23,6 +23,7 @@ class Settings:
     timing: Timing = field(default_factory=Timing)
     accelerator: str = "auto"  # auto, tcg or kvm
     shared_uart: bool = False
+    ignores_versions: bool = False  # load modules on stock debug kernels by force
     versions: bool = False  # build every kernel with MODVERSIONS
     configs: Mapping[str, UserConfig] = field(default_factory=dict)  # architecture -> production configuration
     patches: tuple[Path, ...] = ()  # applied to a copy of the source, before any other
@@ -31,6 +32,10 @@ class Settings:
     prebuilt: Mapping[tuple[str, str], Prebuilt] = field(default_factory=dict)  # (architecture, name of the kernel)
     shipped: Mapping[str, ShippedKernel] = field(default_factory=dict)  # architecture -> production as it ships
     userlands: Mapping[str, Userland] = field(default_factory=dict)  # architecture -> root file system
+
+    def forces(self, variant: Variant) -> bool:
+        """Whether modules are loaded by force on a kernel. Isolated kernels take those of production as they are."""
+        return self.ignores_versions and variant.feature is not None and not variant.isolated
 
 
 def on_shipped(

@@ -62,6 +62,8 @@ class SweepRequest:
     # the part of them, and the number of parts
     shard: tuple[int, int] = (1, 1)
     accelerator: str = "auto"
+    # --ignore-versions
+    ignores_versions: bool = False
     # MiB, 0 for the usual
     memory: int = 0
     timeout_scale: float = 1.0
@@ -124,7 +126,9 @@ def plan_sweep(request: SweepRequest, store: Store) -> SweepPlan:
     if board is None:
         raise ModcompatError(f"{shipped.title} is for {shipped.config.arch.name}, and {request.board} is not")
     timing = Timing(command=_COMMAND_SECONDS).scaled(request.timeout_scale)
-    settings = Settings(timing=timing, accelerator=request.accelerator, memory=request.memory)
+    settings = Settings(
+        timing=timing, accelerator=request.accelerator, memory=request.memory, ignores_versions=request.ignores_versions
+    )
     settings = on_shipped(settings, kernels, source=request.source, tolerated=request.tolerated)
     index = index_folder(shipped.modules, store)
     require_release(index, shipped.release, shipped.modules)

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/module.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -27,8 +28,13 @@ int insert_module(int argc, char **argv)
 {
 	char parameters[4096] = "";
 	size_t used = 0;
-	int fd, i;
+	int fd, i, flags = 0;
 
+	if (argc > 1 && !strcmp(argv[1], "-f")) {
+		flags = MODULE_INIT_IGNORE_MODVERSIONS | MODULE_INIT_IGNORE_VERMAGIC;
+		argc--;
+		argv++;
+	}
 	if (argc < 2) {
 		fprintf(stderr, "insmod: no file\n");
 		return 1;
@@ -41,7 +47,7 @@ int insert_module(int argc, char **argv)
 		}
 	}
 	fd = open(argv[1], O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || syscall(SYS_finit_module, fd, parameters, 0)) {
+	if (fd < 0 || syscall(SYS_finit_module, fd, parameters, flags)) {
 		int error = errno;
 
 		fprintf(stderr, "insmod: can't %s '%s': %s\n", fd < 0 ? "open" : "insert", argv[1],

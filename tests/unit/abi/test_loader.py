@@ -97,6 +97,14 @@ def test_a_symbol_without_a_version_is_refused() -> None:
     assert text == "it has no version of mutex_lock, which the kernel requires"
 
 
+def test_versions_and_vermagic_do_not_matter_to_a_module_that_is_forced() -> None:
+    module = replace(VERSIONED, vermagic="5.10.0 SMP", other_versions={"module_layout": 2}, forced=True)
+    forcible = versioned()
+    assert "no MODULE_FORCE_LOAD" in reason(module, forcible, PredictedOutcome.REFUSED)
+    forcible = replace(forcible, config={**forcible.config, "MODULE_FORCE_LOAD": "y"})
+    assert first(module, forcible) is None
+
+
 @pytest.mark.parametrize(
     ("extended", "release", "words"),
     [

@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -15,10 +16,12 @@ from harness.abi.elf.module_file import ModuleFacts
 from harness.detect.evidence import Command, Evidence, Phase
 from harness.detect.verdict import Verdict, judge
 from harness.guest.failure import Fate, GuestFailure
+from harness.kernel.variants import variant_named
 from harness.lab.execution.cell import new_context, record_log, record_loss, run_cell
-from harness.lab.execution.cell_phases import CellContext, Subject, check_integrity, exercise, load_companions
+from harness.lab.execution.cell_phases import CellContext, Subject, check_integrity, exercise, load, load_companions
 from harness.lab.execution.feature_proof import FeatureExerciser
 from harness.lab.plan.exercise import Exercise, load_exercise
+from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import Companion
 from tests.unit.lab.fake_guest import Answer, FakeGuest
 
@@ -121,6 +124,20 @@ def test_a_cell_goes_through_every_phase(tmp_path: Path) -> None:
     assert [(check.name, check.held) for check in evidence.liveness_checks] == [
         ("fork, file, pages and a timer on both CPUs", True)
     ]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "command"), [("production", "insmod"), ("stock-hidden", "insmod -f"), ("isolated-hidden", "insmod")]
+)
+def test_a_module_is_forced_on_stock_debug_kernels_only(tmp_path: Path, kernel: str, command: str) -> None:
+    facts = ModuleFacts("x", forced=Settings(ignores_versions=True).forces(variant_named(kernel)))
+    cell = context(FakeGuest(tmp_path))
+    cell = replace(cell, subject=replace(cell.subject, facts=facts, before=(Companion("modules/y.ko"),)))
+    load_companions(cell)
+    load(cell)
+    loads = [each.command for each in cell.evidence.commands if each.command.startswith("insmod")]
+    assert loads == [f"{command} modules/y.ko", f"{command} modules/x.ko"]
+    assert not Settings().forces(variant_named(kernel))
 
 
 def test_a_guest_that_is_lost_is_recorded_with_its_phase(tmp_path: Path) -> None:
