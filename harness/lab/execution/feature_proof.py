@@ -30,6 +30,8 @@ PROC = "/proc/config.gz"
 _PROOF_SECONDS = 30.0  # longest wait for a proof: kmemleak wants objects older than 5 seconds
 _LIVE = re.compile(r"^live (\S+) (ok|FAILED) ?(.*)$", re.MULTILINE)
 _SCRIPTS = ("live", "after")
+_ROOM = re.compile(r"^ *([a-z].*?): +(\d+) \[max: (\d+)\]", re.MULTILINE)
+_GAVE_UP = "lock debugging is off since an earlier report"
 _SHARED = IMAGES / "proof/live.sh"  # functions that the scripts share
 
 
@@ -204,7 +206,18 @@ def _proven_by_violation(guest: CellGuest, part: Feature) -> Proof:
     report = find_report(guest, part.violation)
     if report:
         return Proof(f"provoked and reported: {report.words}")
-    return Proof(blocker=f"{part.name} is not live: its proof module's violation was not reported")
+    reasons = lockdep_gave_up(guest.run("cat /proc/lockdep_stats 2>/dev/null").text)
+    why = f" ({', '.join(reasons)})" if reasons else ""
+    return Proof(blocker=f"{part.name} is not live: its proof module's violation was not reported{why}")
+
+
+def lockdep_gave_up(statistics: str) -> list[str]:
+    """Why lockdep validates no further locks, in words: tables that are full, or that it has switched itself off.
+
+    statistics: the text of /proc/lockdep_stats (kernel/locking/lockdep_proc.c), "" without lockdep.
+    """
+    full = [f"no room for more {what}: {most}" for what, used, most in _ROOM.findall(statistics) if used == most]
+    return full + ([_GAVE_UP] if re.search(r"^ *debug_locks: +0\s*$", statistics, re.MULTILINE) else [])
 
 
 def find_report(guest: CellGuest, violation: tuple[str, str]) -> Report | None:

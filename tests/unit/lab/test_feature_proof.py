@@ -7,7 +7,7 @@ from harness.detect.evidence import Check
 from harness.guest.shell import Output
 from harness.kernel.features import FEATURES
 from harness.kernel.variants import PRODUCTION, Preemption, Variant, variant_named, variant_of
-from harness.lab.execution.feature_proof import FeatureExerciser, prove_absent
+from harness.lab.execution.feature_proof import FeatureExerciser, lockdep_gave_up, prove_absent
 
 
 class Guest:
@@ -101,3 +101,24 @@ def test_kernels_are_named(variant: Variant, name: str) -> None:
 def test_detectors_are_compared_with_a_kernel_without_them() -> None:
     assert variant_of(FEATURES["slub"]).production.name == "production-bare"
     assert variant_of(FEATURES["ftrace"], Preemption.FULL).production.name == "production-preempt"
+
+
+_STATISTICS = """ lock-classes:                          612 [max: 8192]
+ direct dependencies:                  3722 [max: 32768]
+ entries of locks:                    {entries} [max: 262143]
+ debug_locks:                             {live}
+"""
+
+
+@pytest.mark.parametrize(
+    ("entries", "live", "reasons"),
+    [
+        (100422, 1, []),
+        (262143, 1, ["no room for more entries of locks: 262143"]),
+        (100422, 0, ["lock debugging is off since an earlier report"]),
+    ],
+    ids=["works", "full", "off"],
+)
+def test_lockdep_says_why_it_gave_up(entries: int, live: int, reasons: list[str]) -> None:
+    assert lockdep_gave_up(_STATISTICS.format(entries=entries, live=live)) == reasons
+    assert lockdep_gave_up("") == []
