@@ -56,8 +56,8 @@ def check(*, modules: tuple[Path, ...], cluster: str | None, expression: str, wo
     (`modcompat init` writes one). Kernels that are not cached are built first, which takes minutes for each. The
     assumptions of the run are printed at its start and end, and are in matrix.json and in the report.
 
-    Exit status: 0 if every cell is CLEAN or has a finding that the manifest allows, 1 if there are findings, 2 if the
-    run is not valid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
+    Exit status: 0 if every cell is CLEAN or SAME, or has a finding that the manifest allows, 1 if there are findings, 2
+    if the run is not valid: an option, a file, a kernel that does not build, a cell that proves nothing (INVALID).
     """
     given = by_option(parameters)
     if cluster:
