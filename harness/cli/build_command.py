@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from harness.cli.cluster_runs import CLUSTER, build_tasks, collect
+from harness.cli.cluster_runs import CLUSTER, build_tasks, collect, files_in
 from harness.cli.kernel_options import kernel_options, settings_of, variant_on
 from harness.cli.param_types import KERNEL
 from harness.kernel.arch import ARCHITECTURES, X86_64
@@ -41,7 +41,7 @@ def build(*, kernels: tuple[str, ...], arches: tuple[str, ...], cluster: str | N
     pairs = [(board, variant) for board in DEFAULT_BOARDS if board.arch.name in wanted for variant in variants]
     if cluster:
         with Cluster(cluster) as workers:
-            collect(workers, build_tasks(pairs, settings, {}))
+            collect(workers, build_tasks(pairs, settings, files_in(settings)))
         return
     known = Kernels(settings)
     for board, variant in pairs:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +23,7 @@ from harness.support.cache.ownership import KINDS
 from harness.support.cache.store import Entry, Store
 from harness.support.errors import ModcompatError
 from harness.support.paths import cache_root
+from harness.support.progress import PipeConsole
 from harness.support.text import one_line
 
 DAY = 86_400.0  # seconds
@@ -79,7 +79,7 @@ def list_(*, as_json: bool) -> None:
             }
             click.echo(json.dumps(facts))
         return
-    console = Console()
+    console = PipeConsole()
     if not console.is_terminal:  # a program that reads it needs whole names
         console.width = _UNLIMITED
     table = Table("kind", "name", "MB", "last used")

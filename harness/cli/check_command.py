@@ -92,7 +92,7 @@ def check(*, modules: tuple[Path, ...], cluster: str | None, expression: str, wo
     boards = _boards(given, manifest, facts)
     arches = {board.arch for board in choose_boards(boards, given["--arch"])}
     chosen = given | {
-        "--preemption": _preemption(facts, has_config=bool(given["--config"] or manifest.configs or kernels)),
+        "--preemption": _preemption(facts, has_config=bool(given["--config"] or manifest.has_configs or kernels)),
         "--board": boards,
         "--flavour": given["--flavour"]
         or manifest.flavours

@@ -12,7 +12,9 @@ import click
 from click.core import ParameterSource
 
 from harness.guest.boards import Board
+from harness.kernel.source import is_package
 from harness.kernel.variants import Variant
+from harness.lab.execution.guest_pool import usual_memory
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
 from harness.plugin.selection import SuitePlan
@@ -135,11 +137,18 @@ def files_of(words: Iterable[str], plan: SuitePlan, manifest: Path | None = None
         if not module.is_builtin:
             own = (module.file, module.exercise, *module.needs)
             found += [*filter(None, own), *(file for _, file in (*module.firmware, *module.programs))]
-    settings = plan.settings
-    found += [
+    return files_in(plan.settings, [*found, *filter(None, [manifest])])
+
+
+def files_in(settings: Settings, others: Iterable[Path] = ()) -> dict[str, str]:
+    """The files that settings name, with their digests, and the folders, with "". others: further ones."""
+    prebuilt = settings.prebuilt.values()
+    found = [
+        *others,
         *settings.patches,
         *(config.path for config in settings.configs.values() if not config.shipped),
-        *filter(None, [manifest]),
+        *(kernel.image for kernel in prebuilt if not kernel.config.shipped),
+        *([] if is_package(settings.source) else [Path(settings.source)]),
     ]
     return {str(path.absolute()): digest.of_file(path) if path.is_file() else "" for path in found if path.exists()}
 
@@ -147,7 +156,8 @@ def files_of(words: Iterable[str], plan: SuitePlan, manifest: Path | None = None
 def resources_of(settings: Settings, board: Board) -> dict[str, float]:
     """What a guest takes of dask's resources: its architecture, KVM and memory in MiB."""
     kvm = {"KVM": 1.0} if settings.accelerator == "kvm" else {}
-    return {board.arch.name: 1.0, "MEMORY": float(settings.memory or board.memory), **kvm}
+    memory = usual_memory(settings, board, has_kasan=True)  # at most
+    return {board.arch.name: 1.0, "MEMORY": float(memory), **kvm}
 
 
 def build_on_worker(folder: Path, settings: Settings, board: Board, variant: Variant, files: Mapping[str, str]) -> str:

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a sweep on a cluster: kernel builds are tasks, and so are shards of about a hundred modules."""
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from harness.cli.cluster_runs import Parts, collect, resources_of
+from harness.lab.execution.run_folder import write_facts
 from harness.lab.sweep.sweep_plan import SweepPlan, SweepRequest
 from harness.lab.sweep.sweep_results import RESULTS
 from harness.lab.sweep.sweep_shard import build_for_sweep, judge_shard, shard_count
-from harness.report.formats import write
 from harness.report.merge import copy_cells, merged_sweeps
 from harness.report.sweep import read_sweep
 from harness.support.cluster.cluster import Cluster
@@ -44,6 +43,6 @@ def sweep_on_cluster(address: str, request: SweepRequest, plan: SweepPlan, run: 
     sweeps = [(folder, read_sweep(folder / RESULTS)) for folder in folders]
     facts = merged_sweeps(sweeps) if count > 1 else dict(sweeps[0][1].facts)
     copy_cells(folders, run)
-    results = write(run / RESULTS, json.dumps(facts | {"command": command}, indent=1))
+    results = write_facts(facts | {"command": command}, run, RESULTS)
     parts.remove()
     return results

@@ -8,13 +8,11 @@ from typing import Any
 import click
 
 from harness.cli.param_types import BOARD, NameParam
-from harness.kernel.shipped_packages import shipped_kernels
-from harness.kernel.source import DEFAULT_PACKAGE
 from harness.kernel.variants import Variant, variant_named
 from harness.lab.plan.manifest import Manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, OPTIONS, Option, ValueKind
-from harness.lab.plan.settings import Settings, on_shipped
-from harness.support.cache.store import Store
+from harness.lab.plan.settings import Settings
+from harness.plugin.selection import choose_settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -97,18 +95,12 @@ def settings_of(
     ModcompatError for a file that is missing or invalid.
     """
     manifest = read_manifest(manifest_file) if manifest_file else Manifest()
-    store = Store()
-    kernels = shipped_kernels(production or manifest.production, store)
-    settings = Settings(
-        source=kernel_source or manifest.source or DEFAULT_PACKAGE,
-        configs=manifest.production_configs(configs, may_add=allow_config_additions, tolerated=tolerated),
-        patches=manifest.patches,
-        shared_uart=shared_uart or manifest.shared_uart,
-        memory=manifest.memory,
-        prebuilt=manifest.prebuilt_by_name,
-    )
-    changes = (*tolerated, *manifest.allow_config_changes)
-    return on_shipped(settings, kernels, source=kernel_source or manifest.source, tolerated=changes), manifest
+    given = {
+        "--kernel-source": kernel_source, "--production": production, "--config": configs,
+        "--allow-config-additions": allow_config_additions, "--allow-config-change": tolerated,
+        "--shared-uart": shared_uart,
+    }  # fmt: skip
+    return choose_settings(given.get, manifest, userlands=False), manifest
 
 
 def variant_on(name: str, settings: Settings) -> Variant:

@@ -23,7 +23,7 @@ from harness.lab.plan.cells import MATRICES, cells_of, choose_boards, kernels_of
 from harness.lab.plan.options import BY_NAME, checked
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.shards import cells_of_shard
-from harness.lab.plan.vendor_modules import VendorModule, shipped
+from harness.lab.plan.vendor_modules import shipped
 from harness.plugin.selection import SuitePlan
 from harness.plugin.suite_arguments import reproduction
 from harness.report.compatibility import PAGE, compatibility_page
@@ -80,9 +80,14 @@ def matrix(
     part = checked(BY_NAME["--shard"], shard) or (1, 1)
     narrowed = [("--board", board), ("--arch", arch), ("--feature", feature), ("--preemption", preemption)]
     narrowed += [("--shard", (shard,))] if shard else []
+    foreign = _foreign(options)
     if cluster:
         require_alone()
-        _require_plain(options)
+        if foreign:
+            raise ModcompatError(
+                f"--cluster takes no {foreign}",
+                next_step="of pytest's options, it takes -k and -x; see `modcompat check`",
+            )
     names = require_cells(["--matrix", which, *_words(narrowed)], options) if options else None
     if cluster:
         run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
@@ -97,7 +102,9 @@ def matrix(
             forget_if_empty(run)
         status = exit_status(status, result)
     else:
-        build_kernels(kernels_of(cells_of_shard(cells_of(chosen, [VendorModule("any")]), part)), Settings())
+        if not foreign:  # otherwise the run builds what it needs
+            cells = cells_of_shard(cells_of(chosen, shipped()), part)
+            build_kernels(kernels_of([cell for cell in cells if names is None or cell.id in names]), Settings())
         status, result = run_cells(which, workers, narrowed, options, run_dir)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -106,16 +113,15 @@ def matrix(
     sys.exit(status)
 
 
-def _require_plain(options: Iterable[str]) -> None:
-    """Raise ModcompatError for options of pytest that a cluster does not take, as they may change the plan."""
+def _foreign(options: Iterable[str]) -> str:
+    """The first option of pytest that may change the kernels of a plan: any but -k and -x; "" if there is none."""
     words = iter(options)
     for word in words:
         if word == "-k":
             next(words, None)  # its value
         elif word != "-x" and not word.startswith("-k"):
-            raise ModcompatError(
-                f"--cluster takes no {word}", next_step="of pytest's options, it takes -k and -x; see `modcompat check`"
-            )
+            return word
+    return ""
 
 
 def build_kernels(wanted: Iterable[tuple[Board, Variant]], settings: Settings) -> None:

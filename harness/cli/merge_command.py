@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """modcompat merge."""
 
-import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from harness.cli.exit_status import exit_status
 from harness.cli.sweep_command import report_sweep
 from harness.lab.execution.run_folder import new_run_folder, write_facts
 from harness.lab.sweep.sweep_results import RESULTS
-from harness.report.formats import write, write_reports
+from harness.report.formats import write_reports
 from harness.report.merge import copy_cells, merged, merged_sweeps
 from harness.report.recorded_run import read_run
 from harness.report.sweep import read_sweep
@@ -58,4 +57,4 @@ def _merge_sweeps(runs: Sequence[Path], run_dir: Path | None) -> int:
     facts = merged_sweeps([(run, read_sweep(run / RESULTS)) for run in runs])
     folder = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     copy_cells(runs, folder)
-    return report_sweep(write(folder / RESULTS, json.dumps(facts, indent=1)))
+    return report_sweep(write_facts(facts, folder, RESULTS))

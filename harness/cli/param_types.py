@@ -11,7 +11,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from harness.guest.boards import BOARDS
-from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.features import FEATURES
 from harness.kernel.source import DEFAULT_PACKAGE
 from harness.kernel.variants import variant_names
@@ -62,7 +61,6 @@ def board_names() -> list[str]:
 
 
 BOARD = NameParam(board_names)
-ARCH = NameParam(lambda: ARCHITECTURES, "ARCH")
 KERNEL = NameParam(variant_names)
 KERNEL_OR_TREE = NameParam(variant_names, path="dir")
 FEATURE = NameParam(lambda: FEATURES)

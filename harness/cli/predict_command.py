@@ -28,7 +28,7 @@ from harness.lab.plan.settings import Settings
 from harness.report.table import COLOURS
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
-from harness.support.progress import say
+from harness.support.progress import PipeConsole, say
 from harness.support.text import and_more, join_some, visible
 
 _INFO = ("version", "srcversion", "retpoline", "intree", "staging", "module_abi")
@@ -65,7 +65,9 @@ def predict(*, files: tuple[Path, ...], kernels: tuple[str, ...], as_json: bool,
     modules = {file: inspect_module(file) for file in map(expanded, files)}
     named = [variant_on(name, settings) for name in kernels]
     require_for((module.arch.name for module in modules.values() if module.arch), settings.configs)
-    console = Console(width=None if Console().is_terminal else 150, highlight=False)
+    console = PipeConsole(highlight=False)
+    if not console.is_terminal:
+        console.width = 150
     results: dict[Path, dict[str, Prediction]] = {}
     known = Kernels(settings)
     for file, module in modules.items():

@@ -94,7 +94,10 @@ def shell(
             equipment.machine.post_by_hand(folder, posted)
             if gdb:
                 symbols = symbols_for_debugger(equipment.kernel, folder)
-                files = {read_module(bare.files[module.name]).name: bare.files[module.name] for module in wanted}
+                files = {}
+                for module in wanted:  # copies: files that were packed are gone when the guests are closed
+                    name = read_module(bare.files[module.name]).name
+                    files[name] = Path(shutil.copy(bare.files[module.name], folder / f"{name}.ko"))
                 script.write_text(gdb_script(place.arch, symbols, socket, log, files))
                 command += ["-gdb", f"unix:{socket},server=on,wait=off"]
                 click.echo(f"debugger: gdb-multiarch -x {script}   (or gdb, if it knows {place.arch.name})")

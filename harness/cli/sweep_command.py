@@ -94,9 +94,10 @@ def sweep(
         require_alone()
     request = SweepRequest(
         production=production, kernels=kernels or (DEFAULT_KERNEL,), board=board, source=kernel_source or "",
-        tolerated=allow_config_change, only=only, sample=sample or 0,
+        tolerated=checked(BY_NAME["--allow-config-change"], allow_config_change), only=only, sample=sample or 0,
         shard=checked(BY_NAME["--shard"], shard) or (1, 1), accelerator=accelerator or "auto",
-        ignores_versions=ignore_versions, memory=guest_memory or 0, timeout_scale=timeout_scale or 1.0,
+        ignores_versions=ignore_versions, memory=checked(BY_NAME["--guest-memory"], guest_memory) or 0,
+        timeout_scale=checked(BY_NAME["--timeout-scale"], timeout_scale),
     )  # fmt: skip
     store = Store()
     plan = plan_sweep(request, store)

@@ -87,8 +87,10 @@ class Kernel:
         file = self.folder / "vmlinux"
         return file if file.is_file() else None
 
-    def device_tree(self, name: str) -> Path:
-        return self.folder / "dtb" / name
+    def device_tree(self, name: str) -> Path | None:
+        """The device tree of a file name; None if it was not built, or not given with a prebuilt kernel."""
+        file = self.folder / "dtb" / name
+        return file if file.is_file() else None
 
     @property
     def own_modules(self) -> dict[str, Path]:

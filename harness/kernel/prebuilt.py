@@ -80,6 +80,7 @@ def kernel_of(prebuilt: Prebuilt, store: Store) -> Kernel:
     inputs = {
         "kept": "copies, bootable",
         "files": [digest.of_file(file) if file else "" for file in files],
+        "device tree": prebuilt.device_tree.name if prebuilt.device_tree else "",
         "config": prebuilt.config.text,
         "release": prebuilt.release,
         "tree": str(prebuilt.build_tree or ""),

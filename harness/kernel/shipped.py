@@ -29,6 +29,7 @@ _MODULE = ".ko"
 _DEVICE_TREE = ".dtb"
 # A kernel's version in the first lines of its configuration (scripts/kconfig/conf.c): # Linux/x86 6.1.192 Kernel ...
 _CONFIG_VERSION = re.compile(r"^# Linux/\S+ (\d+\.\d+\.\d+\S*) Kernel Configuration", re.MULTILINE)
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 _MODULES_OF = re.compile(r"(?:^|/)lib/modules/([^/]+)/")
 
 # The names of files: of `make`, of distributions (which add a release), and of Yocto (which adds a machine)
@@ -77,10 +78,13 @@ class ShippedKernel:
         """Its exports, by name; empty without a Module.symvers. Raises ModcompatError if that is damaged."""
         return exports_in(self.symvers) if self.symvers else {}
 
-    def prebuilt(self, device_tree: str = "") -> Prebuilt:
-        """The kernel as the production kernel of a run. device_tree: file name of the one that a board needs."""
-        tree = next(self.device_trees.rglob(device_tree), None) if self.device_trees and device_tree else None
-        return Prebuilt(PRODUCTION, self.image, self.config, self.release, symbols=self.symbols, device_tree=tree)
+    def prebuilt(self) -> Prebuilt:
+        """The kernel as the production kernel of a run."""
+        return Prebuilt(PRODUCTION, self.image, self.config, self.release, symbols=self.symbols)
+
+    def device_tree(self, name: str) -> Path | None:
+        """One of its device trees, by file name; None if it has none of that name."""
+        return next(self.device_trees.rglob(name), None) if self.device_trees else None
 
 
 def shipped_in(folder: Path, title: str = "", release: str = "") -> ShippedKernel:
@@ -175,10 +179,16 @@ def _images(files: Iterable[Path], title: str, wanted: str) -> dict[str, Path]:
 
 
 def _one(kind: str, files: Iterable[Path], release: str) -> Path | None:
-    """The file of a kind that belongs to a release: one with the release in its name, or the only one; else None."""
+    """The file of a kind that belongs to a release; None if there is none, or if none of several can be told to.
+
+    The first choice is a file with the release in its path, then one without any version in its name (the one nearest
+    to the top), then the only one.
+    """
     named = [path for path in files if _NAMES[kind].fullmatch(path.name) and path.is_file()]
-    own = [path for path in named if release in str(path)]
-    found = sorted(own or named, key=lambda path: (len(path.parts), path))
+    own = [path for path in named if re.search(rf"(?<![\d.]){re.escape(release)}(?![\w-]|\.\d)", str(path))]
+    unversioned = [path for path in named if not _VERSION.search(path.name)]
+    only = named if len({path.resolve() for path in named}) == 1 else []
+    found = sorted(own or unversioned or only, key=lambda path: (len(path.parts), path))
     return found[0].resolve() if found else None
 
 

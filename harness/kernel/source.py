@@ -57,22 +57,23 @@ def find_source(wanted: str, store: Store) -> KernelSource:
     A package may have a version and a release of Debian: `linux-source-6.12=6.12.118-1/trixie`. Raises ModcompatError
     if it is not a kernel source.
     """
-    if _is_package(wanted):
+    if is_package(wanted):
         return _debian_source(wanted, store)
     return _folder_source(expanded(wanted), store)
 
 
 def absolute(wanted: str) -> str:
     """The same source, independent of the current folder. Raises ModcompatError if a `~user` does not exist."""
-    return str(expanded(wanted).absolute()) if not _is_package(wanted) else wanted
+    return str(expanded(wanted).absolute()) if not is_package(wanted) else wanted
 
 
 def is_known(wanted: str, store: Store) -> bool:
     """Whether find_source() returns without fetching anything."""
-    return not _is_package(wanted) or store.get("pin", wanted, {"package": wanted}) is not None
+    return not is_package(wanted) or store.get("pin", wanted, {"package": wanted}) is not None
 
 
-def _is_package(wanted: str) -> bool:
+def is_package(wanted: str) -> bool:
+    """Whether a kernel source is named by a Debian package, and not by a folder."""
     return _PACKAGE.fullmatch(wanted) is not None
 
 

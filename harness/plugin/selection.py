@@ -67,8 +67,11 @@ def with_manifest(given: GetOption, manifest: Manifest) -> GetOption:
     return value
 
 
-def choose_settings(given: GetOption, manifest: Manifest) -> Settings:
-    """The settings of a run; options override the manifest. Raises ModcompatError."""
+def choose_settings(given: GetOption, manifest: Manifest, *, userlands: bool = True) -> Settings:
+    """The settings of a run; options override the manifest. Raises ModcompatError.
+
+    userlands: unpack the root file systems, which takes time.
+    """
     value = with_manifest(given, manifest)
     store = Store()
     kernels = shipped_kernels(value("--production"), store)
@@ -83,12 +86,13 @@ def choose_settings(given: GetOption, manifest: Manifest) -> Settings:
             [Path(name) for name in given("--config") or ()],
             may_add=bool(given("--allow-config-additions")),
             tolerated=given("--allow-config-change") or (),
+            shipped=bool(kernels),
         ),
         patches=manifest.patches,
         memory=value("--guest-memory") or 0,
         core_dump=value("--core-dump"),
         prebuilt=manifest.prebuilt_by_name,
-        userlands=manifest.userlands([Path(name) for name in given("--root") or ()], store),
+        userlands=manifest.userlands([Path(name) for name in given("--root") or ()], store) if userlands else {},
     )
     own_source = given("--kernel-source") or manifest.source
     tolerated = (*(given("--allow-config-change") or ()), *manifest.allow_config_changes)

@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import shutil
 import signal
 import subprocess
 from collections import deque
@@ -118,12 +119,11 @@ def output(
     errors: include standard error.
     """
     words = [str(word) for word in command]
-    try:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=env)
-    except FileNotFoundError:
-        raise ModcompatError(
-            f"{words[0]} is not installed", next_step="run `make setup`, or `modcompat doctor`"
-        ) from None
+    for program in (words[0], DIES_WITH_US[0]):
+        if shutil.which(program) is None:
+            raise ModcompatError(f"{program} is not installed", next_step="run `make setup`, or `modcompat doctor`")
+    watched = [*DIES_WITH_US, *words]
+    done = subprocess.run(watched, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=env)
     printed = done.stdout + done.stderr
     if done.returncode not in accepted:
         raise ModcompatError(

@@ -17,9 +17,17 @@ _HIDDEN_SECONDS = 2.0  # before task_if_long() shows anything
 _MIN_COLUMNS = 60  # that title and bar need
 
 
+class PipeConsole(Console):
+    """A console that leaves a reader that is gone to the command, as other output does: rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Called when the standard output is a pipe that nobody reads any more."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard error. Not kept in a variable, because test runners replace sys.stderr."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    return PipeConsole(file=sys.stderr, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:

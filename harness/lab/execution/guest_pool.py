@@ -29,6 +29,7 @@ from harness.kernel.variants import PRODUCTION, Variant
 from harness.lab.execution.access_checks import DESCRIBE
 from harness.lab.execution.feature_proof import PROC, missing_in, proof_files, running_config
 from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import Companion, VendorModule, load_order
 from harness.support import digest
 from harness.support.errors import ModcompatError
@@ -48,6 +49,14 @@ _MAX_CACHED = 120  # snapshots in the cache, 15 to 50 MB each
 _UNPACKED = "unpacked"  # folder for module files that are packed
 _MAX_RUNNING = 4  # guests, 150 to 250 MB each
 _KEEP_USED_SECONDS = 3600.0  # another run may still need a cached file that it looked up within this time
+
+
+def usual_memory(settings: Settings, board: Board, *, has_kasan: bool) -> int:
+    """Memory of a guest in MiB, without what the files in it need: what the user chose, or enough for the kernel."""
+    memory = board.memory
+    if board.arch.name in settings.configs:
+        memory = max(memory, _MIB_FOR_USER_KERNEL) + (_MIB_FOR_KASAN if has_kasan else 0)
+    return settings.memory or memory
 
 
 @dataclass(frozen=True)
@@ -228,7 +237,7 @@ class Guests:
             board=self._adapt_board(board, kernel, self._kernels.prebuilt(board, variant), size),
             kernel=kernel.image,
             initramfs=build_initramfs(board.arch, contents, self._store, userland),
-            device_tree=kernel.device_tree(board.device_tree) if board.device_tree else None,
+            device_tree=self._device_tree(board, kernel) if board.device_tree else None,
             boot=variant.boot,
             userland=userland is not None,
             mailbox=size_for(max(map(_size_of, posted.values()), default=0)) if posts else 0,
@@ -238,6 +247,21 @@ class Guests:
         if not self._why_unchecked(machine, kernel):
             machine = replace(machine, accesses=self._access_check(machine, kernel))
         return GuestImage(kernel, machine, paths, files, before, posted)
+
+    def _device_tree(self, board: Board, kernel: Kernel) -> Path:
+        """The device tree of a board. If production is used as it ships, its own one serves debug kernels as well.
+
+        Raises ModcompatError if there is none.
+        """
+        shipped = self._settings.shipped.get(board.arch.name)
+        found = kernel.device_tree(board.device_tree) or (shipped and shipped.device_tree(board.device_tree))
+        if not found:
+            where = shipped.title if shipped else str(kernel.spec.source.label)
+            raise ModcompatError(
+                f"{where} has no device tree {board.device_tree}, which {board.id} needs",
+                next_step="add the file under this name, or choose another board with --board",
+            )
+        return found
 
     def _plain(self, file: Path) -> Path:
         """A module file that is not packed: busybox's insmod takes no other. Raises ModcompatError if it is damaged."""
@@ -323,16 +347,13 @@ class Guests:
                 f"{prebuilt.image} lacks options that the harness needs", details=required_options.listed(lacking),
                 next_step="switch them on in its configuration, and build it again",
             )  # fmt: skip
-        users = self._settings.configs.get(board.arch.name)
         if missing := required_options.unmet(kernel.config, board.required_options):
             raise ModcompatError(
                 f"the configuration lacks options that {board.id} needs", details=required_options.listed(missing),
                 next_step="set them in the configuration, or choose another board with --board",
             )  # fmt: skip
-        memory = board.memory
-        if users:
-            memory = max(memory, _MIB_FOR_USER_KERNEL) + (_MIB_FOR_KASAN if has_shadow(kernel.config) else 0)
-        memory = (self._settings.memory or memory) + -(-_FILE_COPIES * size // _MIB)
+        memory = usual_memory(self._settings, board, has_kasan=has_shadow(kernel.config))
+        memory += -(-_FILE_COPIES * size // _MIB)
         shared = self._settings.shared_uart
         if prebuilt:
             shared |= prebuilt.shared_uart

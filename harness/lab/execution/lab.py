@@ -132,8 +132,9 @@ class Lab:
         self.forget()
 
     def forget(self) -> None:
-        """Forget results, and which guests did not start: what runs next runs as if for the first time."""
+        """Forget results and failures, of guests and of proofs: what runs next runs as if for the first time."""
         self.guests.forget_failures()
+        self._proofs = {key: proof for key, proof in self._proofs.items() if not proof.blocker}
         self._runs.clear()
         self._controls.clear()
 
@@ -221,7 +222,12 @@ class Lab:
             return self._judge(cell, running, proof, FeatureExerciser(None))
         if key not in self._controls:
             kept = self._shared / f"{'-'.join(key)}.control" if self._shared else None
-            control = read_control(kept) or self._judge(cell, running, proof, FeatureExerciser(None))
+            control = read_control(kept)
+            if control:  # its files may be unpacked ones of a lab that is gone
+                files, posted = running.image.files, running.image.posted
+                control = replace(control, module_file=files[cell.module.name], posted=posted.get(cell.module.name, {}))
+            else:
+                control = self._judge(cell, running, proof, FeatureExerciser(None))
             self._controls[key] = control
             write_control(control, kept)
         control = self._controls[key]

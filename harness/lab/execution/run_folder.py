@@ -121,9 +121,9 @@ def write_matrix(
     return write_facts(facts, run)
 
 
-def write_facts(facts: Mapping[str, Any], run: Path) -> Path:
-    """Write matrix.json. Raises ModcompatError if it cannot be written; then none is left, not even an earlier one."""
-    path = run / "matrix.json"
+def write_facts(facts: Mapping[str, Any], run: Path, name: str = "matrix.json") -> Path:
+    """Write the results of a run. Raises ModcompatError if it cannot; then no file is left, not even an earlier one."""
+    path = run / name
     part = path.with_suffix(".part")
     try:
         path.unlink(missing_ok=True)  # of an earlier run in the same folder

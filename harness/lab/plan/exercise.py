@@ -113,7 +113,9 @@ class Bench:
     def counter(self, path: str, key: str = "") -> int:
         """The number in a file, or the number after a word in it (key). Raises AssertionError if there is none."""
         text = self.run(f"cat {path}").text
-        pattern = rf"(?:^|[^\w]){re.escape(key)}\W*?(-?\d+)" if key else r"^\s*(-?\d+)\s*$"
+        # a key ends where its word ends: `irq1` is not in `irq10: 7`
+        named = rf"(?:^|\W){re.escape(key)}(?:(?<=\W)|(?!\w))\W*?(-?\d+)"
+        pattern = named if key else r"^\s*(-?\d+)\s*$"
         found = re.search(pattern, text, re.MULTILINE)
         assert found, f"{path} has no number {key}".rstrip() + f": {text[:80]!r}"
         return int(found[1])

@@ -98,17 +98,23 @@ class Manifest:
     timeout_scale: float = 0.0
 
     @property
+    def has_configs(self) -> bool:
+        """Whether it has a production configuration, by itself or with a prebuilt kernel."""
+        return bool(self.configs) or any(kernel.variant == PRODUCTION for kernel in self.prebuilt)
+
+    @property
     def prebuilt_by_name(self) -> dict[tuple[str, str], Prebuilt]:
         """(name of the architecture, name of the kernel) -> kernel."""
         return {(kernel.config.arch.name, kernel.variant.name): kernel for kernel in self.prebuilt}
 
     def production_configs(
-        self, files: Sequence[Path] = (), *, may_add: bool = False, tolerated: Iterable[str] = ()
+        self, files: Sequence[Path], *, may_add: bool, tolerated: Iterable[str], shipped: bool
     ) -> dict[str, UserConfig]:
         """Architecture -> user-supplied production configuration: from these files, or else from the manifest.
 
-        may_add, tolerated: permissions in addition to those of the manifest. Raises ModcompatError for a file that is
-        not a configuration, and for a permission without a configuration that it could apply to.
+        may_add, tolerated: permissions in addition to those of the manifest. shipped: whether there is production as it
+        ships, to whose configuration `tolerated` applies as well. Raises ModcompatError for a file that is not a
+        configuration, and for a permission without a configuration that it could apply to.
         """
         may = may_add or self.allow_config_additions
         allowed = symbols(tolerated)
@@ -117,10 +123,10 @@ class Manifest:
         for kernel in self.prebuilt:
             if kernel.variant == PRODUCTION:
                 configs.setdefault(kernel.config.arch.name, replace(kernel.config, may_add=may, tolerated=differs))
-        if (may_add or allowed) and not configs:
+        if (may_add and not configs) or (allowed and not configs and not shipped):
             raise ModcompatError(
                 "--allow-config-additions and --allow-config-change need a configuration of yours, and there is none",
-                next_step="--config FILE, or [config] in a manifest",
+                next_step="--config FILE, or [config] in a manifest; for changes, also --production",
             )
         return configs
 

@@ -111,10 +111,10 @@ OPTIONS = (
     Option("--arch", "Architectures to run on (repeatable).", "ARCH", known=_ARCHITECTURES, repeatable=True),
     Option("--flavour", "Kinds of kernels to run on [all]; the production control always runs first (repeatable).",
            choices=_FLAVOURS, repeatable=True, manifest="run.flavours", alias="--flavor", in_tests=False),
-    Option("--feature", "Debug features [the five core features, or those of the matrix]: spinlock, slub, kasan ... (repeatable).",
-           known=_FEATURES, repeatable=True, manifest="run.features", in_tests=False),
-    Option("--preemption", "Preemption models of the kernels [none, or those of the matrix]; for both, give the option twice (repeatable).",
-           choices=_MODELS, repeatable=True, in_check=False, in_tests=False),
+    Option("--feature", "Debug features [the five core features, or those of the matrix]: spinlock, slub, kasan ... "
+           "(repeatable).", known=_FEATURES, repeatable=True, manifest="run.features", in_tests=False),
+    Option("--preemption", "Preemption models of the kernels [none, or those of the matrix]; for both, give the option "
+           "twice (repeatable).", choices=_MODELS, repeatable=True, in_check=False, in_tests=False),
     Option("--matrix", "A named set of cells: the five core features on one board per architecture (default), the "
            "isolation series (isolated), debug sets (debug-set), every feature on one board (features), the set of CI "
            "(ci), or nearly everything (nightly). Other options narrow it.",
@@ -147,8 +147,8 @@ OPTIONS = (
            "-f` does (the kernel needs MODULE_FORCE_LOAD).", kind=ValueKind.FLAG, affects_result=True, in_tests=False),
     Option("--shared-uart", "Kernel log and commands on one serial port, for kernels that have no second one: weaker "
            "evidence.", kind=ValueKind.FLAG, manifest="run.shared_uart", affects_result=True),
-    Option("--guest-memory", "Memory of a guest in MiB [128; 512 on a configuration of your own, and 1024 with KASAN].", "MIB",
-           ValueKind.INTEGER, manifest="run.memory", affects_result=True, check=guest_memory),
+    Option("--guest-memory", "Memory of a guest in MiB [128; 512 on a configuration of your own, and 1024 with KASAN].",
+           "MIB", ValueKind.INTEGER, manifest="run.memory", affects_result=True, check=guest_memory),
     Option("--root", "A root file system for the commands of exercises, one per architecture: a folder, a cpio "
            "archive, an ext2/3/4 or squashfs image (repeatable).", "PATH", ValueKind.PATH, repeatable=True,
            manifest="run.roots", affects_result=True),

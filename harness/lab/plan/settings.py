@@ -13,6 +13,7 @@ from harness.kernel.source import DEFAULT_PACKAGE
 from harness.kernel.user_config import UserConfig
 from harness.kernel.variants import PRODUCTION, Variant
 from harness.support.errors import ModcompatError
+from harness.support.inputs import symbols
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def on_shipped(
             f"debug kernels are built from the source of production, and {first} does not name it",
             next_step="give --kernel-source the tree that it was built from",
         )
-    configs = {arch: replace(kernel.config, tolerated=frozenset(tolerated)) for arch, kernel in kernels.items()}
+    changes = frozenset(symbols(tolerated))
+    configs = {arch: replace(kernel.config, tolerated=changes) for arch, kernel in kernels.items()}
     ours = {(arch, PRODUCTION.name): kernel.prebuilt() for arch, kernel in kernels.items()}
     return replace(
         settings, source=sources.pop(), shipped=kernels, configs={**settings.configs, **configs},

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from harness.kernel.source import require_tree
+from harness.kernel.source import is_package, require_tree
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded, is_named_production, name_below
 
@@ -133,7 +133,7 @@ class Table:
     def source(self, key: str) -> str:
         """A kernel source: a folder, or the name of a package."""
         text = self.text(key)
-        if key not in self._values or (text.startswith("linux-source-") and "/" not in text):
+        if key not in self._values or is_package(text):
             return text
         folder = self._absolute(key, text)
         if not folder.is_dir():

@@ -91,11 +91,6 @@ class SweepPlan:
         """The places of the modules."""
         return {module.place for module in self.modules}
 
-    @property
-    def cell_count(self) -> int:
-        """Production counts as a kernel."""
-        return len(self.modules) * (1 + len(self.variants))
-
     def part(self, shard: tuple[int, int]) -> "SweepPlan":
         """The part of a whole plan that is a shard."""
         return replace(self, modules=_part_of(self.modules, shard), shard=shard)
@@ -164,15 +159,21 @@ def chosen_modules(
     only: patterns for names or places; a module matches any of them. sample: the number of modules, 0 for all; the same
     ones are chosen each time. shard: the part of them, and the number of parts. Raises ModcompatError if none is left.
     """
-    modules = [_sweep_module(module, folder) for module in index.modules.values()]
-    matching = [module for module in modules if not only or any(_matches(module, pattern) for pattern in only)]
+    every = [_sweep_module(module, folder) for module in index.modules.values()]
+    matching = [module for module in every if not only or any(_matches(module, pattern) for pattern in only)]
     if not matching:
         raise ModcompatError(
             f"no module of {folder} matches {', '.join(only)}", next_step="for example --only 'kernel/drivers/net/*'"
         )
     if sample:
         matching = sorted(matching, key=lambda module: _rank(module.name))[:sample]
-    return _part_of(sorted(matching, key=lambda module: module.place), shard)
+    modules = _part_of(sorted(matching, key=lambda module: module.place), shard)
+    if not modules:
+        raise ModcompatError(
+            f"shard {shard[0]}/{shard[1]} has no module: there are only {len(matching)}",
+            next_step="choose fewer shards",
+        )
+    return modules
 
 
 def _part_of(modules: Sequence[SweepModule], shard: tuple[int, int]) -> tuple[SweepModule, ...]:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The results of a sweep as one file, sweep.json, which every report of it is made from."""
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.kconfig import differences, parse
 from harness.kernel.variants import ISOLATION
 from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.execution.run_folder import write_facts
 from harness.lab.sweep.sweep_plan import SweepPlan
 from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
 from harness.support.cache.store import Store
@@ -40,7 +40,7 @@ _LEFT_OUT = {
 def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) -> Path:
     """Write sweep.json from the rows in a run folder about the modules of the plan.
 
-    command: the one that goes on with the sweep.
+    command: the one that goes on with the sweep. Raises ModcompatError if it cannot be written.
     """
     places = plan.places
     judged = [rows for rows in SweepRows(run).read() if rows[0]["place"] in places]
@@ -64,11 +64,7 @@ def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) ->
         **({"shard": dict(zip(("part", "parts"), plan.shard, strict=True))} if plan.shard != (1, 1) else {}),
         "modules": [_module(rows, predicted) for rows in _in_order(judged)],
     }
-    path = run / RESULTS
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(facts, indent=1))
-    part.replace(path)
-    return path
+    return write_facts(facts, run, RESULTS)
 
 
 def _kernel(spec: KernelSpec, store: Store) -> dict[str, Any]:

@@ -10,20 +10,19 @@ from pathlib import Path
 
 from harness.support.cache.ownership import ENTRY, NO_KINDS
 from harness.support.cache.packed_entry import CONTRADICTIONS, TAR_DAMAGE, has_links
+from harness.support.cache.sharing import KEPT
 from harness.support.cache.store import Entry, Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import require_regular
 from harness.support.progress import say
 
-# Not exported: the distribution has sources, snapshots depend on the machine, prebuilt kernels are links to files.
-_NOT_EXPORTED = frozenset({"source", "snapshot", "prebuilt"})
 _KIND = re.compile(r"[a-z]+")
 _DAMAGE = (*TAR_DAMAGE, zlib.error, lzma.LZMAError)  # of the modules that tarfile uses
 
 
 def export_entries(store: Store, archive: Path) -> list[Entry]:
     """Write every entry that is useful on another machine into a tar file, and return them. Raises ModcompatError."""
-    kept = (entry for entry in store.entries() if entry.kind not in _NOT_EXPORTED)
+    kept = (entry for entry in store.entries() if entry.kind not in KEPT)
     chosen = [entry for entry in kept if not _is_left_out(entry)]
     if not chosen:
         raise ModcompatError(f"nothing to export in {store.root}", next_step="run `make spinlock` first")
@@ -80,7 +79,9 @@ def _is_left_out(entry: Entry) -> bool:
 
 
 def _harmless(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
-    """The members of an archive. Raises ModcompatError unless each is a plain file or folder of an entry.
+    """The members of an archive, without those that stay on their machine, which earlier versions exported.
+
+    Raises ModcompatError unless each is a plain file or folder of an entry.
 
     Debian 12's Python has no extraction filters (PEP 706). Links are refused, not resolved: a link's target can depend
     on the members before it.
@@ -88,12 +89,13 @@ def _harmless(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
     for member in tar:
         if not (member.isfile() or member.isdir()) or not _is_of_an_entry(member.name):
             raise _foreign(archive, f"it has {member.name}")
-        yield member
+        if member.name.split("/")[0] not in KEPT:
+            yield member
 
 
 def _is_of_an_entry(name: str) -> bool:
     kind, *rest = name.split("/")
-    if not rest or not _KIND.fullmatch(kind) or kind in NO_KINDS or kind in _NOT_EXPORTED:
+    if not rest or not _KIND.fullmatch(kind) or kind in NO_KINDS:
         return False
     return ENTRY.fullmatch(rest[0]) is not None and not {"", ".", ".."} & set(rest) and "\0" not in name
 

@@ -266,13 +266,17 @@ class Store:
         return True
 
     def explained(self, error: OSError) -> Exception:
-        """An error of the cache's disk, with a next step for the user; any other error unchanged."""
+        """An error of the cache's disk, with a next step for the user; any other error unchanged.
+
+        A file of the user that cannot be read is another one.
+        """
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return ModcompatError(
                 f"no space left for the cache in {self.root}",
                 next_step=FREE_SOME,
             )
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        is_ours = not error.filename or Path(os.fsdecode(error.filename)).is_relative_to(self.root)
+        if is_ours and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return ModcompatError(
                 f"cannot write to {error.filename or self.root}: {error.strerror}",
                 next_step=ELSEWHERE,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.support import digest
 from harness.support.cache.ownership import TAG
+from harness.support.cache.sharing import URL_VARIABLE, configured
 from harness.support.cache.store import Store
 from harness.support.cluster.cluster_task import PackedTask, TaskResult
 from harness.support.cluster.task_process import FILES, RESULT, TASK
@@ -38,8 +39,9 @@ def run_task(task: PackedTask) -> TaskResult | None:
 
 def cache_identity() -> str:
     """A text that is the same on all workers that share a cache, by a remote or by a file system."""
-    if remote := os.environ.get("MODCOMPAT_CACHE_REMOTE"):
-        return remote
+    shared = configured()
+    if shared and not shared.read_only:
+        return os.environ[URL_VARIABLE]
     store = Store()
     with store.scratch():  # so that there is a cache
         tag = (store.root / TAG).stat()

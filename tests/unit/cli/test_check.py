@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -20,10 +21,13 @@ from harness.cli.exit_status import exit_status
 from harness.cli.main import main
 from harness.cli.matrix_command import run_cells
 from harness.cli.run_suite import require_cells, run_suite
+from harness.guest.boards import Board
 from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.source import find_source
+from harness.kernel.variants import Variant
 from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan.manifest import Manifest
+from harness.lab.plan.settings import Settings
 from harness.plugin.suite_arguments import ARGUMENTS, SUITE
 from harness.support import process
 from harness.support.cache.store import Store
@@ -239,6 +243,21 @@ def test_options_of_a_matrix_are_looked_at_before_a_kernel_is_built(
     result = run("matrix", "ci", *options)
     assert is_refused(result), result.output
     assert words in result.output
+
+
+def test_a_matrix_builds_the_kernels_of_the_cells_that_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+
+    def note(wanted: Iterable[tuple[Board, Variant]], _: Settings) -> None:
+        built.extend(f"{board.arch.name} {variant.name}" for board, variant in wanted)
+
+    monkeypatch.setattr("harness.cli.matrix_command.build_kernels", note)
+    monkeypatch.setattr("harness.cli.matrix_command.run_cells", lambda *_: (0, Path()))
+    assert run("matrix", "default", "-k", "spinlock and x86_64").exit_code == 0
+    assert sorted(built) == ["x86_64 production", "x86_64 stock-spinlock"]
+    built.clear()
+    assert run("matrix", "default", "-k", "spinlock", "--kernel-source", "linux-source-6.12").exit_code == 0
+    assert built == [], "the run builds what is not of the default source"
 
 
 def test_a_mistake_that_the_suite_finds_is_said_as_the_command_says_its_own(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.kernel import shipped as module
-from harness.kernel.shipped import require_source, shipped_in
+from harness.kernel.shipped import _one, require_source, shipped_in
 from harness.kernel.shipped_packages import find_shipped, shipped_kernels
 from harness.kernel.source import KernelSource
 from harness.support.cache.store import Store
@@ -67,8 +67,31 @@ def test_the_deploy_folder_of_a_build_has_its_own_names(tmp_path: Path) -> None:
     )
     assert (found.release, found.config.arch.name, found.symbols) == ("6.1.9-yocto", "arm64", None)
     assert found.modules == tmp_path / "modules/net"
-    assert found.prebuilt("board.dtb").device_tree == tmp_path / "board.dtb"
+    assert found.device_tree("board.dtb") == tmp_path / "board.dtb"
+    assert found.device_tree("other.dtb") is None
     assert list(found.exports) == ["module_layout"]
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["config-6.1.0-50", "config-6.1.0-48"], "config-6.1.0-50"),
+        (["config-6.1.0-5", "config-6.1.0-500", ".config"], ".config"),
+        (["config-6.1.0-48"], "config-6.1.0-48"),
+        (["config-6.1.0-48", "config-6.1.0-49"], ""),
+        (["lib/modules/6.1.0-50/config", "config"], "lib/modules/6.1.0-50/config"),
+        (["kernel/configs/debug.config", ".config"], ".config"),
+    ],
+    ids=["own", "unversioned", "only", "others", "own-folder", "nearest"],
+)
+def test_a_file_of_another_release_is_not_taken_for_that_of_the_kernel(
+    names: list[str], chosen: str, tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = _one("config", [tmp_path / name for name in names], "6.1.0-50")
+    assert found == (tmp_path / chosen if chosen else None)
 
 
 OTHER = "6.1.0-8-amd64"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which of the user's tools and environment variables reach a build."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def test_a_tool_that_kconfig_asks_makes_another_kernel(tmp_path: Path, monkeypat
 def test_a_tool_that_is_not_installed_has_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for tool in ("gcc", "ld", "as", "nm", "objcopy"):
         (tmp_path / f"{ARM.cross_compile}{tool}").symlink_to("/bin/true")
+    (tmp_path / "setpriv").symlink_to(shutil.which("setpriv") or "/usr/bin/setpriv")
     monkeypatch.setenv("PATH", str(tmp_path))
     toolchain.cache_clear()
     assert toolchain(ARM)["pahole"] == ""

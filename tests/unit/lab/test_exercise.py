@@ -69,6 +69,21 @@ class Script:
         return Output(command, self._status, b"words\n", 0.1)
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "number"),
+    [
+        ("irq10: 7\nirq1: 3\n", "irq1", 3),
+        ("rx:5 tx:6", "tx:", 6),
+        ("a = -4", "a", -4),
+        ("MemFree:    12 kB", "MemFree", 12),
+        ("  42 \n", "", 42),
+    ],
+)
+def test_a_counter_is_the_number_after_a_whole_word(text: str, key: str, number: int) -> None:
+    bench = Bench("vendor", lambda *_: Output("", 0, text.encode(), 0.1), str, str, lambda _: None)
+    assert bench.counter("/proc/vendor", key) == number
+
+
 def test_a_modules_own_checks_are_collected_by_name() -> None:
     script = Script(["[ 1.0][ T1] vendor: check a ok", "[ 1.0][ T1] vendor: check b FAILED got 0x1 want 0x0"])
     script.bench.module_checks("run", "locks", ["a", "b", "c"])

@@ -22,6 +22,7 @@ from harness.kernel.features import FEATURES
 from harness.kernel.source import KernelSource
 from harness.lab.execution import kernel_pool, run_folder
 from harness.lab.execution import lab as lab_module
+from harness.lab.execution.feature_proof import Proof
 from harness.lab.execution.guest_pool import GuestImage
 from harness.lab.execution.lab import CellResult, Lab, _Runs, read_control, write_control
 from harness.lab.execution.run_folder import failure_text, write_cell, write_matrix
@@ -105,6 +106,13 @@ class Dumping:
 
     def dump_memory(self, core: Path) -> None:
         core.write_text(self.name)
+
+
+def test_a_proof_that_failed_is_made_again_after_a_failure_is_forgotten(tmp_path: Path) -> None:
+    with Lab(Settings(), [], Store(tmp_path / "cache")) as lab:
+        lab._proofs = {("q35", "a"): Proof("it is live"), ("q35", "b"): Proof(blocker="the guest was lost")}
+        lab.forget()
+        assert list(lab._proofs) == [("q35", "a")]
 
 
 def test_a_core_dump_of_a_control_is_kept_once_and_every_cell_has_it(tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ def test_a_sample_is_always_the_same_and_of_all_folders() -> None:
     assert {place.split("/")[2] for place in sample} == {"net", "gpu"}
 
 
+def test_a_shard_without_a_module_is_refused() -> None:
+    with pytest.raises(ModcompatError, match="shard 2/2 has no module: there are only 1"):
+        places(only=["net1"], shard=(2, 2))
+
+
 def test_shards_are_a_partition() -> None:
     shards = [places(shard=(part, 3)) for part in (1, 2, 3)]
     assert sorted(place for shard in shards for place in shard) == sorted(PLACES)

@@ -155,6 +155,8 @@ def test_workers_that_share_a_cache_or_a_remote_are_known(address: str, monkeypa
     own = cache_identity()
     monkeypatch.setenv("MODCOMPAT_CACHE_REMOTE", "s3://bucket")
     assert own != cache_identity() == "s3://bucket"
+    monkeypatch.setenv("MODCOMPAT_CACHE_REMOTE_READONLY", "1")
+    assert cache_identity() == own, "nobody sends what others wait for"
 
 
 @pytest.mark.parametrize("where", ["tcp://127.0.0.1:1", "nonsense", "xyz://a:1", ""])

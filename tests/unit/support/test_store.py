@@ -378,6 +378,19 @@ def test_what_another_user_keeps_in_the_cache_is_used_and_not_trimmed(
     assert path.exists()
 
 
+def test_a_file_of_the_user_that_cannot_be_read_is_no_fault_of_the_cache(store: Store, tmp_path: Path) -> None:
+    def deny(file: Path) -> Callable[[Path], None]:
+        def build(folder: Path) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+
+        return build
+
+    with pytest.raises(PermissionError):
+        store.get_or_build("kernel", "arm", INPUTS, deny(tmp_path / "linux/certs/key.pem"))
+    with pytest.raises(ModcompatError, match="cannot write to"):
+        store.get_or_build("kernel", "arm", INPUTS, deny(store.root / "kernel"))
+
+
 def test_an_unwritable_cache_is_explained(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
