@@ -143,6 +143,24 @@ def test_a_list_that_goes_into_a_pipe_has_whole_names(cli: Cli) -> None:
     assert "1 entry, " in cli("cache", "list").output
 
 
+def test_a_list_that_nobody_reads_is_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODCOMPAT_CACHE", str(tmp_path / "cache"))
+    Store().get_or_build("kernel", "arm", {}, lambda folder: (folder / "image").touch())
+    listing = f"{sys.executable} -m harness cache list"
+    done = subprocess.run(["bash", "-c", f"{listing} | true; exit ${{PIPESTATUS[0]}}"], cwd=PROJECT, check=False)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("--guest-memory=5", "not 5"), ("--timeout-scale=-1", "-1"), ("--allow-config-change=no-such one", "no-such one")],
+)
+def test_options_of_a_sweep_are_looked_at_before_production_is_fetched(cli: Cli, option: str, words: str) -> None:
+    result = cli("sweep", "--production", "debian:linux-image-amd64", option)
+    assert result.exit_code == 2
+    assert words in result.output
+
+
 def test_the_name_of_the_cache_does_not_steer_the_terminal(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
