@@ -278,17 +278,17 @@ class Lab:
         return core
 
     def _without_run(self, cell: Cell, blocker: str) -> CellResult:
-        evidence = Evidence(module=cell.module.name, blockers=[blocker])
         kernel = self.kernels.kernel(cell.board, cell.variant)
-        return CellResult(cell, judge(evidence), evidence, kernel.release, preemption_in(kernel.config))
+        found = without_run(cell, blocker)
+        return replace(found, release=kernel.release, preemption=preemption_in(kernel.config))
 
     def _not_run(self, cell: Cell, error: ModcompatError) -> CellResult:
-        evidence = Evidence(module=cell.module.name, blockers=[error.problem])
+        found = without_run(cell, error.problem)
         if error.problem not in self._explained:  # every cell of a kernel has the same problem
             self._explained.add(error.problem)
-            evidence.explanation = error.details.splitlines()
-            evidence.explanation += [f"next: {error.next_step}"] if error.next_step else []
-        return CellResult(cell, judge(evidence), evidence, None, str(cell.preemption))
+            found.evidence.explanation = error.details.splitlines()
+            found.evidence.explanation += [f"next: {error.next_step}"] if error.next_step else []
+        return found
 
     def _explain(self, result: CellResult) -> None:
         """Explain a breakage in the evidence by the layouts of both kernels, if both have headers."""
@@ -323,6 +323,12 @@ class Lab:
                 lost = f"the guest was lost during the proof of {cell.feature.name}: {failure.headline}"
                 self._proofs[key] = Proof(blocker=lost)
         return self._proofs[key]
+
+
+def without_run(cell: Cell, blocker: str) -> CellResult:
+    """The result of a cell that was not run: INVALID. blocker: why."""
+    evidence = Evidence(module=cell.module.name, blockers=[blocker])
+    return CellResult(cell, judge(evidence), evidence, None, str(cell.preemption))
 
 
 def write_control(control: CellResult, file: Path | None) -> None:

@@ -23,6 +23,7 @@ class SweepRows:
     def __init__(self, run: Path, name: str = VERDICTS) -> None:
         """name: VERDICTS or PREDICTIONS."""
         self.path = run / f"{name}.jsonl"
+        self._started = self.path.with_suffix(".started")
         self._lock = FileLock(self.path.with_suffix(".lock"))
 
     def begin(self, plan: dict[str, Any]) -> None:
@@ -36,6 +37,19 @@ class SweepRows:
                 content = file.read()
                 if content and not content.endswith(b"\n"):
                     file.truncate(content.rfind(b"\n") + 1)
+
+    def start(self, place: str) -> None:
+        """Note that a process begins with a module, so that it is known which one it may have died of."""
+        with self._lock, self._started.open("a") as file:
+            file.write(f"{place}\n")
+
+    def unfinished(self) -> set[str]:
+        """The places of the modules that were begun, and have no rows. Forgets what was begun."""
+        if not self._started.exists():
+            return set()
+        started = set(self._started.read_text().splitlines())
+        self._started.unlink()
+        return started - self.done()
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add the rows of one module, all or none."""

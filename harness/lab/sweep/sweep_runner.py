@@ -11,15 +11,23 @@ from pathlib import Path
 
 from harness.lab.sweep.sweep_plan import SweepModule, SweepPlan, SweepRequest, groups_of
 from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
-from harness.lab.sweep.sweep_worker import judge_group, predict_group, prepare_worker
+from harness.lab.sweep.sweep_worker import (
+    give_up_judging,
+    give_up_predicting,
+    judge_group,
+    predict_group,
+    prepare_worker,
+)
 from harness.support.errors import ModcompatError
 from harness.support.progress import say, task
 
 Group = tuple[SweepRequest, list[str], Path]  # the arguments of a function that workers call
 Work = Callable[[SweepRequest, Sequence[str], Path], int]
+GiveUp = Callable[[SweepRequest, str, Path], None]  # adds rows for the place of a module that kills workers
 
 _POLL_SECONDS = 0.5
 _MOST_LOSSES = 20  # of worker processes, before the sweep gives up
+_MOST_ALONE = 2  # attempts at a module in a process of its own
 
 
 @dataclass(frozen=True)
@@ -36,22 +44,22 @@ class SweepRun:
     def predict_all(self) -> None:
         """Predict the verdicts of all modules on the debug kernels. Raises as judge_all()."""
         what = f"predicting {len(self.plan.modules)} modules on {len(self.plan.variants)} kernels"
-        self._do(what, predict_group, SweepRows(self.folder, PREDICTIONS))
+        self._do(what, predict_group, give_up_predicting, SweepRows(self.folder, PREDICTIONS))
 
     def judge_all(self) -> None:
         """Judge every module that has no rows yet, on production and on the debug kernels.
 
-        A worker that is killed loses the module that it was at, and another one continues. Raises ModcompatError if
-        workers keep dying, and the exceptions of judge_group().
+        A worker that is killed loses the module that it was at, which is then judged alone. If its process dies every
+        time, the module is INVALID. Raises ModcompatError if workers keep dying, and the exceptions of judge_group().
         """
         what = f"judging {len(self.plan.modules)} modules on {1 + len(self.plan.variants)} kernels"
-        self._do(what, judge_group, SweepRows(self.folder))
+        self._do(what, judge_group, give_up_judging, SweepRows(self.folder))
 
     def _without(self, done: set[str]) -> list[SweepModule]:
         """The modules that are not in some places."""
         return [module for module in self.plan.modules if module.place not in done]
 
-    def _do(self, what: str, work: Work, rows: SweepRows) -> None:
+    def _do(self, what: str, work: Work, give_up: GiveUp, rows: SweepRows) -> None:
         losses, done = 0, rows.done()
         others = len(done - self.plan.places)  # modules that an earlier sweep in this folder chose
         with task(what, len(self.plan.modules), done=rows.count() - others) as shown:
@@ -66,7 +74,20 @@ class SweepRun:
                             "worker processes keep dying", next_step="is there enough memory? Fewer workers: -n 1"
                         ) from None
                     say("a worker process died; another one takes its modules")
+                    for place in sorted(rows.unfinished()):
+                        self._do_alone(place, work, give_up)
                 done = rows.done()
+            rows.unfinished()  # none: forgets what was begun
+
+    def _do_alone(self, place: str, work: Work, give_up: GiveUp) -> None:
+        """Do a module in a process of its own: a worker died, and was at this one, or another worker was."""
+        for _ in range(_MOST_ALONE):
+            try:
+                return _run_groups(work, [(self.request, [place], self.folder)], 1, lambda: None)
+            except BrokenProcessPool:
+                continue
+        say(f"{place} is given up: its process dies every time")
+        return give_up(self.request, place, self.folder)
 
 
 def _run_groups(work: Work, groups: Iterable[Group], workers: int, on_wait: Callable[[], None]) -> None:

@@ -13,13 +13,14 @@ from harness.abi.elf.module_file import ModuleFacts, read_module
 from harness.detect.verdict import PASSES, Verdict
 from harness.kernel.variants import Variant
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.execution.lab import MOST_RUNS, CellResult, Lab
+from harness.lab.execution.lab import MOST_RUNS, CellResult, Lab, without_run
 from harness.lab.execution.run_folder import matrix_row, write_cell
 from harness.lab.sweep.sweep_plan import SweepModule, SweepPlan, SweepRequest, plan_sweep
 from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
 from harness.support.cache.store import Store
 from harness.support.process import die_with_parent
 
+_KILLED = "the process that had only this module to do died every time; is there enough memory?"
 _MOST_HOPELESS = 3  # modules in a row, after which others get one attempt
 
 
@@ -58,6 +59,7 @@ def judge_group(request: SweepRequest, places: Sequence[str], run: Path) -> int:
     lab.use([module.vendor() for module in waiting])
     hopeless = 0  # modules in a row about which no attempt proved anything
     for module in waiting:
+        rows.start(module.place)
         found = _judge(lab, plan, module, run)
         attempts = 1
         while _is_invalid(found) and attempts < MOST_RUNS and hopeless < _MOST_HOPELESS:
@@ -76,9 +78,24 @@ def predict_group(request: SweepRequest, places: Sequence[str], run: Path) -> in
     wanted = set(places) - rows.done()
     for module in plan.modules:
         if module.place in wanted:
+            rows.start(module.place)
             facts = read_module(module.file)
             rows.add(_predict(request, variant, module, facts) for variant in plan.variants)
     return len(wanted)
+
+
+def give_up_judging(request: SweepRequest, place: str, run: Path) -> None:
+    """Add rows for a module that kills the process that judges it: INVALID on every kernel."""
+    plan = _plan(request)
+    (module,) = (module for module in plan.modules if module.place == place)
+    cells = plan.cells(module)
+    SweepRows(run).add(_row(without_run(cell, _KILLED), module, run, runs=1) for cell in (cells[0].control, *cells))
+
+
+def give_up_predicting(request: SweepRequest, place: str, run: Path) -> None:
+    """Add rows for a module that kills the process that predicts it: nothing is predicted."""
+    variants = _plan(request).variants
+    SweepRows(run, PREDICTIONS).add({"place": place, "variant": it.name, "problem": _KILLED} for it in variants)
 
 
 def _predict(request: SweepRequest, variant: Variant, module: SweepModule, facts: ModuleFacts) -> dict[str, Any]:

@@ -8,20 +8,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 
+from harness.guest.boards import BOARDS
 from harness.lab.plan.module_index import IndexedModule, ModuleIndex
+from harness.lab.plan.settings import Settings
+from harness.lab.sweep import sweep_worker
 from harness.lab.sweep.sweep_plan import (
     GROUP_SIZE,
     SweepModule,
+    SweepPlan,
     SweepRequest,
     chosen_modules,
     debug_kernels,
     groups_of,
 )
-from harness.lab.sweep.sweep_rows import SweepRows
+from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
 from harness.lab.sweep.sweep_runner import SweepRun
 from harness.support.errors import ModcompatError
 
@@ -111,7 +115,7 @@ def test_a_sample_grows_into_a_whole_sweep(tmp_path: Path) -> None:
         rows.add([{"place": place}])
     again = SweepRows(tmp_path)
     again.begin(request.conditions())
-    sweep_run(tmp_path, ["a1", "b"])._do("judging", judge, again)
+    sweep_run(tmp_path, ["a1", "b"])._do("judging", judge, never, again)
     assert sorted(again.done()) == ["a1", "a2", "b"]
     assert again.count() == 3, "nothing is judged twice"
 
@@ -134,9 +138,55 @@ def sweep_run(folder: Path, names: Sequence[str]) -> SweepRun:
     return SweepRun(SweepRequest((), ()), plan, folder, workers=2)
 
 
+def never(request: SweepRequest, place: str, run: Path) -> None:
+    """Stands for give_up_judging(), where no module is given up."""
+    pytest.fail(f"{place} was given up")
+
+
+def die(request: SweepRequest, group: Sequence[str], run: Path) -> int:
+    """Stands for judge_group() with a module that kills its process whenever it is judged."""
+    del request
+    for place in group:
+        SweepRows(run).start(place)
+        if place == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+        SweepRows(run).add([{"place": place}])
+    return len(group)
+
+
+def test_a_module_that_kills_every_worker_is_given_up_and_nothing_else(tmp_path: Path) -> None:
+    given_up: list[str] = []
+
+    def give_up(request: SweepRequest, place: str, run: Path) -> None:
+        given_up.append(place)
+        SweepRows(run).add([{"place": place}])
+
+    names = [*map(str, range(20)), "deadly"]
+    sweep_run(tmp_path, names)._do("judging", die, give_up, SweepRows(tmp_path))
+    assert given_up == ["deadly"]
+    assert SweepRows(tmp_path).done() == set(names)
+
+
+def test_a_module_that_is_given_up_is_invalid_everywhere_and_has_no_prediction(tmp_path: Path) -> None:
+    board, kernels = BOARDS["x86_64-q35"], debug_kernels(["isolated-all"])
+    module = SweepModule("veth", FOLDER / "veth.ko", "kernel/drivers/net/veth.ko")
+    plan = SweepPlan(Settings(), Mock(), board, kernels, (module,))
+    request = SweepRequest(("folder",), ("isolated-all",))
+    with patch.object(sweep_worker, "_plan", lambda _: plan):
+        sweep_worker.give_up_judging(request, module.place, tmp_path)
+        sweep_worker.give_up_predicting(request, module.place, tmp_path)
+    (rows,) = SweepRows(tmp_path).read()
+    assert [(row["variant"], row["verdict"]) for row in rows] == [
+        ("production", "INVALID"),
+        ("isolated-all", "INVALID"),
+    ]
+    ((prediction,),) = SweepRows(tmp_path, PREDICTIONS).read()
+    assert "died every time" in prediction["problem"]
+
+
 def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     names = [*map(str, range(20)), "deadly"]
-    sweep_run(tmp_path, names)._do("judging", judge, SweepRows(tmp_path))
+    sweep_run(tmp_path, names)._do("judging", judge, never, SweepRows(tmp_path))
     found = [json.loads(line)[0]["place"] for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
     assert set(found) == set(names)
 
@@ -148,18 +198,18 @@ def fail(request: SweepRequest, group: Sequence[str], run: Path) -> int:
 
 def test_an_error_of_a_worker_is_that_of_the_sweep(tmp_path: Path) -> None:
     with pytest.raises(ModcompatError, match="the kernel does not build"):
-        sweep_run(tmp_path, ["one"])._do("judging", fail, SweepRows(tmp_path))
+        sweep_run(tmp_path, ["one"])._do("judging", fail, never, SweepRows(tmp_path))
 
 
 def test_modules_that_were_judged_are_not_judged_again(tmp_path: Path) -> None:
     rows = SweepRows(tmp_path)
     rows.add([{"place": "one"}])
-    sweep_run(tmp_path, ["one"])._do("judging", fail, rows)
+    sweep_run(tmp_path, ["one"])._do("judging", fail, never, rows)
 
 
 def test_the_rows_are_read_once_however_many_modules_there_are(tmp_path: Path) -> None:
     rows = Mock(wraps=SweepRows(tmp_path))
     for place in "abc":
         rows.add([{"place": place}])
-    sweep_run(tmp_path, "abc")._do("judging", fail, rows)
+    sweep_run(tmp_path, "abc")._do("judging", fail, never, rows)
     assert rows.done.call_count == 1
