@@ -166,7 +166,7 @@ def _tell_of_other_releases(kernels: Mapping[str, ShippedKernel], facts: Mapping
     """Print a warning if a module was built for another release than that of production as it ships."""
     for file, fact in facts.items():
         kernel = kernels.get(fact.arch.name) if fact.arch else None
-        built_for = next(iter(fact.vermagic.split()), "")
+        built_for = fact.release
         if kernel and built_for not in ("", kernel.release) and not kernel.has_versions:
             click.echo(
                 visible(f"{file} was built for {built_for}, and production is {kernel.release}: it will refuse it")
@@ -186,7 +186,7 @@ def tell_of_other_versions(
         return
     version = version_of(source())
     for file, fact in every.items():
-        built_for = next(iter(fact.vermagic.split()), "")
+        built_for = fact.release
         if built_for and not re.match(rf"{re.escape(version)}(?!\d)", built_for):
             click.echo(
                 visible(f"{file} was built for {built_for}, and {name} is {version}: its kernels ")

@@ -26,6 +26,7 @@ from harness.support import process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
+from harness.support.module_name import kernel_name
 
 _FILE = click.Path(path_type=Path)
 
@@ -117,7 +118,7 @@ def loads(modules: Collection[VendorModule], equipment: GuestImage) -> dict[str,
     Modules that others need come first.
     """
     commands = {
-        companion.path.rpartition("/")[2].removesuffix(".ko").replace("-", "_"): f"insmod {shlex.quote(companion.path)}"
+        kernel_name(companion.path.rpartition("/")[2].removesuffix(".ko")): f"insmod {shlex.quote(companion.path)}"
         for module in modules
         for companion in equipment.before[module.name]
     }

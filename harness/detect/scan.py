@@ -18,6 +18,7 @@ from harness.detect.prefix_study import JOINED
 from harness.detect.region import Region
 from harness.detect.sources import Sources
 from harness.detect.surroundings import MAX_PAST, Following, Past
+from harness.support.module_name import kernel_name
 
 _OWN_MARK = "modcompat: "  # begins a line that the harness writes to the log from the guest's user space
 _MAX_OTHER_LINES = 512  # after so many other lines, an open report is closed
@@ -175,7 +176,7 @@ class Scanner:
         for found in _FOREIGN.finditer(piece):
             place = base + found.start()
             if found["module"]:
-                _remember(self._boots[-1][1], found["module"].decode().replace("-", "_"), place)
+                _remember(self._boots[-1][1], kernel_name(found["module"].decode()), place)
             else:  # earlier boots matter to reports that are not complete yet
                 self._boots = [*(self._boots if self._waiting else ()), (place, {})]
 

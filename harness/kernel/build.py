@@ -16,6 +16,7 @@ from harness.kernel.toolchain import environment, toolchain
 from harness.support import digest, process
 from harness.support.cache.store import FREE_SOME, Store
 from harness.support.errors import ModcompatError
+from harness.support.module_name import kernel_name
 from harness.support.packed import unpacked
 from harness.support.progress import task
 
@@ -95,7 +96,7 @@ class Kernel:
     @property
     def own_modules(self) -> dict[str, Path]:
         """The modules that were built with the kernel: the kernel's name for a module -> .ko."""
-        return {path.stem.replace("-", "_"): path for path in sorted((self.folder / "modules").glob("*.ko"))}
+        return {kernel_name(path.stem): path for path in sorted((self.folder / "modules").glob("*.ko"))}
 
 
 def make_command(tree: Path, output: Path) -> list[str | Path]:

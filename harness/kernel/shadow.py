@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.kernel.arch import Architecture
+from harness.kernel.arch.architecture import PageTables
 
 _SCALE_BITS = 3  # KASAN_SHADOW_SCALE_SHIFT: a byte for eight bytes of memory
 _SYMBOL = re.compile(r"^([0-9a-f]+) \w (\S+)$", re.MULTILINE)
 # Functions that make memory inaccessible
 _POISONER = re.compile(r"_*kasan_(?:poison|slab_free|release)\w*")
-_PAGE_TABLES = {"x86_64": "init_top_pgt", "arm64": "swapper_pg_dir", "arm": "swapper_pg_dir"}
 
 
 @dataclass(frozen=True)
@@ -49,28 +49,23 @@ def shadow_memory(arch: Architecture, config: Mapping[str, str], system_map: str
 
     config: symbols without CONFIG_. system_map: the text of its System.map.
     """
-    found = _form(arch, config)
-    symbols = {name: int(address, 16) for address, name in _SYMBOL.findall(system_map)}
-    table, first = symbols.get(_PAGE_TABLES.get(arch.name, "")), symbols.get("_text")
-    if not has_shadow(config) or found is None or table is None or first is None:
+    tables = _page_tables(arch, config)
+    if not has_shadow(config) or tables is None:
         return None
-    tables, bits = found
+    symbols = {name: int(address, 16) for address, name in _SYMBOL.findall(system_map)}
+    root, first = symbols.get(tables.root), symbols.get("_text")
+    if root is None or first is None:
+        return None
+    bits = tables.address_bits if isinstance(tables.address_bits, int) else int(config[tables.address_bits])
     offset = int(config["KASAN_SHADOW_OFFSET"], 0)
-    if arch.elf.bits == 64:
-        lowest = (1 << 64) - (1 << (bits - (arch.name == "x86_64")))
-    else:
-        lowest = offset + (1 << (32 - _SCALE_BITS))  # modules begin behind the shadow, and user space is before it
+    # in 32 bits, modules begin behind the shadow, and user space is before it
+    behind = offset + (1 << (32 - _SCALE_BITS))
+    lowest = (1 << 64) - (1 << (bits - tables.are_shared)) if arch.elf.bits == 64 else behind
     poisoners = tuple(sorted(address for name, address in symbols.items() if _POISONER.fullmatch(name)))
-    return ShadowMemory(tables, bits, offset, lowest, table, first, symbols.get("kasan_report", 0), poisoners)
+    return ShadowMemory(tables.format, bits, offset, lowest, root, first, symbols.get("kasan_report", 0), poisoners)
 
 
-def _form(arch: Architecture, config: Mapping[str, str]) -> tuple[str, int] | None:
-    """The format of the page tables, and how many bits of an address they translate; None if it is not supported."""
-    if arch.name == "x86_64":
-        return "x86_64", 48  # also with X86_5LEVEL: the CPUs of the boards have four levels
-    if arch.name == "arm64":
-        small_pages = config.get("ARM64_PAGE_SHIFT", "12") == "12"
-        return ("arm64", int(config["ARM64_VA_BITS"])) if small_pages else None
-    if arch.name == "arm":
-        return ("arm64", 32) if config.get("ARM_LPAE") == "y" else ("arm", 32)
-    return None
+def _page_tables(arch: Architecture, config: Mapping[str, str]) -> PageTables | None:
+    """The form of a kernel's page tables; None if it cannot be read."""
+    forms = (form for form in arch.page_tables if form.option is None or config.get(form.option[0]) == form.option[1])
+    return next(forms, None)

@@ -18,7 +18,7 @@ from harness.abi.elf.signature import Signature, split_signature
 from harness.kernel.arch import ARCHITECTURES, Architecture, architecture_of_elf
 from harness.support.errors import ModcompatError
 from harness.support.inputs import content_of
-from harness.support.module_name import MODULE_NAME
+from harness.support.module_name import MODULE_NAME, kernel_name
 from harness.support.packed import PackedError, unpacked, unpacked_name
 
 THIS_MODULE = ".gnu.linkonce.this_module"
@@ -104,6 +104,11 @@ class ModuleFacts:
         return next(iter(self.info.get("license", ())), "")
 
     @property
+    def release(self) -> str:
+        """The release of the kernel that it was built for, from its vermagic; "" without one."""
+        return next(iter(self.vermagic.split()), "")
+
+    @property
     def depends(self) -> tuple[str, ...]:
         """The modules that must be loaded first."""
         return tuple(name for name in ",".join(self.info.get("depends", ())).split(",") if name)
@@ -166,7 +171,7 @@ def read_module(path: Path) -> ModuleFacts:
 
 def name_of(path: Path) -> str:
     """The kernel's name of a module, from the name of its file: snd_pcm for snd-pcm.ko.zst (scripts/Makefile.lib)."""
-    return unpacked_name(path).removesuffix(".ko").replace("-", "_")
+    return kernel_name(unpacked_name(path).removesuffix(".ko"))
 
 
 def damage(error: Exception) -> str:

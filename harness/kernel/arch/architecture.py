@@ -101,6 +101,22 @@ class CallingConvention:
 
 
 @dataclass(frozen=True)
+class PageTables:
+    """A form of the kernel's own page tables, which KASAN's shadow memory is read through from outside."""
+
+    # the format, as images/accesses/plugin/accesses.c names it
+    format: str
+    # the symbol of the topmost table
+    root: str
+    # bits of an address that they translate, or the option that has the number
+    address_bits: int | str
+    # half of these addresses belong to user space
+    are_shared: bool = False
+    # a Kconfig symbol with the value that selects this form; None: any configuration
+    option: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
 class Quirks:
     """Behaviour that other architectures do not share."""
 
@@ -120,6 +136,8 @@ class Quirks:
     inlines_locks: bool
     # a Kconfig symbol, and sections that a module must have if the kernel has it: module_frob_arch_sections()
     needed_sections: tuple[tuple[str, tuple[str, ...]], ...]
+    # copies from and to user space are compiled into modules (asm/uaccess.h: INLINE_COPY_FROM_USER)
+    inlines_user_copies: bool
     # its spinlocks are ticket locks, which may have any value (arch/*/include/asm/spinlock_types.h)
     has_ticket_locks: bool
 
@@ -156,6 +174,8 @@ class Architecture:
     # first address of the area that modules are loaded to, and the first one behind it, both relative to the
     # kernel's first function
     module_area: tuple[int, int]
+    # the forms that can be read; the first one that a configuration selects counts
+    page_tables: tuple[PageTables, ...]
     registers: Registers
     debugger: Debugger
     instruction_set: InstructionSet

@@ -11,6 +11,7 @@ from harness.kernel.arch.architecture import (
     DeviceTree,
     Elf,
     InstructionSet,
+    PageTables,
     Quirks,
     Registers,
 )
@@ -55,6 +56,10 @@ ARM = Architecture(
         function_flags=1,  # Thumb code: ELF for the Arm Architecture, 5.5.3
     ),
     module_area=(-0x1100000, -0x8000),  # arch/arm/include/asm/memory.h, MODULES_VADDR
+    page_tables=(
+        PageTables("arm64", root="swapper_pg_dir", address_bits=32, option=("ARM_LPAE", "y")),
+        PageTables("arm", root="swapper_pg_dir", address_bits=32),
+    ),
     registers=Registers(
         counter=re.compile(r"\bR15=([0-9a-f]{8})"),
         stack=re.compile(r"\bR13=([0-9a-f]{8})"),
@@ -85,6 +90,7 @@ ARM = Architecture(
         relocates_zeros_only=False,
         inlines_locks=False,
         needed_sections=(("ARM_MODULE_PLTS", (".plt", ".init.plt")),),
+        inlines_user_copies=True,
         has_ticket_locks=True,
     ),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from harness.kernel.arch.architecture import (
     Debugger,
     Elf,
     InstructionSet,
+    PageTables,
     Quirks,
     Registers,
 )
@@ -36,6 +37,11 @@ ARM64 = Architecture(
     vermagic=(("", "aarch64"),),
     elf=Elf(machine="EM_AARCH64", bits=64, distances=(), function_flags=0),
     module_area=(-0x8000000, 0),  # arch/arm64/include/asm/memory.h, KIMAGE_VADDR is MODULES_END
+    page_tables=(
+        PageTables(
+            "arm64", root="swapper_pg_dir", address_bits="ARM64_VA_BITS", option=("ARM64_PAGE_SHIFT", "12")
+        ),
+    ),
     registers=Registers(
         counter=re.compile(r"\bPC=([0-9a-f]{16})"),
         stack=re.compile(r"\bSP=([0-9a-f]{16})"),
@@ -69,6 +75,7 @@ ARM64 = Architecture(
         relocates_zeros_only=False,
         inlines_locks=True,  # arch/arm64/Kconfig: ARCH_INLINE_* if !PREEMPTION
         needed_sections=(("ARM64_MODULE_PLTS", (".plt", ".init.plt")),),
+        inlines_user_copies=True,
         has_ticket_locks=False,
     ),
 )  # fmt: skip

@@ -45,6 +45,7 @@ RISCV64 = Architecture(
     vermagic=(("", "riscv"),),
     elf=Elf(machine="EM_RISCV", bits=64, distances=(), function_flags=0),
     module_area=(-0x80000000, 0),  # arch/riscv/include/asm/pgtable.h, MODULES_VADDR is 2 GB below _end
+    page_tables=(),
     registers=Registers(
         counter=re.compile(r"^ *pc +([0-9a-f]{16})", re.MULTILINE),
         stack=re.compile(r"\bx2/sp +([0-9a-f]{16})"),
@@ -79,6 +80,7 @@ RISCV64 = Architecture(
         relocates_zeros_only=False,
         inlines_locks=False,
         needed_sections=(("MODULE_SECTIONS", (".plt", ".got", ".got.plt")),),
+        inlines_user_copies=False,
         has_ticket_locks=True,
     ),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from harness.kernel.arch.architecture import (
     Debugger,
     Elf,
     InstructionSet,
+    PageTables,
     Quirks,
     Registers,
 )
@@ -47,6 +48,8 @@ X86_64 = Architecture(
         function_flags=0,
     ),
     module_area=(0x1F000000, 0x7E000000),  # Documentation/x86/x86_64/mm.rst
+    # also with X86_5LEVEL: the CPUs of the boards have four levels
+    page_tables=(PageTables("x86_64", root="init_top_pgt", address_bits=48, are_shared=True),),
     registers=Registers(
         counter=re.compile(r"\bRIP=([0-9a-f]{16})"), stack=re.compile(r"\bRSP=([0-9a-f]{16})"), link=None
     ),
@@ -80,6 +83,7 @@ X86_64 = Architecture(
         relocates_zeros_only=True,  # arch/x86/kernel/module.c, __write_relocate_add()
         inlines_locks=False,
         needed_sections=(),
+        inlines_user_copies=False,
         has_ticket_locks=False,
     ),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from harness.abi.elf.module_file import read_module
 from harness.support import digest
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
+from harness.support.module_name import kernel_name
 from harness.support.packed import unpacked_name
 from harness.support.progress import task_if_long
 from harness.support.text import join_some
@@ -57,7 +58,7 @@ class ModuleIndex:
 
     def find(self, name: str) -> list[IndexedModule]:
         """The module with a name, written with `-` or `_`, or else all with that alias, as modprobe(8) does."""
-        named = self.modules.get(name.replace("-", "_"))
+        named = self.modules.get(kernel_name(name))
         return [named] if named else self._by_alias.get(name, [])
 
     def needed_by(self, depends: Iterable[str], soft: Iterable[str]) -> dict[IndexedModule, bool]:
@@ -98,10 +99,10 @@ def indexed(path: Path) -> IndexedModule:
     return IndexedModule(
         facts.name,
         path,
-        tuple(name.replace("-", "_") for name in facts.depends),
+        tuple(kernel_name(name) for name in facts.depends),
         facts.soft_depends,
         tuple(alias for alias in facts.aliases if "*" not in alias),
-        next(iter(facts.vermagic.split()), ""),
+        facts.release,
         facts.problem,
     )
 

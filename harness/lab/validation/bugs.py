@@ -118,10 +118,10 @@ _UNKNOWN_STATE = {
     "still means it"
 }
 _NOT_COMPILED = {Where.VENDOR: "the option's check is not compiled into the module, and no code of the kernel runs it"}
-# arch/*/include/asm/uaccess.h: INLINE_COPY_FROM_USER, INLINE_COPY_TO_USER
 _ON_INLINED_COPY = {
-    arch: {Where.VENDOR: "copies from and to user space are compiled into the module, without the check"}
-    for arch in ("arm", "arm64")
+    arch.name: {Where.VENDOR: "copies from and to user space are compiled into the module, without the check"}
+    for arch in ARCHITECTURES.values()
+    if arch.quirks.inlines_user_copies
 }
 _OF_ITS_OWN = {
     Where.VENDOR: "a module built for production does not tell which locks are of one kind, so each is one of its own"
