@@ -49,8 +49,8 @@ def shadow_memory(arch: Architecture, config: Mapping[str, str], system_map: str
 
     config: symbols without CONFIG_. system_map: the text of its System.map.
     """
-    tables = _page_tables(arch, config)
-    if not has_shadow(config) or tables is None:
+    tables = _page_tables(arch, config) if has_shadow(config) else None
+    if tables is None:
         return None
     symbols = {name: int(address, 16) for address, name in _SYMBOL.findall(system_map)}
     root, first = symbols.get(tables.root), symbols.get("_text")

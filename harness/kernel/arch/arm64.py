@@ -39,7 +39,7 @@ ARM64 = Architecture(
     module_area=(-0x8000000, 0),  # arch/arm64/include/asm/memory.h, KIMAGE_VADDR is MODULES_END
     page_tables=(
         PageTables(
-            "arm64", root="swapper_pg_dir", address_bits="ARM64_VA_BITS", option=("ARM64_PAGE_SHIFT", "12")
+            "arm64", root="swapper_pg_dir", address_bits="ARM64_VA_BITS", option=("ARM64_4K_PAGES", "y")
         ),
     ),
     registers=Registers(

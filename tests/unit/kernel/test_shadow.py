@@ -14,6 +14,7 @@ ffffffff8122b200 T __kasan_slab_free
 ffffffff81a09000 D init_top_pgt
 ffffffff81a0a000 D swapper_pg_dir
 """
+SMALL_PAGES = {"ARM64_4K_PAGES": "y"}
 KASAN = {"KASAN_GENERIC": "y", "KASAN_SHADOW_OFFSET": "0xdffffc0000000000"}
 
 
@@ -21,8 +22,8 @@ KASAN = {"KASAN_GENERIC": "y", "KASAN_SHADOW_OFFSET": "0xdffffc0000000000"}
     ("arch", "config", "tables", "bits", "lowest"),
     [
         (X86_64, {}, "x86_64", 48, 0xFFFF800000000000),  # Documentation/x86/x86_64/mm.rst
-        (ARM64, {"ARM64_VA_BITS": "39"}, "arm64", 39, 0xFFFFFF8000000000),  # Documentation/arm64/memory.rst
-        (ARM64, {"ARM64_VA_BITS": "48"}, "arm64", 48, 0xFFFF000000000000),
+        (ARM64, SMALL_PAGES | {"ARM64_VA_BITS": "39"}, "arm64", 39, 0xFFFFFF8000000000),  # Documentation/arm64/memory.rst
+        (ARM64, SMALL_PAGES | {"ARM64_VA_BITS": "48"}, "arm64", 48, 0xFFFF000000000000),
         (ARM, {"KASAN_SHADOW_OFFSET": "0x9f000000"}, "arm", 32, 0xBF000000),  # MODULES_VADDR
         (ARM, {"KASAN_SHADOW_OFFSET": "0x9f000000", "ARM_LPAE": "y"}, "arm64", 32, 0xBF000000),
     ],
@@ -33,6 +34,10 @@ def test_the_form_of_page_tables(
     shadow = shadow_memory(arch, {**KASAN, **config}, MAP)
     assert shadow is not None
     assert (shadow.tables, shadow.address_bits, shadow.lowest) == (tables, bits, lowest)
+
+
+def test_large_pages_are_not_read() -> None:
+    assert shadow_memory(ARM64, {**KASAN, "ARM64_64K_PAGES": "y", "ARM64_VA_BITS": "48"}, MAP) is None
 
 
 def test_the_addresses_of_functions() -> None:
