@@ -22,7 +22,7 @@ KASAN = {"KASAN_GENERIC": "y", "KASAN_SHADOW_OFFSET": "0xdffffc0000000000"}
     ("arch", "config", "tables", "bits", "lowest"),
     [
         (X86_64, {}, "x86_64", 48, 0xFFFF800000000000),  # Documentation/x86/x86_64/mm.rst
-        (ARM64, SMALL_PAGES | {"ARM64_VA_BITS": "39"}, "arm64", 39, 0xFFFFFF8000000000),  # Documentation/arm64/memory.rst
+        (ARM64, SMALL_PAGES | {"ARM64_VA_BITS": "39"}, "arm64", 39, 0xFFFFFF8000000000),  # Documentation/arm64
         (ARM64, SMALL_PAGES | {"ARM64_VA_BITS": "48"}, "arm64", 48, 0xFFFF000000000000),
         (ARM, {"KASAN_SHADOW_OFFSET": "0x9f000000"}, "arm", 32, 0xBF000000),  # MODULES_VADDR
         (ARM, {"KASAN_SHADOW_OFFSET": "0x9f000000", "ARM_LPAE": "y"}, "arm64", 32, 0xBF000000),
