@@ -63,7 +63,7 @@ class Difference:
 def differences(production: Sequence[Evidence], debug: Sequence[Evidence]) -> list[Difference]:
     """What a module did in every run on production and in none on the debug kernel, and the other way round.
 
-    With several runs, a message that depends on timing is no difference. Reports that only production has are none
+    With several runs, a message that depends on timing is no difference. Damage that only production has is none
     either: a debug kernel may be right where production is not.
     """
     theirs, ours = [_behaviour(run) for run in production], [_behaviour(run) for run in debug]
@@ -71,7 +71,7 @@ def differences(production: Sequence[Evidence], debug: Sequence[Evidence]) -> li
     for what in _ORDER:
         lacking = _only_in([run[what] for run in theirs], [run[what] for run in ours])
         added = _only_in([run[what] for run in ours], [run[what] for run in theirs])
-        if added or (lacking and not what.startswith(_REPORTS)):
+        if added or (lacking and what not in _DAMAGE):
             found.append(Difference(what, lacking, added))
     return found
 
@@ -114,11 +114,13 @@ def reached(evidence: Evidence) -> tuple[list[str], list[str]]:
     return [name for name, had in parts.items() if had], [name for name, had in parts.items() if not had]
 
 
-_REPORTS = "reports in the "
+# Damage that only production has is no difference
+_DAMAGE = (*(f"reports in the {phase}" for phase in Phase), "the kernel's counters")
 _ORDER = (
-    "the load", "its init", *(f"{_REPORTS}{phase}" for phase in Phase), "the guest",
-    *(f"messages in the {phase}" for phase in Phase),
+    "the load", "its init", *_DAMAGE, "the guest",
+    *(f"messages in the {phase}" for phase in Phase), "announced words",
     "names after the load", "the exercise", "the unload", "names after the unload", "checks of memory",
+    "checks that the guest works",
 )  # fmt: skip
 
 
@@ -134,12 +136,15 @@ def _behaviour(evidence: Evidence) -> dict[str, tuple[str, ...]]:
         "the exercise": [f"{check.name}: {'held' if check.held else 'failed'}" for check in evidence.checks],
         "the unload": [f"ended with {unload.status}", *(["it is gone"] if evidence.removed else [])] if unload else [],
         "checks of memory": [f"{check.name} ({check.detail})" for check in evidence.integrity if not check.held],
+        "checks that the guest works": [check.name for check in evidence.liveness_checks if not check.held],
+        "the kernel's counters": [_NUMBER.sub("N", text) for text in evidence.counted_damage()],
+        "announced words": [f"{check.name}: {'held' if check.held else 'failed'}" for check in evidence.announced],
         "names after the load": evidence.after_load,
         "names after the unload": evidence.after_unload,
     }
     for phase in Phase:
         reports = evidence.reports.get(phase, [])
-        seen[f"{_REPORTS}{phase}"] = [_NUMBER.sub("N", report.title) for report in _damage(reports)]
+        seen[f"reports in the {phase}"] = [_NUMBER.sub("N", report.title) for report in _damage(reports)]
         printed = [*reports, *(evidence.awaited if phase is Phase.EXERCISE else [])]
         inside = {line for report in printed for line in comparable_messages(report.text.encode())}
         seen[f"messages in the {phase}"] = [line for line in evidence.messages.get(phase, []) if line not in inside]

@@ -181,14 +181,13 @@ def _owner(facts: _Facts) -> Frame | None:
         return Frame("", -1, -1, found["module"], reliable=True)
     if variable := _first(facts.traces, OWNER):
         return variable._replace(function="")
-    names = facts.lists[0].split() if facts.lists else ()
-    loaded = [name.partition("(")[0] for name in names if name[0] != "["]
+    loaded = [listed["module"] for listed in _modules(facts.lists[0])] if facts.lists else []
     for pattern in (_CACHE, _CLASS) if loaded else ():
         for match in pattern.finditer(facts.text):
             owned = next((group for group in match.groups() if group), "")
-            for module in loaded:
-                if owned.startswith(module):
-                    return Frame(owned, -1, -1, module, reliable=True)
+            named = [module for module in loaded if owned.startswith(module)]
+            if named:  # nfsd_file is nfsd's, and not that of nfs
+                return Frame(owned, -1, -1, max(named, key=len), reliable=True)
     return None
 
 

@@ -9,6 +9,15 @@ from typing import Any
 from harness.detect.initcalls import InitCall
 from harness.detect.kernel_report import Report
 
+# Bits of /proc/sys/kernel/tainted (kernel/panic.c) that mean damage
+_WARN_TAINT = 1 << 9
+_TAINT_DAMAGE = {
+    1 << 5: "B (bad page or slab)",
+    1 << 7: "D (died)",
+    _WARN_TAINT: "W (warning)",
+    1 << 14: "L (soft lockup)",
+}
+
 
 class Phase(StrEnum):
     """The phases of a cell, in their order."""
@@ -166,6 +175,22 @@ class Evidence:
                 self.awaited.append(found[0])
             seen = "" if len(found) == 1 else f"{len(found)} reports like {awaited.title!r}"
             self.checks.append(Check(f"awaited {awaited.kind}", len(found) == 1, seen))
+
+    def counted_damage(self) -> list[str]:
+        """The damage that the kernel counted during the cell, in words, without that of awaited reports."""
+        before, after = self.before, self.after
+        if not before or not after:
+            return []
+        known = before.taint | (_WARN_TAINT if self.awaited else 0)
+        counts = (
+            ("warn", before.warnings, after.warnings, len(self.awaited)),
+            ("oops", before.oopses, after.oopses, 0),
+        )
+        return [text for bit, text in _TAINT_DAMAGE.items() if after.taint & ~known & bit] + [
+            f"{name} count {old} -> {new}"
+            for name, old, new, awaited in counts
+            if old is not None and new is not None and new > old + awaited
+        ]
 
     def all_reports(self) -> list[Report]:
         return [report for phase in Phase for report in self.reports.get(phase, [])]

@@ -27,8 +27,8 @@ class InitCall:
 def find_initcall(log: bytes, module: str) -> InitCall | None:
     """The last call of a module's init in a log, None if there is none."""
     name = module.encode()
-    calls = [found[1] for found in _CALLING.finditer(log) if found[2] == name]
+    calls = [found for found in _CALLING.finditer(log) if found[2] == name]
     if not calls:
         return None
-    returns = [int(found[3]) for found in _RETURNED.finditer(log) if found[2] == name]
-    return InitCall(calls[-1].decode(), returns[-1] if returns else None)
+    returns = [int(found[3]) for found in _RETURNED.finditer(log, calls[-1].end()) if found[2] == name]
+    return InitCall(calls[-1][1].decode(), returns[-1] if returns else None)

@@ -63,9 +63,11 @@ class Report:
     @property
     def place(self) -> str:
         """File and line of the culprit, "" if they are not known."""
-        ending = f"+0x{self.culprit_offset:x}"
-        named = (at for name, at in self.places.items() if name.endswith(ending) and name.startswith(self.culprit))
-        return next(named, "")
+        for name, at in self.places.items():
+            function, _, offset = name.rpartition("+")
+            if offset == f"0x{self.culprit_offset:x}" and titles.plain(function) == self.culprit:
+                return at
+        return ""
 
     def frames(self) -> Iterator[Frame]:
         """The faulting instruction (an empty frame if the report has none), then the frames of every trace."""

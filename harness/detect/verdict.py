@@ -19,13 +19,6 @@ from harness.support.text import and_more, join_some
 
 # Reports of a CPU or a task that makes no progress: they describe the silence itself, not its cause.
 _SILENCE_KINDS = {"lockup", "hung-task", "rcu-stall"}
-_WARN_TAINT = 1 << 9
-_TAINT_DAMAGE = {
-    1 << 5: "B (bad page or slab)",
-    1 << 7: "D (died)",
-    _WARN_TAINT: "W (warning)",
-    1 << 14: "L (soft lockup)",
-}
 _MAX_CHECKS_SHOWN = 3  # failed checks that a reason names
 _EXIT_RAN = "the exit of a module without an init ran (an exercise's ANNOUNCES can prove it)"
 _ALWAYS_ON = "always on: nothing to break"
@@ -122,19 +115,25 @@ def judge_against(production: Sequence[Evidence], debug: Sequence[Evidence]) -> 
     Both have the evidence of one run or more; further runs tell differences from chance. If the module is CLEAN on
     production, it has to be CLEAN here, and to do the same. Otherwise it is SAME if it does
     the same and nothing else is wrong: less is proven, because it did not get to its end on either kernel. INVALID if
-    production does not show what the module does.
+    production does not show what the module does. A breakage counts in whatever run it is.
     """
+    # a run that could not be made tells nothing if there is another one
+    production = [run for run in production if not run.blockers] or production
+    debug = [run for run in debug if not run.blockers] or debug
     reference = next((run for run in production if judge(run).verdict is Verdict.CLEAN), production[0])
     if obstacle := reference_obstacle(reference):
         return Judgement((Step(Verdict.INVALID, obstacle),))
-    evidence = debug[0]
+    known = {judge(run).verdict for run in production}
+    breaks = (run for run in debug if judge(run).verdict in _BREAKING and judge(run).verdict not in known)
+    broken = next(breaks, None)
+    evidence = broken or debug[0]
     own, theirs = _with_frequency(judge(evidence), debug), judge(reference)
     if own.verdict is Verdict.INVALID and evidence.blockers:
         return own
     found = differences(production, debug)
     if theirs.verdict is Verdict.CLEAN:
         return Judgement(_differing(found)) if found and own.verdict is Verdict.CLEAN else own
-    if found:
+    if found or broken:
         steps = own.steps if own.verdict in _BREAKING and own.verdict is not theirs.verdict else ()
         return Judgement(steps + _differing(found))
     if missing := _missing_proofs(evidence, as_on=reference):
@@ -143,7 +142,7 @@ def judge_against(production: Sequence[Evidence], debug: Sequence[Evidence]) -> 
 
 
 def _with_frequency(own: Judgement, debug: Sequence[Evidence]) -> Judgement:
-    """The verdict of the first run, with the number of runs that have the same one if that is not all."""
+    """The verdict of a run, with the number of runs that have the same one if that is not all."""
     same = sum(judge(run).verdict is own.verdict for run in debug)
     if same == len(debug) or own.verdict is Verdict.CLEAN:
         return own
@@ -232,20 +231,9 @@ def _unload(evidence: Evidence) -> Step | None:
 
 
 def _integrity(evidence: Evidence) -> Step | None:
-    before, after = evidence.before, evidence.after
-    if before and after:
-        known = before.taint | (_WARN_TAINT if evidence.awaited else 0)
-        rose = [text for bit, text in _TAINT_DAMAGE.items() if after.taint & ~known & bit]
-        rose += [
-            f"{name} count {old} -> {new}"
-            for name, old, new, awaited in (
-                ("warn", before.warnings, after.warnings, len(evidence.awaited)),
-                ("oops", before.oopses, after.oopses, 0),
-            )
-            if old is not None and new is not None and new > old + awaited
-        ]
-        if rose and all(report.severity is Severity.REFUSAL for report in evidence.all_reports()):
-            return Step(Verdict.SPLAT, f"the kernel counted damage that no report was found for: {', '.join(rose)}")
+    rose = evidence.counted_damage()
+    if rose and all(report.severity is Severity.REFUSAL for report in evidence.all_reports()):
+        return Step(Verdict.SPLAT, f"the kernel counted damage that no report was found for: {', '.join(rose)}")
     return _failed(Verdict.CORRUPTED, [*evidence.integrity, *evidence.liveness_checks])
 
 

@@ -59,10 +59,11 @@ def probe_firmware() -> Probe:
                     return Probe(works=True, why="a guest's firmware ran under KVM")
                 time.sleep(0.02)
         finally:
+            status = guest.poll()
             guest.kill()
-            status = guest.wait()
+            guest.wait()
         lines = complaints.read_text(errors="backslashreplace").strip().splitlines()
-    if status < 0:
+    if status is None:
         return Probe(works=False, why=f"/dev/kvm opens, but a guest did not run within {_BOOT_SECONDS:.0f} s")
     return Probe(works=False, why=lines[-1] if lines else f"QEMU ended with exit status {status}")
 

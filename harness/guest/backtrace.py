@@ -11,6 +11,7 @@ import errno
 import re
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from harness.guest.qmp import Qmp, QmpRefusedError
 from harness.kernel.arch import Architecture
 from harness.support.errors import ModcompatError
 
+_PAGE_BYTES = 4096
 _STACK_BYTES = 2048  # read above the stack pointer
 _MAX_FRAMES = 16  # shown for a CPU
 _CPU = re.compile(r"^CPU#(\d+)", re.MULTILINE)
@@ -77,7 +79,7 @@ def symbols_in(table: str) -> Symbols:
         address, kind, name = line.split(" ", 2)
         if "\t" in name:  # of a module
             continue
-        if kind in "tT":
+        if kind in "tTwW":
             functions.append((int(address, 16), name))
         if name in _MARKS:
             marks[name] = int(address, 16)
@@ -128,9 +130,10 @@ def read_memory(qmp: Qmp, address: int, size: int, cpu: int, scratch: Path) -> b
 
 def _stack_words(qmp: Qmp, arch: Architecture, pointer: int, cpu: int, scratch: Path) -> list[int]:
     width, code = (8, "Q") if arch.elf.bits == 64 else (4, "I")
-    try:
-        data = read_memory(qmp, pointer, _STACK_BYTES, cpu, scratch)
-    except (QmpRefusedError, OSError):
-        return []
+    data = b""
+    # Above a stack in vmalloc memory (VMAP_STACK) nothing is mapped, and QEMU reads all or nothing.
+    for size in filter(None, (_STACK_BYTES, -pointer % _PAGE_BYTES)):
+        with suppress(QmpRefusedError, OSError):
+            data = data or read_memory(qmp, pointer, size, cpu, scratch)
     count = len(data) // width
     return list(struct.unpack(f"<{count}{code}", data[: count * width]))

@@ -6,7 +6,6 @@ of its own; posted, they reach any guest of a kernel right after its restore. Th
 memory images/guest/agent/receive.c reads through sysfs, so that the kernel needs PCI and no driver.
 """
 
-import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from harness.support.errors import ModcompatError
 
 # The order of images/guest/agent/receive.c
 _HEADER = struct.Struct("<II")
-_ENTRY = struct.Struct("<248sII")
+_NAME_BYTES = 248
+_ENTRY = struct.Struct(f"<{_NAME_BYTES}sII")
 _MARK = 0x746D636D
 _LEAST_BYTES = 32 << 20  # the same for most modules, so that they share a snapshot
 _PAGE_BYTES = 4096
@@ -50,16 +50,18 @@ class Mailbox:
         place = _pages(_HEADER.size + _ENTRY.size * len(files))
         index, contents = [_HEADER.pack(_MARK, len(files))], []
         for name, content in files.items():
+            if len(name.encode()) >= _NAME_BYTES:  # the guest needs the zero at its end
+                raise ModcompatError(f"the path {name} in the guest is longer than {_NAME_BYTES - 1} bytes")
             index.append(_ENTRY.pack(name.encode(), place, len(content)))
             contents.append((place, content))
             place += _pages(len(content))
         if place > self.size:
             raise ModcompatError(f"{', '.join(files)} do not fit into the {self.size >> 20} MB shared with the guest")
-        with self.path.open("r+b") as file, mmap.mmap(file.fileno(), self.size) as memory:
-            head = b"".join(index)
-            memory[: len(head)] = head
-            for start, content in contents:
-                memory[start : start + len(content)] = content
+        # not through a mapping: on a full disk, that would end in SIGBUS
+        with self.path.open("r+b") as file:
+            for start, content in ((0, b"".join(index)), *contents):
+                file.seek(start)
+                file.write(content)
 
     def posted(self) -> dict[str, bytes]:
         """The files of the last post(): path in the guest -> content. Raises ModcompatError if the file is damaged."""

@@ -217,6 +217,8 @@ def _of_folder(folder: Path, root: Path) -> Iterator[ArchiveMember]:
             key = (facts.st_dev, facts.st_ino)
             size += 0 if key in inodes else facts.st_size
             _require_room(root, size)
+            if folder != root:  # an unpacked copy of an image; /etc/shadow may have no permission at all
+                path.chmod(facts.st_mode | stat.S_IRUSR)
             data = b"" if key in inodes else path.read_bytes()
             yield ArchiveMember(
                 name, facts.st_mode, data, inode=inodes.setdefault(key, len(inodes) + 1), links=facts.st_nlink

@@ -169,6 +169,8 @@ def expectation_problem(marker: pytest.Mark) -> str:
 
 def _last_day(marker: pytest.Mark) -> dt.date:
     until = marker.kwargs["until"]
+    if isinstance(until, dt.datetime):
+        return until.date()
     return until if isinstance(until, dt.date) else dt.date.fromisoformat(until)
 
 

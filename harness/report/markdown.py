@@ -3,7 +3,6 @@
 
 import re
 from collections.abc import Sequence
-from itertools import groupby
 
 from harness.report.recorded_run import RecordedCell, Run, totals
 from harness.support.text import and_more, one_line
@@ -32,7 +31,10 @@ def markdown(run: Run) -> str:
     lines += _listed(("allowed", "until", "because"), [_allowed(cell) for cell in allowed])
     lines += _listed(("assumed",), [[line] for line in run.facts["assumptions"]])
     lines += ["", "<details><summary>Every kernel</summary>", "", "| board | kernel | verdicts |", "|---|---|---|"]
-    for (place, variant), group in groupby(shown, key=lambda cell: (cell.place, cell.row["variant"])):
+    groups: dict[tuple[str, str], list[RecordedCell]] = {}
+    for cell in shown:
+        groups.setdefault((cell.place, cell.row["variant"]), []).append(cell)
+    for (place, variant), group in groups.items():
         words = ", ".join(f"{count} {word}" for word, count in totals(group))
         lines.append(f"| {inline(place)} | {inline(variant)} | {words} |")
     return "\n".join([*lines, "", "</details>", ""])

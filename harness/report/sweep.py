@@ -23,7 +23,6 @@ PAGE = "sweep.html"
 _TEMPLATES = Path(__file__).with_name("templates")
 _FOLDER_DEPTH = 2  # of a module's place: kernel/drivers
 _MAX_SHOWN = 40  # differences in the summary
-_REFUSED_THERE = "production itself refuses the module"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _ANSWER = re.compile(r"check (\S+) ok\r?$", re.MULTILINE)  # of a module, as har
 # Commands of Program (harness/guest/programs.py), which have the numbers of processes of that run
 _BACKGROUND = re.compile(r"/tmp/program\d|kill -- -\d|\[ -d /proc/\d+ \]")
 _OURS = "agent "  # commands of the guest's agent, which belong to the memory checks
-_LOADED = re.compile(r"insmod '?/?(modules/[^\s']+\.ko)")
+_LOADED = re.compile(r"insmod (?:-f )?'?/?(modules/[^\s']+\.ko)")
 _FOREIGN = re.compile(r"[^\w.-]+", re.ASCII)  # not allowed in the name of a case in LAVA
 # USERLAND_PATH of images/guest/agent/main.c
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/.modcompat:/tools"

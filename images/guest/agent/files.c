@@ -12,23 +12,26 @@ int print_files(int argc, char **argv)
 {
 	char content[65536];
 	ssize_t got;
-	int i, fd;
+	int i, fd, status = 0;
 
 	for (i = 1; i < argc; i++) {
 		fd = open(argv[i], O_RDONLY);
 		if (fd < 0) {
+			fflush(stdout);
 			fprintf(stderr, "cat: can't open '%s': %s\n", argv[i], strerror(errno));
-			return 1;
+			status = 1;
+			continue;
 		}
 		while ((got = read(fd, content, sizeof(content))) > 0)
 			fwrite(content, 1, got, stdout);
 		if (got < 0) {
+			fflush(stdout);
 			fprintf(stderr, "cat: read error: %s\n", strerror(errno));
-			return 1;
+			status = 1;
 		}
 		close(fd);
 	}
-	return 0;
+	return status;
 }
 
 int log_line(int argc, char **argv)

@@ -30,31 +30,39 @@ struct own_command {
 	int (*run)(int argc, char **argv);
 	/* also without "agent" in front of it */
 	int replaces_program;
+	/* the only option that it knows, NULL if it knows none */
+	const char *option;
 	/* the agent runs it without a process of its own, which would cost most of its time: it only reads, logs or writes files */
 	int needs_no_process;
 };
 
 static const struct own_command commands[] = {
-	{ "insmod", insert_module, 1, 0 },
-	{ "rmmod", remove_module, 1, 0 },
-	{ "cat", print_files, 1, 0 },
-	{ "log", log_line, 0, 1 },
-	{ "state", print_state, 0, 1 },
-	{ "alive", check_alive, 0, 0 },
-	{ "validate", validate_slabs, 0, 0 },
-	{ "observe", observe, 0, 0 },
-	{ "receive", receive, 0, 1 },
+	{ "insmod", insert_module, 1, "-f", 0 },
+	{ "rmmod", remove_module, 1, NULL, 0 },
+	{ "cat", print_files, 1, NULL, 0 },
+	{ "log", log_line, 0, NULL, 1 },
+	{ "state", print_state, 0, NULL, 1 },
+	{ "alive", check_alive, 0, NULL, 0 },
+	{ "validate", validate_slabs, 0, NULL, 0 },
+	{ "observe", observe, 0, NULL, 0 },
+	{ "receive", receive, 0, NULL, 1 },
 };
 
 /* The command of some words, NULL if it is not one of the agent's. */
 static const struct own_command *own_command(int argc, char **argv, int named)
 {
+	const struct own_command *found;
 	size_t i;
 
-	for (i = 0; argc && i < sizeof(commands) / sizeof(*commands); i++)
-		if (!strcmp(argv[0], commands[i].name) && (named || commands[i].replaces_program))
-			/* They know no options. */
-			return !named && argc > 1 && argv[1][0] == '-' ? NULL : &commands[i];
+	for (i = 0; argc && i < sizeof(commands) / sizeof(*commands); i++) {
+		found = &commands[i];
+		if (strcmp(argv[0], found->name) || !(named || found->replaces_program))
+			continue;
+		/* With another option, it is the program that knows it. */
+		if (named || argc < 2 || argv[1][0] != '-' || (found->option && !strcmp(argv[1], found->option)))
+			return found;
+		return NULL;
+	}
 	return NULL;
 }
 

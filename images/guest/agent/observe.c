@@ -59,7 +59,7 @@ static void add(const char *name)
 
 static int is_process(const char *folder, const char *name)
 {
-	return !strcmp(folder, "/proc") && (isdigit(*name) || strstr(name, "self"));
+	return !strcmp(folder, "/proc") && (isdigit(*name) || !strcmp(name, "self") || !strcmp(name, "thread-self"));
 }
 
 /* at: the open folder that name is in. Each path is walked once: the kernel takes locks at each of its components. */

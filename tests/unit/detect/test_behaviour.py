@@ -137,6 +137,39 @@ def test_a_report_in_one_of_several_runs_stays_a_finding() -> None:
     assert "in 1 of 3 runs" in judgement.reason
 
 
+@pytest.mark.parametrize("production", [loading(), without_hardware()], ids=["clean", "without-hardware"])
+def test_a_breakage_counts_in_whatever_run_it_is(production: Evidence) -> None:
+    broken = replace(production, reports=warning())
+    judgement = judge_against([production] * 3, [production, production, broken])
+    assert judgement.verdict is Verdict.SPLAT
+    assert "in 1 of 3 runs" in judgement.reason
+    lost = replace(production, loss=GuestLoss(Loss.DIED, Phase.LOAD, "the guest panicked", []))
+    assert judge_against([production] * 2, [production, lost]).verdict is Verdict.DIED
+
+
+def test_a_run_that_could_not_be_made_is_not_taken_for_chance() -> None:
+    other, blocked = loading(after_load=["+/proc/y"]), loading(blockers=["the disk is full"], after_load=[])
+    assert judge_against([loading()], [other]).verdict is Verdict.DIFFERS
+    assert judge_against([loading()] * 2, [other, blocked]).verdict is Verdict.DIFFERS
+    assert judge_against([loading(), blocked], [other] * 2).verdict is Verdict.DIFFERS
+    assert judge_against([loading()], [blocked]).verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"liveness_checks": [Check("fork", held=False)]},
+        {"after": Counters(1 << 7, 0, 1)},
+        {"announced": [Check("exit", held=False)]},
+    ],
+    ids=["dead", "counted", "silent"],
+)
+def test_damage_at_the_end_is_not_the_same_as_on_production(damage: dict[str, Any]) -> None:
+    judgement = judge_against([without_hardware()], [without_hardware(**damage)])
+    assert judgement.verdict not in (Verdict.SAME, Verdict.CLEAN)
+    assert judge_against([without_hardware(**damage)], [without_hardware(**damage)]).verdict is Verdict.SAME
+
+
 def test_reports_that_only_production_has_are_no_difference() -> None:
     assert not differences([loading(reports=warning())], [loading()])
 

@@ -3,6 +3,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
@@ -352,6 +353,8 @@ def test_an_init_that_was_called_is_told_by_the_kernel() -> None:
     assert find_initcall(log, "x") == InitCall("x_init", -19)
     assert find_initcall(log, "other") == InitCall("other_init", None)
     assert find_initcall(log, "absent") is None
+    again = b"[ 2.5][ T41] calling  x_init+0x0/0x1000 [x] @ 41\n"
+    assert find_initcall(log + again, "x") == InitCall("x_init", None)
 
 
 def test_leaks_are_read_from_a_file_among_stamped_lines() -> None:
@@ -387,3 +390,22 @@ def test_suspects_are_the_foreign_modules_that_the_log_named_since_boot() -> Non
     for size in (1, 7, 100):
         chunks = [log[place : place + size] for place in range(0, len(log), size)]
         assert [report.suspects for report in scan_stream(chunks) if report.kind == "atomic-sleep"] == wanted
+
+
+def test_the_longest_name_that_a_cache_begins_with_is_its_module() -> None:
+    log = (
+        b"[    1.0] BUG nfsd_file (Not tainted): Objects remaining in nfsd_file on __kmem_cache_shutdown()\n"
+        b"[    1.0] -----------------------------------------------------------------------------\n"
+        b"[    1.0] CPU: 0 PID: 40 Comm: rmmod Not tainted 6.1.0 #1\n"
+        b"[    1.0] Modules linked in: nfs nfsd(-) [last unloaded: vendor]\n"
+        b"[    1.0] Call Trace:\n"
+        b"[    1.0]  __kmem_cache_shutdown+0x10/0x20\n"
+    )
+    (report,) = scan(log)
+    assert report.module == "nfsd"
+
+
+def test_the_place_of_a_report_is_that_of_its_culprit() -> None:
+    report = Report("access", Severity.FAULT, "x", "read", "x", "read", "", 1, 2, 0, "x\n", culprit_offset=16)
+    assert replace(report, places={"read_all+0x10": "a.c:1", "read+0x10": "b.c:2"}).place == "b.c:2"
+    assert replace(report, places={"read_all+0x10": "a.c:1"}).place == ""

@@ -23,6 +23,7 @@ SYSTEM_MAP = """\
 ffffffff81000000 T _text
 ffffffff81000100 t do_idle
 ffffffff81000200 T schedule
+ffffffff81000300 W module_memfree
 ffffffff81001000 T _etext
 ffffffff81002000 D jiffies
 """
@@ -124,6 +125,7 @@ def test_an_address_gets_the_name_of_its_function(tmp_path: Path) -> None:
     symbols = read_symbols(tmp_path / "System.map")
     assert symbols.name(0xFFFFFFFF81000110) == "do_idle+0x10"
     assert symbols.name(0xFFFFFFFF81000200) == "schedule+0x0"
+    assert symbols.name(0xFFFFFFFF81000304) == "module_memfree+0x4", "a weak function is one, too"
     assert symbols.name(0xFFFFFFFF81002000) is None
     assert symbols.name(0) is None
 

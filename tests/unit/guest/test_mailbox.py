@@ -67,6 +67,15 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         mailbox.post({"big.ko": bytes(1 << 16)})
 
 
+def test_a_name_that_the_guest_could_not_end_is_refused(tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path / "mailbox", 1 << 16)
+    mailbox.make()
+    mailbox.post({"x" * 247: b"content"})
+    assert mailbox.posted() == {"x" * 247: b"content"}
+    with pytest.raises(ModcompatError, match="is longer than 247 bytes"):
+        mailbox.post({"x" * 248: b""})
+
+
 @pytest.mark.parametrize("most", [0, 1, 20 << 20, 31 << 20, 32 << 20, 100 << 20])
 def test_the_size_is_a_power_of_two_with_room(most: int) -> None:
     size = size_for(most)

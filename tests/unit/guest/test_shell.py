@@ -107,8 +107,9 @@ def test_a_command_cannot_change_or_end_the_agent(agent: Agent) -> None:
         ("agent alive", r"well\nwell\n\d+", 0),
         ("agent nonsense", "agent: there is no command nonsense", 127),
         ("insmod absent.ko a=1", "insmod: can't open 'absent.ko': No such file or directory", 2),
+        ("insmod -f absent.ko", "insmod: can't open 'absent.ko': No such file or directory", 2),
         ("rmmod no-such", r"rmmod: can't unload module 'no_such': .+", 1),
-        ("cat 'no such' also", "cat: can't open 'no such': No such file or directory", 1),
+        ("cat 'no such' /proc/self/comm", "cat: can't open 'no such': No such file or directory\nagent", 1),
         ("cat /proc/self/comm | tr a-z A-Z", "CAT", 0),  # the shell's
         ("cat -e /proc/self/comm", r"cat\$", 0),  # so are options
         ("echo 'cat'  \"x y\"", "cat x y", 0),

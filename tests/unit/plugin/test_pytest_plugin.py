@@ -224,6 +224,8 @@ def test_a_mistake_in_a_marker_is_an_error_of_the_collection(
          "the expectation of INERT expired on 2020-02-02: known"),
         ("modcompat_expects('INERT', until='2020-02-02', reason='known')", "",
          "the expectation of INERT expired on 2020-02-02: known"),
+        ("modcompat_expects('INERT', until=__import__('datetime').datetime(2020, 2, 2, 8), reason='known')", "",
+         "the expectation of INERT expired on 2020-02-02: known"),
         ("modcompat_expects('INERT', until='soon', reason='known')", "modcompat", "modcompat_expects needs until="),
         ("modcompat_expects('INERT', reason='known')", "modcompat", "modcompat_expects needs until="),
         ("modcompat_expects('INERT', until='2999-02-02')", "modcompat", "needs a verdict and a reason"),
@@ -233,8 +235,8 @@ def test_a_mistake_in_a_marker_is_an_error_of_the_collection(
         ("modcompat_requires('CLAEN')", "modcompat", "there is no verdict CLAEN"),
         ("modcompat_requires()", "modcompat", "modcompat_requires needs a verdict"),
     ],
-    ids=["expired", "expired-without-fixture", "date", "no-date", "no-reason", "no-verdict", "no-fixture",
-         "nothing-judged", "unknown", "empty"],
+    ids=["expired", "expired-without-fixture", "expired-at-a-time", "date", "no-date", "no-reason", "no-verdict",
+         "no-fixture", "nothing-judged", "unknown", "empty"],
 )  # fmt: skip
 def test_a_marker_that_does_not_hold_fails_the_test(
     marker: str, fixtures: str, words: str, pytester: pytest.Pytester

@@ -229,6 +229,16 @@ def test_a_prediction_that_came_true_or_was_not_judged_is_not_marked(tmp_path: P
         assert "not as predicted" not in markdown(run)
 
 
+def test_each_kernel_has_one_line_in_whatever_order_cells_are(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(GOLDEN, tmp_path / "run"))
+    facts = json.loads((folder / "matrix.json").read_text())
+    facts["cells"].sort(key=lambda row: row["module"])
+    (folder / "matrix.json").write_text(json.dumps(facts))
+    _, _, listed = markdown(read_run(folder)).partition("| board | kernel | verdicts |")
+    kernels = [line.split("|")[1:3] for line in listed.splitlines() if line.startswith("| ")]
+    assert len(kernels) == len({tuple(kernel) for kernel in kernels}) > 1
+
+
 def test_what_was_assumed_stands_behind_the_matrix(tmp_path: Path) -> None:
     run = read_run(Path(shutil.copytree(GOLDEN, tmp_path / "run")))
     assert "assumed" not in html(run)
