@@ -6,9 +6,8 @@ plugin is harness/plugin/pytest_plugin.py.
 """
 
 import argparse
-import errno
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from harness.lab.plan.vendor_modules import VendorModule
 from harness.plugin.selection import plan_of
 from harness.plugin.suite_arguments import SUITE, reproduction
 from harness.plugin.terminal import Matrix
+from harness.plugin.user_errors import user_errors_fail
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.text import one_line
@@ -160,25 +160,6 @@ def built_kernels(lab: Lab, cell: Cell, pytestconfig: pytest.Config) -> None:
                 lab.guests.running(cell.board, cell.variant.production)
             for variant in wanted:
                 lab.kernels.kernel(cell.board, variant)
-
-
-@contextmanager
-def user_errors_fail() -> Iterator[None]:
-    """Fail the test with the message of an error that the user can fix, without a traceback."""
-    problem = None
-    try:
-        yield
-    except ModcompatError as error:
-        problem = str(error)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            problem = f"no space left on the disk of {error.filename}; next: `modcompat cache prune`"
-        elif error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.ENOENT) and error.filename:
-            problem = f"{error.filename}: {error.strerror}; next: check its owner, or set MODCOMPAT_CACHE and --run-dir"
-        else:
-            raise
-    if problem:
-        raise pytest.fail.Exception(problem, pytrace=False) from None  # pytest would also show a cause
 
 
 def _run_folder(config: pytest.Config) -> Path:

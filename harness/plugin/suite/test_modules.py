@@ -12,8 +12,9 @@ from harness.lab.execution.run_folder import failure_text, write_cell
 from harness.lab.plan.cells import Cell
 from harness.lab.plan.expected_verdicts import measured_verdicts
 from harness.lab.plan.manifest import Manifest
-from harness.plugin.suite_plugin import ExpectedBreakageError, user_errors_fail
+from harness.plugin.suite_plugin import ExpectedBreakageError
 from harness.plugin.terminal import ROW
+from harness.plugin.user_errors import user_errors_fail
 
 
 @pytest.mark.usefixtures("built_kernels")

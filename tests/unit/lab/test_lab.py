@@ -30,8 +30,8 @@ from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.manifest import AllowedFinding, Manifest
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import Companion, VendorModule
-from harness.plugin.suite_plugin import user_errors_fail
 from harness.plugin.terminal import Matrix
+from harness.plugin.user_errors import user_errors_fail
 from harness.report.formats import write_reports
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
