@@ -5,18 +5,14 @@ It is in a folder of the guest's own root file system, as part of the initramfs,
 The harness itself uses its own busybox (images/guest), so that its observations do not depend on the user's programs.
 """
 
-import bz2
-import gzip
 import io
 import json
-import lzma
 import os
 import posixpath
 import re
 import stat
 import struct
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +26,7 @@ from harness.support import digest, process
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import MAX_BYTES_IN_GUEST, expanded, require_regular
+from harness.support.packed import PackedError, unpacked_pieces
 from harness.support.progress import say, task_if_long
 
 FOLDER = "userland"  # its folder in the guest, which images/guest/init and agent also use
@@ -40,13 +37,7 @@ _CPIO = b"07070"
 _SQUASHFS = b"hsqs"  # SQUASHFS_MAGIC, fs/squashfs/squashfs_fs.h
 _EXT, _EXT_AT = b"\x53\xef", 1080  # s_magic of struct ext4_super_block, which is at byte 1024
 _HARMLESS_MESSAGE = re.compile(r"^debugfs \d|while changing ownership|^$")  # of debugfs
-_PACKED: Mapping[bytes, Callable[[Path], io.BufferedIOBase]] = {
-    b"\x1f\x8b": gzip.GzipFile,
-    b"\xfd7zXZ\0": lzma.LZMAFile,
-    b"]\0\0": lzma.LZMAFile,
-    b"BZh": bz2.BZ2File,
-}
-_CHUNK_BYTES = 1 << 20  # unpacked at a time
+_CHUNK_BYTES = 1 << 20  # read at a time
 
 
 @dataclass(frozen=True)
@@ -128,7 +119,7 @@ def _read(path: Path, scratch: Path) -> list[ArchiveMember]:
         if complaints := [line for line in output.splitlines() if not _HARMLESS_MESSAGE.search(line)]:
             raise ModcompatError(f"{path} cannot be read completely", details="\n".join(complaints[:10]))
         return list(_of_folder(root, path))
-    return _of_cpio(path, head)
+    return _of_cpio(path)
 
 
 def _checked_copy(path: Path, scratch: Path) -> Path:
@@ -160,12 +151,13 @@ def _unsquash(path: Path, root: Path) -> None:
         raise ModcompatError(f"{path} is a damaged squashfs image", details=error.details) from None
 
 
-def _of_cpio(path: Path, head: bytes) -> list[ArchiveMember]:
-    content = _unpacked(path, head)
+def _of_cpio(path: Path) -> list[ArchiveMember]:
+    content = _unpacked(path)
     if not content.startswith(_CPIO):
         raise ModcompatError(
             f"{path} is not a root file system in a known format",
-            next_step="give a folder, a cpio archive (plain, gzip, xz, lzma, bzip2), an ext2/3/4 or a squashfs image",
+            next_step="give a folder, a cpio archive, perhaps packed (gzip, xz, lzma, bzip2, zstd), an ext2/3/4 image "
+            "or a squashfs image",
         )
     try:
         members = [
@@ -176,19 +168,18 @@ def _of_cpio(path: Path, head: bytes) -> list[ArchiveMember]:
     return [member for member in members if member.name]
 
 
-def _unpacked(path: Path, head: bytes) -> bytes:
+def _unpacked(path: Path) -> bytes:
     """The content of an archive that may be packed. Raises ModcompatError if it is damaged or too large."""
-    opened = next((opened for magic, opened in _PACKED.items() if head.startswith(magic)), None)
-    chunks, size = [], 0
+    pieces, size = [], 0
     try:
-        with opened(path) if opened else path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                chunks.append(chunk)
-                size += len(chunk)
+        with path.open("rb") as stream:
+            for piece in unpacked_pieces(iter(lambda: stream.read(_CHUNK_BYTES), b"")):
+                pieces.append(piece)
+                size += len(piece)
                 _require_room(path, size)
-    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+    except (OSError, PackedError) as error:
         raise ModcompatError(f"{path} is damaged: {error}") from None
-    return b"".join(chunks)
+    return b"".join(pieces)
 
 
 def _require_room(path: Path, size: int) -> None:

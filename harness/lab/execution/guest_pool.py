@@ -34,7 +34,7 @@ from harness.lab.plan.vendor_modules import Companion, VendorModule, load_order
 from harness.support import digest
 from harness.support.errors import ModcompatError
 from harness.support.inputs import MAX_BYTES_IN_GUEST, size_in_memory
-from harness.support.packed import PackedError, is_packed, unpacked, unpacked_name
+from harness.support.packed import MAGIC_BYTES, PackedError, is_packed, unpacked, unpacked_name
 from harness.support.paths import IMAGES
 
 _MIB_FOR_USER_KERNEL = 512  # a user-supplied kernel may be large
@@ -43,7 +43,6 @@ _MIB_FOR_KASAN = 512
 _MIB = 1 << 20
 _MIB_WITHOUT_HOLE = 2048  # memory of a PC that is in one piece (pc_q35_init() of hw/i386/pc_q35.c, QEMU 7.2)
 _SYMBOLS_SECONDS = 60.0  # for a guest to pack and print its table of symbols
-_LONGEST_MAGIC = 8  # bytes at the beginning of a file that show how it is packed
 _FILE_COPIES = 2  # user-supplied files are in memory twice while the kernel unpacks them
 _MAX_CACHED = 120  # snapshots in the cache, 15 to 50 MB each
 _UNPACKED = "unpacked"  # folder for module files that are packed
@@ -266,7 +265,7 @@ class Guests:
     def _plain(self, file: Path) -> Path:
         """A module file that is not packed: busybox's insmod takes no other. Raises ModcompatError if it is damaged."""
         with file.open("rb") as stream:
-            if not is_packed(stream.read(_LONGEST_MAGIC)):
+            if not is_packed(stream.read(MAGIC_BYTES)):
                 return file
         plain = self.scratch / _UNPACKED / digest.of_bytes(bytes(file)) / unpacked_name(file)
         if not plain.is_file():

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -126,7 +127,7 @@ def test_what_is_no_root_file_system_is_refused(tmp_path: Path) -> None:
     assert list(Store(cache).entries()) == []
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress, bytes])
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress, zstandard.compress, bytes])
 def test_what_comes_to_more_than_a_guest_can_hold_is_not_unpacked(
     pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
