@@ -6,12 +6,11 @@ from collections import Counter
 from itertools import groupby
 from typing import Any
 
-import jinja2
-
 from harness.detect.generalize import generalize
 from harness.detect.verdict import steps_in
 from harness.kernel.arch import ARCHITECTURES
 from harness.lab.plan.expected_verdicts import words
+from harness.report.template import text_templates
 from harness.support.paths import PROJECT
 
 PAGE = PROJECT / "docs/results/compatibility.md"
@@ -23,13 +22,7 @@ _MAX_LETTERS = 220  # of evidence in a cell of a table
 
 def compatibility_page(measured: dict[str, Any]) -> str:
     """The page. measured: the content of expected_verdicts.json."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness", "report/templates"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )  # fmt: skip
-    environment.filters["cell"] = _cell
+    environment = text_templates(cell=_cell)
     models = {
         model: [_feature(name, list(rows)) for name, rows in groupby(cells, key=_name)]
         for model in _TITLES

@@ -5,9 +5,7 @@ Console text, module names and reasons are foreign input. Everything that the te
 characters included, and the page's Content-Security-Policy allows its own style sheet, by its hash, and nothing else.
 """
 
-import base64
 import functools
-import hashlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +17,7 @@ from harness.report import picture
 from harness.report.excerpt import excerpt
 from harness.report.plain_text import reproduce_command
 from harness.report.recorded_run import RecordedCell, Run, totals
-from harness.support.text import visible
+from harness.report.template import content_hash, html_templates
 
 _STYLE = Path(__file__).with_name("templates") / "report.css"
 _SIGNS = {
@@ -56,18 +54,14 @@ def html(run: Run) -> str:
             signs=_SIGNS,
             meanings=_MEANINGS,
             style=Markup(style),
-            hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            hash=content_hash(style),
         )
     )
 
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    """The template's environment. StrictUndefined: a misspelled name is an error, not an empty place."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness", "report/templates"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=_shown,
-    )  # fmt: skip
+    environment = html_templates()
     environment.filters |= {"address": _address, "draw": picture.draw}
     environment.globals |= {"excerpt": excerpt, "reproduce_command": reproduce_command, "sheet": picture}
     return environment
@@ -93,7 +87,3 @@ def _boards(cells: list[RecordedCell]) -> list[dict[str, Any]]:
 def _address(cell: RecordedCell, name: str) -> str:
     """The address of a file of the cell, relative to the page."""
     return f"./{quote(cell.row['folder'].encode(errors='replace'))}/{quote(name)}"
-
-
-def _shown(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

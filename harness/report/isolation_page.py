@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from harness.kernel.arch import ARCHITECTURES
 from harness.lab.validation import records
 from harness.lab.validation.bugs import BUGS, ISOLATED, Where
 from harness.lab.validation.selftests import PLACES
+from harness.report.template import text_templates
 from harness.support.paths import PROJECT
 
 PAGE = PROJECT / "docs/results/isolation.md"
@@ -97,12 +96,7 @@ def _compared(comparison: Mapping[str, Any]) -> str:
 
 
 def _rendered(template: str, **facts: object) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness", "report/templates"), undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, autoescape=False,
-    )  # fmt: skip
-    environment.filters |= {"cell": _cell, "brief": _brief}
-    return environment.get_template(template).render(**facts)
+    return text_templates(cell=_cell, brief=_brief).get_template(template).render(**facts)
 
 
 def _brief(words: str) -> str:

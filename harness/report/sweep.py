@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports of a sweep, made from its sweep.json: a summary for a terminal, and a page for a browser."""
 
-import base64
-import functools
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from harness.detect.verdict import PASSES, Verdict
+from harness.report.template import TEMPLATES, content_hash, html_templates
 from harness.support.errors import ModcompatError
 from harness.support.text import and_more, visible
 
 PRODUCTION = "production"
 PAGE = "sweep.html"
-_TEMPLATES = Path(__file__).with_name("templates")
 _FOLDER_DEPTH = 2  # of a module's place: kernel/drivers
 _MAX_SHOWN = 40  # differences in the summary
 
@@ -113,12 +109,12 @@ def summary(sweep: Sweep) -> Iterator[str]:
 
 def page(sweep: Sweep) -> str:
     """A page that stays usable with ten thousand rows: its script searches, filters and sorts them."""
-    style = (_TEMPLATES / "report.css").read_text() + (_TEMPLATES / "sweep.css").read_text()
-    script = (_TEMPLATES / "sweep.js").read_text()
+    style = (TEMPLATES / "report.css").read_text() + (TEMPLATES / "sweep.css").read_text()
+    script = (TEMPLATES / "sweep.js").read_text()
     # `<` cannot end the element that contains the data
     data = json.dumps(list(_page_rows(sweep)), separators=(",", ":")).replace("<", "\\u003c")
     return (
-        _environment()
+        html_templates()
         .get_template("sweep.html.j2")
         .render(
             sweep=sweep,
@@ -130,8 +126,8 @@ def page(sweep: Sweep) -> str:
             style=Markup(style),
             script=Markup(script),
             data=Markup(data),
-            style_hash=_hash(style),
-            script_hash=_hash(script),
+            style_hash=content_hash(style),
+            script_hash=content_hash(script),
         )
     )
 
@@ -153,20 +149,3 @@ def _page_rows(sweep: Sweep) -> Iterator[list[Any]]:
 def _counts(verdicts: Mapping[str, int]) -> str:
     """`3,900 CLEAN, 120 SAME`, in the order of the verdicts."""
     return ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in Verdict if verdicts.get(verdict))
-
-
-def _hash(text: str) -> str:
-    """The digest of an inline element, for the page's Content-Security-Policy."""
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("harness", "report/templates"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=_shown,
-    )  # fmt: skip
-
-
-def _shown(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

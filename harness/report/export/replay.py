@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 
 from harness.report.recorded_run import RecordedCell, Run
+from harness.report.template import text_templates
 from harness.support.errors import ModcompatError
 from harness.support.text import one_line
 
@@ -77,14 +78,8 @@ class Replay:
 
 
 def templates() -> jinja2.Environment:
-    """The templates of scripts and configurations. StrictUndefined: a misspelled name is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness", "report/templates"), undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
-    )  # fmt: skip
-    environment.filters["quoted"] = shlex.quote
-    environment.filters["comment"] = one_line
-    return environment
+    """The templates of scripts and configurations."""
+    return text_templates(quoted=shlex.quote, comment=one_line)
 
 
 def replay_of(cell: RecordedCell, run: Run) -> Replay:
