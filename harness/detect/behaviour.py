@@ -71,7 +71,7 @@ def differences(production: Sequence[Evidence], debug: Sequence[Evidence]) -> li
     for what in _ORDER:
         lacking = _only_in([run[what] for run in theirs], [run[what] for run in ours])
         added = _only_in([run[what] for run in ours], [run[what] for run in theirs])
-        if added or (lacking and what not in _DAMAGE):
+        if added or (lacking and what not in _DAMAGE_ASPECTS):
             found.append(Difference(what, lacking, added))
     return found
 
@@ -115,9 +115,9 @@ def reached(evidence: Evidence) -> tuple[list[str], list[str]]:
 
 
 # Damage that only production has is no difference
-_DAMAGE = (*(f"reports in the {phase}" for phase in Phase), "the kernel's counters")
+_DAMAGE_ASPECTS = (*(f"reports in the {phase}" for phase in Phase), "the kernel's counters")
 _ORDER = (
-    "the load", "its init", *_DAMAGE, "the guest",
+    "the load", "its init", *_DAMAGE_ASPECTS, "the guest",
     *(f"messages in the {phase}" for phase in Phase), "announced words",
     "names after the load", "the exercise", "the unload", "names after the unload", "checks of memory",
     "checks that the guest works",
