@@ -5,7 +5,7 @@ Every function here may raise GuestFailure, if the guest stops answering, and St
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,6 +33,8 @@ _OBSERVE_AGAIN = "agent observe save /.observed"
 _OBSERVE_SINCE = "agent observe since /.observed"
 _NAMES = "names:"  # the line between the loaded modules and the names in the output of the latter
 _STATE_COMMAND = "agent state"
+_SETTLING_COMMAND = "usleep 50000; cat /proc/modules"
+_MAX_SETTLING = 6  # attempts
 _MAX_NAMES = 2000  # that one module brings and takes away
 _MAX_DETAIL = 200  # characters of a command's output in a check or a blocker
 # Lock debugging that the kernel switches off when a module is proprietary or loaded by force (set_license() and
@@ -174,8 +176,24 @@ def load_companions(cell: CellContext) -> bool:
             cell.evidence.load = replace(loaded, output=reason)
             cell.evidence.companion_failed = reason
             return False
-    cell.references = {name: count for name, count in loaded_modules(cell).items() if name not in others}
+    cell.references = _settled_references(cell, others)
     return True
+
+
+def _settled_references(cell: CellContext, others: Collection[str]) -> dict[str, str]:
+    """The reference counts of loaded modules other than some.
+
+    A count that is higher than the number of users may be so for a moment: it was seen once in fifty loads of ipvlan on
+    Debian's armmp kernel. It is read again until it is not, or for a while.
+    """
+    for attempt in range(_MAX_SETTLING):
+        text = cell.guest.run(_SETTLING_COMMAND if attempt else "cat /proc/modules").text
+        counts = {name: count for name, count in _modules_in(cell, text).items() if name not in others}
+        lines = (line.split(" ") for line in text.splitlines())
+        users = {name: rest[2].count(",") for name, *rest in lines if len(rest) > 2}  # "-", or each with a comma
+        if all(count == str(users.get(name)) for name, count in counts.items()):
+            break
+    return counts
 
 
 def load(cell: CellContext) -> None:
@@ -253,6 +271,8 @@ def check_integrity(cell: CellContext) -> None:
     modules = loaded_modules(cell)  # the feature's script has unloaded its own by now
     if cell.references:
         now = {name: count for name, count in modules.items() if name in cell.references}
+        if now != cell.references:
+            now = _settled_references(cell, modules.keys() - cell.references.keys())
         changed = "" if now == cell.references else f"{cell.references}, then {now}"
         evidence.integrity.append(Check("modules that it needs are used as before", not changed, changed))
     evidence.integrity += cell.memory.end() + cell.accesses.end()

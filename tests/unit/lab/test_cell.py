@@ -126,6 +126,15 @@ def test_a_cell_goes_through_every_phase(tmp_path: Path) -> None:
     ]
 
 
+def test_a_reference_that_the_kernel_holds_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    held, free = "y 4096 1 - Live 0x1\nz 4096 1 y, Live 0x2\n", "y 4096 0 - Live 0x1\nz 4096 1 y, Live 0x2\n"
+    readings = iter(["", held, held, free])
+    guest = FakeGuest(tmp_path, {"cat /proc/modules": lambda: next(readings), "usleep": lambda: next(readings)})
+    cell = context(guest, before=(Companion("modules/y.ko"),))
+    load_companions(cell)
+    assert cell.references == {"y": "0", "z": "1"}
+
+
 @pytest.mark.parametrize(
     ("kernel", "command"), [("production", "insmod"), ("stock-hidden", "insmod -f"), ("isolated-hidden", "insmod")]
 )
