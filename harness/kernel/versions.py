@@ -76,7 +76,7 @@ _ALL_SERIES = (
             "NET_NS_REFCNT_TRACKER", "REF_TRACKER", "PAGE_POOL_STATS", "DEBUG_TLBFLUSH",
             "SHRINKER_DEBUG", "DEBUG_LOCK_ALLOC",
         ),
-        forks=("6.1.184", "6.1.191"),
+        forks=("6.1.184", "6.1.190", "6.1.191"),
         checkpatch_exceptions=_CHECKPATCH_EXCEPTIONS,
     ),
     Series(
