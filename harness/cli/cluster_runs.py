@@ -142,12 +142,11 @@ def files_of(words: Iterable[str], plan: SuitePlan, manifest: Path | None = None
 
 def files_in(settings: Settings, others: Iterable[Path] = ()) -> dict[str, str]:
     """The files that settings name, with their digests, and the folders, with "". others: further ones."""
-    prebuilt = settings.prebuilt.values()
     found = [
         *others,
         *settings.patches,
         *(config.path for config in settings.configs.values() if not config.shipped),
-        *(kernel.image for kernel in prebuilt if not kernel.config.shipped),
+        *(kernel.image for kernel in settings.prebuilt.values() if not kernel.config.shipped),
         *([] if is_package(settings.source) else [Path(settings.source)]),
     ]
     return {str(path.absolute()): digest.of_file(path) if path.is_file() else "" for path in found if path.exists()}

@@ -68,7 +68,7 @@ def matrix(
     debug-set  the isolation series: all that it hides at once, lockdep, and distro, on preemptible kernels
     features   every feature on one board
     ci         the set that CI runs, an hour if nothing is cached
-    nightly    everything
+    nightly    nearly everything
 
     Options narrow a set. Kernels are built first. PYTEST_OPTIONS, after the name, are passed on (`matrix default -x`).
 

@@ -112,10 +112,10 @@ def judge(evidence: Evidence) -> Judgement:
 def judge_against(production: Sequence[Evidence], debug: Sequence[Evidence]) -> Judgement:
     """The verdict on a debug kernel, with production as the reference of what the module does.
 
-    Both have the evidence of one run or more; further runs tell differences from chance. If the module is CLEAN on
-    production, it has to be CLEAN here, and to do the same. Otherwise it is SAME if it does
-    the same and nothing else is wrong: less is proven, because it did not get to its end on either kernel. INVALID if
-    production does not show what the module does. A breakage counts in whatever run it is.
+    Both have the evidence of one run or more; further runs tell differences from chance, but a breakage in any run
+    counts. If the module is CLEAN on production, it has to be CLEAN here, and to do the same. Otherwise it is SAME if
+    it does the same and nothing else is wrong: less is proven, because it did not get to its end on either kernel.
+    INVALID if production does not show what the module does.
     """
     # a run that could not be made tells nothing if there is another one
     production = [run for run in production if not run.blockers] or production

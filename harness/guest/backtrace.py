@@ -134,6 +134,7 @@ def _stack_words(qmp: Qmp, arch: Architecture, pointer: int, cpu: int, scratch: 
     # Above a stack in vmalloc memory (VMAP_STACK) nothing is mapped, and QEMU reads all or nothing.
     for size in filter(None, (_STACK_BYTES, -pointer % _PAGE_BYTES)):
         with suppress(QmpRefusedError, OSError):
-            data = data or read_memory(qmp, pointer, size, cpu, scratch)
+            data = read_memory(qmp, pointer, size, cpu, scratch)
+            break
     count = len(data) // width
     return list(struct.unpack(f"<{count}{code}", data[: count * width]))

@@ -10,10 +10,12 @@ import pytest
 from harness.guest.failure import GuestFailure
 from harness.support.errors import ModcompatError
 
+IN_TESTS_OF_USERS = "modcompat: "  # in front of a message
+
 
 @contextmanager
 def user_errors_fail(prefix: str = "") -> Iterator[None]:
-    """Fail the test with the message of an error that the user can fix. prefix: in front of the message."""
+    """Fail the test with the message of an error that the user can fix. prefix: for the message."""
     problem = None
     try:
         yield

@@ -6,7 +6,6 @@ characters included, and the page's Content-Security-Policy allows its own style
 """
 
 import functools
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,9 +16,9 @@ from harness.report import picture
 from harness.report.excerpt import excerpt
 from harness.report.plain_text import reproduce_command
 from harness.report.recorded_run import RecordedCell, Run, totals
-from harness.report.template import content_hash, html_templates
+from harness.report.template import TEMPLATES, content_hash, html_templates
 
-_STYLE = Path(__file__).with_name("templates") / "report.css"
+_STYLE = TEMPLATES / "report.css"
 _SIGNS = {
     "CLEAN": "✓", "SAME": "=", "DIFFERS": "≠", "INERT": "○", "REFUSED": "⊘", "SPLAT": "✱", "CORRUPTED": "✗",
     "HUNG": "…", "DIED": "†", "INVALID": "?",

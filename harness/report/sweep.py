@@ -68,7 +68,7 @@ def read_sweep(file: Path) -> Sweep:
     try:
         facts = json.loads(file.read_text())
         found = Sweep(facts)
-        for _ in summary(found):  # uses every fact
+        for _ in summary(found):  # fails if a fact is missing, as does the line after it
             pass
         facts["planned"], facts["date"], facts["command"]
     except OSError as error:

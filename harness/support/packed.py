@@ -15,6 +15,8 @@ from typing import Any
 
 import zstandard
 
+from harness.support.errors import ModcompatError
+
 MAGIC_BYTES = 6  # at the beginning of a file that show how it is packed
 _CHUNK_BYTES = 1 << 20  # unpacked at a time
 _ZSTD_BYTES = 1 << 10  # unpacked at a time; they may have 32 MB of content, in blocks of four bytes (RFC 8878, 3.1.1.2)
@@ -67,6 +69,14 @@ def unpacked(content: bytes, most: int) -> bytes:
         if size > most:
             raise PackedError(f"it unpacks to more than {most >> 20} MB")
     return b"".join(chunks)
+
+
+def content_unpacked(path: Path, most: int) -> bytes:
+    """The content of a file, as unpacked() returns it. Raises ModcompatError with the name of a damaged file."""
+    try:
+        return unpacked(path.read_bytes(), most)
+    except PackedError as error:
+        raise ModcompatError(f"{path}: {error}") from None
 
 
 @contextmanager

@@ -41,7 +41,7 @@ _MAX_DETAIL = 200  # characters of a command's output in a check or a blocker
 # try_to_force_load() of kernel/module/main.c, add_taint() of kernel/panic.c); the isolation series keeps it on for
 # proprietary ones, except for lockdep
 _LOCK_DEBUGGING = ("DEBUG_SPINLOCK", "DEBUG_MUTEXES", "DEBUG_RT_MUTEXES", "LOCKDEP")
-_PROPRIETARY, _FORCED = 1 << 0, 1 << 1  # taints
+_ENDS_LOCK_DEBUGGING = {1 << 0: "its licence is proprietary", 1 << 1: "it was loaded by force"}  # taint -> why
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ def load_companions(cell: CellContext) -> bool:
 def _settled_references(cell: CellContext, others: Collection[str]) -> dict[str, str]:
     """The reference counts of loaded modules other than some.
 
-    A count that is higher than the number of users may be so for a moment: it was seen once in fifty loads of ipvlan on
-    Debian's armmp kernel. It is read again until it is not, or for a while.
+    The kernel may hold a reference for a moment after a load, as once in fifty loads of ipvlan on Debian's armmp
+    kernel. While a count is not the number of users, the counts are read again, _MAX_SETTLING times in all.
     """
     for attempt in range(_MAX_SETTLING):
         text = cell.guest.run(_SETTLING_COMMAND if attempt else "cat /proc/modules").text
@@ -286,10 +286,12 @@ def check_integrity(cell: CellContext) -> None:
         Check("fork, file, pages and a timer on both CPUs", alive == ALIVE, " ".join(alive))
     )
     evidence.after = _counters(evidence, recorder.run(_STATE_COMMAND).output.split()[1:])
-    if cell.kernel.gives_up_locks and evidence.after and evidence.after.taint & _PROPRIETARY:
-        evidence.caveats.append("its licence is proprietary: once it is loaded, this kernel stops debugging locks")
-    if cell.kernel.gives_up_locks and evidence.after and evidence.after.taint & _FORCED:
-        evidence.caveats.append("it was loaded by force: once it is loaded, this kernel stops debugging locks")
+    if cell.kernel.gives_up_locks and evidence.after:
+        evidence.caveats += [
+            f"{why}: once it is loaded, this kernel stops debugging locks"
+            for taint, why in _ENDS_LOCK_DEBUGGING.items()
+            if evidence.after.taint & taint
+        ]
     cell.log.stop_on_fault()
 
 

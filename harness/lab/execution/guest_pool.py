@@ -34,7 +34,7 @@ from harness.lab.plan.vendor_modules import Companion, VendorModule, load_order
 from harness.support import digest
 from harness.support.errors import ModcompatError
 from harness.support.inputs import MAX_BYTES_IN_GUEST, size_in_memory
-from harness.support.packed import MAGIC_BYTES, PackedError, is_packed, unpacked, unpacked_name
+from harness.support.packed import MAGIC_BYTES, PackedError, content_unpacked, is_packed, unpacked, unpacked_name
 from harness.support.paths import IMAGES
 
 _MIB_FOR_USER_KERNEL = 512  # a user-supplied kernel may be large
@@ -270,10 +270,7 @@ class Guests:
         plain = self.scratch / _UNPACKED / digest.of_bytes(bytes(file)) / unpacked_name(file)
         if not plain.is_file():
             plain.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                plain.write_bytes(unpacked(file.read_bytes(), MAX_BYTES_IN_GUEST))
-            except PackedError as error:
-                raise ModcompatError(f"{file}: {error}") from None
+            plain.write_bytes(content_unpacked(file, MAX_BYTES_IN_GUEST))
         return plain
 
     def _build_module(self, module: VendorModule, production: Kernel) -> dict[str, Path]:

@@ -43,8 +43,8 @@ class SweepRows:
         with self._lock, self._started.open("a") as file:
             file.write(f"{place}\n")
 
-    def unfinished(self) -> set[str]:
-        """The places of the modules that were begun, and have no rows. Forgets what was begun."""
+    def take_unfinished(self) -> set[str]:
+        """The places of the modules that were begun and have no rows. Deletes the note of what was begun."""
         if not self._started.exists():
             return set()
         started = set(self._started.read_text().splitlines())

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,20 +75,19 @@ class SweepRun:
                             "worker processes keep dying", next_step="is there enough memory? Fewer workers: -n 1"
                         ) from None
                     say("a worker process died; another one takes its modules")
-                    for place in sorted(rows.unfinished()):
+                    for place in sorted(rows.take_unfinished()):
                         self._do_alone(place, work, give_up)
                 done = rows.done()
-            rows.unfinished()  # none: forgets what was begun
+            rows.take_unfinished()  # there are none: only the note of what was begun goes
 
     def _do_alone(self, place: str, work: Work, give_up: GiveUp) -> None:
-        """Do a module in a process of its own: a worker died, and was at this one, or another worker was."""
+        """Do a module that was in work when a worker died, in a process of its own."""
         for _ in range(_MOST_ALONE):
-            try:
-                return _run_groups(work, [(self.request, [place], self.folder)], 1, lambda: None)
-            except BrokenProcessPool:
-                continue
+            with suppress(BrokenProcessPool):
+                _run_groups(work, [(self.request, [place], self.folder)], 1, lambda: None)
+                return
         say(f"{place} is given up: its process dies every time")
-        return give_up(self.request, place, self.folder)
+        give_up(self.request, place, self.folder)
 
 
 def _run_groups(work: Work, groups: Iterable[Group], workers: int, on_wait: Callable[[], None]) -> None:

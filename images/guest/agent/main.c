@@ -58,7 +58,7 @@ static const struct own_command *own_command(int argc, char **argv, int named)
 		found = &commands[i];
 		if (strcmp(argv[0], found->name) || !(named || found->replaces_program))
 			continue;
-		/* With another option, it is the program that knows it. */
+		/* Any other option is for the program of that name. */
 		if (named || argc < 2 || argv[1][0] != '-' || (found->option && !strcmp(argv[1], found->option)))
 			return found;
 		return NULL;

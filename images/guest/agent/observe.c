@@ -62,7 +62,7 @@ static int is_process(const char *folder, const char *name)
 	return !strcmp(folder, "/proc") && (isdigit(*name) || !strcmp(name, "self") || !strcmp(name, "thread-self"));
 }
 
-/* at: the open folder that name is in. Each path is walked once: the kernel takes locks at each of its components. */
+/* at: the open folder that name is in. A whole path would cost the kernel locks for each of its components. */
 static void list(int at, const char *name, const char *folder, int depth)
 {
 	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
