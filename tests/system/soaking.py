@@ -27,6 +27,7 @@ from harness.lab.plan.expected_verdicts import measured_verdicts
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import VendorModule
 from tests.system.conftest import TIMING
+from tests.system.processes import guests_of
 
 # What the process may have grown by between the end of the first round and the end of the soak
 MOST_MORE_FILES = 12  # of one guest that was being replaced: its process, its channels and its logs
@@ -201,7 +202,7 @@ def _order(cells: Sequence[Cell], turn: int) -> list[Cell]:
 
 def _load() -> Load:
     process = psutil.Process()
-    guests = [child for child in process.children(recursive=True) if child.name().startswith("qemu-system")]
+    guests = guests_of(process.pid)
     sizes = [guest.memory_info().rss for guest in guests]
     return Load(process.num_fds(), process.memory_info().rss, len(guests), sum(sizes))
 

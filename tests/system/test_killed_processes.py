@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from tests.system.conftest import users_environment
+from tests.system.processes import descendants
 
 SECONDS = float(os.environ.get("MODCOMPAT_KILL_SECONDS", "30"))
 _WORDS = ("--kernel", "isolated-spinlock", "--kernel-source", "linux-source-6.1", "-n", "2")
@@ -39,16 +40,13 @@ def verdicts(run: Path) -> dict[str, dict[str, str]]:
     return {module["name"]: {kernel: cell["verdict"] for kernel, cell in module["cells"].items()} for module in modules}
 
 
-def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def workers_and_guests(process: int) -> list[psutil.Process]:
     """The workers of a command and their guests."""
     found = []
-    with suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(process.pid).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                if child.name().startswith(("qemu-system", "python")) and "resource_tracker" not in str(
-                    child.cmdline()
-                ):
-                    found.append(child)
+    for child in descendants(process, "qemu-system", "python"):
+        with suppress(psutil.NoSuchProcess):
+            if "resource_tracker" not in str(child.cmdline()):
+                found.append(child)
     return found
 
 
@@ -60,7 +58,7 @@ def disturb(production: Path, run: Path, chance: random.Random) -> tuple[int, in
         try:
             output, _ = process.communicate(timeout=chance.uniform(*_PAUSE_SECONDS))
         except subprocess.TimeoutExpired:
-            others = descendants(process)
+            others = workers_and_guests(process.pid)
             seen |= set(others)
             kind = chance.choice(list(deaths))
             if deaths[kind] < _MOST_KILLS and others:

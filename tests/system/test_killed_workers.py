@@ -17,6 +17,7 @@ import pytest
 
 from harness.support.cluster import task_process
 from tests.system.conftest import users_environment
+from tests.system.processes import guests_of
 
 _START_SECONDS = 300.0
 _MATRIX = (
@@ -67,8 +68,8 @@ class Dask:
     def worker_that_judges(self) -> psutil.Process | None:
         """A worker whose task has a guest."""
         for task in self.tasks():
-            with suppress(psutil.NoSuchProcess):  # a zombie is none, either
-                if any(each.name().startswith("qemu") for each in task.children(recursive=True)):
+            if guests_of(task.pid):
+                with suppress(psutil.NoSuchProcess):
                     return task.parent()
         return None
 

@@ -17,6 +17,7 @@ from harness.kernel.variants import PRODUCTION
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
 from tests.system.conftest import SCALE
+from tests.system.processes import guests_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples/pytest"
 FAILING = """
@@ -108,20 +109,14 @@ def test_a_kernel_can_be_the_users_build_tree(project: Path) -> None:
 def test_ctrl_c_leaves_no_guest(delay: float, project: Path) -> None:
     run = start(project)
     deadline = time.monotonic() + 120 * SCALE
-    while not (seen := guests_of(run)):
+    while not (seen := guests_of(run.pid)):
         assert time.monotonic() < deadline
         assert run.poll() is None
         time.sleep(0.02)
     time.sleep(delay)
-    seen += guests_of(run)
+    seen += guests_of(run.pid)
     os.kill(run.pid, signal.SIGINT)
     run.communicate(timeout=60 * SCALE)
     assert run.returncode == pytest.ExitCode.INTERRUPTED
     _, alive = psutil.wait_procs(set(seen), timeout=5)
     assert alive == []
-
-
-def guests_of(run: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The QEMU processes of a run."""
-    children = psutil.Process(run.pid).children(recursive=True)
-    return [child for child in children if child.is_running() and child.name().startswith("qemu-system")]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole runs, started like a user's: `pytest` in a separate process."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -28,6 +27,7 @@ from harness.lab.plan.settings import Settings
 from harness.lab.plan.vendor_modules import VendorModule, shipped
 from harness.support.paths import KCONFIG, MODULES, PROJECT, cache_root
 from tests.system.conftest import SCALE
+from tests.system.processes import guests_of
 
 Files = dict[str, dict[str, Path]]
 
@@ -159,29 +159,18 @@ def test_a_users_mistake_is_one_clear_error(options: list[str], words: str) -> N
     assert "Traceback" not in text
 
 
-def guests_of(run: psutil.Process) -> list[psutil.Process]:
-    """The QEMU processes of a run, without those that end during the search."""
-    found = []
-    for child in run.children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if child.name().startswith("qemu-system"):
-                found.append(child)
-    return found
-
-
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM], ids=lambda ending: ending.name)
 @pytest.mark.parametrize("delay", [0.0, 0.3, 1.0, 2.0])
 def test_no_qemu_outlives_its_run(ending: signal.Signals, delay: float, tmp_path: Path) -> None:
     """This holds at any time: during the proof, the production control and the cell itself."""
     run = start("--board", "q35", "--board", "arm-virt", "--run-dir", tmp_path)
-    process = psutil.Process(run.pid)
     deadline = time.monotonic() + 60 * SCALE
-    while not (seen := guests_of(process)):
+    while not (seen := guests_of(run.pid)):
         assert time.monotonic() < deadline
         assert run.poll() is None
         time.sleep(0.01)
     time.sleep(delay)
-    seen += guests_of(process)
+    seen += guests_of(run.pid)
     os.kill(run.pid, ending)
     run.communicate(timeout=60 * SCALE)
     assert run.returncode != 0
