@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.guest.loaded_modules import modules_in
 from harness.guest.qmp import Qmp, QmpRefusedError
 from harness.kernel.arch import Architecture
 from harness.support.errors import ModcompatError
@@ -24,7 +25,6 @@ _STACK_BYTES = 2048  # read above the stack pointer
 _MAX_FRAMES = 16  # shown for a CPU
 _CPU = re.compile(r"^CPU#(\d+)", re.MULTILINE)
 _MARKS = {"_stext", "_etext", "__start_rodata", "__end_rodata", "modules"}
-_MODULE = re.compile(r"^(\S+) (\d+) .* (0x[0-9a-f]+)(?: \([A-Z+-]*\))?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Symbols:
 
     def with_modules(self, proc_modules: str) -> "Symbols":
         """The same, with the loaded modules, from the text of /proc/modules."""
-        found = _MODULE.findall(proc_modules)
-        return replace(self, modules=tuple((int(start, 16), int(size), name) for name, size, start in found))
+        found = modules_in(proc_modules)
+        return replace(self, modules=tuple((each.start, each.size, each.name) for each in found if each.start))
 
     def name(self, address: int) -> str | None:
         """`function+0xoffset`, `0xoffset [module]`, or None for an address that is not code."""

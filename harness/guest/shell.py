@@ -27,12 +27,16 @@ _REPEAT_SECONDS = 2.0  # after which the agent is requested to repeat the closin
 
 @dataclass(frozen=True)
 class Output:
-    """The result of a command."""
+    """The result of a command.
+
+    `status` is its exit status, `raw` its standard output and standard error as bytes, `seconds` the time that it took,
+    `command` itself.
+    """
 
     command: str
-    status: int  # exit status
-    raw: bytes  # standard output and standard error
-    seconds: float  # that it took
+    status: int
+    raw: bytes
+    seconds: float
 
     @property
     def text(self) -> str:

@@ -15,6 +15,7 @@ from harness.abi.elf.module_file import ModuleFacts
 from harness.detect.evidence import Check
 from harness.detect.scan import scan
 from harness.guest.accesses import AccessLog, BadAccess
+from harness.guest.loaded_modules import modules_in
 from harness.lab.execution.cell_guest import CellGuest
 from harness.lab.execution.cell_log import CellLog
 from harness.support.text import visible
@@ -39,7 +40,6 @@ _OF_DESCRIBE = re.compile(r"\S+ \[describe\]$")
 _GONE = "(code that is no longer there)"
 _SECTION = "/sys/module/{}/sections/{}"  # file with the address of a section
 _ADDRESS = re.compile(r"^0x([0-9a-f]+)\r?$", re.MULTILINE)
-_MODULE_LINE = re.compile(r"^(\S+) (\d+) .* 0x([0-9a-f]+)", re.MULTILINE)
 _PREFIX = re.compile(rb"^\[ *\d+\.\d+\](?:\[ *\w+\])? ", re.MULTILINE)  # of a line of the kernel's log
 _MOST_CHARS = 200  # of a command in a report
 
@@ -70,7 +70,8 @@ class AccessMonitor:
     def loading(self) -> None:
         """Begin to watch all modules but those that are loaded already. Call this right before the load."""
         if self._log is not None:
-            self._log.watch([(start, end) for _, start, end in _modules_in(self._guest.run("cat /proc/modules").text)])
+            loaded = modules_in(self._guest.run("cat /proc/modules").text)
+            self._log.watch([(module.start, module.end) for module in loaded if module.start])
 
     def loaded(self) -> None:
         """Note where the module is, and watch nothing else. Call this after its load."""
@@ -133,9 +134,9 @@ class AccessMonitor:
         at = access.instruction
         if place := place_in(self._code, self._starts, at):
             return f"{place} [{self._module}]"
-        for name, start, end in _modules_in(proc_modules):
-            if start <= at < end:
-                return f"0x{at:x} [{name}]"
+        for module in modules_in(proc_modules):
+            if module.start and module.start <= at < module.end:
+                return f"0x{at:x} [{module.name}]"
         # A module that the kernel did not take, or whose guest was lost, does not tell where it was
         return None if self._starts else f"0x{at:x} [{self._module}]"
 
@@ -155,12 +156,6 @@ class AccessMonitor:
             log.leave_out(start, end)
         reports = [report for report in scan(self._guest.console.read(start, end)) if report.kind == "kasan"]
         return object_facts(reports[0].text) if reports else []
-
-
-def _modules_in(proc_modules: str) -> list[tuple[str, int, int]]:
-    """Name, first address and first address behind each module, from the text of /proc/modules."""
-    found = _MODULE_LINE.findall(proc_modules)
-    return [(name, int(start, 16), int(start, 16) + int(size)) for name, size, start in found]
 
 
 def object_facts(report: str) -> list[str]:

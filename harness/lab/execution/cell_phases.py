@@ -14,6 +14,7 @@ from harness.detect.evidence import Check, Command, Counters, Evidence
 from harness.detect.kernel_report import Report
 from harness.detect.scan import scan
 from harness.guest.failure import GuestFailure
+from harness.guest.loaded_modules import modules_in
 from harness.guest.shell import Output
 from harness.lab.execution.access_checks import AccessMonitor
 from harness.lab.execution.cell_guest import CellGuest
@@ -304,8 +305,7 @@ def _modules_in(cell: CellContext, text: str) -> dict[str, str]:
     """The modules in the text of /proc/modules, with their reference counts."""
     cell.log.stop_on_fault()  # reading the list walks through every struct module
     cell.guest.symbols = cell.guest.symbols.with_modules(text)
-    lines = ([*line.split(" "), "", ""] for line in text.splitlines())  # name, size, count; a torn line has fewer
-    return {name: count for name, _, count, *_ in lines}
+    return {module.name: module.references for module in modules_in(text)}
 
 
 def _validate_slabs(cell: CellContext) -> None:

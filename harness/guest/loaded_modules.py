@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The modules that a guest has loaded, from /proc/modules (m_show() of kernel/module/procfs.c)."""
+
+import re
+from typing import NamedTuple
+
+# A line may be torn, or lack the address; letters in brackets are the taints of a module.
+_LINE = re.compile(r"^(\S+)(?: (\d+))?(?: (\S+))?(?:.* 0x([0-9a-f]+)(?: \([A-Z+-]*\))?$)?", re.MULTILINE)
+
+
+class LoadedModule(NamedTuple):
+    """A module in /proc/modules."""
+
+    name: str
+    size: int  # bytes of its memory; 0 in a torn line
+    references: str  # "-" without MODULE_UNLOAD
+    start: int | None  # address of its text; None if the line has none
+
+    @property
+    def end(self) -> int:
+        """The first address behind its memory; 0 if it has no address."""
+        return 0 if self.start is None else self.start + self.size
+
+
+def modules_in(proc_modules: str) -> list[LoadedModule]:
+    """The modules in the text of /proc/modules."""
+    return [
+        LoadedModule(name, int(size or 0), references, int(start, 16) if start else None)
+        for name, size, references, start in _LINE.findall(proc_modules)
+    ]
