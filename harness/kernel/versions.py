@@ -102,7 +102,7 @@ _ALL_SERIES = (
             "DEBUG_TLBFLUSH", "PER_VMA_LOCK_STATS", "DEBUG_STACK_USAGE", "SHRINKER_DEBUG",
             "DEBUG_LOCK_ALLOC",
         ),
-        forks=("6.12.113", "6.12.115"),
+        forks=("6.12.111", "6.12.113", "6.12.115"),
         checkpatch_exceptions={
             **_CHECKPATCH_EXCEPTIONS,
             "MACRO_ARG_UNUSED": "__DEBUG_MUTEX_INITIALIZER(lockname) is as upstream has it, elsewhere",
