@@ -2,6 +2,7 @@
 """A user-supplied configuration with MODVERSIONS, tracing, kprobes, network and block devices."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,15 @@ def test_what_production_has_is_told_to_the_series(settings: Settings) -> None:
     for symbol in ("TRACING", "KPROBES", "UPROBES"):
         assert config[f"MODULE_ABI_PRODUCTION_HAS_{symbol}"] == "y"
     assert config.get("MODULE_ABI_PRODUCTION_HAS_FUNCTION_TRACER", "n") == "n"
+
+
+@pytest.mark.parametrize("ignores", [False, True], ids=["versions", "no-versions"])
+def test_a_stock_debug_kernel_refuses_the_module_unless_it_ignores_versions(
+    *, ignores: bool, settings: Settings, modules: dict[str, VendorModule]
+) -> None:
+    with Lab(replace(settings, ignores_versions=ignores), [modules["veth"]]) as lab:
+        result = lab.run(Cell(BOARD, FEATURES["spinlock"], Flavour.STOCK, modules["veth"], own_config=True))
+    assert result.verdict not in (Verdict.CLEAN, Verdict.INVALID), result.reason
+    assert (result.verdict is Verdict.REFUSED) is not ignores, result.reason
+    assert result.evidence.load is not None
+    assert ("insmod -f" in result.evidence.load.command) is ignores
