@@ -281,10 +281,13 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
 
 @isolate.command("selftest")
 @_board
+@click.option(
+    "--feature", type=click.Choice(list(selftests.SUITES)), default="all", show_default=True, help="On its kernels."
+)
 @click.option("--boot/--no-boot", default=True, help="Also run the tests that run at boot, on two more kernels.")
 @_output
 @_record
-def isolate_selftest(*, board: str, boot: bool, output: Path | None, record: bool) -> None:
+def isolate_selftest(*, board: str, feature: str, boot: bool, output: Path | None, record: bool) -> None:
     """Run the kernel's own tests of the code that the series changes.
 
     They run on stock and isolated kernels, which are built first. Exit status 0 if isolated kernels give the results of
@@ -294,12 +297,16 @@ def isolate_selftest(*, board: str, boot: bool, output: Path | None, record: boo
         require_checkout("--record")
     place, settings = _one(board), Settings()
     require_isolation(place.arch)
-    rows = selftests.run_module_tests(place, settings) + (selftests.run_boot_tests(place, settings) if boot else [])
+    suite = selftests.SUITES[feature]
+    rows = selftests.run_module_tests(place, settings, suite)
+    if boot:
+        rows += selftests.run_boot_tests(place, settings, suite)
     for row in rows:
         click.echo(f"{'same as stock' if selftests.passed(row) else 'UNLIKE STOCK'}: {row['test']}")
         for where in selftests.PLACES:
             click.echo(f"    {where}: {row.get(where, 'not run')}")
-    _keep("selftests", records.circumstances(place, settings) | {"selftests": rows}, output, record=record)
+    facts = records.circumstances(place, settings, suite.variant(Where.STOCK)) | {"selftests": rows}
+    _keep("selftests", facts | ({} if feature == "all" else {"feature": feature}), output, record=record)
     sys.exit(0 if all(selftests.passed(row) for row in rows) else 1)
 
 

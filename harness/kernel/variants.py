@@ -86,7 +86,7 @@ class Variant:
         return (
             *([self.feature.fragment] if self.feature else []),
             *([KCONFIG / "isolation.config"] if self.isolated else []),
-            *([KCONFIG / "selftest.config"] if self.selftest else []),
+            *([KCONFIG / "selftest" / self.feature.fragment.name] if self.feature and self.selftest else []),
         )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.guest.boards import BOARDS
 from harness.lab.plan.settings import Settings
-from harness.lab.validation.selftests import passed, run_boot_tests, run_module_tests
+from harness.lab.validation.selftests import SUITES, passed, run_boot_tests, run_module_tests
 
 BOARD = BOARDS["x86_64-q35"]
 
@@ -16,10 +16,11 @@ def not_as_on_stock(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if not passed(row)]
 
 
-def test_those_that_are_modules_rebuilt_and_built_for_production() -> None:
-    assert not_as_on_stock(run_module_tests(BOARD, Settings())) == []
+@pytest.mark.parametrize("feature", SUITES)
+def test_those_that_are_modules_rebuilt_and_built_for_production(feature: str) -> None:
+    assert not_as_on_stock(run_module_tests(BOARD, Settings(), SUITES[feature])) == []
 
 
-@pytest.mark.parametrize("board", [BOARD.id])
-def test_those_that_run_at_boot(board: str) -> None:
-    assert not_as_on_stock(run_boot_tests(BOARDS[board], Settings())) == []
+@pytest.mark.parametrize("feature", SUITES)
+def test_those_that_run_at_boot(feature: str) -> None:
+    assert not_as_on_stock(run_boot_tests(BOARD, Settings(), SUITES[feature])) == []

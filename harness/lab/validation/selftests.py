@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the kernel's own tests of the code that the isolation series touches, on stock and on isolated kernels.
 
-Tests that are modules run on the kernels with all features at once. They are built for the running kernel and, on the
-isolated one, for production as well. The other tests, most of which run at boot, need separate kernels, with
-images/kconfig/selftest.config. The isolated kernel must give the same results as the stock one. To add a test, add an
-entry.
+Tests that are modules run on the kernels of a feature. They are built for the running kernel and, on the isolated one,
+for production as well. The other tests, most of which run at boot, need separate kernels, with a fragment of
+images/kconfig/selftest. The isolated kernel must give the same results as the stock one. To add a test, add an entry.
 """
 
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from harness.guest.guest import Guest
 from harness.kernel.build import Kernel
 from harness.kernel.features import FEATURES
 from harness.kernel.module_build import build_modules
-from harness.kernel.variants import variant_of
+from harness.kernel.variants import Preemption, Variant, variant_of
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
@@ -40,6 +39,8 @@ SOURCES = (
 _BOOT_SECONDS = 900.0  # every event and tracer is tested at boot
 _TEST_SECONDS = 300.0  # longest wait for a test
 _TORTURE_SECONDS = 5
+# Offset in a function and its size, after numbers became N
+_PLACE = re.compile(r"\+Nx[Na-f]+/Nx[Na-f]+")
 
 
 @dataclass(frozen=True)
@@ -78,25 +79,34 @@ def _locktorture(kind: str) -> SelfTest:
 
 # Rows of the locking API's table that are about contexts of wait/wound mutexes (ww_tests())
 _CONTEXTS = r"(?:ww api failures|ww contexts mixing|finishing ww context|locking mismatches|EDEADLK handling):"
+_LOCKING_API = SelfTest(
+    "locking API", "lib/locking-selftest.c", r" ok  \|", r"FAILED\||unexpected", lines=rf"(?m)^(?!.*{_CONTEXTS}).*$"
+)
+_LOCKING_API_CONTEXTS = SelfTest(
+    "locking API, wait/wound contexts", "lib/locking-selftest.c", r" ok  \|", r"FAILED\||unexpected",
+    lines=rf"(?m)^.*{_CONTEXTS}.*$", left=5,
+    lost="DEBUG_MUTEXES' checks of wait/wound contexts need room in what modules lay out",
+)  # fmt: skip
+_RCUTORTURE = _torture("rcutorture", "kernel/rcu/rcutorture.c", "stat_interval=2 fwd_progress=0")
 BOOT_TESTS = (
-    SelfTest("locking API", "lib/locking-selftest.c", r" ok  \|", r"FAILED\||unexpected",
-             lines=rf"(?m)^(?!.*{_CONTEXTS}).*$"),
-    SelfTest("locking API, wait/wound contexts", "lib/locking-selftest.c", r" ok  \|", r"FAILED\||unexpected",
-             lines=rf"(?m)^.*{_CONTEXTS}.*$",
-             lost="DEBUG_MUTEXES' checks of wait/wound contexts need room in what modules lay out", left=5),
+    _LOCKING_API,
+    _LOCKING_API_CONTEXTS,
     SelfTest("tracers", "kernel/trace/trace_selftest.c", r"PASSED", r"Testing .*FAILED|\.\. filter failed"),
     SelfTest("trace events", "kernel/trace/trace_events.c", r"Testing (?:event|all events).*OK", "during self test"),
     SelfTest("KUnit, kprobes", "lib/test_kprobes.c", r"(?<!not) ok \d+ (?:- )?\S*k(?:ret)?probe",
              r"not ok \d+ (?:- )?\S*k(?:ret)?probe"),
     SelfTest("KUnit, slub", "lib/slub_kunit.c", r"(?<!not) ok \d+ (?:- )?(?:test_(?:clobber|next|first)|slub)",
              r"not ok \d+ (?:- )?(?:test_(?:clobber|next|first)|slub)"),
-    _torture("rcutorture", "kernel/rcu/rcutorture.c", "stat_interval=2 fwd_progress=0"),
+    _RCUTORTURE,
 )  # fmt: skip
-MODULE_TESTS = (
+_LOCK_TESTS = (
     *(_locktorture(kind) for kind in ("spin_lock", "spin_lock_irq", "rw_lock", "rw_lock_irq", "mutex_lock",
                                       "ww_mutex_lock", "rwsem_lock", "percpu_rwsem_lock")),
     SelfTest("wait/wound mutexes", "kernel/locking/test-ww_mutex.c", "modcompat: ww_mutex ok", "test-ww_mutex.*fail",
              ("insmod test-ww_mutex.ko", "rmmod test_ww_mutex", "echo modcompat: ww_mutex ok >/dev/kmsg")),
+)  # fmt: skip
+MODULE_TESTS = (
+    *_LOCK_TESTS,
     SelfTest("module loading", "lib/test_module.c", "test_module: (?:Hello|Goodbye)", "(?!)",
              ("insmod test_module.ko", "rmmod test_module")),
     SelfTest("static keys", "lib/test_static_keys.c", "modcompat: static keys ok", "(?!)",
@@ -111,16 +121,47 @@ MODULE_TESTS = (
 )  # fmt: skip
 
 
-def run_module_tests(
-    board: Board, settings: Settings, tests: Iterable[SelfTest] = MODULE_TESTS
-) -> list[dict[str, Any]]:
+_KASAN_KUNIT = SelfTest(
+    "KUnit, KASAN", "mm/kasan/kasan_test.c", r"(?m)(?<!not )ok \d+ (?:- )?\w+\s*$", r"(?m)not ok \d+"
+)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The tests that run on the kernels of a feature."""
+
+    feature: str
+    preemption: Preemption
+    # modules
+    modules: tuple[SelfTest, ...]
+    # tests of kernels with images/kconfig/selftest/FEATURE.config
+    boot: tuple[SelfTest, ...]
+
+    def variant(self, where: Where) -> Variant:
+        """The kernel of a place."""
+        return variant_of(FEATURES[self.feature], self.preemption, isolated=where is not Where.STOCK)
+
+
+SUITES = {
+    suite.feature: suite
+    for suite in (
+        Suite("all", Preemption.NONE, MODULE_TESTS, BOOT_TESTS),
+        Suite("lockdep", Preemption.FULL, _LOCK_TESTS, (_LOCKING_API, _LOCKING_API_CONTEXTS, _RCUTORTURE)),
+        Suite("kasan", Preemption.FULL, (), (_KASAN_KUNIT,)),
+    )
+}
+
+
+def run_module_tests(board: Board, settings: Settings, suite: Suite) -> list[dict[str, Any]]:
     """Run the tests that are modules. Returns a row for each, with the outcome by place. Raises ModcompatError."""
-    chosen = list(tests)
+    chosen = suite.modules
+    if not chosen:
+        return []
     found: dict[tuple[str, Where], dict[str, Any]] = {}
     with task(f"{len(chosen)} self tests on {board.id}", len(chosen) * len(PLACES)) as running:
         for isolated in (False, True):
-            variant = variant_of(FEATURES["all"], isolated=isolated)
             places = PLACES[1:] if isolated else PLACES[:1]
+            variant = suite.variant(places[0])
             kernels = Kernels(settings)
             built_for = {
                 place: kernels.kernel(board, variant.production if place is Where.VENDOR else variant)
@@ -143,21 +184,21 @@ def run_module_tests(
     ]
 
 
-def run_boot_tests(board: Board, settings: Settings) -> list[dict[str, Any]]:
+def run_boot_tests(board: Board, settings: Settings, suite: Suite) -> list[dict[str, Any]]:
     """Boot kernels that test themselves. Returns a row for each test, by place. Raises ModcompatError."""
     patient = replace(settings, timing=replace(settings.timing, boot=_BOOT_SECONDS * settings.timing.scale))
     found: dict[tuple[str, Where], dict[str, Any]] = {}
     for place in PLACES[:2]:
-        variant = replace(variant_of(FEATURES["all"], isolated=place is not Where.STOCK), selftest=True)
+        variant = replace(suite.variant(place), selftest=True)
         kernels = Kernels(patient)
         modules = kernels.kernel(board, variant).own_modules
         files = {f"selftests/{place.name}/{name}.ko": file for name, file in modules.items()}
         with Guests(kernels, files=files) as guests:
             guest = guests.guest(board, variant)
             log = guest.run("dmesg", _TEST_SECONDS).text
-            for test in BOOT_TESTS:
+            for test in suite.boot:
                 found[test.name, place] = _run_test(guest, test, place) if test.commands else outcome(test, log)
-    return [_row(test, {place: found[test.name, place] for place in PLACES[:2]}) for test in BOOT_TESTS]
+    return [_row(test, {place: found[test.name, place] for place in PLACES[:2]}) for test in suite.boot]
 
 
 def passed(row: Mapping[str, Any]) -> bool:
@@ -176,7 +217,7 @@ def outcome(test: SelfTest, log: str) -> dict[str, Any]:
     return {
         "passed": len(re.findall(test.passed, log)),
         "failed": len(re.findall(test.failed, log)),
-        "reports": sorted({re.sub(r"\d+", "N", report.words) for report in scan(log.encode())}),
+        "reports": sorted({_PLACE.sub("", re.sub(r"\d+", "N", report.words)) for report in scan(log.encode())}),
     }
 
 

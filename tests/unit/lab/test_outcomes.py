@@ -6,9 +6,9 @@ from itertools import count
 import pytest
 
 from harness.lab.validation.bugs import Where
-from harness.lab.validation.selftests import BOOT_TESTS, FOLDER, MODULE_TESTS, SOURCES, outcome, passed
+from harness.lab.validation.selftests import FOLDER, MODULE_TESTS, SOURCES, SUITES, outcome, passed
 
-TESTS = {test.name: test for test in (*BOOT_TESTS, *MODULE_TESTS)}
+TESTS = {test.name: test for suite in SUITES.values() for test in (*suite.boot, *suite.modules)}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,9 @@ TESTS = {test.name: test for test in (*BOOT_TESTS, *MODULE_TESTS)}
         ("KUnit, kprobes", "[ 0.1][ T1]     ok 5 test_stacktrace_on_kretprobe", 1, 0),
         ("KUnit, kprobes", "[ 0.1][ T1] not ok 1 - kprobes_test", 0, 1),
         ("KUnit, slub", "[ 0.1][ T1]     ok 1 - test_clobber_zone", 1, 0),
+        ("KUnit, KASAN", "[ 0.1][ T1]     ok 1 - kmalloc_oob_right\n[ 0.1][ T1]     ok 2 kmalloc_oob_left", 2, 0),
+        ("KUnit, KASAN", "[ 0.1][ T1]     ok 3 - rcu_uaf # SKIP Test requires CONFIG_KASAN_HW_TAGS=y", 0, 0),
+        ("KUnit, KASAN", "[ 0.1][ T1]     not ok 4 - kmalloc_uaf", 0, 1),
         ("locktorture, spin_lock", "[ 9.1][ T9] spin_lock-torture:--- End of test: SUCCESS [debug]: n=4", 1, 0),
         ("locktorture, spin_lock", "[ 9.1][ T9] spin_lock-torture:--- End of test: FAILURE [debug]: n=4", 0, 1),
     ],
@@ -39,6 +42,8 @@ def test_a_line_is_a_case_that_passed_or_failed(name: str, line: str, passed: in
 def test_a_report_during_a_test_is_part_of_its_outcome() -> None:
     log = "[ 1.0][ T9] BUG: spinlock recursion on CPU#0, sh/9\n[ 1.0][ T9]  lock: x\n"
     assert outcome(MODULE_TESTS[0], log)["reports"] == ["BUG: spinlock recursion on CPU#N, sh/N"]
+    log = "[ 1.0][ T9] BUG: KASAN: slab-out-of-bounds in kmalloc_oob_right+0x5a/0x90\n[ 1.0][ T9] Write of size 1\n"
+    assert outcome(MODULE_TESTS[0], log)["reports"] == ["BUG: KASAN: slab-out-of-bounds in kmalloc_oob_right"]
 
 
 def test_what_counts_is_that_it_passes_as_on_stock() -> None:
