@@ -3,10 +3,11 @@
 
     python scripts/sweeps.py runs/debian-12-amd64/sweep.json ...
 
-A sweep replaces an earlier one of the same production, kernels and number of modules. Verdicts are recorded by folder;
-modules that are not CLEAN on a debug kernel are recorded one by one.
+A sweep replaces an earlier one of the same production, kernels, options and number of modules. Verdicts are recorded by
+folder; modules that are not CLEAN on a debug kernel are recorded one by one.
 
-The exit status is 1 if a finding has no explanation.
+Stock debug kernels break modules, which is counted by what happens. On isolated kernels, each finding needs an
+explanation: the exit status is 1 if one has none.
 """
 
 import json
@@ -19,8 +20,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from harness.detect.generalize import generalize
 from harness.detect.verdict import PASSES, Verdict
 from harness.report.sweep import PRODUCTION, Sweep, read_sweep
+from harness.support.module_name import kernel_name
+from harness.support.packed import unpacked_name
 from harness.support.paths import PROJECT
 from harness.support.text import one_line
 
@@ -28,6 +32,9 @@ RESULTS = PROJECT / "docs/results"
 RECORDED, EXPLANATIONS, PAGE = (RESULTS / name for name in ("sweeps.json", "sweep-explanations.toml", "sweeps.md"))
 _LONGEST = 300  # characters of a reason
 _MOST_OPTIONS = 12  # of a kernel that are named
+_MOST_KINDS = 15  # of breakages on a stock kernel that are shown
+# What differs between modules in the reasons of one kind of breakage
+_OWN = re.compile(r"(?<=symbol )\w+|\b0x[0-9a-f]+\b")
 _RETURNED = re.compile(r"its own init, \S+, returned (-\d+)")
 _COMPANION = re.compile(r"which it needs, did not load")
 _INTRODUCTION = (
@@ -49,6 +56,7 @@ def recorded(sweep: Sweep) -> dict[str, Any]:
         "modules": len(sweep.modules),
         "planned": facts["planned"],
         "is_sample": "--sample" in facts["command"],
+        "ignores_versions": "--ignore-versions" in facts["command"],
         "folders": {name: {folder: dict(counts) for folder, counts in sweep.folders(name).items()} for name in names},
         "predictions": {name: _predictions(sweep.cells(name)) for name in sweep.kernels},
         "not_clean": [_kept(module, name) for module in sweep.modules for name in sweep.kernels
@@ -106,7 +114,8 @@ def _section(sweep: Row, explained: Row) -> Iterator[str]:
     judged = f"{'a sample of ' if sweep.get('is_sample') else ''}{sweep['modules']:,} modules"
     if sweep["modules"] < sweep["planned"]:
         judged = f"{sweep['modules']:,} of {sweep['planned']:,} modules"
-    yield f"## {production['release']} ({production['arch']}), {judged}"
+    by_force = ", loaded by force" if sweep.get("ignores_versions") else ""
+    yield f"## {production['release']} ({production['arch']}), {judged}{by_force}"
     yield ""
     place = f"on {sweep['board']} ({sweep['qemu']}), {sweep['date']}"
     yield f"`{production['name']}`, Linux {production['version']}, {place}."
@@ -122,7 +131,7 @@ def _section(sweep: Row, explained: Row) -> Iterator[str]:
         yield ""
         yield from _folders(sweep, name)
         yield from _same(sweep, name)
-        yield from _findings(sweep, name, explained)
+        yield from _breakages(sweep, name) if _is_stock(name) else _findings(sweep, name, explained)
 
 
 def _folders(sweep: Row, kernel: str) -> Iterator[str]:
@@ -142,15 +151,47 @@ def _same(sweep: Row, kernel: str) -> Iterator[str]:
 
 
 def _findings(sweep: Row, kernel: str, explained: Row) -> Iterator[str]:
-    rows = [row for row in sweep["not_clean"] if row["kernel"] == kernel and row["verdict"] not in PASSES]
-    if not rows:
-        return
+    rows = _broken(sweep, kernel)
+    if rows:
+        yield from _table(
+            ("module", "verdict", "reason", "explanation"),
+            ((f"`{row['place']}`", row["verdict"], row["reason"], explanation(row, sweep, explained)) for row in rows),
+        )
+
+
+def _breakages(sweep: Row, kernel: str) -> Iterator[str]:
+    """What happens to modules on a stock kernel, with the number of modules."""
+    kinds = Counter((row["verdict"], _general(row)) for row in _broken(sweep, kernel))
+    if kinds:
+        shown = kinds.most_common(_MOST_KINDS)
+        rows = [(str(count), verdict, what) for (verdict, what), count in shown]
+        if rest := kinds.total() - sum(count for _, count in shown):
+            rows.append((str(rest), "", "other"))
+        yield from _table(("modules", "verdict", "what happens"), rows)
+
+
+def _broken(sweep: Row, kernel: str) -> list[Row]:
+    return [row for row in sweep["not_clean"] if row["kernel"] == kernel and row["verdict"] not in PASSES]
+
+
+def _general(row: Row) -> str:
+    """What happened to a module, without what is its own."""
+    name = kernel_name(unpacked_name(Path(row["place"])).removesuffix(".ko"))
+    first = row["reason"].partition("; ")[0]
+    return _OWN.sub("...", generalize(re.sub(rf"\b{re.escape(name)}\b", "MODULE", first)))
+
+
+def _is_stock(kernel: str) -> bool:
+    return kernel.startswith("stock-")
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    names = list(header)
     yield ""
-    yield "| module | verdict | reason | explanation |"
-    yield "|---|---|---|---|"
+    yield f"| {' | '.join(names)} |"
+    yield "|" + "---|" * len(names)
     for row in rows:
-        cells = (f"`{row['place']}`", row["verdict"], row["reason"], explanation(row, sweep, explained))
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
 
 
 def explanation(row: Row, sweep: Row, explained: Row) -> str:
@@ -187,17 +228,17 @@ def main(files: Iterable[str]) -> int:
     open_ones = [
         (sweep["production"]["release"], row["kernel"], row["place"], row["reason"])
         for sweep in known for row in sweep["not_clean"]
-        if row["verdict"] not in PASSES and not explanation(row, sweep, explained)
+        if row["verdict"] not in PASSES and not _is_stock(row["kernel"]) and not explanation(row, sweep, explained)
     ]  # fmt: skip
     for each in open_ones:
         print("not explained:", *each)
     return bool(open_ones)
 
 
-def _key(sweep: Row) -> tuple[str, str, list[str], int]:
+def _key(sweep: Row) -> tuple[str, str, list[str], bool, int]:
     return (
         sweep["production"]["version"], sweep["production"]["arch"],
-        [kernel["name"] for kernel in sweep["kernels"]], sweep["modules"],
+        [kernel["name"] for kernel in sweep["kernels"]], sweep.get("ignores_versions", False), sweep["modules"],
     )  # fmt: skip
 
 
