@@ -238,9 +238,10 @@ def isolate_prove(
 @isolate.command("bugs")
 @_board
 @click.option("--feature", "features", multiple=True, type=FEATURE, help="Only bugs of these features (repeatable).")
+@_source
 @_output
 @_record
-def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, record: bool) -> None:
+def isolate_bugs(*, board: str, features: tuple[str, ...], source: str, output: Path | None, record: bool) -> None:
     """Run every deliberate bug on stock and isolated kernels.
 
     The output shows which kernels report it. Kernels are built first, but only those of the chosen bugs. Locks shared
@@ -248,9 +249,7 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
 
     Exit status: 0 if each bug is reported where the catalogue expects it, 1 if one is not, 2 on an error.
     """
-    if record:
-        require_checkout("--record")
-    place, settings = _one(board), Settings()
+    place, settings = _one(board), _measured_on(source, record=record)
     require_isolation(place.arch)
     wanted = {feature.name for feature in features_named(features)} or {bug.feature for bug in BUGS}
     chosen = [bug for bug in BUGS if bug.feature in wanted]
@@ -285,17 +284,16 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], output: Path | None, 
     "--feature", type=click.Choice(list(selftests.SUITES)), default="all", show_default=True, help="On its kernels."
 )
 @click.option("--boot/--no-boot", default=True, help="Also run the tests that run at boot, on two more kernels.")
+@_source
 @_output
 @_record
-def isolate_selftest(*, board: str, feature: str, boot: bool, output: Path | None, record: bool) -> None:
+def isolate_selftest(*, board: str, feature: str, boot: bool, source: str, output: Path | None, record: bool) -> None:
     """Run the kernel's own tests of the code that the series changes.
 
     They run on stock and isolated kernels, which are built first. Exit status 0 if isolated kernels give the results of
     the stock kernel, 1 if a test fails or prints something else, 2 on an error.
     """
-    if record:
-        require_checkout("--record")
-    place, settings = _one(board), Settings()
+    place, settings = _one(board), _measured_on(source, record=record)
     require_isolation(place.arch)
     suite = selftests.SUITES[feature]
     rows = selftests.run_module_tests(place, settings, suite)
@@ -308,6 +306,17 @@ def isolate_selftest(*, board: str, feature: str, boot: bool, output: Path | Non
     facts = records.circumstances(place, settings, suite.variant(Where.STOCK)) | {"selftests": rows}
     _keep("selftests", facts | ({} if feature == "all" else {"feature": feature}), output, record=record)
     sys.exit(0 if all(selftests.passed(row) for row in rows) else 1)
+
+
+def _measured_on(source: str, *, record: bool) -> Settings:
+    """The settings of a measurement. Records are of one kernel, so that their figures can be compared."""
+    if record:
+        require_checkout("--record")
+        if source != DEFAULT_PACKAGE:
+            raise ModcompatError(
+                f"--record keeps measurements of {DEFAULT_PACKAGE}, not of {source}", next_step="write a file: --output"
+            )
+    return Settings(source=absolute(source))
 
 
 def _one(board: str) -> Board:

@@ -27,13 +27,13 @@ STORE = Store()
 BOARD = BOARDS["x86_64-q35"]
 
 
-def without(subject: str, variant: Variant) -> Settings:
+def without(subject: str, variant: Variant, package: str = DEFAULT_PACKAGE) -> Settings:
     """Settings for a run on a kernel that lacks a patch. `subject` is the end of the patch's file name."""
-    source = find_source(DEFAULT_PACKAGE, STORE)
+    source = find_source(package, STORE)
     (patch,) = (patch for patch in series_for(source) if patch.stem.endswith(subject))
     kernel = build_kernel(KernelSpec(BOARD.arch, isolated_without(source, patch, STORE), variant), STORE)
     prebuilt = find_prebuilt(variant, kernel.image, build_tree=kernel.build_tree)
-    return Settings(prebuilt={(BOARD.arch.name, variant.name): prebuilt})
+    return Settings(source=package, prebuilt={(BOARD.arch.name, variant.name): prebuilt})
 
 
 def test_what_the_kernel_keeps_behind_a_small_struct_module_is_a_modules_own() -> None:
@@ -53,6 +53,18 @@ def test_no_kprobe_event_can_be_had_in_a_module() -> None:
         guest = guests.guest(BOARD, variant)
         assert commit(guest, bug, Where.REBUILT)
         assert not commit(guest, bug, Where.VENDOR)
+
+
+def test_kasan_does_not_see_what_memcpy_does_for_a_module() -> None:
+    """In 6.1, memcpy() itself checks, whoever calls it."""
+    (bug,) = (bug for bug in BUGS if bug.id == "memory/memcpy-behind")
+    variant = bug.variant(Where.VENDOR)
+    lacking = without("Let-modules-without-KASAN-call-memory-functi", variant, "linux-source-6.12")
+    for settings, seen in ((replace(lacking, prebuilt={}), True), (lacking, False)):
+        with prepared(BOARD, variant, settings) as guests:
+            guest = guests.guest(BOARD, variant)
+            assert commit(guest, bug, Where.REBUILT)
+            assert bool(commit(guest, bug, Where.VENDOR)) is seen
 
 
 def test_debug_objects_do_not_compile() -> None:
