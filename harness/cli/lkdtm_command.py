@@ -15,7 +15,8 @@ from harness.lab.plan.cells import DEFAULT_BOARDS, choose_boards
 from harness.lab.plan.settings import Settings
 from harness.lab.validation.lkdtm import build, points, provoke
 from harness.lab.validation.lkdtm_expectations import REPRESENTATIVE, outcome
-from harness.report.lkdtm_page import PAGE, lkdtm_page, load, record
+from harness.lab.validation.lkdtm_records import load, record
+from harness.report.lkdtm_page import PAGE, lkdtm_page
 from harness.support.errors import ModcompatError
 from harness.support.paths import require_checkout
 

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/results/lkdtm.md: the measured outcome of each crash point of LKDTM, or why nothing is reported."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 from harness.kernel.arch import ARCHITECTURES
-from harness.lab.validation.lkdtm_expectations import OUTCOMES, outcome
-from harness.support.paths import HARNESS, PROJECT
+from harness.lab.validation.lkdtm_expectations import outcome
+from harness.support.paths import PROJECT
 
 PAGE = PROJECT / "docs/results/lkdtm.md"
-MEASURED = HARNESS / "lab/validation/lkdtm.json"
 _ARCHES = tuple(ARCHITECTURES)
 _HEAD = """\
 # LKDTM: every crash point
@@ -39,22 +36,6 @@ Nothing is reported and the guest survives. The last column quotes LKDTM, which 
 | crash point | where | why | LKDTM prints |
 |---|---|---|---|
 """
-
-
-def load(path: Path = MEASURED) -> dict[str, Any]:
-    """`kernel`, `date`, and `points`, a row each."""
-    facts: dict[str, Any] = json.loads(path.read_text())
-    return facts
-
-
-def record(rows: list[dict[str, Any]], kernel: str, date: str, path: Path = MEASURED) -> None:
-    """Merge rows into the file, one per line. Rows of points that were not measured this time are kept."""
-    known = load(path)["points"] if path.exists() else []
-    by_key = {(row["arch"], row["point"]): row for row in [*known, *rows]}
-    order = list(OUTCOMES)
-    kept = sorted(by_key.values(), key=lambda row: (_ARCHES.index(row["arch"]), order.index(row["point"])))
-    text = ",\n".join(json.dumps(row) for row in kept)
-    path.write_text(f'{{"kernel": "{kernel}", "date": "{date}",\n"points": [\n{text}\n]}}\n')
 
 
 def lkdtm_page(facts: dict[str, Any]) -> str:

@@ -5,7 +5,8 @@ import re
 
 from harness.kernel.arch import ARCHITECTURES
 from harness.lab.validation.lkdtm_expectations import OUTCOMES, REPRESENTATIVE, outcome
-from harness.report.lkdtm_page import PAGE, lkdtm_page, load
+from harness.lab.validation.lkdtm_records import load
+from harness.report.lkdtm_page import PAGE, lkdtm_page
 
 
 def test_the_page_is_what_was_measured() -> None:
