@@ -28,7 +28,7 @@ from harness.support.cache.packed_entry import has_links
 from harness.support.cache.remote import Remote
 from harness.support.cache.sharing import Sharing
 from harness.support.cache.store import Store
-from harness.support.process import DIES_WITH_US
+from harness.support.process import dies_with_us
 
 _BUCKET = "modcompat"
 _START_SECONDS = 60.0
@@ -42,7 +42,7 @@ def free_port() -> int:
 @contextmanager
 def running(command: list[str], port: int, missing: str) -> Iterator[None]:
     """Run a server. missing: what to do if it does not start."""
-    with subprocess.Popen([*DIES_WITH_US, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(dies_with_us(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             deadline = time.monotonic() + _START_SECONDS
             while True:

@@ -45,11 +45,11 @@ def probe_firmware() -> Probe:
         return Probe(works=False, why="there is no /dev/kvm")
     with tempfile.TemporaryDirectory(prefix="modcompat-") as folder:
         printed, complaints = Path(folder) / "printed", Path(folder) / "complaints"
-        command = [
-            *process.DIES_WITH_US, X86_64.qemu, "-M", "pc", "-accel", "kvm", "-m", "32",
+        command = process.dies_with_us([
+            X86_64.qemu, "-M", "pc", "-accel", "kvm", "-m", "32",
             "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
             "-chardev", f"file,id=debug,path={printed}", "-device", "isa-debugcon,iobase=0x402,chardev=debug",
-        ]  # fmt: skip
+        ])  # fmt: skip
         with complaints.open("wb") as sink:
             guest = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
         try:

@@ -72,7 +72,7 @@ class Qemu:
         try:
             with self.stderr.open("wb") as complaints:
                 self.process = subprocess.Popen(
-                    [*process.DIES_WITH_US, *self.command],
+                    process.dies_with_us(self.command),
                     stdin=subprocess.DEVNULL,
                     stdout=complaints,
                     stderr=complaints,

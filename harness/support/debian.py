@@ -159,7 +159,7 @@ def unpack_member(deb: Path, member: str, into: Path) -> Path:
     names = {member, f"usr/{member}"}
     target = into / member
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = [*process.DIES_WITH_US, "dpkg-deb", "--fsys-tarfile", str(deb)]
+    command = process.dies_with_us(["dpkg-deb", "--fsys-tarfile", deb])
     with tempfile.TemporaryFile() as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as source:
         try:
             with tarfile.open(fileobj=source.stdout, mode="r|") as tar:
@@ -188,7 +188,7 @@ def unpack_tarball(tarball: Path, into: Path) -> None:
 def _apt(arguments: list[str], folder: Path) -> str | None:
     """Run apt-get. Returns None on success, otherwise the end of its output."""
     done = subprocess.run(
-        [*process.DIES_WITH_US, "apt-get", "-q", *arguments],
+        process.dies_with_us(["apt-get", "-q", *arguments]),
         cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     return None if done.returncode == 0 else done.stdout.decode(errors="backslashreplace")[-1500:]
@@ -246,12 +246,12 @@ def _release(folder: Path, name: str, options: list[str]) -> list[str]:
 
 
 def _pipe(commands: list[list[str]]) -> None:
-    first, second = commands
-    with subprocess.Popen([*process.DIES_WITH_US, *first], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as source:
-        done = subprocess.run([*process.DIES_WITH_US, *second], stdin=source.stdout, capture_output=True, check=False)
+    first, second = map(process.dies_with_us, commands)
+    with subprocess.Popen(first, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as source:
+        done = subprocess.run(second, stdin=source.stdout, capture_output=True, check=False)
         assert source.stdout is not None
         assert source.stderr is not None
         source.stdout.close()
         complaint = source.stderr.read() + done.stderr
     if source.returncode or done.returncode:
-        raise ModcompatError(f"`{' '.join(first)}` failed", details=complaint.decode(errors="replace")[-1500:])
+        raise ModcompatError(f"`{' '.join(commands[0])}` failed", details=complaint.decode(errors="replace")[-1500:])

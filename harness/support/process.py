@@ -14,19 +14,29 @@ from pathlib import Path
 
 from harness.support.errors import ModcompatError
 
-# setpriv(1) sets prctl(2) PR_SET_PDEATHSIG: the kernel kills the program when the harness dies, even by SIGKILL.
-# The signal is tied to the thread that started the program, so start programs from the main thread.
-DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
-
+_SETPRIV = "setpriv"
+# What a shell does with a command; $0 is the harness, which may have died before setpriv asked for the signal.
+_ALONE = '[ "$PPID" = "$0" ] && exec "$@"'
 # make(1) leaves its jobs behind when it is killed, so a supervising shell kills the whole process group.
-_GROUP_DIES_WITH_US = (
-    "setpriv", "--pdeathsig", "TERM", "--",
-    "sh", "-c", 'trap "trap - TERM; kill -KILL 0" TERM INT HUP; "$@" & wait "$!"', "sh",
-)  # fmt: skip
+_WITH_GROUP = '[ "$PPID" = "$0" ] || exit 1; trap "trap - TERM; kill -KILL 0" TERM INT HUP; "$@" & wait "$!"'
 
 LAST_LINES = 25
 _NO_SPACE = os.strerror(errno.ENOSPC)  # in what a program prints
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def dies_with_us(command: Sequence[str | Path]) -> list[str]:
+    """A command whose program the kernel kills when the harness dies, even by SIGKILL.
+
+    setpriv(1) sets prctl(2) PR_SET_PDEATHSIG. The signal is tied to the thread that starts the program, so start it
+    from the main thread.
+    """
+    return _watched("KILL", _ALONE, command)
+
+
+def _watched(signal_name: str, script: str, command: Sequence[str | Path]) -> list[str]:
+    shell = ("/bin/sh", "-c", script, str(os.getpid()))
+    return [_SETPRIV, "--pdeathsig", signal_name, "--", *shell, *map(str, command)]
 
 
 def run(
@@ -50,7 +60,7 @@ def run(
     with log.open("ab") as sink:
         sink.write(f"$ {' '.join(words)}\n".encode())
         process = subprocess.Popen(
-            [*_GROUP_DIES_WITH_US, *words],
+            _watched("TERM", _WITH_GROUP, words),
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -91,7 +101,7 @@ def attached(command: Sequence[str | Path], *, cwd: Path | None = None) -> int:
     # Not SIG_IGN, which the program would inherit.
     before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
-        status = subprocess.call([*DIES_WITH_US, *map(str, command)], cwd=cwd)
+        status = subprocess.call(dies_with_us(command), cwd=cwd)
     finally:
         signal.signal(signal.SIGINT, before)
     if interrupts and status:
@@ -119,11 +129,10 @@ def output(
     errors: include standard error.
     """
     words = [str(word) for word in command]
-    for program in (words[0], DIES_WITH_US[0]):
+    for program in (words[0], _SETPRIV):
         if shutil.which(program) is None:
             raise ModcompatError(f"{program} is not installed", next_step="run `make setup`, or `modcompat doctor`")
-    watched = [*DIES_WITH_US, *words]
-    done = subprocess.run(watched, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=env)
+    done = subprocess.run(dies_with_us(words), stdin=subprocess.DEVNULL, capture_output=True, check=False, env=env)
     printed = done.stdout + done.stderr
     if done.returncode not in accepted:
         raise ModcompatError(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.support.errors import ModcompatError
-from harness.support.process import DIES_WITH_US
+from harness.support.process import dies_with_us
 from harness.support.text import decoded
 
 _HUB = "https://index.docker.io/v1/"  # the name of Docker Hub in config.json
@@ -80,7 +80,7 @@ def _ask(helper: str, server: str) -> Login | None:
         raise ModcompatError(f"docker's config.json names {program}, which is not installed")
     try:
         done = subprocess.run(
-            [*DIES_WITH_US, program, "get"],
+            dies_with_us([program, "get"]),
             input=server.encode(),
             capture_output=True,
             timeout=_HELPER_SECONDS,
