@@ -96,7 +96,8 @@ def test_shards_of_a_check_merge_into_the_run_of_one_machine(project: Path) -> N
     assert len(of_one["cells"]) == 4
     for row in (*of_one["cells"], *of_two["cells"]):
         del row["seconds"], row["whole_seconds"], row["origin"]
-    assert {**of_two, "command": ""} == {**of_one, "command": ""}
+    incidental = {"command": "", "date": ""}
+    assert of_two | incidental == of_one | incidental
     assert (project / "merged/report.html").is_file()
 
 
@@ -138,7 +139,7 @@ def listed(*options: str | Path, folder: Path = PROJECT) -> subprocess.Completed
     """Collect tests in the checkout, and return pytest's output."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *map(str, options)]
     return subprocess.run(
-        command, cwd=folder, env=users_environment(), capture_output=True, text=True, check=False, timeout=60 * SCALE
+        command, cwd=folder, env=users_environment(), capture_output=True, text=True, check=False, timeout=300 * SCALE
     )
 
 

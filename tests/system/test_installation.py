@@ -44,7 +44,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     environment = folder / "environment"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     pip = [str(environment / "bin/python"), *pip[1:]]
-    subprocess.run([*pip, "install", "-q", "-c", PROJECT / "requirements.txt", wheel], check=True)
+    subprocess.run([*pip, "install", "-q", "--retries", "10", "-c", PROJECT / "requirements.txt", wheel], check=True)
     (folder / "elsewhere").mkdir()
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
     return Installation(environment, folder / "elsewhere", variables | {"MODCOMPAT_CACHE": str(cache_root())})

@@ -7,6 +7,7 @@ MODCOMPAT_KILL_SECONDS=1800 pytest tests/system/test_killed_processes.py does so
 import json
 import os
 import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -84,7 +85,9 @@ def test_whatever_is_killed_nothing_is_lost(shipped: Path, tmp_path: Path) -> No
     output, _ = undisturbed.communicate()
     wanted = verdicts(tmp_path / "undisturbed")
     assert len(wanted) == 5, output
-    chance, rounds, killed = random.Random(os.environ.get("MODCOMPAT_SEED")), 0, 0
+    seed = os.environ.get("MODCOMPAT_SEED") or secrets.token_hex(4)
+    print(f"MODCOMPAT_SEED={seed}")  # repeats the same
+    chance, rounds, killed = random.Random(seed), 0, 0
     end = time.monotonic() + SECONDS
     while rounds == 0 or time.monotonic() < end:
         rounds += 1

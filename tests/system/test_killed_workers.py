@@ -16,10 +16,12 @@ import psutil
 import pytest
 
 from harness.support.cluster import task_process
+from harness.support.process import end_group
 from tests.system.conftest import users_environment
 from tests.system.processes import guests_of
 
 _START_SECONDS = 300.0
+_END_SECONDS = 60
 _MATRIX = (
     "matrix",
     "default",
@@ -43,11 +45,18 @@ class Dask:
         self._file = folder / "scheduler.json"
         self._folder = folder
         self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", self._file)
-        until = time.monotonic() + _START_SECONDS
-        while not self._file.exists() and time.monotonic() < until:
-            time.sleep(0.1)
-        self.address = str(json.loads(self._file.read_text())["address"])
+        self.address = self._announced_address()
         self.nanny = self._start("worker", self.address, "--nthreads", "1", "--nworkers", "2")
+
+    def _announced_address(self) -> str:
+        """The scheduler's, from its file, which is empty at first."""
+        until = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                return str(json.loads(self._file.read_text())["address"])
+            except (OSError, ValueError):
+                assert time.monotonic() < until
+            time.sleep(0.1)
 
     def _start(self, *words: str | Path) -> subprocess.Popen[bytes]:
         command: list[str | Path] = [sys.executable, "-m", "distributed.cli.dask_" + str(words[0]), *words[1:]]
@@ -76,7 +85,10 @@ class Dask:
     def close(self) -> None:
         for process in (self.nanny, self.scheduler):
             process.terminate()
-            process.wait(timeout=30)
+            try:
+                process.wait(timeout=_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                end_group(process)
 
 
 @pytest.fixture
@@ -113,7 +125,7 @@ def busy_worker(dask: Dask, process: subprocess.Popen[str]) -> psutil.Process:
 
 def require_idle(dask: Dask) -> None:
     """No task goes on for more than some seconds."""
-    _, alive = psutil.wait_procs(dask.tasks(), timeout=10)
+    _, alive = psutil.wait_procs(dask.tasks(), timeout=_END_SECONDS)
     assert not alive
 
 
@@ -124,7 +136,7 @@ def rows(run: Path) -> list[dict[str, Any]]:
 
 def facts(run: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((run / "matrix.json").read_text())
-    return {name: value for name, value in found.items() if name != "cells"}
+    return {name: value for name, value in found.items() if name not in ("cells", "date")}
 
 
 def sweep_verdicts(run: Path) -> list[tuple[str, str, str]]:
@@ -156,7 +168,7 @@ def test_ctrl_c_ends_the_tasks_and_the_same_command_goes_on(dask: Dask, tmp_path
     while not any(part.is_dir() for part in (run / "parts").glob("[!.]*")) and process.poll() is None:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=_END_SECONDS)
     assert process.returncode == 130, output
     require_idle(dask)
     done = [part.name for part in (run / "parts").glob("[!.]*") if part.is_dir()]

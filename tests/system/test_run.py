@@ -159,6 +159,15 @@ def test_a_users_mistake_is_one_clear_error(options: list[str], words: str) -> N
     assert "Traceback" not in text
 
 
+def guests_in_folders_of(process: int) -> list[psutil.Process]:
+    """Every QEMU whose files are in a folder that a process made, whoever is its parent."""
+    return [
+        each
+        for each in psutil.process_iter(["name", "cmdline"])
+        if each.info["name"].startswith("qemu-system") and f"/{process}-" in " ".join(each.info["cmdline"] or [])
+    ]
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM], ids=lambda ending: ending.name)
 @pytest.mark.parametrize("delay", [0.0, 0.3, 1.0, 2.0])
 def test_no_qemu_outlives_its_run(ending: signal.Signals, delay: float, tmp_path: Path) -> None:
@@ -174,13 +183,12 @@ def test_no_qemu_outlives_its_run(ending: signal.Signals, delay: float, tmp_path
     os.kill(run.pid, ending)
     run.communicate(timeout=60 * SCALE)
     assert run.returncode != 0
-    _, alive = psutil.wait_procs(set(seen), timeout=5)
+    _, alive = psutil.wait_procs(set(seen), timeout=60)
     assert alive == []
-    assert not [
-        process
-        for process in psutil.process_iter(["name", "cmdline"])
-        if process.info["name"].startswith("qemu-system") and f"/{run.pid}-" in " ".join(process.info["cmdline"] or [])
-    ]
+    deadline = time.monotonic() + 60
+    while guests_in_folders_of(run.pid):  # of those that were started meanwhile
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 COUNTING = """

@@ -81,7 +81,7 @@ def test_a_production_kernel_that_does_not_boot_ends_a_sweep_and_a_check(shipped
     content[0x200:0x202] = b"\xeb\xfe"  # its first instruction jumps to itself
     image.write_bytes(content)
     (file,) = production.rglob("works.ko.xz")
-    words = ("--production", production, "--kernel-source", "linux-source-6.1", "--timeout-scale", "0.1")
+    words = ("--production", production, "--kernel-source", "linux-source-6.1", "--timeout-scale", "0.25")
     sweep = modcompat("sweep", *words, "--kernel", "isolated-spinlock", "--run-dir", tmp_path / "sweep")
     assert sweep.returncode == 2, sweep.stdout + sweep.stderr
     assert sweep.stderr.count("x86_64-q35 did not boot") == 1

@@ -195,10 +195,14 @@ class Store:
             if kind not in ("*", folder.parent.name):
                 continue
             facts = read_manifest(folder)
-            if facts is not None:
-                size = sum(length for length, _ in facts["files"].values())
+            if facts is None:
+                continue
+            try:
                 used = (folder / MANIFEST).stat().st_mtime
-                found.append(Entry(facts["kind"], folder.name, folder, facts["inputs"], size, used))
+            except FileNotFoundError:  # another process has just removed it
+                continue
+            size = sum(length for length, _ in facts["files"].values())
+            found.append(Entry(facts["kind"], folder.name, folder, facts["inputs"], size, used))
         return iter(sorted(found, key=lambda entry: entry.used))
 
     def prune(self, *, unused_for: float, kinds: frozenset[str] | None = None) -> list[Entry]:

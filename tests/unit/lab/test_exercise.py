@@ -2,6 +2,7 @@
 """Exercises: clear errors for files that do not load, recorded checks, and silence as a failure."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -155,8 +156,8 @@ def test_the_end_of_what_a_program_printed_can_be_waited_for() -> None:
 
 def test_times_to_wait_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000))
-    monkeypatch.setattr("harness.guest.programs.time.monotonic", lambda: next(clock))
-    monkeypatch.setattr("harness.guest.programs.time.sleep", lambda _: None)
+    fake = SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None)
+    monkeypatch.setattr("harness.guest.programs.time", fake)
     looks: list[str] = []
 
     def absent(command: str, _: float | None) -> Output:

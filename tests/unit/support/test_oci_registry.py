@@ -247,9 +247,11 @@ def ask(remote: Remote, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["/manifests/", "/blobs/", "/tags/"])
-def test_a_registry_that_hangs_is_given_up(server: OciServer, source: Path, tmp_path: Path, part: str) -> None:
-    remote = Remote(server.url, Patience(answer=0.3, stall=0.3))
+def test_a_registry_that_hangs_is_given_up(
+    server: OciServer, remote: Remote, source: Path, tmp_path: Path, part: str
+) -> None:
     remote.put(ENTRY, source, nothing)
+    remote = Remote(server.url, Patience(answer=0.3, stall=0.3))
     over = threading.Event()
 
     def hang(request: Request) -> None:

@@ -228,7 +228,6 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Callable[[], o
     """The faults of the remote that the environment names: operation -> what happens instead."""
     fsspec.register_implementation("faulty", Faulty, clobber=True)
     monkeypatch.setenv(URL_VARIABLE, "faulty://remote")
-    monkeypatch.setattr("harness.support.cache.remote.Patience", partial(Patience, answer=0.5, stall=0.5))
     Faulty.store.clear()
     Faulty.pseudo_dirs[:] = [""]
     Faulty.faults = {}
@@ -244,7 +243,9 @@ def fail(error: Exception) -> Callable[[], object]:
 
 
 @pytest.fixture
-def hang() -> Iterator[Callable[[], object]]:
+def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
+    """What a remote does that does not answer. Nobody waits for it for long."""
+    monkeypatch.setattr("harness.support.cache.remote.Patience", partial(Patience, answer=1.0, stall=1.0))
     over = threading.Event()
     yield over.wait
     over.set()
@@ -300,7 +301,7 @@ def test_a_remote_that_hangs_is_given_up(
     store.get_or_build("kernel", "arm", INPUTS, write)
     store.get_or_build("kernel", "arm", OTHER, write)
     (line,) = capsys.readouterr().err.splitlines()
-    assert any(why in line for why in ("no answer for 0.5 s", "no data for 0.5 s", "slower than 200 kB/s"))
+    assert any(why in line for why in ("no answer for 1 s", "no data for 1 s", "slower than 200 kB/s"))
     assert is_clean(store)
 
 
@@ -415,7 +416,7 @@ def test_a_long_transfer_is_shown(
     copy, over = local.cp_file, threading.Event()
 
     def slowly(*arguments: Any, **options: Any) -> None:
-        over.wait(0.3)
+        over.wait(1.0)
         copy(*arguments, **options)
 
     monkeypatch.setattr(local, "cp_file", slowly)
