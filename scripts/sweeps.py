@@ -33,6 +33,8 @@ RECORDED, EXPLANATIONS, PAGE = (RESULTS / name for name in ("sweeps.json", "swee
 _LONGEST = 300  # characters of a reason
 _MOST_OPTIONS = 12  # of a kernel that are named
 _MOST_KINDS = 15  # of breakages on a stock kernel that are shown
+# The module whose load is the matter: that of the row, or one that it needs
+_LOADED = re.compile(r"^[\w-]+: ")
 # What differs between modules in the reasons of one kind of breakage
 _OWN = re.compile(r"(?<=symbol )\w+|\b0x[0-9a-f]+\b")
 _RETURNED = re.compile(r"its own init, \S+, returned (-\d+)")
@@ -177,7 +179,7 @@ def _broken(sweep: Row, kernel: str) -> list[Row]:
 def _general(row: Row) -> str:
     """What happened to a module, without what is its own."""
     name = kernel_name(unpacked_name(Path(row["place"])).removesuffix(".ko"))
-    first = row["reason"].partition("; ")[0]
+    first = _LOADED.sub("MODULE: ", row["reason"].partition("; ")[0])
     return _OWN.sub("...", generalize(re.sub(rf"\b{re.escape(name)}\b", "MODULE", first)))
 
 

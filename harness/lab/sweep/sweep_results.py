@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.abi.predict.prediction import outcome_of
-from harness.detect.verdict import Verdict
+from harness.abi.predict.loader import PredictedOutcome
+from harness.abi.predict.prediction import is_seen
 from harness.guest.machine import qemu_version
 from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.kconfig import differences, parse
@@ -93,7 +93,7 @@ def _prediction(found: Mapping[str, Any] | None, verdict: str) -> dict[str, Any]
     """The prediction of a cell, with `agrees`: whether the verdict is of the predicted class; None without one."""
     if found is None or "verdict" not in found:
         return None
-    agrees = None if verdict == Verdict.INVALID else str(outcome_of(verdict)) == found["verdict"]
+    agrees = is_seen(PredictedOutcome(found["verdict"]), verdict)
     return {"verdict": found["verdict"], "reason": found["reason"], "agrees": agrees}
 
 

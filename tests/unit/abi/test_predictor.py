@@ -11,7 +11,8 @@ from harness.abi.elf.dwarf import Layout
 from harness.abi.elf.exported_types import ExportedTypes
 from harness.abi.elf.module_file import ModuleFacts, Section
 from harness.abi.predict import predictor
-from harness.abi.predict.prediction import _clean
+from harness.abi.predict.loader import PredictedOutcome
+from harness.abi.predict.prediction import Prediction, _clean
 from harness.abi.predict.predictor import Predictor
 from harness.abi.predict.reachability import ReachableStruct
 from harness.kernel.arch import X86_64
@@ -75,3 +76,23 @@ def test_code_that_is_too_long_is_not_said_to_be_harmless(tmp_path: Path, probe:
     layout = Layout("struct file", 8, ())
     reached = [ReachableStruct(Change(layout, layout, (), (), (), ()), "filp_open", 0, caller_allocated=False)]
     assert "too long to be read" in _clean(reached, was_read=False)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict", "agrees"),
+    [
+        (PredictedOutcome.REFUSED, "REFUSED", True),
+        (PredictedOutcome.REFUSED, "CLEAN", False),
+        (PredictedOutcome.REFUSED, "DIFFERS", True),
+        (PredictedOutcome.CLEAN, "DIFFERS", False),
+        (PredictedOutcome.CLEAN, "SAME", True),
+        (PredictedOutcome.BREAKS, "SAME", False),
+        (PredictedOutcome.BREAKS, "HUNG", True),
+        (PredictedOutcome.INERT, "HUNG", False),
+        (PredictedOutcome.INERT, "INVALID", None),
+    ],
+)
+def test_a_verdict_belongs_to_an_outcome_or_to_another(
+    outcome: PredictedOutcome, verdict: str, *, agrees: bool | None
+) -> None:
+    assert Prediction(outcome, "").agrees_with(verdict) is agrees
