@@ -33,10 +33,14 @@ RECORDED, EXPLANATIONS, PAGE = (RESULTS / name for name in ("sweeps.json", "swee
 _LONGEST = 300  # characters of a reason
 _MOST_OPTIONS = 12  # of a kernel that are named
 _MOST_KINDS = 15  # of breakages on a stock kernel that are shown
-# The module whose load is the matter: that of the row, or one that it needs
-_LOADED = re.compile(r"^[\w-]+: ")
-# What differs between modules in the reasons of one kind of breakage
-_OWN = re.compile(r"(?<=symbol )\w+|\b0x[0-9a-f]+\b")
+# What differs between modules in the reasons of one kind of breakage, and what stands for it. The module whose load is
+# the matter may be one that the module of the row needs.
+_OWN = (
+    (re.compile(r"^[\w-]+: (?=disagrees)|(?<=`)[\w-]+: (?=module_layout)"), "MODULE: "),
+    (re.compile(r"\[[\w-]+\] (?=BTF)"), "MODULE's "),
+    (re.compile(r"(?<=symbol )\w+|\b0x[0-9a-f]+\b"), "..."),
+    (re.compile(r" \([^`]*\)?(?=`|$)"), ""),
+)
 _RETURNED = re.compile(r"its own init, \S+, returned (-\d+)")
 _COMPANION = re.compile(r"which it needs, did not load")
 _INTRODUCTION = (
@@ -179,8 +183,11 @@ def _broken(sweep: Row, kernel: str) -> list[Row]:
 def _general(row: Row) -> str:
     """What happened to a module, without what is its own."""
     name = kernel_name(unpacked_name(Path(row["place"])).removesuffix(".ko"))
-    first = _LOADED.sub("MODULE: ", row["reason"].partition("; ")[0])
-    return _OWN.sub("...", generalize(re.sub(rf"\b{re.escape(name)}\b", "MODULE", first)))
+    first = row["reason"].partition("; ")[0]
+    words = generalize(re.sub(rf"\b{re.escape(name)}\b", "MODULE", first))
+    for pattern, instead in _OWN:
+        words = pattern.sub(instead, words)
+    return words + "`" * (words.count("`") % 2)  # a reason may be cut off
 
 
 def _is_stock(kernel: str) -> bool:
