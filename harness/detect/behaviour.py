@@ -42,7 +42,23 @@ _EXPECTED_MESSAGES: Mapping[str, str] = {
     r".* \(\d+\) used greatest stack depth: ": "DEBUG_STACK_USAGE, for a task that went deeper than any before",
     r"\w+: no symbol version for module_layout": "production has no such version either",
 }  # fmt: skip
-_LEFT_OUT = (re.compile(f"^(?:{'|'.join((_INITCALL, *_EXPECTED_MESSAGES, *_OF_THE_MACHINE))})"), _MEASURED)
+_PCI_DEVICE = r"\S+ [0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]"
+# Messages at the level of debugging that an option has the kernel print about drivers: pattern -> option and file
+_OF_DEBUG_OPTIONS: Mapping[str, str] = {
+    r"i2c-core: driver \[.*\] (?:un)?registered": "I2C_DEBUG_CORE, drivers/i2c/i2c-core-base.c",
+    r"i2c i2c-\d+: (?:adapter|client) \[.*\] (?:un)?registered": "the same",
+    r"i2c i2c-\d+: (?:Creating|Removing) \S+ at 0x": "the same",
+    r"i2c i2c-\d+: (?:Not using recovery: |found normal entry |Probing failed, no device found)": "the same",
+    r"\S+ \d+-[0-9a-f]{4}: (?:probe|remove|Using Host Notify IRQ)$": "the same",
+    rf"{_PCI_DEVICE}: vgaarb: pci_notify": "PCI_DEBUG, drivers/pci/vgaarb.c",
+    rf"{_PCI_DEVICE}: (?:runtime IRQ mapping not provided by arch|assign IRQ: )": "PCI_DEBUG, drivers/pci/setup-irq.c",
+    rf"{_PCI_DEVICE}: (?:saving|restoring) config space at offset ": "PCI_DEBUG, drivers/pci/pci.c",
+    rf"{_PCI_DEVICE}: (?:(?:en|dis)abling bus mastering|enabling Mem-Wr-Inval|PME# (?:en|dis)abled)": "the same",
+    rf"{_PCI_DEVICE}: PCI PM: ": "PCI_DEBUG, drivers/pci/pci-driver.c",
+    rf"{_PCI_DEVICE}: power state changed by ACPI to ": "PCI_DEBUG, drivers/pci/pci-acpi.c",
+}
+_NOT_COMPARED = (_INITCALL, *_EXPECTED_MESSAGES, *_OF_THE_MACHINE, *_OF_DEBUG_OPTIONS)
+_LEFT_OUT = (re.compile(f"^(?:{'|'.join(_NOT_COMPARED)})"), _MEASURED)
 
 
 @dataclass(frozen=True)

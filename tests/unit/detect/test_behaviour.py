@@ -223,3 +223,28 @@ def test_the_speed_of_the_machine_is_not_compared(message: str) -> None:
 def test_a_clock_of_the_module_is_compared() -> None:
     line = b"[    1.0] clocksource: vendor: mask: 0xffffffff max_cycles: 0xffffffff, max_idle_ns: 62215505635 ns\n"
     assert comparable_messages(line)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "i2c-core: driver [lm87] registered",
+        "i2c-core: driver [lm87] unregistered",
+        "i2c i2c-0: adapter [SMBus I801 adapter at 0700] registered",
+        "i2c i2c-1: client [dummy] registered with bus id 1-0050",
+        "i801_smbus 0000:00:1f.3: vgaarb: pci_notify",
+        "i801_smbus 0000:00:1f.3: runtime IRQ mapping not provided by arch",
+        "i801_smbus 0000:00:1f.3: saving config space at offset 0x0 (reading 0x29308086)",
+        "e1000 0000:00:02.0: enabling bus mastering",
+    ],
+)
+def test_what_an_option_lets_the_kernel_print_about_drivers_is_not_compared(message: str) -> None:
+    assert comparable_messages(f"[    3.618598] {message}\n".encode()) == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["i2c i2c-0: SMBus base address uninitialized", "i801_smbus 0000:00:1f.3: SMBus using PCI interrupt"],
+)
+def test_what_a_driver_prints_about_its_device_is_compared(message: str) -> None:
+    assert len(comparable_messages(f"[    3.618598] {message}\n".encode())) == 1
