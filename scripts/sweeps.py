@@ -236,8 +236,8 @@ def main(files: Iterable[str]) -> int:
     PAGE.write_text("\n".join(page(known, explained)) + "\n")
     open_ones = [
         (sweep["production"]["release"], row["kernel"], row["place"], row["reason"])
-        for sweep in known for row in sweep["not_clean"]
-        if row["verdict"] not in PASSES and not _is_stock(row["kernel"]) and not explanation(row, sweep, explained)
+        for sweep in known for kernel in sweep["kernels"] if not _is_stock(kernel["name"])
+        for row in _broken(sweep, kernel["name"]) if not explanation(row, sweep, explained)
     ]  # fmt: skip
     for each in open_ones:
         print("not explained:", *each)

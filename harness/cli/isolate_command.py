@@ -281,7 +281,11 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], source: str, output: 
 @isolate.command("selftest")
 @_board
 @click.option(
-    "--feature", type=click.Choice(list(selftests.SUITES)), default="all", show_default=True, help="On its kernels."
+    "--feature",
+    type=click.Choice(list(selftests.SUITES)),
+    default="all",
+    show_default=True,
+    help="The feature whose kernels run the tests.",
 )
 @click.option("--boot/--no-boot", default=True, help="Also run the tests that run at boot, on two more kernels.")
 @_source

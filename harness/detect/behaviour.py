@@ -43,7 +43,7 @@ _EXPECTED_MESSAGES: Mapping[str, str] = {
     r"\w+: no symbol version for module_layout": "production has no such version either",
 }  # fmt: skip
 _PCI_DEVICE = r"\S+ [0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]"
-# Messages at the level of debugging that an option has the kernel print about drivers: pattern -> option and file
+# Debug messages about drivers that an option makes the kernel print: pattern -> option and file
 _OF_DEBUG_OPTIONS: Mapping[str, str] = {
     r"i2c-core: driver \[.*\] (?:un)?registered": "I2C_DEBUG_CORE, drivers/i2c/i2c-core-base.c",
     r"i2c i2c-\d+: (?:adapter|client) \[.*\] (?:un)?registered": "the same",

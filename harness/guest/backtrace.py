@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.guest.loaded_modules import modules_in
+from harness.guest.loaded_modules import LoadedModule
 from harness.guest.qmp import Qmp, QmpRefusedError
 from harness.kernel.arch import Architecture
 from harness.support.errors import ModcompatError
@@ -48,10 +48,9 @@ class Symbols:
         start, end = (first + offset for offset in arch.module_area)
         return replace(self, modules=((start, end - start, module),))
 
-    def with_modules(self, proc_modules: str) -> "Symbols":
-        """The same, with the loaded modules, from the text of /proc/modules."""
-        found = modules_in(proc_modules)
-        return replace(self, modules=tuple((each.start, each.size, each.name) for each in found if each.start))
+    def with_modules(self, loaded: Iterable[LoadedModule]) -> "Symbols":
+        """The same, with the loaded modules."""
+        return replace(self, modules=tuple((each.start, each.size, each.name) for each in loaded if each.start))
 
     def name(self, address: int) -> str | None:
         """`function+0xoffset`, `0xoffset [module]`, or None for an address that is not code."""

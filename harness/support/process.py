@@ -15,10 +15,11 @@ from pathlib import Path
 from harness.support.errors import ModcompatError
 
 _SETPRIV = "setpriv"
-# What a shell does with a command; $0 is the harness, which may have died before setpriv asked for the signal.
-_ALONE = '[ "$PPID" = "$0" ] && exec "$@"'
+# The harness, $0, may have died before setpriv asked for the signal.
+_UNLESS_ORPHANED = '[ "$PPID" = "$0" ] || exit 1; '
+_ALONE = 'exec "$@"'
 # make(1) leaves its jobs behind when it is killed, so a supervising shell kills the whole process group.
-_WITH_GROUP = '[ "$PPID" = "$0" ] || exit 1; trap "trap - TERM; kill -KILL 0" TERM INT HUP; "$@" & wait "$!"'
+_WITH_GROUP = 'trap "trap - TERM; kill -KILL 0" TERM INT HUP; "$@" & wait "$!"'
 
 LAST_LINES = 25
 _NO_SPACE = os.strerror(errno.ENOSPC)  # in what a program prints
@@ -35,7 +36,7 @@ def dies_with_us(command: Sequence[str | Path]) -> list[str]:
 
 
 def _watched(signal_name: str, script: str, command: Sequence[str | Path]) -> list[str]:
-    shell = ("/bin/sh", "-c", script, str(os.getpid()))
+    shell = ("/bin/sh", "-c", _UNLESS_ORPHANED + script, str(os.getpid()))
     return [_SETPRIV, "--pdeathsig", signal_name, "--", *shell, *map(str, command)]
 
 

@@ -7,6 +7,7 @@ KASAN's own, with KASAN's description of the object as it is at the end of the c
 
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from textwrap import shorten
 
@@ -15,7 +16,7 @@ from harness.abi.elf.module_file import ModuleFacts
 from harness.detect.evidence import Check
 from harness.detect.scan import scan
 from harness.guest.accesses import AccessLog, BadAccess
-from harness.guest.loaded_modules import modules_in
+from harness.guest.loaded_modules import LoadedModule, modules_in
 from harness.lab.execution.cell_guest import CellGuest
 from harness.lab.execution.cell_log import CellLog
 from harness.support.text import visible
@@ -93,7 +94,7 @@ class AccessMonitor:
             return
         if not self._starts:
             self.loaded()
-        others = self._guest.run("cat /proc/modules").text
+        others = modules_in(self._guest.run("cat /proc/modules").text)
         for access in found[:_MOST_REPORTS]:
             place = self._place(access, others)
             if place:
@@ -108,7 +109,7 @@ class AccessMonitor:
         for access in self._fresh()[:_MOST_REPORTS]:
             text = console.read(self._guest.log_start)
             prefix = [b"[    0.000000] ", *_PREFIX.findall(text)][-1]
-            place = self._place(access, "")
+            place = self._place(access, [])
             lines = _text(access, place, "", []) if place else []
             with console.path.open("ab") as stream:
                 stream.write(b"" if text.endswith(b"\n") else b"\n")
@@ -129,13 +130,13 @@ class AccessMonitor:
             return []
         return self._log.bad_accesses()[self._known :]
 
-    def _place(self, access: BadAccess, proc_modules: str) -> str | None:
+    def _place(self, access: BadAccess, others: Iterable[LoadedModule]) -> str | None:
         """`function+0x12/0x40 [module]`; None for code of no module, such as the copies that kprobes make."""
         at = access.instruction
         if place := place_in(self._code, self._starts, at):
             return f"{place} [{self._module}]"
-        for module in modules_in(proc_modules):
-            if module.start and module.start <= at < module.end:
+        for module in others:
+            if module.contains(at):
                 return f"0x{at:x} [{module.name}]"
         # A module that the kernel did not take, or whose guest was lost, does not tell where it was
         return None if self._starts else f"0x{at:x} [{self._module}]"

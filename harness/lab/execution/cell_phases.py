@@ -5,7 +5,7 @@ Every function here may raise GuestFailure, if the guest stops answering, and St
 """
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from harness.detect.evidence import Check, Command, Counters, Evidence
 from harness.detect.kernel_report import Report
 from harness.detect.scan import scan
 from harness.guest.failure import GuestFailure
-from harness.guest.loaded_modules import modules_in
+from harness.guest.loaded_modules import LoadedModule, modules_in
 from harness.guest.shell import Output
 from harness.lab.execution.access_checks import AccessMonitor
 from harness.lab.execution.cell_guest import CellGuest
@@ -189,12 +189,10 @@ def _settled_references(cell: CellContext, others: Collection[str]) -> dict[str,
     """
     for attempt in range(_MAX_SETTLING):
         text = cell.guest.run(_SETTLING_COMMAND if attempt else "cat /proc/modules").text
-        counts = {name: count for name, count in _modules_in(cell, text).items() if name not in others}
-        lines = (line.split(" ") for line in text.splitlines())
-        users = {name: rest[2].count(",") for name, *rest in lines if len(rest) > 2}  # "-", or each with a comma
-        if all(count == str(users.get(name)) for name, count in counts.items()):
+        modules = [module for module in _modules_in(cell, text) if module.name not in others]
+        if all(module.references == str(module.users) for module in modules):
             break
-    return counts
+    return _references(modules)
 
 
 def load(cell: CellContext) -> None:
@@ -263,7 +261,7 @@ def _observe(cell: CellContext) -> tuple[dict[str, str], list[str]]:
     if seen.status or not found:
         cell.evidence.observed = False
         return loaded_modules(cell), []
-    return _modules_in(cell, modules), names.splitlines()[1:][:_MAX_NAMES]
+    return _references(_modules_in(cell, modules)), names.splitlines()[1:][:_MAX_NAMES]
 
 
 def check_integrity(cell: CellContext) -> None:
@@ -298,14 +296,19 @@ def check_integrity(cell: CellContext) -> None:
 
 def loaded_modules(cell: CellContext) -> dict[str, str]:
     """The loaded modules with their reference counts. Keeps their addresses, for backtraces."""
-    return _modules_in(cell, cell.guest.run("cat /proc/modules").text)
+    return _references(_modules_in(cell, cell.guest.run("cat /proc/modules").text))
 
 
-def _modules_in(cell: CellContext, text: str) -> dict[str, str]:
-    """The modules in the text of /proc/modules, with their reference counts."""
+def _modules_in(cell: CellContext, text: str) -> list[LoadedModule]:
+    """The modules in the text of /proc/modules. Keeps their addresses, for backtraces."""
     cell.log.stop_on_fault()  # reading the list walks through every struct module
-    cell.guest.symbols = cell.guest.symbols.with_modules(text)
-    return {module.name: module.references for module in modules_in(text)}
+    found = modules_in(text)
+    cell.guest.symbols = cell.guest.symbols.with_modules(found)
+    return found
+
+
+def _references(modules: Iterable[LoadedModule]) -> dict[str, str]:
+    return {module.name: module.references for module in modules}
 
 
 def _validate_slabs(cell: CellContext) -> None:

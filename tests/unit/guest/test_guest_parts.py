@@ -15,6 +15,7 @@ from harness.guest.console import ConsoleLog
 from harness.guest.debugger import gdb_script
 from harness.guest.guest import Guest, Timing
 from harness.guest.initramfs import pack
+from harness.guest.loaded_modules import modules_in
 from harness.guest.machine import Machine
 from harness.kernel.arch import ARCHITECTURES, ARM64, Architecture
 from tests.unit.tools import need
@@ -132,7 +133,7 @@ def test_an_address_gets_the_name_of_its_function(tmp_path: Path) -> None:
 
 def test_an_address_in_a_module_gets_its_name() -> None:
     text = "spinlock 20480 0 - Live 0xffffffffa0000000 (O)\nother 4096 1 spinlock, Live 0xffffffffa0010000\n"
-    symbols = Symbols((), 0).with_modules(text)
+    symbols = Symbols((), 0).with_modules(modules_in(text))
     assert symbols.name(0xFFFFFFFFA0000010) == "0x10 [spinlock]"
     assert symbols.name(0xFFFFFFFFA0010000) == "0x0 [other]"
     assert symbols.name(0xFFFFFFFFA0005000) is None

@@ -281,7 +281,7 @@ def test_a_modules_sections_are_laid_out_with_their_alignment() -> None:
 
 def test_a_module_without_an_address_is_an_obstacle() -> None:
     guest = FakeGuest()
-    guest.symbols = guest.symbols.with_modules("")
+    guest.symbols = guest.symbols.with_modules([])
     assert _monitor(guest).blockers == ["/proc/modules has no address for the module: its memory was not compared"]
 
 
