@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Does what is right: takes more locks for one acquire context than lockdep has
- * room for (MAX_LOCK_DEPTH), in memory and on the stack, and lets them go in
- * another order.
+ * room for (MAX_LOCK_DEPTH), in memory and on the stack, waits for RCU while it
+ * holds them, and lets them go in another order.
  */
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/srcu.h>
 #include <linux/ww_mutex.h>
 
 #define NR_LOCKS	100
 
 static DEFINE_WW_CLASS(nested_class);
+DEFINE_STATIC_SRCU(nested_srcu);
 
 static int take_and_release(struct ww_mutex *locks, unsigned int count)
 {
@@ -25,6 +28,8 @@ static int take_and_release(struct ww_mutex *locks, unsigned int count)
 			break;
 	}
 	ww_acquire_done(&context);
+	synchronize_rcu();
+	synchronize_srcu(&nested_srcu);
 	for (i = 0; i < taken; i += 2)
 		ww_mutex_unlock(&locks[i]);
 	for (i = 1; i < taken; i += 2)
