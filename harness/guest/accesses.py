@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of the loads and stores of modules that were built without KASAN, made by QEMU.
 
-A plugin of QEMU (images/accesses/plugin) looks up each load and store of code in the area for modules in the shadow
+A plugin of QEMU (images/plugins/accesses.c) looks up each load and store of code in the area for modules in the shadow
 memory of the guest's kernel. It reads the guest's memory, which is a shared file then, and shares a log with the
 harness.
 """
 
-import functools
 import mmap
 import struct
 from collections.abc import Iterator, Sequence
@@ -16,13 +15,9 @@ from pathlib import Path
 
 from harness.kernel.arch import Architecture
 from harness.kernel.shadow import ShadowMemory
-from harness.support import digest, process
-from harness.support.cache.store import Store
-from harness.support.paths import IMAGES
 
 _MEMORY = "ram"  # QEMU's name of the guest's memory
-_FIRST_WITH_VERSION_2 = 9  # QEMU 9.0 refuses plugins for version 1 of the interface, and older ones those for version 2
-# struct log, struct range and struct bad_access of images/accesses/plugin/accesses.c
+# struct log, struct range and struct bad_access of images/plugins/accesses.c
 _MOST_RANGES = 16
 _RANGE = struct.Struct("<QQ")
 _RANGES = _RANGE.size * _MOST_RANGES  # bytes
@@ -145,37 +140,3 @@ def _entries(log: bytes) -> Iterator[BadAccess]:
             log, _HEADER.size + place * _ENTRY.size
         )
         yield BadAccess(instruction, address, size, bool(is_store), shadow, after)
-
-
-def build_plugin(qemu: str, store: Store) -> Path:
-    """The plugin, compiled for the host. Cached. qemu: the program's version. Raises ModcompatError."""
-    files = sorted((IMAGES / "accesses/plugin").iterdir())
-    version = 2 if _major(qemu) >= _FIRST_WITH_VERSION_2 else 1
-    inputs = {"version": version, "compiler": _compiler(), **{path.name: digest.of_file(path) for path in files}}
-
-    def build(folder: Path) -> None:
-        process.run(
-            ["gcc", "-shared", "-fPIC", "-O2", "-Wall", f"-DQEMU_PLUGIN_VERSION={version}",
-             "-o", folder / "accesses.so", *(path for path in files if path.suffix == ".c")],
-            log=folder / "log",
-            what="compiling the plugin of QEMU that checks accesses",
-        )  # fmt: skip
-
-    return store.get_or_build("tools", "accesses", inputs, build) / "accesses.so"
-
-
-@functools.cache
-def takes_plugins(qemu: str) -> bool:
-    """Whether a QEMU was built with plugins. Raises ModcompatError if it cannot be run."""
-    return "\n-plugin " in process.output([qemu, "-help"])
-
-
-@functools.cache
-def _compiler() -> str:
-    return process.output(["gcc", "--version"]).splitlines()[0]
-
-
-def _major(qemu: str) -> int:
-    """The first number in the first line of `qemu --version`; 0 if there is none."""
-    words = (word for word in qemu.split() if word[0].isdigit())
-    return int(next(words, "0").split(".")[0])

@@ -44,9 +44,15 @@ class Symbols:
         """The same, with the whole module area assigned to a module that is about to be loaded."""
         if not self.functions:
             return self
-        first = self.functions[0][0]
-        start, end = (first + offset for offset in arch.module_area)
+        start, end = self.module_area(arch)
         return replace(self, modules=((start, end - start, module),))
+
+    def module_area(self, arch: Architecture) -> tuple[int, int]:
+        """The first address of the area for modules, and the first one behind it; zeros if no function is known."""
+        if not self.functions:
+            return 0, 0
+        start, end = (self.functions[0][0] + offset for offset in arch.module_area)
+        return start, end
 
     def with_modules(self, loaded: Iterable[LoadedModule]) -> "Symbols":
         """The same, with the loaded modules."""

@@ -51,8 +51,13 @@ class Timing:
 class Guest:
     """One guest at a time, in one QEMU after the other."""
 
-    def __init__(self, machine: Machine, *, folder: Path, console: Path, state: Path, timing: Timing) -> None:
-        """folder: private scratch space. console: file for the kernel log. state: a private qcow2 image."""
+    def __init__(
+        self, machine: Machine, *, folder: Path, console: Path, state: Path, timing: Timing, keeps_code: bool = False
+    ) -> None:
+        """folder: private scratch space. console: file for the kernel log. state: a private qcow2 image.
+
+        keeps_code: whether the snapshot in it makes QEMU keep translated code.
+        """
         self.machine = machine
         self.timing = timing
         self.console = ConsoleLog(console)
@@ -69,6 +74,7 @@ class Guest:
         self.is_fault: Callable[[bytes], bool] = lambda _: False
         self._folder = folder
         self._state = state
+        self._keeps_code = keeps_code
         self._qemu: Qemu | None = None
         self._shell: Shell | None = None
         self._failure: GuestFailure | None = None
@@ -118,7 +124,7 @@ class Guest:
         the failed guest, and no command that it never read, reaches the restored one. Raises QmpRefusedError if QEMU
         cannot restore it, GuestFailure if the restored guest does not answer.
         """
-        if not self.is_idle or self.qemu.stop_reason():
+        if not self.is_idle or self.qemu.stop_reason() or (self._keeps_code and not self.qemu.kept_code):
             self._launch(paused=True)
         try:
             self._load()
@@ -227,11 +233,29 @@ class Guest:
         return self.qemu.exit_status is not None
 
     def _load(self) -> None:
+        self._load_state()
+        if not self._has_valid_code():
+            self._launch(paused=True)
+            self._load_state()
+        self.qemu.qmp.command("cont")
+        self._is_paused = False
+
+    def _load_state(self) -> None:
         self.log_start = self.console.size
         self.qemu.qmp.forget_events()
         self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
-        self.qemu.qmp.command("cont")
-        self._is_paused = False
+
+    def _has_valid_code(self) -> bool:
+        """Whether the code that QEMU has translated is that of the restored guest, which is stopped.
+
+        It is not if a kernel patched itself, or if a program was replaced. Raises QmpLostError.
+        """
+        if not self.qemu.kept_code:
+            return True
+        try:
+            return self.qemu.kept_code.is_valid(self.symbols.module_area(self.machine.board.arch))
+        except OSError as error:
+            raise QmpLostError(f"the plugin that keeps code: {error}") from None
 
     def _physical(self, address: int) -> int:
         """The physical address of a part of the kernel. Raises QmpRefusedError, QmpLostError."""
@@ -251,7 +275,7 @@ class Guest:
         self.log_start = self.console.size
         self._qemu = Qemu(
             self.machine, folder=self._folder, console=self.console.path, state=self._state, paused=paused,
-            timeout=self.timing.qemu,
+            keeps_code=paused and self._keeps_code, timeout=self.timing.qemu,
         )  # fmt: skip
         self._shell = Shell(self._qemu.channel, self._watch, shared=self.machine.shared_uart)
 

@@ -27,6 +27,7 @@ PARAMETERS = (
 # so that the kernel reports a stall first.
 _CPU_STALL_SECONDS = 5
 _HUNG_TASK_SECONDS = 10
+_CODE_MIB = 256  # most that QEMU keeps of translated code; QEMU begins again when it is full
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Machine:
     userland: bool = False  # the initramfs contains a user-supplied root file system
     mailbox: int = 0  # bytes of the memory that files are posted to the guest through; 0: it has no such device
     accesses: AccessCheck | None = None  # check the loads and stores of modules
+    keeper: Path | None = None  # plugin for restores that keep translated code (harness/guest/kept_code.py)
     scale: float = 1.0  # factor for timeouts on a slow host
 
     @property
@@ -65,15 +67,20 @@ class Machine:
     def shared_uart(self) -> bool:
         return self.board.channel is Channel.SHARED
 
-    def options(self) -> list[str]:
-        """QEMU's program and options, except those for the console and the channel."""
+    def options(self, *, boots: bool = True) -> list[str]:
+        """QEMU's program and options, except those for the console and the channel.
+
+        boots: False for a machine that a saved state is restored to, which holds its kernel. With a kernel of its own,
+        each reset would write that to the guest's memory.
+        """
         board = self.board
         threads = f",thread={board.arch.quirks.cpu_threads}" if self.accelerator == "tcg" else ""
+        room = f",tb-size={_CODE_MIB}" if self.keeper else ""
         return [
             board.arch.qemu,
             "-M", board.machine,
             *(["-cpu", board.cpu] if board.cpu else []),
-            "-accel", f"{self.accelerator}{threads}",
+            "-accel", f"{self.accelerator}{threads}{room}",
             "-m", str(board.memory),
             "-smp", board.topology,
             "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
@@ -81,6 +88,11 @@ class Machine:
             # A guest that resets itself is stopped instead, so that its state can be examined and nothing is lost.
             "-action", "reboot=shutdown,shutdown=pause",
             *board.options,
+            *(self._boot_options() if boots else []),
+        ]  # fmt: skip
+
+    def _boot_options(self) -> list[str]:
+        return [
             "-kernel", str(self.kernel),
             "-initrd", str(self.initramfs),
             *(["-dtb", str(self.device_tree)] if self.device_tree else []),
@@ -150,6 +162,7 @@ class Machine:
         memory = self.accesses.memory_options("memory", self.board.memory) if self.accesses else []
         return {
             "options": [*self.options(), *self.serial(["file"], ["socket"]), *mailbox, *memory],
+            "keeper": str(self.keeper),
             "qemu": qemu_version(self.board.arch.qemu),
         }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from harness.guest.accesses import AccessLog
+from harness.guest.kept_code import KeptCode
 from harness.guest.machine import Machine
 from harness.guest.mailbox import Mailbox
 from harness.guest.qmp import Event, Qmp, QmpLostError
@@ -29,12 +30,20 @@ class Qemu:
     """A running QEMU."""
 
     def __init__(
-        self, machine: Machine, *, folder: Path, console: Path, state: Path, paused: bool, timeout: float
+        self,
+        machine: Machine,
+        *,
+        folder: Path,
+        console: Path,
+        state: Path,
+        paused: bool,
+        timeout: float,
+        keeps_code: bool = False,
     ) -> None:
         """folder: private, for QEMU's messages. console: file for the kernel log. state: qcow2 image for snapshots.
 
-        timeout: seconds within which QEMU must answer. Raises ModcompatError, with exit status, command and output, if
-        QEMU does not start.
+        keeps_code: whether the state that will be restored makes QEMU keep translated code. timeout: seconds within
+        which QEMU must answer. Raises ModcompatError, with exit status, command and output, if QEMU does not start.
         """
         self.machine = machine
         # QEMU's own messages
@@ -60,13 +69,16 @@ class Qemu:
             memory = os.memfd_create("guest")
             os.truncate(memory, machine.board.memory << 20)
             check = machine.accesses.options(f"/proc/self/fd/{memory}", machine.board.memory, self.accesses.path)
+        # None if a restore must not rely on translated code
+        self.kept_code = KeptCode(machine.keeper, timeout) if machine.keeper and keeps_code else None
         self.command = [
-            *machine.options(),
+            *machine.options(boots=not self.kept_code),
             *machine.serial(["file", log, "append=on"], over_socket),
             "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
             "-blockdev", f"driver=qcow2,node-name=state,file.driver=file,{image}",
             *(self.mailbox.options() if self.mailbox else []),
             *check,
+            *(self.kept_code.options() if self.kept_code else []),
             *(["-S"] if paused else []),
         ]  # fmt: skip
         try:
@@ -76,12 +88,19 @@ class Qemu:
                     stdin=subprocess.DEVNULL,
                     stdout=complaints,
                     stderr=complaints,
-                    pass_fds=(channel.fileno(), qmp.fileno(), *([memory] if check else [])),
+                    pass_fds=(
+                        channel.fileno(),
+                        qmp.fileno(),
+                        *([memory] if check else []),
+                        *([self.kept_code.theirs.fileno()] if self.kept_code else []),
+                    ),
                     start_new_session=True,  # Ctrl-C must not reach QEMU; close() ends it
                 )
         finally:
             channel.close()
             qmp.close()
+            if self.kept_code:
+                self.kept_code.theirs.close()
             if check:
                 os.close(memory)
         try:
@@ -122,6 +141,8 @@ class Qemu:
     def close(self) -> None:
         """End the process. Does nothing if it has already ended."""
         self._end()
+        if self.kept_code:
+            self.kept_code.close()
         self.qmp.close()
         self.channel.close()
 

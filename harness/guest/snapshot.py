@@ -4,13 +4,16 @@
 import json
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.guest.failure import GuestFailure
-from harness.guest.guest import TAG, Guest, Timing
+from harness.guest.guest import TAG, Guest, Timing, copy_state
 from harness.guest.machine import Machine
 from harness.guest.qmp import QmpLostError, QmpRefusedError
+from harness.guest.saved_state import UnknownStateError, can_leave_out_cpus, leave_out_cpus
 from harness.support import process
 from harness.support.cache.store import FREE_SOME, Store
 from harness.support.errors import ModcompatError
@@ -24,6 +27,8 @@ _PERMANENT_ERROR = re.compile(
 # of mm/oom_kill.c, and of kernel/fork.c and others when there is nobody to kill
 _NO_MEMORY = re.compile("System is deadlocked on memory|Out of memory", re.IGNORECASE)
 _MB = 1_000_000
+_MOST_SAVES = 5
+_IDLE_SECONDS = 0.1  # in which a guest that has nothing to do becomes idle
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Snapshot:
     state: Path | None  # the qcow2 image that contains it, None if it cannot be saved
     boot_log: Path
     obstacle: str = ""  # why it cannot be saved, "" if it was
+    keeps_code: bool = False  # restores of it keep what QEMU has translated
 
 
 def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
@@ -43,7 +49,7 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
     inputs = machine.identity()
 
     def build(folder: Path) -> None:
-        obstacle = ""
+        obstacle, keeps_code = "", False
         state = empty_state(folder)
         with store.scratch() as scratch:
             guest = Guest(machine, folder=scratch, console=folder / "boot.log", state=state, timing=timing)
@@ -52,7 +58,7 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
                 if machine.board.arch.quirks.loses_timers:
                     obstacle = f"QEMU does not support snapshots of {machine.board.arch.name}: it loses their timers"
                 else:
-                    guest.qemu.qmp.run_job("snapshot-save", tag=TAG, vmstate="state", devices=["state"])
+                    keeps_code = _save(guest, state) and machine.keeper is not None
             except QmpRefusedError as error:
                 obstacle = str(error)
                 if not _PERMANENT_ERROR.search(obstacle):
@@ -70,16 +76,64 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
                 ) from failure
             finally:
                 guest.close()
+            if keeps_code:
+                keeps_code = _leave_out_cpus(machine, state, scratch, timing)
         if obstacle:
             state.unlink()
-        (folder / "snapshot.json").write_text(json.dumps({"obstacle": obstacle}))
+        (folder / "snapshot.json").write_text(json.dumps({"obstacle": obstacle, "keeps_code": keeps_code}))
 
     known = store.get("snapshot", machine.board.id, inputs)
     if known and (obstacle := _obstacle(known)) and not _PERMANENT_ERROR.search(obstacle):  # from an older version
         store.forget(known)
     folder = store.get_or_build("snapshot", machine.board.id, inputs, build)
-    obstacle = _obstacle(folder)
-    return Snapshot(None if obstacle else folder / "state.qcow2", folder / "boot.log", obstacle)
+    facts = _facts(folder)
+    obstacle = facts["obstacle"]
+    state = None if obstacle else folder / "state.qcow2"
+    return Snapshot(state, folder / "boot.log", obstacle, facts["keeps_code"])
+
+
+def _save(guest: Guest, state: Path) -> bool:
+    """Save the state of a guest. Returns whether its restores can keep translated code.
+
+    They can if it was saved while the CPUs were idle, which takes an attempt or two, and if no module is loaded yet.
+    Raises QmpRefusedError, QmpLostError, GuestFailure.
+    """
+    may_keep = guest.machine.keeper is not None and not guest.run("cat /proc/modules").text
+    for attempt in range(_MOST_SAVES if may_keep else 1):
+        if attempt:
+            time.sleep(_IDLE_SECONDS)
+            guest.qemu.qmp.run_job("snapshot-delete", tag=TAG, devices=["state"])
+        guest.qemu.qmp.run_job("snapshot-save", tag=TAG, vmstate="state", devices=["state"])
+        try:
+            if may_keep and can_leave_out_cpus(state):
+                return True
+        except UnknownStateError:  # of another version of QEMU
+            break
+    return False
+
+
+def _leave_out_cpus(machine: Machine, state: Path, folder: Path, timing: Timing) -> bool:
+    """Make restores of a saved state keep translated code, if a guest works that is restored twice from it.
+
+    Otherwise nothing is changed. folder: for files of the guest. Raises ModcompatError if QEMU does not start.
+    """
+    changed = folder / "changed.qcow2"
+    shutil.copyfile(state, changed)
+    leave_out_cpus(changed)
+    guest = Guest(
+        machine, folder=folder, console=folder / "console.log", state=copy_state(changed, folder), timing=timing,
+        keeps_code=True,
+    )  # fmt: skip
+    try:
+        for _ in range(2):
+            guest.restore()
+            guest.run("agent alive")
+    except (QmpRefusedError, GuestFailure):
+        return False
+    finally:
+        guest.close()
+    shutil.move(changed, state)
+    return True
 
 
 def _remedy(failure: GuestFailure, mib: int) -> str:
@@ -90,7 +144,12 @@ def _remedy(failure: GuestFailure, mib: int) -> str:
 
 
 def _obstacle(folder: Path) -> str:
-    return str(json.loads((folder / "snapshot.json").read_text())["obstacle"])
+    return str(_facts(folder)["obstacle"])
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((folder / "snapshot.json").read_text())
+    return facts
 
 
 def _unsaved(machine: Machine, folder: Path, why: str) -> ModcompatError:

@@ -21,7 +21,7 @@ _POISONER = re.compile(r"_*kasan_(?:poison|slab_free|release)\w*")
 class ShadowMemory:
     """The shadow memory of a kernel, and what a reader of it has to know. All addresses are virtual."""
 
-    # format of the kernel's page tables, as images/accesses/plugin/accesses.c names it
+    # format of the kernel's page tables, as images/plugins/accesses.c names it
     tables: str
     # bits of an address that the page tables translate
     address_bits: int

@@ -104,7 +104,7 @@ class CallingConvention:
 class PageTables:
     """A form of the kernel's own page tables, which KASAN's shadow memory is read through from outside."""
 
-    # the format, as images/accesses/plugin/accesses.c names it
+    # the format, as images/plugins/accesses.c names it
     format: str
     # the symbol of the topmost table
     root: str

@@ -10,7 +10,7 @@ from typing import Self
 
 from harness.detect.scan import reports_fault
 from harness.guest.accelerator import probe_kvm
-from harness.guest.accesses import AccessCheck, build_plugin, takes_plugins
+from harness.guest.accesses import AccessCheck
 from harness.guest.backtrace import Symbols, read_symbols, symbols_in
 from harness.guest.boards import Board, Channel, channel_for
 from harness.guest.failure import GuestFailure
@@ -18,6 +18,7 @@ from harness.guest.guest import Guest, copy_state
 from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine, qemu_version
 from harness.guest.mailbox import size_for
+from harness.guest.plugins import build_plugin, takes_plugins
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
 from harness.kernel import required_options, user_config
@@ -243,6 +244,8 @@ class Guests:
             scale=self._settings.timing.scale,
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
+        if machine.accelerator == "tcg" and takes_plugins(board.arch.qemu):
+            machine = replace(machine, keeper=build_plugin("kept_code", qemu_version(board.arch.qemu), self._store))
         if not self._why_unchecked(machine, kernel):
             machine = replace(machine, accesses=self._access_check(machine, kernel))
         return GuestImage(kernel, machine, paths, files, before, posted)
@@ -289,7 +292,10 @@ class Guests:
         snapshot = find_snapshot(machine, self._store, timing)
         folder.mkdir(parents=True)
         state = copy_state(snapshot.state, folder) if snapshot.state else empty_state(folder)
-        guest = Guest(machine, folder=folder, console=folder / "console.log", state=state, timing=timing)
+        guest = Guest(
+            machine, folder=folder, console=folder / "console.log", state=state, timing=timing,
+            keeps_code=snapshot.keeps_code,
+        )  # fmt: skip
         guest.obstacle = snapshot.obstacle
         guest.is_fault = reports_fault
         with ExitStack() as unfinished:
@@ -377,7 +383,7 @@ class Guests:
         shadow, board = self._shadow(kernel), machine.board
         if shadow is None:
             return None
-        plugin = build_plugin(qemu_version(board.arch.qemu), self._store)
+        plugin = build_plugin("accesses", qemu_version(board.arch.qemu), self._store)
         return AccessCheck(plugin, board.arch, shadow, board.memory_start)
 
     def _why_unchecked(self, machine: Machine, kernel: Kernel) -> str:

@@ -14,14 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.guest.accesses import AccessCheck, AccessLog, BadAccess, _entries, _major
+from harness.guest.accesses import AccessCheck, AccessLog, BadAccess, _entries
 from harness.guest.boards import BOARDS
 from harness.guest.machine import Machine
+from harness.guest.plugins import _major
 from harness.kernel.arch import ARM, ARM64, X86_64, Architecture
 from harness.kernel.shadow import ShadowMemory
 from harness.support.paths import IMAGES
 
-PLUGIN = IMAGES / "accesses/plugin"
+PLUGIN = IMAGES / "plugins"
 START = 0x40000000  # of the guest's memory
 TABLE, SHORT_TABLE, SHADOW_PAGE = 0x1000, 0x4000, 0x8000  # in the guest's memory
 BYTE, HALF, WORD, STORE = 0, 1, 3, 0x10

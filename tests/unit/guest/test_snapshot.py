@@ -28,6 +28,7 @@ class Guest:
 
     def __init__(self, machine: Machine, *, console: Path, **_: Any) -> None:
         self._console = console
+        self.machine = machine
 
     @property
     def qemu(self) -> "Guest":
