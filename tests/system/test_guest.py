@@ -34,6 +34,31 @@ def test_commands_come_back_with_output_and_status(guest: Guest) -> None:
     assert guest.run("nproc").text == "2"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo one  two >/tmp/file",
+        "echo 'one  two' >/tmp/file",
+        "echo >/tmp/file",
+        "echo one",
+        "echo -n one >/tmp/file",
+        "echo 'one >two' >/tmp/file",
+        "cat /proc/version >/tmp/file",
+        "cat /nowhere >/tmp/file",
+        "echo one >/nowhere/file",
+        "echo one >/proc/version",
+        "echo nonsense >/proc/sys/kernel/panic",
+    ],
+)
+def test_the_agent_writes_files_as_the_shell_does(guest: Guest, command: str) -> None:
+    results = []
+    for shell in ("", ":; "):
+        guest.run("rm -f /tmp/file; echo old, and longer than what is written now >/tmp/file")
+        output = guest.run(shell + command)
+        results.append((output.status, output.text, guest.run("cat /tmp/file").raw))
+    assert results[0] == results[1]
+
+
 def test_time_passes_in_a_guest_that_sleeps(guest: Guest) -> None:
     output = guest.run("sleep 1")
     assert output.status == 0

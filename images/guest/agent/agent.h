@@ -12,6 +12,8 @@ int insert_module(int argc, char **argv);
 int remove_module(int argc, char **argv);
 /* cat FILE...: no options */
 int print_files(int argc, char **argv);
+/* echo WORD...: no options; says of an error what the shell says */
+int print_words(int argc, char **argv);
 /* log WORD...: write a line into the kernel log */
 int log_line(int argc, char **argv);
 /* state: print the number of CPUs, the kernel's taint flags, and its counts of warnings and oopses, or "-" */

@@ -34,6 +34,23 @@ int print_files(int argc, char **argv)
 	return status;
 }
 
+int print_words(int argc, char **argv)
+{
+	char line[65536];
+	size_t used = 0, at;
+	ssize_t done = 0;
+	int i;
+
+	for (i = 1; i < argc; i++)
+		used += snprintf(line + used, sizeof(line) - used, "%s%s", i > 1 ? " " : "", argv[i]);
+	line[used++] = '\n';
+	for (at = 0; at < used && done >= 0; at += done)
+		done = write(1, line + at, used - at);
+	if (done < 0)
+		fprintf(stderr, "sh: write error: %s\n", strerror(errno));
+	return done < 0;
+}
+
 int log_line(int argc, char **argv)
 {
 	char line[512];

@@ -40,6 +40,7 @@ static const struct own_command commands[] = {
 	{ "insmod", insert_module, 1, "-f", 0 },
 	{ "rmmod", remove_module, 1, NULL, 0 },
 	{ "cat", print_files, 1, NULL, 0 },
+	{ "echo", print_words, 1, NULL, 0 },
 	{ "log", log_line, 0, NULL, 1 },
 	{ "state", print_state, 0, NULL, 1 },
 	{ "alive", check_alive, 0, NULL, 0 },
@@ -101,6 +102,17 @@ static int split(char *command, char **words)
 	return count;
 }
 
+/* Cut " >FILE" off the end of a command. Returns the file, NULL if there is none or if the shell has to read it. */
+static char *cut_target(char *command)
+{
+	char *arrow = strstr(command, " >");
+
+	if (!arrow || !arrow[2] || strpbrk(arrow + 2, " '\"\\$`|&;<>()*?[]{}#~!"))
+		return NULL;
+	*arrow = 0;
+	return arrow + 2;
+}
+
 static void enter_userland(void)
 {
 	if (chroot("/userland") || chdir("/")) {
@@ -120,14 +132,16 @@ static int serve(const char *command)
 	static char *words[MAX_WORDS];
 	int in_userland = !strncmp(command, USERLAND, strlen(USERLAND));
 	const struct own_command *own;
-	int named, count, status, empty;
+	int named, count, status, empty, file;
+	char *target;
 	pid_t child;
 
 	strcpy(copy, command);
+	target = cut_target(copy);
 	count = in_userland ? 0 : split(copy, words);
 	named = count > 1 && !strcmp(words[0], "agent");
 	own = own_command(count - named, words + named, named);
-	if (own && own->needs_no_process) {
+	if (own && own->needs_no_process && !target) {
 		status = own->run(count - named, words + named);
 		fflush(stdout);
 		return status;
@@ -138,9 +152,15 @@ static int serve(const char *command)
 		dup2(empty, 0);
 		dup2(1, 2);
 		close(empty); /* a command sees the three usual files only */
-		if (own)
+		/* If the file cannot be opened, the shell says so. */
+		file = own && target ? open(target, O_WRONLY | O_CREAT | O_TRUNC, 0666) : -1;
+		if (file >= 0)
+			dup2(file, 1);
+		if (file > 2)
+			close(file);
+		if (own && (file >= 0 || !target))
 			exit(own->run(count - named, words + named));
-		if (named) {
+		if (named && !own) {
 			fprintf(stderr, "agent: there is no command %s\n", words[1]);
 			exit(127);
 		}
