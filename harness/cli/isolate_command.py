@@ -12,7 +12,7 @@ import click
 
 from harness.cli.kernel_options import ABOUT_SOURCE, CONFIGS
 from harness.cli.matrix_command import build_kernels, run_cells
-from harness.cli.param_types import BOARD, FEATURE, GUESTS, SOURCE, WORKERS
+from harness.cli.param_types import BOARD, FEATURE, GUESTS, SOURCE, USUAL_GUESTS, WORKERS
 from harness.guest.boards import Board, default_board
 from harness.kernel.arch import ARCHITECTURES, X86_64
 from harness.kernel.config import KernelSpec
@@ -188,7 +188,7 @@ def _spec(arch: str, source: KernelSource, variant: Variant, users: Mapping[str,
 @_arches
 @_features
 @_models
-@click.option("-n", "workers", type=WORKERS, default="2", show_default=True, help=GUESTS)
+@click.option("-n", "workers", type=WORKERS, help=GUESTS, **USUAL_GUESTS)
 @_output
 def isolate_prove(
     *,

@@ -11,7 +11,7 @@ from harness.cli.cluster_runs import CLUSTER, files_of, require_alone
 from harness.cli.cluster_suite import run_suite_on_cluster
 from harness.cli.exit_status import exit_status, require_matrix
 from harness.cli.kernel_options import click_option
-from harness.cli.param_types import GUESTS, WORKERS
+from harness.cli.param_types import GUESTS, USUAL_GUESTS, WORKERS
 from harness.cli.run_suite import require_cells, run_suite
 from harness.guest.boards import Board
 from harness.kernel.features import features_named
@@ -38,7 +38,7 @@ from harness.support.paths import require_checkout
 @click_option(BY_NAME["--board"])
 @click_option(BY_NAME["--arch"])
 @click_option(BY_NAME["--preemption"])
-@click.option("-n", "workers", type=WORKERS, default="2", show_default=True, help=GUESTS)
+@click.option("-n", "workers", type=WORKERS, help=GUESTS, **USUAL_GUESTS)
 @click_option(BY_NAME["--shard"])
 @CLUSTER
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write matrix.json here as well.")

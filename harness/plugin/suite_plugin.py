@@ -23,6 +23,7 @@ from harness.lab.plan.options import BY_NAME, OPTIONS, Option, ValueKind, checke
 from harness.lab.plan.settings import Settings
 from harness.lab.plan.shards import cells_of_shard
 from harness.lab.plan.vendor_modules import VendorModule
+from harness.plugin.distribution import GroupScheduling, cell_name, ranks
 from harness.plugin.selection import plan_of
 from harness.plugin.suite_arguments import SUITE, reproduction
 from harness.plugin.terminal import Matrix
@@ -83,14 +84,26 @@ def pytest_configure(config: pytest.Config) -> None:
         assumed=lambda: assumptions_at_end(chosen.settings, cells, Store()), run_folder=lambda: _run_folder(config),
     )  # fmt: skip
     config.pluginmanager.register(matrix, "modcompat-matrix")
-    if getattr(config.option, "dist", "no") == "load":
-        config.option.dist = "loadgroup"  # each kernel's cells in one worker, where its guest is
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """pytest-xdist: the workers write into the controller's run folder."""
     node.workerinput["modcompat_run"] = str(_run_folder(node.config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """pytest-xdist: how it distributes cells, unless the user said so."""
+    return GroupScheduling(config, log, config.stash[_CELLS]) if config.getoption("dist") == "load" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """pytest-xdist: the order of the groups."""
+    if hasattr(config, "workerinput"):
+        known = ranks(config.stash[_CELLS])
+        first = min(known.values(), default=(False, "", False))
+        items.sort(key=lambda item: known.get(cell_name(item.nodeid), first))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -176,8 +189,7 @@ def _marks(cell: Cell, manifest: Manifest) -> list[pytest.MarkDecorator]:
     A breakage that was measured is a strict expected failure. A finding that the manifest allows is a non-strict one.
     A user's module has no other marks: its test fails unless the verdict is CLEAN.
     """
-    group = f"{cell.board.id}-{cell.preemption}-{cell.feature.name}"
-    marks = [pytest.mark.xdist_group(group)]
+    marks = []
     if verdicts := measured_verdicts(cell):
         reason = f"measured: {' or '.join(verdicts)}"
         marks.append(pytest.mark.xfail(strict=True, raises=ExpectedBreakageError, reason=reason))
