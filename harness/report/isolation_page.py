@@ -12,8 +12,10 @@ from harness.lab.validation.bugs import BUGS, ISOLATED, Where
 from harness.lab.validation.selftests import PLACES
 from harness.report.template import text_templates
 from harness.support.paths import PROJECT
+from harness.support.text import join_some
 
 PAGE = PROJECT / "docs/results/isolation.md"
+_MOST_REPORTS = 3  # of a test that are shown
 _BUILDS = {"rebuilt": "rebuilt", "production": "built for production"}
 # The comparisons of harness.lab.validation.abi_comparison.compare_abi().
 _COMPARED = ("structures", "inlined functions", "macros", "enumerators", "prototypes", "exported symbols")
@@ -53,8 +55,8 @@ def selftests_section(measured: Mapping[str, Any]) -> str:
     """The kernel's own tests: the results on the stock kernel, and whether the isolated kernel has the same."""
 
     def result(found: Mapping[str, Any]) -> str:
-        reports = f", {'; '.join(found['reports'])}" if found["reports"] else ""
-        return f"{found['passed']} passed, {found['failed']} failed{reports}"
+        counts = f"{found['passed']} passed, {found['failed']} failed"
+        return ", ".join([counts, join_some(found["reports"], _MOST_REPORTS)]) if found["reports"] else counts
 
     def shown(row: Mapping[str, Any], where: Where) -> str:
         if where not in row:
