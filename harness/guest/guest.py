@@ -18,6 +18,7 @@ from harness.guest.failure import Fate, GuestFailure
 from harness.guest.machine import Machine
 from harness.guest.qemu import Qemu
 from harness.guest.qmp import QmpLostError, QmpRefusedError
+from harness.guest.saved_state import SavedState
 from harness.guest.shell import AgentRestartedError, ChannelClosedError, NoReplyError, Output, Shell
 
 T = TypeVar("T")
@@ -29,6 +30,8 @@ _EXIT_POLL_SECONDS = 0.5  # between two checks whether QEMU still runs
 _PANIC = b"Kernel panic - not syncing"
 _PHYSICAL = re.compile(r"gpa: 0x([0-9a-f]+)")  # the answer to gva2gpa, monitor/misc.c of QEMU 7.2
 _PANIC_GRACE_SECONDS = 3.0  # for a panicked kernel to reset
+_MOST_STALE = 2  # restores in a row whose code is compared with that of the former guest, if it always differs
+_TRY_AGAIN = 8
 _FAULT_GRACE_SECONDS = 2.5  # for an answer from a kernel that has reported a fault meanwhile
 _REASONS = {"guest-reset": Fate.RESET, "guest-shutdown": Fate.POWERED_OFF, "guest-panic": Fate.PANICKED}
 
@@ -74,7 +77,10 @@ class Guest:
         self.is_fault: Callable[[bytes], bool] = lambda _: False
         self._folder = folder
         self._state = state
-        self._keeps_code = keeps_code
+        # whether the last restore kept translated code
+        self.kept_code = False
+        self._saved = SavedState(state) if keeps_code else None
+        self._stale = 0  # restores in a row after which translated code was not the guest's
         self._qemu: Qemu | None = None
         self._shell: Shell | None = None
         self._failure: GuestFailure | None = None
@@ -124,7 +130,7 @@ class Guest:
         the failed guest, and no command that it never read, reaches the restored one. Raises QmpRefusedError if QEMU
         cannot restore it, GuestFailure if the restored guest does not answer.
         """
-        if not self.is_idle or self.qemu.stop_reason() or (self._keeps_code and not self.qemu.kept_code):
+        if not self.is_idle or self.qemu.stop_reason() or (self._saved and not self.qemu.keeper):
             self._launch(paused=True)
         try:
             self._load()
@@ -233,29 +239,41 @@ class Guest:
         return self.qemu.exit_status is not None
 
     def _load(self) -> None:
-        self._load_state()
-        if not self._has_valid_code():
-            self._launch(paused=True)
+        self.log_start = self.console.size
+        self.qemu.qmp.forget_events()
+        self.kept_code = self._load_and_keep_code()
+        if not self.kept_code:
             self._load_state()
         self.qemu.qmp.command("cont")
         self._is_paused = False
 
     def _load_state(self) -> None:
-        self.log_start = self.console.size
-        self.qemu.qmp.forget_events()
         self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
 
-    def _has_valid_code(self) -> bool:
-        """Whether the code that QEMU has translated is that of the restored guest, which is stopped.
+    def _load_and_keep_code(self) -> bool:
+        """Load the state, and keep the code that QEMU has translated if that is the restored guest's.
 
-        It is not if a kernel patched itself, or if a program was replaced. Raises QmpLostError.
+        It is not if the kernel patched itself, or if a program was replaced. Where that is the rule, every eighth
+        restore tries again. Returns whether the guest can go on. Raises the errors of run_job().
         """
-        if not self.qemu.kept_code:
-            return True
+        saved, keeper = self._saved, self.qemu.keeper
+        if not saved or not keeper:
+            return False
+        self._stale += 1
+        if self._stale > _MOST_STALE and self._stale % _TRY_AGAIN:
+            saved.put_cpus_back()
+            return False
+        saved.leave_out_cpus()
+        self._load_state()
         try:
-            return self.qemu.kept_code.is_valid(self.symbols.module_area(self.machine.board.arch))
+            is_valid = keeper.is_valid(self.symbols.module_area(self.machine.board.arch))
         except OSError as error:
             raise QmpLostError(f"the plugin that keeps code: {error}") from None
+        if is_valid:
+            self._stale = 0
+        else:
+            saved.put_cpus_back()
+        return is_valid
 
     def _physical(self, address: int) -> int:
         """The physical address of a part of the kernel. Raises QmpRefusedError, QmpLostError."""
@@ -275,7 +293,7 @@ class Guest:
         self.log_start = self.console.size
         self._qemu = Qemu(
             self.machine, folder=self._folder, console=self.console.path, state=self._state, paused=paused,
-            keeps_code=paused and self._keeps_code, timeout=self.timing.qemu,
+            keeps_code=paused and self._saved is not None, timeout=self.timing.qemu,
         )  # fmt: skip
         self._shell = Shell(self._qemu.channel, self._watch, shared=self.machine.shared_uart)
 

@@ -162,7 +162,7 @@ class Machine:
         memory = self.accesses.memory_options("memory", self.board.memory) if self.accesses else []
         return {
             "options": [*self.options(), *self.serial(["file"], ["socket"]), *mailbox, *memory],
-            "keeper": str(self.keeper),
+            "keeps code": self.keeper is not None,
             "qemu": qemu_version(self.board.arch.qemu),
         }
 

@@ -70,15 +70,15 @@ class Qemu:
             os.truncate(memory, machine.board.memory << 20)
             check = machine.accesses.options(f"/proc/self/fd/{memory}", machine.board.memory, self.accesses.path)
         # None if a restore must not rely on translated code
-        self.kept_code = KeptCode(machine.keeper, timeout) if machine.keeper and keeps_code else None
+        self.keeper = KeptCode(machine.keeper, timeout) if machine.keeper and keeps_code else None
         self.command = [
-            *machine.options(boots=not self.kept_code),
+            *machine.options(boots=not self.keeper),
             *machine.serial(["file", log, "append=on"], over_socket),
             "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
             "-blockdev", f"driver=qcow2,node-name=state,file.driver=file,{image}",
             *(self.mailbox.options() if self.mailbox else []),
             *check,
-            *(self.kept_code.options() if self.kept_code else []),
+            *(self.keeper.options() if self.keeper else []),
             *(["-S"] if paused else []),
         ]  # fmt: skip
         try:
@@ -92,15 +92,15 @@ class Qemu:
                         channel.fileno(),
                         qmp.fileno(),
                         *([memory] if check else []),
-                        *([self.kept_code.theirs.fileno()] if self.kept_code else []),
+                        *([self.keeper.theirs.fileno()] if self.keeper else []),
                     ),
                     start_new_session=True,  # Ctrl-C must not reach QEMU; close() ends it
                 )
         finally:
             channel.close()
             qmp.close()
-            if self.kept_code:
-                self.kept_code.theirs.close()
+            if self.keeper:
+                self.keeper.theirs.close()
             if check:
                 os.close(memory)
         try:
@@ -141,8 +141,8 @@ class Qemu:
     def close(self) -> None:
         """End the process. Does nothing if it has already ended."""
         self._end()
-        if self.kept_code:
-            self.kept_code.close()
+        if self.keeper:
+            self.keeper.close()
         self.qmp.close()
         self.channel.close()
 

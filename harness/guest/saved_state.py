@@ -10,8 +10,7 @@ Sources: docs/interop/qcow2.txt, migration/savevm.c (qemu_savevm_state()) and cp
 """
 
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -51,25 +50,51 @@ class _Section:
     is_plain: bool
 
     @property
-    def can_be_left_out(self) -> bool:
+    def is_idle(self) -> bool:
+        """Whether the CPU is as after a reset, or only halted meanwhile."""
         return self.is_plain and not self.interrupts and (self.is_halted or self.cpu == 0)
 
 
-def can_leave_out_cpus(image: Path) -> bool:
-    """Whether the sections of the CPUs can be left out of the only state in an image. Raises UnknownStateError."""
-    with _opened(image) as state:
-        sections = list(_sections(state.read()))
-    cpus = sorted(each.cpu for each in sections)
-    return bool(cpus) and cpus == [*range(len(cpus))] and all(each.can_be_left_out for each in sections)
+class SavedState:
+    """The only state in an image, with the sections of the CPUs or without them.
 
+    QEMU may have the image open; it reads the state when it is loaded.
+    """
 
-def leave_out_cpus(image: Path) -> None:
-    """Leave these sections out. Nothing else may use the image. Raises UnknownStateError before anything is written."""
-    with _opened(image, to_write=True) as state:
-        before = content = state.read()
-        for section in sorted(_sections(before), key=lambda section: -section.start):
-            content = content[: section.start] + content[section.end :]
-        state.write(before, content.ljust(len(before), b"\0"))
+    def __init__(self, image: Path) -> None:
+        """Raises UnknownStateError."""
+        self._image = image
+        with image.open("rb") as file:
+            end = _End(file)
+            whole = without = end.read()
+            sections = list(_sections(whole))
+            for section in sorted(sections, key=lambda section: -section.start):
+                without = without[: section.start] + without[section.end :]
+            differences = end.differences(whole, without.ljust(len(whole), b"\0"))
+        cpus = sorted(section.cpu for section in sections)
+        # whether it can be restored without the sections
+        self.can_leave_out_cpus = bool(cpus) and cpus == [*range(len(cpus))] and all(each.is_idle for each in sections)
+        self._has_cpus = True
+        self._whole = {place: before for place, before, _ in differences}
+        self._without = {place: after for place, _, after in differences}
+
+    def leave_out_cpus(self) -> None:
+        """Leave the sections of the CPUs out. Raises OSError."""
+        if self._has_cpus:
+            self._write(self._without)
+            self._has_cpus = False
+
+    def put_cpus_back(self) -> None:
+        """Make the state whole again. Raises OSError."""
+        if not self._has_cpus:
+            self._write(self._whole)
+            self._has_cpus = True
+
+    def _write(self, clusters: Mapping[int, bytes]) -> None:
+        with self._image.open("r+b") as file:
+            for place, content in clusters.items():
+                file.seek(place)
+                file.write(content)
 
 
 def _sections(state: bytes) -> Iterator[_Section]:
@@ -89,7 +114,7 @@ def _sections(state: bytes) -> Iterator[_Section]:
         yield _Section(start, end + len(footer), cpu, bool(halted), interrupts, is_plain)
 
 
-class _State:
+class _End:
     """The end of the saved state in an open image."""
 
     def __init__(self, image: BinaryIO) -> None:
@@ -114,18 +139,16 @@ class _State:
         """The end of the state, and the rest of its last cluster."""
         return b"".join(map(self._read, self._places))
 
-    def write(self, before: bytes, after: bytes) -> None:
-        """Write the clusters that differ from those before."""
-        changed = []
+    def differences(self, before: bytes, after: bytes) -> list[tuple[int, bytes, bytes]]:
+        """The clusters that differ in two contents of the same size: place in the file, and both contents."""
+        found = []
         for number, place in enumerate(self._places):
             part = slice(number * self._cluster, (number + 1) * self._cluster)
             if before[part] != after[part]:
-                changed.append((place, after[part]))
-        if not all(place & _PLACE and not place & _ZERO for place, _ in changed):
-            raise UnknownStateError("the end of the state is not in the file")
-        for place, content in changed:
-            self._image.seek(place & _PLACE)
-            self._image.write(content)
+                if not place & _PLACE or place & _ZERO:
+                    raise UnknownStateError("the end of the state is not in the file")
+                found.append((place & _PLACE, before[part], after[part]))
+        return found
 
     def _read(self, place: int) -> bytes:
         if not place & _PLACE or place & _ZERO:
@@ -142,9 +165,3 @@ class _State:
         if len(content) < form.size:
             raise UnknownStateError(f"it ends at {place + len(content):#x}")
         return form.unpack(content)
-
-
-@contextmanager
-def _opened(path: Path, *, to_write: bool = False) -> Iterator[_State]:
-    with path.open("r+b" if to_write else "rb") as image:
-        yield _State(image)

@@ -13,7 +13,7 @@ from harness.guest.failure import GuestFailure
 from harness.guest.guest import TAG, Guest, Timing, copy_state
 from harness.guest.machine import Machine
 from harness.guest.qmp import QmpLostError, QmpRefusedError
-from harness.guest.saved_state import UnknownStateError, can_leave_out_cpus, leave_out_cpus
+from harness.guest.saved_state import SavedState, UnknownStateError
 from harness.support import process
 from harness.support.cache.store import FREE_SOME, Store
 from harness.support.errors import ModcompatError
@@ -76,8 +76,7 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
                 ) from failure
             finally:
                 guest.close()
-            if keeps_code:
-                keeps_code = _leave_out_cpus(machine, state, scratch, timing)
+            keeps_code = keeps_code and _works_with_kept_code(machine, state, scratch, timing)
         if obstacle:
             state.unlink()
         (folder / "snapshot.json").write_text(json.dumps({"obstacle": obstacle, "keeps_code": keeps_code}))
@@ -105,23 +104,20 @@ def _save(guest: Guest, state: Path) -> bool:
             guest.qemu.qmp.run_job("snapshot-delete", tag=TAG, devices=["state"])
         guest.qemu.qmp.run_job("snapshot-save", tag=TAG, vmstate="state", devices=["state"])
         try:
-            if may_keep and can_leave_out_cpus(state):
+            if may_keep and SavedState(state).can_leave_out_cpus:
                 return True
         except UnknownStateError:  # of another version of QEMU
             break
     return False
 
 
-def _leave_out_cpus(machine: Machine, state: Path, folder: Path, timing: Timing) -> bool:
-    """Make restores of a saved state keep translated code, if a guest works that is restored twice from it.
+def _works_with_kept_code(machine: Machine, state: Path, folder: Path, timing: Timing) -> bool:
+    """Whether a guest works that keeps translated code, when it is restored twice. Raises ModcompatError.
 
-    Otherwise nothing is changed. folder: for files of the guest. Raises ModcompatError if QEMU does not start.
+    folder: for files of the guest.
     """
-    changed = folder / "changed.qcow2"
-    shutil.copyfile(state, changed)
-    leave_out_cpus(changed)
     guest = Guest(
-        machine, folder=folder, console=folder / "console.log", state=copy_state(changed, folder), timing=timing,
+        machine, folder=folder, console=folder / "console.log", state=copy_state(state, folder), timing=timing,
         keeps_code=True,
     )  # fmt: skip
     try:
@@ -132,7 +128,6 @@ def _leave_out_cpus(machine: Machine, state: Path, folder: Path, timing: Timing)
         return False
     finally:
         guest.close()
-    shutil.move(changed, state)
     return True
 
 

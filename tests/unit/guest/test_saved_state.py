@@ -2,13 +2,14 @@
 """The sections of the CPUs are found in a saved state, and left out without a change of anything else."""
 
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.guest.saved_state import UnknownStateError, can_leave_out_cpus, leave_out_cpus
+from harness.guest.saved_state import SavedState, UnknownStateError
 
 CLUSTER = 1 << 9
 ENTRIES = CLUSTER // 8
@@ -42,10 +43,15 @@ def state_in(path: Path) -> bytes:
 def test_sections_of_idle_cpus_are_left_out(tmp_path: Path) -> None:
     memory, end = b"\x0acpu_common" + bytes(range(256)) * 4, b"\0\x06" + bytes(100)
     made = image(tmp_path / "state", memory + section(0) + TIMER + section(1) + end)
-    assert can_leave_out_cpus(made)
-    leave_out_cpus(made)
-    assert state_in(made).startswith(memory + TIMER + end + bytes(2 * len(section(0))))
-    assert not can_leave_out_cpus(made)
+    before = made.read_bytes()
+    state = SavedState(made)
+    assert state.can_leave_out_cpus
+    for _ in range(2):
+        state.leave_out_cpus()
+        assert state_in(made).startswith(memory + TIMER + end + bytes(2 * len(section(0))))
+        assert not SavedState(made).can_leave_out_cpus
+        state.put_cpus_back()
+        assert made.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -63,33 +69,30 @@ def test_sections_of_idle_cpus_are_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_all_cpus_must_be_idle_and_known(tmp_path: Path, first: bytes, second: bytes, *, can: bool) -> None:
-    assert can_leave_out_cpus(image(tmp_path / "state", bytes(1000) + first + second + b"\0")) is can
+    assert SavedState(image(tmp_path / "state", bytes(1000) + first + second + b"\0")).can_leave_out_cpus is can
 
 
 def test_another_version_is_unknown(tmp_path: Path) -> None:
     with pytest.raises(UnknownStateError, match="version 2"):
-        can_leave_out_cpus(image(tmp_path / "state", section(0, version=2)))
+        SavedState(image(tmp_path / "state", section(0, version=2)))
 
 
 def test_another_file_is_unknown(tmp_path: Path) -> None:
     for content in (b"", b"no image", bytes(1000)):
         (tmp_path / "file").write_bytes(content)
         with pytest.raises(UnknownStateError):
-            can_leave_out_cpus(tmp_path / "file")
+            SavedState(tmp_path / "file")
     with pytest.raises(UnknownStateError):
-        can_leave_out_cpus(image(tmp_path / "file", section(0), snapshots=2))
+        SavedState(image(tmp_path / "file", section(0), snapshots=2))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_damaged_image_is_unknown_or_nothing_is_left_out(tmp_path: Path, data: st.DataObject) -> None:
+def test_a_damaged_image_raises_nothing_else(tmp_path: Path, data: st.DataObject) -> None:
     made = image(tmp_path / "state", bytes(600) + section(0) + TIMER + section(1) + b"\0")
     content = bytearray(made.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     made.write_bytes(content[: data.draw(st.integers(0, len(content)))])
-    try:
-        if can_leave_out_cpus(made):
-            leave_out_cpus(made)
-    except UnknownStateError:
-        pass
+    with suppress(UnknownStateError):
+        SavedState(made).leave_out_cpus()
