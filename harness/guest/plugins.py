@@ -2,6 +2,7 @@
 """Plugins of QEMU, which see the guest's code when QEMU translates it. Their sources are in images/plugins."""
 
 import functools
+import shutil
 from pathlib import Path
 
 from harness.support import digest, process
@@ -27,6 +28,11 @@ def build_plugin(name: str, qemu: str, store: Store) -> Path:
         )  # fmt: skip
 
     return store.get_or_build("tools", name, inputs, build) / f"{name}.so"
+
+
+def can_have_plugins(qemu: str) -> bool:
+    """Whether plugins can be built, and a QEMU takes them. Raises ModcompatError if it cannot be run."""
+    return shutil.which("gcc") is not None and takes_plugins(qemu)
 
 
 @functools.cache

@@ -22,6 +22,7 @@ _ALONE = 'exec "$@"'
 _WITH_GROUP = 'trap "trap - TERM; kill -KILL 0" TERM INT HUP; "$@" & wait "$!"'
 
 LAST_LINES = 25
+_SHELL_SIGNAL = 128  # added to a signal in the exit status of a shell
 _NO_SPACE = os.strerror(errno.ENOSPC)  # in what a program prints
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -86,10 +87,12 @@ def run(
     if status:
         is_full = any(_NO_SPACE in line for line in last)
         raise ModcompatError(
-            f"{what} failed: no space left on a disk" if is_full else f"{what} failed with exit status {status}",
+            f"{what} failed: no space left on a disk" if is_full else f"{what} {_end(status)}",
             details="\n".join(last),
             log=log,
-            next_step="free some; `modcompat cache prune` does so on the disk of the cache" if is_full else "",
+            next_step="free some; `modcompat cache prune` does so on the disk of the cache"
+            if is_full
+            else _remedy(status),
         )
 
 
@@ -137,10 +140,26 @@ def output(
     printed = done.stdout + done.stderr
     if done.returncode not in accepted:
         raise ModcompatError(
-            f"`{' '.join(words)}` failed with exit status {done.returncode}",
+            f"`{' '.join(words)}` {_end(done.returncode)}",
             details=printed.decode(errors="backslashreplace")[-2000:],
+            next_step=_remedy(done.returncode),
         )
     return (printed if errors else done.stdout).decode(errors="backslashreplace")
+
+
+def _end(status: int) -> str:
+    """How a program ended. status: as _signal() takes it."""
+    return f"was ended by signal {_signal(status)}" if _signal(status) else f"failed with exit status {status}"
+
+
+def _remedy(status: int) -> str:
+    return "if the machine lacks memory, run fewer guests at a time (-n); then try again" if _signal(status) else ""
+
+
+def _signal(status: int) -> int:
+    """The signal that ended a program, 0 if none did. status: of the program, or of a shell that ran it."""
+    number = -status if status < 0 else status - _SHELL_SIGNAL
+    return number if number in set(signal.Signals) else 0
 
 
 def die_with_parent(parent: int) -> None:

@@ -18,7 +18,7 @@ from harness.guest.guest import Guest, copy_state
 from harness.guest.initramfs import build_initramfs
 from harness.guest.machine import Machine, qemu_version
 from harness.guest.mailbox import size_for
-from harness.guest.plugins import build_plugin, takes_plugins
+from harness.guest.plugins import build_plugin, can_have_plugins, takes_plugins
 from harness.guest.snapshot import Snapshot, empty_state, find_snapshot
 from harness.guest.tools import build_tools
 from harness.kernel import required_options, user_config
@@ -244,7 +244,7 @@ class Guests:
             scale=self._settings.timing.scale,
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
-        if machine.accelerator == "tcg" and takes_plugins(board.arch.qemu):
+        if machine.accelerator == "tcg" and can_have_plugins(board.arch.qemu):
             machine = replace(machine, keeper=build_plugin("kept_code", qemu_version(board.arch.qemu), self._store))
         if not self._why_unchecked(machine, kernel):
             machine = replace(machine, accesses=self._access_check(machine, kernel))

@@ -107,3 +107,11 @@ main(["run"])
     done = subprocess.run([sys.executable, "-c", code], preexec_fn=heed_interrupts, capture_output=True, check=False)
     assert done.returncode == status
     assert done.stderr.decode().splitlines() == (["", "modcompat: interrupted"] if status else [])
+
+
+def test_a_program_that_was_killed_is_told_with_the_next_step(tmp_path: Path) -> None:
+    killed = ["sh", "-c", "kill -9 $$"]
+    for call in (lambda: process.output(killed), lambda: process.run(killed, log=tmp_path / "log", what="the build")):
+        with pytest.raises(ModcompatError, match="was ended by signal 9") as caught:
+            call()
+        assert "(-n)" in caught.value.next_step
