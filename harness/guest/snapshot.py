@@ -88,7 +88,7 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
     facts = _facts(folder)
     obstacle = facts["obstacle"]
     state = None if obstacle else folder / "state.qcow2"
-    return Snapshot(state, folder / "boot.log", obstacle, facts["keeps_code"])
+    return Snapshot(state, folder / "boot.log", obstacle, facts.get("keeps_code", False))
 
 
 def _save(guest: Guest, state: Path) -> bool:
@@ -112,10 +112,7 @@ def _save(guest: Guest, state: Path) -> bool:
 
 
 def _works_with_kept_code(machine: Machine, state: Path, folder: Path, timing: Timing) -> bool:
-    """Whether a guest works that keeps translated code, when it is restored twice. Raises ModcompatError.
-
-    folder: for files of the guest.
-    """
+    """Whether a guest works that keeps translated code, when it is restored twice. folder: for files of the guest."""
     guest = Guest(
         machine, folder=folder, console=folder / "console.log", state=copy_state(state, folder), timing=timing,
         keeps_code=True,
@@ -124,7 +121,7 @@ def _works_with_kept_code(machine: Machine, state: Path, folder: Path, timing: T
         for _ in range(2):
             guest.restore()
             guest.run("agent alive")
-    except (QmpRefusedError, GuestFailure):
+    except (QmpRefusedError, GuestFailure, ModcompatError):  # the last one if QEMU does not start without a kernel
         return False
     finally:
         guest.close()
