@@ -9,6 +9,7 @@ runs finds that there is nothing to do, and halts again.
 Sources: docs/interop/qcow2.txt, migration/savevm.c (qemu_savevm_state()) and cpu.c (vmstate_cpu_common) of QEMU 7.2.
 """
 
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ class _End:
 
     def __init__(self, image: BinaryIO) -> None:
         self._image = image
+        self._length = os.fstat(image.fileno()).st_size
         magic, cluster_bits, disk, count, snapshots = self._unpack(_HEADER, 0)
         if magic != _MAGIC or count != 1 or not 9 <= cluster_bits <= 21:
             raise UnknownStateError(f"not a qcow2 image with one snapshot: {magic:#x}, {count}")
@@ -153,15 +155,19 @@ class _End:
     def _read(self, place: int) -> bytes:
         if not place & _PLACE or place & _ZERO:
             return bytes(self._cluster)
-        self._image.seek(place & _PLACE)
-        return self._image.read(self._cluster)
+        return self._at(place & _PLACE, self._cluster).ljust(self._cluster, b"\0")
 
     def _table(self, place: int, length: int) -> list[int]:
         return list(self._unpack(struct.Struct(f">{length}Q"), place))
 
     def _unpack(self, form: struct.Struct, place: int) -> tuple[int, ...]:
-        self._image.seek(place)
-        content = self._image.read(form.size)
+        content = self._at(place, form.size)
         if len(content) < form.size:
-            raise UnknownStateError(f"it ends at {place + len(content):#x}")
+            raise UnknownStateError(f"it ends at {self._length:#x}")
         return form.unpack(content)
+
+    def _at(self, place: int, size: int) -> bytes:
+        if place >= self._length:
+            raise UnknownStateError(f"nothing is at {place:#x}: it ends at {self._length:#x}")
+        self._image.seek(place)
+        return self._image.read(min(size, self._length - place))

@@ -92,7 +92,9 @@ def test_a_damaged_image_raises_nothing_else(tmp_path: Path, data: st.DataObject
     made = image(tmp_path / "state", bytes(600) + section(0) + TIMER + section(1) + b"\0")
     content = bytearray(made.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+        header, snapshot = st.integers(0, 71), st.integers(CLUSTER, CLUSTER + 47)
+        place = data.draw(header | snapshot | st.integers(0, len(content) - 1))
+        content[place] = data.draw(st.integers(0, 255))
     made.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     with suppress(UnknownStateError):
         SavedState(made).leave_out_cpus()
