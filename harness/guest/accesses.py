@@ -62,7 +62,7 @@ class AccessCheck:
     def options(self, memory: str, mib: int, log: Path) -> list[str]:
         """QEMU's options for the check. memory: the file with the guest's memory. log: that of an AccessLog."""
         shadow = self.shadow
-        start, end = (shadow.first_function + offset for offset in self.arch.module_area)
+        start, end = self.arch.modules_of_kernel_at(shadow.first_function)
         arguments = {
             "memory": memory,
             "memory-start": hex(self.memory_start),

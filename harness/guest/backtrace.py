@@ -51,8 +51,7 @@ class Symbols:
         """The first address of the area for modules, and the first one behind it; zeros if no function is known."""
         if not self.functions:
             return 0, 0
-        start, end = (self.functions[0][0] + offset for offset in arch.module_area)
-        return start, end
+        return arch.modules_of_kernel_at(self.functions[0][0])
 
     def with_modules(self, loaded: Iterable[LoadedModule]) -> "Symbols":
         """The same, with the loaded modules."""

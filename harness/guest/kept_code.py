@@ -10,11 +10,10 @@ with the memory. If any of it has changed, as when a kernel patched itself, the 
 import socket
 import struct
 from pathlib import Path
-from typing import Self
 
 # struct question and struct answer of images/plugins/kept_code.c
 _QUESTION = struct.Struct("<QQ")
-_ANSWER = struct.Struct("<II")
+_ANSWER = struct.Struct("<I")
 
 
 class KeptCode:
@@ -25,12 +24,6 @@ class KeptCode:
         self._plugin = plugin
         self._ours, self.theirs = socket.socketpair()
         self._ours.settimeout(seconds)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def options(self) -> list[str]:
         """QEMU's options for it. The process must inherit `theirs`."""
@@ -46,7 +39,7 @@ class KeptCode:
         answer = self._ours.recv(_ANSWER.size, socket.MSG_WAITALL)
         if len(answer) < _ANSWER.size:
             raise ConnectionError("QEMU is gone")
-        _, changed = _ANSWER.unpack(answer)
+        (changed,) = _ANSWER.unpack(answer)
         return not changed
 
     def close(self) -> None:

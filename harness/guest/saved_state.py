@@ -11,7 +11,7 @@ Sources: docs/interop/qcow2.txt, migration/savevm.c (qemu_savevm_state()) and cp
 
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -69,37 +69,35 @@ class SavedState:
             end = _End(file)
             whole = without = end.read()
             sections = list(_sections(whole))
-            for section in sorted(sections, key=lambda section: -section.start):
+            for section in sections:
                 without = without[: section.start] + without[section.end :]
             differences = end.differences(whole, without.ljust(len(whole), b"\0"))
         cpus = sorted(section.cpu for section in sections)
         # whether it can be restored without the sections
         self.can_leave_out_cpus = bool(cpus) and cpus == [*range(len(cpus))] and all(each.is_idle for each in sections)
-        self._has_cpus = True
-        self._whole = {place: before for place, before, _ in differences}
+        self._present = self._whole = {place: before for place, before, _ in differences}
         self._without = {place: after for place, _, after in differences}
 
     def leave_out_cpus(self) -> None:
         """Leave the sections of the CPUs out. Raises OSError."""
-        if self._has_cpus:
-            self._write(self._without)
-            self._has_cpus = False
+        self._make(self._without)
 
     def put_cpus_back(self) -> None:
         """Make the state whole again. Raises OSError."""
-        if not self._has_cpus:
-            self._write(self._whole)
-            self._has_cpus = True
+        self._make(self._whole)
 
-    def _write(self, clusters: Mapping[int, bytes]) -> None:
+    def _make(self, clusters: dict[int, bytes]) -> None:
+        if clusters is self._present:
+            return
         with self._image.open("r+b") as file:
             for place, content in clusters.items():
                 file.seek(place)
                 file.write(content)
+        self._present = clusters
 
 
 def _sections(state: bytes) -> Iterator[_Section]:
-    """The sections of the CPUs, which are near the end of the state, behind the memory."""
+    """The sections of the CPUs, the last one first. They are near the end of the state, behind the memory."""
     at = len(state)
     while (at := state.rfind(_NAME, 0, at)) >= 0:
         start, fields = at - len(_START) - _NUMBER_BYTES, at + len(_NAME) + _CPU.size
@@ -126,13 +124,14 @@ class _End:
             raise UnknownStateError(f"not a qcow2 image with one snapshot: {magic:#x}, {count}")
         self._cluster = 1 << cluster_bits
         table, length, size, extra = self._unpack(_SNAPSHOT, snapshots)
-        self._size = self._unpack(struct.Struct(">Q"), snapshots + _SNAPSHOT.size)[0] if extra >= _ENTRY_BYTES else size
+        if extra >= _ENTRY_BYTES:
+            (size,) = self._unpack(struct.Struct(">Q"), snapshots + _SNAPSHOT.size)
         entries = self._cluster // _ENTRY_BYTES
         first = -(-disk // (self._cluster * entries))  # the state follows the disk
         self._places: list[int] = []
         for place in self._table(table, length)[first:]:
             self._places += self._table(place & _PLACE, entries) if place & _PLACE else [0] * entries
-        used = -(-self._size // self._cluster)
+        used = -(-size // self._cluster)
         self._places = self._places[max(0, used - _END_BYTES // self._cluster) : used]
         if any(place & _COMPRESSED for place in self._places):
             raise UnknownStateError("a compressed image")

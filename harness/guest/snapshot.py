@@ -58,7 +58,7 @@ def find_snapshot(machine: Machine, store: Store, timing: Timing) -> Snapshot:
                 if machine.board.arch.quirks.loses_timers:
                     obstacle = f"QEMU does not support snapshots of {machine.board.arch.name}: it loses their timers"
                 else:
-                    keeps_code = _save(guest, state) and machine.keeper is not None
+                    keeps_code = _save(guest, state)
             except QmpRefusedError as error:
                 obstacle = str(error)
                 if not _PERMANENT_ERROR.search(obstacle):

@@ -24,8 +24,8 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
         super().__init__(config, log)
         config.option.loadscopereorder = False  # the order is that of the worker's collection
         self._groups = {cell.id: _group(cell) for cell in cells}
-        modules = list(dict.fromkeys(cell.module.name for cell in cells))
-        self._numbers = {cell.id: modules.index(cell.module.name) for cell in cells}
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(cell.module.name for cell in cells))}
+        self._numbers = {cell.id: numbers[cell.module.name] for cell in cells}
         groups = len(set(self._groups.values()))
         self._parts = -(-self.numnodes // max(groups, 1))
 

@@ -85,15 +85,11 @@ def run(
         finally:
             process.stdout.close()
     if status:
-        is_full = any(_NO_SPACE in line for line in last)
-        raise ModcompatError(
-            f"{what} failed: no space left on a disk" if is_full else f"{what} {_end(status)}",
-            details="\n".join(last),
-            log=log,
-            next_step="free some; `modcompat cache prune` does so on the disk of the cache"
-            if is_full
-            else _remedy(status),
-        )
+        problem, next_step = f"{what} {_end(status)}", _remedy(status)
+        if any(_NO_SPACE in line for line in last):
+            problem = f"{what} failed: no space left on a disk"
+            next_step = "free some; `modcompat cache prune` does so on the disk of the cache"
+        raise ModcompatError(problem, details="\n".join(last), log=log, next_step=next_step)
 
 
 def attached(command: Sequence[str | Path], *, cwd: Path | None = None) -> int:

@@ -188,6 +188,11 @@ class Architecture:
     has_isolation: bool
     quirks: Quirks
 
+    def modules_of_kernel_at(self, first_function: int) -> tuple[int, int]:
+        """The area for modules of a kernel: its first address, and the first one behind it."""
+        start, end = (first_function + offset for offset in self.module_area)
+        return start, end
+
     @property
     def cross_compile(self) -> str:
         """The prefix of compiler and binutils."""

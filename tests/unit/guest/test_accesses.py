@@ -4,7 +4,6 @@
 import ctypes
 import shutil
 import struct
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,9 +19,8 @@ from harness.guest.machine import Machine
 from harness.guest.plugins import _major
 from harness.kernel.arch import ARM, ARM64, X86_64, Architecture
 from harness.kernel.shadow import ShadowMemory
-from harness.support.paths import IMAGES
+from tests.unit.guest.plugin_library import build_library, install
 
-PLUGIN = IMAGES / "plugins"
 START = 0x40000000  # of the guest's memory
 TABLE, SHORT_TABLE, SHADOW_PAGE = 0x1000, 0x4000, 0x8000  # in the guest's memory
 BYTE, HALF, WORD, STORE = 0, 1, 3, 0x10
@@ -103,9 +101,7 @@ class Emulator:
         self.log = AccessLog(folder / "log")
         self.log.make()
         check = AccessCheck(own, layout.arch, layout.shadow, START)
-        words = check.options(str(self._memory), 1, self.log.path)[-1].split(",")[1:]
-        arguments = (ctypes.c_char_p * len(words))(*(word.encode() for word in words))
-        assert self._library.qemu_plugin_install(ctypes.c_uint64(0), None, len(words), arguments) == 0
+        install(self._library, check.options(str(self._memory), 1, self.log.path))
         self.begin()
 
     def begin(self) -> None:
@@ -133,13 +129,7 @@ class Emulator:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not shutil.which("gcc"):
-        pytest.skip("no compiler")
-    found = tmp_path_factory.mktemp("plugin") / "accesses.so"
-    sources = [PLUGIN / "accesses.c", Path(__file__).with_name("fake_qemu.c")]
-    flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-DQEMU_PLUGIN_VERSION=1"]
-    subprocess.run(["gcc", *flags, f"-I{PLUGIN}", "-o", found, *sources], check=True)
-    return found
+    return build_library("accesses", "fake_qemu.c", tmp_path_factory.mktemp("plugin"))
 
 
 @pytest.fixture(params=LAYOUTS)

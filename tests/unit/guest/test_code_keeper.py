@@ -4,8 +4,8 @@
 import ctypes
 import mmap
 import shutil
-import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.guest.kept_code import KeptCode
-from harness.support.paths import IMAGES
+from tests.unit.guest.plugin_library import build_library, install
 
-PLUGINS = IMAGES / "plugins"
 PAGE = 4096
 KERNEL, MODULES, BEHIND, USER = 0xFFFFFFFF81000000, 0xFFFFFFFFA0000000, 0xFFFFFFFFFF000000, 0x400000
 AREA = (MODULES, BEHIND)
@@ -30,9 +29,7 @@ class Translator:
         self.memory = mmap.mmap(-1, 4 * PAGE)
         self._place = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         self.kept = KeptCode(own, seconds=10.0)
-        words = self.kept.options()[-1].split(",")[1:]
-        arguments = (ctypes.c_char_p * len(words))(*(word.encode() for word in words))
-        assert self._library.qemu_plugin_install(ctypes.c_uint64(0), None, len(words), arguments) == 0
+        install(self._library, self.kept.options())
 
     def translate(self, offset: int, address: int, size: int = 4) -> None:
         self._library.translate(ctypes.c_void_p(self._place + offset), ctypes.c_uint64(address), ctypes.c_size_t(size))
@@ -50,19 +47,13 @@ class Translator:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not shutil.which("gcc"):
-        pytest.skip("no compiler")
-    found = tmp_path_factory.mktemp("plugin") / "kept_code.so"
-    sources = [PLUGINS / "kept_code.c", Path(__file__).with_name("fake_translator.c")]
-    flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-DQEMU_PLUGIN_VERSION=1"]
-    subprocess.run(["gcc", *flags, f"-I{PLUGINS}", "-o", found, *sources], check=True)
-    return found
+    return build_library("kept_code", "fake_translator.c", tmp_path_factory.mktemp("plugin"))
 
 
 @pytest.fixture
 def translator(library: Path, tmp_path: Path) -> Iterator[Translator]:
     made = Translator(library, tmp_path)
-    with made.kept:
+    with closing(made.kept):
         yield made
 
 
