@@ -25,7 +25,7 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 
 _MAX_CODE_BYTES = 4 << 20  # a module with more is not read: running it in a guest is faster
-_CHANGE_CACHE_VERSION = 3  # raise when the facts cached for a pair of kernels, or their form, change
+_CHANGE_CACHE_VERSION = 4  # raise when the facts cached for a pair of kernels, or their form, change
 _CODE_CACHE_VERSION = 4  # raise when the facts read from code, or their cached form, change
 
 
@@ -59,6 +59,10 @@ class Predictor:
         return predict(
             module, change.production, change.kernel, change.difference, exports, accesses=touched
         )  # fmt: skip
+
+    def difference(self, production: Headers, kernel: Headers) -> LayoutDiff:
+        """How two kernels differ in the structures that modules can see. Raises ModcompatError as predict()."""
+        return self._change(production, kernel).difference
 
     def _accesses(
         self, file: Path, module: ModuleFacts, production: Headers, exports: ExportedTypes
@@ -142,7 +146,8 @@ def _changed_layouts(one: Headers, other: Headers, store: Store) -> tuple[dict[s
 
     def build(folder: Path) -> None:
         before, after = kernel_layouts(one, store), kernel_layouts(other, store)
-        names = LayoutDiff(before, after).changes.keys() | _embedded(MODULE, before) | _embedded(MODULE, after)
+        differing = LayoutDiff(before, after).changes.keys() | (before.keys() ^ after.keys())
+        names = differing | _embedded(MODULE, before) | _embedded(MODULE, after)
         kept = [
             layouts_as_json(layouts[name] for name in sorted(names) if name in layouts) for layouts in (before, after)
         ]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from harness.abi.compare.layout_diff import LayoutDiff
 from harness.abi.elf.module_file import ModuleFacts
-from harness.abi.headers.layouts import layout_difference
 from harness.abi.predict.prediction import Prediction
 from harness.abi.predict.predictor import Predictor
 from harness.guest.boards import Board
@@ -40,7 +39,6 @@ class Kernels:
         self._kernels: dict[str, Kernel] = {}
         self._headers: dict[tuple[str, str], Headers | None] = {}
         self._unobtainable: dict[tuple[str, str], ModcompatError] = {}
-        self._differences: dict[str, LayoutDiff] = {}
         self._predictor = Predictor(self.store)
 
     def kernel(self, board: Board, variant: Variant) -> Kernel:
@@ -133,9 +131,7 @@ class Kernels:
             production = headers_of(self.spec(board, variant).production, self.store)
         if not production or not kernel:
             return None
-        if kernel.label not in self._differences:
-            self._differences[kernel.label] = layout_difference(production, kernel, self.store)
-        return self._differences[kernel.label]
+        return self._predictor.difference(production, kernel)
 
     def predict(
         self, file: Path, module: ModuleFacts, board: Board, variant: Variant, *, briefly: bool = False

@@ -44,7 +44,7 @@ def kept(production: Headers, folder: Path) -> dict[str, set[str]]:
     file.touch()
     predictor = Predictor(store)
     predictor._accesses(file, ModuleFacts("vendor", arch=X86_64), production, predictor.exported_types(production))
-    _ = predictor._change(production, replace(production, label="stock", inputs={"config": "B=y"})).difference
+    predictor.difference(production, replace(production, label="stock", inputs={"config": "B=y"}))
     return {kind: {entry.name for entry in store.entries(kind)} for kind in ("code", "change")}
 
 
@@ -66,6 +66,17 @@ def test_what_was_read_in_another_way_is_not_used(
     after = kept(production, tmp_path)
     wanted = kinds | ({"code"} if changed == "layouts" and production.plain else set())
     assert {kind for kind in after if after[kind] > before[kind]} == wanted
+
+
+def test_a_difference_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probe: Path) -> None:
+    kernels = [{name: Layout(name, 8, ()) for name in ("struct module", own)} for own in ("old", "new")]
+    monkeypatch.setattr(predictor, "kernel_layouts", lambda *_: kernels.pop(0))
+    stock = replace(PLAIN, label="stock", inputs={"config": "B=y"})
+    for _ in range(2):
+        difference = Predictor(Store(tmp_path / "cache")).difference(PLAIN, stock)
+        assert difference.is_gone("old")
+        assert difference.is_new("new")
+        assert not difference.changes
 
 
 def test_code_that_is_too_long_is_not_said_to_be_harmless(tmp_path: Path, probe: Path) -> None:
