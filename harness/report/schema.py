@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
+from referencing import Registry, Resource
 
 from harness.support.errors import ModcompatError
 from harness.support.inputs import content_of
 
 _FOLDER = Path(__file__).parent / "templates"
 _MAX_BYTES = 64 << 20  # the matrix of 500 cells has 0.4 MB
-_VERSIONS = {"matrix": 1, "evidence": 2}  # `schema` of the files that this version writes
+_VERSIONS = {"matrix": 1, "evidence": 2, "sweep": 1}  # `schema` of the files that this version writes
 # evidence.json of schema 1, which has no `schema`: old name -> new name
 _RENAMED = {
     "obstacles": "blockers",
@@ -27,7 +28,7 @@ _RENAMED = {
 
 
 def load(path: Path, schema: str) -> dict[str, Any]:
-    """Read a JSON file that fits a schema ("matrix", "evidence"). Fields of older versions get their current names.
+    """Read a JSON file that fits a schema: "matrix", "evidence", "sweep". Fields of older versions get current names.
 
     Raises ModcompatError, with the problem and its place, for a file that is missing or does not fit.
     """
@@ -45,7 +46,7 @@ def load(path: Path, schema: str) -> dict[str, Any]:
         )
     if schema == "evidence" and version == 1:
         facts = _upgraded(facts)
-    if found := next(Draft202012Validator(schema_named(schema)).iter_errors(facts), None):
+    if found := next(validator(schema).iter_errors(facts), None):
         raise ModcompatError(f"{path} is not the {path.name} of a run: {_description(found)}")
     return facts
 
@@ -57,6 +58,13 @@ def _upgraded(facts: Any) -> Any:
         return facts
     renamed = {_RENAMED.get(name, name): value for name, value in evidence.items()}
     return facts | {"schema": _VERSIONS["evidence"], "evidence": renamed}
+
+
+@functools.cache
+def validator(schema: str) -> Draft202012Validator:
+    """The validator of files that have to fit a schema of this folder. Schemas refer to one another."""
+    resources = [Resource.from_contents(schema_named(name)) for name in _VERSIONS]
+    return Draft202012Validator(schema_named(schema), registry=resources @ Registry())
 
 
 @functools.cache

@@ -11,8 +11,8 @@ from typing import Any
 from markupsafe import Markup
 
 from harness.detect.verdict import PASSES, Verdict
+from harness.report.schema import load
 from harness.report.template import TEMPLATES, content_hash, html_templates
-from harness.support.errors import ModcompatError
 from harness.support.text import and_more, visible
 
 PRODUCTION = "production"
@@ -65,17 +65,7 @@ class Sweep:
 
 def read_sweep(file: Path) -> Sweep:
     """The results in a sweep.json. Raises ModcompatError if it is none."""
-    try:
-        facts = json.loads(file.read_text())
-        found = Sweep(facts)
-        for _ in summary(found):  # fails if a fact is missing, as does the line after it
-            pass
-        facts["planned"], facts["date"], facts["command"]
-    except OSError as error:
-        raise ModcompatError(f"cannot read {file}: {error.strerror}") from None
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ModcompatError(f"{file} is not the sweep.json of a sweep: {error}") from None
-    return found
+    return Sweep(load(file, "sweep"))
 
 
 def exit_status(sweep: Sweep) -> int:

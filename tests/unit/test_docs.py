@@ -156,9 +156,12 @@ def test_options_that_the_plugin_page_names_exist() -> None:
 
 def test_fields_of_the_schemas_are_on_the_page_about_reports() -> None:
     templates = PROJECT / "harness/report/templates"
-    matrix, evidence = (json.loads((templates / f"{name}.schema.json").read_text()) for name in ("matrix", "evidence"))
+    matrix, evidence, sweep = (
+        json.loads((templates / f"{name}.schema.json").read_text()) for name in ("matrix", "evidence", "sweep")
+    )
     fields = {*matrix["properties"], *matrix["$defs"]["cell"]["properties"], *matrix["$defs"]["step"]["properties"]}
     fields |= {*evidence["properties"], *evidence["$defs"]["evidence"]["properties"]}
+    fields |= {*sweep["properties"], *sweep["$defs"]["cell"]["properties"]}
     named = set(CODE.findall((DOCS / "reference/reports.md").read_text()))
     assert not fields - named
 

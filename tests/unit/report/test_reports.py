@@ -491,7 +491,7 @@ def test_the_files_of_a_run_are_what_their_schemas_say() -> None:
 
 
 def test_the_schemas_are_schemas() -> None:
-    for name in ("matrix", "evidence"):
+    for name in ("matrix", "evidence", "sweep"):
         jsonschema.Draft202012Validator.check_schema(schema_named(name))
 
 

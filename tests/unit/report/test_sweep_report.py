@@ -29,8 +29,9 @@ def module(place: str, production: str, verdict: str, reason: str = "") -> dict[
 def sweep(*modules: dict[str, Any]) -> Sweep:
     production = {"name": "debian:linux-image-amd64", "release": "6.1.0-7-amd64", "version": "6.1.9", "arch": "x86_64"}
     kernel = {"name": KERNEL, "source": "6.1.9 with isolation", "options": {"DEBUG_SPINLOCK": "y"}}
-    facts = {"date": "2026-11-28", "production": production, "board": "q35", "qemu": "QEMU 7.2", "kernels": [kernel]}
-    return Sweep({**facts, "modules": modules})
+    facts = {"schema": 1, "modcompat": "0", "date": "2026-11-28", "command": "modcompat sweep", "board": "q35"}
+    facts |= {"production": production, "qemu": "QEMU 7.2", "kernels": [kernel], "planned": len(modules)}
+    return Sweep({**facts, "modules": list(modules)})
 
 
 GOOD = (
@@ -81,11 +82,30 @@ def test_the_page_runs_its_own_script_and_nothing_else() -> None:
     assert policy[1].startswith("default-src 'none'; style-src 'sha256-")
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"kernels": [{"name": "x"}], "modules": [{}]}'])
-def test_another_file_is_no_sweep(tmp_path: Path, text: str) -> None:
+def test_a_sweep_is_read_as_it_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.json"
+    file.write_text(json.dumps(sweep(*GOOD, BAD).facts))
+    assert list(summary(read_sweep(file))) == list(summary(sweep(*GOOD, BAD)))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "is not JSON"),
+        ("[]", 'the file is [], but its type must be "object"'),
+        ("{}", "in the file, 'schema' is a required property"),
+        (json.dumps({**sweep().facts, "schema": 2}), "a later modcompat wrote"),
+        (json.dumps(sweep(BAD | {"cells": {KERNEL: {}}}).facts), "'verdict' is a required property"),
+        (json.dumps(sweep(BAD | {"cells": {KERNEL: cell("FINE")}}).facts), '.verdict is "FINE", but its enum must be'),
+        (json.dumps(sweep(BAD | {"cells": {KERNEL: cell("SPLAT", folder="/etc")}}).facts), "folder is"),
+    ],
+    ids=["empty", "list", "nothing", "later", "cell", "verdict", "folder"],
+)
+def test_another_file_is_no_sweep(tmp_path: Path, text: str, complaint: str) -> None:
     file = tmp_path / "sweep.json"
     file.write_text(text)
-    with pytest.raises(ModcompatError, match=r"is not the sweep\.json of a sweep"):
+    with pytest.raises(ModcompatError) as caught:
         read_sweep(file)
+    assert complaint in str(caught.value)
     with pytest.raises(ModcompatError, match="cannot read"):
         read_sweep(tmp_path / "absent")
