@@ -35,6 +35,29 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
             return nodeid
         return f"{self._groups[name]} {self._numbers[name] % self._parts}"
 
+    def _assign_work_unit(self, node: Any) -> None:
+        """Give a worker a group, and more if that is one test: a worker does not begin its last one before the end."""
+        super()._assign_work_unit(node)
+        while self.workqueue and self._pending_of(self.assigned_work[node]) == 1:
+            super()._assign_work_unit(node)
+
+    def remove_node(self, node: Any) -> str | None:
+        """Give what is left of a dead worker's groups to others. Returns the test that it died in, which is not left.
+
+        pytest-xdist 3.8 gives back all of it. A worker that gets a group without work never asks for another one.
+        """
+        unfinished = [
+            (scope, nodeid)
+            for scope, group in self.assigned_work.pop(node).items()
+            for nodeid, is_done in group.items()
+            if not is_done
+        ]
+        for scope, nodeid in unfinished[1:]:
+            self.workqueue.setdefault(scope, {})[nodeid] = False
+        for other in self.nodes:
+            self._reschedule(other)
+        return unfinished[0][1] if unfinished else None
+
 
 def cell_name(nodeid: str) -> str:
     """The id of the cell that a test is about."""

@@ -62,3 +62,73 @@ def test_the_board_with_the_cell_that_hangs_comes_first(cells: list[Cell]) -> No
     assert len(boards) == len(set(boards))
     assert boards[0] in ("arm64-virt", "riscv64-virt")
     assert first[0].feature.name == "perf"
+
+
+# A worker that dies
+
+
+class Worker:
+    """What the scheduler sees of a worker: it runs its tests in order, and keeps the last one until the end."""
+
+    def __init__(self, scheduling: GroupScheduling, name: str) -> None:
+        self.gateway = SimpleNamespace(id=name)
+        self.shutting_down = False
+        self.ran: list[str] = []
+        self._scheduling = scheduling
+        self._waiting: list[int] = []
+
+    def send_runtest_some(self, indices: list[int]) -> None:
+        self._waiting += indices
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+    def step(self) -> bool:
+        """Run a test. Returns whether there was one that may begin."""
+        if len(self._waiting) < (1 if self.shutting_down else 2):
+            return False
+        index = self._waiting.pop(0)
+        self.ran.append(self._scheduling.registered_collections[self][index])
+        self._scheduling.mark_test_complete(self, index)
+        return True
+
+
+def started(scheduling: GroupScheduling, collection: list[str], *names: str) -> list[Worker]:
+    workers = [Worker(scheduling, name) for name in names]
+    for worker in workers:
+        scheduling.add_node(worker)
+        scheduling.add_node_collection(worker, collection)
+    scheduling.schedule()
+    return workers
+
+
+def finish(scheduling: GroupScheduling, *workers: Worker) -> None:
+    """Run everything, as pytest-xdist does: when the scheduler says that all tests are about to end, workers stop."""
+    has_run = True
+    while has_run:
+        if scheduling.tests_finished:
+            for worker in workers:
+                worker.shutdown()
+        has_run = sum(worker.step() for worker in workers) > 0
+
+
+@pytest.mark.parametrize("steps", range(21))
+@pytest.mark.parametrize("features", [("spinlock",), ("spinlock", "slub"), ("spinlock", "slub", "ftrace", "kprobes")])
+def test_the_tests_of_a_worker_that_dies_run_in_another_one(
+    cells: list[Cell], features: tuple[str, ...], steps: int
+) -> None:
+    chosen = [cell for cell in cells if cell.board.id == "x86_64-q35" and cell.feature.name in features]
+    collection = [nodeid(cell) for cell in chosen] + ["tests/test_others.py::test_other"]
+    found = scheduling(chosen, 2)
+    first, second = started(found, collection, "first", "second")
+    for _ in range(steps):
+        first.step()
+        second.step()
+    died_in = found.remove_node(first)
+    workers = [second]
+    if died_in:
+        workers += started(found, collection, "replacement")
+    finish(found, *workers)
+    ran = [*first.ran, *second.ran, *(workers[-1].ran if died_in else ())]
+    assert sorted([*ran, *([died_in] if died_in else [])]) == sorted(collection)
+    assert not found.has_pending
