@@ -18,7 +18,7 @@ from harness.guest.failure import Fate, GuestFailure
 from harness.guest.machine import Machine
 from harness.guest.qemu import Qemu
 from harness.guest.qmp import QmpLostError, QmpRefusedError
-from harness.guest.saved_state import SavedState
+from harness.guest.saved_state import SavedState, UnknownStateError
 from harness.guest.shell import AgentRestartedError, ChannelClosedError, NoReplyError, Output, Shell
 
 T = TypeVar("T")
@@ -79,8 +79,12 @@ class Guest:
         self._state = state
         # whether the last restore kept translated code
         self.kept_code = False
-        self._saved = SavedState(state) if keeps_code else None
-        self._stale = 0  # restores in a row after which translated code was not the guest's
+        self._saved: SavedState | None = None
+        if keeps_code:
+            with contextlib.suppress(UnknownStateError):  # it is damaged, which QEMU will report
+                self._saved = SavedState(state)
+        self._stale = 0  # restores in a row after which translated code was not the guest's, or would not have been
+        self._is_new = True  # whether nothing has run in this QEMU
         self._qemu: Qemu | None = None
         self._shell: Shell | None = None
         self._failure: GuestFailure | None = None
@@ -134,7 +138,7 @@ class Guest:
             self._launch(paused=True)
         try:
             self._load()
-        except QmpLostError:  # QEMU was killed since the last command
+        except (QmpLostError, _StaleCodeError):  # QEMU was killed since the last command, or cannot be used any more
             self._launch(paused=True)
             try:
                 self._load()
@@ -239,41 +243,58 @@ class Guest:
         return self.qemu.exit_status is not None
 
     def _load(self) -> None:
-        self.log_start = self.console.size
-        self.qemu.qmp.forget_events()
-        self.kept_code = self._load_and_keep_code()
-        if not self.kept_code:
-            self._load_state()
-        self.qemu.qmp.command("cont")
-        self._is_paused = False
-
-    def _load_state(self) -> None:
-        self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
-
-    def _load_and_keep_code(self) -> bool:
         """Load the state, and keep the code that QEMU has translated if that is the restored guest's.
 
-        It is not if the kernel patched itself, or if a program was replaced. Where that is the rule, every eighth
-        restore tries again. Returns whether the guest can go on. Raises the errors of run_job().
+        Raises _StaleCodeError if it is not, because the kernel patched itself, or because a program was replaced: then
+        this QEMU cannot go on. A second load would end it on some boards (pflash_post_load() of
+        hw/block/pflash_cfi01.c, QEMU 7.2, relies on a guest that runs in between). Raises QmpRefusedError,
+        QmpLostError. After any error, nothing is known of the guest, and the next restore starts a new QEMU.
         """
-        saved, keeper = self._saved, self.qemu.keeper
-        if not saved or not keeper:
-            return False
-        self._stale += 1
-        if self._stale > _MOST_STALE and self._stale % _TRY_AGAIN:
-            saved.put_cpus_back()
-            return False
-        saved.leave_out_cpus()
-        self._load_state()
+        started = time.monotonic()
         try:
-            is_valid = keeper.is_valid(self.symbols.module_area(self.machine.board.arch))
+            # QEMU resumes a guest that was running, which would run code before it is compared.
+            self.qemu.qmp.command("stop")
+            self.log_start = self.console.size
+            self.qemu.qmp.forget_events()
+            self.kept_code = self._tries_to_keep_code()
+            if self._saved:
+                self._change(self._saved.leave_out_cpus if self.kept_code else self._saved.put_cpus_back)
+            self.qemu.qmp.run_job("snapshot-load", tag=TAG, vmstate="state", devices=["state"])
+            if self.kept_code:
+                self._require_valid_code()
+            self.qemu.qmp.command("cont")
+        except BaseException as error:
+            waited = time.monotonic() - started
+            self._failure = GuestFailure(Fate.SILENT, "snapshot-load", waited, f"it did not end: {error}", "")
+            raise
+        self._is_new = False
+        self._is_paused = False
+
+    def _tries_to_keep_code(self) -> bool:
+        """Whether to load the state so that translated code is kept. Where that fails often, only some restores try."""
+        if not self._saved or not self.qemu.keeper or self._is_new:
+            return False
+        if self._stale <= _MOST_STALE or self._stale % _TRY_AGAIN == 0:
+            return True
+        self._stale += 1
+        return False
+
+    def _require_valid_code(self) -> None:
+        """Raise _StaleCodeError if QEMU has translated code that is not the restored guest's."""
+        assert self.qemu.keeper is not None
+        try:
+            is_valid = self.qemu.keeper.is_valid(self.symbols.module_area(self.machine.board.arch))
         except OSError as error:
             raise QmpLostError(f"the plugin that keeps code: {error}") from None
-        if is_valid:
-            self._stale = 0
-        else:
-            saved.put_cpus_back()
-        return is_valid
+        self._stale = 0 if is_valid else self._stale + 1
+        if not is_valid:
+            raise _StaleCodeError
+
+    def _change(self, change: Callable[[], None]) -> None:
+        try:
+            change()
+        except OSError as error:
+            raise QmpRefusedError(f"cannot write to {self._state}: {error.strerror}") from None
 
     def _physical(self, address: int) -> int:
         """The physical address of a part of the kernel. Raises QmpRefusedError, QmpLostError."""
@@ -290,6 +311,7 @@ class Guest:
         self.close()
         self._failure = None
         self._is_paused = False
+        self._is_new = paused
         self.log_start = self.console.size
         self._qemu = Qemu(
             self.machine, folder=self._folder, console=self.console.path, state=self._state, paused=paused,
@@ -378,6 +400,10 @@ class Guest:
 def _panic_line(log: bytes) -> str:
     start = log.index(_PANIC)
     return log[start:].split(b"\n", 1)[0].decode(errors="backslashreplace").strip()
+
+
+class _StaleCodeError(Exception):
+    """QEMU has translated code that is not in the memory of the restored guest."""
 
 
 class _GuestGone(Exception):  # noqa: N818

@@ -96,6 +96,10 @@ class Qemu:
                     ),
                     start_new_session=True,  # Ctrl-C must not reach QEMU; close() ends it
                 )
+        except BaseException:
+            control.close()
+            self._release()
+            raise
         finally:
             channel.close()
             qmp.close()
@@ -107,7 +111,7 @@ class Qemu:
             self.qmp = Qmp(control, timeout=timeout)
         except BaseException as error:
             self._end()
-            self.channel.close()
+            self._release()
             control.close()
             if isinstance(error, QmpLostError):
                 raise self._launch_error() from None
@@ -141,10 +145,13 @@ class Qemu:
     def close(self) -> None:
         """End the process. Does nothing if it has already ended."""
         self._end()
+        self._release()
+        self.qmp.close()
+
+    def _release(self) -> None:
+        self.channel.close()
         if self.keeper:
             self.keeper.close()
-        self.qmp.close()
-        self.channel.close()
 
     def _end(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -75,8 +75,9 @@ class SavedState:
         cpus = sorted(section.cpu for section in sections)
         # whether it can be restored without the sections
         self.can_leave_out_cpus = bool(cpus) and cpus == [*range(len(cpus))] and all(each.is_idle for each in sections)
-        self._present = self._whole = {place: before for place, before, _ in differences}
+        self._whole = {place: before for place, before, _ in differences}
         self._without = {place: after for place, _, after in differences}
+        self._present: dict[int, bytes] | None = self._whole  # None while it is changed
 
     def leave_out_cpus(self) -> None:
         """Leave the sections of the CPUs out. Raises OSError."""
@@ -89,6 +90,7 @@ class SavedState:
     def _make(self, clusters: dict[int, bytes]) -> None:
         if clusters is self._present:
             return
+        self._present = None
         with self._image.open("r+b") as file:
             for place, content in clusters.items():
                 file.seek(place)

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,19 +114,18 @@ def _save(guest: Guest, state: Path) -> bool:
 
 def _works_with_kept_code(machine: Machine, state: Path, folder: Path, timing: Timing) -> bool:
     """Whether a guest works that keeps translated code, when it is restored twice. folder: for files of the guest."""
-    guest = Guest(
-        machine, folder=folder, console=folder / "console.log", state=copy_state(state, folder), timing=timing,
-        keeps_code=True,
-    )  # fmt: skip
     try:
-        for _ in range(2):
-            guest.restore()
-            guest.run("agent alive")
-    except (QmpRefusedError, GuestFailure, ModcompatError):  # the last one if QEMU does not start without a kernel
-        return False
-    finally:
-        guest.close()
-    return True
+        guest = Guest(
+            machine, folder=folder, console=folder / "console.log", state=copy_state(state, folder), timing=timing,
+            keeps_code=True,
+        )  # fmt: skip
+        with closing(guest):
+            for _ in range(3):
+                guest.restore()
+                guest.run("agent alive")
+            return True
+    except (QmpRefusedError, GuestFailure, ModcompatError, OSError):
+        return False  # for instance because QEMU does not start without a kernel, or because the disk is full
 
 
 def _remedy(failure: GuestFailure, mib: int) -> str:

@@ -90,6 +90,10 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 			page->lowest = address;
 		if (address > page->highest)
 			page->highest = address;
+#if QEMU_PLUGIN_VERSION == 1
+		/* QEMU before 8.1 does not notice if another CPU changes the code while it is translated. */
+		code = qemu_plugin_insn_data(insn);
+#endif
 		memcpy(page->code + offset, code, size);
 		memset(page->known + offset, 0xff, size);
 	}
@@ -120,11 +124,13 @@ static struct answer compare(const struct question *question)
 		for (link = &buckets[i]; (page = *link);) {
 			if (is_unchanged(page)) {
 				link = &page->next;
-				continue;
+			} else if (page->lowest < question->start || page->highest >= question->end) {
+				answer.changed++; /* until QEMU has thrown it away */
+				link = &page->next;
+			} else {
+				*link = page->next;
+				free(page);
 			}
-			answer.changed += page->lowest < question->start || page->highest >= question->end;
-			*link = page->next;
-			free(page);
 		}
 	}
 	return answer;

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Restores keep the code that QEMU has translated, and never one that is not the restored guest's."""
 
+import pytest
+
 from harness.guest.boards import BOARDS
 from harness.guest.guest import Guest
+from harness.guest.kept_code import KeptCode
 from harness.kernel.features import FEATURES
 from harness.kernel.variants import Variant
 from harness.lab.execution.guest_pool import Guests
@@ -65,3 +68,24 @@ def test_both_cpus_of_a_restored_guest_wake_up(guest: Guest) -> None:
         guest.restore()
         for cpu in (1, 2):
             assert guest.run(f"taskset {cpu} usleep 50000", 5.0).status == 0
+
+
+def test_a_guest_does_not_run_before_its_code_is_compared(guest: Guest) -> None:
+    guest.run("true")
+    guest.restore()
+    assert [event["event"] for event in guest.qemu.events() if event["event"] == "RESUME"] == ["RESUME"]
+
+
+def test_an_interrupted_restore_is_followed_by_one_in_a_new_qemu(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    process = guest.qemu.process.pid
+    with monkeypatch.context() as patched:
+        patched.setattr(KeptCode, "is_valid", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            guest.restore()
+    assert not guest.is_idle
+    guest.restore()
+    assert guest.qemu.process.pid != process
+    assert guest.run("agent alive").status == 0

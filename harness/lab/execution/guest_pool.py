@@ -3,7 +3,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -245,7 +245,8 @@ class Guests:
         )
         machine = replace(machine, accelerator=self._accelerator(machine))
         if machine.accelerator == "tcg" and can_have_plugins(board.arch.qemu):
-            machine = replace(machine, keeper=build_plugin("kept_code", qemu_version(board.arch.qemu), self._store))
+            with suppress(ModcompatError):  # restores only take longer
+                machine = replace(machine, keeper=build_plugin("kept_code", qemu_version(board.arch.qemu), self._store))
         if not self._why_unchecked(machine, kernel):
             machine = replace(machine, accesses=self._access_check(machine, kernel))
         return GuestImage(kernel, machine, paths, files, before, posted)

@@ -4,6 +4,7 @@
 
 struct qemu_plugin_insn {
 	void *memory;
+	const void *read;
 	uint64_t address;
 	size_t size;
 };
@@ -41,14 +42,20 @@ void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *insn)
 	return insn->memory;
 }
 
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn)
+{
+	return insn->read;
+}
+
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn)
 {
 	return insn->size;
 }
 
-void translate(void *memory, uint64_t address, size_t size)
+/* read: the bytes that are translated */
+void translate(void *memory, const void *read, uint64_t address, size_t size)
 {
-	struct qemu_plugin_insn insn = { memory, address, size };
+	struct qemu_plugin_insn insn = { memory, read, address, size };
 
 	translated(0, (struct qemu_plugin_tb *)&insn);
 }

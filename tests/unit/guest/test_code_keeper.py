@@ -31,12 +31,15 @@ class Translator:
         self.kept = KeptCode(own, seconds=10.0)
         install(self._library, self.kept.options())
 
-    def translate(self, offset: int, address: int, size: int = 4) -> None:
-        self._library.translate(ctypes.c_void_p(self._place + offset), ctypes.c_uint64(address), ctypes.c_size_t(size))
+    def translate(self, offset: int, address: int, size: int = 4, read: bytes | None = None) -> None:
+        """read: the bytes that are translated; None for those in the memory."""
+        read = self.memory[offset : offset + size] if read is None else read
+        place = ctypes.c_void_p(self._place + offset)
+        self._library.translate(place, read, ctypes.c_uint64(address), ctypes.c_size_t(size))
 
     def translate_elsewhere(self) -> None:
         """Translate an instruction that is not in memory."""
-        self._library.translate(None, ctypes.c_uint64(KERNEL), ctypes.c_size_t(4))
+        self._library.translate(None, bytes(4), ctypes.c_uint64(KERNEL), ctypes.c_size_t(4))
 
     def flush(self) -> None:
         self._library.flush()
@@ -55,6 +58,7 @@ def translator(library: Path, tmp_path: Path) -> Iterator[Translator]:
     made = Translator(library, tmp_path)
     with closing(made.kept):
         yield made
+        made.kept.theirs.detach()  # the plugin's thread may be about to read from it, and the number would be reused
 
 
 def test_nothing_translated_is_valid(translator: Translator) -> None:
@@ -66,6 +70,20 @@ def test_code_that_changed_is_not_valid(translator: Translator, address: int) ->
     translator.translate(100, address)
     assert translator.is_valid()
     translator.memory[103] = 1
+    assert not translator.is_valid()
+
+
+def test_changed_code_is_not_valid_until_qemu_throws_it_away(translator: Translator) -> None:
+    translator.translate(100, KERNEL)
+    translator.memory[100] = 1
+    assert not translator.is_valid()
+    assert not translator.is_valid()
+    translator.flush()
+    assert translator.is_valid()
+
+
+def test_code_that_changed_while_it_was_translated_is_not_valid(translator: Translator) -> None:
+    translator.translate(100, KERNEL, read=b"\1\0\0\0")
     assert not translator.is_valid()
 
 
@@ -116,8 +134,8 @@ def test_an_instruction_across_two_pages_is_compared_in_the_first(translator: Tr
 
 def test_what_qemu_threw_away_does_not_count(translator: Translator) -> None:
     translator.translate(100, KERNEL)
-    translator.memory[100] = 1
     translator.flush()
+    translator.memory[100] = 1
     assert translator.is_valid()
 
 
