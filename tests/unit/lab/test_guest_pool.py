@@ -11,7 +11,7 @@ from harness.guest.boards import BOARDS, Board, Channel
 from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, Timing
 from harness.guest.qemu import Qemu
-from harness.guest.qmp import QmpLostError
+from harness.guest.qmp import QmpLostError, QmpRefusedError
 from harness.kernel.features import FEATURES
 from harness.kernel.variants import PRODUCTION, Variant, variant_of
 from harness.lab.execution import guest_pool as module
@@ -205,7 +205,22 @@ def test_a_paused_guest_is_restored_in_place(tmp_path: Path) -> None:
     guest.pause()
     guest.restore()
     guest.run("true")
-    assert seen == ["stop", "snapshot-load", "cont", "true"]
+    assert seen == ["stop", "stop", "snapshot-load", "cont", "true"]
+
+
+def test_a_running_guest_stops_before_its_state_is_loaded(tmp_path: Path) -> None:
+    guest, seen = idle(tmp_path)
+    guest.restore()
+    assert seen == ["stop", "snapshot-load", "cont"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, QmpRefusedError("no"), OSError])
+def test_nothing_is_known_of_a_guest_whose_restore_did_not_end(tmp_path: Path, error: BaseException) -> None:
+    guest, _ = idle(tmp_path)
+    guest.qemu.qmp.run_job.side_effect = error  # type: ignore[attr-defined]
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - whichever it is
+        guest.restore()
+    assert not guest.is_idle
 
 
 def test_a_guest_that_was_lost_is_not_paused(tmp_path: Path) -> None:
