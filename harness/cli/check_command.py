@@ -13,7 +13,7 @@ import click
 from harness.abi.elf.module_file import ModuleFacts, inspect_module, read_module
 from harness.cli.cluster_runs import CLUSTER, files_of, require_alone
 from harness.cli.cluster_suite import run_suite_on_cluster
-from harness.cli.exit_status import exit_status, require_matrix
+from harness.cli.exit_status import exit_status, require_matrix, stamp_of
 from harness.cli.kernel_options import by_option, check_options
 from harness.cli.param_types import GUESTS, WORKERS
 from harness.cli.run_suite import require_cells, run_suite
@@ -31,8 +31,10 @@ from harness.lab.plan.cells import DEFAULT_BOARDS, Flavour, choose_boards
 from harness.lab.plan.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, checked, command_line
 from harness.lab.plan.settings import Settings, on_shipped
+from harness.lab.plan.shards import require_whole
 from harness.plugin.selection import plan_of
 from harness.plugin.suite_arguments import reproduction
+from harness.report.recorded_run import MATRIX
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
@@ -104,8 +106,10 @@ def check(*, modules: tuple[Path, ...], cluster: str | None, expression: str, wo
     }
     words = command_line(chosen)
     selected = [f"-k={expression}"] if expression else []
+    require_whole(given["--shard"], by_name=bool(expression))
     names = require_cells(words, selected) if selected else None
     run = new_run_folder(given["--run-dir"] and str(given["--run-dir"]), Path.cwd())
+    earlier = stamp_of(run / MATRIX)
     try:
         if cluster:
             plan = plan_of(chosen.get, manifest, by_name=bool(expression))
@@ -118,8 +122,8 @@ def check(*, modules: tuple[Path, ...], cluster: str | None, expression: str, wo
         outcome = run_suite(["-n", workers, f"--run-dir={run}", "--internal-command=check", *selected, *words])
     finally:
         forget_if_empty(run)
-    require_matrix(outcome, run / "matrix.json")
-    sys.exit(exit_status(outcome.status, run / "matrix.json"))
+    require_matrix(outcome, run / MATRIX, earlier)
+    sys.exit(exit_status(outcome.status, run / MATRIX))
 
 
 def _preemption(facts: Mapping[Path, ModuleFacts], *, has_config: bool) -> list[Preemption]:

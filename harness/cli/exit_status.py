@@ -15,14 +15,28 @@ from harness.cli.run_suite import SuiteOutcome
 from harness.detect.verdict import PASSES, Verdict
 from harness.support.errors import ModcompatError
 
+_WITH_VERDICTS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
 
-def require_matrix(outcome: SuiteOutcome, matrix: Path) -> None:
-    """Raise ModcompatError if a run of the suite wrote no verdicts, because pytest did not start or was ended."""
+
+def stamp_of(matrix: Path) -> tuple[int, int] | None:
+    """What tells a file from a later one in its place; None if there is none."""
+    try:
+        found = matrix.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def require_matrix(outcome: SuiteOutcome, matrix: Path, earlier: tuple[int, int] | None) -> None:
+    """Raise ModcompatError if a run of the suite wrote no verdicts, because pytest did not start or was ended.
+
+    earlier: stamp_of() the file before the run: its folder may have one of an earlier run.
+    """
     if outcome.error:
         raise outcome.error
     if outcome.status == pytest.ExitCode.USAGE_ERROR:  # pytest has printed the reason
         sys.exit(2)
-    if not matrix.is_file():
+    if stamp_of(matrix) in (None, earlier):
         raise ModcompatError(
             "the run gave no verdict",
             next_step="see the output of pytest above; without any, something ended its process, for example "
@@ -33,9 +47,10 @@ def require_matrix(outcome: SuiteOutcome, matrix: Path) -> None:
 def exit_status(status: int, matrix: Path) -> int:
     """The exit status of a command: 0 if all verdicts are as expected, 1 if there are findings, 2 if invalid.
 
-    status: pytest's. matrix: the matrix.json of the run, which need not exist.
+    status: pytest's; that of an interrupted run is the one of -x as well. matrix: the matrix.json of the run, which
+    need not exist.
     """
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not matrix.is_file():
+    if status not in _WITH_VERDICTS or not matrix.is_file():
         return 2
     rows = json.loads(matrix.read_text())["cells"]
     if any(row["verdict"] == Verdict.INVALID for row in rows):

@@ -9,7 +9,7 @@ import click
 
 from harness.cli.cluster_runs import CLUSTER, files_of, require_alone
 from harness.cli.cluster_suite import run_suite_on_cluster
-from harness.cli.exit_status import exit_status, require_matrix
+from harness.cli.exit_status import exit_status, require_matrix, stamp_of
 from harness.cli.kernel_options import click_option
 from harness.cli.param_types import GUESTS, USUAL_GUESTS, WORKERS
 from harness.cli.run_suite import require_cells, run_suite
@@ -22,12 +22,12 @@ from harness.lab.plan import expected_verdicts
 from harness.lab.plan.cells import MATRICES, cells_of, choose_boards, kernels_of, narrow
 from harness.lab.plan.options import BY_NAME, checked
 from harness.lab.plan.settings import Settings
-from harness.lab.plan.shards import cells_of_shard
+from harness.lab.plan.shards import cells_of_shard, require_whole
 from harness.lab.plan.vendor_modules import shipped
 from harness.plugin.selection import SuitePlan
 from harness.plugin.suite_arguments import reproduction
 from harness.report.compatibility import PAGE, compatibility_page
-from harness.report.recorded_run import read_run
+from harness.report.recorded_run import MATRIX, read_run
 from harness.support.errors import ModcompatError
 from harness.support.paths import require_checkout
 
@@ -81,6 +81,7 @@ def matrix(
     narrowed = [("--board", board), ("--arch", arch), ("--feature", feature), ("--preemption", preemption)]
     narrowed += [("--shard", (shard,))] if shard else []
     foreign = _foreign(options)
+    require_whole(shard, by_name=any(word.startswith("-k") for word in options))
     if cluster:
         require_alone()
         if foreign:
@@ -144,13 +145,14 @@ def run_cells(
     verdict.
     """
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
+    result = run / MATRIX
+    earlier = stamp_of(result)
     chosen = ["--matrix", which, "--run-dir", str(run), *_words(narrowed)]
     try:
         outcome = run_suite(["-n", workers, "--internal-command=matrix", *chosen, *options])
     finally:
         forget_if_empty(run)
-    result = run / "matrix.json"
-    require_matrix(outcome, result)
+    require_matrix(outcome, result, earlier)
     return exit_status(outcome.status, result), result
 
 

@@ -71,4 +71,10 @@ KIND = NameParam(lambda: KINDS, "KIND")
 WORKERS = _Workers()
 # A cell waits for a third of its time, so that more guests than CPUs keep the CPUs busy.
 USUAL_GUESTS: Any = {"default": lambda: str(-(-3 * len(os.sched_getaffinity(0)) // 2)), "show_default": "3 for 2 CPUs"}
+
 GUESTS = "Guests at a time: a number, auto or logical (pytest-xdist). 0 runs one guest without worker processes."
+
+
+def processes(workers: str) -> int:
+    """The number of processes for a value of -n, where there is always one."""
+    return max(1, int(workers)) if _NUMBER.fullmatch(workers) else len(os.sched_getaffinity(0))

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """modcompat sweep."""
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import click
 from harness.cli.cluster_runs import CLUSTER, require_alone
 from harness.cli.cluster_sweep import sweep_on_cluster
 from harness.cli.kernel_options import click_option
-from harness.cli.param_types import KERNEL, MAX_GUESTS_PER_CPU
+from harness.cli.param_types import KERNEL, USUAL_GUESTS, WORKERS, processes
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan.options import BY_NAME, checked
@@ -43,9 +42,9 @@ from harness.support.progress import say
 @click.option(
     "-n",
     "workers",
-    type=click.IntRange(1, MAX_GUESTS_PER_CPU * (os.cpu_count() or 1)),
-    default=len(os.sched_getaffinity(0)),
-    help="Modules at a time [the number of CPUs].",
+    type=WORKERS,
+    help="Modules at a time: a number, or auto or logical for the number of CPUs.",
+    **USUAL_GUESTS,
 )
 @click.option("--board", default="", metavar="NAME", help="The board to run on [one for the architecture].")
 @click_option(BY_NAME["--kernel-source"])
@@ -63,7 +62,7 @@ def sweep(
     sample: int | None,
     shard: str | None,
     cluster: str | None,
-    workers: int,
+    workers: str,
     board: str,
     kernel_source: str | None,
     allow_config_change: tuple[str, ...],
@@ -114,8 +113,8 @@ def sweep(
         if cluster:
             results = sweep_on_cluster(cluster, request, plan, run, resume)
         else:
-            begin_rows(run, {**request.conditions(), "kernel keys": keys})
-            running = SweepRun(request, plan, run, workers)
+            begin_rows(run, plan.conditions(request, keys))
+            running = SweepRun(request, plan, run, processes(workers))
             running.predict_all()
             running.judge_all()
             results = write_results(plan, known, run, resume)

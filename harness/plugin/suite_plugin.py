@@ -21,7 +21,7 @@ from harness.lab.plan.expected_verdicts import measured_verdicts
 from harness.lab.plan.manifest import Manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, OPTIONS, Option, ValueKind, checked
 from harness.lab.plan.settings import Settings
-from harness.lab.plan.shards import cells_of_shard
+from harness.lab.plan.shards import cells_of_shard, require_whole
 from harness.lab.plan.vendor_modules import VendorModule
 from harness.plugin.distribution import GroupScheduling, cell_name, ranks
 from harness.plugin.selection import plan_of
@@ -71,6 +71,8 @@ def pytest_configure(config: pytest.Config) -> None:
         chosen = plan_of(given, manifest, by_name=bool(config.getoption("keyword")))
         config.stash[_SETTINGS], config.stash[_MODULES], plan = chosen.settings, chosen.modules, chosen.cells
         shard = checked(BY_NAME["--shard"], given("--shard"))
+        if not config.getoption(COMMAND):  # the tasks of a cluster may be shards with names
+            require_whole(shard, by_name=bool(config.getoption("keyword")))
         config.stash[_CELLS] = cells = cells_of_shard(plan, shard) if shard else plan
         command = reproduction(given, config.getoption(COMMAND))
         if given("--run-dir"):
@@ -80,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except OSError as error:
         raise pytest.UsageError(one_line(f"{error.filename}: {error.strerror}")) from error
     matrix = Matrix(
-        plan, manifest, command, shard=shard,
+        plan, manifest, command, cells=cells, shard=shard,
         assumed=lambda: assumptions_at_end(chosen.settings, cells, Store()), run_folder=lambda: _run_folder(config),
     )  # fmt: skip
     config.pluginmanager.register(matrix, "modcompat-matrix")

@@ -13,6 +13,7 @@ from harness.lab.plan.cells import Cell
 from harness.lab.plan.manifest import Manifest
 from harness.report.formats import write_reports
 from harness.report.table import render
+from harness.support import digest
 from harness.support.errors import ModcompatError
 from harness.support.text import one_line
 
@@ -28,19 +29,21 @@ class Matrix:
         manifest: Manifest,
         command: str,
         *,
+        cells: Sequence[Cell],
         shard: tuple[int, int] | None,
         assumed: Callable[[], list[str]],
         run_folder: Callable[[], Path],
     ) -> None:
         """plan: every cell, those of other shards among them. command: runs the cells again, in a shell.
 
-        shard: the part of the plan that runs here; None for all of it. assumed, run_folder: called at the end if there
-        are rows.
+        cells: those of the shard, if there is one. shard: the part of the plan that they are. assumed, run_folder:
+        called at the end if there are rows.
         """
         self.rows: list[dict[str, Any]] = []
         self._plan = plan
         self._manifest = manifest
         self._command = command
+        self._cells = cells
         self._shard = shard
         self._assumed = assumed
         self._run_folder = run_folder
@@ -54,11 +57,14 @@ class Matrix:
             return
         places = {cell.id: place for place, cell in enumerate(self._plan)}
         rows = sorted(self.rows, key=lambda row: places[row["id"]])
-        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and len(rows) == len(self._cells)
         shard = None
         if self._shard:
             part, parts = self._shard
-            shard = {"part": part, "parts": parts, "places": [places[row["id"]] for row in rows], "ended": ended}
+            shard = {
+                "part": part, "parts": parts, "plan": digest.of_value([*places]), "cells": len(places),
+                "places": [places[row["id"]] for row in rows], "ended": ended,
+            }  # fmt: skip
         assumed = self._assumed()
         terminalreporter.ensure_newline()
         terminalreporter.write_line("")

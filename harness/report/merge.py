@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make one run of several: the shards of a plan, or runs of different cells."""
 
+import re
 import shlex
 import shutil
 from collections import Counter
@@ -16,7 +17,8 @@ from harness.support.errors import ModcompatError
 CELLS = "cells"  # the folder of a run in which each cell has one
 _SHARD_OPTION = "--shard"
 _BY_ARCHITECTURE = ("compilers", "qemu")
-_SAME_IN_SWEEPS = ("schema", "production", "board", "kernels")
+_SAME_IN_SWEEPS = ("schema", "production", "board", "kernels", "options")
+_SAME_PLAN = ("plan", "cells")  # of shards; runs before 0.3 lack them
 
 
 def merged(runs: Sequence[Run]) -> dict[str, Any]:
@@ -45,13 +47,31 @@ def joined(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def copy_cells(runs: Iterable[Path], folder: Path) -> None:
-    """Copy the files of all cells from the folders of runs into another. Raises ModcompatError."""
+    """Copy the files of all cells from the folders of runs into another.
+
+    Links are left out, unless they lead to another file of the same run: runs may come from anywhere. Raises
+    ModcompatError.
+    """
     for run in runs:
         try:
-            if (run / CELLS).is_dir():
-                shutil.copytree(run / CELLS, folder / CELLS, symlinks=True, dirs_exist_ok=True)
+            for cell in sorted((run / CELLS).iterdir()) if (run / CELLS).is_dir() else ():
+                if cell.is_dir() and not cell.is_symlink():
+                    shutil.copytree(
+                        cell, folder / CELLS / cell.name, symlinks=True, dirs_exist_ok=True, ignore=_foreign_links
+                    )
         except (OSError, shutil.Error) as error:
             raise ModcompatError(f"cannot copy {run / CELLS} to {folder}: {error}") from None
+
+
+def _foreign_links(folder: str, names: list[str]) -> list[str]:
+    """The links in a cell's folder that do not lead to a file in a cell of the same run."""
+    cells = Path(folder).resolve().parent
+    links = [name for name in names if Path(folder, name).is_symlink()]
+    return [
+        name
+        for name in links
+        if Path(folder, name).readlink().is_absolute() or cells not in Path(folder, name).resolve().parents
+    ]
 
 
 def merged_sweeps(sweeps: Sequence[tuple[Path, Sweep]]) -> dict[str, Any]:
@@ -59,10 +79,10 @@ def merged_sweeps(sweeps: Sequence[tuple[Path, Sweep]]) -> dict[str, Any]:
 
     Raises ModcompatError if a shard is missing, is there twice or lacks modules, or if they are of different sweeps.
     """
-    _require_shards([(folder, sweep.facts.get("shard")) for folder, sweep in sweeps])
+    _require_shards([(folder, sweep.facts.get("shard")) for folder, sweep in sweeps], "sweeps")
     all_facts = [sweep.facts for _, sweep in sweeps]
     for name in _SAME_IN_SWEEPS:
-        if any(facts[name] != all_facts[0][name] for facts in all_facts):
+        if any(facts.get(name) != all_facts[0].get(name) for facts in all_facts):
             raise ModcompatError(f"these are shards of different sweeps: they differ in {name!r}")
     for folder, sweep in sweeps:
         if len(sweep.modules) < sweep.facts["planned"]:
@@ -71,10 +91,15 @@ def merged_sweeps(sweeps: Sequence[tuple[Path, Sweep]]) -> dict[str, Any]:
                 next_step=f"go on with it: {sweep.facts['command']}",
             )
     modules = sorted((module for _, sweep in sweeps for module in sweep.modules), key=itemgetter("place"))
+    places = Counter(module["place"] for module in modules)
+    if twice := [place for place, count in places.items() if count > 1]:
+        raise ModcompatError(f"{len(twice)} modules are in two shards, for example {twice[0]}")
     facts = dict(all_facts[0])
     facts.pop("shard", None)
     return facts | {
         "date": max(facts["date"] for facts in all_facts),
+        "modcompat": ", ".join(sorted({facts["modcompat"] for facts in all_facts})),
+        "qemu": ", ".join(sorted({facts["qemu"] for facts in all_facts})),
         "command": _without(facts["command"], _SHARD_OPTION, "--run-dir"),
         "planned": len(modules),
         "modules": modules,
@@ -84,19 +109,28 @@ def merged_sweeps(sweeps: Sequence[tuple[Path, Sweep]]) -> dict[str, Any]:
 def _require_distinct(runs: Sequence[Run]) -> None:
     """Raise ModcompatError unless the runs are every shard of one plan, or no shards, and have no cell in common."""
     if any(run.facts["shard"] for run in runs):
-        _require_shards([(run.folder, run.facts["shard"]) for run in runs])
-        if len({_without(run.facts["command"], _SHARD_OPTION) for run in runs}) > 1:
+        _require_shards([(run.folder, run.facts["shard"]) for run in runs], "plans")
+        if len({_anywhere(_without(run.facts["command"], _SHARD_OPTION)) for run in runs}) > 1:
             commands = "\n".join(sorted(run.facts["command"] for run in runs))
             raise ModcompatError("these are shards of different plans", details=commands)
-        if interrupted := [run for run in runs if not run.facts["shard"]["ended"]]:
-            raise ModcompatError(f"{interrupted[0].folder} was interrupted: it lacks cells", next_step="run it again")
+        if short := [run for run in runs if not run.facts["shard"]["ended"]]:
+            raise ModcompatError(
+                f"{short[0].folder} lacks cells: it was interrupted, or they ended in errors", next_step="run it again"
+            )
+        count = runs[0].facts["shard"].get("cells")
+        places = sorted(place for run in runs for place in run.facts["shard"]["places"])
+        if count is not None and places != [*range(count)]:
+            raise ModcompatError(f"these shards have {len(set(places))} of {count} cells")
     ids = Counter(cell.row["id"] for run in runs for cell in run.cells)
     if twice := [name for name, count in ids.items() if count > 1]:
         raise ModcompatError(f"{len(twice)} cells are in two runs, for example {twice[0]}")
 
 
-def _require_shards(shards: Iterable[tuple[Path, Mapping[str, Any] | None]]) -> None:
-    """Raise ModcompatError unless these are all parts of one whole, each once. shards: with the folder of each."""
+def _require_shards(shards: Sequence[tuple[Path, Mapping[str, Any] | None]], wholes: str) -> None:
+    """Raise ModcompatError unless these are all parts of one whole, each once. shards: with the folder of each.
+
+    wholes: the word for several of what they are parts of.
+    """
     parts: dict[int, Path] = {}
     counts = set()
     for folder, shard in shards:
@@ -107,7 +141,12 @@ def _require_shards(shards: Iterable[tuple[Path, Mapping[str, Any] | None]]) -> 
         parts[shard["part"]] = folder
         counts.add(shard["parts"])
     if len(counts) > 1:
-        raise ModcompatError(f"these are shards of different plans, of {' and '.join(map(str, sorted(counts)))} parts")
+        numbers = " and ".join(map(str, sorted(counts)))
+        raise ModcompatError(f"these are shards of different {wholes}, of {numbers} parts")
+    if len({tuple(shard.get(name) for name in _SAME_PLAN) for _, shard in shards if shard}) > 1:
+        raise ModcompatError(
+            f"these are shards of different {wholes}", next_step="give each the options of the others, but for --shard"
+        )
     (count,) = counts
     if missing := [f"{part}/{count}" for part in range(1, count + 1) if part not in parts]:
         raise ModcompatError(f"shard {', '.join(missing)} is missing", next_step="give its run folder, too")
@@ -130,6 +169,11 @@ def _tools(values: Iterable[Mapping[str, str]]) -> dict[str, Any]:
         for arch, name in by_arch.items():
             found.setdefault(arch, {})[name] = None
     return {arch: ", ".join(names) for arch, names in sorted(found.items())}
+
+
+def _anywhere(command: str) -> str:
+    """A command, with paths reduced to names: the machines of a run have them in different folders."""
+    return shlex.join(re.sub(r"[^=]*/", "", word) for word in shlex.split(command))
 
 
 def _without(command: str, *options: str) -> str:

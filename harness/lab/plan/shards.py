@@ -42,6 +42,18 @@ def cells_of_shard(cells: Sequence[Cell], shard: tuple[int, int]) -> list[Cell]:
     return found
 
 
+def require_whole(shard: object, *, by_name: bool) -> None:
+    """Raise ModcompatError if cells of a shard are chosen by name (-k): nobody could tell whether one is missing.
+
+    shard: what --shard gives, if anything.
+    """
+    if shard and by_name:
+        raise ModcompatError(
+            "-k and --shard do not go together",
+            next_step="narrow the plan with --module, --feature, --board, --arch or --flavour",
+        )
+
+
 def group_names(cells: Iterable[Cell]) -> list[str]:
     """The names of the groups of cells that stay together. With as many shards, each has one group."""
     return sorted({" ".join(_key(cell)) for cell in cells})

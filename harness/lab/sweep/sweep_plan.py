@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from harness import __version__
 from harness.guest.boards import Board, default_board
 from harness.guest.guest import Timing
 from harness.kernel.features import FEATURES, Isolation
@@ -85,6 +86,10 @@ class SweepPlan:
     modules: tuple[SweepModule, ...]
     # the part of all modules that these are, and the number of parts
     shard: tuple[int, int] = (1, 1)
+    # a digest of the places of all modules
+    whole: str = ""
+    # a digest of what tells when a module of production has changed, chosen or not
+    production: str = ""
 
     @property
     def places(self) -> set[str]:
@@ -92,13 +97,30 @@ class SweepPlan:
         return {module.place for module in self.modules}
 
     def part(self, shard: tuple[int, int]) -> "SweepPlan":
-        """The part of a whole plan that is a shard."""
-        return replace(self, modules=_part_of(self.modules, shard), shard=shard)
+        """The part of a whole plan that is a shard. Raises ModcompatError if it has no module."""
+        part, parts = shard
+        modules = self.modules[part - 1 :: parts]
+        if not modules:
+            raise ModcompatError(
+                f"shard {part}/{parts} has no module: there are only {len(self.modules)}",
+                next_step="choose fewer shards",
+            )
+        whole = digest.of_value([module.place for module in self.modules])
+        return replace(self, modules=modules, shard=shard, whole=whole)
 
     def identity(self) -> str:
         """A digest of the production kernel and of the places and sizes of its modules."""
         sizes = [(module.place, module.file.stat().st_size) for module in self.modules]
         return digest.of_value([self.shipped.release, digest.of_file(self.shipped.image), sizes])
+
+    def conditions(self, request: SweepRequest, kernel_keys: Sequence[str]) -> dict[str, Any]:
+        """Everything that verdicts depend on, as JSON values: a sweep goes on only with the same."""
+        return {
+            **request.conditions(),
+            "kernel keys": list(kernel_keys),
+            "modules of production": self.production,
+            "version of modcompat": __version__,
+        }
 
     def cells(self, module: SweepModule) -> list[Cell]:
         """The cells of a module on the debug kernels."""
@@ -127,8 +149,17 @@ def plan_sweep(request: SweepRequest, store: Store) -> SweepPlan:
     settings = on_shipped(settings, kernels, source=request.source, tolerated=request.tolerated)
     index = index_folder(shipped.modules, store)
     require_release(index, shipped.release, shipped.modules)
-    modules = chosen_modules(index, shipped.modules, only=request.only, sample=request.sample, shard=request.shard)
-    return SweepPlan(settings, shipped, board, debug_kernels(request.kernels), modules, request.shard)
+    modules = chosen_modules(index, shipped.modules, only=request.only, sample=request.sample)
+    whole = SweepPlan(
+        settings, shipped, board, debug_kernels(request.kernels), modules, production=_state_of(index, shipped.modules)
+    )
+    return whole.part(request.shard)
+
+
+def _state_of(index: ModuleIndex, folder: Path) -> str:
+    """A digest of the places, sizes and times of all modules in a folder."""
+    files = {str(module.path.relative_to(folder)): module.path.stat() for module in index.modules.values()}
+    return digest.of_value(sorted((place, found.st_size, found.st_mtime_ns) for place, found in files.items()))
 
 
 def debug_kernels(names: Iterable[str]) -> tuple[Variant, ...]:
@@ -152,12 +183,12 @@ def debug_kernels(names: Iterable[str]) -> tuple[Variant, ...]:
 
 
 def chosen_modules(
-    index: ModuleIndex, folder: Path, *, only: Sequence[str] = (), sample: int = 0, shard: tuple[int, int] = (1, 1)
+    index: ModuleIndex, folder: Path, *, only: Sequence[str] = (), sample: int = 0
 ) -> tuple[SweepModule, ...]:
     """The modules of a sweep, in the order of their places.
 
     only: patterns for names or places; a module matches any of them. sample: the number of modules, 0 for all; the same
-    ones are chosen each time. shard: the part of them, and the number of parts. Raises ModcompatError if none is left.
+    ones are chosen each time. Raises ModcompatError if none matches.
     """
     every = [_sweep_module(module, folder) for module in index.modules.values()]
     matching = [module for module in every if not only or any(_matches(module, pattern) for pattern in only)]
@@ -167,18 +198,7 @@ def chosen_modules(
         )
     if sample:
         matching = sorted(matching, key=lambda module: _rank(module.name))[:sample]
-    modules = _part_of(sorted(matching, key=lambda module: module.place), shard)
-    if not modules:
-        raise ModcompatError(
-            f"shard {shard[0]}/{shard[1]} has no module: there are only {len(matching)}",
-            next_step="choose fewer shards",
-        )
-    return modules
-
-
-def _part_of(modules: Sequence[SweepModule], shard: tuple[int, int]) -> tuple[SweepModule, ...]:
-    part, parts = shard
-    return tuple(modules[part - 1 :: parts])
+    return tuple(sorted(matching, key=lambda module: module.place))
 
 
 def groups_of(modules: Sequence[SweepModule]) -> list[tuple[SweepModule, ...]]:

@@ -45,6 +45,7 @@ def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) ->
     places = plan.places
     judged = [rows for rows in SweepRows(run).read() if rows[0]["place"] in places]
     predicted = {(row["place"], row["variant"]): row for rows in SweepRows(run, PREDICTIONS).read() for row in rows}
+    part, parts = plan.shard
     specs = [kernels.spec(plan.board, variant) for variant in plan.variants]
     facts = {
         "schema": _SCHEMA,
@@ -60,8 +61,9 @@ def write_results(plan: SweepPlan, kernels: Kernels, run: Path, command: str) ->
         "board": plan.board.name,
         "qemu": qemu_version(plan.board.arch.qemu),
         "kernels": [_kernel(spec, kernels.store) for spec in specs],
+        "options": {"ignore_versions": plan.settings.ignores_versions, "guest_memory": plan.settings.memory},
         "planned": len(plan.modules),
-        **({"shard": dict(zip(("part", "parts"), plan.shard, strict=True))} if plan.shard != (1, 1) else {}),
+        **({"shard": {"part": part, "parts": parts, "plan": plan.whole}} if (part, parts) != (1, 1) else {}),
         "modules": [_module(rows, predicted) for rows in _in_order(judged)],
     }
     return write_facts(facts, run, RESULTS)

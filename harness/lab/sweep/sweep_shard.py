@@ -33,7 +33,7 @@ def judge_shard(folder: Path, request: SweepRequest, production: str) -> str:
     store = Store()
     plan = _plan(request, production, store)
     kernels = Kernels(plan.settings, store)
-    begin_rows(folder, {**request.conditions(), "kernel keys": start_kernels(plan, kernels)})
+    begin_rows(folder, plan.conditions(request, start_kernels(plan, kernels)))
     places = [module.place for module in plan.modules]
     predict_group(request, places, folder)
     judge_group(request, places, folder)

@@ -64,6 +64,7 @@ def is_refused(result: Result) -> bool:
         ([{"verdict": "INERT"}, {"verdict": "INVALID"}], 1, 2),
         ([{"verdict": "INVALID", "allowed": {"reason": "by an older modcompat"}}], 0, 2),
         ([{"verdict": "CLEAN"}], 1, 2),  # a kernel that did not build has no row
+        ([{"verdict": "CLEAN"}, {"verdict": "INERT"}], 2, 1),  # of -x with workers
         ([{"verdict": "CLEAN"}], 2, 2),
         ([{"verdict": "CLEAN"}], 4, 2),
     ],

@@ -261,7 +261,7 @@ def test_a_full_disk_leaves_no_half_matrix_and_no_older_one(full: Path, row: dic
 
 def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(full: Path, row: dict[str, Any]) -> None:
     manifest = Manifest(Path("m.toml"), allowed=(AllowedFinding("known", date.max, module="third", line=7),))
-    matrix = Matrix(CELLS, manifest, "pytest", shard=None, assumed=list, run_folder=lambda: full)
+    matrix = Matrix(CELLS, manifest, "pytest", cells=CELLS, shard=None, assumed=list, run_folder=lambda: full)
     matrix.rows.append(row)
     terminal = Mock(hasmarkup=False)
     matrix.pytest_terminal_summary(terminal, pytest.ExitCode.TESTS_FAILED)
@@ -269,6 +269,16 @@ def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(full: Path, row: 
     lines = [call.args[0] for call in terminal.write_line.call_args_list]
     assert lines[-2:-1] == ["allowed finding matches no cell of this run: m.toml:7: known"]
     assert lines[-1].startswith("no matrix: cannot write")
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_shard_that_lacks_cells_has_not_ended(tmp_path: Path, row: dict[str, Any], missing: int) -> None:
+    mine = CELLS[: 1 + missing]
+    matrix = Matrix(CELLS, Manifest(), "", cells=mine, shard=(1, 2), assumed=list, run_folder=lambda: tmp_path)
+    matrix.rows.append(row | {"id": CELLS[0].id})
+    matrix.pytest_terminal_summary(Mock(hasmarkup=False), pytest.ExitCode.TESTS_FAILED)
+    shard = json.loads((tmp_path / "matrix.json").read_text())["shard"]
+    assert (shard["ended"], shard["places"], shard["cells"]) == (not missing, [0], len(CELLS))
 
 
 def test_a_mistake_is_shown_once() -> None:

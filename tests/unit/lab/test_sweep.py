@@ -40,6 +40,11 @@ def places(**options: Any) -> list[str]:
     return [module.place for module in chosen_modules(INDEX, FOLDER, **options)]
 
 
+def plan_of(count: int) -> SweepPlan:
+    modules = tuple(SweepModule(str(number), Path(), f"{number:03}.ko") for number in range(count))
+    return SweepPlan(Settings(), Mock(), BOARDS["x86_64-q35"], (), modules)
+
+
 def test_all_modules_in_the_order_of_their_places() -> None:
     assert places() == sorted(PLACES)
 
@@ -61,13 +66,16 @@ def test_a_sample_is_always_the_same_and_of_all_folders() -> None:
 
 def test_a_shard_without_a_module_is_refused() -> None:
     with pytest.raises(ModcompatError, match="shard 2/2 has no module: there are only 1"):
-        places(only=["net1"], shard=(2, 2))
+        plan_of(1).part((2, 2))
 
 
 def test_shards_are_a_partition() -> None:
-    shards = [places(shard=(part, 3)) for part in (1, 2, 3)]
-    assert sorted(place for shard in shards for place in shard) == sorted(PLACES)
-    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+    shards = [plan_of(100).part((part, 3)) for part in (1, 2, 3)]
+    assert sorted(place for shard in shards for place in shard.places) == sorted(plan_of(100).places)
+    sizes = [len(shard.modules) for shard in shards]
+    assert max(sizes) - min(sizes) <= 1
+    assert len({shard.whole for shard in shards}) == 1
+    assert plan_of(99).part((1, 3)).whole != shards[0].whole
 
 
 def test_groups_have_every_module_once_and_are_small_at_the_end() -> None:
