@@ -24,7 +24,7 @@ MODULE_MEMORY_IS_SPLIT: Version = (6, 4)
 
 @dataclass(frozen=True)
 class Series:
-    """The isolation series of a stable kernel. tests/unit/kernel/test_versions.py compares it with its patches."""
+    """The isolation series of a stable kernel. tests/unit/kernel/test_kernel_versions.py compares it with patches."""
 
     # the stable kernel, and the folder in images/isolation/
     name: str

@@ -15,7 +15,7 @@ import pytest
 
 from harness.lab.execution.assumptions import assumptions_at_end, assumptions_at_start
 from harness.lab.execution.lab import Lab
-from harness.lab.execution.run_folder import new_run_folder
+from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
 from harness.lab.plan.cells import Cell
 from harness.lab.plan.expected_verdicts import measured_verdicts
 from harness.lab.plan.manifest import Manifest, read_manifest
@@ -86,6 +86,11 @@ def pytest_configure(config: pytest.Config) -> None:
         assumed=lambda: assumptions_at_end(chosen.settings, cells, Store()), run_folder=lambda: _run_folder(config),
     )  # fmt: skip
     config.pluginmanager.register(matrix, "modcompat-matrix")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _RUN in config.stash and not hasattr(config, "workerinput"):
+        forget_if_empty(config.stash[_RUN])
 
 
 @pytest.hookimpl(optionalhook=True)

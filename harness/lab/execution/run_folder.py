@@ -52,7 +52,7 @@ def new_run_folder(chosen: str | None, root: Path) -> Path:
 
 def forget_if_empty(folder: Path) -> None:
     """Remove an empty folder `runs/<time>`, and let `runs/latest` point to the latest one that remains."""
-    if not _STAMPED_NAME.fullmatch(folder.name) or any(folder.iterdir()):
+    if not _STAMPED_NAME.fullmatch(folder.name) or not folder.is_dir() or any(folder.iterdir()):
         return
     folder.rmdir()
     link = folder.parent / LATEST

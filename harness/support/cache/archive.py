@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.support.cache.entry_manifest import is_described
 from harness.support.cache.ownership import ENTRY, NO_KINDS
 from harness.support.cache.packed_entry import CONTRADICTIONS, TAR_DAMAGE, has_links
 from harness.support.cache.sharing import KEPT
@@ -49,7 +50,7 @@ def import_entries(store: Store, archive: Path) -> list[str]:
         with store.scratch() as staging, _opened(archive) as tar:
             tar.extractall(staging, members=_harmless(tar, archive))
             for entry in sorted(staging.glob("*/*")):  # tarfile reports no error if the file ends within a header
-                if not store.is_whole(entry):
+                if not store.is_whole(entry) or not is_described(entry):
                     raise ModcompatError(f"{archive} is damaged: entry {entry.name} does not verify")
                 if store.adopt(entry):
                     added.append(f"{entry.parent.name}/{entry.name}")

@@ -52,6 +52,15 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return facts if all(_is_a_file(name, content) for name, content in facts["files"].items()) else None
 
 
+def is_described(folder: Path) -> bool:
+    """Whether the manifest of an entry is that of the entry with its name, and lists all of its files."""
+    facts = read_manifest(folder)
+    if facts is None or entry_name(str(facts.get("label")), facts["inputs"]) != folder.name:
+        return False
+    found = {str(path.relative_to(folder)) for path in digest.files_below(folder)}
+    return found == {MANIFEST, *facts["files"]}
+
+
 def changed_file(folder: Path, files: Mapping[str, tuple[int, str]]) -> str | None:
     """The first file of a manifest that is missing or changed; None if all are as it says."""
     return next((name for name, facts in files.items() if not _is_intact(folder / name, *facts)), None)

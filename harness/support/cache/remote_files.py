@@ -48,7 +48,9 @@ class RemoteFiles:
     def entries(self) -> list[str]:
         paths = []
         with suppress(FileNotFoundError):
-            paths = self._files.find(self._root)
+            # Without it, a folder that may not be read is as one that is empty.
+            options = {"on_error": _raise_unless_gone} if self._scheme == "file" else {}
+            paths = self._files.find(self._root, **options)
         names = ["/".join(path.split("/")[-2:]).removesuffix(SUFFIX) for path in paths]
         return [name for name, path in zip(names, paths, strict=True) if path == self._path(name)]
 
@@ -81,6 +83,11 @@ class RemoteFiles:
 
     def _path(self, entry: str) -> str:
         return f"{self._root}/{entry}{SUFFIX}"
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _callback(on_bytes: Report) -> Any:

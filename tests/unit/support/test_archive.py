@@ -55,6 +55,20 @@ def test_what_stays_on_its_machine_is_neither_exported_nor_imported(store: Store
     assert other.get("shipped", "linux-image", INPUTS) is None
 
 
+@pytest.mark.parametrize("damage", ["another name", "another file"])
+def test_an_entry_is_what_its_manifest_says_and_nothing_else(store: Store, tmp_path: Path, damage: str) -> None:
+    entry = store.get_or_build("kernel", "arm", INPUTS, write)
+    if damage == "another file":
+        (entry / "image").touch()
+    else:
+        entry = entry.rename(entry.with_name("arm-0123456789abcdef"))
+    archive = tmp_path / "kernels.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(entry, arcname=f"kernel/{entry.name}")
+    with pytest.raises(ModcompatError, match=f"entry {entry.name} does not verify"):
+        import_entries(Store(tmp_path / "other"), archive)
+
+
 def test_an_entry_with_links_stays(store: Store, tmp_path: Path) -> None:
     def link(folder: Path) -> None:
         (folder / "source").symlink_to(tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.support.cache.packed_entry import SUFFIX, pack, unpack
-from harness.support.cache.remote import Remote
+from harness.support.cache.remote import Remote, RemoteError
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 
@@ -45,6 +45,19 @@ def test_what_was_put_is_listed_and_fetched(remote: Remote, source: Path, tmp_pa
     remote.put(ENTRY, source, nothing)
     remote.fetch(ENTRY, 7, tmp_path / "fetched", nothing)
     assert (tmp_path / "fetched").read_bytes() == b"another"
+
+
+def test_a_folder_that_may_not_be_read_is_not_empty(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    remote = Remote(f"file://{tmp_path}/remote")
+    remote.put(ENTRY, source, nothing)
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(RemoteError, match="Permission denied"):
+        remote.entries()
 
 
 def test_other_files_are_not_listed(tmp_path: Path) -> None:
