@@ -297,6 +297,13 @@ def test_the_suite_does_not_depend_on_the_folder_or_on_settings_for_other_sessio
     assert set(tmp_path.iterdir()) == before | {tmp_path / "run"}
 
 
+def test_a_module_with_any_letters_is_chosen_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "größe µ.ko"
+    file.touch()
+    options = ["--module", str(file), "--board=q35", "--feature=slub", "--flavour=stock", f"--run-dir={tmp_path}/run"]
+    assert require_cells(options, ["-k=größe"]) == ("größe µ-module-on-stock-kernel-with-slub-on-x86_64-q35",)
+
+
 def test_a_check_that_no_cell_is_left_of_says_how_cells_are_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collected: list[str]
 ) -> None:
