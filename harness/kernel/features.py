@@ -38,6 +38,11 @@ class Feature:
     patches_code: bool = False  # when it is used, the kernel changes its own code
 
     @property
+    def has_kasan(self) -> bool:
+        """Whether its kernels have KASAN, and need memory for it."""
+        return "KASAN" in self.symbols
+
+    @property
     def fragment(self) -> Path:
         return KCONFIG / "feature" / f"{self.name}.config"
 

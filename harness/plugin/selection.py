@@ -49,7 +49,9 @@ def plan_of(given: GetOption, manifest: Manifest, *, by_name: bool) -> SuitePlan
     settings = choose_settings(given, manifest)
     modules, arches = choose_modules(given, manifest)
     chosen = choose_cells(given, manifest, settings.configs, arches, by_name=by_name)
-    return SuitePlan(settings, modules, cells_of(chosen, modules))
+    cells = cells_of(chosen, modules)
+    has_kasan = any(cell.feature.has_kasan for cell in cells)
+    return SuitePlan(replace(settings, has_kasan=has_kasan), modules, cells)
 
 
 def with_manifest(given: GetOption, manifest: Manifest) -> GetOption:

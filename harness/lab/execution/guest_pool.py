@@ -47,7 +47,7 @@ _SYMBOLS_SECONDS = 60.0  # for a guest to pack and print its table of symbols
 _FILE_COPIES = 2  # user-supplied files are in memory twice while the kernel unpacks them
 _MAX_CACHED = 120  # snapshots in the cache, 15 to 50 MB each
 _UNPACKED = "unpacked"  # folder for module files that are packed
-_MAX_RUNNING = 4  # guests, 150 to 250 MB each
+_MAX_RUNNING = 4  # guests, 150 to 500 MB each
 _KEEP_USED_SECONDS = 3600.0  # another run may still need a cached file that it looked up within this time
 
 
@@ -355,7 +355,8 @@ class Guests:
                 f"the configuration lacks options that {board.id} needs", details=required_options.listed(missing),
                 next_step="set them in the configuration, or choose another board with --board",
             )  # fmt: skip
-        memory = usual_memory(self._settings, board, has_kasan=has_shadow(kernel.config))
+        has_kasan = self._settings.has_kasan or has_shadow(kernel.config)
+        memory = usual_memory(self._settings, board, has_kasan=has_kasan)
         memory += -(-_FILE_COPIES * size // _MIB)
         shared = self._settings.shared_uart
         if prebuilt:

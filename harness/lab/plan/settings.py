@@ -29,6 +29,7 @@ class Settings:
     configs: Mapping[str, UserConfig] = field(default_factory=dict)  # architecture -> production configuration
     patches: tuple[Path, ...] = ()  # applied to a copy of the source, before any other
     memory: int = 0  # of a guest, in MiB; 0: the board's
+    has_kasan: bool = False  # a kernel of the run has KASAN: all guests get the memory for it, to be comparable
     core_dump: bool = False  # keep the memory of each guest whose cell is not CLEAN
     prebuilt: Mapping[tuple[str, str], Prebuilt] = field(default_factory=dict)  # (architecture, name of the kernel)
     shipped: Mapping[str, ShippedKernel] = field(default_factory=dict)  # architecture -> production as it ships

@@ -150,9 +150,11 @@ def plan_sweep(request: SweepRequest, store: Store) -> SweepPlan:
     index = index_folder(shipped.modules, store)
     require_release(index, shipped.release, shipped.modules)
     modules = chosen_modules(index, shipped.modules, only=request.only, sample=request.sample)
-    whole = SweepPlan(
-        settings, shipped, board, debug_kernels(request.kernels), modules, production=_state_of(index, shipped.modules)
-    )
+    variants = debug_kernels(request.kernels)
+    has_kasan = any(variant.feature is not None and variant.feature.has_kasan for variant in variants)
+    settings = replace(settings, has_kasan=has_kasan)
+    production = _state_of(index, shipped.modules)
+    whole = SweepPlan(settings, shipped, board, variants, modules, production=production)
     return whole.part(request.shard)
 
 
