@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ _ALONE = 'exec "$@"'
 _WITH_GROUP = 'trap "trap - TERM; kill -KILL 0" TERM INT HUP; "$@" & wait "$!"'
 
 LAST_LINES = 25
+_OWN_SECONDS = 1.0  # for a program to end after an interrupt that it got as well
 _SHELL_SIGNAL = 128  # added to a signal in the exit status of a shell
 _NO_SPACE = os.strerror(errno.ENOSPC)  # in what a program prints
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -95,18 +97,38 @@ def run(
 def attached(command: Sequence[str | Path], *, cwd: Path | None = None) -> int:
     """Run a program on this terminal and return its exit status.
 
-    The program handles Ctrl-C; if it then fails, KeyboardInterrupt is raised. It is killed if the harness dies.
+    The program handles Ctrl-C; if it then fails, KeyboardInterrupt is raised. It is killed if the harness dies. Without
+    a terminal, an interrupt may be for the harness alone: it is passed on if the program does not end by itself.
     """
-    interrupts: list[int] = []
+    interrupts: list[threading.Timer] = []
+
+    def note(number: int, _: object) -> None:
+        timer = threading.Timer(_OWN_SECONDS, lambda: running.send_signal(number))
+        interrupts.append(timer)
+        if not _has_terminal():
+            timer.start()
+
     # Not SIG_IGN, which the program would inherit.
-    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    before = signal.signal(signal.SIGINT, note)
     try:
-        status = subprocess.call(dies_with_us(command), cwd=cwd)
+        with subprocess.Popen(dies_with_us(command), cwd=cwd) as running:
+            status = running.wait()
     finally:
         signal.signal(signal.SIGINT, before)
+        for timer in interrupts:
+            timer.cancel()
     if interrupts and status:
         raise KeyboardInterrupt
     return status
+
+
+def _has_terminal() -> bool:
+    """Whether there is a terminal whose Ctrl-C goes to all of its programs."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

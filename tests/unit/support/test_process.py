@@ -13,6 +13,7 @@ import pytest
 
 from harness.support import process
 from harness.support.errors import ModcompatError
+from harness.support.paths import PROJECT
 
 
 def test_a_failure_carries_its_last_lines_and_where_the_log_is(tmp_path: Path) -> None:
@@ -107,6 +108,24 @@ main(["run"])
     done = subprocess.run([sys.executable, "-c", code], preexec_fn=heed_interrupts, capture_output=True, check=False)
     assert done.returncode == status
     assert done.stderr.decode().splitlines() == (["", "modcompat: interrupted"] if status else [])
+
+
+def test_an_interrupt_of_the_harness_alone_is_passed_on(tmp_path: Path) -> None:
+    """Without a terminal, as in a CI system that ends one process."""
+    code = """
+import os
+from harness.support import process
+process.attached(["sh", "-c", "touch started; exec sleep 100"])
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], preexec_fn=heed_interrupts, start_new_session=True, cwd=tmp_path,
+        stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(PROJECT)},
+    ) as harness:  # fmt: skip
+        while not (tmp_path / "started").exists():
+            time.sleep(0.01)
+        harness.send_signal(signal.SIGINT)
+        _, complaints = harness.communicate(timeout=30)
+    assert b"KeyboardInterrupt" in complaints
 
 
 def test_a_program_that_was_killed_is_told_with_the_next_step(tmp_path: Path) -> None:
