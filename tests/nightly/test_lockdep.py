@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lockdep stays on beside modules that are right, whatever locks they take, and beside a proprietary module."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from harness.guest.boards import BOARDS
+from harness.guest.guest import Timing
 from harness.lab.plan.settings import Settings
 from harness.lab.validation.bug_runner import commit, insmod, prepared
 from harness.lab.validation.bugs import BUGS, Where
@@ -37,6 +39,18 @@ def test_many_locks_for_one_context_are_no_bug(where: Where) -> None:
 def test_what_lockdep_is_told_by_annotations_is_no_bug_without(where: Where) -> None:
     """Locks of other tasks, of each CPU, and of one that is held. Both tasks that took the first end before rmmod."""
     assert reported_after(where, f"{insmod(where, 'told')} && sleep 1 && rmmod told && {_NO_WARNING}")
+
+
+@pytest.mark.parametrize("where", [Where.REBUILT, Where.VENDOR])
+def test_a_thousand_locks_leave_room_for_those_of_the_kernel(where: Where) -> None:
+    """Where each of them is a class, the pairs in which they are taken would fill lockdep's tables."""
+    variant = _ORDER.variant(where)
+    with prepared(BOARD, variant, Settings(timing=Timing(command=120.0))) as guests:
+        guest = guests.guest(BOARD, variant)
+        assert guest.run(insmod(where, "crowd")).status == 0
+        assert guest.run("grep debug_locks: /proc/lockdep_stats").text.split() == ["debug_locks:", "1"]
+        (used,) = re.findall(r"direct dependencies: +(\d+) \[max: 32768\]", guest.run("cat /proc/lockdep_stats").text)
+        assert (int(used) > 16384) is (where is Where.VENDOR)
 
 
 @pytest.mark.parametrize("where", [Where.STOCK, Where.REBUILT, Where.VENDOR])
