@@ -35,6 +35,9 @@ _MAX_SHOWN = 3  # items of one side of a difference
 _EXPECTED_MESSAGES: Mapping[str, str] = {
     r"\w+: module verification failed: ": "debug kernels do not have the key that production's modules are signed with",
     r"\w+: loading out-of-tree module taints kernel": "printed for the first such module only",
+    r"Disabling lock debugging due to kernel taint": "kernel/panic.c: production has no lock debugging, and isolated "
+    "kernels keep it on beside modules with another licence",
+    r"\w+: .*: kernel tainted\.$": "kernel/module/main.c: modules are loaded by force on stock debug kernels",
     r"failed to validate module \[\w+\] BTF": "the BTF of production's modules refers to that of production's image",
     r"BPF:": "details of the same",
     r"missing module BTF, cannot register ": "for the same reason; kfuncs (6.1), kfunc or struct_ops (6.12)",
@@ -50,6 +53,7 @@ _OF_DEBUG_OPTIONS: Mapping[str, str] = {
     r"i2c i2c-\d+: (?:Creating|Removing) \S+ at 0x": "the same",
     r"i2c i2c-\d+: (?:Not using recovery: |found normal entry |Probing failed, no device found)": "the same",
     r"\S+ \d+-[0-9a-f]{4}: (?:probe|remove|Using Host Notify IRQ)$": "the same",
+    r"kobject: '.*' \(\S+\): kobject_release, parent ": "DEBUG_KOBJECT_RELEASE, lib/kobject.c",
     rf"{_PCI_DEVICE}: vgaarb: pci_notify": "PCI_DEBUG, drivers/pci/vgaarb.c",
     rf"{_PCI_DEVICE}: (?:runtime IRQ mapping not provided by arch|assign IRQ: )": "PCI_DEBUG, drivers/pci/setup-irq.c",
     rf"{_PCI_DEVICE}: (?:saving|restoring) config space at offset ": "PCI_DEBUG, drivers/pci/pci.c",
@@ -165,6 +169,12 @@ def _behaviour(evidence: Evidence) -> dict[str, tuple[str, ...]]:
         inside = {line for report in printed for line in comparable_messages(report.text.encode())}
         seen[f"messages in the {phase}"] = [line for line in evidence.messages.get(phase, []) if line not in inside]
     return {what: tuple(items) for what, items in seen.items()}
+
+
+def damage(evidence: Evidence) -> set[str]:
+    """What the kernel reported during a run, in a form in which two runs can be compared."""
+    behaviour = _behaviour(evidence)
+    return {item for what in _DAMAGE_ASPECTS for item in behaviour[what]}
 
 
 def _damage(reports: Sequence[Report]) -> list[Report]:

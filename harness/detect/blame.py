@@ -91,8 +91,8 @@ _MODULE_MEMORY = (
     r"ffffffff[a-f][0-9a-f]{7}",  # x86_64: Documentation/x86/x86_64/mm.rst
     r"fffffbfff[4-7][0-9a-f]{6}",  # x86_64: KASAN's shadow of it
     r"bf[0-9a-f]{6}",  # arm: Documentation/arm/memory.rst
-    r"ffff800[0-9a-f]0[0-7][0-9a-f]{7}",  # arm64 with 48 bits: Documentation/arm64/memory.rst
-    r"ffffffc00[0-7][0-9a-f]{6}",  # arm64 with 39 bits
+    r"ffff8000[0-7][0-9a-f]{7}",  # arm64 with 48 bits, 128 MB or 2 GB: arch/arm64/include/asm/memory.h
+    r"ffffffc0[0-7][0-9a-f]{7}",  # arm64 with 39 bits
     r"ffffffff[0-7][0-9a-f]{7}",  # riscv64: Documentation/riscv/vm-layout.rst
 )
 _MODULE_ADDRESS = re.compile(

@@ -181,15 +181,16 @@ class Evidence:
         before, after = self.before, self.after
         if not before or not after:
             return []
-        known = before.taint | (_WARN_TAINT if self.awaited else 0)
+        awaited = sum(report.is_counted for report in self.awaited)
+        known = before.taint | (_WARN_TAINT if awaited else 0)
         counts = (
-            ("warn", before.warnings, after.warnings, len(self.awaited)),
+            ("warn", before.warnings, after.warnings, awaited),
             ("oops", before.oopses, after.oopses, 0),
         )
         return [text for bit, text in _TAINT_DAMAGE.items() if after.taint & ~known & bit] + [
             f"{name} count {old} -> {new}"
-            for name, old, new, awaited in counts
-            if old is not None and new is not None and new > old + awaited
+            for name, old, new, known_count in counts
+            if old is not None and new is not None and new > old + known_count
         ]
 
     def all_reports(self) -> list[Report]:

@@ -69,6 +69,13 @@ class Report:
                 return at
         return ""
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether the kernel counts it as a warning (kernel/panic.c, __warn()): it begins as such, or says so later."""
+        first = self.text.partition("\n")[0]
+        begins = first.startswith("------------[ cut here") or _COUNTED.match(first) is not None
+        return begins or self.kind in _WARN_LATER
+
     def frames(self) -> Iterator[Frame]:
         """The faulting instruction (an empty frame if the report has none), then the frames of every trace."""
         yield site(self.text.split("\n")) or Frame("", -1, -1, "", reliable=True)
@@ -186,6 +193,8 @@ class Span:
 _FORM = re.compile(
     r"WARNING: (?:CPU: |at |\[|\S+\.[chS]:)|[kK]ernel BUG |(?:Oops: )?invalid opcode|Internal error: Oops - BUG: "
 )
+_WARN_LATER = {kind.name for kind in KINDS if any(wording.warns_later for wording in kind.wordings)}
+_COUNTED = re.compile(r"WARNING: (?:CPU: \d|at |\S+\.[chS]:\d)")
 # lib/dump_stack.c, dump_stack_print_info(); "UID: " since 6.10
 _TASK = re.compile(
     r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.*?) (?:Kdump: loaded )?"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from harness.detect.behaviour import Difference, differences, reached
+from harness.detect.behaviour import Difference, damage, differences, reached
 from harness.detect.evidence import Check, Evidence, Loss, Phase
 from harness.detect.kernel_report import Report
 from harness.detect.kinds import Severity
@@ -123,11 +123,12 @@ def judge_against(production: Sequence[Evidence], debug: Sequence[Evidence]) -> 
     reference = next((run for run in production if judge(run).verdict is Verdict.CLEAN), production[0])
     if obstacle := reference_obstacle(reference):
         return Judgement((Step(Verdict.INVALID, obstacle),))
-    known = {judge(run).verdict for run in production}
-    breaks = (run for run in debug if judge(run).verdict in _BREAKING and judge(run).verdict not in known)
-    broken = next(breaks, None)
-    evidence = broken or debug[0]
-    own, theirs = _with_frequency(judge(evidence), debug), judge(reference)
+    theirs = judge(reference)
+    broken = next((run for run in debug if judge(run).verdict in _BREAKING and not _is_known(run, production)), None)
+    # where the module is CLEAN on production, so it has to be in all runs, and not in the first one only
+    failed = (run for run in debug if theirs.verdict is Verdict.CLEAN and not _is_known(run, production))
+    evidence = broken or next(failed, debug[0])
+    own = _with_frequency(judge(evidence), debug)
     if own.verdict is Verdict.INVALID and evidence.blockers:
         return own
     found = differences(production, debug)
@@ -139,6 +140,11 @@ def judge_against(production: Sequence[Evidence], debug: Sequence[Evidence]) -> 
     if missing := _missing_proofs(evidence, as_on=reference):
         return Judgement((Step(Verdict.INVALID, "no proof that " + ", that ".join(missing)),))
     return Judgement((Step(Verdict.SAME, _summary_of_same(theirs, evidence)),))
+
+
+def _is_known(run: Evidence, production: Sequence[Evidence]) -> bool:
+    """Whether a run on production has the same verdict, and each of the reports."""
+    return any(judge(run).verdict is judge(other).verdict and damage(run) <= damage(other) for other in production)
 
 
 def _with_frequency(own: Judgement, debug: Sequence[Evidence]) -> Judgement:

@@ -166,6 +166,8 @@ class FeatureExerciser:
             checks += parse_live_checks(output) or [
                 Check(name, held=False, detail=f"reported nothing about its use: {output.text.strip()[:200]}")
             ]
+            if output.status:
+                checks.append(Check(f"{name}, at its end", held=False, detail=output.text.strip()[:200]))
         return checks
 
 

@@ -147,6 +147,24 @@ def test_a_breakage_counts_in_whatever_run_it_is(production: Evidence) -> None:
     assert judge_against([production] * 2, [production, lost]).verdict is Verdict.DIED
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_clean_run_does_not_make_up_for_one_that_failed(order: int) -> None:
+    """An odd message in the first run leads to a second one."""
+    odd = loading(messages={Phase.LOAD: ["x: odd"]})
+    for failed in (without_hardware(), loading(removed=False), loading(feature_proof="")):
+        own = judge(failed).verdict
+        assert own is not Verdict.CLEAN
+        assert judge_against([loading()] * 2, [odd, failed][::order]).verdict is own
+
+
+def test_another_report_than_that_of_production_counts() -> None:
+    """Production itself warns now and then."""
+    production = [loading(), loading(reports=warning())]
+    assert judge_against(production, [loading(), loading(reports=warning())]).verdict is Verdict.CLEAN
+    other = loading(reports=warning("BUG: KASAN: use-after-free in x_probe"))
+    assert judge_against(production, [loading(), other]).verdict is Verdict.SPLAT
+
+
 def test_a_run_that_could_not_be_made_is_not_taken_for_chance() -> None:
     other, blocked = loading(after_load=["+/proc/y"]), loading(blockers=["the disk is full"], after_load=[])
     assert judge_against([loading()], [other]).verdict is Verdict.DIFFERS
@@ -236,6 +254,9 @@ def test_a_clock_of_the_module_is_compared() -> None:
         "i801_smbus 0000:00:1f.3: runtime IRQ mapping not provided by arch",
         "i801_smbus 0000:00:1f.3: saving config space at offset 0x0 (reading 0x29308086)",
         "e1000 0000:00:02.0: enabling bus mastering",
+        "kobject: 'holders' (ffff888003d3a800): kobject_release, parent ffff888003d3a850 (delayed 1000)",
+        "Disabling lock debugging due to kernel taint",
+        "vendor: module_layout: kernel tainted.",
     ],
 )
 def test_what_an_option_lets_the_kernel_print_about_drivers_is_not_compared(message: str) -> None:

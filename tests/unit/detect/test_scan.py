@@ -405,6 +405,27 @@ def test_the_longest_name_that_a_cache_begins_with_is_its_module() -> None:
     assert report.module == "nfsd"
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["ffff800000a41010", "ffff800008a41010", "ffff80007a4b1000", "ffffffc07a441010", "ffffffc008a41010"],
+)
+def test_an_unloaded_module_of_arm64_is_blamed(address: str) -> None:
+    """Of 48 and 39 bits; 128 MB for modules up to 6.4, and 2 GB later."""
+    log = (
+        f"[    1.0] Unable to handle kernel paging request at virtual address {address}\n"
+        "[    1.0] Internal error: Oops: 86000007 [#1] PREEMPT SMP\n"
+        "[    1.0] Modules linked in: [last unloaded: vendor(O)]\n"
+        "[    1.0] CPU: 0 PID: 0 Comm: swapper/0 Tainted: G           O       6.1.0 #1\n"
+        f"[    1.0] pc : 0x{address}\n"
+        "[    1.0] Call trace:\n"
+        f"[    1.0]  0x{address}\n"
+        "[    1.0]  call_timer_fn+0x20/0x30\n"
+        "[    1.0] ---[ end trace 0000000000000000 ]---\n"
+    ).encode()
+    (report,) = scan(log)
+    assert report.module == "vendor"
+
+
 def test_the_place_of_a_report_is_that_of_its_culprit() -> None:
     report = Report("access", Severity.FAULT, "x", "read", "x", "read", "", 1, 2, 0, "x\n", culprit_offset=16)
     assert replace(report, places={"read_all+0x10": "a.c:1", "read+0x10": "b.c:2"}).place == "b.c:2"

@@ -151,6 +151,18 @@ def test_warnings_are_counted_beyond_the_awaited_one() -> None:
     assert "warn count 0 -> 2" in judgement.reason
 
 
+def test_an_awaited_report_that_the_kernel_does_not_count_hides_no_warning() -> None:
+    """What the kernel counts beside it went unseen."""
+    mismatch = report(Severity.WARNING, "irq", "genirq: Flags mismatch irq 1. 00000000 (x) vs. 00000080 (y)")
+    evidence = with_warnings(counted=1)
+    evidence.checks.clear()
+    evidence.reports[Phase.EXERCISE] = [mismatch]
+    evidence.set_apart([Awaited("irq", "Flags mismatch")])
+    judgement = judge(evidence)
+    assert judgement.verdict is Verdict.SPLAT
+    assert "warn count 0 -> 1" in judgement.reason
+
+
 def test_a_panic_is_a_death_and_not_only_a_splat() -> None:
     panic = report(Severity.FOLLOW_UP, "panic", "Kernel panic - not syncing: the end")
     loss = GuestLoss(Loss.DIED, Phase.LOAD, "panicked")

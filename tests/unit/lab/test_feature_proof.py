@@ -42,6 +42,12 @@ def test_a_script_that_says_nothing_is_a_failure() -> None:
     assert "not found" in check.detail
 
 
+def test_a_script_that_failed_at_its_end_is_a_failure() -> None:
+    guest = Guest("live perf-sampling ok 12 samples\nKilled\n", 137)
+    checks = use("perf").stop(guest, "vendor")  # type: ignore[arg-type]
+    assert [check.held for check in checks] == [True, False]
+
+
 def test_a_script_that_failed_on_the_module_is_a_failure() -> None:
     (check,) = use("kprobes").loaded(Guest("write error: Invalid argument", 1), "vendor")  # type: ignore[arg-type]
     assert (check.held, check.detail) == (False, "write error: Invalid argument")
