@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from harness.detect.stacks import (
@@ -19,7 +20,7 @@ from harness.detect.stacks import (
     Frame,
     Trace,
 )
-from harness.detect.titles import plain
+from harness.detect.titles import is_interrupt, plain
 from harness.support.module_name import MODULE_NAME
 
 
@@ -46,6 +47,7 @@ class _Facts(NamedTuple):
     site: Frame | None
     traces: list[Trace]
     lists: list[str]  # of loaded modules: the text after "Modules linked in:"
+    interrupted: bool  # whether the report is about code that was interrupted
 
 
 # In a line that announces a report: lib/vsprintf.c prints function+0xoffset/0xsize [module] for %pS. It prints function
@@ -102,10 +104,15 @@ _MODULE_ADDRESS = re.compile(
 _UNLOADED = re.compile(rf".*\[last unloaded: (?P<module>{MODULE_NAME})")
 
 
-def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Trace]) -> Culprit:
-    """The module that the first matching rule of the table below finds."""
+def blame(
+    heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Trace], *, interrupted: bool = False
+) -> Culprit:
+    """The module that the first matching rule of the table below finds.
+
+    interrupted: the report is about the code that an interrupt found, as one of a CPU that is stuck.
+    """
     lists = [line.removeprefix(_MODULE_LIST) for line in text.split("\n") if line.startswith(_MODULE_LIST)]
-    facts = _Facts(heads, text, site, traces, lists)
+    facts = _Facts(heads, text, site, traces, lists, interrupted)
     for name, rule in _RULES:
         if found := rule(facts):
             return Culprit(found.module, plain(found.function), name, found.offset)
@@ -158,7 +165,22 @@ def _announced(facts: _Facts) -> Frame | None:
 
 
 def _frame(facts: _Facts) -> Frame | None:
-    return _first(facts.traces, MAIN, INTERRUPT) or _first(facts.traces, OTHER, "created at", "stored at")
+    traces = facts.traces if facts.interrupted else [_above_interrupt(trace) for trace in facts.traces]
+    return _first(traces, MAIN, INTERRUPT) or _first(traces, OTHER, "created at", "stored at")
+
+
+def _above_interrupt(trace: Trace) -> Trace:
+    """The trace without the code that an interrupt found, which did not call what is above it."""
+    frames = trace.frames
+    entry = next((place for place, frame in enumerate(frames) if is_interrupt(frame)), len(frames))
+    return replace(trace, frames=frames[:entry])
+
+
+def _unsure(facts: _Facts) -> Frame | None:
+    """The only module that has frames in an interrupt, of which the kernel's unwinder is sure of none."""
+    traces = [_above_interrupt(trace) for trace in facts.traces if trace.role == INTERRUPT]
+    frames = [frame for trace in traces for frame in trace.frames if frame.module]
+    return frames[0]._replace(function="") if len({frame.module for frame in frames}) == 1 else None
 
 
 def _memory(facts: _Facts) -> Frame | None:
@@ -233,6 +255,7 @@ _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
     ("owner of the cache or lock", _owner),
     ("load or unload window", _window),
     ("memory of an unloaded module", _last_unloaded),
+    ("on the stack of an interrupt", _unsure),
 )
 
 

@@ -78,7 +78,8 @@ class Report:
 
     def frames(self) -> Iterator[Frame]:
         """The faulting instruction (an empty frame if the report has none), then the frames of every trace."""
-        yield site(self.text.split("\n")) or Frame("", -1, -1, "", reliable=True)
+        at = site(self.text.split("\n"), interrupted=self.kind in _OF_MANY_TASKS)
+        yield at or Frame("", -1, -1, "", reliable=True)
         for trace in self.traces:
             yield from trace.frames
 
@@ -250,7 +251,8 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     """Read a report from its lines. heads: at least one. damage: why a part is missing or broken, "" if none is."""
     best = max(heads, key=lambda head: head.rank)
     text = "\n".join(texts)
-    at, stacks = site(texts), traces(texts)
+    interrupted = best.kind.name in _OF_MANY_TASKS
+    at, stacks = site(texts, interrupted=interrupted), traces(texts)
     add_caller(texts, at, stacks)
     named = best.found.groupdict().get("at")
     wording = best.wording
@@ -265,7 +267,7 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
         damage = "the line that describes the access is missing"
     if not function and (at or named):
         function = titles.plain(at.function if at else named or "")
-    culprit = blame(heads, text, at, stacks)
+    culprit = blame(heads, text, at, stacks, interrupted=interrupted)
     return Report(
         kind=kind.name,
         severity=Severity.FAULT if any(head.kind.severity is Severity.FAULT for head in heads) else kind.severity,

@@ -51,6 +51,7 @@ _SITE = re.compile(
     rf"(?:\[<?[0-9a-f]+>?\] *){{0,2}}[<(]?(?P<name>{_NAME})"
     rf"(?:{_AT}|(?= \S+:\d+ \[inline\])| {PLACES}(?: \[?(?P<owner>{MODULE_NAME})\]?)?$)"
 )
+_TRACE_BEGINS = re.compile(r"\s*(?:Call [Tt]race:|[Bb]acktrace:|[Ss]tack backtrace:|<(?:IRQ|NMI|TASK|SOFTIRQ)>)")
 _LINK = re.compile(rf"lr : (?P<name>{_NAME}){_AT}")
 # arch/arm64/lib: assembly that sets up no frame, so that the unwinder misses its caller
 _FRAMELESS = re.compile(
@@ -129,13 +130,17 @@ class Trace:
         return [frame for frame in self.frames if frame.reliable] or self.frames
 
 
-def site(texts: Iterable[str]) -> Frame | None:
+def site(texts: Iterable[str], *, interrupted: bool = False) -> Frame | None:
     """The faulting instruction, from the first line of registers that names its function.
 
-    A decoded log has lines before it, for functions that the compiler made a part of this one.
+    A decoded log has lines before it, for functions that the compiler made a part of this one. Registers within a
+    trace are those of the code that was interrupted, which has nothing to do with most reports.
+    interrupted: it has with this one.
     """
     inlined = None
     for text in texts:
+        if not interrupted and _TRACE_BEGINS.match(text):
+            break
         if text.startswith(_SITES) and (found := _SITE.match(text)):
             frame = _frame(found, found["name"])._replace(path=source(text[found.end() :]))
             if frame.offset >= 0:

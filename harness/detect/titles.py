@@ -265,6 +265,11 @@ def _functions(trace: Trace) -> list[Frame]:
     return [frame for frame in called if frame.offset or _role(frame) is Role.ENTRY]
 
 
+def is_interrupt(frame: Frame) -> bool:
+    """Whether a function is on the way from an interrupt to its handler."""
+    return _role(frame) is Role.INTERRUPT
+
+
 def _role(frame: Frame) -> Role:
     return Role.ANY if frame.module else role(frame.function, frame.path)
 

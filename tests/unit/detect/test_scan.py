@@ -405,6 +405,41 @@ def test_the_longest_name_that_a_cache_begins_with_is_its_module() -> None:
     assert report.module == "nfsd"
 
 
+_INTERRUPTED = {
+    "x86": (
+        "Call Trace:\n <IRQ>\n dump_stack_lvl+0x49/0x60\n __might_resched+0x10/0x20\n{frame} call_timer_fn+0x10/0x20\n"
+        " </IRQ>\n <TASK>\n asm_sysvec_apic_timer_interrupt+0x16/0x20\nRIP: 0010:innocent_loop+0xf/0x20 [innocent]\n"
+        " innocent_init+0x10/0x20 [innocent]\n do_one_initcall+0x10/0x20\n </TASK>\n"
+    ),
+    "arm64": (
+        "Call trace:\n dump_backtrace+0x10/0x20\n __might_resched+0x10/0x20\n{frame} call_timer_fn+0x10/0x20\n"
+        " gic_handle_irq+0x10/0x20\n call_on_irq_stack+0x10/0x20\n el1_interrupt+0x10/0x20\n el1h_64_irq+0x10/0x20\n"
+        " innocent_loop+0xf/0x20 [innocent]\n do_one_initcall+0x10/0x20\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("arch", _INTERRUPTED)
+@pytest.mark.parametrize(("frame", "module"), [(" vendor_timer+0x10/0x20 [vendor]\n", "vendor"), ("", "")])
+def test_the_code_that_an_interrupt_found_is_not_blamed(arch: str, frame: str, module: str) -> None:
+    text = (
+        "BUG: sleeping function called from invalid context at kernel/locking/mutex.c:283\n"
+        "in_atomic(): 1, irqs_disabled(): 0, non_block: 0, pid: 45, name: insmod\n"
+        "CPU: 0 PID: 45 Comm: insmod Tainted: G           O       6.1.0 #1\n" + _INTERRUPTED[arch].format(frame=frame)
+    )
+    (report,) = scan("".join(f"[    1.0] {line}\n" for line in text.splitlines()).encode())
+    assert report.module == module
+
+
+def test_the_code_that_an_interrupt_found_is_blamed_for_a_lockup() -> None:
+    text = (
+        "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [insmod:45]\nModules linked in: innocent(O)\n"
+        "CPU: 0 PID: 45 Comm: insmod Tainted: G           O       6.1.0 #1\n" + _INTERRUPTED["x86"].format(frame="")
+    )
+    (report,) = scan("".join(f"[    1.0] {line}\n" for line in text.splitlines()).encode())
+    assert report.module == "innocent"
+
+
 @pytest.mark.parametrize(
     "address",
     ["ffff800000a41010", "ffff800008a41010", "ffff80007a4b1000", "ffffffc07a441010", "ffffffc008a41010"],
