@@ -24,7 +24,7 @@ class OpenReport:
     """The messages of an open report, and the lines among them that announce it."""
 
     __slots__ = (
-        "_detailed", "_ended", "_since_head", "adopts", "closed", "damage", "first", "heads", "last", "last_line",
+        "_detailed", "_ended", "_has_trace", "_since_head", "adopts", "closed", "damage", "first", "heads", "last", "last_line",
         "number", "panic", "panicked", "texts",
     )  # fmt: skip
 
@@ -42,6 +42,7 @@ class OpenReport:
         self.damage = ""
         self._since_head = 0  # messages since a line announced it
         self._detailed = False  # its registers or its stack have begun
+        self._has_trace = head is not None and head.kind.name == "unclaimed"
         self._ended = False
 
     @property
@@ -63,6 +64,7 @@ class OpenReport:
             if not self._is_joined_by(head):
                 return False
             self._announce(message, head)
+            self._has_trace |= head.kind.name == "unclaimed"
         else:  # "cut here" may be printed between a text and the BUG that it explains
             between = _MAX_BEFORE_LATE_HEAD if self._warns_later() else _MAX_BETWEEN_HEADS
             if not self.heads or self._detailed or self._since_head > between or self._has_form():
@@ -134,6 +136,9 @@ class OpenReport:
         """Whether it is the refusal of a module that none of its lines names."""
         return self.is_refusal and not any(head.module for head in self.heads)
 
+    def _has_panicked(self) -> bool:
+        return self.panic > 0 or any(head.kind.severity is Severity.FOLLOW_UP for head in self.heads)
+
     def _has_form(self) -> bool:
         return any(head.is_form for head in self.heads)
 
@@ -149,8 +154,11 @@ class OpenReport:
         near = self._since_head <= _MAX_BETWEEN_HEADS and not self._detailed
         is_trace = kind.name == "unclaimed"
         rules = (
-            (best.kind.is_silent or kind.is_silent, is_trace),
-            (kind.severity is Severity.FOLLOW_UP or is_trace, True),
+            (best.kind.is_silent or kind.is_silent, is_trace and not self._has_trace),
+            (kind.severity is Severity.FOLLOW_UP, True),
+            # a trace behind the end of a report, or behind another trace that nothing announced, is one of its own; but
+            # other CPUs print theirs after a panic
+            (is_trace, self._has_panicked() or not (self._ended or (best.kind is kind and self._has_trace))),
             (
                 best.kind.severity is Severity.REFUSAL,
                 kind.severity is Severity.REFUSAL and self._is_refusal_of(head.module),

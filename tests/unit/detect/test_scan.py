@@ -405,6 +405,37 @@ def test_the_longest_name_that_a_cache_begins_with_is_its_module() -> None:
     assert report.module == "nfsd"
 
 
+_DUMP = (
+    "CPU: 0 PID: 45 Comm: insmod Tainted: G           O       6.1.0 #1\nHardware name: QEMU\nCall Trace:\n <TASK>\n"
+    " dump_stack_lvl+0x49/0x60\n {function}+0x10/0x20 [vendor]\n do_one_initcall+0x10/0x20\n </TASK>\n"
+)
+_WARNED = (
+    "------------[ cut here ]------------\nWARNING: CPU: 0 PID: 45 at vendor.c:7 vendor_init+0x10/0x20 [vendor]\n"
+    "Modules linked in: vendor(O+)\nCPU: 0 PID: 45 Comm: insmod Tainted: G           O       6.1.0 #1\n"
+    "RIP: 0010:vendor_init+0x10/0x20 [vendor]\nCall Trace:\n <TASK>\n do_one_initcall+0x10/0x20\n </TASK>\n"
+    "---[ end trace 0000000000000000 ]---\n"
+)
+
+
+@pytest.mark.parametrize("caller", ["", "[   T45]"])
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        (_WARNED + "vendor: ring is damaged\n" + _DUMP.format(function="vendor_dump"), ["warning", "unclaimed"]),
+        (_DUMP.format(function="vendor_a") + _DUMP.format(function="vendor_b"), ["unclaimed", "unclaimed"]),
+        (
+            "FAULT_INJECTION: forcing a failure.\nname failslab, interval 1, probability 100, space 0, times -1\n"
+            + _DUMP.format(function="should_fail") + "vendor: ring is damaged\n" + _DUMP.format(function="vendor_dump"),
+            ["unclaimed"],
+        ),
+    ],
+    ids=["warning", "dump", "injection"],
+)  # fmt: skip
+def test_a_trace_behind_a_whole_report_is_another_one(text: str, kinds: list[str], caller: str) -> None:
+    log = "".join(f"[    1.0]{caller} {line}\n" for line in text.splitlines()).encode()
+    assert [report.kind for report in scan(log)] == kinds
+
+
 _INTERRUPTED = {
     "x86": (
         "Call Trace:\n <IRQ>\n dump_stack_lvl+0x49/0x60\n __might_resched+0x10/0x20\n{frame} call_timer_fn+0x10/0x20\n"
