@@ -789,7 +789,8 @@ KINDS = (
         # rust/kernel/lib.rs panic(), in the words of core::panic::PanicInfo
         wording(r"(?:\w+: )?panicked at (?:'.*', )?(?P<place>\S+\.rs:\d+:\d+)", "Rust panic",
             "rust_kernel: panicked at drivers/vendor/vendor.rs:12:9:",
-            "rust_kernel: panicked at 'index out of bounds: the len is 1 but the index is 2', samples/vendor.rs:12:9"),
+            "rust_kernel: panicked at 'index out of bounds: the len is 1 but the index is 2', samples/vendor.rs:12:9",
+            where=_SITE),
         wording(r"[kK]ernel BUG at (?P<place>\S+?)!?(?:\s|$)", "kernel BUG in {function}",
             "kernel BUG at kernel/module/main.c:656!", where=_SITE, priority=Priority.FORM),
         wording(r"BUG: (?P<rest>(?!no syscalls|arch topology|not (?:creating|updating) mapping|map for|mapping for|"

@@ -24,8 +24,8 @@ class OpenReport:
     """The messages of an open report, and the lines among them that announce it."""
 
     __slots__ = (
-        "_detailed", "_ended", "_has_trace", "_since_head", "adopts", "closed", "damage", "first", "heads", "last", "last_line",
-        "number", "panic", "panicked", "texts",
+        "_detailed", "_ended", "_has_trace", "_since_head", "adopts", "closed", "damage", "first", "heads", "last",
+        "last_line", "number", "panic", "panicked", "texts",
     )  # fmt: skip
 
     def __init__(self, first: Message, head: Head | None) -> None:
@@ -67,7 +67,9 @@ class OpenReport:
             self._has_trace |= head.kind.name == "unclaimed"
         else:  # "cut here" may be printed between a text and the BUG that it explains
             between = _MAX_BEFORE_LATE_HEAD if self._warns_later() else _MAX_BETWEEN_HEADS
-            if not self.heads or self._detailed or self._since_head > between or self._has_form():
+            if not (self.expects or self._warns_later()) or self._detailed or self._since_head > between:
+                return False
+            if self._has_form():
                 return False
             self._add(message.text, message.number)
         self._note(message.text)

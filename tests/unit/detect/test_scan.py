@@ -425,15 +425,30 @@ _WARNED = (
         (_DUMP.format(function="vendor_a") + _DUMP.format(function="vendor_b"), ["unclaimed", "unclaimed"]),
         (
             "FAULT_INJECTION: forcing a failure.\nname failslab, interval 1, probability 100, space 0, times -1\n"
-            + _DUMP.format(function="should_fail") + "vendor: ring is damaged\n" + _DUMP.format(function="vendor_dump"),
+            + _DUMP.format(function="should_fail")
+            + "vendor: ring is damaged\n"
+            + _DUMP.format(function="vendor_dump"),
             ["unclaimed"],
         ),
     ],
     ids=["warning", "dump", "injection"],
-)  # fmt: skip
+)
 def test_a_trace_behind_a_whole_report_is_another_one(text: str, kinds: list[str], caller: str) -> None:
     log = "".join(f"[    1.0]{caller} {line}\n" for line in text.splitlines()).encode()
     assert [report.kind for report in scan(log)] == kinds
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "genirq: Flags mismatch irq 1. 00000000 (vendor) vs. 00000080 (i8042)",
+        "unregister_netdevice: waiting for vendor0 to become free. Usage count = 2",
+        "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+    ],
+)
+def test_a_warning_behind_a_report_of_one_line_is_another_one(line: str) -> None:
+    log = "".join(f"[    1.0] {text}\n" for text in [line, *_WARNED.splitlines()]).encode()
+    assert [report.kind for report in scan(log)][1:] == ["warning"]
 
 
 _INTERRUPTED = {
