@@ -63,6 +63,10 @@ _AT_HEAD = (
     re.compile(rf"\bat (?P<function>[\w.$]+) {PLACES} \[?(?P<module>{MODULE_NAME})\]?(?:,|$)"),
     re.compile(rf"\bat \S+:\d+ (?P<function>[\w.$]+) {PLACES} \[?(?P<module>{MODULE_NAME})\]?$"),
 )
+# Damage that is noticed when the memory is allocated again, whoever does that: mm/slub.c, mm/page_poison.c
+_NOTICED_LATER = re.compile(
+    r"\): (?:Poison|Padding) overwritten|Freechain corrupt|pagealloc: (?:memory corruption|single bit error)"
+)
 # mm/slub.c prints the name of a cache, kernel/locking/lockdep.c that of a lock class. The names of a module's caches
 # and classes often begin with the module's name
 _CACHE = re.compile(
@@ -113,7 +117,10 @@ def blame(
     """
     lists = [line.removeprefix(_MODULE_LIST) for line in text.split("\n") if line.startswith(_MODULE_LIST)]
     facts = _Facts(heads, text, site, traces, lists, interrupted)
+    is_late = any(_NOTICED_LATER.search(head.text) for head in heads)
     for name, rule in _RULES:
+        if is_late and rule in _OF_WHO_NOTICED:
+            continue
         if found := rule(facts):
             return Culprit(found.module, plain(found.function), name, found.offset)
     return Culprit()
@@ -257,6 +264,8 @@ _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
     ("memory of an unloaded module", _last_unloaded),
     ("on the stack of an interrupt", _unsure),
 )
+
+_OF_WHO_NOTICED = (_announced, _frame, _window, _unsure)
 
 
 def _first(traces: list[Trace], *roles: str) -> Frame | None:

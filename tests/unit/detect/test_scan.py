@@ -438,6 +438,31 @@ def test_a_trace_behind_a_whole_report_is_another_one(text: str, kinds: list[str
     assert [report.kind for report in scan(log)] == kinds
 
 
+_POISON = (
+    "=============================================================================\n"
+    "BUG kmalloc-64 (Tainted: G           O      ): Poison overwritten\n"
+    "-----------------------------------------------------------------------------\n\n"
+    "0xffff888000bb3f40-0xffff888000bb3f40 @offset=3904. First byte 0x1 instead of 0x6b\n{tracks}"
+    "Slab 0xffffea000002ecc0 objects=32 used=32 fp=0x0000000000000000 flags=0x100000000000200(slab|node=0|zone=1)\n"
+    "Object 0xffff888000bb3f40 @offset=3904 fp=0xffff888000bb3f80\n\n"
+    "CPU: 0 PID: 45 Comm: insmod Tainted: G           O       6.1.0 #1\nCall Trace:\n <TASK>\n"
+    " dump_stack_lvl+0x49/0x60\n check_bytes_and_report+0x10/0x20\n alloc_debug_processing+0x10/0x20\n"
+    " __kmem_cache_alloc_node+0x10/0x20\n innocent_write+0x10/0x20 [innocent]\n do_one_initcall+0x10/0x20\n </TASK>\n"
+)
+_TRACKS = (
+    "Allocated in vendor_start+0x10/0x20 [vendor] age=10 cpu=0 pid=40\n __kmem_cache_alloc_node+0x10/0x20\n"
+    " vendor_start+0x10/0x20 [vendor]\nFreed in vendor_stop+0x10/0x20 [vendor] age=5 cpu=0 pid=40\n"
+    " __kmem_cache_free+0x10/0x20\n vendor_stop+0x10/0x20 [vendor]\n"
+)
+
+
+@pytest.mark.parametrize(("tracks", "module"), [(_TRACKS, "vendor"), ("", "")])
+def test_who_notices_damage_later_is_not_blamed(tracks: str, module: str) -> None:
+    text = _POISON.format(tracks=tracks)
+    (report,) = scan("".join(f"[    1.0] {line}\n" for line in text.splitlines()).encode())
+    assert report.module == module
+
+
 @pytest.mark.parametrize(
     "line",
     [
