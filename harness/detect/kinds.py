@@ -448,9 +448,12 @@ KINDS = (
         wording(rf"{_DIES}divide[ _]error{_DIE}", "divide error in {function}", "divide error: 0000 [#1] SMP",
             "Oops: divide error: 0000 [#1] PREEMPT SMP", "divide_error: 0000 [#1] PREEMPT SMP", where=_SITE),
         wording(rf"{_DIES}int3{_DIE}", "int3 in {function}", "Oops: int3: 0000 [#1] SMP", where=_SITE),
-        wording(rf"{_DIES}(?:PANIC: )?double fault{_DIE}|(?:traps: )?PANIC: double fault",
-            "PANIC: double fault in {function}", "traps: PANIC: double fault, error_code: 0x0",
-            "PANIC: double fault: 0000 [#1] SMP", where=_SITE),
+        wording(r"(?:traps: )?PANIC: double fault,", "PANIC: double fault in {function}",
+            "traps: PANIC: double fault, error_code: 0x0", where=_SITE),
+        # die() behind it: arch/x86/kernel/traps.c exc_double_fault()
+        wording(rf"{_DIES}(?:PANIC: )?double fault{_DIE}", "PANIC: double fault in {function}",
+            "PANIC: double fault: 0000 [#1] SMP", "Oops: double fault: 0000 [#1] PREEMPT SMP", where=_SITE,
+            follows_fault=True),
         # Any other text of die(): an error code of four digits, the count of such events and flags follow it
         wording(rf"(?=.* \[#){_DIES}(?!invalid opcode|kernel stack overflow|Oops|[0-9a-f]{{4}} "
             rf"\[#)(?P<what>[a-zA-Z#][\w #/.()-]*?){_DIE}",

@@ -438,6 +438,17 @@ def test_a_trace_behind_a_whole_report_is_another_one(text: str, kinds: list[str
     assert [report.kind for report in scan(log)] == kinds
 
 
+@pytest.mark.parametrize("oops", ["Oops: double fault: 0000 [#1] PREEMPT SMP", "double fault: 0000 [#1] PREEMPT SMP"])
+def test_a_double_fault_is_one_report(oops: str) -> None:
+    text = (
+        f"traps: PANIC: double fault, error_code: 0x0\n{oops}\n"
+        "CPU: 0 PID: 45 Comm: insmod Tainted: G           O       6.12.0 #1\nRIP: 0010:vendor_init+0x10/0x20 [vendor]\n"
+        "Call Trace:\n <TASK>\n do_one_initcall+0x10/0x20\n </TASK>\n---[ end trace 0000000000000000 ]---\n"
+    )
+    (report,) = scan("".join(f"[    1.0] {line}\n" for line in text.splitlines()).encode())
+    assert (report.module, report.title) == ("vendor", "PANIC: double fault in vendor_init")
+
+
 _POISON = (
     "=============================================================================\n"
     "BUG kmalloc-64 (Tainted: G           O      ): Poison overwritten\n"
