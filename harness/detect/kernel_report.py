@@ -251,7 +251,7 @@ def read_report(heads: Sequence[Head], texts: list[str], span: Span, *, damage: 
     """Read a report from its lines. heads: at least one. damage: why a part is missing or broken, "" if none is."""
     best = max(heads, key=lambda head: head.rank)
     text = "\n".join(texts)
-    interrupted = best.kind.name in _OF_MANY_TASKS
+    interrupted = best.kind.name in _OF_MANY_TASKS  # they show other code than that which prints them
     at, stacks = site(texts, interrupted=interrupted), traces(texts)
     add_caller(texts, at, stacks)
     named = best.found.groupdict().get("at")
