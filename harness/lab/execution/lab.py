@@ -219,7 +219,10 @@ class Lab:
             return self._without_run(cell, proof.blocker)
         key = (cell.board.id, cell.variant.name, cell.module.name)
         if again:
-            return self._judge(cell, running, proof, FeatureExerciser(None))
+            result = self._judge(cell, running, proof, FeatureExerciser(None))
+            if result.verdict is Verdict.CLEAN:  # as in judge_against(): the first run may have met with an accident
+                self._controls[key] = result
+            return result
         if key not in self._controls:
             kept = self._shared / f"{'-'.join(key)}.control" if self._shared else None
             control = read_control(kept)

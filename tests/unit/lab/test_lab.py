@@ -271,6 +271,21 @@ def test_a_matrix_that_cannot_be_written_is_shown_all_the_same(full: Path, row: 
     assert lines[-1].startswith("no matrix: cannot write")
 
 
+def test_the_control_of_a_cell_is_its_first_clean_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something killed QEMU in the first run on production."""
+    cell = CELLS[0].control
+    lab = Lab(Settings(), [], Store(tmp_path / "cache"))
+    monkeypatch.setattr(lab.guests, "running", Mock())
+    monkeypatch.setattr("harness.lab.execution.lab.prove_absent", lambda *_, **__: Proof("off"))
+    found = [Mock(verdict=Verdict.DIED), Mock(verdict=Verdict.CLEAN), Mock(verdict=Verdict.SPLAT)]
+    key = (cell.board.id, cell.variant.name, cell.module.name)
+    lab._controls[key] = found[0]
+    monkeypatch.setattr(lab, "_judge", lambda *_: found.pop(1))
+    for _ in range(2):
+        lab._control(cell, again=True)
+        assert lab._controls[key].verdict is Verdict.CLEAN
+
+
 @pytest.mark.parametrize("missing", [0, 1])
 def test_a_shard_that_lacks_cells_has_not_ended(tmp_path: Path, row: dict[str, Any], missing: int) -> None:
     mine = CELLS[: 1 + missing]
