@@ -157,14 +157,14 @@ def _behaviour(evidence: Evidence) -> dict[str, tuple[str, ...]]:
         "the unload": [f"ended with {unload.status}", *(["it is gone"] if evidence.removed else [])] if unload else [],
         "checks of memory": [f"{check.name} ({check.detail})" for check in evidence.integrity if not check.held],
         "checks that the guest works": [check.name for check in evidence.liveness_checks if not check.held],
-        "the kernel's counters": [_NUMBER.sub("N", text) for text in evidence.counted_damage()],
+        "the kernel's counters": _counted(evidence),
         "announced words": [f"{check.name}: {'held' if check.held else 'failed'}" for check in evidence.announced],
         "names after the load": evidence.after_load,
         "names after the unload": evidence.after_unload,
     }
     for phase in Phase:
         reports = evidence.reports.get(phase, [])
-        seen[f"reports in the {phase}"] = [_NUMBER.sub("N", report.title) for report in _damage(reports)]
+        seen[f"reports in the {phase}"] = _titles(reports)
         printed = [*reports, *(evidence.awaited if phase is Phase.EXERCISE else [])]
         inside = {line for report in printed for line in comparable_messages(report.text.encode())}
         seen[f"messages in the {phase}"] = [line for line in evidence.messages.get(phase, []) if line not in inside]
@@ -173,12 +173,16 @@ def _behaviour(evidence: Evidence) -> dict[str, tuple[str, ...]]:
 
 def damage(evidence: Evidence) -> set[str]:
     """What the kernel reported during a run, in a form in which two runs can be compared."""
-    behaviour = _behaviour(evidence)
-    return {item for what in _DAMAGE_ASPECTS for item in behaviour[what]}
+    return {*_titles(evidence.all_reports()), *_counted(evidence)}
 
 
-def _damage(reports: Sequence[Report]) -> list[Report]:
-    return [report for report in reports if report.severity is not Severity.REFUSAL]
+def _titles(reports: Sequence[Report]) -> list[str]:
+    """The titles of the reports that are damage, and not the refusal of a module."""
+    return [_NUMBER.sub("N", report.title) for report in reports if report.severity is not Severity.REFUSAL]
+
+
+def _counted(evidence: Evidence) -> list[str]:
+    return [_NUMBER.sub("N", text) for text in evidence.counted_damage()]
 
 
 def _side(items: Sequence[str]) -> str:

@@ -108,9 +108,7 @@ _MODULE_ADDRESS = re.compile(
 _UNLOADED = re.compile(rf".*\[last unloaded: (?P<module>{MODULE_NAME})")
 
 
-def blame(
-    heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Trace], *, interrupted: bool = False
-) -> Culprit:
+def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Trace], *, interrupted: bool) -> Culprit:
     """The module that the first matching rule of the table below finds.
 
     interrupted: the report is about the code that an interrupt found, as one of a CPU that is stuck.

@@ -175,6 +175,11 @@ class Head:
         """Whether it shows only the form of the report (WARNING, BUG, Oops), and not the cause."""
         return _FORM.match(self.found.string) is not None
 
+    @property
+    def is_trace(self) -> bool:
+        """Whether it is the beginning of a trace that no other line announces."""
+        return self.kind.name == "unclaimed"
+
     @cached_property
     def rank(self) -> tuple[int, bool]:
         """The line with the highest rank, of all that announce a report, names it."""

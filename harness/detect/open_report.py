@@ -42,7 +42,7 @@ class OpenReport:
         self.damage = ""
         self._since_head = 0  # messages since a line announced it
         self._detailed = False  # its registers or its stack have begun
-        self._has_trace = head is not None and head.kind.name == "unclaimed"
+        self._has_trace = head is not None and head.is_trace
         self._ended = False
 
     @property
@@ -64,7 +64,7 @@ class OpenReport:
             if not self._is_joined_by(head):
                 return False
             self._announce(message, head)
-            self._has_trace |= head.kind.name == "unclaimed"
+            self._has_trace |= head.is_trace
         else:  # "cut here" may be printed between a text and the BUG that it explains
             between = _MAX_BEFORE_LATE_HEAD if self._warns_later() else _MAX_BETWEEN_HEADS
             if not (self.expects or self._warns_later()) or self._detailed or self._since_head > between:
@@ -120,7 +120,7 @@ class OpenReport:
             if not self.panic:
                 self.panic, self.panicked = self.last, message
             self._ended = False
-        elif early and head.kind.name != "unclaimed":
+        elif early and not head.is_trace:
             self.heads.append(head)
             self._since_head = 0
 
@@ -154,13 +154,12 @@ class OpenReport:
             return True  # only "cut here" came before
         kind, priority, highest = head.kind, head.wording.priority, best.wording.priority
         near = self._since_head <= _MAX_BETWEEN_HEADS and not self._detailed
-        is_trace = kind.name == "unclaimed"
         rules = (
-            (best.kind.is_silent or kind.is_silent, is_trace and not self._has_trace),
+            (best.kind.is_silent or kind.is_silent, head.is_trace and not self._has_trace),
             (kind.severity is Severity.FOLLOW_UP, True),
             # a trace behind the end of a report, or behind another trace that nothing announced, is one of its own; but
             # other CPUs print theirs after a panic
-            (is_trace, self._has_panicked() or not (self._ended or (best.kind is kind and self._has_trace))),
+            (head.is_trace, self._has_panicked() or not (self._ended or (best.is_trace and self._has_trace))),
             (
                 best.kind.severity is Severity.REFUSAL,
                 kind.severity is Severity.REFUSAL and self._is_refusal_of(head.module),

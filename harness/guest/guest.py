@@ -271,7 +271,10 @@ class Guest:
         self._is_paused = False
 
     def _tries_to_keep_code(self) -> bool:
-        """Whether to load the state so that translated code is kept. Where that fails often, only some restores try."""
+        """Whether to load the state so that translated code is kept.
+
+        Where that fails often, only some restores try; those that do not are counted here.
+        """
         if not self._saved or not self.qemu.keeper or self._is_new:
             return False
         if self._stale <= _MOST_STALE or self._stale % _TRY_AGAIN == 0:

@@ -53,8 +53,10 @@ def copy_cells(runs: Iterable[Path], folder: Path) -> None:
     ModcompatError.
     """
     for run in runs:
+        if not (run / CELLS).is_dir():
+            continue
         try:
-            for cell in sorted((run / CELLS).iterdir()) if (run / CELLS).is_dir() else ():
+            for cell in sorted((run / CELLS).iterdir()):
                 if cell.is_dir() and not cell.is_symlink():
                     shutil.copytree(
                         cell, folder / CELLS / cell.name, symlinks=True, dirs_exist_ok=True, ignore=_foreign_links
