@@ -45,6 +45,9 @@ OPEN: Mapping[str, str] = {
     "DEBUG_FS": "dozens of subsystems have pointers to directories in their structures, some of which drivers embed "
     "(dma_chan, components of sound cards); production nearly always has it",
     "USB_MON": "members at the end of usb_bus, which is the first part of usb_hcd; distributions have it in production",
+    "NET_DROP_MONITOR": "a pointer in the middle of net_device; distributions have it in production, and it traces, "
+    "rather than debugs",
+    "SCSI_UFS_FAULT_INJECTION": "two attributes in the middle of ufs_hba, which drivers of host controllers know",
     "SUNRPC_DEBUG": "members of rpc_task, rpc_clnt and rpc_xprt; the code is a module of production itself as a rule",
     "MAC80211_DEBUGFS": "operations and members of mac80211, which is a module of production itself as a rule",
     "DRM_DEBUG_MM": "each node of drm_mm has its stack trace, and nodes are in drivers' own objects",

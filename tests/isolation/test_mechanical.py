@@ -160,7 +160,10 @@ CAUGHT: Mapping[str, Caught] = {
         elsewhere="the suite, isolated kernels with lockdep: modules are refused because of DEBUG_LOCK_ALLOC"
     ),
     "dma-debug: Do not rely on what modules do not tell": Caught(
-        elsewhere="tests/nightly/test_dma_debug.py: a driver is told that it failed to check what it did check"
+        elsewhere="tests/nightly/test_correct_modules.py: a driver is told that it failed to check what it did check"
+    ),
+    "mm/page_table_check: Put up with entries that modules set": Caught(
+        elsewhere="tests/nightly/test_correct_modules.py: the kernel stops when it removes what a module has mapped"
     ),
 }
 

@@ -8,9 +8,13 @@ import pytest
 
 from harness.guest.boards import BOARDS
 from harness.guest.guest import Timing
+from harness.kernel.features import FEATURES
+from harness.kernel.module_build import build_modules
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
 from harness.lab.validation.bug_runner import commit, insmod, prepared
-from harness.lab.validation.bugs import BUGS, Where
+from harness.lab.validation.bugs import BUGS, FOLDER, Where
 
 BOARD = BOARDS["x86_64-q35"]
 
@@ -39,6 +43,18 @@ def test_many_locks_for_one_context_are_no_bug(where: Where) -> None:
 def test_what_lockdep_is_told_by_annotations_is_no_bug_without(where: Where) -> None:
     """Locks of other tasks, of each CPU, and of one that is held. Both tasks that took the first end before rmmod."""
     assert reported_after(where, f"{insmod(where, 'told')} && sleep 1 && rmmod told && {_NO_WARNING}")
+
+
+def test_a_module_of_an_isolated_kernel_without_lockdep_is_like_one_of_production() -> None:
+    variant = _ORDER.variant(Where.VENDOR)
+    kernels = Kernels(Settings())
+    other = kernels.kernel(BOARD, replace(variant, feature=FEATURES["list"]))
+    with Guests(kernels, files={"other/told.ko": build_modules(FOLDER, other, kernels.store)["told"]}) as guests:
+        guest = guests.guest(BOARD, variant)
+        guest.make_pristine()
+        result = guest.run(f"insmod /other/told.ko && sleep 1 && rmmod told && {_NO_WARNING}")
+        assert result.status == 0, result.text
+        assert guest.run("grep debug_locks: /proc/lockdep_stats").text.split() == ["debug_locks:", "1"]
 
 
 @pytest.mark.parametrize("where", [Where.REBUILT, Where.VENDOR])

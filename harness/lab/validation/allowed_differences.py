@@ -122,7 +122,7 @@ _TRACER = "in production it does nothing, and the tracers can do without a modul
 _NO_PAGE_CHECKS = (
     "the module does without this check of pages; include/linux/mmdebug.h has them stop, and do nothing else"
 )
-_PAGE_TABLES = "page tables are set by the memory management: mm/page_table_check.c has no exported function"
+_PAGE_TABLES = "what the module sets is not counted, and mm/page_table_check.c puts up with that"
 _PAGEALLOC = "only the memory management asks, and maps and unmaps pages: include/linux/mm.h"
 _UNTOLD_LEAKS = (
     "the allocators tell kmemleak of all memory, and the module does not tell what is no leak: mm/kmemleak.c"

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modules that do what is right are not told wrong for what they do not tell a debug option."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.guest.boards import BOARDS
+from harness.guest.failure import GuestFailure
+from harness.kernel.features import FEATURES
+from harness.kernel.module_build import build_modules
+from harness.kernel.variants import Preemption, Variant, variant_of
+from harness.lab.execution.guest_pool import Guests
+from harness.lab.execution.kernel_pool import Kernels
+from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import VendorModule
+from tests.nightly.test_needed import without
+
+BOARD = BOARDS["x86_64-q35"]
+SOURCES = Path(__file__).parent / "correct"
+DISTRO = variant_of(FEATURES["distro"], Preemption.FULL, isolated=True)
+RELEASE = FEATURES["kobject-release"]
+LONGEST_DELAY = 5  # seconds: lib/kobject.c, kobject_release()
+
+
+def log_of(module: str, variant: Variant, built_for: Variant, settings: Settings, seconds: int = 0) -> str:
+    """What the kernel prints when the module is loaded and unloaded, and for some seconds after that."""
+    kernels = Kernels(settings)
+    files = build_modules(SOURCES, kernels.kernel(BOARD, built_for), kernels.store)
+    guests = Guests(kernels, [VendorModule(module, file=files[module])])
+    try:
+        guest = guests.guest(BOARD, variant)
+        guest.make_pristine()
+        begin = guest.log_start
+        try:
+            guest.run(f"insmod /modules/{module}.ko && rmmod {module} && sleep {seconds} && echo it is gone")
+            guest.run("dmesg")
+        except GuestFailure:
+            pass  # the report of a kernel that stops is on the console
+        return guest.console.read(begin)
+    finally:
+        guests.close()
+
+
+@pytest.mark.parametrize("has_patch", [True, False])
+@pytest.mark.parametrize(
+    ("module", "patch", "report"),
+    [
+        ("mapped", "dma-debug-Do-not-rely-on-what-modules-do-not-tell", "failed to check map error"),
+        ("entries", "mm-page_table_check-Put-up-with-entries-that-modules-", "kernel BUG at mm/page_table_check.c"),
+    ],
+)
+def test_a_module_that_does_not_tell_is_not_reported(
+    module: str,
+    patch: str,
+    report: str,
+    has_patch: bool,  # noqa: FBT001
+) -> None:
+    settings = Settings() if has_patch else without(patch, DISTRO)
+    log = log_of(module, DISTRO, DISTRO.production, settings)
+    assert ("it is gone" in log) is (report not in log), log
+    assert (report in log) is not has_patch
+
+
+def test_the_release_of_a_static_class_does_not_come_after_the_end_of_its_module() -> None:
+    """On the stock kernel it does, and uses the module's memory."""
+    stock, isolated = (variant_of(RELEASE, isolated=it) for it in (False, True))
+    fault = "unable to handle page fault"
+    assert fault in log_of("classes", stock, stock, Settings(), LONGEST_DELAY + 1)
+    log = log_of("classes", isolated, isolated.production, Settings(), LONGEST_DELAY + 1)
+    assert "it is gone" in log
+    assert fault not in log
