@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.detect.blame import FAULTING_INSTRUCTION, SITE_OF_WARNING
 from harness.detect.evidence import Evidence, Phase
 from harness.detect.kernel_report import Report
 from harness.detect.kinds import Severity
@@ -30,6 +31,12 @@ _OF_THE_MACHINE: Mapping[str, str] = {
     r"sched: RT throttling activated": "kernel/sched/rt.c",
     r"workqueue: \S+ hogged CPU for": "kernel/workqueue.c",
 }
+# The place of a warning or a BUG(): kernel/panic.c __warn(), lib/bug.c report_bug()
+_LINE = re.compile(r"[^\s:]+:\d+")
+_ADDRESS = re.compile(r"[\w.$]+\+0x[0-9a-f]+(?=\S* \[)")
+# Kinds whose texts name slab caches. mm/slab_common.c merges caches that are alike, unless SLUB checks them: then each
+# has its own name
+_NAMES_CACHES = ("slub", "fortify")
 _MAX_SHOWN = 3  # items of one side of a difference
 # Messages that differ because a debug kernel is not production: pattern -> reason
 _EXPECTED_MESSAGES: Mapping[str, str] = {
@@ -164,7 +171,7 @@ def _behaviour(evidence: Evidence) -> dict[str, tuple[str, ...]]:
     }
     for phase in Phase:
         reports = evidence.reports.get(phase, [])
-        seen[f"reports in the {phase}"] = _titles(reports)
+        seen[f"reports in the {phase}"] = _reported(reports, evidence.module)
         printed = [*reports, *(evidence.awaited if phase is Phase.EXERCISE else [])]
         inside = {line for report in printed for line in comparable_messages(report.text.encode())}
         seen[f"messages in the {phase}"] = [line for line in evidence.messages.get(phase, []) if line not in inside]
@@ -173,12 +180,39 @@ def _behaviour(evidence: Evidence) -> dict[str, tuple[str, ...]]:
 
 def damage(evidence: Evidence) -> set[str]:
     """What the kernel reported during a run, in a form in which two runs can be compared."""
-    return {*_titles(evidence.all_reports()), *_counted(evidence)}
+    return {*_reported(evidence.all_reports(), evidence.module), *_counted(evidence)}
 
 
-def _titles(reports: Sequence[Report]) -> list[str]:
-    """The titles of the reports that are damage, and not the refusal of a module."""
-    return [_NUMBER.sub("N", report.title) for report in reports if report.severity is not Severity.REFUSAL]
+def _reported(reports: Sequence[Report], module: str) -> list[str]:
+    """The reports that are damage, and not the refusal of a module."""
+    return [_comparable(report, module) for report in reports if report.severity is not Severity.REFUSAL]
+
+
+def _comparable(report: Report, module: str) -> str:
+    """The title of a report, and what a warning or a BUG() says besides, as far as two kernels agree about it."""
+    text = _NUMBER.sub("N", report.title)
+    if place := _own_place(report, module):
+        text += f" at {place}"
+    said = [] if report.kind in _NAMES_CACHES else comparable_messages("\n".join(report.statement).encode())
+    return ": ".join([text, *said])
+
+
+def _own_place(report: Report, module: str) -> str:
+    """The place of a warning or a BUG() in the module itself, "" if it is elsewhere.
+
+    Lines of the kernel's files are not those of another kernel. The module is the same file on both.
+    """
+    if report.module != module:
+        return ""
+    if report.rule == FAULTING_INSTRUCTION:
+        found = _LINE.search(report.form)
+    elif report.rule == SITE_OF_WARNING:
+        # arm prints no registers. There the line may be that of a function of the kernel that jumped to
+        # warn_slowpath_fmt() at its end, but the address is in the module
+        found = _ADDRESS.search(report.form)
+    else:
+        found = None
+    return found[0] if found else ""
 
 
 def _counted(evidence: Evidence) -> list[str]:

@@ -23,6 +23,10 @@ from harness.detect.stacks import (
 from harness.detect.titles import is_interrupt, plain
 from harness.support.module_name import MODULE_NAME
 
+# Rules that other code asks for
+FAULTING_INSTRUCTION = "faulting instruction"
+SITE_OF_WARNING = "site of the warning"
+
 
 class Culprit(NamedTuple):
     """The module that is blamed, with its function."""
@@ -250,9 +254,9 @@ def _last_unloaded(facts: _Facts) -> Frame | None:
 
 
 _RULES: tuple[tuple[str, Callable[[_Facts], Frame | None]], ...] = (
-    ("faulting instruction", _instruction),
+    (FAULTING_INSTRUCTION, _instruction),
     ("named in its text", _named),
-    ("site of the warning", _announced),
+    (SITE_OF_WARNING, _announced),
     ("first frame with a module", _frame),
     ("where the memory was allocated or freed", _memory),
     ("where the lock was taken", _lock_taken),

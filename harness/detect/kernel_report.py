@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from harness.detect import titles
 from harness.detect.blame import blame, suspects
-from harness.detect.kinds import KINDS, FunctionSource, Kind, Severity, Wording
+from harness.detect.kinds import KINDS, FunctionSource, Kind, Severity, Wording, is_opening
 from harness.detect.stacks import MAIN, OTHER, Frame, Trace, add_caller, site, traces
 from harness.support.module_name import kernel_name
 
@@ -126,6 +127,19 @@ class Report:
         """The kernel's own words for it, the title if there are none."""
         return self.headline or self.title
 
+    @property
+    def form(self) -> str:
+        """The line that shows only the form of the report (WARNING, BUG), "" if it has none."""
+        return next((head for head in self.heads if _FORM.match(head)), "")
+
+    @property
+    def statement(self) -> list[str]:
+        """What a report with such a form says: the lines before its details, on arm behind the form."""
+        if not self.form:
+            return []
+        lines = takewhile(lambda line: not line.startswith(_DETAILS), self.text.split("\n"))
+        return [line for line in lines if not (_FORM.match(line) or is_opening(line))]
+
     def says(self, pattern: str) -> bool:
         """Whether the pattern is found in its title or in a line that announces it."""
         return any(re.search(pattern, line) for line in (*self.heads, self.title))
@@ -199,6 +213,7 @@ class Span:
 _FORM = re.compile(
     r"WARNING: (?:CPU: |at |\[|\S+\.[chS]:)|[kK]ernel BUG |(?:Oops: )?invalid opcode|Internal error: Oops - BUG: "
 )
+_DETAILS = ("Modules linked in:", "CPU: ")  # print_modules() of kernel/module/main.c, lib/dump_stack.c
 _WARN_LATER = {kind.name for kind in KINDS if any(wording.warns_later for wording in kind.wordings)}
 _COUNTED = re.compile(r"WARNING: (?:CPU: \d|at |\S+\.[chS]:\d)")
 # lib/dump_stack.c, dump_stack_print_info(); "UID: " since 6.10

@@ -11,6 +11,7 @@ from harness.detect.evidence import Check, Command, Counters, Evidence, GuestLos
 from harness.detect.initcalls import InitCall
 from harness.detect.kernel_report import Report
 from harness.detect.kinds import Severity
+from harness.detect.scan import scan
 from harness.detect.verdict import Verdict, judge, judge_against
 
 
@@ -78,6 +79,97 @@ def test_a_module_that_warns_on_production_may_warn_here() -> None:
     assert judge_against([production], [loading()]).verdict is Verdict.SAME, "the debug kernel may be right"
     other = judge_against([production], [loading(reports=warning("WARNING in x_other"))])
     assert other.verdict is Verdict.DIFFERS
+
+
+def reported(log: str) -> dict[str, Any]:
+    """The reports in the lines of a log, as evidence of the load."""
+    return {"reports": {Phase.LOAD: scan("".join(f"[    1.0] {line}\n" for line in log.splitlines()).encode())}}
+
+
+def warned(text: str, place: str, *, registers: str = "RIP: 0010:") -> str:
+    """A warning at a place, as x86 prints it; as arm does without registers."""
+    site = place.partition(" ")[2]
+    texts = ["------------[ cut here ]------------", *text.splitlines(), f"WARNING: CPU: 1 PID: 53 at {place}"]
+    if not registers:
+        texts[1:] = texts[:0:-1]
+    texts += ["Modules linked in: x(O+)", "CPU: 1 PID: 53 Comm: insmod Tainted: G           O       6.1.192 #1"]
+    texts += [f"{registers}{site}"] if registers else []
+    return "\n".join([*texts, "Call Trace:", f" {site}", " x_probe+0x40/0x80 [x]", " do_one_initcall+0x50/0x200"])
+
+
+IN_KERNEL, IN_MODULE = "refcount_warn_saturate+0xba/0x110", "x_probe+0x40/0x80 [x]"
+UNDERFLOW, SATURATED = "refcount_t: underflow; use-after-free.", "refcount_t: saturated; leaking memory."
+
+
+@pytest.mark.parametrize("registers", ["RIP: 0010:", ""], ids=["x86", "arm"])
+def test_a_warning_is_compared_by_what_it_says(registers: str) -> None:
+    there = loading(**reported(warned(UNDERFLOW, f"lib/refcount.c:28 {IN_KERNEL}", registers=registers)))
+    (report,) = there.reports[Phase.LOAD]
+    assert (report.kind, report.title) == ("refcount", "WARNING: refcount bug in x_probe")
+    same = loading(**reported(warned(UNDERFLOW, "lib/refcount.c:31 refcount_warn_saturate+0xc4/0x120")))
+    assert judge_against([there], [same]).verdict is Verdict.SAME, "the kernel's lines and offsets are not compared"
+    other = loading(**reported(warned(SATURATED, f"lib/refcount.c:22 {IN_KERNEL}", registers=registers)))
+    judgement = judge_against([there], [other])
+    assert judgement.verdict is Verdict.DIFFERS
+    assert f"here `WARNING: refcount bug in x_probe: {SATURATED}`" in judgement.reason
+
+
+def test_a_text_of_a_warning_that_varies_is_the_same() -> None:
+    there, here = (
+        reported(warned(f"x: port {port} at {port}f0a\nmore", f"net/core/dev.c:{port} x_up+0x{port}/0x90"))
+        for port in (47, 53)
+    )
+    assert judge_against([loading(**there)], [loading(**here)]).verdict is Verdict.SAME
+    other = reported(warned("x: port 47 at 47f0a\nless", "net/core/dev.c:47 x_up+0x47/0x90"))
+    assert judge_against([loading(**there)], [loading(**other)]).verdict is Verdict.DIFFERS
+
+
+def test_lines_of_the_modules_own_files_are_compared() -> None:
+    there = loading(**reported(warned("", f"drivers/x.c:12 {IN_MODULE}")))
+    assert judge_against([there], [there]).verdict is Verdict.SAME
+    here = loading(**reported(warned("", "drivers/x.c:20 x_probe+0x51/0x80 [x]")))
+    judgement = judge_against([there], [here])
+    assert judgement.verdict is Verdict.DIFFERS
+    sides = "production `WARNING in x_probe at drivers/x.c:12`, here `WARNING in x_probe at drivers/x.c:20`"
+    assert sides in judgement.reason
+    others = (replace(run, module="y") for run in (there, here))
+    assert not differences(*([run] for run in others)), "another module need not be the same file"
+
+
+def test_lines_of_bugs_in_the_module_are_compared() -> None:
+    lines = (
+        "------------[ cut here ]------------", "kernel BUG at drivers/x.c:{}!", "invalid opcode: 0000 [#1] SMP{}",
+        "CPU: 1 PID: 53 Comm: insmod Tainted: G           O       6.1.192 #1", "RIP: 0010:x_probe+0x40/0x80 [x]",
+        "Call Trace:", " do_one_initcall+0x50/0x200",
+    )  # fmt: skip
+    there, same, other = (
+        loading(**reported("\n".join(lines).format(*facts))) for facts in ((12, ""), (12, " KASAN"), (20, ""))
+    )
+    assert not differences([there], [same])
+    (difference,) = differences([there], [other])
+    assert difference.debug == ("kernel BUG in x_probe at drivers/x.c:20",)
+
+
+def test_on_arm_a_line_of_the_kernel_beside_an_address_of_the_module_is_not_compared() -> None:
+    """A function of the kernel jumps to warn_slowpath_fmt() at its end, so that the module seems to call it."""
+    there, same = (
+        loading(**reported(warned(UNDERFLOW, f"lib/refcount.c:{line} {IN_MODULE}", registers=""))) for line in (28, 31)
+    )
+    assert there.reports[Phase.LOAD][0].rule == "site of the warning"
+    assert not differences([there], [same])
+    other = loading(**reported(warned(UNDERFLOW, "lib/refcount.c:28 x_probe+0x51/0x80 [x]", registers="")))
+    assert differences([there], [other])
+
+
+def test_names_of_caches_in_warnings_are_not_compared() -> None:
+    """SLUB merges caches unless it checks them, so that production's have other names."""
+    text = "cache_from_obj: Wrong slab cache. {} but object is from kmalloc-96"
+    there, here = (
+        loading(**reported(warned(text.format(name), "mm/slab.h:665 kmem_cache_free+0x27b/0x290")))
+        for name in ("kmalloc-64", "x")
+    )
+    assert there.reports[Phase.LOAD][0].kind == "slub"
+    assert not differences([there], [here])
 
 
 def test_a_clean_module_has_to_be_clean_and_to_do_the_same() -> None:
