@@ -18,7 +18,13 @@ from harness.support.text import join_some
 
 _OWN = "modcompat: "  # marks of the harness in the log
 _INITCALL = r"(?:calling|initcall) +\S+\+0x\S+ \[\w+\]"  # initcall_debug: init/main.c
-_NUMBER = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b", re.IGNORECASE)
+# A number that says what went wrong: include/uapi/asm-generic/errno.h up to 133, include/linux/errno.h. It is negative,
+# or follows a word; a number of something else does not count
+_ERROR = (
+    r"(?:(?<![\w.)\]-])-|\b(?:err(?:or|no)?|fail(?:ed|ure)|ret|rc)(?: code| number| with)?[ :=(]*)"
+    r"(?:[1-9]\d?|1[0-2]\d|13[0-3]|51[2-9]|52\d|53[01])(?!\w|[.:/-]\d| ?(?:%|(?:of|times|dBm?|ppm|[mun]?s)\b))"
+)
+_NUMBER = re.compile(rf"(?P<error>{_ERROR})|\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b", re.IGNORECASE)
 # A measured speed: `raid6: sse2x4 gen() 4123 MB/s` (lib/raid6/algos.c), `xor: using function: avx (31337 MB/sec)`
 # (crypto/xor.c). Which of several functions is measured and chosen depends on the time that each takes.
 _MEASURED = re.compile(r"\b\d+ *[KMG]?i?[Bb](?:/s|/sec|ps)\b")
@@ -111,8 +117,9 @@ def _only_in(runs: Sequence[tuple[str, ...]], others: Sequence[tuple[str, ...]])
 
 
 def comparable_messages(log: bytes) -> list[str]:
-    """The kernel's messages in a part of a log, each once, without stamps and with N in place of every number.
+    """The kernel's messages in a part of a log, each once, without stamps and with N in place of numbers.
 
+    Numbers of errors stay: a driver that fails with -ENODEV on production should not fail with -ENOMEM here.
     Left out are marks of the harness, traces of init calls, the speed of the machine, and what must differ.
     """
     found: dict[str, None] = {}
@@ -120,8 +127,13 @@ def comparable_messages(log: bytes) -> list[str]:
         for message in messages(0, 0, line):
             text = message.text.strip()
             if text and not text.startswith(_OWN) and not any(pattern.search(text) for pattern in _LEFT_OUT):
-                found[_NUMBER.sub("N", text)] = None
+                found[_without_numbers(text)] = None
     return list(found)
+
+
+def _without_numbers(text: str) -> str:
+    """A text with N in place of numbers that are none of errors."""
+    return _NUMBER.sub(lambda found: found["error"] or "N", text)
 
 
 def reached(evidence: Evidence) -> tuple[list[str], list[str]]:
@@ -190,7 +202,7 @@ def _reported(reports: Sequence[Report], module: str) -> list[str]:
 
 def _comparable(report: Report, module: str) -> str:
     """The title of a report, and what a warning or a BUG() says besides, as far as two kernels agree about it."""
-    text = _NUMBER.sub("N", report.title)
+    text = _without_numbers(report.title)
     if place := _own_place(report, module):
         text += f" at {place}"
     said = [] if report.kind in _NAMES_CACHES else comparable_messages("\n".join(report.statement).encode())
@@ -216,7 +228,7 @@ def _own_place(report: Report, module: str) -> str:
 
 
 def _counted(evidence: Evidence) -> list[str]:
-    return [_NUMBER.sub("N", text) for text in evidence.counted_damage()]
+    return [_without_numbers(text) for text in evidence.counted_damage()]
 
 
 def _side(items: Sequence[str]) -> str:

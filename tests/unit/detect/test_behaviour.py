@@ -296,6 +296,60 @@ def test_messages_are_compared_without_what_differs_from_run_to_run() -> None:
     assert comparable_messages(log) == ["x: N cards at N, irq N"]
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "x: probe of 1-1:1.0 failed with error {}",
+        "x 0000:00:03.0: cannot map registers: {}",
+        "x: reset timed out ({})",
+        "x: cannot start, ret={}",
+        "x: init failed {}.",
+    ],
+)
+@pytest.mark.parametrize(("one", "other"), [("-19", "-12"), ("-1", "-133"), ("-517", "-512")])
+def test_numbers_of_errors_are_compared(message: str, one: str, other: str) -> None:
+    there, here = (comparable_messages(f"[    1.0] {message.format(number)}\n".encode()) for number in (one, other))
+    assert there != here
+    assert one in there[0]
+    assert other in here[0]
+    assert judge_against(
+        [without_hardware(messages={Phase.LOAD: there})], [without_hardware(messages={Phase.LOAD: here})]
+    ).verdict is Verdict.DIFFERS  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["x: error {}", "x: reading failed: {}", "x: no answer (err {})", "x: ret={}", "x: errno={}", "x: error code: {}"],
+)
+def test_a_word_tells_that_a_number_is_one_of_an_error(message: str) -> None:
+    there, here = (comparable_messages(f"[    1.0] {message.format(number)}\n".encode()) for number in (5, 110))
+    assert there != here
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        ("x: irq 17, pid=47, size=64 at 0xffff888003a1b000", "x: irq 9, pid=53, size=96 at 0xffff8880deadbee0"),
+        ("x: failed 3 times", "x: failed 5 times"),
+        ("x: error 3 of 12", "x: error 2 of 11"),
+        ("x: error at 17", "x: error at 19"),
+        ("x: errors: 17", "x: errors: 19"),
+        ("x: error 0x13", "x: error 0x14"),
+        ("x: err 4711", "x: err 815"),
+        ("x: offset -4096", "x: offset -8192"),
+        ("x: signal -56 dBm", "x: signal -61 dBm"),
+        ("x: clock is -12 ms off", "x: clock is -15 ms off"),
+        ("usb 1-17: x-19 in 2026-11-28", "usb 1-19: x-17 in 2026-10-27"),
+        ("x: range 10-19", "x: range 12-18"),
+        ("x: failed after 12 usecs", "x: failed after 17 usecs"),
+        ("x: -1.5 degrees", "x: -2.5 degrees"),
+    ],
+)
+def test_other_numbers_are_not_compared(there: str, here: str) -> None:
+    one, other = (comparable_messages(f"[    1.0] {message}\n".encode()) for message in (there, here))
+    assert one == other
+
+
 def test_the_text_of_an_awaited_report_is_not_compared() -> None:
     (here,) = warning("WARNING in x_use")[Phase.LOAD]
     ours = loading(awaited=[here], messages={Phase.EXERCISE: ["WARNING in x_use"]})
