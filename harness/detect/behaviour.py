@@ -24,7 +24,7 @@ _ERROR = (
     r"(?:(?<![\w.)\]-])-|\b(?:err(?:or|no)?|fail(?:ed|ure)|ret|rc)(?: code| number| with)?[ :=(]*)"
     r"(?:[1-9]\d?|1[0-2]\d|13[0-3]|51[2-9]|52\d|53[01])(?!\w|[.:/-]\d| ?(?:%|(?:of|times|dBm?|ppm|[mun]?s)\b))"
 )
-_NUMBER = re.compile(rf"(?P<error>{_ERROR})|\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b", re.IGNORECASE)
+_NUMBER = re.compile(rf"(?P<error>{_ERROR})|\b(?:0x[0-9a-f]+|[0-9a-f]*\d[0-9a-f]*)\b", re.IGNORECASE)
 # A measured speed: `raid6: sse2x4 gen() 4123 MB/s` (lib/raid6/algos.c), `xor: using function: avx (31337 MB/sec)`
 # (crypto/xor.c). Which of several functions is measured and chosen depends on the time that each takes.
 _MEASURED = re.compile(r"\b\d+ *[KMG]?i?[Bb](?:/s|/sec|ps)\b")

@@ -335,6 +335,7 @@ def test_a_word_tells_that_a_number_is_one_of_an_error(message: str) -> None:
         ("x: error at 17", "x: error at 19"),
         ("x: errors: 17", "x: errors: 19"),
         ("x: error 0x13", "x: error 0x14"),
+        ("x: called from y+0xc/0x80", "x: called from y+0x10/0x80"),
         ("x: err 4711", "x: err 815"),
         ("x: offset -4096", "x: offset -8192"),
         ("x: signal -56 dBm", "x: signal -61 dBm"),
