@@ -581,7 +581,15 @@ KINDS = (
         wording(r"unexpected IRQ trap|Trying to free already-free IRQ|irq event \d+: bogus return value", "irq: {line}",
             "unexpected IRQ trap at vector 55",
             "Trying to free already-free IRQ 17", "irq event 17: bogus return value 7"),
-    ), triggers=("Flags mismatch", "IRQ trap", " already", "bogus return value", "nobody cared")),
+        # kernel/time/tick-sched.c report_idle_softirq(): a softirq was raised where nothing runs it. Older kernels have
+        # other words
+        wording(r"NOHZ(?: tick-stop error: (?:Non-RCU )?local softirq work is pending, handler #|: "
+            r"local_softirq_pending )",
+            "NOHZ tick-stop error: local softirq work is pending",
+            "NOHZ tick-stop error: local softirq work is pending, handler #08!!!",
+            "NOHZ tick-stop error: Non-RCU local softirq work is pending, handler #02!!!",
+            "NOHZ: local_softirq_pending 08"),
+    ), triggers=("NOHZ", "Flags mismatch", "IRQ trap", " already", "bogus return value", "nobody cared")),
     Kind("kmemleak", _W, (  # mm/kmemleak.c; /sys/kernel/debug/kmemleak, as it is read
         wording(r"kmemleak: (?P<n>\d+) new suspected memory leaks?", "memory leak",
             "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)"),
