@@ -875,7 +875,18 @@ KINDS = (
             "insmod: page allocation failure: order:9, mode:0xcc0(GFP_KERNEL), nodemask=(null)",
             "insmod: page allocation stall for 10 secs: order:9, mode:0xcc0(GFP_KERNEL) nodemask=(null)",
             where=FunctionSource.OWNER),
-    ), triggers=("Memory cgroup out", "Out of memory", "page allocation ", "invoked oom-killer")),
+        # mm/vmalloc.c, through warn_alloc() as well; "allocation failure" in older kernels
+        wording(r".*: vmalloc(?: error: size \d+, |(?:: | size \d+ )allocation failure)",
+            "vmalloc failure in {function}",
+            "insmod: vmalloc error: size 1073741824, failed to allocate pages, mode:0xcc0(GFP_KERNEL), nodemask=(null)",
+            "insmod: vmalloc error: size 4096, page order 0, failed to allocate pages, mode:0xcc0(GFP_KERNEL), "
+            "nodemask=(null)",
+            "insmod: vmalloc error: size 1099511627776, exceeds total pages, mode:0xcc0(GFP_KERNEL), nodemask=(null)",
+            "insmod: vmalloc: allocation failure: 1099511627776 bytes, mode:0xcc0(GFP_KERNEL), nodemask=(null)",
+            "insmod: vmalloc size 4096 allocation failure: vm_struct allocation failed, mode:0xcc0(GFP_KERNEL), "
+            "nodemask=(null)",
+            where=FunctionSource.OWNER),
+    ), triggers=("Memory cgroup out", "Out of memory", ": vmalloc", "page allocation ", "invoked oom-killer")),
     Kind("reboot", _F, (  # init/version.c: the banner of a kernel, after the lines of another one
         wording(r"Linux version \d+\.\d+", "unexpected kernel reboot",
             "Linux version 6.1.192 (user@host) (gcc ...) #1 SMP"),
@@ -887,11 +898,9 @@ KINDS = (
     # that stop because another one panicked: arch/arm/kernel/smp.c, ipi_cpu_stop()
     Kind("asked-for", _W, (
         wording(r"FAULT_INJECTION: forcing a failure|sysrq: (?:Show|HELP)|CPU ?\d+: stopping$|"
-            r"(?:.*: )?vmalloc(?: error)?: .*allocation failure|"
             r"FAULT_FLAG_ALLOW_RETRY missing", "", "FAULT_INJECTION: forcing a failure.",
-            "sysrq: Show Blocked State", "CPU1: stopping",
-            "sh: vmalloc error: size 4096, page order 0, allocation failure"),
-    ), triggers=("FAULT_", "allocation failure", ": stopping", "sysrq: "), is_silent=True),
+            "sysrq: Show Blocked State", "CPU1: stopping"),
+    ), triggers=("FAULT_", ": stopping", "sysrq: "), is_silent=True),
     Kind("unclaimed", _W, (
         # arch/arm/kernel/unwind.c prints no heading until 6.10
         wording(r"Call [Tt]race:|Backtrace: ?$|(?: |\[<[0-9a-f]+>\] \()unwind_backtrace(?:\+0x\S+)?\)? from ",
