@@ -21,7 +21,7 @@ from harness.detect.stacks import (
     Trace,
 )
 from harness.detect.titles import is_interrupt, plain
-from harness.support.module_name import MODULE_NAME
+from harness.support.module_name import MODULE_NAME, kernel_name
 
 # Rules that other code asks for
 FAULTING_INSTRUCTION = "faulting instruction"
@@ -216,10 +216,15 @@ def _owner(facts: _Facts) -> Frame | None:
     for pattern in (_CACHE, _CLASS) if loaded else ():
         for match in pattern.finditer(facts.text):
             owned = next((group for group in match.groups() if group), "")
-            named = [module for module in loaded if owned.startswith(module)]
-            if named:  # nfsd_file is nfsd's, and not that of nfs
+            named = [module for module in loaded if _begins_with(owned, module)]
+            if named:  # vendor_net_skb is vendor_net's, and not that of vendor
                 return Frame(owned, -1, -1, max(named, key=len), reliable=True)
     return None
+
+
+def _begins_with(name: str, module: str) -> bool:
+    """Whether a name is the module's, or goes on behind it with another word."""
+    return re.match(rf"{re.escape(kernel_name(module))}(?![^\W_])", kernel_name(name)) is not None
 
 
 def _window(facts: _Facts) -> Frame | None:

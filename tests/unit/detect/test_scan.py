@@ -392,17 +392,46 @@ def test_suspects_are_the_foreign_modules_that_the_log_named_since_boot() -> Non
         assert [report.suspects for report in scan_stream(chunks) if report.kind == "atomic-sleep"] == wanted
 
 
-def test_the_longest_name_that_a_cache_begins_with_is_its_module() -> None:
+@pytest.mark.parametrize(
+    ("cache", "module"),
+    [
+        ("vendor", "vendor"),
+        ("vendor_buffers", "vendor"),
+        ("vendor-buffers", "vendor"),
+        ("vendor.buffers", "vendor"),
+        ("vendor_net_skb", "vendor_net"),
+        ("vendor-net-skb", "vendor_net"),
+        ("vendor_network", "vendor"),
+        ("vendors", ""),
+        ("vendor2_buffers", ""),
+        ("my_vendor", ""),
+    ],
+)
+def test_a_cache_belongs_to_the_module_with_the_longest_name_that_its_name_begins_with(cache: str, module: str) -> None:
     log = (
-        b"[    1.0] BUG nfsd_file (Not tainted): Objects remaining in nfsd_file on __kmem_cache_shutdown()\n"
-        b"[    1.0] -----------------------------------------------------------------------------\n"
-        b"[    1.0] CPU: 0 PID: 40 Comm: rmmod Not tainted 6.1.0 #1\n"
-        b"[    1.0] Modules linked in: nfs nfsd(-) [last unloaded: vendor]\n"
-        b"[    1.0] Call Trace:\n"
-        b"[    1.0]  __kmem_cache_shutdown+0x10/0x20\n"
+        f"[    1.0] BUG {cache} (Not tainted): Objects remaining in {cache} on __kmem_cache_shutdown()\n"
+        "[    1.0] -----------------------------------------------------------------------------\n"
+        "[    1.0] CPU: 0 PID: 40 Comm: rmmod Not tainted 6.1.0 #1\n"
+        "[    1.0] Modules linked in: vendor vendor_net [last unloaded: other]\n"
+        "[    1.0] Call Trace:\n"
+        "[    1.0]  __kmem_cache_shutdown+0x10/0x20\n"
     )
-    (report,) = scan(log)
-    assert report.module == "nfsd"
+    (report,) = scan(log.encode())
+    assert (report.module, report.culprit) == (module, cache if module else "")
+
+
+@pytest.mark.parametrize(
+    ("lock", "module"),
+    [("&vendor->lock", "vendor"), ("vendor_lock", "vendor"), ("&vendors->lock", ""), ("vendors", "")],
+)
+def test_a_lock_class_belongs_to_a_module_in_the_same_way(lock: str, module: str) -> None:
+    log = (
+        "WARNING: possible recursive locking detected\n6.1.192 #1 Not tainted\n"
+        f"sh/53 is trying to acquire lock:\nffff888003a1b000 ({lock}){{+.+.}}-{{3:3}}, at: take+0x10/0x20\n"
+        "CPU: 0 PID: 53 Comm: sh Not tainted 6.1.192 #1\nModules linked in: vendor\nCall Trace:\n take+0x10/0x20\n"
+    )
+    (report,) = scan(log.encode())
+    assert report.module == module
 
 
 _DUMP = (
