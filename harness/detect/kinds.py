@@ -378,8 +378,10 @@ KINDS = (
         wording(r"BUG: workqueue lockup", "BUG: workqueue lockup",
             "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 32s!"),
     ), triggers=("BUG", "CSD lock", "LOCKUP"), taint="L"),
-    Kind("workqueue", _W, (  # kernel/workqueue.c wq_cpu_intensive_report(), check_flush_dependency(); 6.5
-        wording(r"workqueue: {f} hogged CPU for >\d+us .*WQ_UNBOUND", "workqueue: {function} hogged CPU",
+    Kind("workqueue", _W, (
+        # kernel/workqueue.c wq_cpu_intensive_report(), since 6.5. Work of the kernel itself is slow on a busy machine
+        wording(r"workqueue: (?P<at>[A-Za-z_$][\w.$]*) \[{m}\] hogged CPU for >\d+us .*WQ_UNBOUND",
+            "workqueue: {function} hogged CPU",
             "workqueue: vendor_work [vendor] hogged CPU for >10000us 4 times, consider switching to WQ_UNBOUND",
             where=FunctionSource.LINE),
         # kernel/workqueue.c, since 6.6

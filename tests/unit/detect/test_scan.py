@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.detect.behaviour import comparable_messages
 from harness.detect.initcalls import InitCall, find_initcall
 from harness.detect.kernel_report import Report, as_json_object
 from harness.detect.kinds import KINDS, TRIGGER, WORDS, Kind, Severity
@@ -390,6 +391,21 @@ def test_suspects_are_the_foreign_modules_that_the_log_named_since_boot() -> Non
     for size in (1, 7, 100):
         chunks = [log[place : place + size] for place in range(0, len(log), size)]
         assert [report.suspects for report in scan_stream(chunks) if report.kind == "atomic-sleep"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("work", "module"),
+    [
+        ("vendor_work [vendor]", "vendor"),
+        ("vendor_work.part.0 [vendor-net]", "vendor-net"),
+        ("psi_avgs_work", None),
+        ("0xffffffffc0002000", None),  # of a module that is gone
+    ],
+)
+def test_only_work_of_modules_that_takes_long_is_a_report(work: str, module: str | None) -> None:
+    log = f"[   12.0] workqueue: {work} hogged CPU for >10000us 4 times, consider switching to WQ_UNBOUND\n".encode()
+    assert [report.module for report in scan(log)] == ([module] if module else [])
+    assert bool(comparable_messages(log)) == bool(module), "nor is it compared as a message"
 
 
 @pytest.mark.parametrize(
