@@ -37,7 +37,7 @@ def log_of(module: str, variant: Variant, built_for: Variant, settings: Settings
             guest.run("dmesg")
         except GuestFailure:
             pass  # the report of a kernel that stops is on the console
-        return guest.console.read(begin)
+        return guest.console.read(begin).decode(errors="replace")
     finally:
         guests.close()
 

@@ -93,12 +93,10 @@ def module_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str
     return files
 
 
-@pytest.fixture(scope="session")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The production kernel of this project, as a distribution would ship it."""
-    folder = tmp_path_factory.mktemp("shipped")
+def ship(board: Board, folder: Path) -> Path:
+    """Put the production kernel of a board into a folder, as a distribution would ship it. Returns the folder."""
     kernels = Kernels(Settings())
-    kernel = kernels.kernel(BOARDS["x86_64-q35"], PRODUCTION)
+    kernel = kernels.kernel(board, PRODUCTION)
     for source, target in (
         (kernel.image, f"boot/vmlinuz-{kernel.release}"),
         (kernel.build_tree / ".config", f"boot/config-{kernel.release}"),
@@ -112,3 +110,9 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, file in build_modules(SHIPPED, kernel, kernels.store).items():
         (modules / f"{name}.ko.xz").write_bytes(lzma.compress(file.read_bytes()))
     return folder
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The production kernel of this project, as a distribution would ship it."""
+    return ship(BOARDS["x86_64-q35"], tmp_path_factory.mktemp("shipped"))

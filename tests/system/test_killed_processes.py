@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes of a sweep are killed at random moments: nothing is lost, no verdict differs, and no process remains.
 
-MODCOMPAT_KILL_SECONDS=1800 pytest tests/system/test_killed_processes.py does so for half an hour.
+MODCOMPAT_KILL_SECONDS=1800 pytest tests/system/test_killed_processes.py does so for half an hour, and
+MODCOMPAT_KILL_BOARDS="x86_64-q35 arm-virt arm64-virt" for that time on each of these boards.
 """
 
 import json
@@ -17,11 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import pytest
 
-from tests.system.conftest import users_environment
+from harness.guest.boards import BOARDS
+from tests.system.conftest import ship, users_environment
 from tests.system.processes import descendants
 
 SECONDS = float(os.environ.get("MODCOMPAT_KILL_SECONDS", "30"))
+ON = os.environ.get("MODCOMPAT_KILL_BOARDS", "x86_64-q35").split()
 _WORDS = ("--kernel", "isolated-spinlock", "--kernel-source", "linux-source-6.1", "-n", "2")
 _PAUSE_SECONDS = (1.0, 5.0)  # between two kills: at least, at most
 _END_SECONDS = 10.0  # after which no process of a killed command is left
@@ -80,7 +84,10 @@ def require_gone(processes: Iterable[psutil.Process]) -> None:
     assert not alive
 
 
-def test_whatever_is_killed_nothing_is_lost(shipped: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("board", ON)
+def test_whatever_is_killed_nothing_is_lost(board: str, tmp_path: Path) -> None:
+    (tmp_path / "shipped").mkdir()
+    shipped = ship(BOARDS[board], tmp_path / "shipped")
     undisturbed = sweep(shipped, tmp_path / "undisturbed")
     output, _ = undisturbed.communicate()
     wanted = verdicts(tmp_path / "undisturbed")
