@@ -35,11 +35,11 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
             return nodeid
         return f"{self._groups[name]} {self._numbers[name] % self._parts}"
 
-    def _assign_work_unit(self, node: Any) -> None:
-        """Give a worker a group, and more if that is one test: a worker does not begin its last one before the end."""
-        super()._assign_work_unit(node)
-        while self.workqueue and self._pending_of(self.assigned_work[node]) == 1:
-            super()._assign_work_unit(node)
+    def _reschedule(self, node: Any) -> None:
+        """Give a worker more if it needs it, also if it has one test: it does not begin its last one before the end."""
+        super()._reschedule(node)
+        while self.workqueue and not node.shutting_down and self._pending_of(self.assigned_work[node]) == 1:
+            self._assign_work_unit(node)
 
     def remove_node(self, node: Any) -> str | None:
         """Give what is left of a dead worker's groups to others. Returns the test that it died in, which is not left.

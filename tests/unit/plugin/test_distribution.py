@@ -64,7 +64,7 @@ def test_the_board_with_the_cell_that_hangs_comes_first(cells: list[Cell]) -> No
     assert first[0].feature.name == "perf"
 
 
-# A worker that dies
+# Workers
 
 
 class Worker:
@@ -110,6 +110,17 @@ def finish(scheduling: GroupScheduling, *workers: Worker) -> None:
             for worker in workers:
                 worker.shutdown()
         has_run = sum(worker.step() for worker in workers) > 0
+
+
+@pytest.mark.parametrize("workers", range(1, 5))
+@pytest.mark.parametrize("tests", range(1, 8))
+def test_a_few_tests_are_shared_out_among_all_workers(tests: int, workers: int) -> None:
+    found = scheduling([], workers)
+    collection = [f"tests/test_others.py::test_{number}" for number in range(tests)]
+    started_workers = started(found, collection, *(f"worker {number}" for number in range(workers)))
+    finish(found, *started_workers)
+    assert sorted(test for worker in started_workers for test in worker.ran) == collection
+    assert sum(bool(worker.ran) for worker in started_workers) == min(tests, workers)
 
 
 @pytest.mark.parametrize("steps", range(21))
