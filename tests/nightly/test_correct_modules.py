@@ -47,7 +47,7 @@ def log_of(module: str, variant: Variant, built_for: Variant, settings: Settings
     ("module", "patch", "report"),
     [
         ("mapped", "dma-debug-Do-not-rely-on-what-modules-do-not-tell", "failed to check map error"),
-        ("entries", "mm-page_table_check-Put-up-with-entries-that-modules-", "kernel BUG at mm/page_table_check.c"),
+        ("entries", "mm-page_table_check-Put-up-with-entries-that-modules", "kernel BUG at mm/page_table_check.c"),
     ],
 )
 def test_a_module_that_does_not_tell_is_not_reported(
