@@ -136,8 +136,9 @@ class Check:
 def check(measured: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[Check]:
     """Compare the model with real runs of one matrix.
 
-    measured: `cores` of the machine, and `runs` with `workers`, `seconds` and the `load` of other work; the first one
-    has one worker. rows: those of its matrix.json. What its cells do not account for is the same in each run.
+    measured: `cores` of the machine, the part of a core that one worker keeps `busy`, and `runs` with `workers`,
+    `seconds` and the `load` of other work; the first one has one worker. rows: those of its matrix.json. What its cells
+    do not account for is the same in each run.
     """
     seconds: dict[tuple[str, ...], float] = {}
     for row in rows:
@@ -146,16 +147,16 @@ def check(measured: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Ite
     first, *_ = measured["runs"]
     around = first["seconds"] - sum(seconds.values())
     for run in measured["runs"]:
-        slower = _share(first, measured["cores"]) / _share(run, measured["cores"])
+        slower = _speed(first, measured) / _speed(run, measured)
         tasks = [Task("-".join(group), "", took * slower, ("kernels",)) for group, took in seconds.items()]
         every = [Task("kernels", "", 0.0), *tasks]
         wall = cluster(every, Fleet(run["workers"]), 0, built=True).wall
         yield Check(run["workers"], run["seconds"], wall + around * slower)
 
 
-def _share(run: Mapping[str, Any], cores: int) -> float:
-    """The part of a core that each worker of a run gets."""
-    return min(1.0, cores / float(run["workers"] + run.get("load", 0.0)))
+def _speed(run: Mapping[str, Any], measured: Mapping[str, Any]) -> float:
+    """How fast each worker of a run is, 1 if it need not wait for a core."""
+    return min(1.0, measured["cores"] / float(run["workers"] * measured.get("busy", 1.0) + run.get("load", 0.0)))
 
 
 @click.command()

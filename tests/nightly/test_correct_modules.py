@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modules that do what is right are not told wrong for what they do not tell a debug option."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ BOARD = BOARDS["x86_64-q35"]
 SOURCES = Path(__file__).parent / "correct"
 DISTRO = variant_of(FEATURES["distro"], Preemption.FULL, isolated=True)
 RELEASE = FEATURES["kobject-release"]
-LONGEST_DELAY = 5  # seconds: lib/kobject.c, kobject_release()
+ALL_DELAYS = 44  # seconds: at most four for each object (lib/kobject.c, kobject_release())
 
 
 def log_of(module: str, variant: Variant, built_for: Variant, settings: Settings, seconds: int = 0) -> str:
@@ -32,11 +33,11 @@ def log_of(module: str, variant: Variant, built_for: Variant, settings: Settings
         guest = guests.guest(BOARD, variant)
         guest.make_pristine()
         begin = guest.log_start
-        try:
-            guest.run(f"insmod /modules/{module}.ko && rmmod {module} && sleep {seconds} && echo it is gone")
-            guest.run("dmesg")
-        except GuestFailure:
-            pass  # the report of a kernel that stops is on the console
+        with suppress(GuestFailure):  # the report of a kernel that stops is on the console
+            guest.run(
+                f"insmod /modules/{module}.ko && rmmod {module} && sleep {seconds} && echo it is gone >/dev/kmsg",
+                seconds + 20.0,
+            )
         return guest.console.read(begin).decode(errors="replace")
     finally:
         guests.close()
@@ -62,11 +63,11 @@ def test_a_module_that_does_not_tell_is_not_reported(
     assert (report in log) is not has_patch
 
 
-def test_the_release_of_a_static_class_does_not_come_after_the_end_of_its_module() -> None:
-    """On the stock kernel it does, and uses the module's memory."""
+def test_static_objects_are_released_before_their_module_goes() -> None:
+    """On the stock kernel they are released after it."""
     stock, isolated = (variant_of(RELEASE, isolated=it) for it in (False, True))
     fault = "unable to handle page fault"
-    assert fault in log_of("classes", stock, stock, Settings(), LONGEST_DELAY + 1)
-    log = log_of("classes", isolated, isolated.production, Settings(), LONGEST_DELAY + 1)
+    assert fault in log_of("objects", stock, stock, Settings(), ALL_DELAYS)
+    log = log_of("objects", isolated, isolated.production, Settings())
     assert "it is gone" in log
     assert fault not in log

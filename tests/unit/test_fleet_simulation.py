@@ -267,6 +267,12 @@ def test_the_model_is_compared_with_real_runs(tmp_path: Path) -> None:
     assert "+8.3 %" in shown.output
 
 
+def test_workers_that_wait_share_a_core() -> None:
+    runs = [{"workers": 1, "seconds": 95.0}, {"workers": 4, "seconds": 70.0}]
+    _, four = check({"cores": 2, "busy": 0.5, "runs": runs}, ROWS)
+    assert four.predicted == pytest.approx(30.0 + 5.0)
+
+
 def test_other_work_on_the_machine_is_shared_with() -> None:
     runs = [{"workers": 1, "seconds": 90.0, "load": 3.0}, {"workers": 2, "seconds": 60.0, "load": 3.0}]
     _, two = check({"cores": 2, "runs": runs}, ROWS)
