@@ -6,6 +6,7 @@ with 2 as well, because Python's own status, 1, would read as a finding.
 """
 
 import io
+import select
 import sys
 import traceback
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ class _Group(click.Group):
             click.echo("\nmodcompat: interrupted", err=True)
             sys.exit(_INTERRUPTED)
         except BrokenPipeError:
+            if not _reader_is_gone():
+                _report_fault()
             sys.exit(2)
         except GuestLostError as error:
             click.echo(f"modcompat: the guest was lost: {visible(str(error))}", err=True)
@@ -99,9 +102,22 @@ class _Group(click.Group):
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception:  # noqa: BLE001 - Python would exit with 1, which is a finding
-            fault = f"this is a fault of modcompat {__version__}: please report it with this output"
-            click.echo(f"{visible(traceback.format_exc())}modcompat: {fault}", err=True)
+            _report_fault()
             sys.exit(2)
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads any more what this command prints (poll(2), POLLERR), as behind `| head`."""
+    poll = select.poll()
+    for stream in (1, 2):
+        poll.register(stream, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _report_fault() -> None:
+    """Print the exception that is being handled. Its traceback tells what to mend."""
+    fault = f"this is a fault of modcompat {__version__}: please report it with this output"
+    click.echo(f"{visible(traceback.format_exc())}modcompat: {fault}", err=True)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

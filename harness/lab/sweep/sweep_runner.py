@@ -98,7 +98,10 @@ def _run_groups(work: Work, groups: Iterable[Group], workers: int, on_wait: Call
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, prepare_worker, (os.getpid(),))
     try:
-        waiting: set[Future[int]] = {pool.submit(work, *group) for group in groups}
+        try:
+            waiting: set[Future[int]] = {pool.submit(work, *group) for group in groups}
+        except BrokenPipeError:
+            raise BrokenProcessPool("a worker died while it started") from None
         while waiting:
             ended, waiting = wait(waiting, _POLL_SECONDS, FIRST_COMPLETED)
             on_wait()

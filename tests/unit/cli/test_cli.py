@@ -93,15 +93,18 @@ def test_an_interrupt_is_not_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch
     assert "Traceback" not in result.output
 
 
-def test_a_fault_of_ours_is_not_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError("\x1b[2J"), BrokenPipeError("\x1b[2J")])
+def test_a_fault_of_ours_is_not_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Nor is it silent if a pipe other than the output has lost its reader."""
+
     def fail(*_: object) -> None:
-        raise ZeroDivisionError("\x1b[2J")
+        raise error
 
     monkeypatch.setattr("harness.cli.scan_command.scan_stream", fail)
     result = cli("scan", "-", text=BUG)
     assert result.exit_code == 2
     assert "Traceback" in result.output
-    assert "ZeroDivisionError: ␛[2J" in result.output
+    assert f"{type(error).__name__}: ␛[2J" in result.output
     assert result.output.endswith("please report it with this output\n")
 
 

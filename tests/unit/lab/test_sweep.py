@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,21 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     sweep_run(tmp_path, names)._do("judging", judge, never, SweepRows(tmp_path))
     found = [json.loads(line)[0]["place"] for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
     assert set(found) == set(names)
+
+
+def test_a_worker_that_is_killed_while_it_starts_loses_nothing(tmp_path: Path) -> None:
+    """The process that starts it writes into a pipe that nobody reads: multiprocessing/popen_spawn_posix.py."""
+    start, names, starts = ProcessPoolExecutor.submit, [*map(str, range(20))], []
+
+    def submit(pool: ProcessPoolExecutor, *work: Any) -> Any:
+        starts.append(work)
+        if len(starts) == 1:
+            raise BrokenPipeError
+        return start(pool, *work)
+
+    with patch.object(ProcessPoolExecutor, "submit", submit):
+        sweep_run(tmp_path, names)._do("judging", judge, never, SweepRows(tmp_path))
+    assert SweepRows(tmp_path).done() == set(names)
 
 
 def fail(request: SweepRequest, group: Sequence[str], run: Path) -> int:
