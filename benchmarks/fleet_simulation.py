@@ -156,7 +156,8 @@ def check(measured: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Ite
 
 def _speed(run: Mapping[str, Any], measured: Mapping[str, Any]) -> float:
     """How fast each worker of a run is, 1 if it need not wait for a core."""
-    return min(1.0, measured["cores"] / float(run["workers"] * measured.get("busy", 1.0) + run.get("load", 0.0)))
+    wanted = float(run["workers"] * measured.get("busy", 1.0) + run.get("load", 0.0))
+    return min(1.0, float(measured["cores"]) / wanted)
 
 
 @click.command()
