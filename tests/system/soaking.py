@@ -32,6 +32,8 @@ from tests.system.processes import guests_of
 # What the process may have grown by between the end of the first round and the end of the soak
 MOST_MORE_FILES = 12  # of one guest that was being replaced: its process, its channels and its logs
 MOST_MORE_BYTES = 64 << 20
+# Verdicts after which the kernel is not what it was
+_DAMAGE = (Verdict.SPLAT, Verdict.CORRUPTED, Verdict.HUNG, Verdict.DIED)
 _KERNELS = (("spinlock", Flavour.PRODUCTION), ("spinlock", Flavour.STOCK), ("all", Flavour.ISOLATED))
 
 
@@ -77,7 +79,7 @@ class Soak:
                 found.append(f"{_shown(line)}\n  recorded: {' or '.join(line.expected)}")
                 continue
             before = first.setdefault(line.cell, line)
-            if len(line.expected) == 1 and line.kind != before.kind:
+            if len(line.expected) == 1 and until_damage(line.kind) != until_damage(before.kind):
                 found.append(f"{_shown(line)}\n  first: {before.verdict} ({before.kind}): {before.reason}")
         return found
 
@@ -165,6 +167,13 @@ def kind_of(result: CellResult) -> str:
         f"{step.verdict} in {step.phase or 'none'}" + (f", blamed on {step.blamed}" if step.blamed else "")
         for step in result.judgement.steps
     )
+
+
+def until_damage(kind: str) -> list[str]:
+    """The steps up to the first that leaves a damaged kernel: what it does after that, if anything, is chance."""
+    steps = kind.split("; ")
+    damaged = next((number for number, step in enumerate(steps, 1) if step.startswith(_DAMAGE)), len(steps))
+    return steps[:damaged]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from harness.lab.execution.lab import CellResult
 from harness.lab.plan.cells import Cell
 from harness.lab.plan.vendor_modules import shipped
 from tests.system import soaking
-from tests.system.soaking import MOST_MORE_BYTES, MOST_MORE_FILES, Line, Load, Soak, cells_of, read, run
+from tests.system.soaking import MOST_MORE_BYTES, MOST_MORE_FILES, Line, Load, Soak, cells_of, read, run, until_damage
 
 CELLS = cells_of(BOARDS["x86_64-q35"], [module for module in shipped() if module.name == "locks"])
 RECORDED = {"production": Verdict.CLEAN, "stock": Verdict.INERT, "isolated": Verdict.CLEAN}
@@ -66,6 +66,20 @@ def test_another_kind_of_reason_than_the_first_time_is_shown_with_both(tmp_path:
     assert difference.endswith(
         f"now: {word} ({word} in load, blamed on other): why\n  first: {word} ({word} in load): why"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps"),
+    [
+        ("CLEAN in none", 1),
+        ("INERT in load; SPLAT in exercise", 2),
+        ("INERT in load; SPLAT in exercise; HUNG in exercise", 2),
+        ("INERT in load; CORRUPTED in unload, blamed on locks; SPLAT in unload", 2),
+        ("INERT in load; REFUSED in load; INVALID in unload", 3),
+    ],
+)
+def test_what_a_damaged_kernel_does_later_is_not_compared(kind: str, steps: int) -> None:
+    assert until_damage(kind) == kind.split("; ")[:steps]
 
 
 def test_an_interrupted_soak_goes_on(tmp_path: Path) -> None:
