@@ -18,8 +18,8 @@ from harness.support.text import join_some
 
 _OWN = "modcompat: "  # marks of the harness in the log
 _INITCALL = r"(?:calling|initcall) +\S+\+0x\S+ \[\w+\]"  # initcall_debug: init/main.c
-# A number that says what went wrong: include/uapi/asm-generic/errno.h up to 133, include/linux/errno.h. It is negative,
-# or follows a word; a number of something else does not count
+# An error number: up to 133 in include/uapi/asm-generic/errno.h, up to 531 in include/linux/errno.h. It is negative, or
+# follows a word such as `failed`. A number with a unit, a range or a date is none
 _ERROR = (
     r"(?:(?<![\w.)\]-])-|\b(?:err(?:or|no)?|fail(?:ed|ure)|ret|rc)(?: code| number| with)?[ :=(]*)"
     r"(?:[1-9]\d?|1[0-2]\d|13[0-3]|51[2-9]|52\d|53[01])(?!\w|[.:/-]\d| ?(?:%|(?:of|times|dBm?|ppm|[mun]?s)\b))"
@@ -37,9 +37,13 @@ _OF_THE_MACHINE: Mapping[str, str] = {
     r"sched: RT throttling activated": "kernel/sched/rt.c",
     r"workqueue: \S+ hogged CPU for": "kernel/workqueue.c",
 }
-# The place of a warning or a BUG(): kernel/panic.c __warn(), lib/bug.c report_bug()
-_LINE = re.compile(r"[^\s:]+:\d+")
-_ADDRESS = re.compile(r"[\w.$]+\+0x[0-9a-f]+(?=\S* \[)")
+# Rule that found the module of a warning or a BUG() -> its place in the module: kernel/panic.c __warn(), lib/bug.c
+# report_bug(). arm prints no registers. There the line may be that of a function of the kernel that jumped to
+# warn_slowpath_fmt() at its end, but the address is in the module
+_PLACES = {
+    FAULTING_INSTRUCTION: re.compile(r"[^\s:]+:\d+"),
+    SITE_OF_WARNING: re.compile(r"[\w.$]+\+0x[0-9a-f]+(?=\S* \[)"),
+}
 # Kinds whose texts name slab caches. mm/slab_common.c merges caches that are alike, unless SLUB checks them: then each
 # has its own name
 _NAMES_CACHES = ("slub", "fortify")
@@ -119,7 +123,7 @@ def _only_in(runs: Sequence[tuple[str, ...]], others: Sequence[tuple[str, ...]])
 def comparable_messages(log: bytes) -> list[str]:
     """The kernel's messages in a part of a log, each once, without stamps and with N in place of numbers.
 
-    Numbers of errors stay: a driver that fails with -ENODEV on production should not fail with -ENOMEM here.
+    Error numbers stay: a driver that fails with -ENODEV on production should not fail with -ENOMEM here.
     Left out are marks of the harness, traces of init calls, the speed of the machine, and what must differ.
     """
     found: dict[str, None] = {}
@@ -132,7 +136,7 @@ def comparable_messages(log: bytes) -> list[str]:
 
 
 def _without_numbers(text: str) -> str:
-    """A text with N in place of numbers that are none of errors."""
+    """A text with N in place of all numbers but error numbers."""
     return _NUMBER.sub(lambda found: found["error"] or "N", text)
 
 
@@ -214,16 +218,8 @@ def _own_place(report: Report, module: str) -> str:
 
     Lines of the kernel's files are not those of another kernel. The module is the same file on both.
     """
-    if report.module != module:
-        return ""
-    if report.rule == FAULTING_INSTRUCTION:
-        found = _LINE.search(report.form)
-    elif report.rule == SITE_OF_WARNING:
-        # arm prints no registers. There the line may be that of a function of the kernel that jumped to
-        # warn_slowpath_fmt() at its end, but the address is in the module
-        found = _ADDRESS.search(report.form)
-    else:
-        found = None
+    pattern = _PLACES.get(report.rule) if report.module == module else None
+    found = pattern.search(report.form) if pattern else None
     return found[0] if found else ""
 
 

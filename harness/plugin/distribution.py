@@ -36,7 +36,7 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
         return f"{self._groups[name]} {self._numbers[name] % self._parts}"
 
     def _reschedule(self, node: Any) -> None:
-        """Give a worker more if it needs it, also if it has one test: it does not begin its last one before the end."""
+        """Give a worker more work until it has two tests: it keeps the last one until it knows that no more come."""
         super()._reschedule(node)
         while self.workqueue and not node.shutting_down and self._pending_of(self.assigned_work[node]) == 1:
             self._assign_work_unit(node)

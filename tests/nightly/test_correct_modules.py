@@ -28,8 +28,7 @@ def log_of(module: str, variant: Variant, built_for: Variant, settings: Settings
     """What the kernel prints when the module is loaded and unloaded, and for some seconds after that."""
     kernels = Kernels(settings)
     files = build_modules(SOURCES, kernels.kernel(BOARD, built_for), kernels.store)
-    guests = Guests(kernels, [VendorModule(module, file=files[module])])
-    try:
+    with Guests(kernels, [VendorModule(module, file=files[module])]) as guests:
         guest = guests.guest(BOARD, variant)
         guest.make_pristine()
         begin = guest.log_start
@@ -39,8 +38,6 @@ def log_of(module: str, variant: Variant, built_for: Variant, settings: Settings
                 seconds + 20.0,
             )
         return guest.console.read(begin).decode(errors="replace")
-    finally:
-        guests.close()
 
 
 @pytest.mark.parametrize("has_patch", [True, False])

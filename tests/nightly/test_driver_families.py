@@ -29,12 +29,12 @@ def sizes(variant: Variant, settings: Settings) -> dict[str, int]:
     """Structure -> size in bytes, as a module that is built for a kernel knows it."""
     kernels = Kernels(settings)
     file = build_modules(SOURCES, kernels.kernel(BOARD, variant), kernels.store)["private"]
+    prefix = "size_of_"
     with file.open("rb") as stream:
-        tables = [it for it in ELFFile(stream).iter_sections() if isinstance(it, SymbolTableSection)]
-        prefix = "size_of_"
+        table = ELFFile(stream).get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
         return {
             symbol.name.removeprefix(prefix): symbol["st_size"]
-            for table in tables
             for symbol in table.iter_symbols()
             if symbol.name.startswith(prefix)
         }

@@ -103,7 +103,7 @@ def ship(board: Board, folder: Path) -> Path:
         (kernel.symbols, f"boot/System.map-{kernel.release}"),
         (kernel.build_tree / "Module.symvers", "Module.symvers"),
     ):
-        (folder / target).parent.mkdir(exist_ok=True)
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, folder / target)
     modules = folder / f"lib/modules/{kernel.release}/kernel"
     modules.mkdir(parents=True)

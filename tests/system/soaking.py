@@ -32,7 +32,7 @@ from tests.system.processes import guests_of
 # What the process may have grown by between the end of the first round and the end of the soak
 MOST_MORE_FILES = 12  # of one guest that was being replaced: its process, its channels and its logs
 MOST_MORE_BYTES = 64 << 20
-# Verdicts after which the kernel is not what it was
+# What a kernel does that a module has damaged
 _DAMAGE = (Verdict.SPLAT, Verdict.CORRUPTED, Verdict.HUNG, Verdict.DIED)
 _KERNELS = (("spinlock", Flavour.PRODUCTION), ("spinlock", Flavour.STOCK), ("all", Flavour.ISOLATED))
 
@@ -170,8 +170,13 @@ def kind_of(result: CellResult) -> str:
 
 
 def until_damage(kind: str) -> list[str]:
-    """The steps up to the first that leaves a damaged kernel: what it does after that, if anything, is chance."""
+    """The steps that do not depend on chance: all of them, unless the kernel took the module for another structure.
+
+    If it found no init (INERT), it may have damaged anything. What follows the first damage that shows is chance.
+    """
     steps = kind.split("; ")
+    if not steps[0].startswith(Verdict.INERT):
+        return steps
     damaged = next((number for number, step in enumerate(steps, 1) if step.startswith(_DAMAGE)), len(steps))
     return steps[:damaged]
 

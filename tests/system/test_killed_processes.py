@@ -25,7 +25,7 @@ from tests.system.conftest import ship, users_environment
 from tests.system.processes import descendants
 
 SECONDS = float(os.environ.get("MODCOMPAT_KILL_SECONDS", "30"))
-ON = os.environ.get("MODCOMPAT_KILL_BOARDS", "x86_64-q35").split()
+BOARD_IDS = os.environ.get("MODCOMPAT_KILL_BOARDS", "x86_64-q35").split()
 _WORDS = ("--kernel", "isolated-spinlock", "--kernel-source", "linux-source-6.1", "-n", "2")
 _PAUSE_SECONDS = (1.0, 5.0)  # between two kills: at least, at most
 _END_SECONDS = 10.0  # after which no process of a killed command is left
@@ -84,9 +84,8 @@ def require_gone(processes: Iterable[psutil.Process]) -> None:
     assert not alive
 
 
-@pytest.mark.parametrize("board", ON)
+@pytest.mark.parametrize("board", BOARD_IDS)
 def test_whatever_is_killed_nothing_is_lost(board: str, tmp_path: Path) -> None:
-    (tmp_path / "shipped").mkdir()
     shipped = ship(BOARDS[board], tmp_path / "shipped")
     undisturbed = sweep(shipped, tmp_path / "undisturbed")
     output, _ = undisturbed.communicate()

@@ -76,6 +76,8 @@ def test_another_kind_of_reason_than_the_first_time_is_shown_with_both(tmp_path:
         ("INERT in load; SPLAT in exercise; HUNG in exercise", 2),
         ("INERT in load; CORRUPTED in unload, blamed on locks; SPLAT in unload", 2),
         ("INERT in load; REFUSED in load; INVALID in unload", 3),
+        ("SPLAT in load; HUNG in exercise", 2),
+        ("CORRUPTED in unload; SPLAT in unload", 2),
     ],
 )
 def test_what_a_damaged_kernel_does_later_is_not_compared(kind: str, steps: int) -> None:
