@@ -3,9 +3,17 @@
  * Does what is right, and tells lockdep so by annotations that are empty in a
  * kernel without lockdep: a task that takes a semaphore for another one, locks
  * of one kind for each CPU, and more locks than lockdep has room for
- * (MAX_LOCK_DEPTH) while one is held that all of them belong to.
+ * (MAX_LOCK_DEPTH) while one is held that all of them belong to; two objects
+ * of which now one and now the other is the parent; a lock that an interrupt
+ * handler takes as well, with this interrupt disabled; and interrupts that end
+ * in another one.
  */
 #include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/hrtimer.h>
+#include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/irqdesc.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
@@ -63,12 +71,120 @@ static int take_those_of_one(void)
 	return 0;
 }
 
+struct node {
+	struct mutex lock;
+	struct rw_semaphore busy;
+};
+
+static void take_child_of(struct node *parent, struct node *child)
+{
+	mutex_lock(&owner);
+	mutex_lock(&parent->lock);
+	mutex_lock_nested(&child->lock, SINGLE_DEPTH_NESTING);
+	mutex_unlock(&child->lock);
+	mutex_unlock(&parent->lock);
+	mutex_unlock(&owner);
+}
+
+static int take_nodes(void)
+{
+	struct node *nodes[2] = { };
+	int i, ret = -ENOMEM;
+
+	for (i = 0; i < 2; i++) {
+		nodes[i] = kmalloc(sizeof(*nodes[i]), GFP_KERNEL);
+		if (!nodes[i])
+			goto out;
+		mutex_init(&nodes[i]->lock);
+		init_rwsem(&nodes[i]->busy);
+	}
+	take_child_of(nodes[0], nodes[1]);
+	take_child_of(nodes[1], nodes[0]);
+	/* For two requests, which would end elsewhere */
+	down_read_non_owner(&nodes[0]->busy);
+	down_read_non_owner(&nodes[0]->busy);
+	mutex_lock(&owner);
+	mutex_unlock(&owner);
+	up_read_non_owner(&nodes[0]->busy);
+	up_read_non_owner(&nodes[0]->busy);
+	mutex_lock(&owner);
+	down_write(&nodes[0]->busy);
+	up_write(&nodes[0]->busy);
+	mutex_unlock(&owner);
+	ret = 0;
+out:
+	kfree(nodes[0]);
+	kfree(nodes[1]);
+	return ret;
+}
+
+static int last, first; /* numbers of interrupts: the first one ends in the last */
+static struct lock_class_key first_lock, first_request;
+static DEFINE_SPINLOCK(of_handler);
+static struct hrtimer device;
+static unsigned int handled;
+
+static int set_wake(struct irq_data *data, unsigned int on)
+{
+	return irq_set_irq_wake(last, on);
+}
+
+static struct irq_chip first_chip = { .name = "first", .irq_set_wake = set_wake };
+static struct irq_chip last_chip = { .name = "last", .flags = IRQCHIP_SKIP_SET_WAKE };
+
+static irqreturn_t handle(int irq, void *data)
+{
+	spin_lock(&of_handler);
+	handled++;
+	spin_unlock(&of_handler);
+	return IRQ_HANDLED;
+}
+
+static enum hrtimer_restart interrupt(struct hrtimer *timer)
+{
+	generic_handle_irq(first);
+	return HRTIMER_NORESTART;
+}
+
+static int use_interrupts(void)
+{
+	int ret;
+
+	first = irq_alloc_descs(-1, 1, 2, NUMA_NO_NODE);
+	if (first < 0)
+		return first;
+	last = first + 1;
+	irq_set_chip_and_handler(last, &last_chip, handle_simple_irq);
+	irq_set_chip_and_handler(first, &first_chip, handle_simple_irq);
+	irq_set_lockdep_class(first, &first_lock, &first_request);
+	ret = request_irq(first, handle, 0, "told", NULL);
+	if (ret)
+		goto out;
+	irq_set_irq_wake(first, 1);
+	irq_set_irq_wake(first, 0);
+
+	hrtimer_init(&device, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	device.function = interrupt;
+	hrtimer_start(&device, ms_to_ktime(1), HRTIMER_MODE_REL_HARD);
+	msleep(100);
+	if (handled != 1)
+		ret = -EIO;
+	disable_irq_nosync_lockdep(first);
+	spin_lock(&of_handler);
+	spin_unlock(&of_handler);
+	enable_irq_lockdep(first);
+	free_irq(first, NULL);
+out:
+	irq_free_descs(first, 2);
+	return ret;
+}
+
 static int __init told_init(void)
 {
 	int ret;
 
 	take_those_of_all_cpus();
-	ret = take_those_of_one();
+	ret = take_those_of_one() ?: take_nodes() ?: use_interrupts();
 	if (ret)
 		return ret;
 	/* A worker takes it and goes on, and so does who loads the module. */
