@@ -129,6 +129,9 @@ _OF_ITS_OWN = {
 _WHICH_OF_MANY = {
     Where.VENDOR: "the module takes a lock of the kernel itself, and does not tell which of several it means to nest"
 }
+_FOR_ANOTHER = {
+    Where.VENDOR: "a module that takes a semaphore for another task, or twice for two, takes it like any other one"
+}
 _WATCHDOG = "echo 1 >/proc/sys/kernel/watchdog_thresh"
 
 
@@ -328,7 +331,7 @@ BUGS = (
     _order("mutexes-of-object", "two mutexes of one object, in both orders", "circular"),
     _order("mutexes-of-two-objects", "two mutexes of each of two objects, in one order each", "circular", _OF_ITS_OWN),
     _order("mutexes-of-one-kind", "the same mutex of two objects, one in the other", "recursive", _OF_ITS_OWN),
-    _order("rwsem-twice", "down_read() twice on one rw-semaphore", "recursive"),
+    _order("rwsem-twice", "down_read() twice on one rw-semaphore", "recursive", _FOR_ANOTHER),
     _order("mutex-and-hotplug", "a mutex and the kernel's lock of CPU hotplug, in both orders", "circular"),
     _order("mutex-and-mmap-lock", "a mutex and the task's mmap_lock, in both orders", "circular", _WHICH_OF_MANY),
     _order("softirq-and-process", "a spinlock of a timer, elsewhere with softirqs enabled", "inconsistent"),
