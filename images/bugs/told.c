@@ -86,6 +86,15 @@ static void take_child_of(struct node *parent, struct node *child)
 	mutex_unlock(&owner);
 }
 
+static struct rw_semaphore *of_worker;
+
+static void release_of_worker(struct work_struct *work)
+{
+	up_read_non_owner(of_worker);
+}
+
+static DECLARE_WORK(releasing_of_worker, release_of_worker);
+
 static int take_nodes(void)
 {
 	struct node *nodes[2] = { };
@@ -100,13 +109,15 @@ static int take_nodes(void)
 	}
 	take_child_of(nodes[0], nodes[1]);
 	take_child_of(nodes[1], nodes[0]);
-	/* For two requests, which would end elsewhere */
+	/* For two requests, one of which ends elsewhere */
 	down_read_non_owner(&nodes[0]->busy);
 	down_read_non_owner(&nodes[0]->busy);
 	mutex_lock(&owner);
 	mutex_unlock(&owner);
 	up_read_non_owner(&nodes[0]->busy);
-	up_read_non_owner(&nodes[0]->busy);
+	of_worker = &nodes[0]->busy;
+	schedule_work(&releasing_of_worker);
+	flush_work(&releasing_of_worker);
 	mutex_lock(&owner);
 	down_write(&nodes[0]->busy);
 	up_write(&nodes[0]->busy);
