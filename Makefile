@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target runs the set-up first, which takes under a second if everything is installed.
-.PHONY: help setup spinlock matrix isolated nightly test lint unit docs browser doctor bench fuzz trial
+.PHONY: help setup spinlock matrix isolated nightly test lint unit docs browser doctor bench fuzz trial trial-distro
 
 # mkdocs-material prints an advertisement otherwise
 export NO_MKDOCS_2_WARNING = 1
@@ -15,6 +15,7 @@ help:
 	@echo "make unit       set up, then run the tests that need no QEMU"
 	@echo "make docs       set up, then build the documentation as a site into site/"
 	@echo "make trial      set up, then judge third-party modules on another production kernel (three to four hours)"
+	@echo "make trial-distro  set up, then judge them on an isolated kernel with all that distributions debug with"
 	@echo "make browser    set up, install Chromium, then test report.html in it"
 	@echo "make bench      set up, then measure the restore of a guest, and the parts of a cell"
 	@echo "make fuzz       set up, then fuzz the report detector for ten minutes (FUZZ_SECONDS=3600 for an hour)"
@@ -68,6 +69,13 @@ trial: setup
 	.venv/bin/python trial/page.py runs/trial-*/matrix.json
 	.venv/bin/modcompat report runs/trial-modcompat --format html -o docs/results/trial-report.html
 	sed -i "s|$(CURDIR)/||g" docs/results/trial-report.html
+
+# What distributions' debug kernels have, on production with PREEMPT
+trial-distro: setup
+	.venv/bin/python trial/prepare.py x86_64-preempt arm64-preempt
+	for part in x86_64 arm64; do \
+		.venv/bin/modcompat check --manifest trial/build/$$part-preempt/modcompat.toml --feature distro \
+			--flavour isolated --run-dir runs/trial-distro-$$part || exit $$?; done
 
 browser: setup
 	scripts/browser.sh

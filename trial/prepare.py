@@ -2,6 +2,7 @@
 """Build the trial's production .config, kernel and modules in trial/build/NAME.
 
     python trial/prepare.py x86_64 x86_64-tracing arm arm-tracing
+    python trial/prepare.py x86_64-preempt arm64-preempt
 
 In-tree modules are copied from the production kernel's entry in the cache. Vendor modules are built as their vendors
 would build them: from the sources in Debian's -dkms packages, by their own Makefiles, against production's build tree.
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.kernel.arch import ARM, X86_64, Architecture
+from harness.kernel.arch import ARM, ARM64, X86_64, Architecture
 from harness.kernel.kconfig import all_no, in_fragments, require
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
 from harness.support import debian
@@ -79,7 +80,10 @@ PRODUCTIONS = {
     "x86_64-tracing": Production(X86_64, ("common", "x86_64", "tracing"), (), (LTTNG,)),
     "arm": Production(ARM, ("common", "arm"), OWN, VENDORS),
     "arm-tracing": Production(ARM, ("common", "arm", "tracing"), (), (LTTNG,)),
+    "x86_64-preempt": Production(X86_64, ("common", "x86_64", "preempt"), OWN, VENDORS),
+    "arm64-preempt": Production(ARM64, ("common", "arm64", "preempt"), OWN, VENDORS),
 }
+MANIFEST = HERE / "modcompat.toml"  # of x86_64
 
 
 def prepare(name: str, store: Store) -> None:
@@ -100,6 +104,14 @@ def prepare(name: str, store: Store) -> None:
         build_vendor(vendor, kernel / "build", arch, folder)
     source, program = HERE / "guest/drive.c", folder / "drive"
     run([f"{arch.cross_compile}gcc", "-static", "-s", "-O2", "-o", str(program), str(source)])
+    if production.own:
+        (folder / MANIFEST.name).write_text(manifest(arch))
+
+
+def manifest(arch: Architecture) -> str:
+    """The manifest of the modules in the folder of a production kernel: as that of x86_64."""
+    text = MANIFEST.read_text().replace('x86_64 = "build/x86_64/', f'{arch.name} = "').replace('"build/x86_64/', '"')
+    return text.replace('"exercises/', '"../../exercises/').replace('"../docs/', '"../../../docs/')
 
 
 def configure(production: Production, config: Path, store: Store) -> None:
