@@ -40,7 +40,7 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
 from harness.support.text import visible
 
-_ON_SHIPPED = ("hidden",)  # features on production as it ships: one kernel has all that the series hides
+_ON_SHIPPED = ("hidden",)  # on production as it ships: one kernel has the five features, mutexes and rw-semaphores
 
 
 @click.command()
@@ -53,7 +53,7 @@ def check(*, modules: tuple[Path, ...], cluster: str | None, expression: str, wo
     """Judge modules on production, stock and isolated kernels.
 
     Each module runs on kernels of the architecture that it was built for. With --production, that is production as it
-    ships, and an isolated kernel with every option that the isolation series hides, unless options choose others.
+    ships, and an isolated kernel with the feature `hidden`, unless options choose others.
     Without MODULES, the modules of the manifest are judged: that of --manifest, or modcompat.toml in the current folder
     (`modcompat init` writes one). Kernels that are not cached are built first, which takes minutes for each. The
     assumptions of the run are printed at its start and end, and are in matrix.json and in the report.

@@ -64,8 +64,8 @@ def matrix(
 
     \b
     default    the five core features on one board per architecture, production and stock
-    isolated   the isolation series: each feature alone and all at once, in both preemption models
-    debug-set  the isolation series: all that it hides at once, lockdep, and distro, on preemptible kernels
+    isolated   the isolation series: each of the five features alone and all at once, in both preemption models
+    debug-set  the isolation series: the debug set, lockdep, and distro, on preemptible kernels
     features   every feature on one board
     ci         the set that CI runs, an hour if nothing is cached
     nightly    nearly everything
