@@ -28,6 +28,7 @@ IMPOSSIBLE: Mapping[str, str] = {
     "CGROUP_DEBUG": "as for CGROUP_PERF: it is the last controller, and the arrays have other members behind them",
     "CRYPTO_STATS": "the counters are in struct crypto_alg, which is a module's own object and part of others",
     "VIDEO_ADV_DEBUG": "its operations are in the middle of those that a driver fills in, and calls go by their place",
+    "NL80211_TESTMODE": "its operations are in the middle of those that a driver fills in, and calls go by their place",
     "CONSOLE_POLL": "its operations are in the middle of those that a driver fills in, and calls go by their place",
     "NETPOLL": "its operations (NET_POLL_CONTROLLER) are in the middle of those that a network driver fills in, and "
     "calls go by their place; struct napi_struct, which drivers embed, has a member for it in front of others",
@@ -47,6 +48,10 @@ OPEN: Mapping[str, str] = {
     "USB_MON": "members at the end of usb_bus, which is the first part of usb_hcd; distributions have it in production",
     "NET_DROP_MONITOR": "a pointer in the middle of net_device; distributions have it in production, and it traces, "
     "rather than debugs",
+    "DEBUG_BUGVERBOSE": "each WARN() and BUG() of a module has an entry in the module's own table, and the entry is "
+    "longer with the option, except on arm; the loader would have to rewrite it; production nearly always has it",
+    "KEY_NOTIFICATIONS": "a pointer in the middle of struct key, whose payload inlined code reads",
+    "SND_VERBOSE_PROCFS": "directories in the middle of structures of PCM streams; production nearly always has it",
     "SCSI_UFS_FAULT_INJECTION": "two attributes in the middle of ufs_hba, which drivers of host controllers know",
     "SUNRPC_DEBUG": "members of rpc_task, rpc_clnt and rpc_xprt; the code is a module of production itself as a rule",
     "MAC80211_DEBUGFS": "operations and members of mac80211, which is a module of production itself as a rule",

@@ -33,6 +33,9 @@ _HOST_SYMBOLS = (
     "ARCH_SUPPORTS_", "ARCH_WANT", "CONFIG_",
 )  # fmt: skip
 
+# Option -> the option with which it adds nothing to structures
+_ADDS_NOTHING_WITH = {"UBSAN": "UBSAN_TRAP"}  # in_ubsan of include/linux/sched.h
+
 
 @dataclass(frozen=True)
 class UserConfig:
@@ -168,9 +171,14 @@ def production_has(config: Mapping[str, str], arch: Architecture, version: str) 
     version: the kernel's, like `6.1.192`. Options that production lacks are included, so that no default matters.
     """
     settings = {
-        f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "n" if config.get(symbol, "n") == "n" else "y"
+        f"MODULE_ABI_PRODUCTION_HAS_{symbol}": "y" if _changes_abi(symbol, config) else "n"
         for symbol in production_options(version)
         if symbol not in dict(arch.always_on)  # the series has no such option there
     }
     options = [symbol for symbol in blocking_options(version) if config.get(symbol, "n") != "n"]
     return settings | {"MODULE_ABI_PRODUCTION_OPTIONS": f'"{" ".join(options)}"'}
+
+
+def _changes_abi(symbol: str, config: Mapping[str, str]) -> bool:
+    """Whether a configuration has an option, and what the option adds to structures."""
+    return config.get(symbol, "n") != "n" and config.get(_ADDS_NOTHING_WITH.get(symbol, ""), "n") == "n"

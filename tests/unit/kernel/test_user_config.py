@@ -121,6 +121,12 @@ def test_the_series_is_told_what_production_has_that_is_not_isolated() -> None:
     assert told["MODULE_ABI_PRODUCTION_OPTIONS"] == '"USB_MON DEBUG_FS"'
 
 
+def test_an_option_that_adds_nothing_is_not_there() -> None:
+    symbol = "MODULE_ABI_PRODUCTION_HAS_UBSAN"
+    assert production_has(parse("CONFIG_UBSAN=y\n"), X86_64, "6.1.192")[symbol] == "y"
+    assert production_has(parse("CONFIG_UBSAN=y\nCONFIG_UBSAN_TRAP=y\n"), X86_64, "6.1.192")[symbol] == "n"
+
+
 def test_the_series_is_told_what_production_has() -> None:
     config = parse("CONFIG_TRACING=y\nCONFIG_PERF_EVENTS=y\nCONFIG_KUNIT=m\n# CONFIG_KPROBES is not set\n")
     prefix = "MODULE_ABI_PRODUCTION_"
