@@ -47,6 +47,17 @@ _PLACES = {
 # Kinds whose texts name slab caches. mm/slab_common.c merges caches that are alike, unless SLUB checks them: then each
 # has its own name
 _NAMES_CACHES = ("slub", "fortify")
+# Devices that have numbers of a counter that never goes back, not even if the device was not registered. How often a
+# mouse is tried at the boot depends on time. name -> file of the kernel that counts
+_COUNTED: Mapping[str, str] = {
+    "input": "drivers/input/input.c",
+    "serio": "drivers/input/serio/serio.c",
+    "gameport": "drivers/input/gameport/gameport.c",
+    "regulator.": "drivers/regulator/core.c",
+    "phy": "net/wireless/core.c",
+    "rfkill": "net/rfkill/core.c",
+}
+_NUMBERED = re.compile(rf"\b(?P<name>{'|'.join(map(re.escape, _COUNTED))})(?P<number>\d+)\b")
 _MAX_SHOWN = 3  # items of one side of a difference
 # Messages that differ because a debug kernel is not production: pattern -> reason
 _EXPECTED_MESSAGES: Mapping[str, str] = {
@@ -140,6 +151,20 @@ def _without_numbers(text: str) -> str:
     return _NUMBER.sub(lambda found: found["error"] or "N", text)
 
 
+def _ranked(texts: Sequence[str]) -> list[str]:
+    """Texts in which the devices of _COUNTED have their ranks, from 1, in place of their numbers."""
+    numbers: dict[str, set[int]] = {}
+    for text in texts:
+        for found in _NUMBERED.finditer(text):
+            numbers.setdefault(found["name"], set()).add(int(found["number"]))
+    ranks = {name: {number: rank for rank, number in enumerate(sorted(known), 1)} for name, known in numbers.items()}
+
+    def ranked(found: re.Match[str]) -> str:
+        return f"{found['name']}#{ranks[found['name']][int(found['number'])]}"
+
+    return [_NUMBERED.sub(ranked, text) for text in texts]
+
+
 def reached(evidence: Evidence) -> tuple[list[str], list[str]]:
     """The parts of the module's life that a run reached, and those that it did not."""
     call = evidence.initcall
@@ -182,15 +207,17 @@ def _behaviour(evidence: Evidence) -> dict[str, tuple[str, ...]]:
         "checks that the guest works": [check.name for check in evidence.liveness_checks if not check.held],
         "the kernel's counters": _counted(evidence),
         "announced words": [f"{check.name}: {'held' if check.held else 'failed'}" for check in evidence.announced],
-        "names after the load": evidence.after_load,
-        "names after the unload": evidence.after_unload,
+        "names after the load": _ranked(evidence.after_load),
+        "names after the unload": _ranked(evidence.after_unload),
     }
     for phase in Phase:
         reports = evidence.reports.get(phase, [])
         seen[f"reports in the {phase}"] = _reported(reports, evidence.module)
         printed = [*reports, *(evidence.awaited if phase is Phase.EXERCISE else [])]
         inside = {line for report in printed for line in comparable_messages(report.text.encode())}
-        seen[f"messages in the {phase}"] = [line for line in evidence.messages.get(phase, []) if line not in inside]
+        seen[f"messages in the {phase}"] = _ranked(
+            [line for line in evidence.messages.get(phase, []) if line not in inside]
+        )
     return {what: tuple(items) for what, items in seen.items()}
 
 

@@ -280,6 +280,17 @@ def test_damage_at_the_end_is_not_the_same_as_on_production(damage: dict[str, An
     assert judge_against([without_hardware(**damage)], [without_hardware(**damage)]).verdict is Verdict.SAME
 
 
+def test_numbers_of_a_counter_that_never_goes_back_are_ranks() -> None:
+    """How many input devices there were before depends on how long the kernel took to find the mouse."""
+    production = loading(after_load=["+/sys/class/input/input2", "+/sys/class/input/input3", "+/dev/input/event1"])
+    later = loading(after_load=["+/sys/class/input/input3", "+/sys/class/input/input10", "+/dev/input/event1"])
+    fewer = loading(after_load=["+/sys/class/input/input3", "+/dev/input/event1"])
+    other = loading(after_load=["+/sys/class/input/input2", "+/sys/class/input/input3", "+/dev/input/event2"])
+    assert judge_against([production], [later]).verdict is Verdict.CLEAN
+    assert judge_against([production], [fewer]).verdict is Verdict.DIFFERS
+    assert judge_against([production], [other]).verdict is Verdict.DIFFERS
+
+
 def test_reports_that_only_production_has_are_no_difference() -> None:
     assert not differences([loading(reports=warning())], [loading()])
 
