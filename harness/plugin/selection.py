@@ -156,8 +156,8 @@ def choose_cells(
     boards = choose_boards(names, wanted or (sorted(arches) if not names else []))
     if configs:
         boards = _configured(boards, arches, configs, by_option=bool(names or wanted))
-    narrowed = narrow(selections, boards=boards, features=features, preemptions=preemptions, flavours=flavours)
-    return [replace(selection, own_config=bool(configs)) for selection in narrowed]
+    selections = [replace(selection, own_config=bool(configs)) for selection in selections]
+    return narrow(selections, boards=boards, features=features, preemptions=preemptions, flavours=flavours)
 
 
 def _configured(

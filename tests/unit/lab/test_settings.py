@@ -14,6 +14,8 @@ from harness.kernel.user_config import UserConfig, read_config
 from harness.kernel.variants import PRODUCTION
 from harness.lab.plan.manifest import Manifest, read_manifest
 from harness.lab.plan.settings import Settings, on_shipped
+from harness.lab.plan.vendor_modules import VendorModule
+from harness.plugin.selection import choose_cells
 from harness.support.errors import ModcompatError
 
 CONFIG = "# Linux/x86 6.1.9 Kernel Configuration\nCONFIG_X86_64=y\n"
@@ -25,6 +27,14 @@ def config(tmp_path: Path) -> UserConfig:
     file = tmp_path / "production.config"
     file.write_text(CONFIG)
     return read_config(file)
+
+
+def test_a_configuration_of_the_user_may_count_preemption(config: UserConfig) -> None:
+    """Isolated kernels alone, of a feature that needs the count: the model is not known yet."""
+    options = {"--feature": ["distro"], "--flavour": ["isolated"]}
+    arch = config.arch.name
+    (selection,) = choose_cells(options.get, Manifest(), {arch: config}, {arch}, by_name=False)
+    assert list(selection.cells([VendorModule("vendor", arch=config.arch)]))
 
 
 @pytest.mark.parametrize("given", [["KUNIT"], ["CONFIG_KUNIT"]])
