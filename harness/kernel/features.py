@@ -175,12 +175,14 @@ _KASAN = {
         "CONSTRUCTORS", "STACKDEPOT", "STACKDEPOT_ALWAYS_INIT", "KASAN_OUTLINE", "KASAN_INLINE", "KASAN_SHADOW_OFFSET",
         "KASAN_STACK",
     ),
+    **_because("lib/Kconfig.kasan: selected by KASAN_GENERIC", "SLUB_DEBUG"),
     **_because("arch/x86/Kconfig: def_bool y if KASAN", "GENERIC_CSUM"),
     **_because(
         "arch/x86/Kconfig: not with KASAN, unless the compiler is new enough (Linux 6.10)",
         "USE_X86_SEG_SUPPORT", "CC_HAS_NAMED_AS_FIXED_SANITIZERS",
     ),
     **_because("lib/Kconfig.debug: its default is higher with KASAN; only a warning", "FRAME_WARN"),
+    **_STACKS,
 }  # fmt: skip
 
 _LOCKDEP = {
