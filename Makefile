@@ -75,7 +75,7 @@ trial-distro: setup
 	.venv/bin/python trial/prepare.py x86_64-preempt arm64-preempt
 	for part in x86_64 arm64; do \
 		.venv/bin/modcompat check --manifest trial/build/$$part-preempt/modcompat.toml --feature distro \
-			--flavour isolated --run-dir runs/trial-distro-$$part || exit $$?; done
+			--flavour isolated --timeout-scale 4 --run-dir runs/trial-distro-$$part || exit $$?; done
 
 browser: setup
 	scripts/browser.sh

@@ -201,7 +201,10 @@ def _behaviour(evidence: Evidence) -> dict[str, tuple[str, ...]]:
         else [],
         "its init": [f"returned {call.returned}" if call.returned is not None else "did not return"] if call else [],
         "the guest": [f"{loss.loss} in the {loss.phase}"] if loss else [],
-        "the exercise": [f"{check.name}: {'held' if check.held else 'failed'}" for check in evidence.checks],
+        # checks are named after commands, which may have the numbers of processes
+        "the exercise": [
+            f"{_without_numbers(check.name)}: {'held' if check.held else 'failed'}" for check in evidence.checks
+        ],
         "the unload": [f"ended with {unload.status}", *(["it is gone"] if evidence.removed else [])] if unload else [],
         "checks of memory": [f"{check.name} ({check.detail})" for check in evidence.integrity if not check.held],
         "checks that the guest works": [check.name for check in evidence.liveness_checks if not check.held],

@@ -291,6 +291,14 @@ def test_numbers_of_a_counter_that_never_goes_back_are_ranks() -> None:
     assert judge_against([production], [other]).verdict is Verdict.DIFFERS
 
 
+def test_numbers_of_processes_in_an_exercise_are_no_difference() -> None:
+    def used(pid: int, *, held: bool) -> Evidence:
+        return loading(checks=[Check(f"ip link set veth0 netns {pid}", held=held)])
+
+    assert differences([used(70, held=True)], [used(93, held=True)]) == []
+    assert differences([used(70, held=True)], [used(70, held=False)])
+
+
 def test_reports_that_only_production_has_are_no_difference() -> None:
     assert not differences([loading(reports=warning())], [loading()])
 
