@@ -15,7 +15,7 @@ help:
 	@echo "make unit       set up, then run the tests that need no QEMU"
 	@echo "make docs       set up, then build the documentation as a site into site/"
 	@echo "make trial      set up, then judge third-party modules on another production kernel (three to four hours)"
-	@echo "make trial-distro  set up, then judge them on an isolated kernel with all that distributions debug with"
+	@echo "make trial-distro  set up, then judge the same modules on isolated kernels with the feature distro"
 	@echo "make browser    set up, install Chromium, then test report.html in it"
 	@echo "make bench      set up, then measure the restore of a guest, and the parts of a cell"
 	@echo "make fuzz       set up, then fuzz the report detector for ten minutes (FUZZ_SECONDS=3600 for an hour)"

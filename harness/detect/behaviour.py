@@ -57,7 +57,7 @@ _COUNTED: Mapping[str, str] = {
     "phy": "net/wireless/core.c",
     "rfkill": "net/rfkill/core.c",
 }
-_NUMBERED = re.compile(rf"\b(?P<name>{'|'.join(map(re.escape, _COUNTED))})(?P<number>\d+)\b")
+_COUNTED_DEVICE = re.compile(rf"\b(?P<name>{'|'.join(map(re.escape, _COUNTED))})(?P<number>\d+)\b")
 _MAX_SHOWN = 3  # items of one side of a difference
 # Messages that differ because a debug kernel is not production: pattern -> reason
 _EXPECTED_MESSAGES: Mapping[str, str] = {
@@ -155,14 +155,14 @@ def _ranked(texts: Sequence[str]) -> list[str]:
     """Texts in which the devices of _COUNTED have their ranks, from 1, in place of their numbers."""
     numbers: dict[str, set[int]] = {}
     for text in texts:
-        for found in _NUMBERED.finditer(text):
+        for found in _COUNTED_DEVICE.finditer(text):
             numbers.setdefault(found["name"], set()).add(int(found["number"]))
     ranks = {name: {number: rank for rank, number in enumerate(sorted(known), 1)} for name, known in numbers.items()}
 
     def ranked(found: re.Match[str]) -> str:
         return f"{found['name']}#{ranks[found['name']][int(found['number'])]}"
 
-    return [_NUMBERED.sub(ranked, text) for text in texts]
+    return [_COUNTED_DEVICE.sub(ranked, text) for text in texts]
 
 
 def reached(evidence: Evidence) -> tuple[list[str], list[str]]:

@@ -180,5 +180,6 @@ def production_has(config: Mapping[str, str], arch: Architecture, version: str) 
 
 
 def _changes_abi(symbol: str, config: Mapping[str, str]) -> bool:
-    """Whether a configuration has an option, and what the option adds to structures."""
-    return config.get(symbol, "n") != "n" and config.get(_ADDS_NOTHING_WITH.get(symbol, ""), "n") == "n"
+    """Whether a configuration has an option together with what the option adds to structures."""
+    other = _ADDS_NOTHING_WITH.get(symbol)
+    return config.get(symbol, "n") != "n" and (other is None or config.get(other, "n") == "n")

@@ -130,7 +130,7 @@ _WHICH_OF_MANY = {
     Where.VENDOR: "the module takes a lock of the kernel itself, and does not tell which of several it means to nest"
 }
 _FOR_ANOTHER = {
-    Where.VENDOR: "a module that takes a semaphore for another task, or twice for two, takes it like any other one"
+    Where.VENDOR: "a module of production has down_read() for down_read_non_owner(), so another task may release it"
 }
 _WATCHDOG = "echo 1 >/proc/sys/kernel/watchdog_thresh"
 
