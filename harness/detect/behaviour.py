@@ -28,6 +28,11 @@ _NUMBER = re.compile(rf"(?P<error>{_ERROR})|\b(?:0x[0-9a-f]+|[0-9a-f]*\d[0-9a-f]
 # A measured speed: `raid6: sse2x4 gen() 4123 MB/s` (lib/raid6/algos.c), `xor: using function: avx (31337 MB/sec)`
 # (crypto/xor.c). Which of several functions is measured and chosen depends on the time that each takes.
 _MEASURED = re.compile(r"\b\d+ *[KMG]?i?[Bb](?:/s|/sec|ps)\b")
+# What kmem_dump_obj() of mm/slab_common.c says of an object: with SLUB_DEBUG it knows more, and caches are not merged
+_SLAB_OBJECT = re.compile(
+    r" slab(?:/vmalloc)?(?: \S+)?(?: \(kfence\))? start [0-9a-f]+(?: data offset \d+)? pointer offset \d+"
+    r"(?: size \d+)?(?: allocated at .*)?$"
+)
 # Messages about the speed of the machine: a busy host is slow for every kernel. pattern -> file of the kernel
 _OF_THE_MACHINE: Mapping[str, str] = {
     r"hrtimer: interrupt took \d+ ns": "kernel/time/hrtimer.c",
@@ -72,6 +77,9 @@ _EXPECTED_MESSAGES: Mapping[str, str] = {
     r"unwind: Index not found": "arch/arm/kernel/unwind.c: a feature in use walks stacks of code without a table",
     r".* \(\d+\) used greatest stack depth: ": "DEBUG_STACK_USAGE, for a task that went deeper than any before",
     r"\w+: no symbol version for module_layout": "production has no such version either",
+    r"rcu_tasks\w*: RTGS_\w+\(\d+\) since ": "kernel/rcu/tasks.h: tracers need this RCU, and production may lack it",
+    r"(?:Free path:|\S+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?)$": "mm/slab_common.c: who "
+    "allocated and freed an object, which the kernel knows with SLUB_DEBUG only",
 }  # fmt: skip
 _PCI_DEVICE = r"\S+ [0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]"
 # Debug messages about drivers that an option makes the kernel print: pattern -> option and file
@@ -142,7 +150,7 @@ def comparable_messages(log: bytes) -> list[str]:
         for message in messages(0, 0, line):
             text = message.text.strip()
             if text and not text.startswith(_OWN) and not any(pattern.search(text) for pattern in _LEFT_OUT):
-                found[_without_numbers(text)] = None
+                found[_without_numbers(_SLAB_OBJECT.sub(" slab", text))] = None
     return list(found)
 
 

@@ -410,6 +410,35 @@ def test_a_clock_of_the_module_is_compared() -> None:
 
 
 @pytest.mark.parametrize(
+    ("production", "debug"),
+    [
+        (
+            " slab rcuscale start {} pointer offset 0",
+            " slab x start {} data offset 8 pointer offset 0 allocated at x_init",
+        ),
+        (
+            " slab kmalloc-16 start {} pointer offset 8 size 16",
+            " slab kmalloc-16 (kfence) start {} pointer offset 8 size 16",
+        ),
+        (" slab x start {} pointer offset 8", " NULL pointer"),
+    ],
+)
+def test_what_only_a_debug_kernel_knows_of_objects_is_not_compared(production: str, debug: str) -> None:
+    """The messages of rcutorture's mem_dump_obj(), mm/slab_common.c."""
+    there, here = (
+        comparable_messages(f"[    1.0] dump({address}):{text.format(address)}\n".encode())
+        for address, text in (("ffff88800667d008", production), ("ffff88800653be88", debug))
+    )
+    assert (there == here) == ("NULL" not in debug)
+
+
+def test_stacks_of_objects_are_not_compared() -> None:
+    log = b"[    1.0]     x_probe+0x41e/0x4d6 [x]\n[    1.0]  Free path:\n[    1.0]     kfree+0x1e5/0x2f0\n"
+    assert not comparable_messages(log)
+    assert comparable_messages(b"[    1.0] x: called from x_probe+0x41e/0x4d6 [x]\n")
+
+
+@pytest.mark.parametrize(
     "message",
     [
         "i2c-core: driver [lm87] registered",
@@ -423,6 +452,7 @@ def test_a_clock_of_the_module_is_compared() -> None:
         "kobject: 'holders' (ffff888003d3a800): kobject_release, parent ffff888003d3a850 (delayed 1000)",
         "Disabling lock debugging due to kernel taint",
         "vendor: module_layout: kernel tainted.",
+        "rcu_tasks: RTGS_WAIT_CBS(11) since 3932 g:8 i:0/0 k. ",
     ],
 )
 def test_what_an_option_lets_the_kernel_print_about_drivers_is_not_compared(message: str) -> None:
