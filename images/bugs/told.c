@@ -5,8 +5,8 @@
  * of one kind for each CPU, and more locks than lockdep has room for
  * (MAX_LOCK_DEPTH) while one is held that all of them belong to; two objects
  * of which now one and now the other is the parent; a lock that an interrupt
- * handler takes as well, with this interrupt disabled; and interrupts that end
- * in another one.
+ * handler takes as well, with this interrupt disabled; interrupts that end in
+ * another one; and work that waits for other work of the same function.
  */
 #include <linux/cpumask.h>
 #include <linux/delay.h>
@@ -73,6 +73,7 @@ static int take_those_of_one(void)
 
 struct node {
 	struct mutex lock;
+	struct mutex children;
 	struct rw_semaphore busy;
 };
 
@@ -80,8 +81,12 @@ static void take_child_of(struct node *parent, struct node *child)
 {
 	mutex_lock(&owner);
 	mutex_lock(&parent->lock);
+	mutex_lock(&parent->children);
 	mutex_lock_nested(&child->lock, SINGLE_DEPTH_NESTING);
+	mutex_lock_nested(&child->children, SINGLE_DEPTH_NESTING);
+	mutex_unlock(&child->children);
 	mutex_unlock(&child->lock);
+	mutex_unlock(&parent->children);
 	mutex_unlock(&parent->lock);
 	mutex_unlock(&owner);
 }
@@ -105,6 +110,7 @@ static int take_nodes(void)
 		if (!nodes[i])
 			goto out;
 		mutex_init(&nodes[i]->lock);
+		mutex_init(&nodes[i]->children);
 		init_rwsem(&nodes[i]->busy);
 	}
 	take_child_of(nodes[0], nodes[1]);
@@ -190,12 +196,56 @@ out:
 	return ret;
 }
 
+struct job {
+	struct work_struct work;
+	struct job *part;
+};
+
+static DEFINE_MUTEX(of_parts);
+
+static void do_job(struct work_struct *work)
+{
+	struct job *part = container_of(work, struct job, work)->part;
+
+	if (!part) {
+		msleep(20);
+		return;
+	}
+	schedule_work(&part->work);
+	flush_work(&part->work);
+	mutex_lock(&of_parts);
+	schedule_work(&part->work);
+	flush_work(&part->work);
+	mutex_unlock(&of_parts);
+}
+
+static int do_jobs(void)
+{
+	struct job *job = kzalloc(sizeof(*job), GFP_KERNEL);
+	struct job *part = kzalloc(sizeof(*part), GFP_KERNEL);
+	int ret = -ENOMEM;
+
+	if (!job || !part)
+		goto out;
+	INIT_WORK(&part->work, do_job);
+	INIT_WORK(&job->work, do_job);
+	job->part = part;
+	schedule_work(&job->work);
+	flush_work(&job->work);
+	ret = 0;
+out:
+	kfree(part);
+	kfree(job);
+	return ret;
+}
+
 static int __init told_init(void)
 {
 	int ret;
 
 	take_those_of_all_cpus();
-	ret = take_those_of_one() ?: take_nodes() ?: use_interrupts();
+	ret = take_those_of_one() ?: take_nodes() ?: use_interrupts() ?:
+	      do_jobs();
 	if (ret)
 		return ret;
 	/* A worker takes it and goes on, and so does who loads the module. */
