@@ -64,6 +64,7 @@ static int take_those_of_one(void)
 	mutex_lock(&owner);
 	for (i = 0; i < NR_LOCKS; i++)
 		mutex_lock_nest_lock(&locks[i], &owner);
+	msleep(1);
 	for (i = 0; i < NR_LOCKS; i++)
 		mutex_unlock(&locks[i]);
 	mutex_unlock(&owner);

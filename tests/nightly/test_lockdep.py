@@ -47,6 +47,16 @@ def test_what_lockdep_is_told_by_annotations_is_no_bug_without(where: Where) -> 
     assert reported_after(where, f"{insmod(where, 'told')} && sleep 1 && rmmod told && {_NO_REPORT}")
 
 
+@pytest.mark.parametrize("where", [Where.STOCK, Where.VENDOR])
+def test_the_list_of_consoles_is_read_beside_a_module(where: Where) -> None:
+    """In 6.12 the kernel asserts that no console_srcu_read_lock() is held, which nobody knows of SRCU in a module."""
+    variant = _ORDER.variant(where)
+    with prepared(BOARD, variant, Settings(source="linux-source-6.12")) as guests:
+        result = guests.guest(BOARD, variant).run(f"{insmod(where, 'told')} && cat /proc/consoles && {_NO_REPORT}")
+        assert result.status == 0, result.text
+        assert "ttyS0" in result.text
+
+
 def test_a_module_of_an_isolated_kernel_without_lockdep_is_like_one_of_production() -> None:
     variant = _ORDER.variant(Where.VENDOR)
     kernels = Kernels(Settings())
