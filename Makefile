@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target runs the set-up first, which takes under a second if everything is installed.
-.PHONY: help setup spinlock matrix isolated nightly test lint unit docs browser doctor bench fuzz trial trial-distro
+.PHONY: help setup spinlock matrix isolated nightly test lint unit docs browser doctor bench fuzz trial trial-distro real-use
 
 # mkdocs-material prints an advertisement otherwise
 export NO_MKDOCS_2_WARNING = 1
@@ -16,6 +16,7 @@ help:
 	@echo "make docs       set up, then build the documentation as a site into site/"
 	@echo "make trial      set up, then judge third-party modules on another production kernel (three to four hours)"
 	@echo "make trial-distro  set up, then judge the same modules on isolated kernels with the feature distro"
+	@echo "make real-use   set up, then use modules of Debian for real on its own kernel and on distro (root; an hour)"
 	@echo "make browser    set up, install Chromium, then test report.html in it"
 	@echo "make bench      set up, then measure the restore of a guest, and the parts of a cell"
 	@echo "make fuzz       set up, then fuzz the report detector for ten minutes (FUZZ_SECONDS=3600 for an hour)"
@@ -76,6 +77,9 @@ trial-distro: setup
 	for part in x86_64 arm64; do \
 		.venv/bin/modcompat check --manifest trial/build/$$part-preempt/modcompat.toml --feature distro \
 			--flavour isolated --timeout-scale 4 --run-dir runs/trial-distro-$$part || exit $$?; done
+
+real-use: setup
+	.venv/bin/python trial/real_use.py
 
 browser: setup
 	scripts/browser.sh
