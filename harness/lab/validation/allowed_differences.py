@@ -433,6 +433,11 @@ MACROS = (
         lacking="DEBUG_LOCK_ALLOC",
     ),
     Allowance(
+        "sock_lock_init_class_and_name",
+        "debug_check_no_locks_freed() comes earlier, and does nothing in the module",
+        lacking="DEBUG_LOCK_ALLOC",
+    ),
+    Allowance(
         "raw_check_bogus_irq_restore", "the module switches the same flag, without the check", lacking="DEBUG_IRQFLAGS"
     ),
     Allowance(r"VM_(BUG|WARN)\w*", _NO_PAGE_CHECKS, lacking="DEBUG_VM"),
