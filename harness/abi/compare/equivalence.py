@@ -227,16 +227,21 @@ def _visible_changes(
             behind = inner and alone and _reason(inner.name, production, grown)
             if inner is None or not behind or any(_visible_changes(inner, changes, production, grown)):
                 yield f"{old.name} ({old.type}, {old.size} bytes) is {new.type}, {new.size} bytes"
-    end = max((_end(member) for member in change.before.members), default=0)
+    end = max((_bits(member).stop for member in change.before.members), default=0)
+    if not _reason(change.before.name, production, grown):
+        end = (end + 7) // 8 * 8  # who writes the last bits of production writes the rest of the byte again
     for member in change.added:
-        if member.size and member.offset < end:
-            yield f"{member.name} was added at offset {member.offset}, before the end of production's members at {end}"
+        if member.size and _bits(member).start < end:
+            yield (
+                f"{member.name} was added at offset {member.offset}, before the end of production's members at "
+                f"{(end + 7) // 8}"
+            )
 
 
-def _end(member: Member) -> int:
-    """The first byte after a member."""
-    bits = member.bits
-    return member.offset + ((bits[0] % 8 + bits[1] + 7) // 8 if bits else member.size)
+def _bits(member: Member) -> range:
+    """The bits of a structure that a member has."""
+    start, length = member.bits or (8 * member.offset, 8 * member.size)
+    return range(start, start + length)
 
 
 def _code_difference(before: FunctionBody, after: FunctionBody, same: Mapping[str, str]) -> str | None:

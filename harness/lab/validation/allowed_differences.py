@@ -31,6 +31,7 @@ GROWN = (
         having="PER_VMA_LOCK",
     ),
     Allowance("struct request_queue", "block/blk-core.c, blk_alloc_queue() allocates it from a cache"),
+    Allowance("struct kobject", "the bit is behind production's last one, and lib/kobject.c, kobject_init() sets it"),
     Allowance("struct snd_card", "sound/core/init.c allocates cards, and puts a driver's data behind"),
     Allowance("struct snd_pcm", "sound/core/pcm.c, _snd_pcm_new() allocates it"),
 )

@@ -247,3 +247,18 @@ def test_every_allowance_has_a_reason() -> None:
         *allowed_differences.ENUMERATORS,
     )
     assert all(len(entry.reason.split()) > 3 for entry in allowances)
+
+
+@pytest.mark.parametrize(("first", "kept"), [(32, False), (37, True)])
+def test_bits_may_follow_those_of_production_in_what_the_kernel_initialises(first: int, kept: bool) -> None:  # noqa: FBT001
+    flags = Member("on", 4, 4, "unsigned int", bits=(32, 5))
+    before = layouts(task(PID, flags, size=8))
+    comparison = compared(
+        task(PID, flags, Member("foreign", 4, 4, "unsigned int", bits=(first, 1)), size=8), before=before
+    )
+    assert (not comparison.differences) is kept
+    other = {"struct mine": replace(before["struct task"], name="struct mine")}
+    added = replace(
+        task(PID, flags, Member("foreign", 4, 4, "unsigned int", bits=(first, 1)), size=8), name="struct mine"
+    )
+    assert compare_layouts(other, {"struct mine": added}, {}, grown=OWN, unreachable=()).differences
