@@ -73,17 +73,17 @@ class Production:
     fragments: tuple[str, ...]  # of Kconfig, in this folder
     own: tuple[str, ...]  # modules of the kernel's tree
     vendors: tuple[Vendor, ...]
+    template: str = "modcompat.toml"  # of the manifest of its modules, in this folder, for x86_64
 
 
 PRODUCTIONS = {
     "x86_64": Production(X86_64, ("common", "x86_64"), OWN, VENDORS),
-    "x86_64-tracing": Production(X86_64, ("common", "x86_64", "tracing"), (), (LTTNG,)),
+    "x86_64-tracing": Production(X86_64, ("common", "x86_64", "tracing"), (), (LTTNG,), "tracing.toml"),
     "arm": Production(ARM, ("common", "arm"), OWN, VENDORS),
-    "arm-tracing": Production(ARM, ("common", "arm", "tracing"), (), (LTTNG,)),
+    "arm-tracing": Production(ARM, ("common", "arm", "tracing"), (), (LTTNG,), "tracing.toml"),
     "x86_64-preempt": Production(X86_64, ("common", "x86_64", "preempt"), OWN, VENDORS),
     "arm64-preempt": Production(ARM64, ("common", "arm64", "preempt"), OWN, VENDORS),
 }
-MANIFEST = HERE / "modcompat.toml"  # of x86_64
 
 
 def prepare(name: str, store: Store) -> None:
@@ -104,14 +104,18 @@ def prepare(name: str, store: Store) -> None:
         build_vendor(vendor, kernel / "build", arch, folder)
     source, program = HERE / "guest/drive.c", folder / "drive"
     run([f"{arch.cross_compile}gcc", "-static", "-s", "-O2", "-o", str(program), str(source)])
-    if production.own:
-        (folder / MANIFEST.name).write_text(manifest(arch))
+    (folder / "modcompat.toml").write_text(manifest(production))
 
 
-def manifest(arch: Architecture) -> str:
-    """The manifest of the modules in the folder of a production kernel: as that of x86_64."""
-    text = MANIFEST.read_text().replace('x86_64 = "build/x86_64/', f'{arch.name} = "').replace('"build/x86_64/', '"')
-    return text.replace('"exercises/', '"../../exercises/').replace('"../docs/', '"../../../docs/')
+def manifest(production: Production) -> str:
+    """The manifest of the modules in the folder of a production kernel."""
+    text = (HERE / production.template).read_text()
+    text = text.replace('x86_64 = "', f'{production.arch.name} = "').replace('"build/x86_64-tracing/', '"build/x86_64/')
+    return (
+        text.replace('"build/x86_64/', '"')
+        .replace('"exercises/', '"../../exercises/')
+        .replace('"../docs/', '"../../../docs/')
+    )
 
 
 def configure(production: Production, config: Path, store: Store) -> None:

@@ -13,7 +13,7 @@ from harness.kernel.kconfig import in_fragments
 from harness.lab.plan.exercise import load_exercise
 from harness.support.paths import PROJECT
 from trial.page import MEASURED, PAGE, page, taken, unexplained
-from trial.prepare import HERE, PRODUCTIONS
+from trial.prepare import HERE, PRODUCTIONS, manifest
 
 
 @pytest.mark.parametrize("file", sorted((PROJECT / "trial/exercises").glob("*.py")), ids=lambda path: path.stem)
@@ -31,6 +31,18 @@ def test_the_productions_have_no_debug_feature() -> None:
     for production in PRODUCTIONS.values():
         requested = in_fragments(HERE / f"{name}.config" for name in production.fragments)
         assert not {"DEBUG_SPINLOCK", "SLUB_DEBUG", "FUNCTION_TRACER", "PERF_EVENTS"} & set(requested)
+
+
+@pytest.mark.parametrize("name", PRODUCTIONS)
+def test_each_production_has_a_manifest(name: str) -> None:
+    production = PRODUCTIONS[name]
+    text = manifest(production)
+    assert '"build/' not in text
+    content = tomllib.loads(text)
+    assert content["config"] == {production.arch.name: "production.config"}
+    assert all(production.arch.name in module for module in content["module"])
+    known = {*production.own, *(module for vendor in production.vendors for module in vendor.modules)}
+    assert {Path(module[production.arch.name]).stem for module in content["module"]} <= known
 
 
 NOTHING: dict[str, Any] = {"kernel": "", "compilers": {}, "qemu": {}, "sources": {}, "cells": []}
