@@ -28,16 +28,21 @@ work_in() {
 	cp --reflink=auto a/4 a/7
 	cp -r a g && rm -r g
 	sync
-	stress-ng --temp-path . --timeout 4 --hdd 1 --hdd-bytes 1M --dentry 1 --dentries 64 --rename 1 --link 1 \
-		--dir 1 --dir-dirs 64 --flock 1 --lease 1 --symlink 1 --fallocate 1 --fallocate-bytes 1M --mmap 1 \
-		--mmap-bytes 2M --mmap-file --sync-file 1 --sync-file-bytes 1M --xattr 1 --utime 1 --chmod 1 --getdent 1 \
-		--aio 1 --fiemap 1 --fiemap-bytes 1M --sendfile 1 --splice 1 ||
-		echo "stress-ng: status $?"
+	stress
 	cat a/[1-7] d/[1-6] >/dev/null
 	echo 2 >/proc/sys/vm/drop_caches
 	find . >/dev/null
 	sync
 	cd /
+}
+
+# Many kinds of work at the same time, in the current directory
+stress() {
+	stress-ng --temp-path . --timeout 4 --hdd 1 --hdd-bytes 1M --dentry 1 --dentries 64 --rename 1 --link 1 \
+		--dir 1 --dir-dirs 64 --flock 1 --lease 1 --symlink 1 --fallocate 1 --fallocate-bytes 1M --mmap 1 \
+		--mmap-bytes 2M --mmap-file --sync-file 1 --sync-file-bytes 1M --xattr 1 --utime 1 --chmod 1 --getdent 1 \
+		--aio 1 --fiemap 1 --fiemap-bytes 1M --sendfile 1 --splice 1 ||
+		echo "stress-ng: status $?"
 }
 
 # A file system from mkfs to its last umount: type, options of mount, mkfs with arguments
@@ -69,7 +74,8 @@ work_on() {
 		mkfs.ext4 -F -q "$1" && mount "$1" /mnt && work_in /mnt && umount /mnt
 }
 
-on_mapper() { # a device of dm: name, table
+on_mapper() { # a device of dm: name, table. Its metadata are made anew
+	for n in 1 2 3 4; do dd if=/dev/zero "of=/dev/loop$n" bs=1M count=4 status=none; done
 	dmsetup create "$1" --table "$2" && work_on "/dev/mapper/$1" && dmsetup remove "$1"
 }
 
@@ -149,6 +155,7 @@ use_jffs2() {
 		modprobe mtdblock && mount -t jffs2 /dev/mtdblock0 /mnt && work_in /mnt && umount /mnt
 }
 use_nfs() {
+	stress() { stress-ng --temp-path . --timeout 4 --rename 1 --link 1 --flock 1; } # the others take minutes here
 	ip link set lo up
 	mount -t tmpfs export /srv && modprobe nfsd && mount -t nfsd nfsd /proc/fs/nfsd && rpcbind -w || return
 	echo '/srv *(rw,fsid=0,no_root_squash,insecure,no_subtree_check)' >/etc/exports
@@ -187,10 +194,10 @@ use_crypt() {
 use_lvm() {
 	loops 3 64M && pvcreate -qf /dev/loop{1,2,3} && vgcreate v /dev/loop{1,2,3} &&
 		lvcreate -y -L 24M -n plain v && work_on /dev/v/plain &&
-		lvcreate -y -s -L 12M -n snapshot v/plain && work_on /dev/v/plain && lvremove -y v/snapshot &&
+		lvcreate -y -s -L 12M -n before v/plain && work_on /dev/v/plain && lvremove -y v/before &&
 		lvcreate -y --type thin-pool -L 32M -n pool v && lvcreate -y -V 64M --thin -n thin v/pool &&
 		work_on /dev/v/thin && lvcreate -y -s -n copy v/thin && lvremove -y v/copy &&
-		lvcreate -y -m1 -L 16M -n mirror v && work_on /dev/v/mirror && vgchange -an v
+		lvcreate -y -m1 -L 16M -n twin v && work_on /dev/v/twin && vgchange -an v
 }
 use_dm() {
 	loops 4 32M || return
