@@ -54,8 +54,8 @@ FOR_ROOT = ("virtio_pci", "virtio_blk", "ext4")  # to mount the root file system
 # Use, word of a report -> why the debug kernel reports it although the module is right
 EXPECTED = {
     ("gfs2", "backing-dev.h"): (
-        "inode_to_wb() asks for locks of the inode's own mapping, and gfs2 has another one for its metadata; not since "
-        "6.15 (9e888998ea4d)"
+        "inode_to_wb() asks for locks of the inode's own mapping, and gfs2 has another one for its metadata; 6.1 lacks "
+        "the change that ended that, gfs2: replace sd_aspace with sd_inode"
     ),
 }
 _WORD = re.compile(r"real use: (modules|locks|status) ([^\r\n]*)")
