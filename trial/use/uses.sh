@@ -240,7 +240,7 @@ use_nbd() {
 	loops 1 64M && modprobe nbd && ip link set lo up || return
 	printf '[generic]\n[e]\nexportname=/tmp/loops/1\n' >/tmp/nbd.conf
 	nbd-server -C /tmp/nbd.conf && sleep 1 && nbd-client -N e 127.0.0.1 /dev/nbd0 && work_on /dev/nbd0 &&
-		nbd-client -d /dev/nbd0 && modprobe -r nbd
+		nbd-client -d /dev/nbd0 && udevadm settle && modprobe -r nbd
 }
 use_target() {
 	modprobe tcm_loop && mount -t configfs configfs /sys/kernel/config
@@ -265,25 +265,25 @@ use_schedules() {
 	ip netns del other
 }
 use_bridge() {
-	other_host && ip link add bridge type bridge vlan_filtering 1 stp_state 0 && veth_pair a b && veth_pair c d || return
-	for link in a c; do ip link set "$link" master bridge; done
-	for link in a c d bridge; do ip link set "$link" up; done
+	other_host && ip link add br0 type bridge vlan_filtering 1 stp_state 0 && veth_pair a b && veth_pair c d || return
+	for link in a c; do ip link set "$link" master br0; done
+	for link in a c d br0; do ip link set "$link" up; done
 	ip link add link d name d.5 type vlan id 5 && ip link set d.5 up &&
-		ip link add link d name macvlan type macvlan mode bridge && ip link set macvlan up || return
+		ip link add link d name macvlan1 type macvlan mode bridge && ip link set macvlan1 up || return
 	packets d b || return
-	ip link del bridge && ip link del d && ip netns del other
+	ip link del br0 && ip link del d && ip netns del other
 }
 use_bonding() {
-	other_host && ip link add bond type bond mode 1 miimon 100 && veth_pair a b && ip link set a master bond &&
-		ip link add team type team && ip link add dummy type dummy && ip link set dummy master team &&
-		ip link set team up && packets bond b && ip link set a down && sleep 1 && ip link set a up &&
-		ip link del bond && ip link del team && ip netns del other
+	other_host && ip link add bond1 type bond mode 1 miimon 100 && veth_pair a b && ip link set a master bond1 &&
+		ip link add team1 type team && ip link add dummy1 type dummy && ip link set dummy1 master team1 &&
+		ip link set team1 up && packets bond1 b && ip link set a down && sleep 1 && ip link set a up &&
+		ip link del bond1 && ip link del team1 && ip netns del other
 }
 use_tunnels() {
 	other_host && veth_pair here there && packets here there || return
 	local ends="remote 10.9.0.2 local 10.9.0.1"
 	for kind in "vxlan id 5 dstport 4789 remote 10.9.0.2" "geneve id 5 remote 10.9.0.2" "gre $ends" "ipip $ends" \
-		"gretap $ends" "erspan $ends seq key 5 erspan_ver 1" "bareudp dstport 99 ethertype ip" "sit $ends" \
+		"gretap $ends" "erspan $ends seq key 5 erspan_ver 1" "sit $ends" \
 		"vti $ends key 5"; do
 		# shellcheck disable=SC2086
 		ip link add tunnel type $kind && ip link set tunnel up || return
@@ -361,22 +361,22 @@ use_protocols() {
 		--af-alg 1 --sock 1 --epoll 1 --tun 1 --netdev 1 --pty 1 --timeout 8
 }
 use_can() {
-	modprobe -a vcan can-raw can-isotp can-j1939 can-gw slcan && ip link add can type vcan && ip link set can up || return
-	timeout 4 candump can >/dev/null &
-	cangen can -n 20 -g 10
-	(sleep 1 && echo 11 22 33 44 55 66 77 88 99 | isotpsend -s 123 -d 321 can) &
-	timeout 4 isotprecv -s 321 -d 123 can
+	modprobe -a vcan can-raw can-isotp can-j1939 can-gw slcan && ip link add can1 type vcan && ip link set can1 up || return
+	timeout 4 candump can1 >/dev/null &
+	cangen can1 -n 20 -g 10
+	(sleep 1 && echo 11 22 33 44 55 66 77 88 99 | isotpsend -s 123 -d 321 can1) &
+	timeout 4 isotprecv -s 321 -d 123 can1
 	wait
-	ip link del can
+	ip link del can1
 }
 use_meshes() {
 	modprobe -a openvswitch batman-adv 6lowpan hsr macsec vrf ifb nlmon || return
 	veth_pair a b && veth_pair c d || return
 	for link in a b c d; do ip link set "$link" up; done
-	ip link add hsr type hsr slave1 a slave2 c && ip link set hsr up && ip link add bat0 type batadv &&
-		ip link set b master bat0 && ip link set bat0 up && ip link add vrf type vrf table 5 && ip link set vrf up &&
-		ip link add link d name macsec type macsec encrypt on && ip link set macsec up && sleep 3 &&
-		ip link del hsr && ip link del bat0 && ip link del macsec
+	ip link add hsr1 type hsr slave1 a slave2 c && ip link set hsr1 up && ip link add bat0 type batadv &&
+		ip link set b master bat0 && ip link set bat0 up && ip link add vrf1 type vrf table 5 && ip link set vrf1 up &&
+		ip link add link d name macsec1 type macsec encrypt on && ip link set macsec1 up && sleep 3 &&
+		ip link del hsr1 && ip link del bat0 && ip link del macsec1
 }
 use_wireless() {
 	modprobe mac80211_hwsim radios=2 && sleep 2 || return
