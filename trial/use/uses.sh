@@ -97,7 +97,7 @@ packets() {
 }
 
 transfer() {
-	ping -c 3 -i 0.3 "$1" && other iperf3 -s -D -1 && sleep 1 && iperf3 -c "$1" -t 2
+	ping -c 3 -i 0.3 -w 20 "$1" && other iperf3 -s -D -1 && sleep 1 && iperf3 -c "$1" -t 2
 }
 
 ### File systems
@@ -310,20 +310,22 @@ use_wireguard() {
 use_ipsec() {
 	other_host && veth_pair here there && packets here there || return
 	local aead="aead rfc4106(gcm(aes)) 0x0123456789abcdef0123456789abcdef01234567 128"
-	local there="src 10.9.0.1 dst 10.9.0.2" back="src 10.9.0.2 dst 10.9.0.1" esp="proto esp mode tunnel"
+	local there="src 10.9.0.1 dst 10.9.0.2" back="src 10.9.0.2 dst 10.9.0.1" esp="proto esp" tunnel="mode tunnel"
 	for host in "" other; do
 		# shellcheck disable=SC2086
-		$host ip xfrm state add $there $esp spi 1 $aead && $host ip xfrm state add $back $esp spi 2 $aead || return
+		$host ip xfrm state add $there $esp spi 1 $tunnel $aead && $host ip xfrm state add $back $esp spi 2 $tunnel $aead ||
+			return
 	done
 	# shellcheck disable=SC2086
-	ip xfrm policy add $there dir out tmpl $there $esp && other ip xfrm policy add $back dir out tmpl $back $esp || return
+	ip xfrm policy add $there dir out tmpl $there $esp $tunnel &&
+		other ip xfrm policy add $back dir out tmpl $back $esp $tunnel || return
 	transfer 10.9.0.2 && ip xfrm state flush && ip xfrm policy flush && ip netns del other
 }
 use_ipcomp() {
-	local comp="proto comp mode tunnel comp deflate"
+	local comp="mode tunnel comp deflate"
 	# shellcheck disable=SC2086
-	ip xfrm state add src 10.9.0.1 dst 10.9.0.2 $comp spi 0x1000 &&
-		ip xfrm state add src fd00::1 dst fd00::2 $comp spi 0x1001 && ip xfrm state flush
+	ip xfrm state add src 10.9.0.1 dst 10.9.0.2 proto comp spi 0x1000 $comp &&
+		ip xfrm state add src fd00::1 dst fd00::2 proto comp spi 0x1001 $comp && ip xfrm state flush
 }
 use_filters() {
 	other_host && veth_pair here there || return
