@@ -5,6 +5,7 @@
 # guest is restored after each. /dev/vdb is a scratch disk.
 
 disk=/dev/vdb
+gadget=/sys/kernel/config/usb_gadget/g # of USB, that this host is as well
 
 ### Helpers
 
@@ -357,7 +358,7 @@ use_filters() {
 		ip netns del other && sleep 2
 }
 use_protocols() {
-	modprobe -a sctp dccp_ipv4 tipc rds_tcp af_key phonet kcm x25 ax25 nfc caif vsock_loopback || return
+	modprobe -a sctp dccp_ipv4 tipc rds_tcp af_key phonet kcm ax25 nfc llc2 appletalk vsock_loopback || return
 	ip link set lo up
 	stress-ng --sctp 1 --dccp 1 --rawsock 1 --sockabuse 1 --sockdiag 1 --sockpair 1 --sockfd 1 --udp-flood 1 \
 		--af-alg 1 --sock 1 --epoll 1 --tun 1 --netdev 1 --pty 1 --timeout 8
@@ -372,13 +373,13 @@ use_can() {
 	ip link del can1
 }
 use_meshes() {
-	modprobe -a openvswitch batman-adv 6lowpan hsr macsec vrf ifb nlmon || return
+	modprobe -a openvswitch batman-adv 6lowpan macsec vrf ifb nlmon || return
 	veth_pair a b && veth_pair c d || return
 	for link in a b c d; do ip link set "$link" up; done
-	ip link add hsr1 type hsr slave1 a slave2 c && ip link set hsr1 up && ip link add bat0 type batadv &&
-		ip link set b master bat0 && ip link set bat0 up && ip link add vrf1 type vrf table 5 && ip link set vrf1 up &&
+	ip link add bat0 type batadv && ip link set b master bat0 && ip link set bat0 up &&
+		ip link add vrf1 type vrf table 5 && ip link set vrf1 up &&
 		ip link add link d name macsec1 type macsec encrypt on && ip link set macsec1 up && sleep 3 &&
-		ip link del hsr1 && ip link del bat0 && ip link del macsec1
+		ip link del bat0 && ip link del macsec1
 }
 use_wireless() {
 	modprobe mac80211_hwsim radios=2 && sleep 2 || return
@@ -393,7 +394,7 @@ use_wireless() {
 	modprobe -r mac80211_hwsim
 }
 use_lines() {
-	modprobe -a ppp_async ppp_synctty pptp pppoe slip n_gsm n_hdlc tap && ip tuntap add dev tap0 mode tap &&
+	modprobe -a ppp_async ppp_synctty pptp pppoe slip n_hdlc tap && ip tuntap add dev tap0 mode tap &&
 		ip link set tap0 up && ip link add link tap0 name macvtap0 type macvtap && ip link set macvtap0 up &&
 		ip link del macvtap0 && ip tuntap del dev tap0 mode tap
 }
@@ -401,7 +402,7 @@ use_lines() {
 ### Other devices
 
 use_sound() {
-	modprobe -a snd-dummy snd-aloop snd-seq-dummy snd-virmidi snd-pcm-oss snd-mixer-oss snd-seq-oss || return
+	modprobe -a snd-dummy snd-aloop snd-seq-dummy snd-virmidi snd-pcm-oss snd-mixer-oss || return
 	amixer -c 0 contents >/dev/null
 	dd if=/dev/urandom bs=4k count=60 status=none | timeout 5 aplay -q -D hw:0 -f cd
 	timeout 5 arecord -q -D hw:1,1 -f cd -d 2 >/dev/null &
@@ -411,26 +412,35 @@ use_sound() {
 	modprobe -r snd-aloop && modprobe -r snd-dummy
 }
 use_video() {
-	modprobe vivid n_devs=1 && modprobe -a vim2m vicodec vimc && sleep 3 || return
+	modprobe vivid n_devs=1 && sleep 3 || return
 	local video=/dev/video0
 	v4l2-ctl -d $video --set-fmt-video=width=320,height=180 --stream-mmap --stream-count=6 &&
 		v4l2-ctl -d $video -L >/dev/null && v4l2-ctl -d $video -c brightness=100,contrast=50,test_pattern=3 &&
 		v4l2-ctl -d $video --stream-user --stream-count=4 || return
 	timeout 40 v4l2-compliance -d $video | tail -1
-	modprobe -r vivid && modprobe -r vimc
+	modprobe -r vivid
 }
 use_displays() {
-	modprobe -a vkms vgem && sleep 2 && cat /sys/class/drm/*/status && modprobe -r vkms && modprobe -r vgem
+	modprobe -a bochs vgem && sleep 2 && cat /sys/class/drm/*/status && head -c 100000 /dev/urandom >/dev/fb0 &&
+		modprobe -r vgem
 }
 use_usb() {
-	modprobe dummy_hcd && truncate -s 32M /tmp/stick && mkfs.vfat /tmp/stick >/dev/null &&
-		modprobe g_mass_storage file=/tmp/stick && sleep 8 && mount /dev/sda /mnt || return
-	work_in /mnt
-	umount /mnt && modprobe -r g_mass_storage || return
-	for gadget in g_ether g_serial g_midi g_audio; do
-		modprobe "$gadget" && sleep 4 && modprobe -r "$gadget" || return
+	modprobe -a dummy_hcd libcomposite && mount -t configfs configfs /sys/kernel/config
+	truncate -s 32M /tmp/stick && mkfs.vfat /tmp/stick >/dev/null || return
+	mkdir -p $gadget/functions/mass_storage.0 && echo /tmp/stick >$gadget/functions/mass_storage.0/lun.0/file || return
+	plugged_in mass_storage.0 && mount /dev/sda /mnt && work_in /mnt
+	umount /mnt && plugged_out mass_storage.0 || return
+	for function in ecm.0 ncm.0 acm.0 midi.0 uac1.0 uac2.0 uvc.0; do
+		mkdir $gadget/functions/$function && plugged_in $function && plugged_out $function || return
 	done
 	modprobe vhci-hcd && modprobe -r vhci-hcd
+}
+plugged_in() { # a function of a gadget
+	echo 0x1d6b >$gadget/idVendor && echo 0x0104 >$gadget/idProduct && mkdir -p $gadget/configs/c.1 &&
+		ln -s "$gadget/functions/$1" $gadget/configs/c.1/ && echo dummy_udc.0 >$gadget/UDC && sleep 6
+}
+plugged_out() {
+	echo >$gadget/UDC && rm "$gadget/configs/c.1/$1" && rmdir "$gadget/functions/$1"
 }
 use_bluetooth() {
 	modprobe -a hci_vhci rfcomm bnep hidp bluetooth_6lowpan || return
@@ -438,7 +448,7 @@ use_bluetooth() {
 	modprobe -r hci_vhci
 }
 use_others() {
-	modprobe -a gpio-mockup ppdev lp parport_pc pktgen mtdram uinput uhid target_core_mod vhost_net vhost_vsock \
+	modprobe -a ppdev lp parport_pc pktgen mtdram uinput uhid target_core_mod vhost_net vhost_vsock \
 		virtio_balloon virtio_console virtio_input cuse softdog ipmi_devintf pcspkr evdev || return
 	modprobe i2c-stub chip_addr=0x50
 	sleep 2
