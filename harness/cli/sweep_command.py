@@ -23,6 +23,7 @@ from harness.report.formats import write
 from harness.report.sweep import PAGE, exit_status, page, read_sweep, summary
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
+from harness.support.folders import only_user_of
 from harness.support.progress import say
 
 
@@ -113,11 +114,12 @@ def sweep(
         if cluster:
             results = sweep_on_cluster(cluster, request, plan, run, resume)
         else:
-            begin_rows(run, plan.conditions(request, keys))
-            running = SweepRun(request, plan, run, processes(workers))
-            running.predict_all()
-            running.judge_all()
-            results = write_results(plan, known, run, resume)
+            with only_user_of(run):
+                begin_rows(run, plan.conditions(request, keys))
+                running = SweepRun(request, plan, run, processes(workers))
+                running.predict_all()
+                running.judge_all()
+                results = write_results(plan, known, run, resume)
     except KeyboardInterrupt:
         if not cluster:
             write_results(plan, known, run, resume)  # of the modules that were judged

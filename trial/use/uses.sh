@@ -160,6 +160,7 @@ use_nfs() {
 	ip link set lo up
 	mount -t tmpfs export /srv && modprobe nfsd && mount -t nfsd nfsd /proc/fs/nfsd && rpcbind -w || return
 	echo '/srv *(rw,fsid=0,no_root_squash,insecure,no_subtree_check)' >/etc/exports
+	for time in lease grace; do echo 10 >"/proc/fs/nfsd/nfsv4${time}time"; done
 	exportfs -a && rpc.nfsd 4 && rpc.mountd && sleep 2
 	mount -t nfs4 -o vers=4.2 127.0.0.1:/ /mnt && work_in /mnt && umount /mnt || return
 	mount -t nfs -o vers=3,nolock 127.0.0.1:/srv /mnt && work_in /mnt && umount /mnt || return

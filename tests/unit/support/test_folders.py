@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Copying folders that are not writable."""
+"""Copying folders that are not writable, and folders with one user."""
 
 from pathlib import Path
 
-from harness.support.folders import copy_content
+import pytest
+
+from harness.support.errors import ModcompatError
+from harness.support.folders import copy_content, only_user_of
 
 
 def test_a_copy_of_a_read_only_folder_can_be_written_to(tmp_path: Path) -> None:
@@ -25,3 +28,10 @@ def test_content_is_added_to_a_folder_that_exists(tmp_path: Path) -> None:
         (tmp_path / name / name).touch()
     copy_content(tmp_path / "source", tmp_path / "target")
     assert {path.name for path in (tmp_path / "target").iterdir()} == {"source", "target"}
+
+
+def test_a_folder_has_one_user(tmp_path: Path) -> None:
+    with only_user_of(tmp_path), pytest.raises(ModcompatError, match="another run is using"), only_user_of(tmp_path):
+        pytest.fail("it has two")
+    with only_user_of(tmp_path):
+        assert not list(tmp_path.iterdir())
