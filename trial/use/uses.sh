@@ -267,19 +267,20 @@ use_schedules() {
 	ip netns del other
 }
 use_bridge() {
-	other_host && ip link add br0 type bridge vlan_filtering 1 stp_state 0 && veth_pair a b && veth_pair c d || return
-	for link in a c; do ip link set "$link" master br0; done
-	for link in a c d br0; do ip link set "$link" up; done
-	ip link add link d name d.5 type vlan id 5 && ip link set d.5 up &&
-		ip link add link d name macvlan1 type macvlan mode bridge && ip link set macvlan1 up || return
-	packets d b || return
-	ip link del br0 && ip link del d && ip netns del other
+	other_host && ip link add br0 type bridge vlan_filtering 1 stp_state 0 && veth_pair port1 end1 &&
+		veth_pair port2 end2 || return
+	for link in port1 port2; do ip link set "$link" master br0; done
+	for link in port1 port2 end2 br0; do ip link set "$link" up; done
+	ip link add link end2 name end2.5 type vlan id 5 && ip link set end2.5 up &&
+		ip link add link end2 name macvlan1 type macvlan mode bridge && ip link set macvlan1 up || return
+	packets end2 end1 || return
+	ip link del br0 && ip link del end2 && ip netns del other
 }
 use_bonding() {
-	other_host && ip link add bond1 type bond mode 1 miimon 100 && veth_pair a b && ip link set a master bond1 &&
-		ip link add team1 type team && ip link add dummy1 type dummy && ip link set dummy1 master team1 &&
-		ip link set team1 up && packets bond1 b && ip link set a down && sleep 1 && ip link set a up &&
-		ip link del bond1 && ip link del team1 && ip netns del other
+	other_host && ip link add bond1 type bond mode 1 miimon 100 && veth_pair port1 end1 &&
+		ip link set port1 master bond1 && ip link add team1 type team && ip link add dummy1 type dummy &&
+		ip link set dummy1 master team1 && ip link set team1 up && packets bond1 end1 && ip link set port1 down &&
+		sleep 1 && ip link set port1 up && ip link del bond1 && ip link del team1 && ip netns del other
 }
 use_tunnels() {
 	other_host && veth_pair here there && packets here there || return
@@ -300,7 +301,7 @@ use_tunnels() {
 use_wireguard() {
 	other_host && veth_pair here there && packets here there || return
 	wg genkey >/tmp/ours && wg genkey >/tmp/theirs
-	ip link add w0 type wireguard && ip link add w1 type wireguard && ip link set w1 netns other || return
+	ip link add w0 type wireguard && other ip link add w1 type wireguard || return
 	wg set w0 private-key /tmp/ours listen-port 1000 peer "$(wg pubkey </tmp/theirs)" allowed-ips 0.0.0.0/0 \
 		endpoint 10.9.0.2:1001
 	other wg set w1 private-key /tmp/theirs listen-port 1001 peer "$(wg pubkey </tmp/ours)" allowed-ips 0.0.0.0/0 \
@@ -319,8 +320,9 @@ use_ipsec() {
 			return
 	done
 	# shellcheck disable=SC2086
-	ip xfrm policy add $there dir out tmpl $there $esp $tunnel &&
-		other ip xfrm policy add $back dir out tmpl $back $esp $tunnel || return
+	ip xfrm policy add $there dir out tmpl $there $esp $tunnel && ip xfrm policy add $back dir in tmpl $back $esp $tunnel &&
+		other ip xfrm policy add $back dir out tmpl $back $esp $tunnel &&
+		other ip xfrm policy add $there dir in tmpl $there $esp $tunnel || return
 	transfer 10.9.0.2 && ip xfrm state flush && ip xfrm policy flush && ip netns del other
 }
 use_ipcomp() {
@@ -374,12 +376,11 @@ use_can() {
 	ip link del can1
 }
 use_meshes() {
-	modprobe -a openvswitch batman-adv 6lowpan macsec vrf ifb nlmon || return
-	veth_pair a b && veth_pair c d || return
-	for link in a b c d; do ip link set "$link" up; done
-	ip link add bat0 type batadv && ip link set b master bat0 && ip link set bat0 up &&
+	modprobe -a openvswitch batman-adv 6lowpan macsec vrf ifb nlmon && veth_pair port1 end1 && veth_pair port2 end2 || return
+	for link in port1 end1 port2 end2; do ip link set "$link" up; done
+	ip link add bat0 type batadv && ip link set end1 master bat0 && ip link set bat0 up &&
 		ip link add vrf1 type vrf table 5 && ip link set vrf1 up &&
-		ip link add link d name macsec1 type macsec encrypt on && ip link set macsec1 up && sleep 3 &&
+		ip link add link end2 name macsec1 type macsec encrypt on && ip link set macsec1 up && sleep 3 &&
 		ip link del bat0 && ip link del macsec1
 }
 use_wireless() {
