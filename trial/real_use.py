@@ -11,6 +11,7 @@ its end, and the debug kernel must not report what production does not.
 Exit status: 0, 1 if that is not so, or 2 if it could not be found out.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -187,13 +188,7 @@ def use(name: str, machine: Machine, kept: Path, folder: Path) -> Used:
         shutil.copy(kept / disk.name, disk)
     try:
         with guest(machine.command(disks, "-loadvm", "booted"), 200 * machine.patience) as console:
-            while console.expect_exact(["real use: ready", pexpect.TIMEOUT], timeout=1) > 0:
-                console.sendline()  # lost if the guest is not restored yet
-            console.sendline(name)
-            ending = ("", "the guest ended", "took too long")
-            end = ending[console.expect([r"real use: status \d+\s", pexpect.EOF, pexpect.TIMEOUT])]
-            said = console.before if isinstance(console.before, str) else ""
-            said += console.after if isinstance(console.after, str) else ""
+            end, said = _answer(console, name)
     finally:
         for disk in disks:
             disk.unlink()
@@ -209,9 +204,25 @@ def use(name: str, machine: Machine, kept: Path, folder: Path) -> Used:
     return Used(end or words["status"], modules, words.get("locks", ""), frozenset(reports))
 
 
+def _answer(console: "pexpect.spawn[str]", name: str) -> tuple[str, str]:
+    """Run a function in a guest. Returns why it did not come to its end, and what was printed."""
+    for _ in range(60):
+        if console.expect_exact(["real use: ready", pexpect.EOF, pexpect.TIMEOUT], timeout=1) < 2:
+            break
+        console.sendline()  # lost if the guest is not restored yet
+    if console.isalive():
+        console.sendline(name)
+    ending = ("", "the guest ended", "took too long")
+    end = ending[console.expect([r"real use: status \d+\s", pexpect.EOF, pexpect.TIMEOUT])]
+    said = [part for part in (console.before, console.after) if isinstance(part, str)]
+    return end, "".join(said)
+
+
 def difference(production: Used, debug: Used) -> str:
-    """What a use did on the debug kernel and not on production, "" if nothing."""
+    """What a use did on the debug kernel and not on production, or that it failed there. "" if nothing."""
     wrong = []
+    if production.status != "0":
+        wrong.append(f"status {production.status} on production")
     if debug.status != production.status:
         wrong.append(f"status {debug.status}, on production {production.status}")
     if odd := debug.modules ^ production.modules:
@@ -259,14 +270,15 @@ def main(run_dir: Path, names: tuple[str, ...]) -> None:
                 for machine, folder in zip(both, kept, strict=True)
             ]
 
-        for name, (production, debug) in zip(chosen, pool.map(on_both, chosen), strict=True):
-            wrong = difference(production, debug)
-            as_production += not wrong
-            modules |= debug.modules
-            print(
-                f"{name}: status {debug.status}, {len(debug.modules)} modules: {wrong or 'as on production'}",
-                flush=True,
-            )
+        try:
+            for name, (production, debug) in zip(chosen, pool.map(on_both, chosen), strict=True):
+                wrong = difference(production, debug)
+                as_production += not wrong
+                modules |= debug.modules
+                print(f"{name}: {len(debug.modules)} modules: {wrong or 'as on production'}", flush=True)
+        except KeyboardInterrupt:
+            say("interrupted")
+            os._exit(130)  # the guests die with this process; the pool would wait for them
     print(f"{as_production} of {len(chosen)} uses are as on production; {len(modules)} modules were loaded")
     sys.exit(as_production < len(chosen))
 

@@ -364,7 +364,7 @@ use_protocols() {
 	modprobe -a sctp dccp_ipv4 tipc rds_tcp af_key phonet kcm ax25 nfc llc2 appletalk vsock_loopback || return
 	ip link set lo up
 	stress-ng --sctp 1 --dccp 1 --rawsock 1 --sockabuse 1 --sockdiag 1 --sockpair 1 --sockfd 1 --udp-flood 1 \
-		--af-alg 1 --sock 1 --epoll 1 --tun 1 --netdev 1 --pty 1 --timeout 8
+		--sock 1 --epoll 1 --tun 1 --netdev 1 --pty 1 --timeout 8
 }
 use_can() {
 	modprobe -a vcan can-raw can-isotp can-j1939 can-gw slcan && ip link add can1 type vcan && ip link set can1 up || return
