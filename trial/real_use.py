@@ -131,7 +131,7 @@ def root_file_system(kernel: ShippedKernel, store: Store) -> Path:
         process.run(["mkfs.ext4", "-q", "-d", root, folder / "root.img"], log=log, what="making the disk")
         shutil.rmtree(root)
 
-    return store.get_or_build("real-use", "x86_64", inputs, build)
+    return store.get_or_build("userland", "real-use-x86_64", inputs, build)
 
 
 def make_initramfs(root: Path, file: Path, store: Store) -> None:
