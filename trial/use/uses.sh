@@ -432,7 +432,7 @@ use_usb() {
 	mkdir -p $gadget/functions/mass_storage.0 && echo /tmp/stick >$gadget/functions/mass_storage.0/lun.0/file || return
 	plugged_in mass_storage.0 && mount /dev/sda /mnt && work_in /mnt
 	umount /mnt && plugged_out mass_storage.0 || return
-	for function in ecm.0 ncm.0 acm.0 midi.0 uac1.0 uac2.0; do
+	for function in ecm.0 ncm.0 acm.0 midi.0 uac1.0; do
 		mkdir $gadget/functions/$function && plugged_in $function && plugged_out $function || return
 	done
 	modprobe vhci-hcd && modprobe -r vhci-hcd
