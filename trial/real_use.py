@@ -42,7 +42,7 @@ from harness.support.progress import say
 
 PACKAGE = "debian:linux-image-amd64"
 HERE = Path(__file__).resolve().parent / "use"
-SUITE, MIRROR = "bookworm", "http://deb.debian.org/debian"
+SUITE = "bookworm"
 TOOLS = (
     "acl", "alsa-utils", "attr", "bcache-tools", "btrfs-progs", "can-utils", "cryptsetup-bin", "dmsetup",
     "dosfstools", "e2fsprogs", "ethtool", "exfatprogs", "f2fs-tools", "gfs2-utils", "iperf3", "iproute2", "ipset",
@@ -59,6 +59,7 @@ EXPECTED = {
         "the change that ended that, gfs2: replace sd_aspace with sd_inode"
     ),
 }
+DISKS = ("root.qcow2", "scratch.qcow2")  # of a guest: /dev/vda with its root file system, and /dev/vdb
 _WORD = re.compile(r"real use: (modules|locks|status) ([^\r\n]*)")
 _MONITOR = "\x01c"
 
@@ -84,17 +85,17 @@ class Machine:
     megabytes: int
     patience: float  # how much longer everything takes than on production
 
-    def command(self, disks: list[Path], *options: str) -> list[str]:
-        """Start a guest on the disks, the first of which has its root file system."""
+    def command(self, folder: Path, *options: str) -> list[str]:
+        """Start a guest on the disks in a folder."""
         command = [
             X86_64.qemu, "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
             "-m", str(self.megabytes), "-kernel", str(self.image), "-initrd", str(self.initramfs),
             "-append", "console=ttyS0 quiet panic=-1", "-nographic", "-no-reboot", "-serial", "mon:stdio",
             "-nic", "none", "-device", "virtio-rng-pci",
         ]  # fmt: skip
-        for disk in disks:
-            command += ["-drive", f"file={disk},if=none,id={disk.stem},cache=unsafe"]
-            command += ["-device", f"virtio-blk-pci,drive={disk.stem}"]
+        for disk in DISKS:
+            command += ["-drive", f"file={folder / disk},if=none,id={disk},cache=unsafe"]
+            command += ["-device", f"virtio-blk-pci,drive={disk}"]
         return process.dies_with_us([*command, *options])
 
 
@@ -114,7 +115,7 @@ def root_file_system(kernel: ShippedKernel, store: Store) -> Path:
         root, log = folder / "root", folder / "build.log"
         say(f"installing Debian {SUITE} with {len(TOOLS)} tools")
         process.run(
-            ["debootstrap", "--variant=minbase", f"--include={','.join(TOOLS)}", SUITE, root, MIRROR],
+            ["debootstrap", "--variant=minbase", f"--include={','.join(TOOLS)}", SUITE, root],
             log=log, what="making a root file system of Debian",
         )  # fmt: skip
         shutil.copytree(modules, root / "usr/lib/modules" / kernel.release, dirs_exist_ok=True)
@@ -151,6 +152,7 @@ def _insmods(root: Path, release: str, module: str) -> list[str]:
 
 @contextmanager
 def guest(command: list[str], seconds: float) -> Iterator["pexpect.spawn[str]"]:
+    """The console of a guest, which ends with the block. seconds: how long to wait for what is expected there."""
     console = pexpect.spawn(command[0], command[1:], timeout=seconds, encoding="utf-8", codec_errors="replace")
     console.setecho(state=False)
     try:
@@ -159,14 +161,13 @@ def guest(command: list[str], seconds: float) -> Iterator["pexpect.spawn[str]"]:
         console.close(force=True)
 
 
-def boot(machine: Machine, folder: Path) -> Path:
-    """Boot a guest of a machine and keep it on disks in a folder, which is returned. Raises ModcompatError."""
-    disks = [folder / "root.qcow2", folder / "scratch.qcow2"]
+def boot(machine: Machine, folder: Path) -> None:
+    """Boot a guest of a machine and keep it on disks in a folder. Raises ModcompatError."""
     folder.mkdir()
     create = ["qemu-img", "create", "-q", "-f", "qcow2"]
-    subprocess.run([*create, "-b", machine.disk, "-F", "raw", disks[0]], check=True)
-    subprocess.run([*create, disks[1], "600M"], check=True)
-    with guest(machine.command(disks), 300 * machine.patience) as console, (folder / "boot.log").open("w") as log:
+    subprocess.run([*create, "-b", machine.disk, "-F", "raw", folder / DISKS[0]], check=True)
+    subprocess.run([*create, folder / DISKS[1], "600M"], check=True)
+    with guest(machine.command(folder), 300 * machine.patience) as console, (folder / "boot.log").open("w") as log:
         console.logfile_read = log
         try:
             console.expect_exact("real use: ready")
@@ -177,21 +178,19 @@ def boot(machine: Machine, folder: Path) -> Path:
             console.expect(pexpect.EOF)
         except (pexpect.TIMEOUT, pexpect.EOF):
             raise ModcompatError(f"the {machine.name} kernel did not boot", next_step=f"see {log.name}") from None
-    return folder
 
 
 def use(name: str, machine: Machine, kept: Path, folder: Path) -> Used:
     """What a use comes to in a guest that is restored from copies of its disks."""
-    disks = [folder / "root.qcow2", folder / "scratch.qcow2"]
     folder.mkdir()
-    for disk in disks:
-        shutil.copy(kept / disk.name, disk)
+    for disk in DISKS:
+        shutil.copy(kept / disk, folder)
     try:
-        with guest(machine.command(disks, "-loadvm", "booted"), 200 * machine.patience) as console:
+        with guest(machine.command(folder, "-loadvm", "booted"), 200 * machine.patience) as console:
             end, said = _answer(console, name)
     finally:
-        for disk in disks:
-            disk.unlink()
+        for disk in DISKS:
+            (folder / disk).unlink()
     (folder / "console.log").write_text(said)
     words = dict(_WORD.findall(said))
     messages = said.partition("real use: messages")[2] or said
@@ -262,15 +261,12 @@ def main(run_dir: Path, names: tuple[str, ...]) -> None:
     both = machines(run_dir, Store())
     as_production, modules = 0, set[str]()
     with ThreadPoolExecutor(2) as pool:
-        kept = list(pool.map(lambda machine: boot(machine, run_dir / machine.name), both))
 
         def on_both(name: str) -> list[Used]:
-            return [
-                use(name, machine, folder, run_dir / f"{name}-{machine.name}")
-                for machine, folder in zip(both, kept, strict=True)
-            ]
+            return [use(name, machine, run_dir / machine.name, run_dir / f"{name}-{machine.name}") for machine in both]
 
         try:
+            list(pool.map(lambda machine: boot(machine, run_dir / machine.name), both))
             for name, (production, debug) in zip(chosen, pool.map(on_both, chosen), strict=True):
                 wrong = difference(production, debug)
                 as_production += not wrong
@@ -287,5 +283,5 @@ if __name__ == "__main__":
     try:
         main(standalone_mode=True)
     except ModcompatError as error:
-        print(f"{error.problem}\n{error.details or ''}\n{error.next_step or ''}", file=sys.stderr)
+        print(error, file=sys.stderr)
         sys.exit(2)

@@ -78,8 +78,8 @@ _EXPECTED_MESSAGES: Mapping[str, str] = {
     r".* \(\d+\) used greatest stack depth: ": "DEBUG_STACK_USAGE, for a task that went deeper than any before",
     r"\w+: no symbol version for module_layout": "production has no such version either",
     r"rcu_tasks\w*: RTGS_\w+\(\d+\) since ": "kernel/rcu/tasks.h: tracers need this RCU, and production may lack it",
-    r"(?:Free path:|\S+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?)$": "mm/slab_common.c: who "
-    "allocated and freed an object, which the kernel knows with SLUB_DEBUG only",
+    r"(?:Free path:|\S+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?)$":
+        "mm/slab_common.c: who allocated and freed an object, which the kernel knows with SLUB_DEBUG only",
 }  # fmt: skip
 _PCI_DEVICE = r"\S+ [0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]"
 # Debug messages about drivers that an option makes the kernel print: pattern -> option and file

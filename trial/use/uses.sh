@@ -286,8 +286,7 @@ use_tunnels() {
 	other_host && veth_pair here there && packets here there || return
 	local ends="remote 10.9.0.2 local 10.9.0.1"
 	for kind in "vxlan id 5 dstport 4789 remote 10.9.0.2" "geneve id 5 remote 10.9.0.2" "gre $ends" "ipip $ends" \
-		"gretap $ends" "erspan $ends seq key 5 erspan_ver 1" "sit $ends" \
-		"vti $ends key 5"; do
+		"gretap $ends" "erspan $ends seq key 5 erspan_ver 1" "sit $ends" "vti $ends key 5"; do
 		# shellcheck disable=SC2086
 		ip link add tunnel type $kind && ip link set tunnel up || return
 		ip addr add 10.10.0.1/24 dev tunnel
@@ -437,7 +436,7 @@ use_usb() {
 	done
 	modprobe vhci-hcd && modprobe -r vhci-hcd
 }
-plugged_in() { # a function of a gadget
+plugged_in() { # a function of the gadget
 	echo 0x1d6b >$gadget/idVendor && echo 0x0104 >$gadget/idProduct && mkdir -p $gadget/configs/c.1 &&
 		ln -s "$gadget/functions/$1" $gadget/configs/c.1/ && echo dummy_udc.0 >$gadget/UDC && sleep 6
 }

@@ -229,7 +229,7 @@ def _visible_changes(
                 yield f"{old.name} ({old.type}, {old.size} bytes) is {new.type}, {new.size} bytes"
     end = max((_bits(member).stop for member in change.before.members), default=0)
     if not _reason(change.before.name, production, grown):
-        end = (end + 7) // 8 * 8  # who writes the last bits of production writes the rest of the byte again
+        end = (end + 7) // 8 * 8  # a module that writes production's last bits writes the whole byte
     for member in change.added:
         if member.size and _bits(member).start < end:
             yield (
