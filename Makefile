@@ -76,12 +76,12 @@ trial: setup
 # What distributions' debug kernels have, on production with PREEMPT
 trial-distro: setup
 	.venv/bin/python trial/prepare.py x86_64-preempt arm64-preempt
-	for part in x86_64 arm64; do \
+	status=0; for part in x86_64 arm64; do \
 		.venv/bin/modcompat check --manifest trial/build/$$part-preempt/modcompat.toml --feature distro \
-			--flavour isolated --timeout-scale 4 --run-dir runs/trial-distro-$$part || exit $$?; done
+			--flavour isolated --timeout-scale 4 --run-dir runs/trial-distro-$$part || status=$$?; done; exit $$status
 
 real-use: setup
-	.venv/bin/python trial/real_use.py
+	.venv/bin/python -m trial.real_use
 
 browser: setup
 	scripts/browser.sh
