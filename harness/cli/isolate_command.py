@@ -153,7 +153,8 @@ def isolate_check(
     first comparison takes about two minutes for each kernel, later ones a few seconds. With --config, the kernels are
     based on your production configurations, in their preemption model.
 
-    Exit status 0 if there is no difference that a module can notice, 1 if there is, 2 on an error.
+    Exit status 0 if there is no difference that a module can notice, 1 if there is or if a header or an inline function
+    does not compile, 2 on an error.
     """
     store = Store()
     plain = find_source(source, store)
@@ -166,7 +167,7 @@ def isolate_check(
                 spec = _spec(arch, patched, variant_of(feature, Preemption(model), isolated=True), users)
                 checked = compare_abi(spec, store)
                 click.echo(json.dumps(checked.as_json_object()) if as_json else checked.for_people())
-                same &= checked.is_same
+                same &= checked.proves
     sys.exit(0 if same else 1)
 
 
@@ -232,7 +233,7 @@ def isolate_prove(
     click.echo(proof_table([it.as_json_object() for it in checks], rows))
     facts = {"source": plain.label, "kernels": [it.as_json_object() for it in checks], "cells": rows}
     _keep("proof", facts, output, record=False)
-    sys.exit(status or (0 if all(it.is_same and not it.left_out for it in checks) else 1))
+    sys.exit(status or (0 if all(it.proves and not it.not_built for it in checks) else 1))
 
 
 @isolate.command("bugs")
@@ -247,7 +248,8 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], source: str, output: 
     The output shows which kernels report it. Kernels are built first, but only those of the chosen bugs. Locks shared
     by two modules are tried with the bugs of the features in "all".
 
-    Exit status: 0 if each bug is reported where the catalogue expects it, 1 if one is not, 2 on an error.
+    Exit status: 0 if each bug is reported where the catalogue expects it, 1 if one is not, 2 on an error or if one
+    could not be committed; results of the others are kept.
     """
     place, settings = _one(board), _measured_on(source, record=record)
     require_isolation(place.arch)
@@ -256,7 +258,11 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], source: str, output: 
     if not chosen:
         known_names = ", ".join(dict.fromkeys(bug.feature for bug in BUGS))
         raise ModcompatError(f"there are no bugs of {', '.join(features)}", next_step=f"there are of {known_names}")
-    rows = bug_runner.run_catalogue(place, settings, chosen)
+    known = records.load("bugs").get(place.arch.name) if record and len(chosen) < len(BUGS) else None
+    around = records.circumstances(place, settings, chosen[0].variant(Where.STOCK))
+    if known:
+        records.require_comparable(known, around)
+    rows, failures = bug_runner.run_catalogue(place, settings, chosen)
     mixed = bug_runner.run_mixed(place, settings) if any(bug.kernel.name == "all" for bug in chosen) else []
     for row in rows:
         click.echo(f"{row['bug']}: {row['what']}")
@@ -264,18 +270,16 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], source: str, output: 
             click.echo(f"    {where}: {row[where] or 'not reported'}")
     for row in mixed:
         click.echo(f"{row['lender']} lends, {row['borrower']} borrows: {row['said']}; {row['reports'] or 'no report'}")
-    known = records.load("bugs").get(place.arch.name, {"bugs": [], "mixed": []})
-    facts = {"bugs": bug_runner.merged(known["bugs"], rows), "mixed": mixed or known["mixed"]}
-    around = records.circumstances(place, settings, chosen[0].variant(Where.STOCK))
-    if len(chosen) < len(BUGS) and "date" in known:
-        around["date"] = records.period(known["date"], around["date"])
-    _keep("bugs", around | facts, output, record=record)
+    measured = around | {"bugs": rows, "mixed": mixed}
+    _keep("bugs", records.with_bugs(known, measured) if known else measured, output, record=record)
     wrong = bug_runner.unexplained(rows, place.arch.name) + [
         f"shared locks: {row}" for row in mixed if not bug_runner.passed(row)
     ]
     for line in wrong:
         click.echo(f"unlike the catalogue: {line}", err=True)
-    sys.exit(1 if wrong else 0)
+    for failure in failures:
+        click.echo(f"not committed: {failure}", err=True)
+    sys.exit(2 if failures else 1 if wrong else 0)
 
 
 @isolate.command("selftest")

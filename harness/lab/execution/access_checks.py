@@ -8,6 +8,7 @@ KASAN's own, with KASAN's description of the object as it is at the end of the c
 import re
 import shlex
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from textwrap import shorten
 
@@ -83,6 +84,11 @@ class AccessMonitor:
             if not shown.status and len(found) == len(self._code):
                 self._starts = {name: int(start, 16) for name, start in zip(self._code, found, strict=True)}
                 self._log.narrow([(start, start + self._code[name].size) for name, start in self._starts.items()])
+            else:
+                self.caveats.append(
+                    "the kernel does not tell where the module is: its loads and stores are counted "
+                    "together with those of modules that were loaded with it"
+                )
 
     def publish(self, command: str, log: CellLog | None = None) -> None:
         """Write a report into the kernel's log for each bad access since the last call. Raises GuestFailure.
@@ -95,22 +101,23 @@ class AccessMonitor:
         if not self._starts:
             self.loaded()
         others = modules_in(self._guest.run("cat /proc/modules").text)
-        for access in found[:_MOST_REPORTS]:
+        written = 0
+        for access in found:
             place = self._place(access, others)
-            if place:
+            if place and written < _MOST_REPORTS:
                 for line in _text(access, place, command, self._description(access, log)):
                     self._guest.run(f"agent log {shlex.quote(line)}")
+                written += 1
             self._known += 1
-        self._known += len(found[_MOST_REPORTS:])
 
     def publish_lost(self) -> None:
         """Write the reports about a guest that was lost to its console."""
         console = self._guest.console
-        for access in self._fresh()[:_MOST_REPORTS]:
+        placed = ((access, place) for access in self._fresh() if (place := self._place(access, [])))
+        for access, place in islice(placed, _MOST_REPORTS):
             text = console.read(self._guest.log_start)
             prefix = [b"[    0.000000] ", *_PREFIX.findall(text)][-1]
-            place = self._place(access, [])
-            lines = _text(access, place, "", []) if place else []
+            lines = _text(access, place, "", [])
             with console.path.open("ab") as stream:
                 stream.write(b"" if text.endswith(b"\n") else b"\n")
                 stream.writelines(prefix + line.encode() + b"\n" for line in lines)

@@ -398,6 +398,8 @@ class Guests:
             return f"the guest has more than {_MIB_WITHOUT_HOLE} MB"
         if not takes_plugins(machine.board.arch.qemu):
             return f"{machine.board.arch.qemu} was built without plugins"
+        if not can_have_plugins(machine.board.arch.qemu):
+            return "there is no gcc to build QEMU's plugin"
         return ""
 
     def _shadow(self, kernel: Kernel) -> ShadowMemory | None:

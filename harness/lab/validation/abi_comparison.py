@@ -45,13 +45,25 @@ class AbiComparison:
 
     spec: KernelSpec
     comparisons: tuple[Comparison, ...]
-    # parts that could not be compared, with the reason
+    # parts of the headers that could not be compared, with the reason
     left_out: tuple[str, ...] = ()
+    # kernels whose exported symbols were not compared, because they are not built; "" if they were
+    not_built: str = ""
 
     @property
     def is_same(self) -> bool:
         """Whether everything that was compared is the same, or differs only in ways that no module sees."""
         return not any(comparison.differences for comparison in self.comparisons)
+
+    @property
+    def proves(self) -> bool:
+        """Whether all of the headers was compared, and is the same."""
+        return self.is_same and not self.left_out
+
+    @property
+    def not_compared(self) -> tuple[str, ...]:
+        """What could not be compared, with the reason."""
+        return (*self.left_out, *([f"exported symbols: {self.not_built} not built yet"] if self.not_built else []))
 
     def as_json_object(self) -> dict[str, object]:
         return {
@@ -59,17 +71,19 @@ class AbiComparison:
             "kernel": self.spec.variant.name,
             "production": self.spec.production.variant.name,
             "same": self.is_same,
-            "left_out": self.left_out,
+            "left_out": self.not_compared,
             "comparisons": [{"compared": it.compared, **asdict(it)} for it in self.comparisons],
         }
 
     def for_people(self) -> str:
         """The verdict, the figures, each difference, and the explained differences by their reason."""
         verdict = "has the module ABI of" if self.is_same else "DIFFERS for modules from"
+        if self.is_same and self.left_out:
+            verdict = "was not wholly compared, but has otherwise the module ABI of"
         lines = [f"{self.spec.arch.name} {self.spec.variant.name} {verdict} {self.spec.production.variant.name}"]
         for comparison in self.comparisons:
             lines += [f"  {line}" for line in _lines(comparison)]
-        return "\n".join([*lines, *(f"  not compared: {what}" for what in self.left_out)])
+        return "\n".join([*lines, *(f"  not compared: {what}" for what in self.not_compared)])
 
 
 def compare_abi(spec: KernelSpec, store: Store) -> AbiComparison:
@@ -94,7 +108,7 @@ def compare_abi(spec: KernelSpec, store: Store) -> AbiComparison:
         missing = " and ".join(
             kernel.label for kernel, built in ((spec.production, production), (spec, isolated)) if built is None
         )
-        return AbiComparison(spec, tuple(comparisons), (*left_out, f"exported symbols: {missing} not built yet"))
+        return AbiComparison(spec, tuple(comparisons), left_out, missing)
     symbols = [read_exports(kernel.build_tree / "Module.symvers") for kernel in (production, isolated)]
     return AbiComparison(spec, (*comparisons, compare_exports(*symbols)), left_out)
 

@@ -3,16 +3,15 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from itertools import groupby, product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.abi.elf.module_file import read_module
 from harness.detect.generalize import generalize
 from harness.detect.scan import reports_fault, scan
 from harness.guest.boards import Board
-from harness.guest.failure import GuestFailure
+from harness.guest.failure import Fate, GuestFailure
 from harness.guest.guest import Guest
 from harness.guest.shell import Output
 from harness.kernel.features import FEATURES
@@ -29,6 +28,7 @@ from harness.support.progress import task
 
 _BUG_SECONDS = 20.0  # longest wait for a bug and its report
 _SHARING_ROUNDS = 10
+_SHARED = ": ok"  # end of the line that images/bugs/borrower.c prints
 _GUEST_FOLDER = "bugs"
 _REBUILT, _VENDOR = "rebuilt", "production"  # folders of modules in _GUEST_FOLDER
 # Further parts of a report that differ from run to run
@@ -40,13 +40,18 @@ _RUN_DEPENDENT = (
 )
 
 
-def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) -> list[dict[str, Any]]:
-    """Commit bugs on every kernel, in every build. Returns a row for each bug, with the words of the report by place.
+class Catalogue(NamedTuple):
+    """What became of bugs that were committed on every kernel, in every build."""
 
-    Raises ModcompatError if a kernel cannot be built or a bug cannot be committed.
-    """
+    rows: list[dict[str, Any]]  # one for each bug, with the words of the report by place
+    failures: list[str]  # why the other bugs could not be committed
+
+
+def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) -> Catalogue:
+    """Commit bugs on every kernel, in every build. Raises ModcompatError if a kernel cannot be built."""
     chosen = list(bugs)
     found: dict[tuple[str, Where], str] = {}
+    failures = []
     with task(f"committing {len(chosen)} bugs on {board.id}", len(chosen) * len(Where)) as running:
         for _, group in groupby(sorted(chosen, key=_stock_kernel), _stock_kernel):
             together = list(group)
@@ -55,12 +60,17 @@ def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) 
                 with prepared(board, variant, settings) as guests:
                     for bug in together:
                         for where in places:
-                            found[bug.id, where] = commit(guests.guest(board, variant), bug, where, guests.files)
+                            try:
+                                found[bug.id, where] = commit(guests.guest(board, variant), bug, where, guests.files)
+                            except ModcompatError as error:
+                                failures.append(f"{bug.id}, {where}: {error}")
                             running.step()
-    return [
+    rows = [
         {"feature": bug.feature, "bug": bug.id, "what": bug.what} | {str(w): found[bug.id, w] for w in Where}
         for bug in chosen
+        if all((bug.id, w) in found for w in Where)
     ]
+    return Catalogue(rows, failures)
 
 
 def _stock_kernel(bug: Bug) -> str:
@@ -105,11 +115,16 @@ def commit(guest: Guest, bug: Bug, where: Where, files: Mapping[str, Path] | Non
         accesses.loading()
     output = None
     command = f"{insmod(where, bug.source)} bug={bug.name}"
-    with suppress(GuestFailure):  # some bugs end the guest
+    try:
         output = guest.run(command, _BUG_SECONDS)
         if accesses:
             accesses.publish(command)
         guest.mark("committed")
+    except GuestFailure as failure:  # some bugs end the guest, but none ends QEMU
+        if failure.fate is Fate.QEMU_DIED:
+            raise ModcompatError(f"QEMU died with {bug.id} on {where}", details=str(failure)) from None
+        if accesses:
+            accesses.publish_lost()
     report = find_report(guest, bug.report)
     # A bug that nobody reports may end in an oops, which kills insmod.
     if report is None and output is not None and not reports_fault(guest.console.read(guest.log_start)):
@@ -144,15 +159,12 @@ def _share_locks(guest: Guest, lender: str, borrower: str) -> dict[str, Any]:
         _require_success(guest.run(command, _BUG_SECONDS))
     guest.mark("shared")
     log = guest.console.read(guest.log_start)
-    result = re.search(rb"borrower: (.*?)\r?\n", log)
+    said = [line.decode(errors="replace") for line in re.findall(rb"borrower: (.*?)\r?\n", log)]
+    if len(said) != _SHARING_ROUNDS:
+        raise ModcompatError(f"borrower printed its result {len(said)} times in {_SHARING_ROUNDS} rounds")
     reports = [report.words for report in scan(log)]
-    return {"lender": lender, "borrower": borrower, "said": result[1].decode() if result else "", "reports": reports}
-
-
-def merged(known: Iterable[dict[str, Any]], rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Known rows, replaced by later ones of the same bug, in the order of the catalogue; rows of former bugs go."""
-    found = {row["bug"]: row for row in (*known, *rows)}
-    return [found[bug.id] for bug in BUGS if bug.id in found]
+    worst = next((line for line in said if not line.endswith(_SHARED)), said[0])
+    return {"lender": lender, "borrower": borrower, "said": worst, "reports": reports}
 
 
 def unexplained(rows: Iterable[Mapping[str, Any]], arch: str) -> list[str]:
@@ -168,7 +180,7 @@ def unexplained(rows: Iterable[Mapping[str, Any]], arch: str) -> list[str]:
 
 def passed(row: Mapping[str, Any]) -> bool:
     """Whether two modules shared locks without a report. row: of `run_mixed`."""
-    return not row["reports"] and str(row["said"]).endswith(": ok")
+    return not row["reports"] and str(row["said"]).endswith(_SHARED)
 
 
 def insmod(where: Where, name: str) -> str:

@@ -15,6 +15,8 @@ from harness.kernel.toolchain import toolchain
 from harness.kernel.variants import Variant, variant_of
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
+from harness.lab.validation.bugs import BUGS
+from harness.support.errors import ModcompatError
 
 FOLDER = Path(__file__).parent
 
@@ -50,6 +52,28 @@ def circumstances(board: Board, settings: Settings, variant: Variant | None = No
         "kernel": Kernels(settings).kernel(board, variant or variant_of(FEATURES["all"])).release,
         "compiler": toolchain(board.arch)["compiler"],
         "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
+    }
+
+
+def require_comparable(known: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise ModcompatError if a record cannot take more: it is of one kernel, compiler and board.
+
+    now: the circumstances() of what is to be measured.
+    """
+    if different := [what for what in ("kernel", "compiler", "board") if known[what] != now[what]]:
+        raise ModcompatError(
+            f"the recorded bugs have another {' and '.join(different)}", next_step="run the whole catalogue",
+            details="\n".join(f"{what}: {known[what]}, now {now[what]}" for what in different),
+        )  # fmt: skip
+
+
+def with_bugs(known: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
+    """The record of the catalogue with the bugs that were measured again, in its order; rows of former bugs go."""
+    rows = {row["bug"]: row for row in (*known["bugs"], *measured["bugs"])}
+    return measured | {
+        "date": period(known["date"], measured["date"]),
+        "bugs": [rows[bug.id] for bug in BUGS if bug.id in rows],
+        "mixed": measured["mixed"] or known["mixed"],
     }
 
 

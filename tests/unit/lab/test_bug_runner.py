@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,11 +13,13 @@ from harness.guest.boards import BOARDS, Board
 from harness.kernel.variants import Variant
 from harness.lab.plan.settings import Settings
 from harness.lab.validation import bug_runner, records
-from harness.lab.validation.bug_runner import merged, passed, run_catalogue, unexplained
+from harness.lab.validation.bug_runner import passed, run_catalogue, unexplained
 from harness.lab.validation.bugs import BUGS, FOLDER, ISOLATED, Bug, Where
 from harness.report.isolation_page import PAGE, bugs_section, isolation_page
+from harness.support.errors import ModcompatError
 
 BUG = BUGS[0]
+AROUND = {"kernel": "6.1.1", "compiler": "GCC 12", "board": "arm-virt"}
 REPORTED = {"bug": BUG.id, "feature": BUG.feature, "what": BUG.what} | {str(where): "BUG: words" for where in Where}
 
 
@@ -81,10 +84,11 @@ def test_the_bugs_of_one_kernel_are_committed_together(monkeypatch: pytest.Monke
     monkeypatch.setattr(bug_runner, "prepared", prepared)
     monkeypatch.setattr(bug_runner, "commit", lambda _, bug, where, __: f"{bug.id} on {where}")
     chosen = [next(bug for bug in BUGS if bug.feature == name) for name in ("kasan", "slub", "objects", "perf")]
-    rows = run_catalogue(BOARDS["x86_64-q35"], Settings(), chosen)
+    rows, failures = run_catalogue(BOARDS["x86_64-q35"], Settings(), chosen)
     assert sorted(booted) == [
         "isolated-all", "isolated-debug-set-preempt", "stock-all", "stock-debug-set-preempt",
     ]  # fmt: skip
+    assert failures == []
     assert [row["bug"] for row in rows] == [bug.id for bug in chosen]
     assert all(row[where] == f"{row['bug']} on {where}" for row in rows for where in Where)
 
@@ -106,7 +110,32 @@ def test_what_was_measured_names_no_file_of_a_machine(arch: str) -> None:
 def test_what_was_measured_later_takes_the_place_of_what_is_known() -> None:
     other, gone = REPORTED | {"bug": BUGS[1].id}, REPORTED | {"bug": "gone"}
     later = REPORTED | {Where.STOCK: "BUG: others"}
-    assert merged([other, REPORTED, gone], [later]) == [later, other]
+    known = AROUND | {"date": "2026-01-02", "bugs": [other, REPORTED, gone], "mixed": ["pairs"]}
+    now = records.with_bugs(known, AROUND | {"date": "2026-01-03", "bugs": [later], "mixed": []})
+    assert now == known | {"date": "2026-01-02 to 2026-01-03", "bugs": [later, other]}
+
+
+def test_a_record_is_of_one_kernel_and_compiler() -> None:
+    records.require_comparable(AROUND, AROUND | {"date": "2026-01-03"})
+    with pytest.raises(ModcompatError, match="another kernel and compiler"):
+        records.require_comparable(AROUND, AROUND | {"kernel": "6.12.1", "compiler": "GCC 14"})
+
+
+def test_a_bug_that_cannot_be_committed_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_one(_guest: object, bug: Bug, where: Where, _files: object) -> str:
+        if bug is BUGS[0]:
+            raise ModcompatError("insmod failed")
+        return f"{bug.id} on {where}"
+
+    @contextmanager
+    def prepared(*_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(files={}, guest=lambda *_: None)
+
+    monkeypatch.setattr(bug_runner, "prepared", prepared)
+    monkeypatch.setattr(bug_runner, "commit", fail_one)
+    rows, failures = run_catalogue(BOARDS["x86_64-q35"], Settings(), BUGS[:2])
+    assert [row["bug"] for row in rows] == [BUGS[1].id]
+    assert failures == [f"{BUGS[0].id}, {where}: insmod failed" for where in Where]
 
 
 def test_a_measurement_of_which_a_part_was_made_again_has_two_dates() -> None:

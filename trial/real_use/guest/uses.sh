@@ -337,9 +337,9 @@ use_dm() {
 	on_mapper multipath "0 $size multipath 0 0 1 1 round-robin 0 1 1 /dev/loop1 1000"
 }
 use_bcache() {
-	loops 2 100M
+	loops 2 64M
 	modprobe bcache
-	make-bcache -C /dev/loop1 -B /dev/loop2
+	make-bcache --bucket 64k -C /dev/loop1 -B /dev/loop2
 	for n in 1 2; do # unless udev was faster
 		[ -e /sys/block/bcache0 ] || echo "/dev/loop$n" >/sys/fs/bcache/register || :
 	done
