@@ -245,10 +245,18 @@ def _explained(cells: list[Row], explanations: list[Mapping[str, Any]]) -> Itera
 
 
 def main() -> int:
-    """Record the runs named on the command line, and write the page."""
+    """Record the runs named on the command line, and write the page.
+
+    Returns the exit status: 0, 1 if a finding lacks an explanation, 2 if a file is no run's.
+    """
     versions = {path.stem: path.read_text().strip() for path in sorted((HERE / "build").glob("*/*.version"))}
     known = json.loads(MEASURED.read_text())
-    facts = taken(known, [json.loads(Path(name).read_text()) for name in sys.argv[1:]], versions)
+    try:
+        runs = [json.loads(Path(name).read_text()) for name in sys.argv[1:]]
+    except (OSError, ValueError) as error:
+        print(f"not the matrix.json of a run: {error}", file=sys.stderr)
+        return 2
+    facts = taken(known, runs, versions)
     expected_verdicts.write(facts, MEASURED)
     explanations = tomllib.loads((HERE / "explanations.toml").read_text()).get("explanation", [])
     PAGE.write_text("\n".join(page(facts, explanations)) + "\n")

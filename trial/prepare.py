@@ -88,6 +88,8 @@ PRODUCTIONS = {
 
 def prepare(name: str, store: Store) -> None:
     """Build everything for one production kernel."""
+    if name not in PRODUCTIONS:
+        raise ModcompatError(f"there is no production kernel {name}", next_step=f"there are {', '.join(PRODUCTIONS)}")
     production = PRODUCTIONS[name]
     arch = production.arch
     folder = HERE / "build" / name

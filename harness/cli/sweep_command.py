@@ -106,28 +106,35 @@ def sweep(
         f"{', '.join(variant.name for variant in plan.variants)}"
     )
     click.echo("debug kernels do not enforce signatures of modules: they lack production's key")
-    known = Kernels(plan.settings, store)
-    keys = [] if cluster else keys_if_judged(plan, known, run_dir) or start_kernels(plan, known)
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     resume = f"{shlex.join(['modcompat', *sys.argv[1:]])}{'' if run_dir else f' --run-dir {shlex.quote(str(run))}'}"
     try:
         if cluster:
             results = sweep_on_cluster(cluster, request, plan, run, resume)
         else:
+            running = SweepRun(request, plan, run, processes(workers))
             with only_user_of(run):
-                begin_rows(run, plan.conditions(request, keys))
-                running = SweepRun(request, plan, run, processes(workers))
-                running.predict_all()
-                running.judge_all()
-                results = write_results(plan, known, run, resume)
+                results = _sweep_here(running, Kernels(plan.settings, store), resume)
     except KeyboardInterrupt:
-        if not cluster:
-            write_results(plan, known, run, resume)  # of the modules that were judged
         say(f"interrupted; to go on: {resume}")
         raise
     finally:
         forget_if_empty(run)
     sys.exit(report_sweep(results))
+
+
+def _sweep_here(running: SweepRun, known: Kernels, resume: str) -> Path:
+    """Judge all modules on this machine. Returns sweep.json, which an interrupt leaves with those that were judged."""
+    plan, run = running.plan, running.folder
+    keys = keys_if_judged(plan, known, run) or start_kernels(plan, known)
+    begin_rows(run, plan.conditions(running.request, keys))
+    try:
+        running.predict_all()
+        running.judge_all()
+    except KeyboardInterrupt:
+        write_results(plan, known, run, resume)
+        raise
+    return write_results(plan, known, run, resume)
 
 
 def report_sweep(file: Path) -> int:

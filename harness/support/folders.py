@@ -23,7 +23,7 @@ def only_user_of(folder: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise ModcompatError(
-            f"another run is using {folder}", next_step="wait for its end, interrupt it, or give another --run-dir"
+            f"another run is using {folder}", next_step="wait for its end, interrupt it, or choose another folder"
         ) from None
     else:
         yield

@@ -52,10 +52,16 @@ class SweepRows:
         return started - self.done()
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Add the rows of one module, all or none."""
-        line = json.dumps(list(rows), separators=(",", ":")) + "\n"
-        with self._lock, self.path.open("a") as file:
-            file.write(line)
+        """Add the rows of one module, all or none. Raises OSError, as on a full disk."""
+        line = (json.dumps(list(rows), separators=(",", ":")) + "\n").encode()
+        with self._lock, self.path.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                while line:
+                    line = line[file.write(line) :]
+            except OSError:
+                file.truncate(before)
+                raise
 
     def read(self) -> Iterator[list[dict[str, Any]]]:
         """The rows of each module so far."""

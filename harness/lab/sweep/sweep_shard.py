@@ -73,13 +73,13 @@ def start_kernels(plan: SweepPlan, known: Kernels) -> list[str]:
         return [guests.running(plan.board, variant).image.kernel.key for variant in variants]
 
 
-def keys_if_judged(plan: SweepPlan, known: Kernels, run: Path | None) -> list[str]:
+def keys_if_judged(plan: SweepPlan, known: Kernels, run: Path) -> list[str]:
     """The keys of all kernels, if a run folder has the verdict of every module and no kernel has to be built for that.
 
     Otherwise an empty list.
     """
     variants = (plan.variants[0].production, *plan.variants)
-    if run is None or not plan.places <= SweepRows(run).done():
+    if not plan.places <= SweepRows(run).done():
         return []
     if not all(known.is_ready(plan.board, variant) for variant in variants):
         return []

@@ -3,6 +3,7 @@
 
 import json
 import os
+import resource
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -108,6 +109,20 @@ def test_a_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert again.done() == {"a"}
     again.add([{"place": "b"}])
     assert (again.done(), again.count()) == ({"a", "b"}, 2)
+
+
+def test_rows_that_do_not_fit_on_the_disk_leave_no_part(tmp_path: Path) -> None:
+    rows = SweepRows(tmp_path)
+    rows.add([{"place": "a"}])
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (rows.path.stat().st_size + 10, usual[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            rows.add([{"place": "b"}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    rows.add([{"place": "c"}])
+    assert rows.done() == {"a", "c"}
 
 
 def test_a_folder_of_another_sweep_is_refused(tmp_path: Path) -> None:
