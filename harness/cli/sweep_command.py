@@ -23,7 +23,7 @@ from harness.report.formats import write
 from harness.report.sweep import PAGE, exit_status, page, read_sweep, summary
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
-from harness.support.folders import only_user_of
+from harness.support.folder_lock import only_user_of
 from harness.support.progress import say
 
 

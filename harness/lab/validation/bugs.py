@@ -142,12 +142,12 @@ def _spinlock(
     return Bug("spinlock", "spinlocks", name, what, report, given_up=given_up or {}, given_up_on=on)
 
 
-def _rwlock(name: str, what: str, words: str, given_up: Mapping[Where, str] | None = None) -> Bug:
+def _rwlock(name: str, what: str, words: str, given_up: _Lost | None = None) -> Bug:
     report = ("lock", f"BUG: rwlock {words}")
     return Bug("spinlock", "rwlocks", name, what, report, given_up=given_up or {}, given_up_on=_ON_INLINING)
 
 
-def _mutex(name: str, what: str, words: str, given_up: Mapping[Where, str] | None = None) -> Bug:
+def _mutex(name: str, what: str, words: str, given_up: _Lost | None = None) -> Bug:
     report = ("lock", rf"DEBUG_LOCKS_WARN_ON\(.*{words}")
     return Bug("mutexes", "mutexes", name, what, report, given_up=given_up or {})
 
@@ -180,7 +180,7 @@ def _order(name: str, what: str, words: str, given_up: _Lost | None = None) -> B
     return Bug("lockdep", "dependencies", name, what, ("lockdep", words), given_up=given_up or {})
 
 
-def _tool(feature: str, name: str, what: str, given_up: Mapping[Where, str] | None = None) -> Bug:
+def _tool(feature: str, name: str, what: str, given_up: _Lost | None = None) -> Bug:
     return Bug(feature, "watched", name, what, None, given_up=given_up or {})
 
 

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Copying folders that are not writable, and folders with one user."""
+"""Copying folders that are not writable."""
 
 from pathlib import Path
 
-import pytest
-
-from harness.support.errors import ModcompatError
-from harness.support.folders import copy_content, only_user_of
+from harness.support.folders import copy_content
 
 
 def test_a_copy_of_a_read_only_folder_can_be_written_to(tmp_path: Path) -> None:
@@ -28,10 +25,3 @@ def test_content_is_added_to_a_folder_that_exists(tmp_path: Path) -> None:
         (tmp_path / name / name).touch()
     copy_content(tmp_path / "source", tmp_path / "target")
     assert {path.name for path in (tmp_path / "target").iterdir()} == {"source", "target"}
-
-
-def test_a_folder_has_one_user(tmp_path: Path) -> None:
-    with only_user_of(tmp_path), pytest.raises(ModcompatError, match="another run is using"), only_user_of(tmp_path):
-        pytest.fail("it has two")
-    with only_user_of(tmp_path):
-        assert not list(tmp_path.iterdir())
