@@ -3,7 +3,8 @@
  * Does what is right, and tells lockdep so by annotations that are empty in a
  * kernel without lockdep: a task that takes a semaphore for another one, locks
  * of one kind for each CPU, and more locks than lockdep has room for
- * (MAX_LOCK_DEPTH) while one is held that all of them belong to; two objects
+ * (MAX_LOCK_DEPTH) while one is held that all of them belong to, and after
+ * them one that the kernel expects to be held; two objects
  * of which now one and now the other is the parent; a lock that an interrupt
  * handler takes as well, with this interrupt disabled; interrupts that end in
  * another one; and work that waits for other work of the same function.
@@ -14,6 +15,7 @@
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/irqdesc.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
@@ -65,8 +67,11 @@ static int take_those_of_one(void)
 	for (i = 0; i < NR_LOCKS; i++)
 		mutex_lock_nest_lock(&locks[i], &owner);
 	msleep(1);
+	mmap_read_lock(current->mm);
 	for (i = 0; i < NR_LOCKS; i++)
 		mutex_unlock(&locks[i]);
+	find_vma(current->mm, 0);
+	mmap_read_unlock(current->mm);
 	mutex_unlock(&owner);
 	kfree(locks);
 	return 0;

@@ -27,6 +27,12 @@ _DIRECTORIES = (
 _NO_REPORT = (  # TAINT_WARN of include/linux/panic.h; lockdep switches itself off when it has reported something
     "test $(($(cat /proc/sys/kernel/tainted) & 512)) = 0 && grep -q 'debug_locks: *1' /proc/lockdep_stats"
 )
+# kswapd begins below 1.25 times vm.min_free_kbytes (Documentation/admin-guide/sysctl/vm.rst)
+_RECLAIM = (
+    "w=/proc/sys/vm/min_free_kbytes; usual=$(cat $w); "
+    "free=$(sed -n 's/MemFree: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo); echo $((free * 9 / 10)) >$w; sleep 2; "
+    "echo $usual >$w; test $(cat /sys/module/reclaimed/parameters/freed) -gt 0"
+)
 _ORDER = next(bug for bug in BUGS if bug.id == "dependencies/static-mutexes")
 
 
@@ -45,6 +51,12 @@ def test_many_locks_for_one_context_are_no_bug(where: Where) -> None:
 def test_what_lockdep_is_told_by_annotations_is_no_bug_without(where: Where) -> None:
     """Locks of other tasks, of each CPU, and of one that is held. Both tasks that took the first end before rmmod."""
     assert reported_after(where, f"{insmod(where, 'told')} && sleep 1 && rmmod told && {_NO_REPORT}")
+
+
+@pytest.mark.parametrize("where", [Where.STOCK, Where.VENDOR])
+def test_memory_that_is_allocated_under_a_lock_of_reclaim_is_no_bug(where: Where) -> None:
+    """kswapd reclaims what the module `reclaimed` has when there is less free memory than the kernel wants."""
+    assert reported_after(where, f"{insmod(where, 'reclaimed')} && {_RECLAIM} && rmmod reclaimed && {_NO_REPORT}")
 
 
 @pytest.mark.parametrize("where", [Where.STOCK, Where.VENDOR])

@@ -5,6 +5,7 @@
 #include <linux/slab.h>
 
 #define NR_OBJECTS	8
+#define SIZE		8192	/* nothing else in the guest has as much */
 
 static unsigned long hidden[NR_OBJECTS];
 
@@ -13,7 +14,7 @@ static int __init kept_init(void)
 	int i;
 
 	for (i = 0; i < NR_OBJECTS; i++) {
-		void *object = kmalloc(200, GFP_KERNEL);
+		void *object = kmalloc(SIZE, GFP_KERNEL);
 
 		kmemleak_not_leak(object);
 		hidden[i] = ~(unsigned long)object;
