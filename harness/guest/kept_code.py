@@ -2,7 +2,7 @@
 """Keeps the code that QEMU has translated across restores, which makes most of a cell four to eight times as fast.
 
 QEMU throws it away with each restore (cpu_common_post_load() of cpu.c in QEMU 7.2), because a restore writes to the
-guest's memory past all that notices changes of code. It does not if a part of the state is left out
+guest's memory without QEMU's detection of modified code. It does not if a part of the state is left out
 (harness/guest/saved_state.py). Then a plugin of QEMU (images/plugins/kept_code.c) compares all code that was translated
 with the memory. If any of it has changed, as when a kernel patched itself, a new QEMU is started.
 """
