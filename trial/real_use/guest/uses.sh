@@ -171,8 +171,6 @@ use_ext4() {
 	}
 	file_system ext4 journal_checksum mkfs.ext4 -qF -O quota,encrypt,verity,inline_data,bigalloc
 	file_system ext4 data=journal mkfs.ext4 -qF
-}
-use_ext2() {
 	file_system ext3 acl mkfs.ext3 -qF
 	file_system ext2 acl mkfs.ext2 -qF
 }
