@@ -132,6 +132,15 @@ _WHICH_OF_MANY = {
 _FOR_ANOTHER = {
     Where.VENDOR: "a module of production has down_read() for down_read_non_owner(), so another task may release it"
 }
+_ON_OWN_ENTRY = dict.fromkeys(
+    ("arm", "arm64"),
+    dict.fromkeys(
+        Where, "only kernel/entry/common.c asks lockdep, and the architecture has its own code (GENERIC_ENTRY)"
+    ),
+)
+_ON_NO_HOTPLUG = dict.fromkeys(
+    ("arm", "arm64"), dict.fromkeys(Where, "production has no HOTPLUG_CPU, so that cpus_read_lock() does nothing")
+)
 _WATCHDOG = "echo 1 >/proc/sys/kernel/watchdog_thresh"
 
 
@@ -176,8 +185,11 @@ def _sleep(name: str, what: str, given_up: _Lost | None = None, given_up_on: Map
     return Bug("atomic-sleep", "sleeping", name, what, report, given_up=given_up or {}, given_up_on=given_up_on or {})
 
 
-def _order(name: str, what: str, words: str, given_up: _Lost | None = None) -> Bug:
-    return Bug("lockdep", "dependencies", name, what, ("lockdep", words), given_up=given_up or {})
+def _order(
+    name: str, what: str, words: str, given_up: _Lost | None = None, given_up_on: Mapping[str, _Lost] | None = None
+) -> Bug:
+    report = ("lockdep", words)
+    return Bug("lockdep", "dependencies", name, what, report, given_up=given_up or {}, given_up_on=given_up_on or {})
 
 
 def _tool(feature: str, name: str, what: str, given_up: _Lost | None = None) -> Bug:
@@ -332,7 +344,8 @@ BUGS = (
     _order("mutexes-of-two-objects", "two mutexes of each of two objects, in one order each", "circular", _OF_ITS_OWN),
     _order("mutexes-of-one-kind", "the same mutex of two objects, one in the other", "recursive", _OF_ITS_OWN),
     _order("rwsem-twice", "down_read() twice on one rw-semaphore", "recursive", _FOR_ANOTHER),
-    _order("mutex-and-hotplug", "a mutex and the kernel's lock of CPU hotplug, in both orders", "circular"),
+    _order("mutex-and-hotplug", "a mutex and the kernel's lock of CPU hotplug, in both orders", "circular",
+           given_up_on=_ON_NO_HOTPLUG),
     _order("mutex-and-mmap-lock", "a mutex and the task's mmap_lock, in both orders", "circular", _WHICH_OF_MANY),
     _order("softirq-and-process", "a spinlock of a timer, elsewhere with softirqs enabled", "inconsistent"),
     _order("softirq-through-another", "a spinlock of a timer around one that is held with softirqs enabled",
@@ -342,7 +355,8 @@ BUGS = (
     _order("flush-work-with-its-lock", "flush_work() with a mutex that the work takes", "circular"),
     _order("flush-queue-with-its-lock", "flush_workqueue() with a mutex that its work takes", "circular"),
     _order("free-with-lock", "free an object with a spinlock that is held", "held lock freed"),
-    _order("return-with-mutex", "return to user space with a mutex", "lock held when returning"),
+    _order("return-with-mutex", "return to user space with a mutex", "lock held when returning",
+           given_up_on=_ON_OWN_ENTRY),
     Bug("lockdep", "dependencies", "task-without-rcu", "pid_task() without rcu_read_lock()",
         ("rcu-usage", "suspicious RCU usage")),
     _tool("ftrace", "function", "function tracer: calls of the module's function", _NO_CALL_SITES),
