@@ -240,7 +240,7 @@ use_jffs2() {
 	umount /mnt
 }
 use_nfs() {
-	stress() { stress-ng --temp-path . --timeout 4 --rename 1 --link 1 --flock 1; } # the others take minutes here
+	stress() { stress-ng --temp-path . --timeout 4 --rename 1 --flock 1; } # the others take minutes here
 	move_directories() { :; } # the server's tmpfs loses sight of them
 	ip link set lo up
 	mount -t tmpfs export /srv
