@@ -96,7 +96,7 @@ def use(name: str, machine: Machine, kept: Path, folder: Path) -> Outcome:
     for disk in DISKS:
         shutil.copy(kept / disk, folder)
     try:
-        with _guest(machine.command(folder, "-loadvm", _SNAPSHOT), 200 * machine.patience) as console:
+        with _guest(machine.command(folder, "-loadvm", _SNAPSHOT), 300 * machine.patience) as console:
             lost, printed = _answer(console, name)
     finally:
         for disk in DISKS:
