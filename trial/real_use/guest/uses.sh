@@ -629,7 +629,7 @@ use_wireless() {
 join() { # "" or other, device
 	$1 iw dev "$2" set type ibss
 	$1 ip link set "$2" up
-	$1 iw dev "$2" ibss join net 2412
+	$1 iw dev "$2" ibss join net 2412 fixed-freq 02:00:00:00:00:99
 }
 use_lines() {
 	modprobe -a ppp_async ppp_synctty pptp pppoe slip n_hdlc tap tun
@@ -705,6 +705,7 @@ plug_in() { # a function of the gadget
 	ln -s "$gadget/functions/$1" $gadget/configs/c.1/
 	echo dummy_udc.0 >$gadget/UDC
 	wait_for grep -q configured /sys/class/udc/dummy_udc.0/state
+	wait_for compgen -G "/sys/bus/usb/devices/*-1:1.0/driver"
 	udevadm settle
 }
 pull_out() {
