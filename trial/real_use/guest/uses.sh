@@ -328,7 +328,7 @@ use_dm() {
 	loops 4 32M
 	size=$(blockdev --getsz /dev/loop1)
 	on_mapper delay "0 $size delay /dev/loop1 0 5"
-	on_mapper flakey "0 $size flakey /dev/loop1 0 30 1"
+	on_mapper flakey "0 $size flakey /dev/loop1 0 3000 1"
 	on_mapper striped "0 $((size * 2)) striped 2 128 /dev/loop1 0 /dev/loop2 0"
 	on_mapper cache "0 $size cache /dev/loop2 /dev/loop3 /dev/loop1 512 1 writeback smq 0"
 	on_mapper writecache "0 $size writecache s /dev/loop1 /dev/loop4 4096 0"
