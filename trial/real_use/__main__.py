@@ -19,10 +19,9 @@ from harness.lab.execution.run_folder import new_run_folder
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
-
-from .machine import Machine, boot, use
-from .outcome import Outcome, difference
-from .root_file_system import GUEST, make_initramfs, root_file_system
+from trial.real_use.machine import Machine, boot, use
+from trial.real_use.outcome import Outcome, difference
+from trial.real_use.root_file_system import GUEST, make_initramfs, root_file_system
 
 PACKAGE = "debian:linux-image-amd64"
 _GUESTS_AT_ONCE = 2

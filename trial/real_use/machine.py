@@ -13,12 +13,12 @@ import pexpect
 from harness.kernel.arch import X86_64
 from harness.support import process
 from harness.support.errors import ModcompatError
-
-from .outcome import Outcome, outcome
+from trial.real_use.outcome import Outcome, outcome
 
 DISKS = ("root.qcow2", "scratch.qcow2")  # of a guest: /dev/vda with its root file system, and /dev/vdb
 _MONITOR = "\x01c"
 _SNAPSHOT = "booted"
+_SECONDS = 300.0  # longest wait for a boot, or for a use, on production
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def boot(machine: Machine, folder: Path) -> None:
     create, what = ["qemu-img", "create", "-q", "-f", "qcow2"], "making the disks of a guest"
     process.run([*create, "-b", machine.disk, "-F", "raw", folder / DISKS[0]], log=log, what=what)
     process.run([*create, folder / DISKS[1], "600M"], log=log, what=what)
-    with _guest(machine.command(folder), 300 * machine.patience) as console, log.open("a") as copy:
+    with _guest(machine.command(folder), _SECONDS * machine.patience) as console, log.open("a") as copy:
         console.logfile_read = copy
         try:
             console.expect_exact("real use: ready")
@@ -96,7 +96,7 @@ def use(name: str, machine: Machine, kept: Path, folder: Path) -> Outcome:
     for disk in DISKS:
         shutil.copy(kept / disk, folder)
     try:
-        with _guest(machine.command(folder, "-loadvm", _SNAPSHOT), 300 * machine.patience) as console:
+        with _guest(machine.command(folder, "-loadvm", _SNAPSHOT), _SECONDS * machine.patience) as console:
             lost, printed = _answer(console, name)
     finally:
         for disk in DISKS:

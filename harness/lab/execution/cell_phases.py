@@ -75,7 +75,7 @@ class KernelTraits:
     """Properties of the running kernel that the phases of a cell depend on."""
 
     has_kmemleak: bool = False
-    # kmemleak never reports what a module allocates that was built without it: isolation series
+    # with the isolation series, kmemleak never reports what a module built for production allocates
     keeps_leaks_quiet: bool = False
     has_slub_debug: bool = False
     # a proprietary module, or one that is loaded by force, switches lock debugging off

@@ -57,7 +57,7 @@ class AbiComparison:
 
     @property
     def proves(self) -> bool:
-        """Whether all of the headers was compared, and is the same."""
+        """Whether everything in the headers was compared and is the same."""
         return self.is_same and not self.left_out
 
     @property
@@ -79,7 +79,7 @@ class AbiComparison:
         """The verdict, the figures, each difference, and the explained differences by their reason."""
         verdict = "has the module ABI of" if self.is_same else "DIFFERS for modules from"
         if self.is_same and self.left_out:
-            verdict = "was compared in part only, and there has the module ABI of"
+            verdict = "was compared only in part; that part has the module ABI of"
         lines = [f"{self.spec.arch.name} {self.spec.variant.name} {verdict} {self.spec.production.variant.name}"]
         for comparison in self.comparisons:
             lines += [f"  {line}" for line in _lines(comparison)]

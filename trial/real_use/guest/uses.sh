@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2164,SC2317 # cd fails as all else does; uses redefine helpers
+# shellcheck shell=bash disable=SC2164,SC2317 # set -e catches a failing cd; uses redefine helpers
 # SPDX-License-Identifier: Apache-2.0
 # Uses of modules in a guest that has a root file system of Debian: each function use_NAME is one. A use fails at the
 # first command that fails (`set -e`), so do not call these functions in a condition. They clean up only as far as that
