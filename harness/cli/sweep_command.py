@@ -24,6 +24,7 @@ from harness.report.sweep import PAGE, exit_status, page, read_sweep, summary
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.folder_lock import only_user_of
+from harness.support.inputs import expanded
 from harness.support.progress import say
 
 
@@ -106,6 +107,7 @@ def sweep(
         f"{', '.join(variant.name for variant in plan.variants)}"
     )
     click.echo("debug kernels do not enforce signatures of modules: they lack production's key")
+    is_new = run_dir is not None and not expanded(run_dir).exists()
     run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
     resume = f"{shlex.join(['modcompat', *sys.argv[1:]])}{'' if run_dir else f' --run-dir {shlex.quote(str(run))}'}"
     try:
@@ -119,7 +121,7 @@ def sweep(
         say(f"interrupted; to go on: {resume}")
         raise
     finally:
-        forget_if_empty(run)
+        forget_if_empty(run, is_new=is_new)
     sys.exit(report_sweep(results))
 
 

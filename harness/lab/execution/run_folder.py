@@ -50,11 +50,17 @@ def new_run_folder(chosen: str | None, root: Path) -> Path:
     return folder
 
 
-def forget_if_empty(folder: Path) -> None:
-    """Remove an empty folder `runs/<time>`, and let `runs/latest` point to the latest one that remains."""
-    if not _STAMPED_NAME.fullmatch(folder.name) or not folder.is_dir() or any(folder.iterdir()):
+def forget_if_empty(folder: Path, *, is_new: bool = False) -> None:
+    """Remove an empty folder `runs/<time>`, and let `runs/latest` point to the latest one that remains.
+
+    A folder that was chosen is removed only if it did not exist before (is_new).
+    """
+    stamped = _STAMPED_NAME.fullmatch(folder.name)
+    if not (stamped or is_new) or not folder.is_dir() or any(folder.iterdir()):
         return
     folder.rmdir()
+    if not stamped:
+        return
     link = folder.parent / LATEST
     if not link.is_symlink() or link.exists():
         return

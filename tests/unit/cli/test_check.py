@@ -136,10 +136,12 @@ def test_runs_that_start_in_the_same_second_have_folders_of_their_own(tmp_path: 
         assert (root / "runs/latest").readlink().name in names
 
 
-def test_a_folder_that_was_chosen_stays(tmp_path: Path) -> None:
+def test_a_folder_that_was_chosen_stays_unless_the_run_made_it(tmp_path: Path) -> None:
     chosen = new_run_folder(str(tmp_path / "mine"), tmp_path)
     forget_if_empty(chosen)
     assert chosen.is_dir()
+    forget_if_empty(chosen, is_new=True)
+    assert not chosen.exists()
 
 
 @pytest.mark.parametrize("status", [0, 1, 4], ids=["ended", "failed", "mistaken"])
