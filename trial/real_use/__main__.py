@@ -32,13 +32,13 @@ def uses() -> list[str]:
     return re.findall(r"^use_(\w+)\(\)", (GUEST / "uses.sh").read_text(), re.MULTILINE)
 
 
-def machines(folder: Path, store: Store) -> tuple[Machine, Machine]:
-    """Debian's own kernel, and the isolated one on its configuration. Their initramfs is put into a folder."""
+def machines(production: str, folder: Path, store: Store) -> tuple[Machine, Machine]:
+    """A kernel of Debian, and the isolated one on its configuration. Their initramfs is put into a folder."""
     settings, _ = settings_of(
-        manifest_file=None, kernel_source=None, production=(PACKAGE,), configs=(), allow_config_additions=False,
+        manifest_file=None, kernel_source=None, production=(production,), configs=(), allow_config_additions=False,
         tolerated=(),
     )  # fmt: skip
-    shipped = find_shipped([PACKAGE], store)
+    shipped = find_shipped([production], store)
     root = root_file_system(shipped, store)
     variant = variant_of(FEATURES["distro"], isolated=True).on_user_config
     kernel = Kernels(settings, store).kernel(BOARDS["x86_64-q35"], variant)
@@ -71,9 +71,12 @@ def use_all(names: list[str], both: tuple[Machine, Machine], folder: Path) -> in
 
 
 @click.command()
+@click.option(
+    "--production", default=PACKAGE, show_default=True, metavar="debian:[SUITE/]PACKAGE", help="A kernel for amd64."
+)
 @click.option("--run-dir", help="New folder for the logs.  [default: runs/<time>]")
 @click.argument("names", nargs=-1)
-def main(run_dir: str | None, names: tuple[str, ...]) -> None:
+def main(production: str, run_dir: str | None, names: tuple[str, ...]) -> None:
     """Use modules of Debian for real, on Debian's own kernel and on the isolated kernel with `distro`.
 
     NAMES are functions of trial/real_use/guest/uses.sh without `use_` [all]. A guest has a root file system of Debian
@@ -92,7 +95,7 @@ def main(run_dir: str | None, names: tuple[str, ...]) -> None:
     if any(folder.iterdir()):
         raise ModcompatError(f"{folder} is not empty", next_step="remove it, or give another --run-dir")
     chosen = list(dict.fromkeys(names)) or known
-    sys.exit(use_all(chosen, machines(folder, Store()), folder) < len(chosen))
+    sys.exit(use_all(chosen, machines(production, folder, Store()), folder) < len(chosen))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from trial.real_use.outcome import Outcome, outcome
 DISKS = ("root.qcow2", "scratch.qcow2")  # of a guest: /dev/vda with its root file system, and /dev/vdb
 _MONITOR = "\x01c"
 _SNAPSHOT = "booted"
+_MORE_MEGABYTES = 256  # that virtio_mem adds, once a use loads it
 _SECONDS = 300.0  # longest wait for a boot, or for a use, on production
 
 
@@ -39,9 +40,13 @@ class Machine:
         """
         command = [
             X86_64.qemu, "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
-            "-m", str(self.megabytes), "-kernel", str(self.image), "-initrd", str(self.initramfs),
-            "-append", "console=ttyS1 panic=-1", "-nographic", "-no-reboot", "-serial", "mon:stdio",
-            "-serial", f"file:{_messages(folder)}", "-nic", "none", "-device", "virtio-rng-pci",
+            "-m", f"{self.megabytes},maxmem={self.megabytes + _MORE_MEGABYTES}M",
+            "-object", f"memory-backend-ram,id=more,size={_MORE_MEGABYTES}M",
+            "-device", f"virtio-mem-pci,memdev=more,requested-size={_MORE_MEGABYTES}M",
+            "-kernel", str(self.image), "-initrd", str(self.initramfs),
+            "-append", "console=ttyS1 panic=-1 modprobe.blacklist=virtio_mem", "-nographic", "-no-reboot",
+            "-serial", "mon:stdio", "-serial", f"file:{_messages(folder)}",
+            "-nic", "none", "-device", "virtio-rng-pci",
         ]  # fmt: skip
         for disk in DISKS:
             command += ["-drive", f"file={folder / disk},if=none,id={disk},cache=unsafe"]

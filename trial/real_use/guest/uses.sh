@@ -5,6 +5,7 @@
 # uses more code of the modules: the guest is restored after each. /dev/vdb is a scratch disk.
 
 disk=/dev/vdb
+blocks=/sys/devices/system/memory
 gadget=/sys/kernel/config/usb_gadget/g # a USB device; dummy_hcd is its host
 
 ### Helpers
@@ -723,6 +724,22 @@ use_bluetooth() {
 	)
 	modprobe -r hci_vhci
 }
+use_memory() { # of QEMU's virtio-mem device
+	local state
+	echo online_movable >$blocks/auto_online_blocks
+	all_memory >/tmp/before
+	modprobe virtio_mem
+	wait_for new_memory
+	optional stress-ng --vm 2 --vm-bytes 80% --timeout 8
+	for state in $(new_memory); do
+		wait_for set_to offline "$state"
+		wait_for set_to online_movable "$state"
+	done
+	modprobe -r virtio_mem
+}
+all_memory() { echo $blocks/memory*/state | tr ' ' '\n'; }
+new_memory() { all_memory | grep -vxFf /tmp/before; }
+set_to() { echo "$1" >"$2"; }
 use_others() {
 	modprobe -a ppdev lp parport_pc pktgen mtdram uinput uhid target_core_mod vhost_net vhost_vsock \
 		virtio_balloon virtio_console virtio_input cuse softdog ipmi_devintf pcspkr evdev
