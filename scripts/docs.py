@@ -194,7 +194,8 @@ def refused_options() -> str:
         "A module that was built for production is not loaded into an isolated kernel that has one of these options on",
         "while production has it off: the option changes what the module has compiled in, and [the isolation",
         "series](../explanation/isolation.md) does not hide it. The kernel log names the option. If production has it",
-        "on as well, nothing is refused.", "",
+        "on as well, nothing is refused, provided that `MODULE_ABI_PRODUCTION_OPTIONS` [names",
+        "it](../how-to/isolation-series.md#describe-production).", "",
         "## Cannot be hidden", "", *_table(head, rows(IMPOSSIBLE)), "",
         "## Not hidden yet", "", *_table(head, rows(OPEN)),
     ]  # fmt: skip
