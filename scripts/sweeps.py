@@ -23,6 +23,7 @@ from typing import Any
 from harness.detect.generalize import generalize
 from harness.detect.verdict import PASSES, Verdict
 from harness.report.sweep import PRODUCTION, Sweep, read_sweep
+from harness.support.folders import write_file
 from harness.support.module_name import kernel_name
 from harness.support.packed import unpacked_name
 from harness.support.paths import PROJECT
@@ -232,7 +233,7 @@ def main(files: Iterable[str]) -> int:
         known = [*(sweep for sweep in known if _key(sweep) != _key(new)), new]
     known.sort(key=_key)
     explained = tomllib.loads(EXPLANATIONS.read_text()) if EXPLANATIONS.exists() else {}
-    RECORDED.write_text(json.dumps(known, indent=1) + "\n")
+    write_file(RECORDED, json.dumps(known, indent=1) + "\n")
     PAGE.write_text("\n".join(page(known, explained)) + "\n")
     open_ones = [
         (sweep["production"]["release"], row["kernel"], row["place"], row["reason"])

@@ -22,6 +22,8 @@ from typing import Any
 from harness.detect.verdict import steps_in
 from harness.kernel.features import CORE_FEATURES
 from harness.lab.plan import expected_verdicts
+from harness.report.recorded_run import read_run
+from harness.support.errors import ModcompatError
 from harness.support.paths import PROJECT
 
 HERE = Path(__file__).resolve().parent
@@ -252,9 +254,9 @@ def main() -> int:
     versions = {path.stem: path.read_text().strip() for path in sorted((HERE / "build").glob("*/*.version"))}
     known = json.loads(MEASURED.read_text())
     try:
-        runs = [json.loads(Path(name).read_text()) for name in sys.argv[1:]]
-    except (OSError, ValueError) as error:
-        print(f"not the matrix.json of a run: {error}", file=sys.stderr)
+        runs = [read_run(Path(name)).facts for name in sys.argv[1:]]
+    except ModcompatError as error:
+        print(error, file=sys.stderr)
         return 2
     facts = taken(known, runs, versions)
     expected_verdicts.write(facts, MEASURED)

@@ -26,7 +26,7 @@ from harness.kernel.user_config import lacking, read_config
 from harness.kernel.variants import PRODUCTION, Preemption, preemption_of
 from harness.lab.execution.assumptions import series_blocker
 from harness.lab.execution.kernel_pool import find_users_source
-from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
+from harness.lab.execution.run_folder import run_folder
 from harness.lab.plan.cells import DEFAULT_BOARDS, Flavour, choose_boards
 from harness.lab.plan.manifest import NAME, Manifest, find_manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, checked, command_line
@@ -108,9 +108,8 @@ def check(*, modules: tuple[Path, ...], cluster: str | None, expression: str, wo
     selected = [f"-k={expression}"] if expression else []
     require_whole(given["--shard"], by_name=bool(expression))
     names = require_cells(words, selected) if selected else None
-    run = new_run_folder(given["--run-dir"] and str(given["--run-dir"]), Path.cwd())
-    earlier = stamp_of(run / MATRIX)
-    try:
+    with run_folder(given["--run-dir"]) as run:
+        earlier = stamp_of(run / MATRIX)
         if cluster:
             plan = plan_of(chosen.get, manifest, by_name=bool(expression))
             status, matrix = run_suite_on_cluster(
@@ -120,8 +119,6 @@ def check(*, modules: tuple[Path, ...], cluster: str | None, expression: str, wo
             )  # fmt: skip
             sys.exit(exit_status(status, matrix))
         outcome = run_suite(["-n", workers, f"--run-dir={run}", "--internal-command=check", *selected, *words])
-    finally:
-        forget_if_empty(run)
     require_matrix(outcome, run / MATRIX, earlier)
     sys.exit(exit_status(outcome.status, run / MATRIX))
 

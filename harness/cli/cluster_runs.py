@@ -51,6 +51,7 @@ class Parts:
     def add(self, name: str, files: Mapping[str, bytes]) -> None:
         """Write the files of a part, all or none."""
         partial = self.folder / f".{self.path(name).name}.{digest.of_bytes(name.encode())[:8]}"
+        shutil.rmtree(partial, ignore_errors=True)  # of an attempt that was interrupted
         for path, content in files.items():
             file = in_folder(path, partial)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -62,8 +63,11 @@ class Parts:
         return sum(path.is_dir() for path in self.folder.glob("[!.]*"))
 
     def remove(self) -> None:
-        """Remove the parts, which are merged."""
-        shutil.rmtree(self.folder)
+        """Remove the parts, which are merged: all at once, also if this is interrupted."""
+        merged = self.folder.with_name(f".{_PARTS}-merged")
+        shutil.rmtree(merged, ignore_errors=True)
+        self.folder.rename(merged)
+        shutil.rmtree(merged)
 
 
 def require_alone() -> None:

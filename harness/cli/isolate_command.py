@@ -36,7 +36,7 @@ from harness.lab.validation.abi_comparison import compare_abi
 from harness.lab.validation.bugs import BUGS, Where
 from harness.report.isolation_page import PAGE, isolation_page, proof_table
 from harness.support.cache.store import Store
-from harness.support.errors import ModcompatError
+from harness.support.errors import GuestLostError, ModcompatError
 from harness.support.paths import require_checkout
 
 _SUPPORTED = [arch.name for arch in ARCHITECTURES.values() if arch.has_isolation]
@@ -263,7 +263,12 @@ def isolate_bugs(*, board: str, features: tuple[str, ...], source: str, output: 
     if known:
         records.require_comparable(known, around)
     rows, failures = bug_runner.run_catalogue(place, settings, chosen)
-    mixed = bug_runner.run_mixed(place, settings) if any(bug.kernel.name == "all" for bug in chosen) else []
+    mixed: list[dict[str, Any]] = []
+    if any(bug.kernel.name == "all" for bug in chosen):
+        try:
+            mixed = bug_runner.run_mixed(place, settings)
+        except (ModcompatError, GuestLostError) as error:
+            failures.append(f"shared locks: {error}")
     for row in rows:
         click.echo(f"{row['bug']}: {row['what']}")
         for where in Where:

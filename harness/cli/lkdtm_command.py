@@ -4,6 +4,7 @@
 import datetime as dt
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +16,7 @@ from harness.lab.plan.cells import DEFAULT_BOARDS, choose_boards
 from harness.lab.plan.settings import Settings
 from harness.lab.validation.lkdtm import build, points, provoke
 from harness.lab.validation.lkdtm_expectations import REPRESENTATIVE, outcome
-from harness.lab.validation.lkdtm_records import load, record
+from harness.lab.validation.lkdtm_records import load, record, require_recorded
 from harness.report.lkdtm_page import PAGE, lkdtm_page
 from harness.support.errors import ModcompatError
 from harness.support.paths import require_checkout
@@ -39,13 +40,15 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
     if keep:
         require_checkout("--record")
     chosen = set(wanted) | (set(REPRESENTATIVE) if few else set())
-    total = failed = 0
+    failed = 0
+    rows: list[dict[str, Any]] = []
     for board in choose_boards(names, []) if names else DEFAULT_BOARDS:
         kernels = Kernels(Settings())
         kernel = kernels.kernel(board, PRODUCTION)
+        if keep and (chosen or names):
+            require_recorded(kernel.release)
         with Guests(kernels, [build(kernel, kernels.store)]) as guests:
             guest = guests.guest(board, PRODUCTION)
-            rows = []
             offered = points(guest)
             if unknown := set(wanted) - set(offered):
                 raise ModcompatError(
@@ -63,11 +66,10 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
                 click.echo(f"{board.id} {point}: {title}guest {seen.fate}{wrong}")
                 if logs:
                     _keep(logs, board.id, point, seen.log)
-        total += len(rows)
-        if keep:
-            record(rows, kernel.release, dt.datetime.now(tz=dt.UTC).date().isoformat())
-            PAGE.write_text(lkdtm_page(load()))
-    click.echo(f"{total} crash points, {failed} unexpected")
+    if keep:
+        record(rows, kernel.release, dt.datetime.now(tz=dt.UTC).date().isoformat())
+        PAGE.write_text(lkdtm_page(load()))
+    click.echo(f"{len(rows)} crash points, {failed} unexpected")
     sys.exit(1 if failed else 0)
 
 

@@ -17,7 +17,7 @@ from harness.guest.boards import Board
 from harness.kernel.features import features_named
 from harness.kernel.variants import Preemption, Variant
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
+from harness.lab.execution.run_folder import run_folder
 from harness.lab.plan import expected_verdicts
 from harness.lab.plan.cells import MATRICES, cells_of, choose_boards, kernels_of, narrow
 from harness.lab.plan.options import BY_NAME, checked
@@ -91,16 +91,13 @@ def matrix(
             )
     names = require_cells(["--matrix", which, *_words(narrowed)], options) if options else None
     if cluster:
-        run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
         words = ["--matrix", which, "--internal-command=matrix", *_words(narrowed), *options]
-        try:
+        with run_folder(run_dir) as run:
             plan = SuitePlan(Settings(), shipped(), cells_of(chosen, shipped()))
             status, result = run_suite_on_cluster(
                 cluster, words, run, settings=plan.settings, cells=plan.cells, selected=names,
                 files=files_of(words, plan), command=reproduction(lambda _: None, "matrix"), kernels_may_fail=False,
             )  # fmt: skip
-        finally:
-            forget_if_empty(run)
         status = exit_status(status, result)
     else:
         if not foreign:  # otherwise the run builds what it needs
@@ -144,14 +141,11 @@ def run_cells(
     narrowed: repeatable options with their values. options: others, for pytest. Raises ModcompatError if there is no
     verdict.
     """
-    run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
-    result = run / MATRIX
-    earlier = stamp_of(result)
-    chosen = ["--matrix", which, "--run-dir", str(run), *_words(narrowed)]
-    try:
+    with run_folder(run_dir) as run:
+        result = run / MATRIX
+        earlier = stamp_of(result)
+        chosen = ["--matrix", which, "--run-dir", str(run), *_words(narrowed)]
         outcome = run_suite(["-n", workers, "--internal-command=matrix", *chosen, *options])
-    finally:
-        forget_if_empty(run)
     require_matrix(outcome, result, earlier)
     return exit_status(outcome.status, result), result
 

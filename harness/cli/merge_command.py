@@ -11,7 +11,7 @@ import click
 
 from harness.cli.exit_status import exit_status
 from harness.cli.sweep_command import report_sweep
-from harness.lab.execution.run_folder import new_run_folder, write_facts
+from harness.lab.execution.run_folder import run_folder, write_facts
 from harness.lab.sweep.sweep_results import RESULTS
 from harness.report.formats import write_reports
 from harness.report.merge import copy_cells, merged, merged_sweeps
@@ -39,11 +39,11 @@ def merge(*, runs: tuple[Path, ...], run_dir: Path | None) -> None:
 
 def _merge_runs(runs: Sequence[Path], run_dir: Path | None) -> int:
     facts = merged([read_run(run) for run in runs])
-    folder = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
-    copy_cells(runs, folder)
-    matrix = write_facts(facts, folder)
-    show_run(facts, matrix)
-    return exit_status(0, matrix)
+    with run_folder(run_dir) as folder:
+        copy_cells(runs, folder)
+        matrix = write_facts(facts, folder)
+        show_run(facts, matrix)
+        return exit_status(0, matrix)
 
 
 def show_run(facts: Mapping[str, Any], matrix: Path) -> None:
@@ -55,6 +55,6 @@ def show_run(facts: Mapping[str, Any], matrix: Path) -> None:
 
 def _merge_sweeps(runs: Sequence[Path], run_dir: Path | None) -> int:
     facts = merged_sweeps([(run, read_sweep(run / RESULTS)) for run in runs])
-    folder = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
-    copy_cells(runs, folder)
-    return report_sweep(write_facts(facts, folder, RESULTS))
+    with run_folder(run_dir) as folder:
+        copy_cells(runs, folder)
+        return report_sweep(write_facts(facts, folder, RESULTS))

@@ -3,6 +3,7 @@
 
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from harness.cli.cluster_sweep import sweep_on_cluster
 from harness.cli.kernel_options import click_option
 from harness.cli.param_types import KERNEL, USUAL_GUESTS, WORKERS, processes
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
+from harness.lab.execution.run_folder import run_folder
 from harness.lab.plan.options import BY_NAME, checked
 from harness.lab.sweep.sweep_plan import DEFAULT_KERNEL, SweepRequest, plan_sweep
 from harness.lab.sweep.sweep_results import write_results
@@ -23,8 +24,6 @@ from harness.report.formats import write
 from harness.report.sweep import PAGE, exit_status, page, read_sweep, summary
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
-from harness.support.folder_lock import only_user_of
-from harness.support.inputs import expanded
 from harness.support.progress import say
 
 
@@ -107,34 +106,33 @@ def sweep(
         f"{', '.join(variant.name for variant in plan.variants)}"
     )
     click.echo("debug kernels do not enforce signatures of modules: they lack production's key")
-    is_new = run_dir is not None and not expanded(run_dir).exists()
-    run = new_run_folder(str(run_dir) if run_dir else None, Path.cwd())
-    resume = f"{shlex.join(['modcompat', *sys.argv[1:]])}{'' if run_dir else f' --run-dir {shlex.quote(str(run))}'}"
-    try:
-        if cluster:
-            results = sweep_on_cluster(cluster, request, plan, run, resume)
-        else:
-            running = SweepRun(request, plan, run, processes(workers))
-            with only_user_of(run):
+    with run_folder(run_dir) as run:
+        resume = f"{shlex.join(['modcompat', *sys.argv[1:]])}{'' if run_dir else f' --run-dir {shlex.quote(str(run))}'}"
+        try:
+            if cluster:
+                results = sweep_on_cluster(cluster, request, plan, run, resume)
+            else:
+                running = SweepRun(request, plan, run, processes(workers))
                 results = _sweep_here(running, Kernels(plan.settings, store), resume)
-    except KeyboardInterrupt:
-        say(f"interrupted; to go on: {resume}")
-        raise
-    finally:
-        forget_if_empty(run, is_new=is_new)
-    sys.exit(report_sweep(results))
+        except KeyboardInterrupt:
+            say(f"interrupted; to go on: {resume}")
+            raise
+        sys.exit(report_sweep(results))
 
 
 def _sweep_here(running: SweepRun, known: Kernels, resume: str) -> Path:
-    """Judge all modules on this machine. Returns sweep.json, which an interrupt leaves with those that were judged."""
+    """Judge all modules on this machine. Returns sweep.json, which also an end before has, with what was judged."""
     plan, run = running.plan, running.folder
     keys = keys_if_judged(plan, known, run) or start_kernels(plan, known)
     begin_rows(run, plan.conditions(running.request, keys))
     try:
         running.predict_all()
         running.judge_all()
-    except KeyboardInterrupt:
-        write_results(plan, known, run, resume)
+    except (KeyboardInterrupt, ModcompatError, OSError) as error:
+        with suppress(ModcompatError, OSError):
+            write_results(plan, known, run, resume)
+        if not isinstance(error, KeyboardInterrupt):
+            say(f"stopped; to go on: {resume}")
         raise
     return write_results(plan, known, run, resume)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Copies of folders."""
+"""Copies of folders, and files that are whole or missing."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -17,3 +18,18 @@ def copy_content(source: Path, target: Path) -> None:
         copy = target / file.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Write a file, in place of an earlier one, in a folder that may have to be made. Raises OSError.
+
+    Other processes see all of the new content or what was there before, and so does whoever comes after a crash.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_bytes(content if isinstance(content, bytes) else content.encode())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.support.errors import ModcompatError
+from harness.support.folders import write_file
 
 _FILE = "plan.json"
 
@@ -18,11 +19,12 @@ def note_plan(folder: Path, plan: Mapping[str, Any], what: str) -> None:
     Raises ModcompatError if the folder has content that depends on something else.
     """
     note, text = folder / _FILE, json.dumps(plan, indent=1, sort_keys=True)
-    if note.exists() and note.read_text() != text:
+    if not note.exists():
+        write_file(note, text)
+    elif note.read_text() != text:
         known, plan = json.loads(note.read_text()), json.loads(text)
         differing = sorted(key for key in {*plan, *known} if plan.get(key) != known.get(key))
         raise ModcompatError(
             f"{folder} has {what} that differs in {', '.join(differing)}",
             next_step="choose another --run-dir; or repeat the options of that one, to go on with it",
         )
-    note.write_text(text)

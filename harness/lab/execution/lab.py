@@ -3,7 +3,6 @@
 
 import dataclasses
 import functools
-import os
 import pickle
 import time
 from collections.abc import Mapping
@@ -36,6 +35,7 @@ from harness.lab.plan.vendor_modules import VendorModule, insmod_parameters
 from harness.support import digest
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
+from harness.support.folders import write_file
 from harness.support.progress import say
 
 MOST_RUNS = 3  # of a module that differs from production, to tell chance from a difference
@@ -337,10 +337,7 @@ def without_run(cell: Cell, blocker: str) -> CellResult:
 def write_control(control: CellResult, file: Path | None) -> None:
     """Share a control with other labs if it is CLEAN. Any other control is repeated by each lab."""
     if file and control.verdict is Verdict.CLEAN and not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}")
-        part.write_bytes(_control_header() + pickle.dumps(control))
-        part.replace(file)
+        write_file(file, _control_header() + pickle.dumps(control))
 
 
 def read_control(file: Path | None) -> CellResult | None:

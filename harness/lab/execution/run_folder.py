@@ -6,8 +6,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,8 @@ from harness.kernel.toolchain import toolchain
 from harness.lab.execution.lab import CellResult
 from harness.lab.plan.expected_verdicts import measured_verdicts
 from harness.support.errors import ModcompatError
+from harness.support.folder_lock import only_user_of
+from harness.support.folders import write_file
 from harness.support.inputs import expanded
 
 LATEST = "latest"
@@ -50,17 +52,29 @@ def new_run_folder(chosen: str | None, root: Path) -> Path:
     return folder
 
 
-def forget_if_empty(folder: Path, *, is_new: bool = False) -> None:
-    """Remove an empty folder `runs/<time>`, and let `runs/latest` point to the latest one that remains.
+@contextmanager
+def run_folder(chosen: Path | None) -> Iterator[Path]:
+    """The folder of a run, made as by new_run_folder(). It is removed at the end if it is new and still empty.
 
-    A folder that was chosen is removed only if it did not exist before (is_new).
+    Raises as new_run_folder(), and ModcompatError if another command is using the folder.
     """
-    stamped = _STAMPED_NAME.fullmatch(folder.name)
-    if not (stamped or is_new) or not folder.is_dir() or any(folder.iterdir()):
+    is_new = chosen is not None and not expanded(chosen).exists()
+    folder = new_run_folder(str(chosen) if chosen else None, Path.cwd())
+    try:
+        with only_user_of(folder):
+            yield folder
+    finally:
+        forget_if_empty(folder)
+        if is_new:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
+def forget_if_empty(folder: Path) -> None:
+    """Remove an empty folder `runs/<time>`, and let `runs/latest` point to the latest one that remains."""
+    if not _STAMPED_NAME.fullmatch(folder.name) or not folder.is_dir() or any(folder.iterdir()):
         return
     folder.rmdir()
-    if not stamped:
-        return
     link = folder.parent / LATEST
     if not link.is_symlink() or link.exists():
         return
@@ -130,14 +144,10 @@ def write_matrix(
 def write_facts(facts: Mapping[str, Any], run: Path, name: str = "matrix.json") -> Path:
     """Write the results of a run. Raises ModcompatError if it cannot; then no file is left, not even an earlier one."""
     path = run / name
-    part = path.with_suffix(".part")
     try:
         path.unlink(missing_ok=True)  # of an earlier run in the same folder
-        part.write_text(json.dumps(facts, indent=1))
-        part.replace(path)
+        write_file(path, json.dumps(facts, indent=1))
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise ModcompatError(f"cannot write {path}: {error.strerror}") from error
     return path
 

@@ -16,6 +16,7 @@ from harness.kernel.features import FEATURES
 from harness.kernel.variants import Preemption
 from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.vendor_modules import shipped
+from harness.support.folders import write_file
 
 MEASURED = Path(__file__).with_suffix(".json")
 _KEY_COLUMNS = ("arch", "feature", "preemption", "flavour", "module")
@@ -78,7 +79,7 @@ def write(facts: dict[str, Any], path: Path = MEASURED) -> None:
     """Write the file with one row per line, so that changes are easy to review."""
     head = {name: value for name, value in facts.items() if name != "cells"}
     rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in facts["cells"])
-    path.write_text(json.dumps(head, ensure_ascii=False)[:-1] + f',\n"cells": [\n{rows}\n]}}\n')
+    write_file(path, json.dumps(head, ensure_ascii=False)[:-1] + f',\n"cells": [\n{rows}\n]}}\n')
 
 
 def _recorded(row: dict[str, Any]) -> dict[str, Any]:

@@ -6,15 +6,17 @@ ignored, and its module is judged again.
 """
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from filelock import FileLock
 
 from harness.support.run_plan import note_plan
 
 VERDICTS, PREDICTIONS = "verdicts", "predictions"
+_BLOCK = 1 << 16  # bytes
 
 
 class SweepRows:
@@ -33,10 +35,8 @@ class SweepRows:
         """
         note_plan(self.path.parent, plan, "a sweep")
         if self.path.exists():
-            with self.path.open("rb+") as file:
-                content = file.read()
-                if content and not content.endswith(b"\n"):
-                    file.truncate(content.rfind(b"\n") + 1)
+            with self._lock, self.path.open("rb+") as file:
+                _drop_cut_line(file)
 
     def start(self, place: str) -> None:
         """Note that a process begins with a module, so that it is known which one it may have died of."""
@@ -54,8 +54,8 @@ class SweepRows:
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add the rows of one module, all or none. Raises OSError, as on a full disk."""
         line = (json.dumps(list(rows), separators=(",", ":")) + "\n").encode()
-        with self._lock, self.path.open("ab", buffering=0) as file:
-            before = file.tell()
+        with self._lock, self.path.open("ab+", buffering=0) as file:
+            before = _drop_cut_line(file)  # of a process that was killed
             try:
                 while line:
                     line = line[file.write(line) :]
@@ -82,6 +82,21 @@ class SweepRows:
     def done(self) -> set[str]:
         """The places of the modules that have been judged."""
         return {rows[0]["place"] for rows in self.read()}
+
+
+def _drop_cut_line(file: IO[bytes]) -> int:
+    """Drop what follows the last end of a line in a file. Returns its size, in bytes, which is its position as well."""
+    size = end = file.seek(0, os.SEEK_END)
+    while end:
+        begin = max(0, end - _BLOCK)
+        file.seek(begin)
+        if (found := file.read(end - begin).rfind(b"\n")) >= 0:
+            end = begin + found + 1
+            break
+        end = begin
+    if end < size:
+        file.truncate(end)
+    return file.seek(end)
 
 
 def begin_rows(run: Path, plan: dict[str, Any]) -> None:

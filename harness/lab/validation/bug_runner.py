@@ -62,7 +62,7 @@ def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) 
                         for where in places:
                             try:
                                 found[bug.id, where] = commit(guests.guest(board, variant), bug, where, guests.files)
-                            except ModcompatError as error:
+                            except (ModcompatError, GuestFailure) as error:
                                 failures.append(f"{bug.id}, {where}: {error}")
                             running.step()
     rows = [
@@ -95,7 +95,7 @@ def commit(guest: Guest, bug: Bug, where: Where, files: Mapping[str, Path] | Non
     """Commit a bug in a pristine guest. Returns the words of the kernel, or of the tool, "" if it reports nothing.
 
     files: of the guest, path in it -> file on the host; without them, the accesses of modules are not checked. Raises
-    ModcompatError if the bug cannot be committed.
+    ModcompatError or GuestFailure if the bug cannot be committed.
     """
     guest.make_pristine()
     guest.mark(f"{bug.id} on {where}")
@@ -135,7 +135,8 @@ def commit(guest: Guest, bug: Bug, where: Where, files: Mapping[str, Path] | Non
 def run_mixed(board: Board, settings: Settings) -> list[dict[str, Any]]:
     """Let modules of both builds share locks in one isolated kernel. Returns a row for each pair of builds.
 
-    Sharing locks is correct, so there must be no report. Raises ModcompatError if a module cannot be loaded.
+    Sharing locks is correct, so there must be no report. Raises ModcompatError if a module cannot be loaded, and
+    GuestFailure.
     """
     variant = variant_of(FEATURES["all"], isolated=True)
     with prepared(board, variant, settings) as guests:

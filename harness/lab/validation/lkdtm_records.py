@@ -10,6 +10,8 @@ from typing import Any
 
 from harness.kernel.arch import ARCHITECTURES
 from harness.lab.validation.lkdtm_expectations import OUTCOMES
+from harness.support.errors import ModcompatError
+from harness.support.folders import write_file
 
 MEASURED = Path(__file__).parent / "lkdtm.json"
 _ARCHES = tuple(ARCHITECTURES)
@@ -21,11 +23,27 @@ def load(path: Path = MEASURED) -> dict[str, Any]:
     return facts
 
 
+def require_recorded(kernel: str, path: Path = MEASURED) -> None:
+    """Raise ModcompatError if the recorded points are of another kernel: some of them cannot be measured again."""
+    if (known := _recorded_kernel(path)) and known != kernel:
+        raise ModcompatError(
+            f"the recorded points are of {known}, and this is {kernel}",
+            next_step="run all points on all boards: without --board, --point and --few",
+        )
+
+
+def _recorded_kernel(path: Path) -> str:
+    return str(load(path)["kernel"]) if path.exists() else ""
+
+
 def record(rows: list[dict[str, Any]], kernel: str, date: str, path: Path = MEASURED) -> None:
-    """Merge rows into the file, one per line. Rows of points that were not measured this time are kept."""
-    known = load(path)["points"] if path.exists() else []
+    """Merge rows into the file, one per line. Rows of points that were not measured this time are kept.
+
+    kernel: of the rows. Rows of another one are not kept.
+    """
+    known = load(path)["points"] if _recorded_kernel(path) == kernel else []
     by_key = {(row["arch"], row["point"]): row for row in [*known, *rows]}
     order = list(OUTCOMES)
     kept = sorted(by_key.values(), key=lambda row: (_ARCHES.index(row["arch"]), order.index(row["point"])))
     text = ",\n".join(json.dumps(row) for row in kept)
-    path.write_text(f'{{"kernel": "{kernel}", "date": "{date}",\n"points": [\n{text}\n]}}\n')
+    write_file(path, f'{{"kernel": "{kernel}", "date": "{date}",\n"points": [\n{text}\n]}}\n')

@@ -17,6 +17,7 @@ from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
 from harness.lab.validation.bugs import BUGS
 from harness.support.errors import ModcompatError
+from harness.support.folders import write_file
 
 FOLDER = Path(__file__).parent
 
@@ -35,9 +36,8 @@ def record(what: str, measured: dict[str, Any], folder: Path = FOLDER) -> Path:
     """
     key = " ".join(filter(None, [measured["arch"], measured.get("feature")]))
     facts = load(what, folder) | {key: measured}
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{what}.json"
-    path.write_text(json.dumps(dict(sorted(facts.items())), indent=1, ensure_ascii=False) + "\n")
+    write_file(path, json.dumps(dict(sorted(facts.items())), indent=1, ensure_ascii=False) + "\n")
     return path
 
 

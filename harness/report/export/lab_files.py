@@ -21,6 +21,7 @@ from harness.report.export.replay import SCRIPT, Replay, replay_of
 from harness.report.recorded_run import RecordedCell, Run
 from harness.support import digest
 from harness.support.errors import ModcompatError
+from harness.support.folders import write_file
 
 FILES = "files"  # the folder for files that cells share
 PROMPT = "/ # "  # of the shell of the ramdisk
@@ -149,18 +150,6 @@ def share(name: str, content: bytes, folder: Path) -> str:
     if not (folder / path).exists():
         write_file(folder / path, content)
     return path
-
-
-def write_file(path: Path, content: bytes | str) -> None:
-    """Write a file in a folder that may have to be made. It is whole or missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content if isinstance(content, bytes) else content.encode())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 @lru_cache(maxsize=1)  # cells of one kernel follow each other

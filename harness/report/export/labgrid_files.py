@@ -5,8 +5,9 @@ import json
 import shlex
 from pathlib import Path
 
-from harness.report.export.lab_files import PROMPT, LabCell, cpio_of, share, tar_of, write_file
+from harness.report.export.lab_files import PROMPT, LabCell, cpio_of, share, tar_of
 from harness.report.export.replay import SCRIPT, templates
+from harness.support.folders import write_file
 
 _INITRD, _OVERLAY = "initrd.cpio.gz", "overlay.tar.gz"
 # A guest that resets itself is stopped, so that labgrid does not see it boot again.

@@ -4,9 +4,10 @@
 import json
 from pathlib import Path
 
-from harness.report.export.lab_files import PROMPT, LabCell, share, tar_of, write_file
+from harness.report.export.lab_files import PROMPT, LabCell, share, tar_of
 from harness.report.export.replay import SCRIPT, templates
 from harness.support.errors import ModcompatError
+from harness.support.folders import write_file
 
 QEMU = "qemu"  # the device type of LAVA for emulated boards
 _JOB, _OVERLAY = "job.yaml", "overlay.tar.gz"

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.support.errors import ModcompatError
+from harness.support.folders import write_file
 from harness.support.paths import default_cache_root
 
 TAG = "CACHEDIR.TAG"
@@ -121,13 +122,7 @@ def _is_marked(root: Path) -> bool:
 
 
 def _mark(root: Path) -> None:
-    """Write the mark. Other processes see all of it or none."""
-    part = root / f".{TAG}.{os.getpid()}"
-    try:
-        part.write_text(_TEXT)
-        part.replace(root / TAG)
-    finally:
-        part.unlink(missing_ok=True)
+    write_file(root / TAG, _TEXT)
 
 
 def _is_made_by_us(root: Path, present: list[Path]) -> bool:

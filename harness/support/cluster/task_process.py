@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 
 from harness.support.cluster.cluster_task import TaskResult
-from harness.support.errors import ModcompatError
+from harness.support.errors import GuestLostError, ModcompatError
 from harness.support.process import die_with_parent
 
 TASK, RESULT, FILES = "task", "result", "files"
@@ -29,6 +29,8 @@ def main(folder: Path, parent: int) -> None:
         result = TaskResult(value=work(files, *arguments))
     except ModcompatError as error:
         result = TaskResult(error=error)
+    except (OSError, GuestLostError) as error:  # nothing to mend in modcompat, as in harness.cli.main
+        result = TaskResult(error=ModcompatError(str(error)))
     except Exception:  # noqa: BLE001 - the command shows it
         result = TaskResult(fault=traceback.format_exc())
     (folder / RESULT).write_bytes(pickle.dumps(result))

@@ -25,7 +25,7 @@ from harness.guest.boards import Board
 from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.source import find_source
 from harness.kernel.variants import Variant
-from harness.lab.execution.run_folder import forget_if_empty, new_run_folder
+from harness.lab.execution.run_folder import forget_if_empty, new_run_folder, run_folder
 from harness.lab.plan.manifest import Manifest
 from harness.lab.plan.settings import Settings
 from harness.plugin.suite_arguments import ARGUMENTS, SUITE
@@ -137,11 +137,26 @@ def test_runs_that_start_in_the_same_second_have_folders_of_their_own(tmp_path: 
 
 
 def test_a_folder_that_was_chosen_stays_unless_the_run_made_it(tmp_path: Path) -> None:
-    chosen = new_run_folder(str(tmp_path / "mine"), tmp_path)
-    forget_if_empty(chosen)
-    assert chosen.is_dir()
-    forget_if_empty(chosen, is_new=True)
+    chosen = tmp_path / "mine"
+    with run_folder(chosen):
+        assert chosen.is_dir()
     assert not chosen.exists()
+    with run_folder(chosen) as folder:
+        (folder / "matrix.json").touch()
+    assert (chosen / "matrix.json").exists(), "something was written to it"
+    there = tmp_path / "there"
+    there.mkdir()
+    with run_folder(there):
+        pass
+    assert there.is_dir()
+
+
+def test_two_runs_do_not_use_one_folder(tmp_path: Path) -> None:
+    chosen = tmp_path / "mine"
+    with run_folder(chosen), pytest.raises(ModcompatError, match="another run is using"), run_folder(chosen):
+        pass
+    with run_folder(chosen):
+        assert chosen.is_dir(), "it is free again"
 
 
 @pytest.mark.parametrize("status", [0, 1, 4], ids=["ended", "failed", "mistaken"])

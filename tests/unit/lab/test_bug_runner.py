@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.guest.boards import BOARDS, Board
+from harness.guest.failure import Fate, GuestFailure
 from harness.kernel.variants import Variant
 from harness.lab.plan.settings import Settings
 from harness.lab.validation import bug_runner, records
@@ -121,10 +122,15 @@ def test_a_record_is_of_one_kernel_and_compiler() -> None:
         records.require_comparable(AROUND, AROUND | {"kernel": "6.12.1", "compiler": "GCC 14"})
 
 
-def test_a_bug_that_cannot_be_committed_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "failure", [ModcompatError("insmod failed"), GuestFailure(Fate.SILENT, "insmod", 20.0)], ids=["error", "hung"]
+)
+def test_a_bug_that_cannot_be_committed_does_not_lose_the_others(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail_one(_guest: object, bug: Bug, where: Where, _files: object) -> str:
         if bug is BUGS[0]:
-            raise ModcompatError("insmod failed")
+            raise failure
         return f"{bug.id} on {where}"
 
     @contextmanager
@@ -135,7 +141,7 @@ def test_a_bug_that_cannot_be_committed_does_not_lose_the_others(monkeypatch: py
     monkeypatch.setattr(bug_runner, "commit", fail_one)
     rows, failures = run_catalogue(BOARDS["x86_64-q35"], Settings(), BUGS[:2])
     assert [row["bug"] for row in rows] == [BUGS[1].id]
-    assert failures == [f"{BUGS[0].id}, {where}: insmod failed" for where in Where]
+    assert failures == [f"{BUGS[0].id}, {where}: {failure}" for where in Where]
 
 
 def test_a_measurement_of_which_a_part_was_made_again_has_two_dates() -> None:

@@ -30,6 +30,7 @@ from harness.lab.sweep.sweep_plan import (
 from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
 from harness.lab.sweep.sweep_runner import SweepRun
 from harness.support.errors import ModcompatError
+from harness.support.run_plan import note_plan
 
 FOLDER = Path("/lib/modules/6.1")
 PLACES = [f"kernel/drivers/{kind}/{kind}{number}.ko" for kind in ("net", "gpu") for number in range(60)]
@@ -109,6 +110,25 @@ def test_a_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert again.done() == {"a"}
     again.add([{"place": "b"}])
     assert (again.done(), again.count()) == ({"a", "b"}, 2)
+
+
+@pytest.mark.parametrize("torn", ['[{"place": "b"}', "[" + 100_000 * " "], ids=["short", "longer than a block"])
+def test_rows_follow_the_whole_ones_if_a_process_was_killed_in_between(torn: str, tmp_path: Path) -> None:
+    rows = SweepRows(tmp_path)
+    rows.add([{"place": "a"}])
+    with rows.path.open("a") as file:
+        file.write(torn)
+    rows.add([{"place": "c"}])
+    assert rows.done() == {"a", "c"}
+
+
+def test_a_plan_is_written_once(tmp_path: Path) -> None:
+    note_plan(tmp_path, {"sample": 3}, "a sweep")
+    (note,) = tmp_path.iterdir()
+    note.chmod(0o444)
+    before = note.stat()
+    note_plan(tmp_path, {"sample": 3}, "a sweep")
+    assert note.stat() == before
 
 
 def test_rows_that_do_not_fit_on_the_disk_leave_no_part(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tasks on the workers of a cluster, with workers in this process."""
 
+import errno
 import os
 import signal
 import time
@@ -80,6 +81,10 @@ def fail(folder: Path) -> None:
     raise ZeroDivisionError
 
 
+def fill_disk(folder: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
 def die(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -98,11 +103,14 @@ def test_a_task_returns_its_value_its_files_and_what_it_printed(address: str) ->
 
 
 def test_errors_faults_and_deaths_are_told_apart(address: str) -> None:
-    found = run(address, ClusterTask("a", refuse, ()), ClusterTask("b", fail, ()), ClusterTask("c", die, ()))
+    tasks = {"a": refuse, "b": fail, "c": die, "d": fill_disk}
+    found = run(address, *(ClusterTask(name, work, ()) for name, work in tasks.items()))
     assert str(found["a"].error) == "no such thing\n  | a detail\n  next: another one"
     assert "ZeroDivisionError" in found["b"].fault
     assert found["c"].error is not None
     assert "status -9" in found["c"].error.problem
+    assert found["d"].error is not None
+    assert "No space left on device" in found["d"].error.problem
 
 
 def test_a_task_waits_for_others(address: str) -> None:
@@ -190,6 +198,7 @@ def test_parts_are_whole_and_are_not_mixed_with_those_of_another_run(tmp_path: P
     assert not parts.has("x y")
     parts.add("x y", {"below/good": zlib.compress(b"1")})
     assert Parts(tmp_path, {"words": ["a"]}).has("x y")
+    assert [path.name for path in parts.path("x y").rglob("*")] == ["below", "good"], "nothing of the failed attempt"
     assert (parts.path("x y") / "below/good").read_bytes() == b"1"
     with pytest.raises(ModcompatError, match="has a run that differs in "):
         Parts(tmp_path, {"words": ["b"]})

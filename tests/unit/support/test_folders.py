@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Copying folders that are not writable."""
+"""Copying folders that are not writable, and writing files that are whole or missing."""
 
 from pathlib import Path
 
-from harness.support.folders import copy_content
+import pytest
+
+from harness.support.folders import copy_content, write_file
 
 
 def test_a_copy_of_a_read_only_folder_can_be_written_to(tmp_path: Path) -> None:
@@ -25,3 +27,14 @@ def test_content_is_added_to_a_folder_that_exists(tmp_path: Path) -> None:
         (tmp_path / name / name).touch()
     copy_content(tmp_path / "source", tmp_path / "target")
     assert {path.name for path in (tmp_path / "target").iterdir()} == {"source", "target"}
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "below/file"
+    write_file(file, "before")
+    with pytest.raises(UnicodeEncodeError):
+        write_file(file, "\udcff")
+    assert file.read_text() == "before"
+    write_file(file, b"after")
+    assert file.read_text() == "after"
+    assert list(file.parent.iterdir()) == [file]
