@@ -52,32 +52,12 @@ COMMANDS = {
 }
 
 
-class _Group(click.Group):
-    """Imports a command when it is called, and reports its errors.
+class WithExitStatus(click.Command):
+    """Reports the errors of a command.
 
     An error that the user can correct is printed without a traceback, a fault of modcompat with one. Neither has the
     status of a finding.
     """
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*COMMANDS, *super().list_commands(ctx)})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if (entry := COMMANDS.get(cmd_name)) is None:
-            return super().get_command(ctx, cmd_name)
-        command = getattr(import_module(f"harness.cli.{entry.module}"), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        names = [name for name in COMMANDS if name.startswith(incomplete)]
-        options = click.Command.shell_complete(self, ctx, incomplete)
-        return [*(CompletionItem(name, help=COMMANDS[name].summary) for name in names), *options]
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -104,6 +84,30 @@ class _Group(click.Group):
         except Exception:  # noqa: BLE001 - Python would exit with 1, which is a finding
             _report_fault()
             sys.exit(2)
+
+
+class _Group(WithExitStatus, click.Group):
+    """Imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*COMMANDS, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if (entry := COMMANDS.get(cmd_name)) is None:
+            return super().get_command(ctx, cmd_name)
+        command = getattr(import_module(f"harness.cli.{entry.module}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=COMMANDS[name].summary) for name in names), *options]
 
 
 def _reader_is_gone() -> bool:

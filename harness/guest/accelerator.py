@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether KVM works, proven by running a guest: /dev/kvm can exist, open, and still not run one."""
 
+import functools
 import json
 import platform
 import shutil
@@ -34,6 +35,7 @@ class Probe:
     why: str
 
 
+@functools.cache
 def probe_firmware() -> Probe:
     """Run a PC's firmware under KVM and wait until it prints its name on the debug port."""
     if platform.machine() != X86_64.name:

@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 
 from harness.cli.kernel_options import settings_of
+from harness.cli.main import WithExitStatus
 from harness.guest.boards import BOARDS
 from harness.kernel.features import FEATURES
 from harness.kernel.shipped_packages import find_shipped
 from harness.kernel.variants import variant_of
 from harness.lab.execution.kernel_pool import Kernels
-from harness.lab.execution.run_folder import new_run_folder
+from harness.lab.execution.run_folder import run_folder
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
@@ -70,13 +71,13 @@ def use_all(names: list[str], both: tuple[Machine, Machine], folder: Path) -> in
     return proven
 
 
-@click.command()
+@click.command(cls=WithExitStatus)
 @click.option(
     "--production", default=PACKAGE, show_default=True, metavar="debian:[SUITE/]PACKAGE", help="A kernel for amd64."
 )
-@click.option("--run-dir", help="New folder for the logs.  [default: runs/<time>]")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="New folder for the logs.  [default: runs/<time>]")
 @click.argument("names", nargs=-1)
-def main(production: str, run_dir: str | None, names: tuple[str, ...]) -> None:
+def main(production: str, run_dir: Path | None, names: tuple[str, ...]) -> None:
     """Use modules of Debian for real, on Debian's own kernel and on the isolated kernel with `distro`.
 
     NAMES are functions of trial/real_use/guest/uses.sh without `use_` [all]. A guest has a root file system of Debian
@@ -91,16 +92,12 @@ def main(production: str, run_dir: str | None, names: tuple[str, ...]) -> None:
         raise ModcompatError(f"there is no use {', '.join(sorted(unknown))}", next_step=f"there are {', '.join(known)}")
     if os.geteuid() != 0:
         raise ModcompatError("debootstrap needs root", next_step="run this as root, in a container if need be")
-    folder = new_run_folder(run_dir, Path.cwd())
-    if any(folder.iterdir()):
-        raise ModcompatError(f"{folder} is not empty", next_step="remove it, or give another --run-dir")
     chosen = list(dict.fromkeys(names)) or known
-    sys.exit(use_all(chosen, machines(production, folder, Store()), folder) < len(chosen))
+    with run_folder(run_dir) as folder:
+        if any(folder.iterdir()):
+            raise ModcompatError(f"{folder} is not empty", next_step="remove it, or give another --run-dir")
+        sys.exit(use_all(chosen, machines(production, folder, Store()), folder) < len(chosen))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ModcompatError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    main()

@@ -36,7 +36,8 @@ class Kernels:
         self.store = store or Store()
         self._source: KernelSource | None = None
         self._specs: dict[tuple[str, str], KernelSpec] = {}
-        self._kernels: dict[str, Kernel] = {}
+        self._kernels: dict[str, Kernel] = {}  # by label; those that are not built here, by architecture and variant
+        self._own_modules: dict[tuple[str, str], ModuleIndex] = {}
         self._headers: dict[tuple[str, str], Headers | None] = {}
         self._unobtainable: dict[tuple[str, str], ModcompatError] = {}
         self._predictor = Predictor(self.store)
@@ -53,12 +54,13 @@ class Kernels:
             raise
 
     def _kernel(self, board: Board, variant: Variant) -> Kernel:
-        if prebuilt := self.prebuilt(board, variant):
-            return kernel_of(prebuilt, self.store)
-        spec = self.spec(board, variant)
-        if spec.label not in self._kernels:
-            self._kernels[spec.label] = build_kernel(spec, self.store)
-        return self._kernels[spec.label]
+        prebuilt = self.prebuilt(board, variant)
+        name = f"{board.arch.name} {variant.name}" if prebuilt else self.spec(board, variant).label
+        if name not in self._kernels:
+            self._kernels[name] = (
+                kernel_of(prebuilt, self.store) if prebuilt else build_kernel(self.spec(board, variant), self.store)
+            )
+        return self._kernels[name]
 
     def is_ready(self, board: Board, variant: Variant) -> bool:
         """Whether a kernel needs neither a build nor a download."""
@@ -105,9 +107,14 @@ class Kernels:
     def own_modules(self, board: Board, variant: Variant) -> ModuleIndex:
         """The modules that came with a kernel. A shipped production's are those of its debug kernels, too."""
         shipped = self.settings.shipped.get(board.arch.name)
-        if shipped and shipped.modules:
-            return index_folder(shipped.modules, self.store)
-        return ModuleIndex(map(indexed, self.kernel(board, variant).own_modules.values()))
+        key = (board.arch.name, "" if shipped and shipped.modules else variant.name)
+        if key not in self._own_modules:
+            self._own_modules[key] = (
+                index_folder(shipped.modules, self.store)
+                if shipped and shipped.modules
+                else ModuleIndex(map(indexed, self.kernel(board, variant).own_modules.values()))
+            )
+        return self._own_modules[key]
 
     def headers(self, board: Board, variant: Variant) -> Headers | None:
         """The headers that modules of a kernel are compiled with; None for a prebuilt kernel without a build tree."""

@@ -31,19 +31,24 @@ def prepare_worker(parent: int) -> None:
 
 
 @cache
+def _store() -> Store:
+    return Store()
+
+
+@cache
 def _kernels(request: SweepRequest) -> Kernels:
-    return Kernels(_plan(request).settings, Store())
+    return Kernels(_plan(request).settings, _store())
 
 
 @cache
 def _plan(request: SweepRequest) -> SweepPlan:
-    return plan_sweep(request, Store())
+    return plan_sweep(request, _store())
 
 
 @cache
 def _lab(request: SweepRequest) -> Lab:
     """The lab of this process, whose guests go on from one group to the next. It is closed when the process ends."""
-    lab = Lab(_plan(request).settings, [], Store(), predicts=False)
+    lab = Lab(_plan(request).settings, [], _store(), predicts=False)
     Finalize(None, lab.close, exitpriority=0)
     return lab
 

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sends all entries of a cache to its remote, and fetches all that the cache lacks."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from harness.support.cache.packed_entry import RefusedError, has_links
 from harness.support.cache.remote import EXAMPLES, RemoteError
-from harness.support.cache.sharing import KEPT, MB, PINS, READ_ONLY_VARIABLE, URL_VARIABLE, Sharing, fetch, send
+from harness.support.cache.sharing import KEPT, PINS, READ_ONLY_VARIABLE, URL_VARIABLE, Sharing, fetch, send
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
-from harness.support.patience import Report
 from harness.support.progress import say, task_if_long
 
 
@@ -44,15 +43,16 @@ def push(store: Store, sharing: Sharing | None, kinds: Collection[str]) -> Excha
         there = sharing.remote.entries()
         missing = [entry for entry in entries if f"{entry.kind}/{entry.name}" not in there or entry.kind in PINS]
         done.missing, done.present = len(missing), len(entries) - len(missing)
-        with _shown("sending", [entry.size for entry in missing]) as report:
-            for number, entry in enumerate(missing):
+        with task_if_long(f"sending {len(missing)} entries", len(missing), "entries") as shown:
+            for entry in missing:
                 name = f"{entry.kind}/{entry.name}"
                 if not store.is_whole(entry.path):
                     done.refused[name] = "it is damaged"
                 else:
                     with store.scratch() as scratch:
-                        send(sharing.remote, entry.path, scratch, report(number))
+                        send(sharing.remote, entry.path, scratch)
                     done.moved.append(name)
+                shown.step()
     return done
 
 
@@ -111,10 +111,3 @@ def _explained(sharing: Sharing, done: Exchange, moved: str) -> Iterator[None]:
             if done.missing
             else "",
         ) from None
-
-
-@contextmanager
-def _shown(what: str, sizes: list[int]) -> Iterator[Callable[[int], Report]]:
-    """Progress in MB. Yields a function: the number of an entry -> what to call with its bytes so far."""
-    with task_if_long(f"{what} {len(sizes)} entries", sum(sizes) // MB, "MB") as shown:
-        yield lambda number: lambda done: shown.advance_to((sum(sizes[:number]) + done) // MB)

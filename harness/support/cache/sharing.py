@@ -84,10 +84,7 @@ class Sharing:
         try:
             if self._lacks(entry) and not has_links(path):
                 with scratch() as folder:
-                    packed = folder / "packed"
-                    pack(path, packed)
-                    with task_if_long(f"sending {entry}", packed.stat().st_size // MB, "MB") as shown:
-                        self.remote.put(entry, packed, lambda done: shown.advance_to(done // MB))
+                    send(self.remote, path, folder)
         except (RemoteError, OSError, ModcompatError) as error:
             self._writes = False
             self._say(f"{one_line(str(error))}; nothing more is sent to it")
@@ -136,12 +133,13 @@ def fetch(
     return folder
 
 
-def send(remote: Remote, path: Path, scratch: Path, on_bytes: Report) -> None:
+def send(remote: Remote, path: Path, scratch: Path) -> None:
     """Pack an entry without links in a private folder, and send it. Raises RemoteError, OSError."""
-    packed = scratch / "packed"
+    entry, packed = f"{path.parent.name}/{path.name}", scratch / "packed"
     try:
         pack(path, packed)
-        remote.put(f"{path.parent.name}/{path.name}", packed, on_bytes)
+        with task_if_long(f"sending {entry}", packed.stat().st_size // MB, "MB") as shown:
+            remote.put(entry, packed, lambda done: shown.advance_to(done // MB))
     finally:
         packed.unlink(missing_ok=True)
 

@@ -242,14 +242,14 @@ def test_a_matrix_can_be_written_where_a_tool_is_missing(
 @pytest.fixture
 def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]) -> Path:
     """A run folder with an earlier matrix, on a disk that has become full."""
-    write = Path.write_text
+    write = Path.write_bytes
 
-    def refuse(path: Path, text: str, encoding: str | None = None) -> int:
-        write(path, text[:10])
+    def refuse(path: Path, content: bytes) -> int:
+        write(path, content[:10])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     write_matrix([row], tmp_path / "run")
-    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
     return tmp_path / "run"
 
 
