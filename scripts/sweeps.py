@@ -22,7 +22,7 @@ from typing import Any
 
 from harness.detect.generalize import generalize
 from harness.detect.verdict import PASSES, Verdict
-from harness.report.sweep import PRODUCTION, Sweep, read_sweep
+from harness.report.sweep import PRODUCTION, Sweep, counted, read_sweep
 from harness.support.folders import write_file
 from harness.support.module_name import kernel_name
 from harness.support.packed import unpacked_name
@@ -63,7 +63,7 @@ def recorded(sweep: Sweep) -> dict[str, Any]:
         "modules": len(sweep.modules),
         "planned": facts["planned"],
         "is_sample": "--sample" in facts["command"],
-        "ignores_versions": "--ignore-versions" in facts["command"],
+        "ignores_versions": facts["options"]["ignore_versions"],
         "folders": {name: {folder: dict(counts) for folder, counts in sweep.folders(name).items()} for name in names},
         "predictions": {name: _predictions(sweep.cells(name)) for name in sweep.kernels},
         "not_clean": [_kept(module, name) for module in sweep.modules for name in sweep.kernels
@@ -134,7 +134,7 @@ def _section(sweep: Row, explained: Row) -> Iterator[str]:
         agreed, predicted = sweep["predictions"][name]
         yield ""
         yield f"**`{name}`** ({options}): **{passed:,} of {counts.total():,}** behave"
-        yield f"as on production: {_counted(counts)}. Predictions: {agreed:,} of {predicted:,} agree."
+        yield f"as on production: {counted(counts)}. Predictions: {agreed:,} of {predicted:,} agree."
         yield ""
         yield from _folders(sweep, name)
         yield from _same(sweep, name)
@@ -146,7 +146,7 @@ def _folders(sweep: Row, kernel: str) -> Iterator[str]:
     yield "|---|---|---|---|"
     for folder, counts in sweep["folders"][kernel].items():
         there = sweep["folders"][PRODUCTION].get(folder, {})
-        yield f"| `{folder}` | {sum(counts.values()):,} | {_counted(Counter(there))} | {_counted(Counter(counts))} |"
+        yield f"| `{folder}` | {sum(counts.values()):,} | {counted(Counter(there))} | {counted(Counter(counts))} |"
 
 
 def _same(sweep: Row, kernel: str) -> Iterator[str]:
@@ -219,10 +219,6 @@ def _total(folders: Mapping[str, Mapping[str, int]]) -> Counter[str]:
     for counts in folders.values():
         total.update(counts)
     return total
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in Verdict if counts.get(verdict))
 
 
 def main(files: Iterable[str]) -> int:

@@ -78,18 +78,18 @@ def summary(sweep: Sweep) -> Iterator[str]:
     """Lines for a terminal: verdicts by kernel and folder, and every difference up to a limit."""
     production = sweep.facts["production"]
     yield f"production: {production['name']}, {production['release']} ({production['arch']}), on {sweep.facts['board']}"
-    yield f"  {_counts(sweep.verdicts(PRODUCTION))}"
+    yield f"  {counted(sweep.verdicts(PRODUCTION))}"
     for kernel in sweep.facts["kernels"]:
         options = ", ".join(f"{name}={value}" for name, value in kernel["options"].items())
         verdicts = sweep.verdicts(kernel["name"])
         passed = sum(verdicts[verdict] for verdict in PASSES)
         yield f"{kernel['name']}: {kernel['source']}, with {options or 'nothing that production lacks'}"
-        yield f"  {passed:,} of {verdicts.total():,} modules behave as on production: {_counts(verdicts)}"
+        yield f"  {passed:,} of {verdicts.total():,} modules behave as on production: {counted(verdicts)}"
         predicted = [cell["prediction"] for cell in sweep.cells(kernel["name"]) if cell["prediction"]]
         agreed = sum(bool(each["agrees"]) for each in predicted)
         yield f"  {agreed:,} of {len(predicted):,} predictions agree"
         for folder, counts in sweep.folders(kernel["name"]).items():
-            yield f"    {folder:28} {counts.total():5}  {_counts(counts)}"
+            yield f"    {folder:28} {counts.total():5}  {counted(counts)}"
     findings = list(sweep.findings())
     for kernel, place, cell in findings[:_MAX_SHOWN]:
         yield visible(f"{cell['verdict']} {place} on {kernel}: {cell['reason']}")
@@ -110,7 +110,7 @@ def page(sweep: Sweep) -> str:
             sweep=sweep,
             facts=sweep.facts,
             production=PRODUCTION,
-            counts=_counts,
+            counts=counted,
             passes=[str(verdict) for verdict in PASSES],
             verdicts=[str(verdict) for verdict in Verdict if any(sweep.verdicts(k)[verdict] for k in _all(sweep))],
             style=Markup(style),
@@ -136,6 +136,6 @@ def _page_rows(sweep: Sweep) -> Iterator[list[Any]]:
         yield row
 
 
-def _counts(verdicts: Mapping[str, int]) -> str:
+def counted(verdicts: Mapping[str, int]) -> str:
     """`3,900 CLEAN, 120 SAME`, in the order of the verdicts."""
     return ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in Verdict if verdicts.get(verdict))

@@ -41,7 +41,6 @@ class _Object:
     """A relocatable file: its sections, and its symbols by section."""
 
     def __init__(self, elf: Any) -> None:
-        self._elf = elf
         arch = architecture_of_elf(elf["e_machine"], elf.elfclass)
         self._distances = arch.elf.distances if arch else ()
         self._flags = arch.elf.function_flags if arch else 0

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.guest.boards import Board
-from harness.kernel.features import FEATURES
 from harness.kernel.toolchain import toolchain
-from harness.kernel.variants import Variant, variant_of
+from harness.kernel.variants import Variant
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
 from harness.lab.validation.bugs import BUGS
@@ -41,15 +40,12 @@ def record(what: str, measured: dict[str, Any], folder: Path = FOLDER) -> Path:
     return path
 
 
-def circumstances(board: Board, settings: Settings, variant: Variant | None = None) -> dict[str, Any]:
-    """Board, kernel, compiler and date of a measurement.
-
-    variant: one of the kernels that were measured, by default that with all features.
-    """
+def circumstances(board: Board, settings: Settings, variant: Variant) -> dict[str, Any]:
+    """Board, kernel, compiler and date of a measurement. variant: one of the kernels that were measured."""
     return {
         "arch": board.arch.name,
         "board": board.id,
-        "kernel": Kernels(settings).kernel(board, variant or variant_of(FEATURES["all"])).release,
+        "kernel": Kernels(settings).kernel(board, variant).release,
         "compiler": toolchain(board.arch)["compiler"],
         "date": datetime.now().astimezone().strftime("%Y-%m-%d"),
     }
