@@ -526,6 +526,26 @@ use_ipsec() {
 	ip xfrm policy flush
 	ip netns del other
 }
+use_mpls() {
+	modprobe -a mpls_router mpls_iptunnel
+	other_host
+	veth_pair here there
+	packets here there
+	switched "" here 100 200 1 2
+	switched other there 200 100 2 1
+	ip link set lo up
+	wait_for ping -c 1 -W 1 -I 10.13.0.1 10.13.0.2
+	ping -c 3 -i 0.3 -I 10.13.0.1 10.13.0.2
+	ip -f mpls route del 200
+	ip link del here
+	ip netns del other
+}
+switched() { # "" or other, device, label of what is sent, of what is received, number of this end, of the other end
+	$1 sysctl -qw net.mpls.platform_labels=1000 "net.mpls.conf.$2.input=1"
+	$1 ip addr add "10.13.0.$5/32" dev lo
+	$1 ip route add "10.13.0.$6/32" encap mpls "$3" via inet "10.9.0.$6" dev "$2" src "10.13.0.$5"
+	$1 ip -f mpls route add "$4" dev lo
+}
 use_ipcomp() {
 	local comp="mode tunnel comp deflate"
 	# shellcheck disable=SC2086
