@@ -249,11 +249,13 @@ def _code_difference(before: FunctionBody, after: FunctionBody, same: Mapping[st
     old, new = before.relocations, after.relocations
     for one, other in zip(old, new, strict=False):
         if _plain(one, same) != _plain(other, same):
-            return f"refers to {one.split(' ', 2)[-1]} in production, to {other.split(' ', 2)[-1]} here"
+            if _target(one) == _target(other):
+                return f"refers to {_target(one)} at {_place(one)} in production, at {_place(other)} here"
+            return f"refers to {_target(one)} in production, to {_target(other)} here"
     if len(old) != len(new):
         longer, where = (old, "production") if len(old) > len(new) else (new, "this kernel")
         further = longer[min(len(old), len(new))]
-        return f"refers to {further.split(' ', 2)[-1]} in {where} only"
+        return f"refers to {_target(further)} in {where} only"
     return None if before.digest == after.digest else f"other instructions ({before.size} → {after.size} bytes)"
 
 
@@ -280,6 +282,12 @@ def _changed_references(
 def _target(reference: str) -> str:
     """What a relocation refers to: a symbol and perhaps an offset."""
     return reference.split(" ", 2)[-1]
+
+
+def _place(reference: str) -> str:
+    """The place of a relocation in its function, with its type."""
+    at, kind, _ = reference.split(" ", 2)
+    return f"0x{at.removesuffix(':')} (type {kind})"
 
 
 def _symbol(target: str) -> str:

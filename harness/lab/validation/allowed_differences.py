@@ -246,7 +246,7 @@ DIFFERING = (
         having=ARM64.config,
     ),
     Allowance(
-        "__access_ok|__uaccess_mask_range_ptr",
+        "__access_ok|__uaccess_mask_range_ptr|epoll_put_uevent|put_user_mtpos",
         _USER_SPACE,
         lacking="KASAN",
         having=ARM.config,
@@ -415,7 +415,8 @@ DIFFERING = (
         _LINE_NUMBER,
     ),
     Allowance(
-        "sk_tx_queue_set|rcu_head_after_call_rcu|sock_graft|sk_(nulls_)?del_node_init(_rcu)?",
+        "sk_tx_queue_set|rcu_head_after_call_rcu|sock_graft|sk_(nulls_)?del_node_init(_rcu)?"
+        "|__(rcu_dereference|locked_read)_sk_user_data_with_flags",
         _LINE_NUMBER,
         having=ARM.config,
     ),

@@ -179,6 +179,9 @@ def test_functions_are_equal_by_their_code_and_by_what_they_call() -> None:
     assert other.differences == {"f": "f(): other instructions (5 → 5 bytes)"}
     calls = functions({"f": CODE}, {"f": replace(CODE, relocations=("1: 2 schedule",))})
     assert calls.differences == {"f": "f(): refers to __raw_spin_unlock in production, to schedule here"}
+    later = functions({"f": CODE}, {"f": replace(CODE, relocations=("a: 2 __raw_spin_unlock",))})
+    moved = "f(): refers to __raw_spin_unlock at 0x1 (type 2) in production, at 0xa (type 2) here"
+    assert later.differences == {"f": moved}
     fewer = functions({"f": CODE}, {"f": replace(CODE, relocations=())})
     assert fewer.differences == {"f": "f(): refers to __raw_spin_unlock in production only"}
 
