@@ -171,7 +171,10 @@ def test_timeouts_belong_to_the_command_of_a_run() -> None:
     assert words[-6:] == ["--boot-timeout", "9.0", "--command-timeout", "8.0", "--timeout-scale", "2.0"]
 
 
-def test_workers_of_xdist_start_no_session_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("found", [Path("/other/pytest.ini"), PROJECT / "pyproject.toml"], ids=["misled", "not yet"])
+def test_workers_of_xdist_start_no_session_of_their_own(
+    found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A worker sees the same path in its arguments as the session that started it."""
     started: list[object] = []
 
@@ -181,8 +184,8 @@ def test_workers_of_xdist_start_no_session_of_their_own(tmp_path: Path, monkeypa
 
     monkeypatch.setattr("harness.support.process.attached", attached)
     arguments = SimpleNamespace(args=("-n", "2", "--run-dir", str(tmp_path)), dir=PROJECT)
-    config = Mock(invocation_params=arguments, inipath=tmp_path / "other.ini")
-    config.known_args_namespace.inifilename = None
+    config = Mock(invocation_params=arguments, inipath=found)
+    config.known_args_namespace = SimpleNamespace(inifilename=None, numprocesses=2)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     with pytest.raises(SystemExit):
         correct_root(config, PROJECT)
