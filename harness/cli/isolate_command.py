@@ -17,6 +17,7 @@ from harness.guest.boards import Board, default_board
 from harness.kernel.arch import ARCHITECTURES, X86_64
 from harness.kernel.config import KernelSpec
 from harness.kernel.features import features_named
+from harness.kernel.isolation_options import production_options
 from harness.kernel.isolation_patches import (
     apply_series,
     isolated,
@@ -115,8 +116,9 @@ def isolate_apply(*, source: Path) -> None:
 def isolate_describe(*, config: Path, source: str) -> None:
     """Print what the series has to be told about a production kernel.
 
-    The output is a fragment for the .config of the debug kernel: which of the options that the series knows production
-    has. --kernel-source tells the version.
+    The output is a fragment for the .config of the debug kernel: the options that the series hides and that production
+    has, which the debug kernel must have as well, and a symbol that says so for each of them. --kernel-source tells the
+    version.
 
     Exit status: 0, or 2 if the configuration cannot be read or there is no series for the version.
     """
@@ -124,8 +126,9 @@ def isolate_describe(*, config: Path, source: str) -> None:
     require_isolation(production.arch)
     kernel = find_source(source, Store())
     series_for(kernel)
-    settings = production_has(parse(production.text), production.arch, version_of(kernel))
-    click.echo(written(settings), nl=False)
+    options, version = parse(production.text), version_of(kernel)
+    shared = {name: options[name] for name in production_options(version) if options.get(name, "n") != "n"}
+    click.echo(written(shared | production_has(options, production.arch, version)), nl=False)
 
 
 @isolate.command("check")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""modcompat report and modcompat diff: what they print and how they exit."""
+"""modcompat report, diff and others that run no cell: what they print and how they exit."""
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -174,3 +175,21 @@ def test_an_installation_records_nothing(words: tuple[object, ...], monkeypatch:
 def test_a_feature_without_bugs_is_named() -> None:
     result = modcompat("isolate", "bugs", "--feature", "kfence")
     assert (result.exit_code, "there are no bugs of kfence" in result.output) == (2, True)
+
+
+def test_what_production_has_is_switched_on_and_told_to_the_series(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "scripts/kconfig").mkdir(parents=True)
+    for name in ("Kbuild", "scripts/kconfig/Makefile"):
+        (tree / name).touch()
+    (tree / "Makefile").write_text("VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\n")
+    config = tmp_path / "production.config"
+    options = "# Linux/x86 6.1.192 Kernel Configuration\nCONFIG_X86_64=y\nCONFIG_KPROBES=y\nCONFIG_DEBUG_FS=y\n"
+    config.write_text(f"{options}# CONFIG_SCHEDSTATS is not set\n")
+    result = modcompat("isolate", "describe", "--config", config, "--kernel-source", tree)
+    lines = result.stdout.splitlines()
+    assert "CONFIG_KPROBES=y" in lines
+    assert "CONFIG_MODULE_ABI_PRODUCTION_HAS_KPROBES=y" in lines
+    assert "# CONFIG_MODULE_ABI_PRODUCTION_HAS_SCHEDSTATS is not set" in lines
+    assert not [line for line in lines if re.match("(# )?CONFIG_(SCHEDSTATS|DEBUG_FS)", line)]
+    assert 'CONFIG_MODULE_ABI_PRODUCTION_OPTIONS="DEBUG_FS"' in lines
