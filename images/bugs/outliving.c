@@ -7,19 +7,19 @@
 #include <linux/mutex.h>
 #include <linux/slab.h>
 
-struct outliving {
-	struct mutex lock;
+struct left {
+	struct mutex outliving;
 };
 
 static int __init outliving_init(void)
 {
-	struct outliving *object = kmalloc(sizeof(*object), GFP_KERNEL);
+	struct left *object = kmalloc(sizeof(*object), GFP_KERNEL);
 
 	if (!object)
 		return -ENOMEM;
-	mutex_init(&object->lock);
-	mutex_lock(&object->lock);
-	mutex_unlock(&object->lock);
+	mutex_init(&object->outliving);
+	mutex_lock(&object->outliving);
+	mutex_unlock(&object->outliving);
 	return 0;
 }
 module_init(outliving_init);
