@@ -371,7 +371,8 @@ DIFFERING = (
         lacking="DEBUG_VM",
     ),
     Allowance(
-        "phys_to_virt|pmd_page_vaddr|pud_pgtable|xlate_dev_mem_ptr|__cpu_install_idmap|ioremap_cache",
+        "phys_to_virt|pmd_page_vaddr|p[4u]d_pgtable|p[4u]d_offset_lockless|xlate_dev_mem_ptr|(__)?cpu_install_idmap"
+        "|cpu_enable_swapper_cnp|ioremap_cache",
         "the module does without the check of memstart_addr: asm/memory.h, PHYS_OFFSET",
         lacking="DEBUG_VM",
         having=ARM64.config,
