@@ -60,13 +60,6 @@ def test_memory_that_is_allocated_under_a_lock_of_reclaim_is_no_bug(where: Where
 
 
 @pytest.mark.parametrize("where", [Where.STOCK, Where.VENDOR])
-def test_names_of_locks_are_shown_after_their_module_is_gone(where: Where) -> None:
-    named = "grep -q outliving /proc/lockdep"
-    gone = f"rmmod outliving && cat /proc/lockdep /proc/lockdep_chains >/dev/null && ! {named}"
-    assert reported_after(where, f"{insmod(where, 'outliving')} && {named} && {gone} && {_NO_REPORT}")
-
-
-@pytest.mark.parametrize("where", [Where.STOCK, Where.VENDOR])
 def test_the_list_of_consoles_is_read_beside_a_module(where: Where) -> None:
     """In 6.12 the kernel asserts that no console_srcu_read_lock() is held, which nobody knows of SRCU in a module."""
     variant = _ORDER.variant(where)
