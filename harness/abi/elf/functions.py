@@ -5,6 +5,7 @@ It contains no addresses: the targets of relocations are named instead (System V
 """
 
 import re
+import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from harness.kernel.arch import architecture_of_elf
 from harness.support import digest
 
 _WRITABLE, _EXECUTABLE, _MERGEABLE, _STRINGS = 0x1, 0x4, 0x10, 0x20  # SHF_WRITE, _EXECINSTR, _MERGE, _STRINGS
+_ADDEND = struct.Struct("<i")  # in place
 _SHN_XINDEX = 0xFFFF  # the section's number is too large for the field, and is in another table
 _NUMBER_SUFFIX = re.compile(r"\.\d+(?=\.|$)")  # with which GCC distinguishes static variables of the same name
 _SECTION_PREFIX = re.compile(r"\.(?:text|rodata|data|bss)(?:\.unlikely)?\.")  # -ffunction-sections, -fdata-sections
@@ -43,9 +45,11 @@ class _Object:
     def __init__(self, elf: Any) -> None:
         arch = architecture_of_elf(elf["e_machine"], elf.elfclass)
         self._distances = arch.elf.distances if arch else ()
+        self._addends_in_place = arch.elf.addends_in_place if arch else ()
         self._flags = arch.elf.function_flags if arch else 0
         self._sections = list(elf.iter_sections())
         self._data: dict[int, bytes] = {}
+        self._bare: dict[int, bytes] = {}
         self._digests: dict[int, str] = {}
         self._symbols = list(elf.get_section_by_name(".symtab").iter_symbols())
         for number, symbol in enumerate(self._symbols):
@@ -75,7 +79,7 @@ class _Object:
             if index not in references:
                 references[index] = sorted(self._references(index))
             inside = [(at, text) for at, text in references[index] if start <= at < end]
-            code = self._content(index)[start:end]
+            code = self._without_addends(index)[start:end]
             relocations = tuple(f"{at - start:x}: {text}" for at, text in inside)
             yield symbol.name, FunctionBody(digest.of_bytes(code), len(code), relocations)
 
@@ -83,9 +87,14 @@ class _Object:
         """(offset, text) of a section's relocations."""
         relocations = self._relocated.get(index)
         for relocation in relocations.iter_relocations() if relocations else ():
-            addend = relocation["r_addend"] if relocation.is_RELA() else 0
-            symbol = self._symbols[relocation["r_info_sym"]]
             kind = relocation["r_info_type"]
+            if relocation.is_RELA():
+                addend = relocation["r_addend"]
+            elif kind in self._addends_in_place:
+                (addend,) = _ADDEND.unpack_from(self._content(index), relocation["r_offset"])
+            else:
+                addend = 0
+            symbol = self._symbols[relocation["r_info_sym"]]
             if kind in self._distances:
                 kind, addend = self._distances[0], addend + 4
             yield relocation["r_offset"], f"{kind} {self._target(symbol, addend)}"
@@ -115,8 +124,20 @@ class _Object:
         if index not in self._digests:
             self._digests[index] = ""
             relocations = sorted(self._references(index))
-            self._digests[index] = digest.of_value([self._content(index).hex(), relocations])[:16]
+            self._digests[index] = digest.of_value([self._without_addends(index).hex(), relocations])[:16]
         return self._digests[index]
+
+    def _without_addends(self, index: int) -> bytes:
+        """The content of a section without addends: they say where something is in another section."""
+        if index not in self._bare:
+            relocations = self._relocated.get(index)
+            bare = bytearray(self._content(index))
+            for relocation in relocations.iter_relocations() if relocations else ():
+                if not relocation.is_RELA() and relocation["r_info_type"] in self._addends_in_place:
+                    at = relocation["r_offset"]
+                    bare[at : at + _ADDEND.size] = bytes(_ADDEND.size)
+            self._bare[index] = bytes(bare)
+        return self._bare[index]
 
     def _content(self, index: int) -> bytes:
         if index not in self._data:

@@ -22,7 +22,7 @@ from harness.support.paths import IMAGES
 from harness.support.progress import task
 
 _PROBE = IMAGES / "inlines"
-_INLINE_FUNCTIONS_CACHE_VERSION = 5  # raise when the facts read from the probe, or their cached form, change
+_INLINE_FUNCTIONS_CACHE_VERSION = 6  # raise when the facts read from the probe, or their cached form, change
 
 # gcc -aux-info: "/* file:line:NF */ static bool name (arguments); ...", F for a definition
 _DEFINED = re.compile(

@@ -41,6 +41,8 @@ class Elf:
     bits: int
     # relocation types that count a distance from behind the four bytes that hold it
     distances: tuple[int, ...]
+    # relocation types of four bytes that hold the addend, if the relocation itself has none (SHT_REL)
+    addends_in_place: tuple[int, ...]
     # bits of a function's address that say how to execute it, and not where it is
     function_flags: int
 

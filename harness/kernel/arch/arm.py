@@ -53,6 +53,7 @@ ARM = Architecture(
         machine="EM_ARM",
         bits=32,
         distances=(),
+        addends_in_place=(2, 3, 38),  # R_ARM_ABS32, R_ARM_REL32, R_ARM_TARGET1
         function_flags=1,  # Thumb code: ELF for the Arm Architecture, 5.5.3
     ),
     module_area=(-0x1100000, -0x8000),  # arch/arm/include/asm/memory.h, MODULES_VADDR

@@ -35,7 +35,7 @@ ARM64 = Architecture(
     ),
     always_on=(),
     vermagic=(("", "aarch64"),),
-    elf=Elf(machine="EM_AARCH64", bits=64, distances=(), function_flags=0),
+    elf=Elf(machine="EM_AARCH64", bits=64, distances=(), addends_in_place=(), function_flags=0),
     module_area=(-0x8000000, 0),  # arch/arm64/include/asm/memory.h, KIMAGE_VADDR is MODULES_END
     page_tables=(
         PageTables(

@@ -43,7 +43,7 @@ RISCV64 = Architecture(
     ),
     always_on=(),
     vermagic=(("", "riscv"),),
-    elf=Elf(machine="EM_RISCV", bits=64, distances=(), function_flags=0),
+    elf=Elf(machine="EM_RISCV", bits=64, distances=(), addends_in_place=(), function_flags=0),
     module_area=(-0x80000000, 0),  # arch/riscv/include/asm/pgtable.h, MODULES_VADDR is 2 GB below _end
     page_tables=(),
     registers=Registers(

@@ -45,6 +45,7 @@ X86_64 = Architecture(
         # R_X86_64_PC32, and R_X86_64_PLT32 for what a procedure linkage table may serve: System V ABI, AMD64
         # supplement, table 4.9
         distances=(2, 4),
+        addends_in_place=(),
         function_flags=0,
     ),
     module_area=(0x1F000000, 0x7E000000),  # Documentation/x86/x86_64/mm.rst

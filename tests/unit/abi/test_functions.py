@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading the code of functions from small files that the tests compile."""
 
+import shutil
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from harness.abi.elf.functions import FunctionBody, read_functions
 
@@ -50,6 +53,25 @@ def test_calls_are_by_name_and_strings_by_content(tmp_path: Path) -> None:
     assert any(reference.endswith(" schedule") for reference in before["second"].relocations)
     assert before["second"].digest == after["second"].digest
     assert before["second"] != after["second"]
+
+
+def test_tables_of_strings_are_by_content_where_relocations_have_no_addends(tmp_path: Path) -> None:
+    """On arm, the place of a string in its section is in the table (SHT_REL)."""
+    compiler = shutil.which("arm-linux-gnueabihf-gcc")
+    if not compiler:
+        pytest.skip("there is no compiler for arm")
+
+    def table(ahead: str, second: str) -> FunctionBody:
+        names = f'static const char *const names[] = {{ "one", "{second}" }};'
+        source = (
+            f'const char *other(void) {{ return "{ahead}"; }}\n{names}\nconst char *name(int i) {{ return names[i]; }}'
+        )
+        (tmp_path / "file.c").write_text(source)
+        subprocess.run([compiler, *FLAGS[:-2], "-c", "file.c", "-o", "file.o"], cwd=tmp_path, check=True)
+        return read_functions(tmp_path / "file.o")["name"]
+
+    assert table("x", "two") == table("a long text", "two")
+    assert table("x", "two") != table("x", "six")
 
 
 def test_functions_of_a_file_with_more_sections_than_a_symbol_can_number(tmp_path: Path) -> None:
