@@ -118,7 +118,6 @@ _NO_ATOMIC_CHECKS = (
 _SAME_COUNT = "the module changes the same preemption count and reads the same per-CPU data, without the checks"
 _UNTRACKED = "the module changes the same reference count and does not tell of it: lib/ref_tracker.c puts up with that"
 _QUIET_SOUND = "the module goes on in the same way, and prints what it prints in production"
-_LINE_NUMBER = "it passes its line number in the header, which only a message would print"
 _TRACER = "in production it does nothing, and the tracers can do without a module"
 _NO_PAGE_CHECKS = (
     "the module does without this check of pages; include/linux/mmdebug.h has them stop, and do nothing else"
@@ -286,6 +285,12 @@ DIFFERING = (
         instead=_UNCHECKED,
     ),
     Allowance(
+        "this_cpu_ksoftirqd|dev_recursion_level",
+        "it adds the same address and offset of this CPU in the other order: asm-generic/percpu.h, arch_raw_cpu_ptr()",
+        lacking="DEBUG_PREEMPT",
+        having=ARM.config,
+    ),
+    Allowance(
         r"\w*",
         "the module switches the same interrupt flag and changes the same count, and the tracers are not told",
         lacking="TRACE_IRQFLAGS",
@@ -410,17 +415,6 @@ DIFFERING = (
         lacking="CSD_LOCK_WAIT_DEBUG",
     ),
     Allowance(r"kmemleak_\w+", _UNTOLD_LEAKS, lacking="DEBUG_KMEMLEAK"),
-    Allowance(
-        "cond_resched_rcu|netdev_set_ml_priv|netdev_reg_state|page_pool_defrag_page|qdisc_root_sleeping_lock"
-        "|__qdisc_reset_queue",
-        _LINE_NUMBER,
-    ),
-    Allowance(
-        "sk_tx_queue_set|rcu_head_after_call_rcu|sock_graft|sk_(nulls_)?del_node_init(_rcu)?"
-        "|__(rcu_dereference|locked_read)_sk_user_data_with_flags",
-        _LINE_NUMBER,
-        having=ARM.config,
-    ),
 )
 
 # Macros that may differ, or may not be macros any more. Macros that differ only through other macros are not listed.
