@@ -291,6 +291,14 @@ def test_numbers_of_a_counter_that_never_goes_back_are_ranks() -> None:
     assert judge_against([production], [other]).verdict is Verdict.DIFFERS
 
 
+def test_the_algorithm_of_the_debug_kernels_own_key_is_no_difference() -> None:
+    crypto = "+/proc/crypto: driver       : "
+    production = loading(after_load=["+/proc/x", f"{crypto}pkcs1pad(rsa-generic,sha256)"])
+    assert judge_against([production], [loading(after_load=["+/proc/x"])]).verdict is Verdict.CLEAN
+    other = loading(after_load=["+/proc/x", f"{crypto}authenc(hmac(sha256-generic),cbc(aes-generic))"])
+    assert judge_against([other], [loading(after_load=["+/proc/x"])]).verdict is Verdict.DIFFERS
+
+
 def test_numbers_of_processes_in_an_exercise_are_no_difference() -> None:
     def used(pid: int, *, held: bool) -> Evidence:
         return loading(checks=[Check(f"ip link set veth0 netns {pid}", held=held)])
