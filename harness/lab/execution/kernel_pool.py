@@ -36,7 +36,7 @@ class Kernels:
         self.store = store or Store()
         self._source: KernelSource | None = None
         self._specs: dict[tuple[str, str], KernelSpec] = {}
-        self._kernels: dict[str, Kernel] = {}  # by label; those that are not built here, by architecture and variant
+        self._kernels: dict[str, Kernel] = {}  # by label, prebuilt ones by architecture and variant
         self._own_modules: dict[tuple[str, str], ModuleIndex] = {}
         self._headers: dict[tuple[str, str], Headers | None] = {}
         self._unobtainable: dict[tuple[str, str], ModcompatError] = {}
@@ -54,12 +54,10 @@ class Kernels:
             raise
 
     def _kernel(self, board: Board, variant: Variant) -> Kernel:
-        prebuilt = self.prebuilt(board, variant)
-        name = f"{board.arch.name} {variant.name}" if prebuilt else self.spec(board, variant).label
+        prebuilt, spec = self.prebuilt(board, variant), self.spec(board, variant)
+        name = f"prebuilt {board.arch.name} {variant.name}" if prebuilt else spec.label
         if name not in self._kernels:
-            self._kernels[name] = (
-                kernel_of(prebuilt, self.store) if prebuilt else build_kernel(self.spec(board, variant), self.store)
-            )
+            self._kernels[name] = kernel_of(prebuilt, self.store) if prebuilt else build_kernel(spec, self.store)
         return self._kernels[name]
 
     def is_ready(self, board: Board, variant: Variant) -> bool:
