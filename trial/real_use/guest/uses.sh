@@ -212,7 +212,7 @@ use_fat() {
 	file_system vfat rw mkfs.vfat -F 32
 }
 use_udf() { file_system udf rw mkudffs -b 512; }
-use_reiserfs() { file_system reiserfs rw mkreiserfs -fq; }
+use_reiserfs() { file_system reiserfs user_xattr mkreiserfs -fq; }
 use_gfs2() { file_system gfs2 rw mkfs.gfs2 -qO -p lock_nolock -t a:b -j 2 -J 16; }
 use_ocfs2() { file_system ocfs2 rw mkfs.ocfs2 -qFx -M local -J size=8M; }
 use_fuse() { file_system ntfs-3g rw mkfs.ntfs -qFf; }
