@@ -33,7 +33,8 @@ _SLAB_OBJECT = re.compile(
     r" slab(?:/vmalloc)?(?: \S+)?(?: \(kfence\))? start [0-9a-f]+(?: data offset \d+)? pointer offset \d+"
     r"(?: size \d+)?(?: allocated at .*)?$"
 )
-# Messages about the speed of the machine: a busy host is slow for every kernel. pattern -> file of the kernel
+# Messages about the speed of the machine, and at a time after its boot: a busy host is slow for every kernel, and a
+# debug kernel may be in the middle of a cell when production is through. pattern -> file of the kernel
 _OF_THE_MACHINE: Mapping[str, str] = {
     r"hrtimer: interrupt took \d+ ns": "kernel/time/hrtimer.c",
     r"perf: interrupt took too long": "kernel/events/core.c",
@@ -41,6 +42,7 @@ _OF_THE_MACHINE: Mapping[str, str] = {
     r"clocksource: (?:timekeeping watchdog|wd-|Long readout|Checking| +)": "kernel/time/clocksource.c",
     r"sched: RT throttling activated": "kernel/sched/rt.c",
     r"workqueue: \S+ hogged CPU for": "kernel/workqueue.c",
+    r"\S+ \S+: deferred probe pending": "drivers/base/dd.c, ten seconds after the boot or the last driver",
 }
 # Rule that found the module of a warning or a BUG() -> its place in the module: kernel/panic.c __warn(), lib/bug.c
 # report_bug(). arm prints no registers. There the line may be that of a function of the kernel that jumped to
