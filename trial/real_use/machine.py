@@ -3,6 +3,7 @@
 
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,7 +67,9 @@ def _guest(command: list[str], seconds: float) -> Iterator["pexpect.spawn[str]"]
     try:
         yield console
     finally:
-        console.close(force=True)
+        console.kill(signal.SIGKILL)
+        console.wait()  # close() gives up after a tenth of a second, which is short on a busy machine
+        console.close()
 
 
 def boot(machine: Machine, folder: Path) -> None:
