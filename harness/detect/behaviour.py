@@ -65,9 +65,9 @@ _COUNTED: Mapping[str, str] = {
     "rfkill": "net/rfkill/core.c",
 }
 _COUNTED_DEVICE = re.compile(rf"\b(?P<name>{'|'.join(map(re.escape, _COUNTED))})(?P<number>\d+)\b")
-# An algorithm that the kernel makes when it first verifies an RSA signature. A debug kernel does so at its boot, for the
-# key of its own modules (certs/default_x509.genkey). Production's key may be of another kind, and the first module that
-# brings a certificate makes it there: cfg80211 in Debian 13.
+# An algorithm that the kernel makes when it first verifies an RSA signature. A debug kernel does so at its boot, for
+# the key of its own modules (certs/default_x509.genkey). Production's key may be of another kind, and the first module
+# that brings a certificate makes it there: cfg80211 in Debian 13.
 _OF_OWN_KEY = re.compile(r"[+-]/proc/crypto: driver *: pkcs1(?:pad)?\(rsa[\w-]*,sha\d+\)")
 _MAX_SHOWN = 3  # items of one side of a difference
 # Messages that differ because a debug kernel is not production: pattern -> reason

@@ -407,7 +407,7 @@ def test_what_a_run_reached_depends_on_what_the_module_has() -> None:
         "clocksource:                       'tsc' is current clocksource.",
         "sched: RT throttling activated",
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_the_speed_of_the_machine_is_not_compared(message: str) -> None:
     assert not comparable_messages(f"[    3.625093][    C0] {message}\n".encode())
