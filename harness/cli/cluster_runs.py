@@ -63,7 +63,7 @@ class Parts:
         return sum(path.is_dir() for path in self.folder.glob("[!.]*"))
 
     def remove(self) -> None:
-        """Remove the parts, which are merged: all at once, also if this is interrupted."""
+        """Remove the parts, which are merged. An interrupt leaves all of them or none."""
         merged = self.folder.with_name(f".{_PARTS}-merged")
         shutil.rmtree(merged, ignore_errors=True)
         self.folder.rename(merged)

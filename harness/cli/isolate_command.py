@@ -116,9 +116,9 @@ def isolate_apply(*, source: Path) -> None:
 def isolate_describe(*, config: Path, source: str) -> None:
     """Print what the series has to be told about a production kernel.
 
-    The output is a fragment for the .config of the debug kernel: the options that the series hides and that production
-    has, which the debug kernel must have as well, and a symbol that says so for each of them. --kernel-source tells the
-    version.
+    The output is a fragment for the .config of the debug kernel. It switches on every option that production has and
+    the series hides, because the debug kernel must have it as well, and tells the series which these are.
+    --kernel-source tells the version.
 
     Exit status: 0, or 2 if the configuration cannot be read or there is no series for the version.
     """

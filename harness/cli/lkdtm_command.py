@@ -16,7 +16,7 @@ from harness.lab.plan.cells import DEFAULT_BOARDS, choose_boards
 from harness.lab.plan.settings import Settings
 from harness.lab.validation.lkdtm import build, points, provoke
 from harness.lab.validation.lkdtm_expectations import REPRESENTATIVE, outcome
-from harness.lab.validation.lkdtm_records import load, record, require_recorded
+from harness.lab.validation.lkdtm_records import load, record, require_same_kernel
 from harness.report.lkdtm_page import PAGE, lkdtm_page
 from harness.support.errors import ModcompatError
 from harness.support.paths import require_checkout
@@ -46,7 +46,7 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
         kernels = Kernels(Settings())
         kernel = kernels.kernel(board, PRODUCTION)
         if keep and (chosen or names):
-            require_recorded(kernel.release)
+            require_same_kernel(kernel.release)
         with Guests(kernels, [build(kernel, kernels.store)]) as guests:
             guest = guests.guest(board, PRODUCTION)
             offered = points(guest)

@@ -121,7 +121,7 @@ def sweep(
 
 
 def _sweep_here(running: SweepRun, known: Kernels, resume: str) -> Path:
-    """Judge all modules on this machine. Returns sweep.json, which is also there if the sweep ends before."""
+    """Judge all modules on this machine. Returns sweep.json, which is also written if the sweep ends early."""
     plan, run = running.plan, running.folder
     keys = keys_if_judged(plan, known, run) or start_kernels(plan, known)
     begin_rows(run, plan.conditions(running.request, keys))

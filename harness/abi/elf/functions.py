@@ -88,12 +88,9 @@ class _Object:
         relocations = self._relocated.get(index)
         for relocation in relocations.iter_relocations() if relocations else ():
             kind = relocation["r_info_type"]
-            if relocation.is_RELA():
-                addend = relocation["r_addend"]
-            elif kind in self._addends_in_place:
+            addend = relocation["r_addend"] if relocation.is_RELA() else 0
+            if self._is_in_place(relocation):
                 (addend,) = _ADDEND.unpack_from(self._content(index), relocation["r_offset"])
-            else:
-                addend = 0
             symbol = self._symbols[relocation["r_info_sym"]]
             if kind in self._distances:
                 kind, addend = self._distances[0], addend + 4
@@ -129,15 +126,21 @@ class _Object:
 
     def _without_addends(self, index: int) -> bytes:
         """The content of a section without addends: they say where something is in another section."""
+        relocations = self._relocated.get(index)
+        if not self._addends_in_place or not relocations:
+            return self._content(index)
         if index not in self._bare:
-            relocations = self._relocated.get(index)
             bare = bytearray(self._content(index))
-            for relocation in relocations.iter_relocations() if relocations else ():
-                if not relocation.is_RELA() and relocation["r_info_type"] in self._addends_in_place:
+            for relocation in relocations.iter_relocations():
+                if self._is_in_place(relocation):
                     at = relocation["r_offset"]
                     bare[at : at + _ADDEND.size] = bytes(_ADDEND.size)
             self._bare[index] = bytes(bare)
         return self._bare[index]
+
+    def _is_in_place(self, relocation: Any) -> bool:
+        """Whether the addend of a relocation is in the four bytes that it changes."""
+        return not relocation.is_RELA() and relocation["r_info_type"] in self._addends_in_place
 
     def _content(self, index: int) -> bytes:
         if index not in self._data:

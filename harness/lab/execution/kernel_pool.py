@@ -105,11 +105,12 @@ class Kernels:
     def own_modules(self, board: Board, variant: Variant) -> ModuleIndex:
         """The modules that came with a kernel. A shipped production's are those of its debug kernels, too."""
         shipped = self.settings.shipped.get(board.arch.name)
-        key = (board.arch.name, "" if shipped and shipped.modules else variant.name)
+        folder = shipped.modules if shipped else None
+        key = (board.arch.name, "" if folder else variant.name)
         if key not in self._own_modules:
             self._own_modules[key] = (
-                index_folder(shipped.modules, self.store)
-                if shipped and shipped.modules
+                index_folder(folder, self.store)
+                if folder
                 else ModuleIndex(map(indexed, self.kernel(board, variant).own_modules.values()))
             )
         return self._own_modules[key]

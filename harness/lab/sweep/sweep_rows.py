@@ -29,14 +29,8 @@ class SweepRows:
         self._lock = FileLock(self.path.with_suffix(".lock"))
 
     def begin(self, plan: dict[str, Any]) -> None:
-        """Note what the sweep depends on, and drop a line that was cut off.
-
-        Raises ModcompatError if the folder has rows of another sweep.
-        """
+        """Note what the sweep depends on. Raises ModcompatError if the folder has rows of another sweep."""
         note_plan(self.path.parent, plan, "a sweep")
-        if self.path.exists():
-            with self._lock, self.path.open("rb+") as file:
-                _drop_cut_line(file)
 
     def start(self, place: str) -> None:
         """Note that a process begins with a module, so that it is known which one it may have died of."""
@@ -85,7 +79,7 @@ class SweepRows:
 
 
 def _drop_cut_line(file: IO[bytes]) -> int:
-    """Drop what follows the last end of a line in a file. Returns its size, in bytes, which is its position as well."""
+    """Drop an unfinished last line of a file. Returns the size of the file in bytes, and leaves the position there."""
     size = end = file.seek(0, os.SEEK_END)
     while end:
         begin = max(0, end - _BLOCK)

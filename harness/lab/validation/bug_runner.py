@@ -135,8 +135,8 @@ def commit(guest: Guest, bug: Bug, where: Where, files: Mapping[str, Path] | Non
 def run_mixed(board: Board, settings: Settings) -> list[dict[str, Any]]:
     """Let modules of both builds share locks in one isolated kernel. Returns a row for each pair of builds.
 
-    Sharing locks is correct, so there must be no report. Raises ModcompatError if a module cannot be loaded, and
-    GuestFailure.
+    Sharing locks is correct, so there must be no report. Raises ModcompatError if a module cannot be loaded, or
+    GuestFailure if the guest does not answer.
     """
     variant = variant_of(FEATURES["all"], isolated=True)
     with prepared(board, variant, settings) as guests:

@@ -23,8 +23,8 @@ def load(path: Path = MEASURED) -> dict[str, Any]:
     return facts
 
 
-def require_recorded(kernel: str, path: Path = MEASURED) -> None:
-    """Raise ModcompatError if the recorded points are of another kernel: some of them cannot be measured again."""
+def require_same_kernel(kernel: str, path: Path = MEASURED) -> None:
+    """Raise ModcompatError if the recorded points are of another kernel, so that only all of them can be replaced."""
     if (known := _recorded_kernel(path)) and known != kernel:
         raise ModcompatError(
             f"the recorded points are of {known}, and this is {kernel}",

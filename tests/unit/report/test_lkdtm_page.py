@@ -8,7 +8,7 @@ import pytest
 
 from harness.kernel.arch import ARCHITECTURES
 from harness.lab.validation.lkdtm_expectations import OUTCOMES, REPRESENTATIVE, outcome
-from harness.lab.validation.lkdtm_records import load, record, require_recorded
+from harness.lab.validation.lkdtm_records import load, record, require_same_kernel
 from harness.report.lkdtm_page import PAGE, lkdtm_page
 from harness.support.errors import ModcompatError
 
@@ -40,12 +40,12 @@ def test_what_is_not_reported_has_a_reason() -> None:
 
 def test_the_recorded_points_are_of_one_kernel(tmp_path: Path) -> None:
     file = tmp_path / "lkdtm.json"
-    require_recorded("6.1.192", file)
+    require_same_kernel("6.1.192", file)
     one, other = load()["points"][:2]
     record([one, other], "6.1.191", "2026-01-02", file)
     record([other], "6.1.191", "2026-01-03", file)
     assert load(file) == {"kernel": "6.1.191", "date": "2026-01-03", "points": [one, other]}
     with pytest.raises(ModcompatError, match=r"are of 6\.1\.191"):
-        require_recorded("6.1.192", file)
+        require_same_kernel("6.1.192", file)
     record([other], "6.1.192", "2026-01-04", file)
     assert load(file)["points"] == [other]
