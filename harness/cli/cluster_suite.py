@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli.cluster_runs import Parts, build_tasks, collect, require_same_files, resources_of
-from harness.cli.merge_command import show_run
 from harness.cli.run_suite import run_suite
+from harness.cli.show_results import show_run
 from harness.lab.execution.run_folder import write_facts
 from harness.lab.plan.cells import Cell, kernels_of
 from harness.lab.plan.settings import Settings

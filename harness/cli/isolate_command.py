@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from harness.cli.kernel_options import ABOUT_SOURCE, CONFIGS
-from harness.cli.matrix_command import build_kernels, run_cells
 from harness.cli.param_types import BOARD, FEATURE, GUESTS, SOURCE, USUAL_GUESTS, WORKERS
+from harness.cli.run_matrix import build_kernels, run_cells
 from harness.guest.boards import Board, default_board
 from harness.kernel.arch import ARCHITECTURES, X86_64
 from harness.kernel.config import KernelSpec

@@ -9,14 +9,13 @@ import click
 
 from harness.cli.cluster_runs import CLUSTER, files_of, require_alone
 from harness.cli.cluster_suite import run_suite_on_cluster
-from harness.cli.exit_status import exit_status, require_matrix, stamp_of
+from harness.cli.exit_status import exit_status
 from harness.cli.kernel_options import click_option
 from harness.cli.param_types import GUESTS, USUAL_GUESTS, WORKERS
-from harness.cli.run_suite import require_cells, run_suite
-from harness.guest.boards import Board
+from harness.cli.run_matrix import build_kernels, run_cells, words_of
+from harness.cli.run_suite import require_cells
 from harness.kernel.features import features_named
-from harness.kernel.variants import Preemption, Variant
-from harness.lab.execution.kernel_pool import Kernels
+from harness.kernel.variants import Preemption
 from harness.lab.execution.run_folder import run_folder
 from harness.lab.plan import expected_verdicts
 from harness.lab.plan.cells import MATRICES, cells_of, choose_boards, kernels_of, narrow
@@ -27,7 +26,7 @@ from harness.lab.plan.vendor_modules import shipped
 from harness.plugin.selection import SuitePlan
 from harness.plugin.suite_arguments import reproduction
 from harness.report.compatibility import PAGE, compatibility_page
-from harness.report.recorded_run import MATRIX, read_run
+from harness.report.recorded_run import read_run
 from harness.support.errors import ModcompatError
 from harness.support.paths import require_checkout
 
@@ -89,9 +88,9 @@ def matrix(
                 f"--cluster takes no {foreign}",
                 next_step="of pytest's options, it takes -k and -x; see `modcompat check`",
             )
-    names = require_cells(["--matrix", which, *_words(narrowed)], options) if options else None
+    names = require_cells(["--matrix", which, *words_of(narrowed)], options) if options else None
     if cluster:
-        words = ["--matrix", which, "--internal-command=matrix", *_words(narrowed), *options]
+        words = ["--matrix", which, "--internal-command=matrix", *words_of(narrowed), *options]
         with run_folder(run_dir) as run:
             plan = SuitePlan(Settings(), shipped(), cells_of(chosen, shipped()))
             status, result = run_suite_on_cluster(
@@ -120,38 +119,6 @@ def _foreign(options: Iterable[str]) -> str:
         elif word != "-x" and not word.startswith("-k"):
             return word
     return ""
-
-
-def build_kernels(wanted: Iterable[tuple[Board, Variant]], settings: Settings) -> None:
-    """Build the kernels that are not cached. Raises ModcompatError for one that cannot be built."""
-    known = Kernels(settings)
-    for board, variant in wanted:
-        known.kernel(board, variant)
-
-
-def run_cells(
-    which: str,
-    workers: str,
-    narrowed: Iterable[tuple[str, Iterable[str]]],
-    options: Iterable[str],
-    run_dir: Path | None = None,
-) -> tuple[int, Path]:
-    """Run the cells of a matrix under pytest. Returns the exit status for the command, and the path of matrix.json.
-
-    narrowed: repeatable options with their values. options: others, for pytest. Raises ModcompatError if there is no
-    verdict.
-    """
-    with run_folder(run_dir) as run:
-        result = run / MATRIX
-        earlier = stamp_of(result)
-        chosen = ["--matrix", which, "--run-dir", str(run), *_words(narrowed)]
-        outcome = run_suite(["-n", workers, "--internal-command=matrix", *chosen, *options])
-    require_matrix(outcome, result, earlier)
-    return exit_status(outcome.status, result), result
-
-
-def _words(narrowed: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
-    return [word for option, values in narrowed for value in values for word in (option, value)]
 
 
 @click.command()

@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """modcompat merge."""
 
-import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from harness.cli.exit_status import exit_status
-from harness.cli.sweep_command import report_sweep
+from harness.cli.show_results import show_run, show_sweep
 from harness.lab.execution.run_folder import run_folder, write_facts
 from harness.lab.sweep.sweep_results import RESULTS
-from harness.report.formats import write_reports
 from harness.report.merge import copy_cells, merged, merged_sweeps
 from harness.report.recorded_run import read_run
 from harness.report.sweep import read_sweep
-from harness.report.table import render
 
 
 @click.command()
@@ -46,15 +42,8 @@ def _merge_runs(runs: Sequence[Path], run_dir: Path | None) -> int:
         return exit_status(0, matrix)
 
 
-def show_run(facts: Mapping[str, Any], matrix: Path) -> None:
-    """Print the verdicts of a run that was put together, and write its reports. facts: the content of matrix.json."""
-    click.echo(render(facts["cells"], width=shutil.get_terminal_size((160, 40)).columns, colours=False))
-    click.echo(f"matrix: {matrix}")
-    click.echo(f"report: {write_reports(matrix.parent)[0]}")
-
-
 def _merge_sweeps(runs: Sequence[Path], run_dir: Path | None) -> int:
     facts = merged_sweeps([(run, read_sweep(run / RESULTS)) for run in runs])
     with run_folder(run_dir) as folder:
         copy_cells(runs, folder)
-        return report_sweep(write_facts(facts, folder, RESULTS))
+        return show_sweep(write_facts(facts, folder, RESULTS))

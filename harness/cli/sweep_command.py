@@ -12,6 +12,7 @@ from harness.cli.cluster_runs import CLUSTER, require_alone
 from harness.cli.cluster_sweep import sweep_on_cluster
 from harness.cli.kernel_options import click_option
 from harness.cli.param_types import KERNEL, USUAL_GUESTS, WORKERS, processes
+from harness.cli.show_results import show_sweep
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.run_folder import run_folder
 from harness.lab.plan.options import BY_NAME, checked
@@ -20,8 +21,6 @@ from harness.lab.sweep.sweep_results import write_results
 from harness.lab.sweep.sweep_rows import begin_rows
 from harness.lab.sweep.sweep_runner import SweepRun
 from harness.lab.sweep.sweep_shard import keys_if_judged, start_kernels
-from harness.report.formats import write
-from harness.report.sweep import PAGE, exit_status, page, read_sweep, summary
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
@@ -117,7 +116,7 @@ def sweep(
         except KeyboardInterrupt:
             say(f"interrupted; to go on: {resume}")
             raise
-        sys.exit(report_sweep(results))
+        sys.exit(show_sweep(results))
 
 
 def _sweep_here(running: SweepRun, known: Kernels, resume: str) -> Path:
@@ -135,12 +134,3 @@ def _sweep_here(running: SweepRun, known: Kernels, resume: str) -> Path:
             say(f"stopped; to go on: {resume}")
         raise
     return write_results(plan, known, run, resume)
-
-
-def report_sweep(file: Path) -> int:
-    """Print the summary of a sweep.json, and write its page beside it. Returns the exit status of the command."""
-    results = read_sweep(file)
-    for line in summary(results):
-        click.echo(line)
-    click.echo(f"written: {write(file.with_name(PAGE), page(results))}")
-    return exit_status(results)

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.abi.elf.module_file import ModuleFacts
-from harness.cli.check_command import tell_of_other_versions
+from harness.cli.check_choices import tell_of_other_versions
 from harness.cli.exit_status import exit_status
 from harness.cli.main import main
-from harness.cli.matrix_command import run_cells
+from harness.cli.run_matrix import run_cells
 from harness.cli.run_suite import require_cells, run_suite
 from harness.guest.boards import Board
 from harness.kernel.arch import ARCHITECTURES
