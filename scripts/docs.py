@@ -211,7 +211,8 @@ def architecture(page: str) -> str:
     for room in layered["harness"]:
         rooms.append(f"- `{room}`: {_about(PROJECT / 'harness' / room)}")
         inside = [name for layer in layered.get(f"harness.{room}", []) for name in layer.split(" | ")]
-        rooms += [f"    - `{room}.{name}`: {_about(PROJECT / 'harness' / room / name)}" for name in inside]
+        packages = [name for name in inside if (PROJECT / "harness" / room / name).is_dir()]
+        rooms += [f"    - `{room}.{name}`: {_about(PROJECT / 'harness' / room / name)}" for name in packages]
     rules = [f"- {each['name']}." for each in contracts]
     rooms = [line for item in rooms for line in _wrapped(item)]
     lines = [_ROOMS_BEGIN, "", *rooms, "", "The rules of the contract:", "", *rules, "", _ROOMS_END]

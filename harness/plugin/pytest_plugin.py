@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from harness.lab.plan.options import OPTIONS, Option, ValueKind
+from harness.support.errors import ModcompatError
 
 if TYPE_CHECKING:
     from harness.plugin.fixtures.kernels import SelectedKernel
@@ -193,10 +194,15 @@ def _value(config: pytest.Config, option: Option) -> Any:
             return text.lower() not in ("0", "false", "no", "off")
         return shlex.split(text) if option.repeatable else text
     value = config.getini(key)
-    if not value or option.kind is not ValueKind.PATH:
+    if not value or option.kind is ValueKind.FLAG:
         return value or None
     folder = config.inipath.parent if config.inipath else config.rootpath
-    return [str(folder / Path(path).expanduser()) for path in value] if option.repeatable else str(folder / value)
+    try:
+        if option.repeatable:
+            return [option.normalized(each, folder) for each in value]
+        return option.normalized(value, folder)
+    except ModcompatError as error:
+        raise pytest.UsageError(f"modcompat: {error}") from None
 
 
 def _ini_type(option: Option) -> Literal["bool", "args", "string"]:

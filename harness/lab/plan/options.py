@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from harness.support.inputs import (
@@ -86,16 +87,17 @@ class Option:
         """The values that it takes; empty: any."""
         return self.choices() if isinstance(self.choices, Names) else self.choices
 
-    def normalized(self, value: Any) -> str:
+    def normalized(self, value: Any, folder: Path = Path()) -> str:
         """A value as text that means the same in every folder.
 
-        Raises ModcompatError for the home folder of an unknown user.
+        folder: that paths are relative to. Raises ModcompatError for the home folder of an unknown user.
         """
-        if self.kind is ValueKind.PATH or (self.kind is ValueKind.PRODUCTION and not is_named_production(value)):
-            return str(expanded(value).absolute())
+        return str((folder / expanded(value)).absolute()) if self._names_path(str(value)) else str(value)
+
+    def _names_path(self, value: str) -> bool:
         if self.kind is ValueKind.SOURCE:
-            return str(import_module("harness.kernel.source").absolute(str(value)))
-        return str(value)
+            return not import_module("harness.kernel.source").is_package(value)
+        return self.kind is ValueKind.PATH or (self.kind is ValueKind.PRODUCTION and not is_named_production(value))
 
 
 _BOARDS = Names("harness.guest.boards", "BOARDS")

@@ -11,6 +11,7 @@ import pytest
 
 import harness.plugin.fixtures.session  # noqa: F401
 from harness.lab.plan.options import OPTIONS
+from harness.plugin.pytest_plugin import option_values
 
 pytest_plugins = ["pytester"]
 
@@ -167,6 +168,28 @@ def test_the_command_line_overrides_the_environment_and_that_the_ini_file(
     assert memory() == "64"
     monkeypatch.setenv("MODCOMPAT_GUEST_MEMORY", "96")
     assert memory() == "96"
+
+
+def test_paths_in_the_ini_file_are_relative_to_it(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makeini(
+        "[pytest]\nmodcompat_kernel_source = ../linux\nmodcompat_production = debian:linux-image-amd64 ../product\n"
+    )
+    folder = pytester.mkdir("inside")
+    monkeypatch.chdir(folder)
+    values = option_values(pytester.parseconfig("--rootdir", str(pytester.path)))
+    assert values["--kernel-source"] == f"{pytester.path}/../linux"
+    assert values["--production"] == ["debian:linux-image-amd64", f"{pytester.path}/../product"]
+
+
+def test_a_package_in_the_ini_file_is_no_path(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nmodcompat_kernel_source = linux-source-6.12\n")
+    assert option_values(pytester.parseconfig())["--kernel-source"] == "linux-source-6.12"
+
+
+def test_a_home_folder_of_nobody_in_the_ini_file_is_an_error(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nmodcompat_kernel_source = ~nobody-of-that-name/linux\n")
+    with pytest.raises(pytest.UsageError, match="no user of that name"):
+        option_values(pytester.parseconfig())
 
 
 @pytest.mark.parametrize(
