@@ -69,7 +69,8 @@ def matrix(
     ci         the set that CI runs, an hour if nothing is cached
     nightly    nearly everything
 
-    Options narrow a set. Kernels are built first. PYTEST_OPTIONS, after the name, are passed on (`matrix default -x`).
+    Options narrow a set, except --preemption, which replaces its preemption models. Kernels are built first.
+    PYTEST_OPTIONS, after the name, are passed on (`matrix default -x`).
 
     Exit status: 0 if every verdict is as expected, 1 if one is not, 2 if the run is not valid: an option, a kernel that
     does not build, an error in pytest, a cell that proves nothing (INVALID).

@@ -119,7 +119,7 @@ OPTIONS = (
            "twice (repeatable).", choices=_MODELS, repeatable=True, in_check=False, in_tests=False),
     Option("--matrix", "A named set of cells: the five core features on one board per architecture (default), the "
            "isolation series (isolated), debug sets (debug-set), every feature on one board (features), the set of CI "
-           "(ci), or nearly everything (nightly). Other options narrow it.",
+           "(ci), or nearly everything (nightly). Other options narrow it; --preemption replaces its models.",
            choices=_MATRICES, in_check=False, in_tests=False),
     Option("--kernel-source", "A kernel source tree, or the name of a Debian package that has one.", "DIR",
            ValueKind.SOURCE, default="linux-source-6.1", manifest="kernel.source", affects_result=True),
