@@ -2,17 +2,19 @@
 """The results of a sweep, a line of JSON for each module, written as they come.
 
 A sweep that was interrupted goes on where it stopped. A line that was being written when the machine went down is
-ignored, and its module is judged again.
+ignored, and its module is judged again. So is a module about which nothing was proven.
 """
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock
 
+from harness.detect.verdict import Verdict
+from harness.support.folders import write_file
 from harness.support.run_plan import note_plan
 
 VERDICTS, PREDICTIONS = "verdicts", "predictions"
@@ -27,10 +29,6 @@ class SweepRows:
         self.path = run / f"{name}.jsonl"
         self._started = self.path.with_suffix(".started")
         self._lock = FileLock(self.path.with_suffix(".lock"))
-
-    def begin(self, plan: dict[str, Any]) -> None:
-        """Note what the sweep depends on. Raises ModcompatError if the folder has rows of another sweep."""
-        note_plan(self.path.parent, plan, "a sweep")
 
     def start(self, place: str) -> None:
         """Note that a process begins with a module, so that it is known which one it may have died of."""
@@ -59,12 +57,14 @@ class SweepRows:
 
     def read(self) -> Iterator[list[dict[str, Any]]]:
         """The rows of each module so far."""
+        for line in self._lines():
+            yield json.loads(line)
+
+    def _lines(self) -> Iterator[str]:
         if not self.path.exists():
             return
         with self.path.open() as file:
-            for line in file:
-                if line.endswith("\n"):
-                    yield json.loads(line)
+            yield from (line for line in file if line.endswith("\n"))
 
     def count(self) -> int:
         """The number of modules that have been judged."""
@@ -76,6 +76,18 @@ class SweepRows:
     def done(self) -> set[str]:
         """The places of the modules that have been judged."""
         return {rows[0]["place"] for rows in self.read()}
+
+    def proven(self) -> set[str]:
+        """The places of the modules that were judged, and about which something was proven."""
+        return {rows[0]["place"] for rows in self.read() if not prove_nothing(rows)}
+
+    def drop_unproven(self) -> None:
+        """Drop the rows of modules about which nothing was proven, so that they are judged again. Raises OSError."""
+        with self._lock:
+            lines = list(self._lines())
+            kept = [line for line in lines if not prove_nothing(json.loads(line))]
+            if len(kept) < len(lines):
+                write_file(self.path, "".join(kept))
 
 
 def _drop_cut_line(file: IO[bytes]) -> int:
@@ -93,7 +105,15 @@ def _drop_cut_line(file: IO[bytes]) -> int:
     return file.seek(end)
 
 
+def prove_nothing(rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a module is INVALID on one of the kernels."""
+    return any(row.get("verdict") == Verdict.INVALID for row in rows)
+
+
 def begin_rows(run: Path, plan: dict[str, Any]) -> None:
-    """Begin the predictions and the verdicts of a sweep, or go on with them. Raises as SweepRows.begin()."""
-    for name in (PREDICTIONS, VERDICTS):
-        SweepRows(run, name).begin(plan)
+    """Begin a sweep in its run folder, or go on with one. plan: what it depends on.
+
+    Raises ModcompatError if the folder has another sweep.
+    """
+    note_plan(run, plan, "a sweep")
+    SweepRows(run).drop_unproven()

@@ -38,7 +38,8 @@ def judge_shard(folder: Path, request: SweepRequest, production: str) -> str:
     predict_group(request, places, folder)
     judge_group(request, places, folder)
     write_results(plan, kernels, folder, "")
-    debug = Counter(row["verdict"] for rows in SweepRows(folder).read() for row in rows[1:])
+    names = {variant.name for variant in plan.variants}
+    debug = Counter(row["verdict"] for rows in SweepRows(folder).read() for row in rows if row["variant"] in names)
     return ", ".join(f"{count} {verdict}" for verdict, count in debug.most_common())
 
 
@@ -74,12 +75,12 @@ def start_kernels(plan: SweepPlan, known: Kernels) -> list[str]:
 
 
 def keys_if_judged(plan: SweepPlan, known: Kernels, run: Path) -> list[str]:
-    """The keys of all kernels, if a run folder has the verdict of every module and no kernel has to be built for that.
+    """The keys of all kernels, if a run folder proves something about every module and no kernel has to be built.
 
     Otherwise an empty list.
     """
     variants = (plan.variants[0].production, *plan.variants)
-    if not plan.places <= SweepRows(run).done():
+    if not plan.places <= SweepRows(run).proven():
         return []
     if not all(known.is_ready(plan.board, variant) for variant in variants):
         return []

@@ -3,7 +3,7 @@
 
 import os
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -16,8 +16,9 @@ from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.lab import MOST_RUNS, CellResult, Lab, without_run
 from harness.lab.execution.run_folder import matrix_row, write_cell
 from harness.lab.sweep.sweep_plan import SweepModule, SweepPlan, SweepRequest, plan_sweep
-from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
+from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows, prove_nothing
 from harness.support.cache.store import Store
+from harness.support.errors import ModcompatError
 from harness.support.process import die_with_parent
 
 _KILLED = "the process that had only this module to do died every time; is there enough memory?"
@@ -54,10 +55,12 @@ def _lab(request: SweepRequest) -> Lab:
 
 
 def judge_group(request: SweepRequest, places: Sequence[str], run: Path) -> int:
-    """Judge the modules in some places that have no rows yet, and add their rows. Returns the number of modules."""
+    """Judge the modules in some places that have no rows yet, and add their rows. Returns the number of modules.
+
+    Raises ModcompatError if production no longer has one of them.
+    """
     plan, rows = _plan(request), SweepRows(run)
-    wanted = set(places) - rows.done()
-    waiting = [module for module in plan.modules if module.place in wanted]
+    waiting = _waiting(plan, places, rows)
     if not waiting:
         return 0
     lab = _lab(request)
@@ -67,26 +70,36 @@ def judge_group(request: SweepRequest, places: Sequence[str], run: Path) -> int:
         rows.start(module.place)
         found = _judge(lab, plan, module, run)
         attempts = 1
-        while _is_invalid(found) and attempts < MOST_RUNS and hopeless < _MOST_HOPELESS:
+        while prove_nothing(found) and attempts < MOST_RUNS and hopeless < _MOST_HOPELESS:
             # Something may have ended QEMU, such as the host for lack of memory.
             lab.forget()
             found = _judge(lab, plan, module, run)
             attempts += 1
-        hopeless = hopeless + 1 if _is_invalid(found) else 0
+        hopeless = hopeless + 1 if prove_nothing(found) else 0
         rows.add(found)
     return len(waiting)
 
 
 def predict_group(request: SweepRequest, places: Sequence[str], run: Path) -> int:
-    """Predict the verdicts of the modules in some places on the debug kernels. Returns the number of modules."""
+    """Predict the verdicts of the modules in some places on the debug kernels. Returns and raises as judge_group()."""
     plan, rows = _plan(request), SweepRows(run, PREDICTIONS)
+    waiting = _waiting(plan, places, rows)
+    for module in waiting:
+        rows.start(module.place)
+        facts = read_module(module.file)
+        rows.add(_predict(request, variant, module, facts) for variant in plan.variants)
+    return len(waiting)
+
+
+def _waiting(plan: SweepPlan, places: Sequence[str], rows: SweepRows) -> list[SweepModule]:
+    """The modules in some places that have no rows yet."""
+    if gone := set(places) - plan.places:
+        raise ModcompatError(
+            f"{min(gone)} is no longer a module of {plan.shipped.title}, or of this part of them",
+            next_step="leave production as it is until its sweep has ended, and begin another one",
+        )
     wanted = set(places) - rows.done()
-    for module in plan.modules:
-        if module.place in wanted:
-            rows.start(module.place)
-            facts = read_module(module.file)
-            rows.add(_predict(request, variant, module, facts) for variant in plan.variants)
-    return len(wanted)
+    return [module for module in plan.modules if module.place in wanted]
 
 
 def give_up_judging(request: SweepRequest, place: str, run: Path) -> None:
@@ -126,10 +139,6 @@ def _judge(lab: Lab, plan: SweepPlan, module: SweepModule, run: Path) -> list[di
             rows.append(_row(control, module, run, runs=1))
         rows.append(_row(result, module, run, runs=lab.runs_of(cell)))
     return rows
-
-
-def _is_invalid(rows: Iterable[Mapping[str, Any]]) -> bool:
-    return any(row["verdict"] == Verdict.INVALID for row in rows)
 
 
 def _row(result: CellResult, module: SweepModule, run: Path, *, runs: int) -> dict[str, Any]:

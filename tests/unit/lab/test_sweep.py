@@ -27,7 +27,7 @@ from harness.lab.sweep.sweep_plan import (
     debug_kernels,
     groups_of,
 )
-from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows
+from harness.lab.sweep.sweep_rows import PREDICTIONS, SweepRows, begin_rows
 from harness.lab.sweep.sweep_runner import SweepRun
 from harness.support.errors import ModcompatError
 from harness.support.run_plan import note_plan
@@ -101,12 +101,12 @@ def test_only_debug_kernels_on_top_of_production(name: str) -> None:
 
 def test_a_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
     rows = SweepRows(tmp_path)
-    rows.begin({"sample": 3})
+    begin_rows(tmp_path, {"sample": 3})
     rows.add([{"place": "a"}, {"place": "a"}])
     with rows.path.open("a") as file:
         file.write('[{"place": "b"}')  # the machine went down
     again = SweepRows(tmp_path)
-    again.begin({"sample": 3})
+    begin_rows(tmp_path, {"sample": 3})
     assert again.done() == {"a"}
     again.add([{"place": "b"}])
     assert (again.done(), again.count()) == ({"a", "b"}, 2)
@@ -146,19 +146,43 @@ def test_rows_that_do_not_fit_on_the_disk_leave_no_part(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_another_sweep_is_refused(tmp_path: Path) -> None:
-    SweepRows(tmp_path).begin(SweepRequest(("folder",), ("isolated-all",)).conditions())
+    begin_rows(tmp_path, SweepRequest(("folder",), ("isolated-all",)).conditions())
     with pytest.raises(ModcompatError, match="has a sweep that differs in kernels"):
-        SweepRows(tmp_path).begin(SweepRequest(("folder",), ("stock-all",)).conditions())
+        begin_rows(tmp_path, SweepRequest(("folder",), ("stock-all",)).conditions())
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '"x"'], ids=["empty", "list", "cut off", "text"])
+def test_a_folder_with_the_plan_of_something_else_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(ModcompatError, match=r"plan\.json is not the plan of a sweep"):
+        begin_rows(tmp_path, {"sample": 3})
+
+
+def test_modules_about_which_nothing_was_proven_are_judged_again(tmp_path: Path) -> None:
+    rows = SweepRows(tmp_path)
+    rows.add([{"place": "a", "verdict": "CLEAN"}, {"place": "a", "verdict": "SAME"}])
+    rows.add([{"place": "b", "verdict": "CLEAN"}, {"place": "b", "verdict": "INVALID"}])
+    assert (rows.done(), rows.proven()) == ({"a", "b"}, {"a"})
+    begin_rows(tmp_path, {})
+    assert rows.done() == {"a"}
+
+
+def test_a_module_that_production_no_longer_has_ends_the_sweep(tmp_path: Path) -> None:
+    with (
+        patch.object(sweep_worker, "_plan", lambda _: plan_of(3)),
+        pytest.raises(ModcompatError, match="gone is no longer a module of"),
+    ):
+        sweep_worker.predict_group(SweepRequest((), ()), ["gone"], tmp_path)
 
 
 def test_a_sample_grows_into_a_whole_sweep(tmp_path: Path) -> None:
     request = SweepRequest(("folder",), ("isolated-all",))
     rows = SweepRows(tmp_path)
-    rows.begin(replace(request, sample=2, only=("a*",)).conditions())
+    begin_rows(tmp_path, replace(request, sample=2, only=("a*",)).conditions())
     for place in ("a1", "a2"):
         rows.add([{"place": place}])
     again = SweepRows(tmp_path)
-    again.begin(request.conditions())
+    begin_rows(tmp_path, request.conditions())
     sweep_run(tmp_path, ["a1", "b"])._do("judging", judge, never, again)
     assert sorted(again.done()) == ["a1", "a2", "b"]
     assert again.count() == 3, "nothing is judged twice"
