@@ -73,6 +73,8 @@ class GuestImage:
     before: dict[str, tuple[Companion, ...]]
     # module name -> files that are posted to the guest before it is loaded, itself among them: path -> file
     posted: dict[str, dict[str, Path]] = field(default_factory=dict)
+    # module name -> why it cannot be posted: its file, or that of a module that it needs, is damaged
+    damaged: dict[str, ModcompatError] = field(default_factory=dict)
 
 
 @dataclass
@@ -159,7 +161,9 @@ class Guests:
         self.pause_all()  # before a kernel is built, which takes minutes
         self._refresh(name, board, variant)
         if name in self._running:
-            self._running[name] = self._running.pop(name)  # now the last to be evicted
+            known = self._running[name] = self._running.pop(name)  # now the last to be evicted
+            for file in (known.snapshot.boot_log, known.image.machine.initramfs):
+                self._store.renew(file.parent)  # for close() in another process
         else:
             while len(self._running) >= _MAX_RUNNING:
                 self._evict(next(iter(self._running)))
@@ -203,8 +207,11 @@ class Guests:
         files: dict[str, Path] = {}
         contents = {**self.files, **(more or {})}
         brought: dict[str, Path] = {}
-        modules = [module for module in self._modules if module.is_for(board.arch)]
+        damaged: dict[str, ModcompatError] = {}
         posts = self._posts(board, kernel)
+        modules = [module for module in self._modules if module.is_for(board.arch)]
+        if posts:
+            modules = [module for module in modules if not self._is_damaged(module, damaged)]
         for module in modules:
             built = {module.name: self._plain(module.file)} if module.file else self._build_module(module, production)
             files[module.name] = built[module.name]
@@ -221,9 +228,8 @@ class Guests:
         posted: dict[str, dict[str, Path]] = {}
         if posts:
             everything = {paths[name]: file for name, file in files.items()} | needed
-            for name, companions in before.items():
-                of_one = [paths[name], *(companion.path for companion in companions)]
-                posted[name] = {path: self._plain(everything[path]) for path in of_one}
+            chains = {name: [paths[name], *(it.path for it in companions)] for name, companions in before.items()}
+            posted = self._posted(chains, everything, damaged)
         else:
             contents |= {path: self._plain(file) for path, file in needed.items()}
         if variant.feature and not missing_in(kernel.config, variant.feature):
@@ -249,7 +255,7 @@ class Guests:
                 machine = replace(machine, keeper=build_plugin("kept_code", qemu_version(board.arch.qemu), self._store))
         if not self._why_unchecked(machine, kernel):
             machine = replace(machine, accesses=self._access_check(machine, kernel))
-        return GuestImage(kernel, machine, paths, files, before, posted)
+        return GuestImage(kernel, machine, paths, files, before, posted, damaged)
 
     def _device_tree(self, board: Board, kernel: Kernel) -> Path:
         """The device tree of a board. If production is used as it ships, its own one serves debug kernels as well.
@@ -276,6 +282,30 @@ class Guests:
             plain.parent.mkdir(parents=True, exist_ok=True)
             plain.write_bytes(content_unpacked(file, MAX_BYTES_IN_GUEST))
         return plain
+
+    def _is_damaged(self, module: VendorModule, damaged: dict[str, ModcompatError]) -> bool:
+        """Whether a module's file cannot be unpacked; if so, the reason is noted."""
+        try:
+            if module.file:
+                self._plain(module.file)
+        except ModcompatError as error:
+            damaged[module.name] = error
+        return module.name in damaged
+
+    def _posted(
+        self, chains: Mapping[str, Sequence[str]], files: Mapping[str, Path], damaged: dict[str, ModcompatError]
+    ) -> dict[str, dict[str, Path]]:
+        """The files to post for each module, unpacked; a module with a file that is damaged is noted instead.
+
+        chains: module name -> paths in the guest. files: path in the guest -> file.
+        """
+        posted: dict[str, dict[str, Path]] = {}
+        for name, chain in chains.items():
+            try:
+                posted[name] = {path: self._plain(files[path]) for path in chain}
+            except ModcompatError as error:
+                damaged[name] = error
+        return posted
 
     def _build_module(self, module: VendorModule, production: Kernel) -> dict[str, Path]:
         assert module.source is not None

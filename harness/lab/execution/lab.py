@@ -238,6 +238,8 @@ class Lab:
 
     def _judge(self, cell: Cell, running: RunningGuest, proof: Proof, exerciser: FeatureExerciser) -> CellResult:
         guest, image = running.guest, running.image
+        if error := image.damaged.get(cell.module.name):
+            raise error
         file = image.files[cell.module.name]
         exercise = load_exercise(cell.module.exercise) if cell.module.exercise else None
         posted = image.posted.get(cell.module.name, {})

@@ -70,15 +70,17 @@ class Store:
     def get(self, kind: str, label: str, inputs: Mapping[str, Any]) -> Path | None:
         """The folder of a complete, verified entry, or None."""
         path = self.path(kind, label, inputs)
-        if not self.is_whole(path):
-            return None
+        return path if self.is_whole(path) and self.renew(path) else None
+
+    def renew(self, entry: Path) -> bool:
+        """Note that an entry is in use, so that trim() keeps it. Returns False if another process has removed it."""
         try:
-            os.utime(path / MANIFEST)
-        except FileNotFoundError:  # another process removed it just now
-            return None
+            os.utime(entry / MANIFEST)
+        except FileNotFoundError:
+            return False
         except OSError:  # the cache is another user's, or mounted read-only
             pass
-        return path
+        return True
 
     def get_or_build(self, kind: str, label: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
         """The folder of the entry. If there is none, here or in the remote, `build` fills an empty folder.

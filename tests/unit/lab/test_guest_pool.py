@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pool of guests: a failed start is not repeated, idle guests are paused, and every guest is ended."""
 
+import lzma
 import os
 from pathlib import Path
 from typing import Any
@@ -13,31 +14,37 @@ from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest, Timing
 from harness.guest.qemu import Qemu
 from harness.guest.qmp import QmpLostError, QmpRefusedError
+from harness.guest.snapshot import Snapshot
 from harness.kernel.features import FEATURES
 from harness.kernel.variants import PRODUCTION, Variant, variant_of
 from harness.lab.execution import guest_pool as module
 from harness.lab.execution.guest_pool import GuestImage, Guests, RunningGuest
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
-from harness.lab.plan.vendor_modules import VendorModule
+from harness.lab.plan.vendor_modules import Companion, VendorModule
+from harness.support.cache.ownership import MANIFEST
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.time_limit import DeadlineError
 
 BOARD = BOARDS["x86_64-q35"]
-MACHINE = Mock()
+MACHINE = Mock(initramfs=Path())
 STOCK = variant_of(FEATURES["spinlock"])
 
 
 @pytest.fixture
 def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Guests:
     """A pool whose guests need no kernel."""
-    monkeypatch.setattr(Guests, "prepare", lambda *_: GuestImage(Mock(), Mock(), {}, {}, {}))
+    monkeypatch.setattr(Guests, "prepare", lambda *_: image_of(Mock(initramfs=Path())))
     return Guests(Kernels(Settings(), Store(tmp_path / "cache")))
 
 
+def image_of(machine: Mock) -> GuestImage:
+    return GuestImage(Mock(), machine, {}, {}, {})
+
+
 def running(guest: Guest) -> RunningGuest:
-    return RunningGuest(guest, Mock(), Mock(), Path(), {}, "", ())
+    return RunningGuest(guest, image_of(Mock(initramfs=Path())), Snapshot(None, Path()), Path(), {}, "", ())
 
 
 def test_a_guest_that_does_not_boot_is_booted_once(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,12 +167,12 @@ def test_other_modules_in_a_running_guest(
     started: list[RunningGuest] = []
 
     def prepare(*_: object) -> GuestImage:
-        return GuestImage(Mock(), Mock() if not same_machine else MACHINE, {}, {}, {})
+        return image_of(MACHINE if same_machine else Mock(initramfs=Path()))
 
     def start(board: Board, variant: Variant, folder: Path) -> RunningGuest:
         folder.mkdir()
         image = guests.prepare(board, variant)
-        started.append(RunningGuest(Mock(), image, Mock(), folder, {}, "", (), guests._generation))
+        started.append(RunningGuest(Mock(), image, Snapshot(None, Path()), folder, {}, "", (), guests._generation))
         return started[-1]
 
     monkeypatch.setattr(Guests, "prepare", prepare)
@@ -176,6 +183,44 @@ def test_other_modules_in_a_running_guest(
     assert guests.running(BOARD, PRODUCTION).image is not before
     assert len(started) == (1 if same_machine else 2)
     assert started[0].guest.close.called is not same_machine  # type: ignore[attr-defined]
+
+
+def test_what_a_running_guest_needs_of_the_cache_is_in_use(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process trims the cache when it has ended, and a sweep uses its guests for hours."""
+    entries = [guests._store.get_or_build(kind, "q35", {}, lambda _: None) for kind in ("snapshot", "initramfs")]
+    snapshot, initramfs = entries
+    image = image_of(Mock(initramfs=initramfs / "initramfs.cpio"))
+    started = RunningGuest(Mock(), image, Snapshot(None, snapshot / "boot.log"), Path(), {}, "", ())
+    monkeypatch.setattr(guests, "_start", lambda *_: started)
+    guests.running(BOARD, PRODUCTION)
+    for entry in entries:
+        os.utime(entry / MANIFEST, (0, 0))
+    guests.running(BOARD, PRODUCTION)
+    guests._store.trim("snapshot", keep=0, unused_for=3600)
+    guests._store.trim("initramfs", keep=0, unused_for=3600)
+    assert all(entry.is_dir() for entry in entries)
+
+
+def test_a_damaged_file_keeps_no_other_module_from_its_guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("good.ko", "needs.ko"):
+        (tmp_path / name).touch()
+    bad = tmp_path / "bad.ko.xz"
+    bad.write_bytes(lzma.compress(bytes(1000))[:40])
+    kernels = Mock(settings=Settings(accelerator="tcg"), store=Store(tmp_path / "cache"))
+    kernels.prebuilt.return_value = None
+    before = {"good": (), "needs": (Companion("modules/needed/bad.ko", is_required=True),)}
+    monkeypatch.setattr(Channel, "lacks", lambda *_: [])
+    monkeypatch.setattr(Guests, "_posts", lambda *_: True)
+    monkeypatch.setattr(module, "load_order", lambda *_: (before, {"modules/needed/bad.ko": bad}))
+    monkeypatch.setattr(module, "build_tools", lambda *_: {})
+    monkeypatch.setattr(module, "build_initramfs", lambda *_: tmp_path)
+    modules = [VendorModule(file.name.partition(".")[0], file=file) for file in (bad, *tmp_path.glob("*.ko"))]
+    with Guests(kernels, modules) as guests:
+        image = guests.prepare(BOARD, PRODUCTION)
+    assert set(image.posted) == {"good"}
+    assert {name: "xz data is damaged" in str(error) for name, error in image.damaged.items()} == {
+        "bad": True, "needs": True,
+    }  # fmt: skip
 
 
 def idle(tmp_path: Path) -> tuple[Guest, list[str]]:
