@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.param_types import KIND
+from harness.cli.path_param import PathParam
 from harness.support.cache import sharing
 from harness.support.cache.archive import export_entries, import_entries
 from harness.support.cache.exchange import Exchange
@@ -120,7 +121,7 @@ def prune(*, older_than: float, everything: bool, kinds: tuple[str, ...]) -> Non
 
 
 @cache.command()
-@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("archive", type=PathParam(dir_okay=False))
 def export(*, archive: Path) -> None:
     """Write kernels, modules and tools into a tar file.
 
@@ -131,7 +132,7 @@ def export(*, archive: Path) -> None:
 
 
 @cache.command("import")
-@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("archive", type=PathParam(dir_okay=False))
 def import_(*, archive: Path) -> None:
     """Add the entries of an exported tar file.
 

@@ -22,6 +22,7 @@ from harness.cli.cluster_suite import run_suite_on_cluster
 from harness.cli.exit_status import exit_status, require_matrix, stamp_of
 from harness.cli.kernel_options import by_option, check_options
 from harness.cli.param_types import GUESTS, WORKERS
+from harness.cli.path_param import PathParam
 from harness.cli.run_suite import require_cells, run_suite
 from harness.kernel.features import CORE_FEATURES
 from harness.kernel.shipped_packages import shipped_kernels
@@ -45,7 +46,7 @@ _ON_SHIPPED = ("hidden",)  # on production as it ships: one kernel has the five 
 
 
 @click.command()
-@click.argument("modules", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("modules", nargs=-1, type=PathParam())
 @check_options
 @CLUSTER
 @click.option("-k", "expression", metavar="TEXT", help="Only cells whose names match, as in pytest: 'vendor and arm'.")

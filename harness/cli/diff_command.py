@@ -8,14 +8,15 @@ from pathlib import Path
 
 import click
 
+from harness.cli.path_param import PathParam
 from harness.report.compare import RunComparison, as_json_object, compare
 from harness.report.recorded_run import RecordedCell, Run, read_run
 from harness.support.text import one_line
 
 
 @click.command()
-@click.argument("run_a", type=click.Path(path_type=Path))
-@click.argument("run_b", type=click.Path(path_type=Path))
+@click.argument("run_a", type=PathParam())
+@click.argument("run_b", type=PathParam())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def diff(*, run_a: Path, run_b: Path, as_json: bool) -> None:
     """Compare the verdicts of two runs.

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from _pytest.mark.expression import Expression
 
+from harness.cli.path_param import PathParam
 from harness.report.export.lab_files import lab_cell
 from harness.report.export.labgrid_files import write_labgrid_files
 from harness.report.export.lava_job import QEMU, require_bootable, write_lava_job
@@ -14,11 +15,11 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
 from harness.support.progress import task_if_long
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FOLDER = PathParam(file_okay=False)
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PathParam())
 @click.option("-k", "expression", metavar="TEXT", default="", help="Only cells whose names match, as in pytest.")
 @click.option("--lava", type=_FOLDER, metavar="DIR", help="Write a job definition for LAVA for each cell.")
 @click.option("--labgrid", type=_FOLDER, metavar="DIR", help="Write environments and a test for labgrid for each cell.")
@@ -26,9 +27,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--device-type", default=QEMU, show_default=True, metavar="NAME",
     help="Device type of LAVA; any other than qemu boots with U-Boot over TFTP.",
 )  # fmt: skip
-@click.option(
-    "--dtb", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Device tree of the real board."
-)
+@click.option("--dtb", type=PathParam(dir_okay=False), metavar="FILE", help="Device tree of the real board.")
 @click.option("--url-base", metavar="URL", help="URL of the folder of --lava.  [default: file://DIR]")
 def export(
     *,

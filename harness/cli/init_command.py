@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
+from harness.cli.path_param import PathParam
 from harness.lab.plan.manifest import NAME, TEMPLATE
 from harness.support.errors import ModcompatError
 
 
 @click.command()
-@click.argument("folder", default=".", type=click.Path(path_type=Path))
+@click.argument("folder", default=".", type=PathParam())
 def init(*, folder: Path) -> None:
     """Write a commented manifest, modcompat.toml.
 

@@ -12,6 +12,7 @@ import click
 
 from harness.cli.kernel_options import ABOUT_SOURCE, CONFIGS
 from harness.cli.param_types import BOARD, FEATURE, GUESTS, SOURCE, USUAL_GUESTS, WORKERS
+from harness.cli.path_param import PathParam
 from harness.cli.run_matrix import build_kernels, run_cells
 from harness.guest.boards import Board, default_board
 from harness.kernel.arch import ARCHITECTURES, X86_64
@@ -70,7 +71,7 @@ _models = click.option(
 _source = click.option(
     "--kernel-source", "source", type=SOURCE, default=DEFAULT_PACKAGE, show_default=True, help=ABOUT_SOURCE
 )
-_output = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON here.")
+_output = click.option("-o", "--output", type=PathParam(dir_okay=False), help="Write JSON here.")
 _record = click.option("--record", is_flag=True, help="Write the result to modcompat's data and docs (in a checkout).")
 
 
@@ -88,7 +89,7 @@ def isolate() -> None:
     "--source",
     "source",
     required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=PathParam(exists=True, file_okay=False),
     metavar="DIR",
     help="The kernel source tree to patch.",
 )
@@ -108,7 +109,7 @@ def isolate_apply(*, source: Path) -> None:
     "--config",
     "config",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PathParam(),
     metavar="FILE",
     help="The .config of the production kernel, or the kernel itself if it has IKCONFIG.",
 )

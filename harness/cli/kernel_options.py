@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from harness.cli.param_types import BOARD, NameParam
+from harness.cli.path_param import PathParam
 from harness.kernel.variants import Variant, variant_named
 from harness.lab.plan.manifest import Manifest, read_manifest
 from harness.lab.plan.options import BY_NAME, OPTIONS, Option, ValueKind
@@ -20,7 +21,7 @@ ABOUT_SOURCE = BY_NAME["--kernel-source"].help
 _TYPES: Mapping[ValueKind, Any] = {
     ValueKind.INTEGER: int,
     ValueKind.NUMBER: float,
-    ValueKind.PATH: click.Path(path_type=Path),
+    ValueKind.PATH: PathParam(),
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from harness.cli.param_types import BOARD, POINT
+from harness.cli.path_param import PathParam
 from harness.kernel.variants import PRODUCTION
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
@@ -29,8 +30,8 @@ PATIENCE = 40.0  # seconds: the watchdog of hung tasks may take 20
 @click.option("--point", "wanted", multiple=True, type=POINT, help="Only these crash points (repeatable).")
 @click.option("--few", is_flag=True, help=f"Only a few points: {', '.join(REPRESENTATIVE)}.")
 @click.option("--record", "keep", is_flag=True, help="Write docs/results/lkdtm.md and its data (in a checkout).")
-@click.option("--logs", type=click.Path(file_okay=False), metavar="DIR", help="Keep the kernel log of each point.")
-def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: bool, logs: str | None) -> None:
+@click.option("--logs", type=PathParam(file_okay=False), metavar="DIR", help="Keep the kernel log of each point.")
+def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: bool, logs: Path | None) -> None:
     """Crash production kernels on purpose, and check the reports.
 
     Every crash point of LKDTM, the kernel's own crash driver, is provoked in a pristine guest of its own. Exit status 0
@@ -73,7 +74,7 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
     sys.exit(1 if failed else 0)
 
 
-def _keep(folder: str, board: str, point: str, log: bytes) -> None:
-    target = Path(folder) / board
+def _keep(folder: Path, board: str, point: str, log: bytes) -> None:
+    target = folder / board
     target.mkdir(parents=True, exist_ok=True)
     (target / f"{point}.log").write_bytes(log)

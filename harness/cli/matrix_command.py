@@ -12,6 +12,7 @@ from harness.cli.cluster_suite import run_suite_on_cluster
 from harness.cli.exit_status import exit_status
 from harness.cli.kernel_options import click_option
 from harness.cli.param_types import GUESTS, USUAL_GUESTS, WORKERS
+from harness.cli.path_param import PathParam
 from harness.cli.run_matrix import build_kernels, run_cells, words_of
 from harness.cli.run_suite import require_cells
 from harness.kernel.features import features_named
@@ -40,7 +41,7 @@ from harness.support.paths import require_checkout
 @click.option("-n", "workers", type=WORKERS, help=GUESTS, **USUAL_GUESTS)
 @click_option(BY_NAME["--shard"])
 @CLUSTER
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write matrix.json here as well.")
+@click.option("-o", "--output", type=PathParam(dir_okay=False), help="Write matrix.json here as well.")
 @click_option(BY_NAME["--run-dir"])
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST_OPTIONS]...")
 def matrix(
@@ -123,7 +124,7 @@ def _foreign(options: Iterable[str]) -> str:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=PathParam(exists=True))
 def record(*, runs: tuple[Path, ...]) -> None:
     """Record the verdicts of runs as the expected ones.
 

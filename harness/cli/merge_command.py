@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from harness.cli.exit_status import exit_status
+from harness.cli.path_param import PathParam
 from harness.cli.show_results import show_run, show_sweep
 from harness.lab.execution.run_folder import run_folder, write_facts
 from harness.lab.sweep.sweep_results import RESULTS
@@ -17,8 +18,8 @@ from harness.report.sweep import read_sweep
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--run-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the new run [runs/<time>].")
+@click.argument("runs", nargs=-1, required=True, type=PathParam(exists=True, file_okay=False))
+@click.option("--run-dir", type=PathParam(), metavar="DIR", help="Folder of the new run [runs/<time>].")
 def merge(*, runs: tuple[Path, ...], run_dir: Path | None) -> None:
     """Make one run of several, such as shards of a matrix or a sweep.
 

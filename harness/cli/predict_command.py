@@ -18,6 +18,7 @@ from harness.abi.predict.loader import PredictedOutcome
 from harness.abi.predict.prediction import Prediction
 from harness.cli.kernel_options import kernel_options, settings_of, variant_on
 from harness.cli.param_types import KERNEL
+from harness.cli.path_param import PathParam
 from harness.guest.boards import default_board
 from harness.kernel.arch import Architecture
 from harness.kernel.features import CORE_FEATURES, FEATURES
@@ -40,7 +41,7 @@ _TOLD = (
 
 
 @click.command()
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE.ko]...")
+@click.argument("files", nargs=-1, type=PathParam(), metavar="[FILE.ko]...")
 @click.option("--kernel", "kernels", multiple=True, type=KERNEL, help="Only these kernels (repeatable).")
 @kernel_options
 @click.option("--json", "as_json", is_flag=True, help="Print facts and predictions as one JSON object.")

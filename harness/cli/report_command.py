@@ -5,17 +5,18 @@ from pathlib import Path
 
 import click
 
+from harness.cli.path_param import PathParam
 from harness.report.formats import FORMATS, write, write_reports
 from harness.report.recorded_run import Run, read_run
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PathParam())
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default=None, help="Write only this report.")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PathParam(),
     default=None,
     help="File for the report of --format.  [default: standard output]",
 )

@@ -13,6 +13,7 @@ import click
 from harness.abi.elf.line_table import ModuleLines
 from harness.abi.elf.module_file import inspect_module
 from harness.abi.predict.symbol_options import option_of, with_option
+from harness.cli.path_param import PathParam
 from harness.detect.kernel_report import Report, as_json_object
 from harness.detect.log_text import log_text
 from harness.detect.scan import Scanner, scan_stream
@@ -26,12 +27,12 @@ _NOT_UNDERSTOOD = 3  # exit status; harness/cli/exit_status.py has those that al
 
 
 @click.command()
-@click.argument("logs", nargs=-1, required=True, type=click.Path(exists=False, allow_dash=True))
+@click.argument("logs", nargs=-1, required=True, type=PathParam(allow_dash=True, path_type=str))
 @click.option(
     "--module",
     "files",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PathParam(),
     metavar="FILE.ko",
     help="A module in the logs, whose debug information turns addresses into file and line (repeatable).",
 )

@@ -15,6 +15,7 @@ import click
 from harness.abi.elf.module_file import inspect_module, read_module
 from harness.cli.kernel_options import kernel_options, settings_of, variant_on
 from harness.cli.param_types import BOARD, KERNEL, MODULE
+from harness.cli.path_param import PathParam
 from harness.guest.boards import BOARDS
 from harness.guest.debugger import gdb_script, start_script, symbols_for_debugger
 from harness.kernel.arch import Architecture
@@ -28,7 +29,7 @@ from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
 from harness.support.module_name import kernel_name
 
-_FILE = click.Path(path_type=Path)
+_FILE = PathParam()
 
 
 @click.command()

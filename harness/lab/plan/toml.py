@@ -136,7 +136,7 @@ class Table:
         if key not in self._values or is_package(text):
             return text
         folder = self._absolute(key, text)
-        if not folder.is_dir():
+        if not self._is(Path.is_dir, key, folder):
             self.fail(key, f"there is no folder {folder}", "a kernel source tree, or a name like linux-source-6.1")
         self.checked(key, lambda: require_tree(folder))
         return str(folder)
@@ -148,7 +148,7 @@ class Table:
     def folder(self, key: str) -> Path | None:
         text = self.text(key)
         path = self._absolute(key, text) if key in self._values else None
-        if path and not path.is_dir():
+        if path and not self._is(Path.is_dir, key, path):
             self.fail(key, f"there is no folder {path}")
         return path
 
@@ -159,7 +159,7 @@ class Table:
     def _existing_paths(self, key: str, texts: Iterable[str]) -> tuple[Path, ...]:
         found = tuple(self._absolute(key, text) for text in texts)
         for path in found:
-            if not (path.is_dir() or path.is_file()):
+            if not (self._is(Path.is_dir, key, path) or path.is_file()):
                 self.fail(key, f"there is no {path}")
         return found
 
@@ -209,13 +209,16 @@ class Table:
 
     def _existing(self, key: str, text: str) -> Path:
         path = self._absolute(key, text)
-        try:
-            found = path.is_file()
-        except OSError as error:
-            self.fail(key, f"{path}: {error.strerror}")
-        if not found:
+        if not self._is(Path.is_file, key, path):
             self.fail(key, f"there is no file {path}")
         return path
+
+    def _is(self, kind: Callable[[Path], bool], key: str, path: Path) -> bool:
+        """Whether there is a path of some kind. A name may be too long to be one."""
+        try:
+            return kind(path)
+        except OSError as error:
+            self.fail(key, f"{path}: {error.strerror}")
 
     def _matching(self, key: str, text: str) -> list[Path]:
         if not set(text) & set("*?["):

@@ -52,6 +52,15 @@ def test_scan_tells_logs_with_reports_from_logs_without(cli: Cli, tmp_path: Path
     assert (facts["log"], facts["kind"], facts["severity"], facts["first_line"]) == ("-", "lock", "fault", 1)
 
 
+@pytest.mark.parametrize(
+    "arguments", [("scan", ""), ("cache", "export", ""), ("check", "x.ko", "--run-dir", "")], ids=lambda words: words[0]
+)
+def test_an_empty_path_is_not_the_current_folder(cli: Cli, arguments: tuple[str, ...]) -> None:
+    result = cli(*arguments)
+    assert result.exit_code == 2
+    assert "the path is empty" in result.output
+
+
 def test_scan_says_when_it_understood_nothing(cli: Cli, tmp_path: Path) -> None:
     other, bad = tmp_path / "other.log", tmp_path / "bad.log"
     other.write_text("2025-09-01 08:00:00 INFO worker: done\n" * 8000)

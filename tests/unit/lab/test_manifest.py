@@ -109,6 +109,9 @@ def test_production_as_it_ships_is_a_name_or_a_path_relative_to_the_manifest(tmp
         ("[kernel]\npatches = '*.toml'\n", "2: kernel.patches: {folder}/modcompat.toml is not a patch"),
         ("[kernel]\npatches = ['absent/*.patch']\n", "2: kernel.patches: no file matches"),
         ("[config]\narm = 'absent'\n", "2: config.arm: there is no file"),
+        (f"[kernel]\nsource = '{300 * 'x'}/y'\n", "File name too long"),
+        (f"[kernel]\nproduction = '{300 * 'x'}'\n", "File name too long"),
+        (f"[run]\nroots = ['{300 * 'x'}']\n", "File name too long"),
         ("[[allow]]\nexpires = 2027-01-01\n", "1: allow[0].reason: an allowed finding needs a reason"),
         ("[[allow]]\nreason = ' '\nexpires = 2027-01-01\n", "2: allow[0].reason: an allowed finding needs a reason"),
         (
