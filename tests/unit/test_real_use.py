@@ -4,10 +4,13 @@
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from trial.real_use.__main__ import uses
+from trial.real_use.__main__ import use_all, uses
+from trial.real_use.machine import DISKS
 from trial.real_use.outcome import EXPECTED, Outcome, difference, outcome
 from trial.real_use.root_file_system import GUEST
 
@@ -20,6 +23,31 @@ PRODUCTION = replace(GOOD, locks="")
 def test_every_expected_report_is_of_a_use() -> None:
     assert len(uses()) > 40
     assert {name for name, _ in EXPECTED} <= set(uses())
+
+
+def test_the_exit_status_tells_a_difference_from_what_could_not_be_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And disks, which are large, do not stay behind."""
+    both = Mock(), Mock()
+    both[0].name, both[1].name = "production", "debug"
+    lost, refused = replace(PRODUCTION, status="took too long"), replace(GOOD, status="1")
+    outcomes = {
+        ("same", "production"): PRODUCTION, ("same", "debug"): GOOD,
+        ("other", "production"): PRODUCTION, ("other", "debug"): refused,
+        ("lost", "production"): lost, ("lost", "debug"): GOOD,
+    }  # fmt: skip
+
+    def boot(_: object, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        (folder / DISKS[0]).touch()
+
+    monkeypatch.setattr("trial.real_use.__main__.boot", boot)
+    monkeypatch.setattr("trial.real_use.__main__.use", lambda name, machine, *_: outcomes[name, machine.name])
+    assert use_all(["same"], both, tmp_path) == 0
+    assert use_all(["same", "other"], both, tmp_path) == 1
+    assert use_all(["lost", "other", "same"], both, tmp_path) == 2
+    assert {path.name for path in tmp_path.rglob("*")} == {"production", "debug"}
 
 
 @pytest.mark.parametrize("script", sorted(GUEST.iterdir()), ids=lambda path: path.name)

@@ -11,17 +11,17 @@ import click
 
 from harness.cli.kernel_options import settings_of
 from harness.cli.main import WithExitStatus
+from harness.cli.path_param import PathParam
 from harness.guest.boards import BOARDS
 from harness.kernel.features import FEATURES
-from harness.kernel.shipped_packages import find_shipped
 from harness.kernel.variants import variant_of
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.run_folder import run_folder
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
-from trial.real_use.machine import Machine, boot, use
-from trial.real_use.outcome import Outcome, difference
+from trial.real_use.machine import Machine, boot, remove_disks, use
+from trial.real_use.outcome import Outcome, difference, proves_nothing
 from trial.real_use.root_file_system import GUEST, make_initramfs, root_file_system
 
 PACKAGE = "debian:linux-image-amd64"
@@ -39,7 +39,7 @@ def machines(production: str, folder: Path, store: Store) -> tuple[Machine, Mach
         manifest_file=None, kernel_source=None, production=(production,), configs=(), allow_config_additions=False,
         tolerated=(),
     )  # fmt: skip
-    shipped = find_shipped([production], store)
+    (shipped,) = settings.shipped.values()
     root = root_file_system(shipped, store)
     variant = variant_of(FEATURES["distro"], isolated=True).on_user_config
     kernel = Kernels(settings, store).kernel(BOARDS["x86_64-q35"], variant)
@@ -49,8 +49,8 @@ def machines(production: str, folder: Path, store: Store) -> tuple[Machine, Mach
 
 
 def use_all(names: list[str], both: tuple[Machine, Machine], folder: Path) -> int:
-    """Run uses on both kernels and print what differs. Returns how many uses are as on production."""
-    proven, modules = 0, set[str]()
+    """Run uses on both kernels and print what differs. Returns the exit status of the command."""
+    proven, modules, status = 0, set[str](), 0
     with ThreadPoolExecutor(_GUESTS_AT_ONCE) as pool:
 
         def on_both(name: str) -> list[Outcome]:
@@ -63,19 +63,28 @@ def use_all(names: list[str], both: tuple[Machine, Machine], folder: Path) -> in
                 if not wrong:
                     proven += 1
                     modules |= debug.modules
+                status = max(status, 2 if proves_nothing(production) else 1 if wrong else 0)
                 print(f"{name}: {len(debug.modules)} modules: {wrong or 'as on production'}", flush=True)
         except KeyboardInterrupt:
             say("interrupted")
+            _remove_all_disks(folder)
             os._exit(130)  # the guests die with this process; the pool would wait for them
+    _remove_all_disks(folder)
     print(f"{proven} of {len(names)} uses are as on production; they loaded {len(modules)} modules")
-    return proven
+    return status
+
+
+def _remove_all_disks(folder: Path) -> None:
+    for each in folder.iterdir():
+        if each.is_dir():
+            remove_disks(each)
 
 
 @click.command(cls=WithExitStatus)
 @click.option(
     "--production", default=PACKAGE, show_default=True, metavar="debian:[SUITE/]PACKAGE", help="A kernel for amd64."
 )
-@click.option("--run-dir", type=click.Path(path_type=Path), help="New folder for the logs.  [default: runs/<time>]")
+@click.option("--run-dir", type=PathParam(), help="New folder for the logs.  [default: runs/<time>]")
 @click.argument("names", nargs=-1)
 def main(production: str, run_dir: Path | None, names: tuple[str, ...]) -> None:
     """Use modules of Debian for real, on Debian's own kernel and on the isolated kernel with `distro`.
@@ -96,7 +105,7 @@ def main(production: str, run_dir: Path | None, names: tuple[str, ...]) -> None:
     with run_folder(run_dir) as folder:
         if any(folder.iterdir()):
             raise ModcompatError(f"{folder} is not empty", next_step="remove it, or give another --run-dir")
-        sys.exit(use_all(chosen, machines(production, folder, Store()), folder) < len(chosen))
+        sys.exit(use_all(chosen, machines(production, folder, Store()), folder))
 
 
 if __name__ == "__main__":

@@ -98,17 +98,22 @@ def boot(machine: Machine, folder: Path) -> None:
             ) from None
 
 
+def remove_disks(folder: Path) -> None:
+    """Remove the disks of a guest from its folder; its logs stay."""
+    for disk in DISKS:
+        (folder / disk).unlink(missing_ok=True)
+
+
 def use(name: str, machine: Machine, kept: Path, folder: Path) -> Outcome:
     """Run a use in a guest that is restored from copies of kept disks. folder: a new one, for its logs."""
     folder.mkdir()
-    for disk in DISKS:
-        shutil.copy(kept / disk, folder)
     try:
+        for disk in DISKS:
+            shutil.copy(kept / disk, folder)
         with _guest(machine.command(folder, "-loadvm", _SNAPSHOT), _SECONDS * machine.patience) as console:
             lost, printed = _answer(console, name)
     finally:
-        for disk in DISKS:
-            (folder / disk).unlink()
+        remove_disks(folder)
     (folder / "console.log").write_text(printed)
     messages = _messages(folder)
     return outcome(name, printed, messages.read_bytes() if messages.exists() else b"", lost)

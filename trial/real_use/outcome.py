@@ -51,13 +51,16 @@ def outcome(name: str, printed: str, log: bytes, lost: str) -> Outcome:
     )
 
 
+def proves_nothing(production: Outcome) -> str:
+    """Why a use on production is nothing to compare with; "" if it is."""
+    if production.status != "0":
+        return f"status {production.status} on production"
+    return "" if production.modules else "no module was loaded on production"
+
+
 def difference(production: Outcome, debug: Outcome) -> str:
     """What a use did on the debug kernel and not on production, or why it proves nothing. "" if nothing."""
-    wrong = []
-    if production.status != "0":
-        wrong.append(f"status {production.status} on production")
-    if not production.modules:
-        wrong.append("no module was loaded on production")
+    wrong = [*filter(None, [proves_nothing(production)])]
     if debug.status != production.status:
         wrong.append(f"status {debug.status}, on production {production.status}")
     if odd := debug.modules ^ production.modules:
