@@ -22,9 +22,12 @@ _DAMAGE = (*TAR_DAMAGE, zlib.error, lzma.LZMAError)  # of the modules that tarfi
 
 
 def export_entries(store: Store, archive: Path) -> list[Entry]:
-    """Write every entry that is useful on another machine into a tar file, and return them. Raises ModcompatError."""
+    """Write every entry that is useful on another machine into a tar file, and return them. Raises ModcompatError.
+
+    A line tells of each that is left out because it is damaged or has links.
+    """
     kept = (entry for entry in store.entries() if entry.kind not in KEPT)
-    chosen = [entry for entry in kept if not _is_left_out(entry)]
+    chosen = [entry for entry in kept if store.is_whole(entry.path) and not _is_left_out(entry)]
     if not chosen:
         raise ModcompatError(f"nothing to export in {store.root}", next_step="run `make spinlock` first")
     partial = archive.with_name(f".{archive.name}.partial")

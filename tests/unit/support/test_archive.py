@@ -42,6 +42,16 @@ def test_an_exported_cache_serves_on_another_machine(store: Store, tmp_path: Pat
     assert (path / "build/Makefile").read_text() == "all:"
 
 
+def test_a_damaged_entry_is_not_exported(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store.get_or_build("kernel", "arm", INPUTS, write)
+    entry = store.get_or_build("kernel", "x86_64", INPUTS, write)
+    (entry / "build/Makefile").write_text("none:")
+    other = Store(store.root)  # which has not verified the entries yet
+    (exported,) = export_entries(other, tmp_path / "kernels.tar")
+    assert exported.name.startswith("arm-")
+    assert "is damaged (build/Makefile)" in capsys.readouterr().err
+
+
 def test_what_stays_on_its_machine_is_neither_exported_nor_imported(store: Store, tmp_path: Path) -> None:
     entry = store.get_or_build("shipped", "linux-image", INPUTS, write)
     store.get_or_build("kernel", "arm", INPUTS, write)
