@@ -2,7 +2,7 @@
 """Runs on a cluster: the shards of a plan are tasks for its workers, and their run folders become one."""
 
 import shutil
-import time
+import statistics
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -94,10 +94,9 @@ def collect(
 
 
 def _collect(cluster: Cluster, tasks: Sequence[ClusterTask], parts: Parts | None, forgiven: set[str]) -> None:
-    started = time.monotonic()
-    # Kernels may be cached: the estimate is about what waits for them, if anything does.
+    # Kernels may be cached: the estimate is about what waits for them, if anything does, once they are there.
     timed = [task for task in tasks if task.after] or list(tasks)
-    told = 0  # of these, how many have ended
+    seconds: list[float] = []  # of those that have ended
     for count, (task, result) in enumerate(cluster.run(tasks), start=1):
         if result.fault:
             raise RuntimeError(f"{task.name} on {result.host}: {result.fault}")
@@ -109,8 +108,12 @@ def _collect(cluster: Cluster, tasks: Sequence[ClusterTask], parts: Parts | None
             )
         if parts and result.files:
             parts.add(task.name, result.files)
-        told += task in timed
-        left = (time.monotonic() - started) / told * (len(timed) - told) if told else 0
+        if task in timed:
+            seconds.append(result.seconds)
+        more = len(timed) - len(seconds)
+        left = 0.0
+        if more and seconds and len(tasks) - count == more:
+            left = statistics.mean(seconds) * more / min(more, max(1, cluster.thread_count()))
         found = result.error.problem if result.error else result.value or "done"
         ahead = f"; about {left:.0f} s left" if left else ""
         say(f"{count} of {len(tasks)}: {task.name} on {result.host}: {found} ({result.seconds:.0f} s){ahead}")

@@ -76,7 +76,7 @@ class Cluster:
         run = secrets.token_hex(4)
         try:
             while waiting or running:
-                free = self._thread_count() - len(running)
+                free = self.thread_count() - len(running)
                 pending = {*waiting, *(task.name for task in running.values())}
                 ready = (task for task in waiting.values() if not task.after & pending)
                 for task in list(itertools.islice(ready, max(0, free))):
@@ -136,7 +136,7 @@ class Cluster:
             raise self._lost()
         return result
 
-    def _thread_count(self) -> int:
+    def thread_count(self) -> int:
         """How many tasks the workers run at a time. Tells of workers that came and went."""
         if self._threads is None or time.monotonic() - self._called > _ROLL_CALL_SECONDS:
             before, workers = self._threads, self._workers()

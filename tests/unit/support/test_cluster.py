@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from distributed import LocalCluster
@@ -215,6 +216,20 @@ def test_the_first_error_ends_a_run_unless_it_is_forgiven(address: str, capsys: 
         with pytest.raises(RuntimeError, match="ZeroDivisionError"):
             collect(cluster, [ClusterTask("worse", fail, ())])
     assert "2 of 2: good on " in capsys.readouterr().err
+
+
+def test_the_estimate_is_about_what_waits_for_kernels_and_what_runs_at_a_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    builds = [ClusterTask(f"kernel {number}", write, ()) for number in range(2)]
+    shards = [ClusterTask(f"shard {number}", write, (), after=frozenset({"kernel 1"})) for number in range(7)]
+    ended = [builds[1], shards[0], builds[0], *shards[1:4]]
+    result = TaskResult("host", seconds=600.0)
+    cluster = Mock(**{"run.return_value": [(task, result) for task in ended], "thread_count.return_value": 4})
+    collect(cluster, [*shards, *builds])
+    left = [line.partition("about ")[2] for line in capsys.readouterr().err.splitlines()]
+    # 6 shards with 4 at a time wait while a kernel is being built; then 5, 4 and 3
+    assert left == ["", "", "900 s left", "750 s left", "600 s left", "600 s left"]
 
 
 def test_files_of_the_command_must_be_on_the_worker(tmp_path: Path) -> None:
