@@ -47,13 +47,14 @@ def require_matrix(outcome: SuiteOutcome, matrix: Path, earlier: tuple[int, int]
 def exit_status(status: int, matrix: Path) -> int:
     """The exit status of a command: 0 if all verdicts are as expected, 1 if there are findings, 2 if invalid.
 
-    status: pytest's; that of an interrupted run is the one of -x as well. matrix: the matrix.json of the run, which
-    need not exist.
+    A run is invalid if a cell proves nothing, or has no verdict. status: pytest's; that of an interrupted run is the
+    one of -x as well. matrix: the matrix.json of the run, which need not exist.
     """
     if status not in _WITH_VERDICTS or not matrix.is_file():
         return 2
-    rows = json.loads(matrix.read_text())["cells"]
-    if any(row["verdict"] == Verdict.INVALID for row in rows):
+    facts = json.loads(matrix.read_text())
+    rows = facts["cells"]
+    if facts.get("missing") or any(row["verdict"] == Verdict.INVALID for row in rows):
         return 2
     findings = any(row["verdict"] not in (row.get("expected") or PASSES) for row in rows if not row.get("allowed"))
     return 1 if findings else 2 if status else 0

@@ -11,6 +11,7 @@ import pytest
 from harness.lab.execution.run_folder import write_matrix
 from harness.lab.plan.cells import Cell
 from harness.lab.plan.manifest import Manifest
+from harness.plugin.distribution import cell_name
 from harness.report.formats import write_reports
 from harness.report.table import render
 from harness.support import digest
@@ -40,6 +41,7 @@ class Matrix:
         called at the end if there are rows.
         """
         self.rows: list[dict[str, Any]] = []
+        self._failed: set[str] = set()  # names of cells, and of other tests
         self._plan = plan
         self._manifest = manifest
         self._command = command
@@ -51,6 +53,8 @@ class Matrix:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call":
             self.rows.extend(row for name, row in report.user_properties if name == ROW and isinstance(row, dict))
+        if report.failed:  # also a worker of pytest-xdist that was lost
+            self._failed.add(cell_name(report.nodeid))
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         if not self.rows:
@@ -65,6 +69,8 @@ class Matrix:
                 "part": part, "parts": parts, "plan": digest.of_value([*places]), "cells": len(places),
                 "places": [places[row["id"]] for row in rows], "ended": ended,
             }  # fmt: skip
+        judged = {row["id"] for row in rows}
+        missing = [name for name in places if name in self._failed - judged]
         assumed = self._assumed()
         terminalreporter.ensure_newline()
         terminalreporter.write_line("")
@@ -73,7 +79,8 @@ class Matrix:
         for line in (
             *self._allowed(rows),
             *(f"assumed: {line}" for line in assumed),
-            *self._written(rows, assumed, shard),
+            *(f"not judged: {name}" for name in missing),
+            *self._written(rows, assumed, shard, missing),
         ):
             terminalreporter.write_line(line)
 
@@ -87,11 +94,11 @@ class Matrix:
             yield one_line(f"allowed finding matches no cell of this run: {place}: {idle.reason}")
 
     def _written(
-        self, rows: list[dict[str, Any]], assumed: list[str], shard: Mapping[str, Any] | None
+        self, rows: list[dict[str, Any]], assumed: list[str], shard: Mapping[str, Any] | None, missing: Sequence[str]
     ) -> Iterator[str]:
         """Write the matrix and the reports; a line with the path of each."""
         try:
-            path = write_matrix(rows, self._run_folder(), self._command, assumed, shard)
+            path = write_matrix(rows, self._run_folder(), self._command, assumed, shard, missing=missing)
         except ModcompatError as error:
             yield f"no matrix: {error}"
             return

@@ -35,6 +35,7 @@ def joined(runs: Sequence[Run]) -> dict[str, Any]:
     """The matrix.json of the run that several runs are together, whether shards are missing or not."""
     rows = _in_order(runs)
     first = runs[0].facts
+    missing = [name for run in runs for name in run.facts["missing"]]
     return {
         "schema": first["schema"],
         "date": max(run.facts["date"] for run in runs),
@@ -42,6 +43,7 @@ def joined(runs: Sequence[Run]) -> dict[str, Any]:
         **{name: _tools(run.facts[name] for run in runs) for name in _BY_ARCHITECTURE},
         "command": _without(first["command"], _SHARD_OPTION),
         "assumptions": list(dict.fromkeys(line for run in runs for line in run.facts["assumptions"])),
+        **({"missing": missing} if missing else {}),
         "cells": rows,
     }
 

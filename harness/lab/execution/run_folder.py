@@ -88,14 +88,15 @@ def write_cell(result: CellResult, run: Path) -> dict[str, Any]:
     """Write the cell's files below `run`. Returns its row of matrix.json."""
     folder = _make_folder(run / "cells" / result.cell.id)
     (folder / "console.log").write_bytes(result.log)
-    (folder / "transcript.txt").write_text(_transcript(result))
+    (folder / "transcript.txt").write_text(_transcript(result), encoding="utf-8")
     if result.boot_log:
         (folder / "boot.log").write_bytes(result.boot_log.read_bytes())
     if result.machine:
         (folder / "qemu.sh").write_text(
             "#!/bin/sh\n# Starts this guest by hand, with a shell on the terminal; modules are in /modules.\n"
             "# The kernel log goes to console-by-hand.log; `reboot -f` in the guest ends it.\n"
-            f'cd "$(dirname "$0")" || exit\n{result.machine.by_hand()}\n'
+            f'cd "$(dirname "$0")" || exit\n{result.machine.by_hand()}\n',
+            encoding="utf-8",
         )
         result.machine.post_by_hand(folder, result.posted)
     if result.module_file:
@@ -120,11 +121,14 @@ def write_matrix(
     command: str = "pytest",
     assumptions: Sequence[str] = (),
     shard: Mapping[str, Any] | None = None,
+    *,
+    missing: Sequence[str] = (),
 ) -> Path:
     """Write matrix.json, as matrix.schema.json describes it: date, kernels and tools of the run, and its cells.
 
     command: a shell command that runs the cells again, with the options that affect them. assumptions: of the run, a
-    line each. shard: the part of a plan that the cells are. Raises as write_facts().
+    line each. shard: the part of a plan that the cells are. missing: names of cells that were to be judged and have no
+    row, because something ended their test. Raises as write_facts().
     """
     arches = [arch for name, arch in ARCHITECTURES.items() if any(row["arch"] == name for row in rows)]
     facts = {
@@ -136,6 +140,7 @@ def write_matrix(
         "command": command,
         "assumptions": list(assumptions),
         **({"shard": shard} if shard else {}),
+        **({"missing": list(missing)} if missing else {}),
         "cells": rows,
     }
     return write_facts(facts, run)

@@ -77,6 +77,13 @@ def test_the_exit_status_says_what_was_found(
     assert exit_status(status, matrix) == wanted
 
 
+def test_a_run_in_which_a_cell_got_lost_is_not_valid(tmp_path: Path) -> None:
+    """A worker of pytest-xdist was killed, say. There may be findings in other cells."""
+    matrix = tmp_path / "matrix.json"
+    matrix.write_text(json.dumps({"cells": [{"verdict": "INERT"}], "missing": ["a-module-on-a-kernel"]}))
+    assert exit_status(1, matrix) == 2
+
+
 def test_a_run_without_a_matrix_is_not_valid(tmp_path: Path) -> None:
     assert exit_status(0, tmp_path / "absent.json") == 2
 

@@ -296,6 +296,20 @@ def test_a_shard_that_lacks_cells_has_not_ended(tmp_path: Path, row: dict[str, A
     assert (shard["ended"], shard["places"], shard["cells"]) == (not missing, [0], len(CELLS))
 
 
+@pytest.mark.parametrize("when", ["setup", "call", "???"])
+def test_a_cell_whose_test_failed_without_a_verdict_is_missing(tmp_path: Path, row: dict[str, Any], when: str) -> None:
+    """That of a worker that was lost is "???" (pytest-xdist)."""
+    matrix = Matrix(CELLS, Manifest(), "", cells=CELLS, shard=None, assumed=list, run_folder=lambda: tmp_path)
+    matrix.rows.append(row | {"id": CELLS[0].id})
+    for test in (f"test_modules.py::test_survives[{cell.id}]" for cell in CELLS[:2]):
+        matrix.pytest_runtest_logreport(Mock(when=when, failed=True, nodeid=test, user_properties=[]))
+    matrix.pytest_runtest_logreport(Mock(when="call", failed=True, nodeid="test_other.py::test_it", user_properties=[]))
+    terminal = Mock(hasmarkup=False)
+    matrix.pytest_terminal_summary(terminal, pytest.ExitCode.TESTS_FAILED)
+    assert json.loads((tmp_path / "matrix.json").read_text())["missing"] == [CELLS[1].id]
+    terminal.write_line.assert_any_call(f"not judged: {CELLS[1].id}")
+
+
 def test_a_mistake_is_shown_once() -> None:
     with pytest.raises(pytest.fail.Exception, match="the cache is another's") as caught, user_errors_fail():
         raise ModcompatError("the cache is another's")
