@@ -313,13 +313,13 @@ def isolate_selftest(*, board: str, feature: str, boot: bool, source: str, outpu
     place, settings = _one(board), _measured_on(source, record=record)
     require_isolation(place.arch)
     suite = selftests.SUITES[feature]
-    rows = selftests.run_module_tests(place, settings, suite)
-    if boot:
-        rows += selftests.run_boot_tests(place, settings, suite)
-    for row in rows:
-        click.echo(f"{'same as stock' if selftests.passed(row) else 'UNLIKE STOCK'}: {row['test']}")
-        for where in selftests.PLACES:
-            click.echo(f"    {where}: {row.get(where, 'not run')}")
+    rows = []
+    for run in (selftests.run_module_tests, *([selftests.run_boot_tests] if boot else [])):
+        for row in run(place, settings, suite):
+            rows.append(row)
+            click.echo(f"{'same as stock' if selftests.passed(row) else 'UNLIKE STOCK'}: {row['test']}")
+            for where in selftests.PLACES:
+                click.echo(f"    {where}: {row.get(where, 'not run')}")
     facts = records.circumstances(place, settings, suite.variant(Where.STOCK)) | {"selftests": rows}
     _keep("selftests", facts | ({} if feature == "all" else {"feature": feature}), output, record=record)
     sys.exit(0 if all(selftests.passed(row) for row in rows) else 1)

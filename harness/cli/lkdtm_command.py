@@ -10,6 +10,7 @@ import click
 
 from harness.cli.param_types import BOARD, POINT
 from harness.cli.path_param import PathParam
+from harness.guest.failure import GuestFailure
 from harness.kernel.variants import PRODUCTION
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
@@ -36,12 +37,12 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
 
     Every crash point of LKDTM, the kernel's own crash driver, is provoked in a pristine guest of its own. Exit status 0
     if each has the expected outcome (the kind of report, its delay, whether the guest survives, and the blamed module),
-    1 if one has another outcome, 2 on an error.
+    1 if one has another outcome, 2 on an error or if one could not be provoked; outcomes of the others are kept.
     """
     if keep:
         require_checkout("--record")
     chosen = set(wanted) | (set(REPRESENTATIVE) if few else set())
-    failed = 0
+    failed = lost = 0
     rows: list[dict[str, Any]] = []
     for board in choose_boards(names, []) if names else DEFAULT_BOARDS:
         kernels = Kernels(Settings())
@@ -58,7 +59,12 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
             for point in offered:
                 if chosen and point not in chosen:
                     continue
-                seen = provoke(guest, point, seconds=PATIENCE)
+                try:
+                    seen = provoke(guest, point, seconds=PATIENCE)
+                except GuestFailure as failure:
+                    lost += 1
+                    click.echo(f"{board.id} {point}: not provoked: {failure.headline}", err=True)
+                    continue
                 objections = seen.objections(outcome(board.arch.name, point))
                 failed += bool(objections)
                 rows.append(seen.row(board.arch.name))
@@ -71,7 +77,7 @@ def lkdtm(*, names: tuple[str, ...], wanted: tuple[str, ...], few: bool, keep: b
         record(rows, kernel.release, dt.datetime.now(tz=dt.UTC).date().isoformat())
         PAGE.write_text(lkdtm_page(load()))
     click.echo(f"{len(rows)} crash points, {failed} unexpected")
-    sys.exit(1 if failed else 0)
+    sys.exit(2 if lost else 1 if failed else 0)
 
 
 def _keep(folder: Path, board: str, point: str, log: bytes) -> None:

@@ -48,7 +48,7 @@ class Catalogue(NamedTuple):
 
 
 def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) -> Catalogue:
-    """Commit bugs on every kernel, in every build. Raises ModcompatError if a kernel cannot be built."""
+    """Commit bugs on every kernel, in every build. A kernel that cannot be built is a failure of the bugs on it."""
     chosen = list(bugs)
     found: dict[tuple[str, Where], str] = {}
     failures = []
@@ -57,14 +57,18 @@ def run_catalogue(board: Board, settings: Settings, bugs: Iterable[Bug] = BUGS) 
             together = list(group)
             for places in ((Where.STOCK,), ISOLATED):
                 variant = together[0].variant(places[0])
-                with prepared(board, variant, settings) as guests:
-                    for bug in together:
-                        for where in places:
-                            try:
-                                found[bug.id, where] = commit(guests.guest(board, variant), bug, where, guests.files)
-                            except (ModcompatError, GuestFailure) as error:
-                                failures.append(f"{bug.id}, {where}: {error}")
-                            running.step()
+                try:
+                    opened = prepared(board, variant, settings)
+                except ModcompatError as error:
+                    failures.append(f"all bugs on {variant.name}: {error}")
+                    continue
+                with opened as guests:
+                    for bug, where in product(together, places):
+                        try:
+                            found[bug.id, where] = commit(guests.guest(board, variant), bug, where, guests.files)
+                        except (ModcompatError, GuestFailure) as error:
+                            failures.append(f"{bug.id}, {where}: {error}")
+                        running.step()
     rows = [
         {"feature": bug.feature, "bug": bug.id, "what": bug.what} | {str(w): found[bug.id, w] for w in Where}
         for bug in chosen

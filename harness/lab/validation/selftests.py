@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.detect.scan import scan
 from harness.guest.boards import Board
+from harness.guest.failure import GuestFailure
 from harness.guest.guest import Guest
 from harness.kernel.build import Kernel
 from harness.kernel.features import FEATURES
@@ -245,14 +246,21 @@ def _row(test: SelfTest, outcomes: Mapping[Where, dict[str, Any]]) -> dict[str, 
 
 
 def _run_test(guest: Guest, test: SelfTest, place: Where) -> dict[str, Any]:
+    """The outcome of a test. Each command that does not succeed is a case that failed, and so is the loss of a guest.
+
+    Raises GuestFailure if the guest is lost before the test.
+    """
     guest.make_pristine()
     guest.mark(test.name)
     problems = []
-    for command in test.commands:
-        output = guest.run(f"cd /selftests/{place.name}; {command}", _TEST_SECONDS)
-        if output.status:
-            problems.append(f"{command}: {output.text}")
-    guest.mark("end of the test")
+    try:
+        for command in test.commands:
+            output = guest.run(f"cd /selftests/{place.name}; {command}", _TEST_SECONDS)
+            if output.status:
+                problems.append(f"{command}: {output.text}")
+        guest.mark("end of the test")
+    except GuestFailure as failure:
+        problems.append(f"the guest was lost: {failure.headline}")
     found = outcome(test, guest.console.read(guest.log_start).decode(errors="backslashreplace"))
     return found | {"failed": found["failed"] + len(problems), "reports": [*problems, *found["reports"]]}
 

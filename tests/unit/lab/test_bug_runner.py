@@ -3,7 +3,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -142,6 +142,20 @@ def test_a_bug_that_cannot_be_committed_does_not_lose_the_others(
     rows, failures = run_catalogue(BOARDS["x86_64-q35"], Settings(), BUGS[:2])
     assert [row["bug"] for row in rows] == [BUGS[1].id]
     assert failures == [f"{BUGS[0].id}, {where}: {failure}" for where in Where]
+
+
+def test_a_kernel_that_cannot_be_built_does_not_lose_the_bugs_on_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepared(_board: Board, variant: Variant, _settings: Settings) -> AbstractContextManager[SimpleNamespace]:
+        if variant.name == "isolated-all":
+            raise ModcompatError("make failed")
+        return nullcontext(SimpleNamespace(files={}, guest=lambda *_: None))
+
+    monkeypatch.setattr(bug_runner, "prepared", prepared)
+    monkeypatch.setattr(bug_runner, "commit", lambda *_: "BUG")
+    chosen = [next(bug for bug in BUGS if bug.feature == name) for name in ("kasan", "slub")]
+    rows, failures = run_catalogue(BOARDS["x86_64-q35"], Settings(), chosen)
+    assert [row["bug"] for row in rows] == [chosen[0].id]
+    assert failures == ["all bugs on isolated-all: make failed"]
 
 
 def test_a_measurement_of_which_a_part_was_made_again_has_two_dates() -> None:
