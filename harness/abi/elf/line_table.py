@@ -17,11 +17,13 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from harness.abi.elf.module_file import DAMAGE
+from harness.abi.elf.module_file import DAMAGE, MAX_MODULE_BYTES
 from harness.kernel.arch import architecture_of_elf
+from harness.support.inputs import content_of
+from harness.support.packed import PackedError, unpacked
 
-_DAMAGE = (*DAMAGE, DWARFError)
-_SECTION_DISTANCE = 1 << 24  # bytes between the addresses of two sections: more than any module has
+_DAMAGE = (*DAMAGE, DWARFError, PackedError)
+_GAP = 64  # bytes; sections begin at multiples, and at least one byte behind the former
 
 
 class ModuleLines:
@@ -50,13 +52,16 @@ class ModuleLines:
     def _tables(self) -> tuple[dict[str, int], list[tuple[int, str]]]:
         """Function -> address, and rows of (first address, `file:line`; "" after the end of a sequence)."""
         try:
-            data = bytearray(self._path.read_bytes())
+            data = bytearray(unpacked(content_of(self._path, MAX_MODULE_BYTES), MAX_MODULE_BYTES))
             functions = _spread(data)
             elf = ELFFile(io.BytesIO(bytes(data)))
-            rows = sorted(set(_rows(elf.get_dwarf_info()))) if elf.has_dwarf_info() else []
+            rows: dict[int, str] = {}
+            for address, line in _rows(elf.get_dwarf_info()) if elf.has_dwarf_info() else ():
+                if line or address not in rows:  # the next sequence may begin where one ends
+                    rows[address] = line  # of several, the last one is that of the instruction
         except _DAMAGE:
             return {}, []  # a user's file may contain anything
-        return functions, rows
+        return functions, sorted(rows.items())
 
 
 def _spread(data: bytearray) -> dict[str, int]:
@@ -69,15 +74,18 @@ def _spread(data: bytearray) -> dict[str, int]:
     arch = architecture_of_elf(elf["e_machine"], elf.elfclass)
     flags = arch.elf.function_flags if arch else 0
     # Only code: references between debug sections stay as they are
-    code = {n for n, section in enumerate(elf.iter_sections()) if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR}
+    starts, end = dict[int, int](), 0
+    for section_number, section in enumerate(elf.iter_sections()):
+        if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR:
+            starts[section_number] = end
+            end += section["sh_size"] + _GAP & -_GAP
     for table in elf.iter_sections():
         if not isinstance(table, SymbolTableSection):
             continue
         for number, symbol in enumerate(table.iter_symbols()):
-            section = symbol["st_shndx"]
-            if section not in code:
+            if symbol["st_shndx"] not in starts:
                 continue
-            address = section * _SECTION_DISTANCE + symbol["st_value"]
+            address = starts[symbol["st_shndx"]] + symbol["st_value"]
             start = table["sh_offset"] + number * table["sh_entsize"] + value_at
             data[start : start + width] = address.to_bytes(width, order)
             if symbol["st_info"]["type"] == "STT_FUNC":
