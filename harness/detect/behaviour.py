@@ -70,6 +70,9 @@ _COUNTED_DEVICE = re.compile(rf"\b(?P<name>{'|'.join(map(re.escape, _COUNTED))})
 # that brings a certificate makes it there: cfg80211 in Debian 13.
 _OF_OWN_KEY = re.compile(r"[+-]/proc/crypto: driver *: pkcs1(?:pad)?\(rsa[\w-]*,sha\d+\)")
 _MAX_SHOWN = 3  # items of one side of a difference
+_HELD, _FAILED = ": held", ": failed"  # what a check is called after its name
+_CHECKED = ("the exercise", "announced words")  # aspects with checks that held and checks that failed
+_WRONG = ("the guest", "checks of memory", "checks that the guest works")  # aspects that are empty if all is well
 # Messages that differ because a debug kernel is not production: pattern -> reason
 _EXPECTED_MESSAGES: Mapping[str, str] = {
     r"\w+: module verification failed: ": "debug kernels do not have the key that production's modules are signed with",
@@ -217,13 +220,13 @@ def _behaviour(evidence: Evidence) -> dict[str, tuple[str, ...]]:
         "the guest": [f"{loss.loss} in the {loss.phase}"] if loss else [],
         # checks are named after commands, which may have the numbers of processes
         "the exercise": [
-            f"{_without_numbers(check.name)}: {'held' if check.held else 'failed'}" for check in evidence.checks
+            f"{_without_numbers(check.name)}{_HELD if check.held else _FAILED}" for check in evidence.checks
         ],
         "the unload": [f"ended with {unload.status}", *(["it is gone"] if evidence.removed else [])] if unload else [],
         "checks of memory": [f"{check.name} ({check.detail})" for check in evidence.integrity if not check.held],
         "checks that the guest works": [check.name for check in evidence.liveness_checks if not check.held],
         "the kernel's counters": _counted(evidence),
-        "announced words": [f"{check.name}: {'held' if check.held else 'failed'}" for check in evidence.announced],
+        "announced words": [f"{check.name}{_HELD if check.held else _FAILED}" for check in evidence.announced],
         "names after the load": _names(evidence.after_load),
         "names after the unload": _names(evidence.after_unload),
     }
@@ -243,8 +246,11 @@ def _names(changes: Sequence[str]) -> list[str]:
 
 
 def damage(evidence: Evidence) -> set[str]:
-    """What the kernel reported during a run, in a form in which two runs can be compared."""
-    return {*_reported(evidence.all_reports(), evidence.module), *_counted(evidence)}
+    """What went wrong in a run, in a form in which two runs can be compared: reports, failed checks, a lost guest."""
+    seen = _behaviour(evidence)
+    failed = [f"{what}: {item}" for what in _CHECKED for item in seen[what] if item.endswith(_FAILED)]
+    wrong = [f"{what}: {item}" for what in _WRONG for item in seen[what]]
+    return {*_reported(evidence.all_reports(), evidence.module), *_counted(evidence), *failed, *wrong}
 
 
 def _reported(reports: Sequence[Report], module: str) -> list[str]:

@@ -6,7 +6,7 @@ one phase a death outranks the reports before it, and a report outranks the sile
 whether a damaged kernel still answers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -21,6 +21,7 @@ from harness.support.text import and_more, join_some
 _SILENCE_KINDS = {"lockup", "hung-task", "rcu-stall"}
 _MAX_CHECKS_SHOWN = 3  # failed checks that a reason names
 _EXIT_RAN = "the exit of a module without an init ran (an exercise's ANNOUNCES can prove it)"
+_COUNTED, _SCANNED = _READ = "the kernel's counters were read", "the whole log was scanned"
 _ALWAYS_ON = "always on: nothing to break"
 
 
@@ -105,7 +106,7 @@ def judge(evidence: Evidence) -> Judgement:
         return Judgement(tuple(Step(Verdict.INVALID, blocker) for blocker in evidence.blockers))
     steps = [replace(step, phase=phase) for phase in Phase for step in _steps_in(evidence, phase)]
     if not steps and (missing := _missing_proofs(evidence)):
-        steps = [Step(Verdict.INVALID, "no proof that " + ", that ".join(missing))]
+        return _unproven(missing)
     return Judgement(tuple(steps or [Step(Verdict.CLEAN, _summary(evidence))]))
 
 
@@ -127,24 +128,35 @@ def judge_against(production: Sequence[Evidence], debug: Sequence[Evidence]) -> 
     broken = next((run for run in debug if judge(run).verdict in _BREAKING and not _is_known(run, production)), None)
     # where the module is CLEAN on production, so it has to be in all runs, and not in the first one only
     failed = (run for run in debug if theirs.verdict is Verdict.CLEAN and not _is_known(run, production))
-    evidence = broken or next(failed, debug[0])
+    evidence = broken or next(failed, None) or next(_like(theirs, debug), debug[0])
     own = _with_frequency(judge(evidence), debug)
     if own.verdict is Verdict.INVALID and evidence.blockers:
         return own
     found = differences(production, debug)
     if theirs.verdict is Verdict.CLEAN:
         return Judgement(_differing(found)) if found and own.verdict is Verdict.CLEAN else own
-    if found or broken:
+    # what is not in a log that lost messages may have been printed
+    unread = any(not run.scanned and not run.loss for run in (reference, evidence))
+    if broken or (found and not unread):
         steps = own.steps if own.verdict in _BREAKING and own.verdict is not theirs.verdict else ()
         return Judgement(steps + _differing(found))
-    if missing := _missing_proofs(evidence, as_on=reference):
-        return Judgement((Step(Verdict.INVALID, "no proof that " + ", that ".join(missing)),))
+    if missing := [_SCANNED] if unread else _missing_proofs(evidence, as_on=reference):
+        return _unproven(missing)
     return Judgement((Step(Verdict.SAME, _summary_of_same(theirs, evidence)),))
 
 
+def _unproven(missing: Sequence[str]) -> Judgement:
+    return Judgement((Step(Verdict.INVALID, "no proof that " + ", that ".join(missing)),))
+
+
 def _is_known(run: Evidence, production: Sequence[Evidence]) -> bool:
-    """Whether a run on production has the same verdict, and each of the reports."""
-    return any(judge(run).verdict is judge(other).verdict and damage(run) <= damage(other) for other in production)
+    """Whether a run on production has the same verdict in the same phase, and all that went wrong here."""
+    return any(damage(run) <= damage(other) for other in _like(judge(run), production))
+
+
+def _like(wanted: Judgement, runs: Sequence[Evidence]) -> Iterator[Evidence]:
+    """The runs that have a verdict, in the same phase."""
+    return (run for run in runs if (own := judge(run)).verdict is wanted.verdict and own.phase is wanted.phase)
 
 
 def _with_frequency(own: Judgement, debug: Sequence[Evidence]) -> Judgement:
@@ -254,10 +266,12 @@ _RULES: dict[Phase, Callable[[Evidence], Step | None]] = {
 def _missing_proofs(evidence: Evidence, as_on: Evidence | None = None) -> list[str]:
     """The proofs of CLEAN that the evidence lacks.
 
-    as_on: production's evidence, for SAME: what cannot be proved there need not be proved here.
+    as_on: production's evidence, for SAME: what cannot be proved there need not be proved here. But what the kernel
+    says at the end can be read on any kernel that the module does not take down.
     """
     proofs = _proofs(evidence)
-    waived = [not had for _, had in _proofs(as_on)] if as_on else [False] * len(proofs)
+    waived = [not had and (bool(as_on.loss) or proof not in _READ) for proof, had in _proofs(as_on)] if as_on else []
+    waived = waived or [False] * len(proofs)
     return [proof for (proof, had), is_waived in zip(proofs, waived, strict=True) if not had and not is_waived]
 
 
@@ -284,8 +298,8 @@ def _proofs(evidence: Evidence) -> list[tuple[str, bool]]:
             ),
             f"memory was checked ({'; '.join(evidence.caveats) or 'for no known reason'})": bool(evidence.integrity),
             "the guest still works": bool(evidence.liveness_checks),
-            "the kernel's counters were read": evidence.before is not None and evidence.after is not None,
-            "the whole log was scanned": evidence.scanned,
+            _COUNTED: evidence.before is not None and evidence.after is not None,
+            _SCANNED: evidence.scanned,
         }.items()
     )
 

@@ -249,6 +249,45 @@ def test_a_clean_run_does_not_make_up_for_one_that_failed(order: int) -> None:
         assert judge_against([loading()] * 2, [odd, failed][::order]).verdict is own
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ({"loss": GuestLoss(Loss.DIED, Phase.LOAD, "reset")}, {"loss": GuestLoss(Loss.DIED, Phase.UNLOAD, "reset")}),
+        ({"integrity": [Check("slabs", held=False)]}, {"checks": [Check("answer", held=False)]}),
+        ({"integrity": [Check("slabs", held=False)]}, {"integrity": [Check("constants", held=False)]}),
+    ],
+    ids=["in another phase", "another kind of check", "another check"],
+)
+def test_another_breakage_than_that_of_production_counts(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Production breaks now and then, too, so that the module is CLEAN there."""
+    production = [loading(), loading(**theirs)]
+    wanted = judge(loading(**ours)).verdict
+    assert judge_against(production, [loading(), loading(**ours)]).verdict is wanted
+    assert judge_against(production, [loading(), loading(**theirs)]).verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_production_does_now_and_then_is_no_finding_in_any_order(order: int) -> None:
+    runs = [loading(), loading(reports=warning())]
+    assert judge_against(runs, runs[::order]).verdict is Verdict.CLEAN
+
+
+def test_a_log_that_lost_messages_shows_no_difference_and_no_sameness() -> None:
+    """Printk drops messages if a console is slow (cell_log.py)."""
+    lost = without_hardware(scanned=False, messages={})
+    for production, debug in ((without_hardware(), lost), (lost, without_hardware()), (lost, lost)):
+        judgement = judge_against([production], [debug])
+        assert judgement.verdict is Verdict.INVALID
+        assert "the whole log was scanned" in judgement.reason
+    broken = replace(lost, reports=warning())
+    assert judge_against([without_hardware()], [broken]).verdict is Verdict.SPLAT
+
+
+def test_counters_that_nobody_read_are_not_the_same() -> None:
+    unread = without_hardware(after=None)
+    assert judge_against([unread], [unread]).verdict is Verdict.INVALID
+
+
 def test_another_report_than_that_of_production_counts() -> None:
     """Production itself warns now and then."""
     production = [loading(), loading(reports=warning())]
