@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
+from harness.detect.module_list import is_foreign, listed_modules, module_lists
 from harness.detect.stacks import (
     ALLOCATED,
     CALL_SITE,
@@ -84,7 +85,6 @@ _WORK = re.compile(
     rf"^(?: +last function:|Workqueue: \S.*) (?P<function>[\w.$]+)(?:\+0x\S+)? \[(?P<module>{MODULE_NAME})\]",
     re.MULTILINE,
 )
-_MODULE_LIST = "Modules linked in:"
 # kernel/locking/spinlock_debug.c, spin_dump(): a lock in a module's own data
 _LOCK_OBJECT = re.compile(rf"^ ?lock: (?P<object>[\w.$]+)(?:\+0x\S+)? \[(?P<module>{MODULE_NAME})\]", re.MULTILINE)
 # kernel/module/main.c: load_module(), which calls notifiers and, at its end, the module's init; delete_module(), which
@@ -93,9 +93,6 @@ _LOADS = re.compile(
     r"load_module|do_one_initcall|do_init_module|init_module_from_file|sys_f?init_module|\w+_module_(?:notify|coming|notifier)"
 )
 _UNLOADS = re.compile(r"sys_delete_module|free_module|\w+_module_going")
-_LISTED = re.compile(rf"(?:^|\s)(?P<module>{MODULE_NAME})(?:\((?P<flags>[A-Z]*)(?P<state>[+-]?)\))?(?=\s|$)")
-# kernel/panic.c, taint_flags[]: proprietary, built out of the tree, without a signature
-_FOREIGN_FLAGS = frozenset("POE")
 # Addresses of memory for modules. An unmapped address there belonged to a module that was unloaded.
 _MODULE_MEMORY = (
     r"ffffffff[a-f][0-9a-f]{7}",  # x86_64: Documentation/x86/x86_64/mm.rst
@@ -117,8 +114,7 @@ def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Tr
 
     interrupted: the report is about the code that an interrupt found, as one of a CPU that is stuck.
     """
-    lists = [line.removeprefix(_MODULE_LIST) for line in text.split("\n") if line.startswith(_MODULE_LIST)]
-    facts = _Facts(heads, text, site, traces, lists, interrupted)
+    facts = _Facts(heads, text, site, traces, list(module_lists(text)), interrupted)
     is_late = any(_NOTICED_LATER.search(head.text) for head in heads)
     for name, rule in _RULES:
         if is_late and rule in _OF_WHO_NOTICED:
@@ -130,18 +126,8 @@ def blame(heads: Sequence[_Head], text: str, site: Frame | None, traces: list[Tr
 
 def suspects(text: str) -> tuple[str, ...]:
     """The modules in a report's list of modules that are not part of the kernel's tree, in its order."""
-    lists = (line.removeprefix(_MODULE_LIST) for line in text.split("\n") if line.startswith(_MODULE_LIST))
-    listed = (found for names in lists for found in _modules(names))
-    return tuple(dict.fromkeys(found["module"] for found in listed if _is_foreign(found)))
-
-
-def _modules(names: str) -> list[re.Match[str]]:
-    """The modules in the text after "Modules linked in:"."""
-    return list(_LISTED.finditer(names.partition(" [last unloaded:")[0]))
-
-
-def _is_foreign(listed: re.Match[str]) -> bool:
-    return not _FOREIGN_FLAGS.isdisjoint(listed["flags"] or "")
+    listed = (found for names in module_lists(text) for found in listed_modules(names))
+    return tuple(dict.fromkeys(found["module"] for found in listed if is_foreign(found)))
 
 
 def _instruction(facts: _Facts) -> Frame | None:
@@ -161,7 +147,7 @@ def _only_handler(facts: _Facts) -> Frame | None:
     frames = [frame for trace in facts.traces if trace.role == HANDLERS for frame in trace.frames if frame.module]
     names = {frame.module for frame in frames}
     if len(names) > 1:
-        names &= {found["module"] for listed in facts.lists for found in _modules(listed) if _is_foreign(found)}
+        names &= {found["module"] for listed in facts.lists for found in listed_modules(listed) if is_foreign(found)}
     return next((frame for frame in frames if frame.module in names), None) if len(names) == 1 else None
 
 
@@ -212,7 +198,7 @@ def _owner(facts: _Facts) -> Frame | None:
         return Frame("", -1, -1, found["module"], reliable=True)
     if variable := _first(facts.traces, OWNER):
         return variable._replace(function="")
-    loaded = [listed["module"] for listed in _modules(facts.lists[0])] if facts.lists else []
+    loaded = [listed["module"] for listed in listed_modules(facts.lists[0])] if facts.lists else []
     for pattern in (_CACHE, _CLASS) if loaded else ():
         for match in pattern.finditer(facts.text):
             owned = next((group for group in match.groups() if group), "")
@@ -232,7 +218,7 @@ def _window(facts: _Facts) -> Frame | None:
 
     If several were, it is the one of them that is not part of the kernel's tree.
     """
-    listed = [found for names in facts.lists if "+)" in names or "-)" in names for found in _modules(names)]
+    listed = [found for names in facts.lists if "+)" in names or "-)" in names for found in listed_modules(names)]
     if not listed:
         return None
     functions = " ".join(frame.function for trace in facts.traces for frame in trace.frames)
@@ -246,7 +232,7 @@ def _window(facts: _Facts) -> Frame | None:
     for state in states:
         changing = {found["module"]: found for found in listed if found["state"] == state}
         if len(changing) > 1:
-            changing = {name: found for name, found in changing.items() if _is_foreign(found)}
+            changing = {name: found for name, found in changing.items() if is_foreign(found)}
         if len(changing) == 1:
             return Frame("", -1, -1, next(iter(changing)), reliable=True)
     return None

@@ -11,6 +11,7 @@ from typing import Any
 from harness.detect import titles
 from harness.detect.blame import blame, suspects
 from harness.detect.kinds import KINDS, FunctionSource, Kind, Severity, Wording, is_opening
+from harness.detect.module_list import listed_modules, module_lists
 from harness.detect.stacks import MAIN, OTHER, Frame, Trace, add_caller, site, traces
 from harness.support.module_name import kernel_name
 
@@ -101,8 +102,7 @@ class Report:
     @cached_property
     def modules(self) -> list[str]:
         """The loaded modules."""
-        names = " ".join(found["names"] for found in _MODULES.finditer(self.text))
-        return re.sub(r"\([A-Z+-]*\)", "", names).split()
+        return [found["module"] for names in module_lists(self.text) for found in listed_modules(names)]
 
     @cached_property
     def symbols(self) -> list[str]:
@@ -230,8 +230,6 @@ _STUCK = re.compile(r"CPU#(?P<cpu>\d+) stuck for \d+s! \[(?P<comm>.*):(?P<pid>\d
 _STUCK_CPU = re.compile(r"hard LOCKUP on (?:cpu |other CPUs )(?P<cpu>\d+)\b")
 # Reports that contain the traces of several tasks
 _OF_MANY_TASKS = ("hung-task", "kcsan", "lockup", "oom", "rcu-stall", "asked-for", "reboot")
-# print_modules() of kernel/module/main.c
-_MODULES = re.compile(r"^Modules linked in:(?P<names>.*?)(?: \[last unloaded: .*)?$", re.MULTILINE)
 # kernel/module/main.c, version.c
 _SYMBOL = re.compile(
     r": (?:Unknown symbol|Protected symbol:|disagrees about version of symbol|no symbol version for|"

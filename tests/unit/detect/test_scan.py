@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.detect.behaviour import comparable_messages
+from harness.detect.blame import suspects
 from harness.detect.initcalls import InitCall, find_initcall
 from harness.detect.kernel_report import Report, as_json_object
 from harness.detect.kinds import KINDS, TRIGGER, WORDS, Kind, Severity
@@ -391,6 +392,26 @@ def test_suspects_are_the_foreign_modules_that_the_log_named_since_boot() -> Non
     for size in (1, 7, 100):
         chunks = [log[place : place + size] for place in range(0, len(log), size)]
         assert [report.suspects for report in scan_stream(chunks) if report.kind == "atomic-sleep"] == wanted
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one line", "in two"])
+def test_a_list_of_modules_goes_on_in_another_line(*, at_once: bool) -> None:
+    """A record of the kernel's log has 1024 characters: kernel/printk/printk.c, PRINTKRB_RECORD_MAX."""
+    stamp = "[    2.000001] "
+    names, further = f"Modules linked in: other {' '.join(f'm{n}' for n in range(90))}", " vendor(O+) foo bar"
+    listed = f"{stamp}{names}{further}\n" if at_once else f"{stamp}{names}\n{stamp}{further}\n"
+    (report,) = scan(
+        (
+            f"{stamp}WARNING: CPU: 0 PID: 41 at kernel/x.c:1 do_init_module+0x45/0x1d0\n{listed}"
+            f"{stamp}CPU: 0 PID: 41 Comm: insmod Tainted: G           O       6.1.192 #1\n"
+            f"{stamp}RIP: 0010:do_init_module+0x45/0x1d0\n{stamp}Call Trace:\n{stamp} <TASK>\n"
+            f"{stamp} load_module+0x1a00/0x1c00\n{stamp} __do_sys_finit_module+0xac/0x120\n{stamp} </TASK>\n"
+            f"{stamp}---[ end trace 0000000000000000 ]---\n"
+        ).encode()
+    )
+    assert (report.module, report.rule) == ("vendor", "load or unload window")
+    assert report.modules[-4:] == ["m89", "vendor", "foo", "bar"]
+    assert suspects(report.text) == ("vendor",)
 
 
 @pytest.mark.parametrize(
