@@ -76,6 +76,7 @@ class Kind:
     is_plain: bool = False  # believed without the kernel's time stamp
     is_silent: bool = False  # recognized, but not a report; the lines that follow it are skipped
     continues: bool = False  # part of a report that comes just before it
+    ends_in_warning: bool = False  # its trace may be that of a WARNING which the same code prints behind it
 
 
 _F, _W = Severity.FAULT, Severity.WARNING
@@ -219,6 +220,11 @@ KINDS = (
             "WARNING in {function}",
             "cache_from_obj: Wrong slab cache. kmalloc-64 but object is from kmalloc-96",
             "cache_from_obj: kmalloc-64 is wrong cache", "virt_to_cache: Object is not a Slab page!", where=_SITE),
+        # object_err() and __slab_err() of mm/slub.c, since 6.15 in place of a trace
+        wording(_warning(r"\S*mm/slub\.c:\d+ (?:at )?(?:object_err|__slab_err)\b"),
+            "BUG: slab corruption in {function}",
+            "WARNING: CPU: 0 PID: 40 at mm/slub.c:1146 object_err+0x1d/0x30", where=_TRACE, priority=Priority.FORM,
+            concludes=True),
         wording(r"(?P<what>pagealloc: (?:memory corruption|single bit error))", "{what} in {function}",
             "pagealloc: memory corruption", "pagealloc: single bit error", where=_TRACE),
         wording(r"BUG: mempool element poison mismatch", "BUG: mempool element poison mismatch",
@@ -228,7 +234,7 @@ KINDS = (
         wording(r"INFO: (?:{p}-{p}|Slab {p}|Object {p})", "BUG: slab corruption in {function}",
             "INFO: 0x00000000-0x00000001. First byte 0x6a instead of 0x6b", where=_TRACE, priority=Priority.HINT),
     ), triggers=("BUG", "INFO:", "Slab page", "lab cache", " corruption", "kmem_cache_destroy ", "single bit error",
-    "wrong cache"), taint="B"),
+    "wrong cache", "WARNING:"), taint="B", ends_in_warning=True),
     Kind("list", _F, (  # lib/list_debug.c
         wording(r"(?:list: )?(?:list_(?:add|del) (?:double add|corruption)|list_del corruption|slub corruption)",
             "BUG: corrupted list in {function}",

@@ -66,10 +66,7 @@ class OpenReport:
             self._announce(message, head)
             self._has_trace |= head.is_trace
         else:  # "cut here" may be printed between a text and the BUG that it explains
-            between = _MAX_BEFORE_LATE_HEAD if self._warns_later() else _MAX_BETWEEN_HEADS
-            if not (self.expects or self._warns_later()) or self._detailed or self._since_head > between:
-                return False
-            if self._has_form():
+            if self._detailed or self._has_form() or not self._awaits_form():
                 return False
             self._add(message.text, message.number)
         self._note(message.text)
@@ -147,6 +144,16 @@ class OpenReport:
     def _warns_later(self) -> bool:
         return any(head.wording.warns_later for head in self.heads)
 
+    def _awaits_form(self) -> bool:
+        """Whether a WARNING or a BUG() about the same event may still come."""
+        if self._ends_in_warning():
+            return True
+        between = _MAX_BEFORE_LATE_HEAD if self._warns_later() else _MAX_BETWEEN_HEADS
+        return (self.expects or self._warns_later()) and self._since_head <= between
+
+    def _ends_in_warning(self) -> bool:
+        return any(head.kind.ends_in_warning for head in self.heads)
+
     def _is_joined_by(self, head: Head) -> bool:
         """Whether a line that could announce another report is part of this one, by the first rule that applies."""
         best = max(self.heads, key=lambda head: head.rank, default=None)
@@ -164,7 +171,7 @@ class OpenReport:
                 best.kind.severity is Severity.REFUSAL,
                 kind.severity is Severity.REFUSAL and self._is_refusal_of(head.module),
             ),
-            (head.wording.concludes and best.kind is kind and self._detailed, True),
+            (head.wording.concludes and best.kind is kind and (self._detailed or kind.ends_in_warning), True),
             (self._ended, False),
             (self._warns_later() and head.is_form and not self._detailed, not self._has_form()),
             (head.wording.follows_fault and near, best.kind.name in ("access", "stack")),

@@ -533,9 +533,27 @@ _TRACKS = (
 )
 
 
+# Since 6.15, object_err() and __slab_err() of mm/slub.c end in WARN_ON(1), and print no trace themselves
+_POISON_WARNED = _POISON.partition("CPU: 0")[0] + (
+    "------------[ cut here ]------------\n"
+    "WARNING: {form}\n"
+    "Modules linked in: innocent(O+) vendor(O)\n"
+    "CPU: 0 UID: 0 PID: 45 Comm: insmod Tainted: G    B      O        6.15.0 #1 PREEMPT\n"
+    "RIP: 0010:__slab_err+0x1d/0x30\nCall Trace:\n <TASK>\n alloc_debug_processing+0x10/0x20\n"
+    " __kmalloc_cache_noprof+0x10/0x20\n innocent_write+0x10/0x20 [innocent]\n do_one_initcall+0x10/0x20\n </TASK>\n"
+    "---[ end trace 0000000000000000 ]---\n"
+)
+_POISONED = (
+    _POISON,
+    _POISON_WARNED.replace("{form}", "CPU: 0 PID: 45 at mm/slub.c:1146 __slab_err+0x1d/0x30"),
+    _POISON_WARNED.replace("{form}", "mm/slub.c:1146 at __slab_err+0x1d/0x30, CPU#0: insmod/45"),  # since 6.19
+)
+
+
+@pytest.mark.parametrize("printed", _POISONED, ids=["6.1", "6.15", "6.19"])
 @pytest.mark.parametrize(("tracks", "module"), [(_TRACKS, "vendor"), ("", "")])
-def test_who_notices_damage_later_is_not_blamed(tracks: str, module: str) -> None:
-    text = _POISON.format(tracks=tracks)
+def test_who_notices_damage_later_is_not_blamed(printed: str, tracks: str, module: str) -> None:
+    text = printed.format(tracks=tracks)
     (report,) = scan("".join(f"[    1.0] {line}\n" for line in text.splitlines()).encode())
     assert report.module == module
 
