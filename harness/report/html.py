@@ -67,11 +67,13 @@ def _environment() -> jinja2.Environment:
 
 
 def _boards(cells: list[RecordedCell]) -> list[dict[str, Any]]:
-    """The matrix: for each board its kernels, its modules, and the cells by module and kernel."""
+    """The matrix: for each board its kernels, its modules, and the cells of each module on each kernel."""
     boards = []
     for place in dict.fromkeys(cell.place for cell in cells):
         here = [cell for cell in cells if cell.place == place]
-        pairs = {(cell.row["module"], cell.row["variant"]): cell for cell in here}
+        pairs: dict[tuple[str, str], list[RecordedCell]] = {}
+        for cell in here:
+            pairs.setdefault((cell.row["module"], cell.row["variant"]), []).append(cell)
         boards.append(
             {
                 "place": place,

@@ -29,6 +29,7 @@ def markdown(run: Run) -> str:
     lines += _listed(("module", "kernel", "board", "verdict", "reason"), [_unexpected(cell) for cell in news])
     lines += _listed(("not as predicted", "predicted", "observed", "reason"), [_mismatch(it) for it in mispredicted])
     lines += _listed(("allowed", "until", "because"), [_allowed(cell) for cell in allowed])
+    lines += _listed(("not judged: something ended its test",), [[name] for name in run.facts["missing"]])
     lines += _listed(("assumed",), [[line] for line in run.facts["assumptions"]])
     lines += ["", "<details><summary>Every kernel</summary>", "", "| board | kernel | verdicts |", "|---|---|---|"]
     groups: dict[tuple[str, str], list[RecordedCell]] = {}

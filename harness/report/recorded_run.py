@@ -132,15 +132,19 @@ class Run:
 def unique_cells(cells: Iterable[_T], row_of: Callable[[_T], dict[str, Any]]) -> list[_T]:
     """Each module on each kernel once: production is the control of several features. Broken cells are kept.
 
-    row_of: gives the row of matrix.json of a cell.
+    That is, where the controls of features differ, there is one of each kind, and none that is CLEAN. row_of: gives the
+    row of matrix.json of a cell.
     """
-    seen: dict[tuple[str, ...], _T] = {}
+    places: dict[tuple[str, ...], dict[tuple[Any, ...], _T]] = {}
     for cell in cells:
         row = row_of(cell)
-        key = (row["arch"], row["board"], row["variant"], row["module"])
-        if key not in seen or row_of(seen[key])["verdict"] == Verdict.CLEAN:
-            seen[key] = cell
-    return list(seen.values())
+        place = places.setdefault((row["arch"], row["board"], row["variant"], row["module"]), {})
+        place.setdefault((row["verdict"], tuple(row.get("expected") or ()), bool(row.get("allowed"))), cell)
+    unique = []
+    for place in places.values():
+        broken = [cell for cell in place.values() if row_of(cell)["verdict"] != Verdict.CLEAN]
+        unique += broken or [next(iter(place.values()))]
+    return unique
 
 
 def read_run(path: Path) -> Run:

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import tempfile
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -465,6 +466,24 @@ def test_of_two_controls_the_broken_one_is_shown(tmp_path: Path, number: int) ->
     twin = RecordedCell(golden().cells[0].row, tmp_path)
     cells = [run.cells[0], twin] if number else [twin, run.cells[0]]
     assert [cell.verdict for cell in Run(tmp_path, run.facts, cells).shown] == [Verdict.INVALID]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_controls_that_are_broken_in_two_ways_are_both_shown(tmp_path: Path, order: int) -> None:
+    """The control of one feature got lost, for instance, and the SPLAT of the other one was measured before."""
+    run = changed_run(tmp_path / "run", verdict="INVALID", id="x")
+    known = changed_run(tmp_path / "known", verdict="SPLAT", id="y", expected=["SPLAT"])
+    both = replace(run, cells=[run.cells[0], known.cells[0]][::order])
+    assert {cell.verdict for cell in both.shown} == {Verdict.INVALID, Verdict.SPLAT}
+    assert "1 INVALID" in markdown(both)
+    assert "1 SPLAT" in markdown(both)
+    assert html(both).count('href="#cell-') >= 2
+
+
+def test_cells_without_a_verdict_are_named() -> None:
+    run = golden()
+    assert "not judged" not in markdown(run)
+    assert "not judged" in markdown(replace(run, facts=run.facts | {"missing": ["a-module-on-a-kernel"]}))
 
 
 def test_production_is_shown_once() -> None:
