@@ -140,7 +140,7 @@ class LayoutDiff:
     @cached_property
     def keeps_members(self) -> bool:
         """Whether every member of production is where it was: structures only grew at their ends, or inside holes."""
-        return all(
+        return not self.missing and all(
             self._keeps(old, change.new_members.get(old.name))
             for change in self.changes.values()
             for old in change.before.members

@@ -78,6 +78,8 @@ class KernelFacts:
         """As include/linux/vermagic.h composes it, without the hash that RANDSTRUCT adds."""
         words = [self.release]
         words += [word for symbol, word in _VERMAGIC if self.has(symbol)]
+        if "preempt" in words and "preempt_rt" in words:  # the file has #elif
+            words.remove("preempt_rt")
         words += [word for symbol, word in self.arch.vermagic if not symbol or self.has(symbol)]
         return " ".join(words)
 

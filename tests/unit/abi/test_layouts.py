@@ -124,6 +124,13 @@ def test_what_stands_in_its_place_may_differ_all_the_same(tmp_path: Path, one: s
     assert len(LayoutDiff(before, before).changes) == 0
 
 
+def test_members_of_a_structure_that_is_gone_are_not_kept(before: dict[str, Layout]) -> None:
+    assert LayoutDiff(before, before).keeps_members
+    assert not LayoutDiff(
+        before, {name: layout for name, layout in before.items() if name != "struct flags"}
+    ).keeps_members
+
+
 def test_what_is_gone_is_told(before: dict[str, Layout]) -> None:
     less = {name: layout for name, layout in before.items() if name != "struct plain"}
     assert "1 more are gone: struct plain" in render(LayoutDiff(before, less))

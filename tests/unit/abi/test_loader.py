@@ -127,6 +127,22 @@ def test_extended_versions_replace_the_others_since_6_14(extended: dict[str, int
         assert first(module, versioned(release)) is None
 
 
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ((), ""),
+        (("PREEMPT_RT",), "preempt_rt"),
+        (("PREEMPT_BUILD",), "preempt"),
+        (("PREEMPT_BUILD", "PREEMPT_RT"), "preempt"),
+    ],
+    ids=["none", "rt", "full", "both"],
+)
+def test_the_version_magic_names_one_preemption_model(options: tuple[str, ...], word: str) -> None:
+    """include/linux/vermagic.h asks about the second one with #elif."""
+    words = kernel(**dict.fromkeys(options, "y")).vermagic.split()
+    assert [each for each in words if each.startswith("preempt")] == [word] * bool(word)
+
+
 def test_a_module_without_the_sections_for_plts_is_refused() -> None:
     facts = replace(kernel(ARM_MODULE_PLTS="y"), arch=ARM)
     module = replace(MODULE, arch=ARM, vermagic=facts.vermagic, sections=(Section(".plt", 1, "AX"),))
