@@ -139,7 +139,7 @@ def test_extended_versions_replace_the_others_since_6_14(extended: dict[str, int
 )
 def test_the_version_magic_names_one_preemption_model(options: tuple[str, ...], word: str) -> None:
     """include/linux/vermagic.h asks about the second one with #elif."""
-    words = kernel(**dict.fromkeys(options, "y")).vermagic.split()
+    words = replace(kernel(), config=dict.fromkeys(options, "y")).vermagic.split()
     assert [each for each in words if each.startswith("preempt")] == [word] * bool(word)
 
 
