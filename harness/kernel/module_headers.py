@@ -88,7 +88,7 @@ def headers_in(tree: Path, label: str = "") -> Headers:
         "tree": str(tree),
         "config": digest.of_file(tree / "include/generated/autoconf.h"),
         "headers": [digest.of_stat(folder) for folder in folders],
-        "exports": digest.of_file(symvers.resolve()) if symvers.is_file() else "",
+        "exports": digest.of_file(symvers) if symvers.is_file() else "",
         "toolchain": toolchain(arch),
     }
     return Headers(label or tree.name, arch, inputs, lambda: tree)

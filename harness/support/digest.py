@@ -13,11 +13,14 @@ _DIGEST_BYTES = 20
 
 
 def of_file(path: Path) -> str:
-    """The hexadecimal digest of a file's content; for a symbolic link, of its target's name."""
-    if path.is_symlink():
-        return of_bytes(b"link:" + bytes(path.readlink()))
+    """The hexadecimal digest of a file's content; for a symbolic link, of that of its target."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=_DIGEST_BYTES)).hexdigest()
+
+
+def of_member(path: Path) -> str:
+    """The digest of a file of a tree: of its content, or for a symbolic link, of its target's name."""
+    return of_bytes(b"link:" + bytes(path.readlink())) if path.is_symlink() else of_file(path)
 
 
 def of_large_file(path: Path, on_part: Callable[[], object]) -> str:
@@ -46,7 +49,7 @@ def files_below(folder: Path) -> list[Path]:
 
 def of_tree(folder: Path) -> str:
     """The digest of the names and contents of all files below a folder, except `.git`."""
-    return of_value({str(path.relative_to(folder)): of_file(path) for path in _sources(folder)})
+    return of_value({str(path.relative_to(folder)): of_member(path) for path in _sources(folder)})
 
 
 def of_stat(folder: Path) -> str:

@@ -31,7 +31,7 @@ def entry_name(label: str, inputs: Mapping[str, Any]) -> str:
 def write_manifest(folder: Path, kind: str, label: str, inputs: Mapping[str, Any]) -> None:
     """Write the manifest of a folder that a build has filled."""
     files = {
-        str(path.relative_to(folder)): (path.lstat().st_size, "" if kind in SIZES_ONLY else digest.of_file(path))
+        str(path.relative_to(folder)): (path.lstat().st_size, "" if kind in SIZES_ONLY else digest.of_member(path))
         for path in digest.files_below(folder)
     }
     facts = {"kind": kind, "label": label, "inputs": dict(inputs), "digest": digest.DIGEST, "files": files}
@@ -78,6 +78,6 @@ def _is_intact(file: Path, size: int, content: str) -> bool:
         found = file.lstat()
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
             return False
-        return found.st_size == size and (not content or digest.of_file(file) == content)
+        return found.st_size == size and (not content or digest.of_member(file) == content)
     except (OSError, ValueError):  # ValueError: the name has a null character
         return False

@@ -88,7 +88,7 @@ def code_digest() -> str:
 
 def _digest_of(folder: Path) -> dict[str, str]:
     files = [path for path in digest.files_below(folder) if "__pycache__" not in path.parts]
-    return {str(path.relative_to(folder)): digest.of_file(path) for path in files}
+    return {str(path.relative_to(folder)): digest.of_member(path) for path in files}
 
 
 def in_folder(path: str, folder: Path) -> Path:
