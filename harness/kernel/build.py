@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.kernel.arch import Architecture
 from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.kconfig import parse
+from harness.kernel.source import require_unchanged
 from harness.kernel.toolchain import environment, toolchain
 from harness.support import digest, process
 from harness.support.cache.store import FREE_SOME, Store
@@ -20,6 +21,7 @@ from harness.support.module_name import kernel_name
 from harness.support.packed import unpacked
 from harness.support.progress import task
 
+_RELEASE = "include/config/kernel.release"
 RECIPE = 1  # raise when the files that are kept of a build change
 
 _MAX_SYMVERS_BYTES = 64 << 20  # a distribution's has 2 MB
@@ -80,7 +82,7 @@ class Kernel:
 
     @property
     def release(self) -> str:
-        return (self.build_tree / "include/config/kernel.release").read_text().strip()
+        return (self.build_tree / _RELEASE).read_text().strip()
 
     @property
     def vmlinux(self) -> Path | None:
@@ -132,7 +134,7 @@ def kernel_inputs(spec: KernelSpec, store: Store) -> dict[str, object]:
     }
     users = spec.user_config
     if users and users.shipped:
-        inputs |= {"targets": list(_targets(spec, "")), "release": users.release}
+        inputs |= {"targets": list(_targets(spec, "")), "KERNELRELEASE": users.release}
     if spec.takes_versions:
         symvers = _shipped_symvers(spec)
         inputs["versions of"] = digest.of_file(symvers) if symvers else kernel_inputs(spec.production, store)
@@ -173,6 +175,7 @@ def _build(spec: KernelSpec, config: object, folder: Path, store: Store, log: Pa
         spec,
         config,
         targets,
+        store,
         folder=folder,
         log=log,
         what=what,
@@ -203,6 +206,7 @@ def make(
     spec: KernelSpec,
     config: object,
     targets: Sequence[str],
+    store: Store,
     *,
     folder: Path,
     log: Path,
@@ -221,7 +225,10 @@ def make(
     (output / ".config").write_text(str(config))
     if versions:
         (output / "production.symvers").write_bytes(unpacked(versions.read_bytes(), _MAX_SYMVERS_BYTES))
-    command, env = [*make_command(spec.source.tree(), output), *_release(spec)], environment(spec.arch)
+    command, env = make_command(spec.source.tree(), output), environment(spec.arch)
+    release = _release(spec, folder, store)
+    if release:
+        command.append(f"KERNELRELEASE={release}")
     if steps is None:
         process.run([*command, "modules_prepare"], env=env, log=log, what=f"preparing: {what}")
         steps = _count_steps([*command, *targets], env)
@@ -234,6 +241,9 @@ def make(
             what=what,
             on_line=lambda line: running.step() if line.startswith("  ") else None,
         )
+    require_unchanged(spec.source)
+    if release:
+        (output / _RELEASE).write_text(f"{release}\n")
     return output
 
 
@@ -257,13 +267,26 @@ def _count_steps(command: Sequence[str | Path], env: Mapping[str, str]) -> int:
     return max(1, dry.count("echo '  "))
 
 
-def _release(spec: KernelSpec) -> list[str]:
-    """The variable of the Makefile that gives a debug kernel the release of production as it ships.
+def _release(spec: KernelSpec, folder: Path, store: Store) -> str:
+    """The release to give a kernel; "" for the one that its Makefile composes.
 
-    User space finds modules by it, and modules print it. Distributions choose it regardless of the source's version.
+    Modules carry it, and user space finds modules by it. A debug kernel for production as it ships gets production's,
+    which distributions choose regardless of the version of the source. A copy of a git tree gets that of the original:
+    scripts/setlocalversion adds to it what git knows of the tree. folder: for temporary files.
     """
-    users = spec.user_config
-    return [f"KERNELVERSION={users.release}"] if users and users.shipped else []
+    users, history = spec.user_config, spec.source.history
+    if users and users.shipped:
+        return users.release
+    if history is None or spec.source.tree() == history:
+        return ""
+    output = folder / "release"
+    output.mkdir()
+    (output / ".config").write_text(resolve(spec.production, store))
+    command, env = make_command(history, output), environment(spec.arch)
+    process.output([*command, "syncconfig"], env=env)
+    release = process.output([*command, "--silent", "--no-print-directory", "kernelrelease"], env=env).strip()
+    shutil.rmtree(output)
+    return release
 
 
 def keep_build_tree(output: Path, kept: Path, arch: Architecture) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.kernel.arch import ARCHITECTURES, Architecture
 from harness.kernel.config import KernelSpec
 from harness.kernel.patch_series import all_series, is_of_a_series, series
-from harness.kernel.source import KernelSource, version_of
+from harness.kernel.source import KernelSource, require_unchanged, version_of
 from harness.kernel.user_config import UserConfig
 from harness.kernel.variants import Variant
 from harness.kernel.versions import series_name
@@ -65,7 +65,7 @@ def isolated(source: KernelSource, store: Store) -> KernelSource:
     def tree() -> Path:
         return _patched_copy(source, patches, f"{source.label}-isolated", identity, store)
 
-    return KernelSource(f"{source.label} with isolation", identity, tree, source)
+    return KernelSource(f"{source.label} with isolation", identity, tree, source, history=source.history)
 
 
 def _change_in(patch: Path) -> str:
@@ -111,7 +111,8 @@ def isolated_without(source: KernelSource, left_out: Path, store: Store) -> Kern
         label, keyed = f"{source.label}-without-{left_out.name[:4]}", {**identity, "keeps": "symbols"}
         return store.get_or_build("source", label, keyed, build)
 
-    return KernelSource(f"{source.label} with isolation, without {left_out.stem}", identity, tree, source)
+    label = f"{source.label} with isolation, without {left_out.stem}"
+    return KernelSource(label, identity, tree, source, history=source.history)
 
 
 def _lost_symbols(merged: str, whole: str, after: str, before: str) -> str:
@@ -147,7 +148,7 @@ def patched(source: KernelSource, patches: Sequence[Path], store: Store) -> Kern
     def tree() -> Path:
         return _patched_copy(source, patches, f"{source.label}-patched", identity, store)
 
-    return KernelSource(f"{source.label} patched", identity, tree)
+    return KernelSource(f"{source.label} patched", identity, tree, history=source.history)
 
 
 def _patched_copy(
@@ -155,28 +156,20 @@ def _patched_copy(
 ) -> Path:
     def build(folder: Path) -> None:
         say(f"applying {len(patches)} patches to {source.label}")
-        _copy(source.tree(), folder)
+        _copy(source.tree(), folder, store)
         (folder / MANIFEST).unlink(missing_ok=True)
-        _keep_release(folder)
+        require_unchanged(source)
         for patch in patches:
             apply(patch, folder)
 
     return store.get_or_build("source", label, identity, build)
 
 
-def _copy(tree: Path, folder: Path) -> None:
-    try:
-        # Hard links are safe, since patch(1) replaces a file instead of writing into it.
-        process.output(["cp", "-a", "--link", f"{tree}/.", folder])
-    except ModcompatError:  # the tree is on another disk
-        process.output(["cp", "-a", f"{tree}/.", folder])
-
-
-def _keep_release(tree: Path) -> None:
-    """Give a copy of a git tree the version of the original, without the suffix for changes."""
-    script = tree / "scripts/setlocalversion"
-    if (tree / ".git").exists() and script.is_file() and "--save-scmversion" in script.read_text():
-        process.output(["sh", "-c", 'cd "$1" && sh scripts/setlocalversion --save-scmversion', "sh", tree])
+def _copy(tree: Path, folder: Path, store: Store) -> None:
+    """Copy a source tree without its history, for patches."""
+    # patch(1) replaces a file instead of writing into it; but a user's editor may do otherwise
+    how = "--link" if tree.is_relative_to(store.root) else "--reflink=auto"
+    process.output(["cp", "-a", how, "-t", folder, *(path for path in tree.iterdir() if path.name != ".git")])
 
 
 def apply_series(tree: Path, store: Store) -> list[Path]:

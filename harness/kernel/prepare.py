@@ -18,7 +18,7 @@ def build_tree(spec: KernelSpec, store: Store) -> Path:
     def build(folder: Path) -> None:
         what = f"preparing the {spec.title} for modules"
         log = folder / "prepare.log"
-        output = make(spec, inputs["config"], ["modules_prepare"], folder=folder, log=log, what=what, steps=60)
+        output = make(spec, inputs["config"], ["modules_prepare"], store, folder=folder, log=log, what=what, steps=60)
         keep_build_tree(output, folder / "build", spec.arch)
 
     return store.get_or_build("prepared", spec.label, inputs, build) / "build"

@@ -34,7 +34,9 @@ class KernelSource:
     label: str
     identity: dict[str, str]  # distinguishes it from every other source, for cache keys
     tree: Callable[[], Path]  # returns the folder, and fetches it first if necessary; never called for cached results
-    original: "KernelSource | None" = None  # the source that a patched one was made from
+    original: "KernelSource | None" = None  # the source that an isolated one was made from
+    stat: str = ""  # digest.of_stat() of a user's folder, which the identity is of; "" if the tree does not change
+    history: Path | None = None  # the git tree that it is a copy of, from whose history comes a part of its release
 
 
 def version_of(source: KernelSource) -> str:
@@ -155,5 +157,21 @@ def _folder_source(folder: Path, store: Store) -> KernelSource:
         (entry / "digest").write_text(digest.of_tree(folder))
 
     # Reading everything takes long, so a tree with the same names, sizes and times is not read again.
-    known = store.get_or_build("tree", folder.name, {"folder": str(folder), "stat": digest.of_stat(folder)}, read)
-    return KernelSource(folder.name, {"folder": (known / "digest").read_text()}, lambda: folder)
+    stat = digest.of_stat(folder)
+    known = store.get_or_build("tree", folder.name, {"folder": str(folder), "stat": stat}, read)
+    history = folder if (folder / ".git").exists() else None
+    return KernelSource(
+        folder.name, {"folder": (known / "digest").read_text()}, lambda: folder, stat=stat, history=history
+    )
+
+
+def require_unchanged(source: KernelSource) -> None:
+    """Raise ModcompatError if a user's folder is another one than when its identity was taken.
+
+    What was made of it meanwhile must not be kept as what the identity stands for.
+    """
+    if source.stat and digest.of_stat(source.tree()) != source.stat:
+        raise ModcompatError(
+            f"{source.tree()} was changed while it was in use",
+            next_step="run the command again, which reads it anew",
+        )

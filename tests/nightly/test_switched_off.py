@@ -26,7 +26,7 @@ def objects(spec: KernelSpec, folder: Path) -> dict[str, Path]:
     folder.mkdir()
     config = resolve(spec, STORE)
     steps = spec.arch.build_steps
-    output = make(spec, config, ["vmlinux"], folder=folder, log=folder / "log", what=folder.name, steps=steps)
+    output = make(spec, config, ["vmlinux"], STORE, folder=folder, log=folder / "log", what=folder.name, steps=steps)
     found = {str(path.relative_to(output)): path for path in output.rglob("*.o")}
     return {name: path for name, path in found.items() if not name.startswith(_OTHERS)}
 

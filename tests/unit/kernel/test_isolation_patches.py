@@ -2,6 +2,7 @@
 """Patched sources: the series is applied to a copy, and a patch that does not apply is named."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,9 +55,36 @@ def test_the_series_is_applied_to_a_copy(source: KernelSource, tmp_path: Path) -
     copy = isolated(source, Store(tmp_path / "cache"))
     assert (copy.tree() / "lib/file.c").read_text() == "first\nchanged\n"
     assert (source.tree() / "lib/file.c").read_text() == "first\nsecond\n"
-    assert (copy.tree() / "Makefile").samefile(source.tree() / "Makefile")
+    assert not (copy.tree() / "Makefile").samefile(source.tree() / "Makefile"), "an editor may write into the original"
     assert copy.original is source
     assert copy.identity != source.identity
+
+
+def test_a_copy_of_what_is_in_the_cache_takes_no_space(source: KernelSource, tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache")
+
+    def build(folder: Path) -> None:
+        shutil.copytree(source.tree(), folder, dirs_exist_ok=True)
+
+    kept = store.get_or_build("source", "x", {}, build)
+    copy = isolated(KernelSource("6.1.9", {"package": "x"}, lambda: kept), store)
+    assert (copy.tree() / "Makefile").samefile(kept / "Makefile")
+    assert not (copy.tree() / "lib/file.c").samefile(kept / "lib/file.c")
+
+
+def test_a_copy_of_a_git_tree_leaves_its_history_there(source: KernelSource, tmp_path: Path) -> None:
+    """git appends to files in it, and the release comes from the original."""
+    (source.tree() / ".git").mkdir()
+    copy = isolated(replace(source, history=source.tree()), Store(tmp_path / "cache"))
+    assert not (copy.tree() / ".git").exists()
+    assert copy.history == source.tree()
+
+
+def test_a_tree_that_changes_while_it_is_copied_leaves_no_copy(source: KernelSource, tmp_path: Path) -> None:
+    stale = replace(source, stat="of another state")
+    with pytest.raises(ModcompatError, match="was changed while it was in use"):
+        isolated(stale, Store(tmp_path / "cache")).tree()
+    assert not list((tmp_path / "cache/source").glob("[!.]*"))
 
 
 def test_a_patch_that_does_not_fit_is_named(source: KernelSource, tmp_path: Path) -> None:
