@@ -4,10 +4,11 @@
 import json
 from pathlib import Path
 
-from harness.guest.backtrace import read_symbols
+from harness.guest.backtrace import Symbols, read_symbols
 from harness.kernel.arch import Architecture
 from harness.kernel.build import Kernel
 from harness.support import process
+from harness.support.errors import ModcompatError
 
 _PRINT_SECTIONS = """\
 for s in $(ls -A /sys/module/{name}/sections 2>/dev/null); do
@@ -27,7 +28,7 @@ for module, file in {modules!r}.items():
     places = found.get(module, {{}})
     if ".text" in places:
         rest = " ".join(f"-s {{name}} {{at}}" for name, at in places.items() if name != ".text")
-        gdb.execute(f"add-symbol-file {{json.dumps(file)}} {{places['.text']}} {{rest}}")
+        gdb.execute(f"add-symbol-file {{json.dumps(file, ensure_ascii=False)}} {{places['.text']}} {{rest}}")
     else:
         print(f"{{module}} is not loaded yet: source this file again when it is")
 end
@@ -35,10 +36,18 @@ end
 
 
 def symbols_for_debugger(kernel: Kernel, folder: Path) -> Path:
-    """The kernel's vmlinux; if it was not kept, an ELF file with the functions of its System.map."""
+    """The kernel's vmlinux; if it was not kept, an ELF file with the functions of its System.map.
+
+    Raises ModcompatError if it has neither.
+    """
     if kernel.vmlinux:
         return kernel.vmlinux
-    symbols = read_symbols(kernel.symbols)
+    symbols = read_symbols(kernel.symbols) if kernel.symbols.is_file() else Symbols((), 0)
+    if not symbols.functions:  # Debian's is a stub
+        raise ModcompatError(
+            "this kernel came without its vmlinux and its System.map, so that gdb would not know a function",
+            next_step="use a kernel that modcompat builds, or name its System.map: `system_map` in [[prebuilt]]",
+        )
     start = symbols.functions[0][0]
     names = kernel.arch.debugger
     hollow, script, made = folder / "hollow", folder / "symbols.txt", folder / "symbols.elf"
@@ -75,7 +84,8 @@ def start_script(commands: dict[str, str]) -> str:
 def gdb_script(arch: Architecture, symbols: Path, socket: Path, log: Path, modules: dict[str, Path]) -> str:
     """Commands that attach gdb to a guest. modules: the kernel's name -> file."""
     files = {name: str(path) for name, path in modules.items()}
+    kernel = json.dumps(str(symbols), ensure_ascii=False)
     return (
-        f"set architecture {arch.debugger.gdb}\nset pagination off\nfile {json.dumps(str(symbols))}\n"
+        f"set architecture {arch.debugger.gdb}\nset pagination off\nfile {kernel}\n"
         f"target remote {socket}\n{_ADD_SYMBOLS.format(log=str(log), modules=files)}"
     )

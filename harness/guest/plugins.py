@@ -2,6 +2,7 @@
 """Plugins of QEMU, which see the guest's code when QEMU translates it. Their sources are in images/plugins."""
 
 import functools
+import platform
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,8 @@ def build_plugin(name: str, qemu: str, store: Store) -> Path:
     folder = IMAGES / "plugins"
     files = [folder / f"{name}.c", folder / "qemu_plugin.h"]
     version = 2 if _major(qemu) >= _FIRST_WITH_VERSION_2 else 1
-    inputs = {"version": version, "compiler": _compiler(), **{path.name: digest.of_file(path) for path in files}}
+    inputs = {"version": version, "compiler": _compiler(), "host": platform.machine()}
+    inputs |= {path.name: digest.of_file(path) for path in files}
 
     def build(made: Path) -> None:
         process.run(

@@ -154,8 +154,9 @@ class Qemu:
             self.keeper.close()
 
     def _end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.poll() is None:  # otherwise the number may be that of another process
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def _launch_error(self) -> ModcompatError:

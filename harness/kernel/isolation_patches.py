@@ -184,11 +184,37 @@ def apply_series(tree: Path, store: Store) -> list[Path]:
             f"{tree} has an isolation series already",
             next_step="to apply another version of it, start from the tree without it",
         )
-    with store.scratch() as trial:
-        _part_of(tree, (), patches, trial)
-    for patch in patches:
-        apply(patch, tree)
+    with store.scratch() as changed:
+        _part_of(tree, (), patches, changed)
+        _take_over(_touched(patches), changed, tree)
     return patches
+
+
+def _take_over(names: Sequence[str], changed: Path, tree: Path) -> None:
+    """Put changed files into a tree, and remove those that are gone.
+
+    Raises ModcompatError if one of them cannot be written; then nothing has changed.
+    """
+    parts: dict[Path, Path] = {}
+    try:
+        for name in names:
+            target = tree / name
+            if (changed / name).is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                part = target.with_name(f".{target.name}.modcompat")
+                parts[part] = target
+                shutil.copy2(changed / name, part)
+    except BaseException as error:
+        for part in parts:
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise ModcompatError(f"cannot write {error.filename or tree}: {error.strerror}") from None
+        raise
+    for part, target in parts.items():
+        part.replace(target)
+    for name in names:
+        if not (changed / name).exists():
+            (tree / name).unlink(missing_ok=True)
 
 
 def series_for(source: KernelSource) -> list[Path]:
@@ -217,6 +243,8 @@ def apply(patch: Path, tree: Path) -> None:
     try:
         process.output(["patch", "-p1", "-d", tree, "--batch", "--forward", "--no-backup-if-mismatch", "-i", patch])
     except ModcompatError as error:
+        if not error.details:  # patch is not installed
+            raise
         theirs = "make it for this source, in the format of `patch -p1`"
         ours = "the tree differs from the version that the series was made for"
         raise ModcompatError(

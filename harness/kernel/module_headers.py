@@ -65,7 +65,7 @@ class Headers:
 
 def headers_of(spec: KernelSpec, store: Store) -> Headers:
     """The headers of a kernel, which need not be built. Raises ModcompatError if it cannot be configured."""
-    plain = replace(spec, variant=PRODUCTION, versions=False)
+    plain = replace(spec, variant=PRODUCTION, versions=spec.versions and spec.user_config is not None)
     is_production = spec.variant == spec.variant.production
     users = spec.user_config if is_production else None
     return Headers(

@@ -18,6 +18,7 @@ from harness.kernel.source import KernelSource, version_of
 from harness.kernel.symvers import Export, read_exports
 from harness.kernel.user_config import UserConfig, read_config
 from harness.kernel.variants import PRODUCTION
+from harness.kernel.versions import version_in
 from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded
 from harness.support.packed import unpacked_name
@@ -241,7 +242,7 @@ def _require_consistent(kernel: ShippedKernel) -> None:
                 f"{kernel.symvers} lacks the kernel's own symbols: it is of modules only",
                 next_step="give the Module.symvers of the whole build",
             )
-    if kernel.version and not kernel.release.startswith(".".join(kernel.version.split(".")[:2])):
+    if kernel.version and version_in(kernel.release) != version_in(kernel.version):
         raise ModcompatError(
             f"the image is {kernel.release}, and {kernel.config.path.name} is of Linux {kernel.version}",
             next_step="give the image and the configuration of one build",

@@ -79,7 +79,9 @@ def _from_debian(wanted: str, store: Store) -> ShippedKernel:
             deb, source = _image_package(archive, named["package"], scratch)
             say(f"unpacking {deb.name}")
             _unpack(deb, folder)
-            release = next(path.name for path in sorted(folder.glob("**/lib/modules/*")))
+            release = next((path.name for path in sorted(folder.glob("**/lib/modules/*"))), "")
+            if not release:
+                raise ModcompatError(f"{deb.name} has no modules", next_step="choose another kernel, with modules")
             _add_symvers(archive, release, debian.version_of(deb), folder, scratch)
             facts = {"release": release, "source": f"{source}/{suite}".removesuffix("/"), "deb": deb.name}
             (folder / _FACTS).write_text(json.dumps(facts))
@@ -134,6 +136,8 @@ def _unpack(package: Path, folder: Path) -> None:
     try:
         listed = process.output(["bsdtar", "-x", "-v", "-f", package, "-C", folder], errors=True)
     except ModcompatError as error:
+        if not error.details:  # bsdtar is not installed
+            raise
         raise ModcompatError(problem, details=error.details) from None
     if not listed.strip():  # bsdtar takes a file that ends early for an empty archive
         raise ModcompatError(problem)
@@ -143,6 +147,7 @@ def _from_packages(packages: Sequence[Path], store: Store) -> ShippedKernel:
     """The kernel in package files: an image's, and perhaps those of its modules and headers. Raises ModcompatError."""
     if missing := [str(path) for path in packages if not path.is_file()]:
         raise ModcompatError(f"there is no package {', '.join(missing)}")
+    packages = sorted(packages)
     inputs = {path.name: digest.of_file(path) for path in packages}
     title = ", ".join(path.name for path in packages)
 

@@ -108,7 +108,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     outcome = yield
     used = getattr(item, "funcargs", {}).get("modcompat")
-    if used is not None and call.when == "call" and (report := outcome.get_result()).failed:
+    if used is None or call.when != "call":
+        return
+    used.has_passed = (report := outcome.get_result()).passed
+    if report.failed:
         report.sections += [("modcompat", text) for text in used.evidence_texts() if text not in report.longreprtext]
 
 
@@ -192,7 +195,10 @@ def _value(config: pytest.Config, option: Option) -> Any:
     if text := os.environ.get(key.upper()):
         if option.kind is ValueKind.FLAG:
             return text.lower() not in ("0", "false", "no", "off")
-        return shlex.split(text) if option.repeatable else text
+        try:
+            return shlex.split(text) if option.repeatable else text
+        except ValueError as error:
+            raise pytest.UsageError(f"modcompat: {key.upper()}={text}: {error}") from None
     value = config.getini(key)
     if not value or option.kind is ValueKind.FLAG:
         return value or None

@@ -71,7 +71,10 @@ class Matrix:
             }  # fmt: skip
         judged = {row["id"] for row in rows}
         missing = [name for name in places if name in self._failed - judged]
-        assumed = self._assumed()
+        try:
+            assumed = self._assumed()
+        except (ModcompatError, OSError) as error:  # a user's file may be gone meanwhile
+            assumed = [one_line(f"not known any more: {error}")]
         terminalreporter.ensure_newline()
         terminalreporter.write_line("")
         width = shutil.get_terminal_size((160, 40)).columns

@@ -25,7 +25,8 @@ def user_errors_fail(prefix: str = "") -> Iterator[None]:
         problem = f"the guest was lost: {failure.headline}"
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            problem = f"no space left on the disk of {error.filename}; next: `modcompat cache prune`"
+            where = f" on the disk of {error.filename}" if error.filename else ""
+            problem = f"no space left{where}; next: `modcompat cache prune`"
         elif error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.ENOENT) and error.filename:
             problem = f"{error.filename}: {error.strerror}; next: check its owner, or set MODCOMPAT_CACHE and --run-dir"
         else:

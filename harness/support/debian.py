@@ -123,6 +123,8 @@ def unpack(deb: Path, into: Path) -> None:
     try:
         process.output(["dpkg-deb", "--extract", deb, into])
     except ModcompatError as error:
+        if not error.details:  # dpkg-deb is not installed
+            raise
         raise ModcompatError(
             f"cannot unpack {deb.name}: it is damaged, or not a Debian package", details=error.details
         ) from None

@@ -12,12 +12,13 @@ import pytest
 from harness.guest.backtrace import Symbols, read_memory, read_symbols
 from harness.guest.boards import BOARDS, Board, Channel, default_board
 from harness.guest.console import ConsoleLog
-from harness.guest.debugger import gdb_script
+from harness.guest.debugger import gdb_script, symbols_for_debugger
 from harness.guest.guest import Guest, Timing
 from harness.guest.initramfs import pack
 from harness.guest.loaded_modules import modules_in
 from harness.guest.machine import Machine
 from harness.kernel.arch import ARCHITECTURES, ARM64, Architecture
+from harness.support.errors import ModcompatError
 from tests.unit.tools import need
 
 SYSTEM_MAP = """\
@@ -176,9 +177,18 @@ def test_memory_that_was_not_written_whole_is_told(tmp_path: Path) -> None:
         read_memory(qmp, 0xFFFFFFFF81000000, 16, 0, tmp_path / "memory")
 
 
+def test_a_debugger_is_not_started_without_any_symbol(tmp_path: Path) -> None:
+    kernel = Mock(vmlinux=None, symbols=tmp_path / "System.map")
+    for content in (None, "ffffffffffffffff B The real System.map is in the linux-image-dbg package\n"):
+        if content:
+            kernel.symbols.write_text(content)
+        with pytest.raises(ModcompatError, match=r"without its vmlinux and its System\.map"):
+            symbols_for_debugger(kernel, tmp_path)
+
+
 def test_a_debugger_finds_files_whose_paths_have_blanks() -> None:
     script = gdb_script(
         ARM64, Path("/a b/vmlinux"), Path("/run/socket"), Path("/a b/log"), {"vendor": Path("/a b/vendor.ko")}
     )
     assert 'file "/a b/vmlinux"' in script
-    assert "add-symbol-file {json.dumps(file)}" in script
+    assert "add-symbol-file {json.dumps(file, ensure_ascii=False)}" in script

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Patched sources: the series is applied to a copy, and a patch that does not apply is named."""
 
+import errno
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,37 @@ def test_a_users_tree_gets_the_whole_series_or_nothing(source: KernelSource, tmp
     (tmp_path / "series/6.1/0002-two.patch").unlink()
     assert [patch.name for patch in apply_series(tree, store)] == ["0001-one.patch"]
     assert (tree / "lib/file.c").read_text() == "first\nchanged\n"
+
+
+def test_a_disk_that_is_full_leaves_a_users_tree_as_it_was(
+    source: KernelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = "Subject: [PATCH] another file\n\n--- /dev/null\n+++ b/lib/new.c\n@@ -0,0 +1 @@\n+new\n"
+    (tmp_path / "series/6.1/0002-two.patch").write_text(new)
+    tree, copy = source.tree(), shutil.copy2
+
+    def refuse(path: Path, target: Path) -> None:
+        copy(path, target)
+        if target.name == ".new.c.modcompat":
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(shutil, "copy2", refuse)
+    with pytest.raises(ModcompatError, match="No space left on device"):
+        apply_series(tree, Store(tmp_path / "cache"))
+    monkeypatch.setattr(shutil, "copy2", copy)
+    assert sorted(path.name for path in tree.rglob("*")) == ["Makefile", "file.c", "lib"]
+    assert (tree / "lib/file.c").read_text() == "first\nsecond\n"
+    apply_series(tree, Store(tmp_path / "cache"))
+    assert (tree / "lib/new.c").read_text() == "new\n"
+    assert sorted(path.name for path in tree.rglob("*")) == ["Makefile", "file.c", "lib", "new.c"]
+
+
+def test_a_program_that_is_not_installed_is_not_taken_for_a_patch_that_does_not_fit(
+    source: KernelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.support.process.shutil.which", lambda name: None if name == "patch" else name)
+    with pytest.raises(ModcompatError, match="patch is not installed"):
+        apply_series(source.tree(), Store(tmp_path / "cache"))
 
 
 def test_a_tree_that_has_the_series_is_told_so(source: KernelSource, tmp_path: Path) -> None:

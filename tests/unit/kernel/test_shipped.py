@@ -205,6 +205,15 @@ def test_kernels_are_told_apart_by_architecture(tmp_path: Path) -> None:
         shipped_kernels([str(one), str(kernel_folder(tmp_path / "three", INSTALLED))], store)
 
 
+@pytest.mark.parametrize("version", ["6.12.9", "6.2.9", "5.1.9"])
+def test_the_image_and_the_configuration_have_to_be_of_the_same_version(version: str, tmp_path: Path) -> None:
+    text = CONFIG.replace("6.1.9", version)
+    assert text != CONFIG
+    other = {**INSTALLED, f"boot/config-{RELEASE}": text}
+    with pytest.raises(ModcompatError, match=f"is of Linux {version}"):
+        shipped_in(kernel_folder(tmp_path, other))
+
+
 def test_the_source_has_to_be_of_the_same_version(tmp_path: Path) -> None:
     found = shipped_in(kernel_folder(tmp_path, INSTALLED))
     require_source(found, KernelSource("6.1.9", {"version": "6.1.9"}, Path))

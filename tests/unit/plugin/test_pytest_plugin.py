@@ -270,6 +270,24 @@ def test_a_marker_that_does_not_hold_fails_the_test(
     result.stdout.fnmatch_lines([f"*{words}*"])
 
 
+@pytest.mark.parametrize(("body", "outcome"), [("pytest.skip('no card')", "skipped"), ("assert False", "failed")])
+def test_a_test_that_did_not_come_to_judging_says_why_and_nothing_else(
+    body: str, outcome: str, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        f"import pytest\n@pytest.mark.modcompat_requires('CLEAN')\ndef test_it(modcompat):\n    {body}\n"
+    )
+    pytester.runpytest().assert_outcomes(**{outcome: 1})
+
+
+def test_quotes_that_are_not_closed_in_the_environment_are_an_error(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODCOMPAT_BOARD", "o'x")
+    with pytest.raises(pytest.UsageError, match="MODCOMPAT_BOARD=o'x: No closing quotation"):
+        option_values(pytester.parseconfig())
+
+
 @pytest.mark.parametrize(
     ("markers", "passes"),
     [
