@@ -59,6 +59,7 @@ def find_source(wanted: str, store: Store) -> KernelSource:
     A package may have a version and a release of Debian: `linux-source-6.12=6.12.118-1/trixie`. Raises ModcompatError
     if it is not a kernel source.
     """
+    _require_plain(store.root)
     if is_package(wanted):
         return _debian_source(wanted, store)
     return _folder_source(expanded(wanted), store)
@@ -134,8 +135,18 @@ def _debian_source(wanted: str, store: Store) -> KernelSource:
     return KernelSource(identity["version"].split("-")[0], identity, tree)
 
 
+def _require_plain(folder: Path) -> None:
+    """Raise ModcompatError if the kernel's Makefile would refuse a folder, to build in or from."""
+    if {" ", ":"} & set(str(folder)):
+        raise ModcompatError(
+            f"{str(folder)!r}: kernels cannot be built in a folder with a space or a colon in its path",
+            next_step="rename the folder; MODCOMPAT_CACHE names another one for the cache",
+        )
+
+
 def require_tree(folder: Path) -> None:
     """Raise ModcompatError if a folder is not a kernel source tree, or if a kernel was built in it."""
+    _require_plain(folder)
     if not (folder / "Kbuild").is_file() or not (folder / "scripts/kconfig/Makefile").is_file():
         raise ModcompatError(
             f"{folder} is not a kernel source tree",
