@@ -57,6 +57,7 @@ def shadow_memory(arch: Architecture, config: Mapping[str, str], system_map: str
     if root is None or first is None:
         return None
     bits = tables.address_bits if isinstance(tables.address_bits, int) else int(config[tables.address_bits])
+    bits = min(bits, tables.most_address_bits)
     offset = int(config["KASAN_SHADOW_OFFSET"], 0)
     # in 32 bits, modules begin behind the shadow, and user space is before it
     behind = offset + (1 << (32 - _SCALE_BITS))

@@ -112,6 +112,8 @@ class PageTables:
     root: str
     # bits of an address that they translate, or the option that has the number
     address_bits: int | str
+    # how many of them the CPUs of the boards translate at most
+    most_address_bits: int = 64
     # half of these addresses belong to user space
     are_shared: bool = False
     # a Kconfig symbol with the value that selects this form; None: any configuration

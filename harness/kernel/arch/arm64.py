@@ -38,8 +38,10 @@ ARM64 = Architecture(
     elf=Elf(machine="EM_AARCH64", bits=64, distances=(), addends_in_place=(), function_flags=0),
     module_area=(-0x8000000, 0),  # arch/arm64/include/asm/memory.h, KIMAGE_VADDR is MODULES_END
     page_tables=(
+        # also with 52 bits: the CPUs of the boards lack LPA2 (arch/arm64/kernel/pi/map_kernel.c, early_map_kernel())
         PageTables(
-            "arm64", root="swapper_pg_dir", address_bits="ARM64_VA_BITS", option=("ARM64_4K_PAGES", "y")
+            "arm64", root="swapper_pg_dir", address_bits="ARM64_VA_BITS", most_address_bits=48,
+            option=("ARM64_4K_PAGES", "y"),
         ),
     ),
     registers=Registers(
