@@ -24,7 +24,7 @@ class Verb(StrEnum):
     MOVE = "move"  # target = base + offset
     ADDRESS = "address"  # target = &symbol + offset
     CURRENT = "current"  # target = current
-    CALL = "call"  # calls symbol + offset
+    CALL = "call"  # calls symbol + offset, or offset in the section; -1 without a symbol: what a pointer leads to
     JUMP = "jump"  # to symbol + offset in another section: the compiler keeps unlikely parts of functions apart
     OTHER = "other"  # only the registers that it writes matter
 
@@ -173,7 +173,7 @@ def nothing(text: Text) -> Instruction:
 
 def call(text: Text, bytes_after_field: int = 0) -> Instruction:
     """A call of a symbol, or of a place in the section."""
-    offset = text.addend + bytes_after_field if text.symbol else text.goes_to or 0
+    offset = text.addend + bytes_after_field if text.symbol else -1 if text.goes_to is None else text.goes_to
     return Instruction(text.address, Verb.CALL, symbol=text.symbol, offset=offset)
 
 

@@ -23,6 +23,7 @@ from harness.kernel.versions import (
     Version,
     version_in,
 )
+from harness.support.module_name import kernel_name
 from harness.support.text import join_some
 
 MODULE = "struct module"
@@ -283,8 +284,20 @@ def _withheld_symbols(module: ModuleFacts, kernel: KernelFacts) -> Iterator[str]
     if not kernel.has("MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS"):
         for symbol in module.imports:
             export = exports.get(symbol.name)
-            if export and export.namespace and export.namespace not in module.info.get("import_ns", ()):
+            if export and export.namespace and not _may_use(module, export.namespace):
                 yield f"{symbol.name} is in the namespace {export.namespace}, which the module does not import"
+
+
+def _may_use(module: ModuleFacts, namespace: str) -> bool:
+    """Whether a module imports a namespace, or is one of those that it names: verify_module_namespace(), since 6.16."""
+    prefix, _, names = namespace.partition("module:")
+    if not prefix and any(_is_meant(kernel_name(module.name), kernel_name(name)) for name in names.split(",") if name):
+        return True
+    return namespace in module.info.get("import_ns", ())
+
+
+def _is_meant(module: str, name: str) -> bool:
+    return module.startswith(name[:-1]) if name.endswith("*") else module == name
 
 
 def _few(names: list[str]) -> str:

@@ -12,6 +12,7 @@ changes inside a loop are not seen at the loop's beginning, and calls through po
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from harness.abi.elf.exported_types import ExportedTypes, Type, pointee
 from harness.abi.predict.instructions import Instruction, Verb
@@ -20,6 +21,8 @@ from harness.kernel.arch import CallingConvention
 MODULE = "struct module"
 _MAX_ROUNDS = 8  # of reading everything again with newly found callbacks
 _MAX_DEPTH = 4  # structures embedded in one another
+# What functions call first in a kernel with a function tracer. They keep all registers.
+_TRACERS = ("__fentry__", "__gnu_mcount_nc", "_mcount")
 
 
 @dataclass(frozen=True, order=True)
@@ -48,6 +51,7 @@ class Pointer:
 
 
 Value = SectionOffset | Pointer
+_Place = TypeVar("_Place", int, SectionOffset)
 CURRENT = Pointer("struct task_struct")
 
 
@@ -85,7 +89,8 @@ class _Reader:
         self._code = code
         self._exports = exports
         self.found: set[MemberAccess] = set()
-        self._arguments: dict[SectionOffset, dict[str, Value]] = {}  # of functions, by register
+        # of functions, by register; None where callers have different ones
+        self._arguments: dict[SectionOffset, dict[str, Value | None]] = {}
         self._objects: set[tuple[SectionOffset, str]] = set()  # the module's own objects, with their structures
         # states at the targets of jumps from other sections: those of the previous round, and of this one
         self._arriving: dict[SectionOffset, dict[str, Value]] = {}
@@ -105,24 +110,29 @@ class _Reader:
 
     def _read(self, function: Function) -> None:
         """Read a function, starting from its known arguments."""
-        # Parts of functions that the compiler moved to another section are only jumped to.
-        state = None if function.name.endswith(".cold") else dict(self._arguments.get(function.place, {}))
-        section = function.place.section
+        known = self._arguments.get(function.place, {})
+        state = {register: value for register, value in known.items() if value is not None}
+        # Nothing is known to lead to the code behind an end (reached only by a jump backwards, or padding), and to the
+        # parts of functions that the compiler moved to another section. So it does not count where paths meet.
+        is_reached = not function.name.endswith(".cold")
+        section, own = function.place.section, {step.address for step in function.body}
         jumps: dict[int, dict[str, Value]] = {
-            place.offset: known for place, known in self._arriving.items() if place.section == section
+            place.offset: dict(known)
+            for place, known in self._arriving.items()
+            if place.section == section and place.offset in own
         }
         for step in function.body:
             arriving = jumps.pop(step.address, None)
             if arriving is not None:
-                state = arriving if state is None else _common(state, arriving)
-            if state is None:
-                state = {}  # reached only by a jump backwards, or from another section
+                state, is_reached = _common(state, arriving) if is_reached else arriving, True
             self._execute(function, step, state)
-            if step.jumps_to is not None:
-                known = jumps.get(step.jumps_to)
-                jumps[step.jumps_to] = dict(state) if known is None else _common(known, state)
+            if step.jumps_to is not None and is_reached:
+                _meet(jumps, step.jumps_to, state)
             if step.ends:
-                state = None
+                state, is_reached = {}, False
+        for address, left in jumps.items():
+            if address not in own:
+                self._enter(SectionOffset(section, address), left)
 
     def _execute(self, function: Function, step: Instruction, state: dict[str, Value]) -> None:
         value: Value | None = None
@@ -130,7 +140,7 @@ class _Reader:
             case Verb.CALL:
                 self._call(function, step, state)
             case Verb.JUMP:
-                self._leave(step, state)
+                self._pass(step.symbol, self._address(step.symbol, step.offset), state)
             case Verb.CURRENT:
                 value = CURRENT
             case Verb.ADDRESS:
@@ -141,6 +151,9 @@ class _Reader:
                 value = self._memory(function, step, state)
         for register in step.writes:
             _set(state, register, value if register == step.target else None)
+        if self._code.convention.stack in step.writes:  # slots have other offsets now
+            for slot in [name for name in state if _is_slot(name, self._code.convention.stack)]:
+                del state[slot]
 
     def _held(self, register: str, state: dict[str, Value]) -> Value | None:
         """The value in a register."""
@@ -158,10 +171,14 @@ class _Reader:
             _set(state, slot, state.get(step.target))
         return state.get(slot)
 
-    def _leave(self, step: Instruction, state: dict[str, Value]) -> None:
-        if isinstance(place := self._address(step.symbol, step.offset), SectionOffset):
-            known = self._leaving.get(place)
-            self._leaving[place] = dict(state) if known is None else _common(known, state)
+    def _enter(self, place: SectionOffset, state: dict[str, Value]) -> None:
+        """Note what is known where a jump leads to: the beginning of a function, or a place in one."""
+        if place not in self._code.functions or self._code.functions[place].name.endswith(".cold"):
+            _meet(self._leaving, place, state)
+            return
+        for register in self._code.convention.arguments:
+            if (value := state.get(register)) is not None:
+                self._give(place, register, value)
 
     def _touch(self, function: Function, base: Value | None, offset: int) -> Value | None:
         """Record an access through a pointer. Returns the pointer that the member holds."""
@@ -171,26 +188,32 @@ class _Reader:
         return _value(self._leads(base.struct, base.offset + offset))
 
     def _call(self, function: Function, step: Instruction, state: dict[str, Value]) -> None:
-        convention = self._code.convention
-        kind = self._exports.symbols.get(step.symbol)
-        result: Value | None = None
-        if isinstance(kind, tuple) and kind:
-            result = _value(kind[0])
-            for register, parameter in zip(convention.arguments, kind[1:], strict=False):
-                self._learn(state.get(register), parameter)
-        elif isinstance(place := self._callee(function, step), SectionOffset):
-            for register in convention.arguments:
-                if (value := state.get(register)) is not None:
-                    self._give(place, register, value)
-        for register in convention.lost_in_calls:
+        if step.symbol in _TRACERS:
+            return
+        result = self._pass(step.symbol, self._callee(function, step), state)
+        for register in self._code.convention.lost_in_calls:
             state.pop(register, None)
-        _set(state, convention.result, result)
+        _set(state, self._code.convention.result, result)
 
     def _callee(self, function: Function, step: Instruction) -> Value | None:
         """The module's own function that is called."""
-        if step.symbol or not step.offset:
+        if step.symbol or step.offset < 0:
             return self._address(step.symbol, step.offset)
         return SectionOffset(function.place.section, step.offset)
+
+    def _pass(self, symbol: str, place: Value | None, state: dict[str, Value]) -> Value | None:
+        """Follow the arguments of a call, or of a jump, to an imported function or a place in the module.
+
+        Returns what the imported function returns.
+        """
+        kind = self._exports.symbols.get(symbol)
+        if isinstance(kind, tuple) and kind:
+            for register, parameter in zip(self._code.convention.arguments, kind[1:], strict=False):
+                self._learn(state.get(register), parameter)
+            return _value(kind[0])
+        if isinstance(place, SectionOffset):
+            self._enter(place, state)
+        return None
 
     def _learn(self, value: Value | None, kind: Type) -> None:
         """Learn that the module passes one of its own objects to the kernel as a type."""
@@ -222,7 +245,7 @@ class _Reader:
     def _give(self, place: SectionOffset, register: str, value: Value) -> None:
         arguments = self._arguments.setdefault(place, {})
         if arguments.setdefault(register, value) != value:
-            arguments.pop(register)  # it is called with different values
+            arguments[register] = None
 
     def _address(self, symbol: str, offset: int) -> Value | None:
         if symbol == "__this_module":
@@ -260,6 +283,17 @@ def _moved(value: Value | None, offset: int) -> Value | None:
     if isinstance(value, Pointer):
         return Pointer(value.struct, value.offset + offset)
     return SectionOffset(value.section, value.offset + offset) if value else None
+
+
+def _is_slot(name: str, stack: str) -> bool:
+    """Whether a part of a state is a place on the stack, and no register."""
+    return name.startswith(stack) and name.removeprefix(stack).lstrip("-").isdigit()
+
+
+def _meet(states: dict[_Place, dict[str, Value]], place: _Place, state: dict[str, Value]) -> None:
+    """Add a path that leads to a place: what is known there is what all paths have in common."""
+    known = states.get(place)
+    states[place] = dict(state) if known is None else _common(known, state)
 
 
 def _set(state: dict[str, Value], register: str, value: Value | None) -> None:

@@ -26,7 +26,7 @@ from harness.support.errors import ModcompatError
 
 _MAX_CODE_BYTES = 4 << 20  # a module with more is not read: running it in a guest is faster
 _CHANGE_CACHE_VERSION = 4  # raise when the facts cached for a pair of kernels, or their form, change
-_CODE_CACHE_VERSION = 4  # raise when the facts read from code, or their cached form, change
+_CODE_CACHE_VERSION = 5  # raise when the facts read from code, or their cached form, change
 
 
 class Predictor:

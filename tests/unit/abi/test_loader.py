@@ -143,6 +143,22 @@ def test_the_version_magic_names_one_preemption_model(options: tuple[str, ...], 
     assert [each for each in words if each.startswith("preempt")] == [word] * bool(word)
 
 
+@pytest.mark.parametrize(
+    ("namespace", "takes"),
+    [
+        ("module:kvm-intel,other", True),
+        ("module:kvm*", True),
+        ("module:kv", False),
+        ("module:kvm", False),
+        ("KVM", False),
+    ],
+)
+def test_a_namespace_may_name_the_modules_that_use_it(namespace: str, takes: bool) -> None:  # noqa: FBT001 - a column
+    module = replace(MODULE, name="kvm_intel", imports=(Import("kvm_get"),), info={"license": ("GPL",)})
+    facts = replace(kernel(), exports={"kvm_get": Export("EXPORT_SYMBOL_GPL", namespace=namespace)})
+    assert (first(module, facts) is None) == takes
+
+
 def test_a_module_without_the_sections_for_plts_is_refused() -> None:
     facts = replace(kernel(ARM_MODULE_PLTS="y"), arch=ARM)
     module = replace(MODULE, arch=ARM, vermagic=facts.vermagic, sections=(Section(".plt", 1, "AX"),))

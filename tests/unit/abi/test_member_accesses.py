@@ -226,3 +226,126 @@ def test_a_tail_call_on_riscv64_leaves_for_another_section() -> None:
 )
 def test_the_modules_own_struct_module_is_known(arch: str, text: str) -> None:
     assert touched(arch, ("run", SectionOffset(".text", 0), text)) == {("struct module", 0x2A8)}
+
+
+CALLED: Type = ("", f"*{TASK}")
+
+
+def test_the_call_of_a_tracer_keeps_the_arguments() -> None:
+    """Each function begins with one where production has a function tracer; arm's is __gnu_mcount_nc."""
+    register = """
+   0:	mov    $0x0,%rdi	3: R_X86_64_32S	.data+0x40
+   7:	jmp    c <init+0xc>	8: R_X86_64_PLT32	misc_register-0x4
+"""
+    opened = """
+  20:	call   25 <device_open+0x5>	21: R_X86_64_PLT32	__fentry__-0x4
+  25:	mov    0xc0(%rsi),%rax
+  2c:	ret
+"""
+    links: dict[SectionOffset, SectionOffset | str] = {
+        SectionOffset(".data", 0x50): SectionOffset(".rodata", 0x100),
+        SectionOffset(".rodata", 0x100 + 104): SectionOffset(".text", 0x20),
+    }
+    parts = (("init", SectionOffset(".init.text", 0), register), ("device_open", SectionOffset(".text", 0x20), opened))
+    assert touched("x86_64", *parts, links=links) == {("struct file", 0xC0)}, "init ends in a tail call"
+
+
+def test_a_function_that_is_called_or_jumped_to_at_the_beginning_of_a_section_gets_arguments() -> None:
+    first = "   0:\tmov    0x18(%rdi),%eax\n   3:\tret\n"
+    second = "  40:\tmov    0x20(%rdi),%eax\n  43:\tret\n"
+    caller = """
+  80:	mov    %gs:0x0,%rdi	85: R_X86_64_32S	current_task
+  89:	call   0 <first>
+  8e:	mov    %gs:0x0,%rdi	93: R_X86_64_32S	current_task
+  97:	jmp    40 <second>
+"""
+    parts = [
+        (name, SectionOffset(".text", at), text) for name, at, text in (("first", 0, first), ("second", 0x40, second))
+    ]
+    found = touched("x86_64", *parts, ("caller", SectionOffset(".text", 0x80), caller))
+    assert found == {(TASK, 0x18), (TASK, 0x20)}
+
+
+def test_code_that_nothing_is_known_to_lead_to_does_not_count_where_paths_meet() -> None:
+    """Padding behind a return, and the way back from a warning: ud2 goes on in its handler."""
+    text = """
+   0:	mov    %gs:0x0,%rbx	5: R_X86_64_32S	current_task
+   9:	test   %rbx,%rbx
+   c:	jne    20 <run+0x20>
+   e:	ret
+   f:	cs nopw 0x0(%rax,%rax,1)
+  20:	mov    0x18(%rbx),%eax
+  23:	jne    30 <run+0x30>
+  25:	ret
+  26:	ud2
+  28:	jmp    30 <run+0x30>
+  30:	mov    0x20(%rbx),%eax
+  33:	ret
+"""
+    assert touched("x86_64", ("run", SectionOffset(".text", 0), text)) == {(TASK, 0x18), (TASK, 0x20)}
+
+
+def test_padding_is_no_access() -> None:
+    text = """
+   0:	mov    %gs:0x0,%rax	5: R_X86_64_32S	current_task
+   9:	nopl   0x40(%rax)
+   d:	ret
+"""
+    assert touched("x86_64", ("run", SectionOffset(".text", 0), text)) == set()
+
+
+def test_a_slot_on_the_stack_is_another_one_when_the_stack_pointer_has_moved() -> None:
+    text = """
+   0:	mov    %gs:0x0,%rax	5: R_X86_64_32S	current_task
+   9:	mov    %rax,0x8(%rsp)
+   e:	push   $0x8
+  10:	mov    0x8(%rsp),%rdx
+  15:	mov    0x18(%rdx),%eax
+  18:	add    $0x8,%rsp
+  1c:	mov    0x8(%rsp),%rdx
+  21:	mov    0x20(%rdx),%eax
+  24:	ret
+"""
+    assert touched("x86_64", ("run", SectionOffset(".text", 0), text)) == set()
+
+
+def test_an_argument_that_callers_disagree_about_stays_unknown() -> None:
+    callee = "  40:\tmov    0x18(%rdi),%eax\n  43:\tret\n"
+    task, mm = (
+        "mov    %gs:0x0,%rdi	{}: R_X86_64_32S	current_task",
+        "call   {:x} <x>	{:x}: R_X86_64_PLT32	get_task_mm-0x4",
+    )
+    lines = [f"  80:	{task.format('85')}", "  89:	call   40 <callee>"]
+    for at in (0x90, 0xA0):
+        lines += [
+            f"  {at:x}:	{mm.format(at + 5, at + 1)}",
+            f"  {at + 5:x}:	mov    %rax,%rdi",
+            f"  {at + 8:x}:	call   40 <callee>",
+        ]
+    text = "\n".join(["", *lines, "  b0:	ret", ""])
+    parts = (("callee", SectionOffset(".text", 0x40), callee), ("caller", SectionOffset(".text", 0x80), text))
+    assert (MM, 0x18) not in touched("x86_64", *parts)
+
+
+def test_a_pointer_that_arm_compares_while_it_copies_it_is_known() -> None:
+    text = """
+   0:	bl	0 <get_task_mm>	0: R_ARM_CALL	get_task_mm
+   4:	subs	r4, r0, #0
+   8:	bxeq	lr
+   c:	ldr	r3, [r4, #24]
+  10:	bx	lr
+"""
+    assert touched("arm", ("run", SectionOffset(".text", 0), text)) == {(MM, 24)}
+
+
+def test_both_registers_of_a_pair_are_accessed() -> None:
+    text = """
+   0:	mrs	x0, sp_el0
+   4:	ldp	x1, x2, [x0, #760]
+   8:	ldr	w3, [x2, #8]
+   c:	stp	w4, w5, [x0, #16]
+  10:	ldp	x0, x6, [x0]
+  14:	ret
+"""
+    found = touched("arm64", ("run", SectionOffset(".text", 0), text))
+    assert found == {(TASK, 760), (TASK, 768), (MM, 8), (TASK, 16), (TASK, 20), (TASK, 0), (TASK, 8)}

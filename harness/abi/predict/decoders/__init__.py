@@ -15,7 +15,8 @@ def instructions(lines: Sequence[str], instruction_set: InstructionSet) -> Itera
         case InstructionSet.X86:
             yield from map(x86_assembly.decode, texts(lines))
         case InstructionSet.ARM:
-            yield from map(arm_assembly.decode, texts(lines))
+            for text in texts(lines):
+                yield from arm_assembly.decode(text)
         case InstructionSet.RISCV:
             yield from map(riscv_assembly.decode, riscv_assembly.with_symbols(texts(lines)))
         case _:

@@ -22,12 +22,30 @@ from harness.abi.predict.instructions import (
 _MEMORY = re.compile(r"^\[(\w+)(?:, #(-?\w+))?\]!?$")
 _CONDITION = r"(?:eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?"
 _READS = re.compile(r"^(cmp|cmn|tst|teq|ccmp|dmb|dsb|isb|nop|pld|prf|push|msr|mcr)")
-_PAIRS = ("ldp", "ldrd")
+_SIZES = {"x": 8, "d": 8, "q": 16}  # of registers, bytes; others have 4
+_PAIRS = {"ldp": "ldr", "ldnp": "ldr", "ldrd": "ldr", "stp": "str", "stnp": "str", "strd": "str"}
 
 
-def decode(text: Text) -> Instruction:
-    """An instruction of arm or arm64."""
-    return decoded(_TABLE, text)
+def decode(text: Text) -> Iterator[Instruction]:
+    """An instruction of arm or arm64; one that loads or stores a pair of registers as two."""
+    yield from (decoded(_TABLE, one) for one in _single(text))
+
+
+def _single(text: Text) -> Iterator[Text]:
+    name = _PAIRS.get(text.name)
+    place = _MEMORY.match(text.operands[2]) if name and len(text.operands) == 3 else None
+    if not name or not place or text.operands[2].endswith("!"):
+        yield text
+        return
+    one, other, _ = text.operands
+    size = _SIZES.get(one[0], 4)
+    second = f"[{place[1]}, #{int(place[2] or '0', 0) + size}]"
+    both = [
+        replace(text, name=name, operands=(one, text.operands[2])),
+        replace(text, name=name, operands=(other, second)),
+    ]
+    # the base may be the first register
+    yield from both[::-1] if _register(one) == _register(place[1]) else both
 
 
 def _coprocessor(text: Text) -> Instruction:
@@ -94,8 +112,8 @@ _VALUES = (
     Form(re.compile(rf"{_LOADS}.*@."), Verb.LOAD),
     Form(re.compile(rf"{_LOADS}[^\[]*\[(?P<base>\w+)(?:, #(?P<offset>-?\w+))?\]!?(?:,[^\[]*)?@$"), Verb.LOAD),
     Form(re.compile(r"mov \w+,(?P<base>\w+)@"), Verb.MOVE),
-    Form(re.compile(r"add \w+,(?P<base>\w+),#(?P<offset>-?\w+)@"), Verb.MOVE),
-    Form(re.compile(r"sub \w+,(?P<base>\w+),#(?P<offset>-?\w+)@"), Verb.MOVE, negative=True),
+    Form(re.compile(r"adds? \w+,(?P<base>\w+),#(?P<offset>-?\w+)@"), Verb.MOVE),
+    Form(re.compile(r"subs? \w+,(?P<base>\w+),#(?P<offset>-?\w+)@"), Verb.MOVE, negative=True),
 )
 _TABLE: Table = (
     (re.compile(r"bl|blr|blx"), call),

@@ -24,7 +24,7 @@ _NAMES = {
     **{f"r{n}{s}": f"r{n}" for n in range(8, 16) for s in ("", "d", "w", "b")},
 }
 _MEMORY = re.compile(r"^(-?0x[0-9a-f]+)?\((%\w+)\)$")
-_READS = re.compile(r"^(cmp|test|push|bt[lqw]?$|nop|out|prefetch)")
+_READS = re.compile(r"^(cmp|test|bt[lqw]?$|out|prefetch)")
 _DISTANCE = 4  # bytes: a distance to a symbol counts from the end of the field that holds it
 _PLACE = r"(?P<offset>-?0x[0-9a-f]+)?\((?P<base>%\w+)\)"
 
@@ -57,6 +57,12 @@ def _data(text: Text) -> Instruction:
     return Instruction(text.address, found.verb, register, found.base, found.offset, found.symbol, writes)
 
 
+def _stack(text: Text) -> Instruction:
+    """It moves the stack pointer, and may load a register."""
+    popped = text.operands if text.name.startswith("pop") else ()
+    return Instruction(text.address, writes=(*filter(None, map(_register, popped)), "rsp"))
+
+
 def _register(operand: str) -> str:
     return _NAMES.get(operand[1:], "") if operand.startswith("%") else ""
 
@@ -85,5 +91,7 @@ _TABLE: Table = (
     (re.compile(r"jmp.*"), lambda text: jump(text, _DISTANCE, ends=True)),
     (re.compile(r"j.*"), lambda text: jump(text, _DISTANCE, ends=False)),
     (re.compile(r"(?:ret|ud2).*"), end),
+    (re.compile(r"nop.*"), nothing),
+    (re.compile(r"(?:push|pop|leave|enter).*"), _stack),
     (re.compile(r".*"), _data),
 )
