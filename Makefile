@@ -37,10 +37,11 @@ isolated: setup
 nightly: setup
 	.venv/bin/pytest tests/nightly
 	.venv/bin/pytest -m "slow or not slow" tests/isolation
+	.venv/bin/pytest -m slow tests/system
 	.venv/bin/modcompat matrix nightly
 
 test: lint
-	.venv/bin/pytest -n 2 tests/unit
+	.venv/bin/pytest -n 2 tests/unit tests/isolation/test_style.py
 	.venv/bin/modcompat matrix ci
 	.venv/bin/pytest -n 2 --dist loadfile tests/system
 

@@ -86,7 +86,8 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
 	say "making .venv with $("$python" --version)"
 	rm -f "$stamp"
 	# Keep an environment of the same Python: it still works if nothing can be downloaded now.
-	if [ "$(.venv/bin/python --version 2>/dev/null)" != "$("$python" --version)" ]; then
+	if [ "$(.venv/bin/python --version 2>/dev/null)" != "$("$python" --version)" ] ||
+		! .venv/bin/python -m pip --version >/dev/null 2>&1; then # it was interrupted, say
 		rm -rf .venv
 		"$python" -m venv .venv
 	fi

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.support.paths import PROJECT
+from tests.unit.tools import need
 
 CI = PROJECT / "examples/ci"
 SCRIPTS = sorted(CI.glob("*.sh"))
@@ -111,8 +112,7 @@ def test_slurm_gives_the_script_the_number_of_the_task(job: Job) -> None:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_posix_shell(script: Path) -> None:
     subprocess.run(["sh", "-n", script], check=True)
-    if not shutil.which("shellcheck"):
-        pytest.skip("shellcheck is not installed")
+    need("shellcheck")
     subprocess.run(["shellcheck", script], check=True)
 
 

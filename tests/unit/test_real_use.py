@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real uses of modules: their functions are found, and each difference between two kernels is told."""
 
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from tests.unit.tools import need
 from trial.real_use.__main__ import use_all, uses
 from trial.real_use.machine import DISKS
 from trial.real_use.outcome import EXPECTED, Outcome, difference, outcome
@@ -52,8 +52,7 @@ def test_the_exit_status_tells_a_difference_from_what_could_not_be_found_out(
 
 @pytest.mark.parametrize("script", sorted(GUEST.iterdir()), ids=lambda path: path.name)
 def test_the_scripts_are_clean(script: str) -> None:
-    if not shutil.which("shellcheck"):
-        pytest.skip("shellcheck is not installed")
+    need("shellcheck")
     subprocess.run(["shellcheck", script], check=True)
 
 

@@ -211,7 +211,7 @@ def test_the_doctor_checks_what_set_up_installs(monkeypatch: pytest.MonkeyPatch,
     assert result.exit_code == 1
     named = set(re.findall(r"install the package (\S+)", result.output))
     # A running doctor has Python, and only tests and the trial use the others.
-    of_a_checkout = {"python3", "python3-venv", "cpio", "shellcheck", "debootstrap"}
+    of_a_checkout = {"python3", "python3-venv", "cpio", "shellcheck", "rpm", "debootstrap"}
     wanted = {name for name in listed.stdout.split() if not name.startswith("libc6-dev")} - of_a_checkout
     assert named == wanted | {"dpkg"}  # dpkg is part of every Debian
     assert "install the libc6-dev package for arm64" in result.output

@@ -6,7 +6,6 @@ tests/system/test_export.py reads them with LAVA and labgrid themselves.
 
 import gzip
 import json
-import shutil
 import stat
 import subprocess
 import tarfile
@@ -27,6 +26,7 @@ from harness.report.export.lab_files import cpio_of, lab_cell, tar_of
 from harness.report.export.lava_job import write_lava_job
 from harness.report.export.replay import Replay, replay_of
 from harness.report.recorded_run import read_run
+from tests.unit.tools import need
 
 CLEAN = "vendor-module-on-production-kernel-without-spinlock-on-{board}"
 BROKEN = "vendor-module-on-stock-kernel-with-spinlock-on-{board}"
@@ -228,8 +228,7 @@ def test_the_script_fails_in_the_right_case(
 
 
 def test_shellcheck_has_no_complaint(bench: Bench, tmp_path: Path) -> None:
-    if not shutil.which("shellcheck"):
-        pytest.skip("shellcheck is not installed")
+    need("shellcheck")
     (tmp_path / "cell.sh").write_text(bench.replay("stock").script("the cell"))
     subprocess.run(["shellcheck", tmp_path / "cell.sh"], check=True)
 

@@ -2,22 +2,19 @@
 """Plugins of QEMU as libraries that tests call, with a stand-in for QEMU's side."""
 
 import ctypes
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from harness.support.paths import IMAGES
+from tests.unit.tools import need
 
 _PLUGINS = IMAGES / "plugins"
 
 
 def build_library(name: str, fake: str, folder: Path) -> Path:
     """A plugin, with a file of this folder that stands in for QEMU. Skips the test without a compiler."""
-    if not shutil.which("gcc"):
-        pytest.skip("no compiler")
+    need("gcc")
     found = folder / f"{name}.so"
     sources = [_PLUGINS / f"{name}.c", Path(__file__).with_name(fake)]
     flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-DQEMU_PLUGIN_VERSION=1"]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mailbox holds the files of one cell, in the form that the guest's program reads."""
 
-import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from harness.guest.mailbox import Mailbox, size_for
 from harness.support.errors import ModcompatError
 from harness.support.paths import IMAGES
+from tests.unit.tools import need
 
 AGENT = IMAGES / "guest/agent"
 FILES = {"modules/veth.ko": b"\x7fELF" + bytes(5000), "modules/needed/bus.ko": b"bus", "modules/empty.ko": b""}
@@ -21,8 +21,7 @@ FILES = {"modules/veth.ko": b"\x7fELF" + bytes(5000), "modules/needed/bus.ko": b
 @pytest.fixture(scope="module")
 def receive(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The guest's program, built to read a file in place of the device's memory."""
-    if not shutil.which("gcc"):
-        pytest.skip("no compiler")
+    need("gcc")
     program = tmp_path_factory.mktemp("receive") / "receive"
     source = (AGENT / "receive.c").read_text()
     devices = program.parent / "devices"

@@ -2,7 +2,6 @@
 """Production as it ships: its files are found wherever they are, and held against one another."""
 
 import gzip
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from harness.kernel.shipped_packages import find_shipped, shipped_kernels
 from harness.kernel.source import KernelSource
 from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
+from tests.unit.tools import need
 
 RELEASE = "6.1.0-7-amd64"
 CONFIG = "# Linux/x86 6.1.9 Kernel Configuration\nCONFIG_X86_64=y\nCONFIG_MODULES=y\nCONFIG_MODVERSIONS=y\n"
@@ -221,8 +221,9 @@ def test_the_source_has_to_be_of_the_same_version(tmp_path: Path) -> None:
         require_source(found, KernelSource("6.1.10", {"version": "6.1.10"}, Path))
 
 
-@pytest.mark.skipif(not shutil.which("rpmbuild") or not shutil.which("bsdtar"), reason="needs rpmbuild and bsdtar")
 def test_an_rpm_package_is_unpacked(tmp_path: Path) -> None:
+    need("rpmbuild")
+    need("bsdtar")
     tree = kernel_folder(tmp_path / "tree", INSTALLED)
     files = "\n".join(f"/{place}" for place in INSTALLED)
     (tmp_path / "kernel.spec").write_text(
