@@ -253,6 +253,12 @@ def damage(evidence: Evidence) -> set[str]:
     return {*_reported(evidence.all_reports(), evidence.module), *_counted(evidence), *failed, *wrong}
 
 
+def ended(evidence: Evidence) -> list[tuple[str, ...]]:
+    """How the load, the module's init and the unload ended, in a form in which two runs can be compared."""
+    seen = _behaviour(evidence)
+    return [seen[what] for what in ("the load", "its init", "the unload")]
+
+
 def _reported(reports: Sequence[Report], module: str) -> list[str]:
     """The reports that are damage, and not the refusal of a module."""
     return [_comparable(report, module) for report in reports if report.severity is not Severity.REFUSAL]

@@ -64,6 +64,19 @@ def test_the_same_failure_as_on_production_passes() -> None:
         ({"reports": warning()}, "reports in the load: production nothing, here `WARNING in x_probe`"),
         ({"loss": GuestLoss(Loss.DIED, Phase.LOAD, "panic")}, "the guest: production nothing, here `died in the load`"),
         ({"integrity": [Check("code", held=False, detail="8 bytes")]}, "checks of memory: production nothing, here"),
+        (
+            {"load": Command("insmod x.ko", 2, "no", 0.1)},
+            "the load: production `ended with 1 (can't insert 'x.ko': No such",
+        ),
+        ({"unload": Command("rmmod x", 1, "busy", 0.1)}, "the unload: production nothing, here `ended with 1`"),
+        ({"after_unload": ["+/proc/x"]}, "names after the unload: production nothing, here `+/proc/x`"),
+        ({"announced": [Check("exit", held=False)]}, "announced words: production nothing, here `exit: failed`"),
+        ({"checks": [Check("answer", held=True)]}, "the exercise: production nothing, here `answer: held`"),
+        (
+            {"liveness_checks": [Check("fork", held=False)]},
+            "checks that the guest works: production nothing, here `fork`",
+        ),
+        ({"after": Counters(0, 0, 1)}, "the kernel's counters: production nothing, here"),
     ],
 )
 def test_a_difference_is_a_finding_with_both_sides(change: dict[str, Any], what: str) -> None:
@@ -223,6 +236,29 @@ def test_further_runs_tell_chance_from_a_difference() -> None:
     assert always.verdict is Verdict.DIFFERS
 
 
+def test_only_what_all_runs_of_one_side_do_and_none_of_the_other_is_a_difference() -> None:
+    fast, slow = (loading(messages={Phase.LOAD: [f"raid6: using {name}"]}) for name in ("avx2", "sse2"))
+    assert judge_against([fast, slow], [slow, slow]).verdict is Verdict.CLEAN
+    assert judge_against([slow, fast], [fast, fast]).verdict is Verdict.CLEAN
+    assert judge_against([slow, slow], [fast, slow]).verdict is Verdict.CLEAN
+    assert judge_against([slow, slow], [slow, fast]).verdict is Verdict.CLEAN
+    assert judge_against([slow, slow], [fast, fast]).verdict is Verdict.DIFFERS
+
+
+def test_less_damage_than_on_production_is_known_there() -> None:
+    both = {Phase.LOAD: [*warning("WARNING in x_a")[Phase.LOAD], *warning("WARNING in x_b")[Phase.LOAD]]}
+    production = [loading(), loading(reports=both)]
+    assert judge_against(production, [loading(reports=warning("WARNING in x_a"))] * 2).verdict is not Verdict.CLEAN
+    assert judge_against(production, [loading(), loading(reports=warning("WARNING in x_a"))]).verdict is Verdict.CLEAN
+
+
+def test_a_production_run_that_lacks_more_than_the_proof_of_an_exit_is_no_reference() -> None:
+    production = loading(has_init=False, initcall=None, integrity=[])
+    judgement = judge_against([production], [production])
+    assert judgement.verdict is Verdict.INVALID
+    assert "the production control is INVALID" in judgement.reason
+
+
 def test_a_report_in_one_of_several_runs_stays_a_finding() -> None:
     judgement = judge_against([loading()] * 3, [loading(reports=warning()), loading(), loading()])
     assert judgement.verdict is Verdict.SPLAT
@@ -255,8 +291,12 @@ def test_a_clean_run_does_not_make_up_for_one_that_failed(order: int) -> None:
         ({"loss": GuestLoss(Loss.DIED, Phase.LOAD, "reset")}, {"loss": GuestLoss(Loss.DIED, Phase.UNLOAD, "reset")}),
         ({"integrity": [Check("slabs", held=False)]}, {"checks": [Check("answer", held=False)]}),
         ({"integrity": [Check("slabs", held=False)]}, {"integrity": [Check("constants", held=False)]}),
+        ({"integrity": [Check("slabs", held=False)]}, {"liveness_checks": [Check("fork", held=False)]}),
+        ({"announced": [Check("init", held=False)]}, {"initcall": None}),
+        ({"announced": [Check("init", held=False)]}, {"announced": [Check("exit", held=False)]}),
+        ({"after": Counters(0, 1, 0)}, {"after": Counters(1 << 7, 0, 1)}),
     ],
-    ids=["in another phase", "another kind of check", "another check"],
+    ids=["in another phase", "another kind of check", "another check", "liveness", "init", "exit", "another counter"],
 )
 def test_another_breakage_than_that_of_production_counts(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     """Production breaks now and then, too, so that the module is CLEAN there."""

@@ -66,6 +66,8 @@ def test_every_proof_together_is_clean() -> None:
         {"load": None},
         {"features_in_use": ["ftrace"]},
         {"features_in_use": ["ftrace"], "feature_checks": [Check("ftrace-graph", held=False)]},
+        {"features_in_use": ["ftrace", "perf"], "feature_checks": [Check("ftrace-graph", held=True)]},
+        {"has_init": False, "initcall": None, "announced": [Check("init", held=True)]},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -73,6 +75,38 @@ def test_one_proof_less_is_invalid(without: dict[str, Any]) -> None:
     judgement = judge(clean(**without))
     assert judgement.verdict is Verdict.INVALID
     assert "no proof" in judgement.reason
+
+
+def test_a_module_whose_exit_need_not_run_has_to_be_unloaded_if_it_can() -> None:
+    """delete_module(2) refuses a module with an init and without an exit, and takes one that has neither."""
+    stays: dict[str, Any] = {"unload": Command("rmmod x", 1, "busy", 0.1), "removed": False, "announced": []}
+    assert judge(clean(has_exit=False, **stays)).verdict is Verdict.CLEAN
+    neither = judge(clean(has_init=False, has_exit=False, initcall=None, announced=[], unload=None, removed=False))
+    assert neither.reason == "no proof that the module was unloaded"
+
+
+@pytest.mark.parametrize("kind", ["lockup", "hung-task", "rcu-stall"])
+def test_a_report_of_the_silence_itself_is_no_cause_of_it(kind: str) -> None:
+    loss = GuestLoss(Loss.HUNG, Phase.EXERCISE, "silent")
+    judgement = judge(clean(loss=loss, reports={Phase.EXERCISE: [report(kind=kind)]}))
+    assert [step.verdict for step in judgement.steps] == [Verdict.HUNG]
+
+
+def test_a_fault_goes_before_what_follows_from_it() -> None:
+    panic = report(Severity.FOLLOW_UP, "panic", "Kernel panic - not syncing: the end")
+    judgement = judge(clean(reports={Phase.EXERCISE: [panic, report()]}))
+    assert judgement.reason.startswith("BUG: it broke")
+
+
+def test_a_refusal_says_what_is_wrong_with_the_file() -> None:
+    judgement = judge(
+        clean(load=Command("insmod", 1, "invalid format", 0.1), initcall=None, file_problem="it is cut off")
+    )
+    assert judgement.reason == "invalid format; it is cut off"
+
+
+def test_announced_words_are_something_that_an_exercise_checks() -> None:
+    assert judge(clean(exercise="vendor.py", checks=[])).verdict is Verdict.CLEAN
 
 
 def test_empty_evidence_is_invalid() -> None:
@@ -95,6 +129,7 @@ def test_empty_evidence_is_invalid() -> None:
         ({"after": Counters(4096, 0, 1)}, Verdict.SPLAT),
         ({"checks": failed("heap")}, Verdict.CORRUPTED),
         ({"integrity": failed("slabs")}, Verdict.CORRUPTED),
+        ({"liveness_checks": failed("fork")}, Verdict.CORRUPTED),
         ({"removed": False}, Verdict.CORRUPTED),
         ({"loss": GuestLoss(Loss.HUNG, Phase.LOAD, "silent")}, Verdict.HUNG),
         ({"loss": GuestLoss(Loss.DIED, Phase.UNLOAD, "panicked")}, Verdict.DIED),
