@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from harness.abi.elf.module_file import ModuleFacts
 from harness.cli.check_choices import tell_of_other_versions
-from harness.cli.exit_status import exit_status
+from harness.cli.exit_status import exit_status, require_matrix, stamp_of
 from harness.cli.main import main
 from harness.cli.run_matrix import run_cells
-from harness.cli.run_suite import require_cells, run_suite
+from harness.cli.run_suite import SuiteOutcome, require_cells, run_suite
 from harness.guest.boards import Board
 from harness.kernel.arch import ARCHITECTURES
 from harness.kernel.source import find_source
@@ -82,6 +82,20 @@ def test_a_run_in_which_a_cell_got_lost_is_not_valid(tmp_path: Path) -> None:
     matrix = tmp_path / "matrix.json"
     matrix.write_text(json.dumps({"cells": [{"verdict": "INERT"}], "missing": ["a-module-on-a-kernel"]}))
     assert exit_status(1, matrix) == 2
+
+
+def test_the_matrix_of_an_earlier_run_in_the_folder_is_no_verdict(tmp_path: Path) -> None:
+    """Something killed the process that ran the suite."""
+    matrix = tmp_path / "matrix.json"
+    matrix.write_text(json.dumps({"cells": [{"verdict": "CLEAN"}]}))
+    earlier = stamp_of(matrix)
+    with pytest.raises(ModcompatError, match="the run gave no verdict"):
+        require_matrix(SuiteOutcome(0), matrix, earlier)
+    matrix.unlink()
+    with pytest.raises(ModcompatError, match="the run gave no verdict"):
+        require_matrix(SuiteOutcome(0), matrix, None)
+    matrix.write_text(json.dumps({"cells": [{"verdict": "SPLAT"}]}))
+    require_matrix(SuiteOutcome(1), matrix, earlier)
 
 
 def test_a_run_without_a_matrix_is_not_valid(tmp_path: Path) -> None:

@@ -106,6 +106,19 @@ def test_a_users_tree_gets_the_whole_series_or_nothing(source: KernelSource, tmp
     assert (tree / "lib/file.c").read_text() == "first\nchanged\n"
 
 
+def test_a_patched_source_is_another_one_with_other_patches_or_another_order(
+    source: KernelSource, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one.patch", tmp_path / "other.patch"
+    one.write_text(PATCH)
+    other.write_text(PATCH.replace("+changed", "+differently"))
+    store = Store(tmp_path / "cache")
+    orders: tuple[list[Path], ...] = ([], [one], [other], [one, other], [other, one])
+    assert len({str(patched(source, patches, store).identity) for patches in orders}) == len(orders)
+    other.write_text(PATCH)
+    assert patched(source, [one], store).identity == patched(source, [other], store).identity
+
+
 def test_a_disk_that_is_full_leaves_a_users_tree_as_it_was(
     source: KernelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,9 +14,13 @@ from unittest.mock import Mock, patch
 
 import pytest
 
+from harness.detect.verdict import Judgement, Step, Verdict
 from harness.guest.boards import BOARDS
+from harness.lab.execution.lab import without_run
+from harness.lab.plan.cells import Cell
 from harness.lab.plan.module_index import IndexedModule, ModuleIndex
 from harness.lab.plan.settings import Settings
+from harness.lab.plan.vendor_modules import VendorModule
 from harness.lab.sweep import sweep_worker
 from harness.lab.sweep.sweep_plan import (
     GROUP_SIZE,
@@ -296,3 +300,76 @@ def test_the_rows_are_read_once_however_many_modules_there_are(tmp_path: Path) -
         rows.add([{"place": place}])
     sweep_run(tmp_path, "abc")._do("judging", fail, never, rows)
     assert rows.done.call_count == 1
+
+
+class StandIn:
+    """Stands for a lab: judges each module as it is told, in the order of its runs."""
+
+    def __init__(self, verdicts: dict[str, list[str]]) -> None:
+        self.verdicts = verdicts
+        self.runs: list[str] = []
+        self.used: list[list[str]] = []
+        self.forgotten = 0
+
+    def use(self, modules: list[VendorModule]) -> None:
+        self.used.append([module.name for module in modules])
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+    def run(self, cell: Cell) -> Any:
+        self.runs.append(cell.module.name)
+        waiting = self.verdicts[cell.module.name]
+        verdict = Verdict(waiting.pop(0) if len(waiting) > 1 else waiting[0])
+        return without_run(cell, "why") if verdict is Verdict.INVALID else judged(cell, verdict)
+
+    run_again = run
+
+    def runs_of(self, cell: Cell) -> int:
+        return self.runs.count(cell.module.name)
+
+    def control_of(self, cell: Cell) -> Any:
+        return judged(cell.control, Verdict.CLEAN)
+
+
+def judged(cell: Cell, verdict: Verdict) -> Any:
+    return replace(without_run(cell, "x"), judgement=Judgement((Step(verdict, "because"),)))
+
+
+def judge_with(lab: StandIn, folder: Path) -> dict[str, list[str]]:
+    """Module -> its verdicts, production's first, after judge_group()."""
+    modules = tuple(SweepModule(name, Path(f"/{name}.ko"), f"kernel/{name}.ko") for name in lab.verdicts)
+    plan = SweepPlan(Settings(), Mock(), BOARDS["x86_64-q35"], debug_kernels(["isolated-all"]), modules)
+    request = SweepRequest(("folder",), ("isolated-all",))
+    with patch.object(sweep_worker, "_plan", lambda _: plan), patch.object(sweep_worker, "_lab", lambda _: lab):
+        sweep_worker.judge_group(request, [module.place for module in modules], folder)
+    return {rows[0]["name"]: [row["verdict"] for row in rows] for rows in SweepRows(folder).read()}
+
+
+def test_a_finding_is_repeated_and_a_pass_is_not(tmp_path: Path) -> None:
+    lab = StandIn({"good": ["CLEAN"], "odd": ["SPLAT", "SPLAT", "SPLAT"], "chance": ["DIFFERS", "CLEAN"]})
+    assert judge_with(lab, tmp_path) == {
+        "good": ["CLEAN", "CLEAN"], "odd": ["CLEAN", "SPLAT"], "chance": ["CLEAN", "CLEAN"],
+    }  # fmt: skip
+    assert lab.runs == ["good", "odd", "odd", "odd", "chance", "chance"]
+    assert (tmp_path / "cells").is_dir(), "of the finding"
+
+
+def test_an_attempt_that_proves_nothing_is_repeated_until_too_many_modules_are_hopeless(tmp_path: Path) -> None:
+    lab = StandIn({"ended": ["INVALID", "CLEAN"], **{f"bad{number}": ["INVALID"] for number in range(5)}})
+    found = judge_with(lab, tmp_path)
+    assert found["ended"] == ["CLEAN", "CLEAN"]
+    assert found["bad4"] == ["CLEAN", "INVALID"]
+    attempts = [lab.runs.count(f"bad{number}") for number in range(5)]
+    assert attempts == [3, 3, 3, 1, 1], "MOST_RUNS each, and one each after three hopeless modules"
+
+
+def test_modules_that_have_rows_are_not_prepared_again(tmp_path: Path) -> None:
+    lab = StandIn({"one": ["CLEAN"]})
+    judge_with(lab, tmp_path)
+    again = StandIn({"one": ["CLEAN"], "two": ["CLEAN"]})
+    judge_with(again, tmp_path)
+    assert again.used == [["two"]]
+    last = StandIn({"one": ["CLEAN"]})
+    judge_with(last, tmp_path)
+    assert (last.used, last.runs) == ([], [])
