@@ -19,6 +19,8 @@ from pexpect.socket_pexpect import SocketSpawn
 
 _READY = re.compile(rb"\x1eready\x1e")
 _ANY_MARK = re.compile(rb"\x1e[0-9a-z]* \d+\x1e")
+_MARKS_IN_FRONT = re.compile(rb"\A(?:" + _ANY_MARK.pattern + rb")+")
+_MAX_COMMAND_BYTES = 60_000  # the agent's line has 64 KB, with the token
 _READ_BYTES = 1 << 16  # read at a time
 _MAX_MARK_BYTES = 64  # longer than any mark
 _POLL_SECONDS = 0.05  # between two checks that the guest is still there
@@ -83,8 +85,8 @@ class Shell:
         seconds: time limit. inside: run it in the user-supplied root file system. Raises NoReplyError,
         ChannelClosedError, AgentRestartedError, and the errors of `watch`.
         """
-        if "\n" in command:
-            raise ValueError("a command is one line")
+        if "\n" in command or "\0" in command or len(command.encode()) > _MAX_COMMAND_BYTES:
+            raise ValueError(f"a command is one line of at most {_MAX_COMMAND_BYTES} bytes")
         token = secrets.token_hex(8)
         started = time.monotonic()
         where = "userland " if inside else ""
@@ -96,7 +98,8 @@ class Shell:
         before: Any = self._spawn.before
         # A late answer to "again" is the closing mark of an earlier command. If a shared UART corrupted the request,
         # perhaps before the snapshot was taken, it is that of a command that was never sent. The reply follows these.
-        printed = _ANY_MARK.split(bytes(before or b""))[-1]
+        marks = _ANY_MARK if self._shared else _MARKS_IN_FRONT
+        printed = marks.split(bytes(before or b""))[-1]
         return Output(command, int(match[1]), printed, time.monotonic() - started)
 
     def _send(self, request: bytes) -> None:

@@ -70,6 +70,20 @@ def test_a_forged_closing_mark_does_not_end_a_reply(agent: Agent) -> None:
     assert output.raw.endswith(b"behind\n")
 
 
+def test_output_that_looks_like_the_mark_of_another_reply_is_output(agent: Agent) -> None:
+    output = agent.run(r"printf 'one\n\036abc 3\036two\n'")
+    assert output.raw == b"one\n\x1eabc 3\x1etwo\n"
+
+
+@pytest.mark.parametrize(
+    "command", ["echo one\necho two", "echo \0", f"echo {'x' * 65_536}"], ids=["lines", "null", "long"]
+)
+def test_a_command_that_the_agent_would_cut_is_not_sent(agent: Agent, command: str) -> None:
+    with pytest.raises(ValueError, match="one line of at most"):
+        agent.run(command)
+    assert agent.run(f"echo {'x' * 50_000}").text == "x" * 50_000
+
+
 def test_an_answer_to_an_earlier_question_is_not_output(agent: Agent) -> None:
     """On a slow line, "again" was sent twice, and both answers arrive before the next reply."""
     for command in ("echo one", "echo two"):
