@@ -44,6 +44,7 @@ _SECTION = "/sys/module/{}/sections/{}"  # file with the address of a section
 _ADDRESS = re.compile(r"^0x([0-9a-f]+)\r?$", re.MULTILINE)
 _PREFIX = re.compile(rb"^\[ *\d+\.\d+\](?:\[ *\w+\])? ", re.MULTILINE)  # of a line of the kernel's log
 _MOST_CHARS = 200  # of a command in a report
+_MOST_BYTES = 400  # of the same: the agent takes a line of 511 for the kernel's log (images/guest/agent/files.c)
 
 
 class AccessMonitor:
@@ -181,6 +182,10 @@ def bug_kind(access: BadAccess) -> str:
     return _KINDS.get(decisive, "unknown-crash")
 
 
+def _cut(text: str) -> str:
+    return text.encode()[:_MOST_BYTES].decode(errors="ignore")
+
+
 def _text(access: BadAccess, place: str, command: str, description: list[str]) -> list[str]:
     what = "Write" if access.is_store else "Read"
     return [
@@ -188,7 +193,7 @@ def _text(access: BadAccess, place: str, command: str, description: list[str]) -
         f"BUG: KASAN: {bug_kind(access)} in {place}",
         f"{what} of size {access.size} at addr {access.address:x}",
         "Seen by QEMU, in code without KASAN"
-        + (f", during: {visible(shorten(command, _MOST_CHARS))}" if command else ""),
+        + (f", during: {_cut(visible(shorten(command, _MOST_CHARS)))}" if command else ""),
         "Call Trace:",
         f" {place}",
         *description,

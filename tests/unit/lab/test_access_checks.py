@@ -114,6 +114,17 @@ def test_a_bad_store_is_a_report_of_kasan_that_blames_the_module(guest: Guest, m
     assert "describe" not in report.text
 
 
+def test_a_long_command_fits_into_a_line_of_the_kernels_log(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent refuses a line of 512 bytes or more, and then the report would lack the line."""
+    monitor = monitor_of(guest, monkeypatch)
+    monitor.loaded()
+    found(guest, access(CODE + 0x14))
+    monitor.publish("echo" + 17 * (" " + 10 * "\N{CJK UNIFIED IDEOGRAPH-4E00}"))
+    (line,) = [line for line in guest.buffer.splitlines() if "Seen by QEMU" in line]
+    assert "during: echo" in line
+    assert len(line.encode()) < 511
+
+
 def test_each_access_is_reported_once(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     guest.machine = replace(guest.machine, accesses=None)
     monitor = monitor_of(guest, monkeypatch)
