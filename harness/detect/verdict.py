@@ -136,13 +136,18 @@ def judge_against(production: Sequence[Evidence], debug: Sequence[Evidence]) -> 
     if theirs.verdict is Verdict.CLEAN:
         return Judgement(_differing(found)) if found and own.verdict is Verdict.CLEAN else own
     # what is not in a log that lost messages may have been printed
-    unread = any(not run.scanned and not run.loss for run in (reference, evidence))
+    unread = any(not run.scanned and not _was_cut_short(run) for run in (reference, evidence))
     if broken or (found and not unread):
         steps = own.steps if own.verdict in _BREAKING and own.verdict is not theirs.verdict else ()
         return Judgement(steps + _differing(found))
     if missing := [_SCANNED] if unread else _missing_proofs(evidence, as_on=reference):
         return _unproven(missing)
     return Judgement((Step(Verdict.SAME, _summary_of_same(theirs, evidence)),))
+
+
+def _was_cut_short(run: Evidence) -> bool:
+    """Whether a run did not come to its end, because the guest was lost or a fault left it undefined."""
+    return bool(run.loss or run.stopped)
 
 
 def _unproven(missing: Sequence[str]) -> Judgement:
@@ -268,12 +273,14 @@ def _missing_proofs(evidence: Evidence, as_on: Evidence | None = None) -> list[s
     """The proofs of CLEAN that the evidence lacks.
 
     as_on: production's evidence, for SAME: what cannot be proved there need not be proved here. But what the kernel
-    says at the end can be read on any kernel that the module does not take down.
+    says at the end can be read on any kernel that the module leaves in a defined state.
     """
-    proofs = _proofs(evidence)
-    waived = [not had and (bool(as_on.loss) or proof not in _READ) for proof, had in _proofs(as_on)] if as_on else []
-    waived = waived or [False] * len(proofs)
-    return [proof for (proof, had), is_waived in zip(proofs, waived, strict=True) if not had and not is_waived]
+    waived = [False] * len(_proofs(evidence))
+    if as_on:
+        is_cut = _was_cut_short(as_on)
+        waived = [not had and (is_cut or proof not in _READ) for proof, had in _proofs(as_on)]
+    proofs = zip(_proofs(evidence), waived, strict=True)
+    return [proof for (proof, had), is_waived in proofs if not had and not is_waived]
 
 
 def _proofs(evidence: Evidence) -> list[tuple[str, bool]]:

@@ -323,6 +323,15 @@ def test_a_log_that_lost_messages_shows_no_difference_and_no_sameness() -> None:
     assert judge_against([without_hardware()], [broken]).verdict is Verdict.SPLAT
 
 
+def test_a_fault_that_leaves_the_rest_of_a_cell_out_may_be_that_of_production() -> None:
+    """Its log has no end mark then, and nobody reads the counters."""
+    oops = [replace(warning("BUG: kernel NULL pointer dereference")[Phase.LOAD][0], severity=Severity.FAULT)]
+    cut: dict[str, Any] = {"stopped": "stopped in the load", "scanned": False, "after": None, "integrity": []}
+    stopped = without_hardware(reports={Phase.LOAD: oops}, liveness_checks=[], **cut)
+    assert judge(stopped).verdict is Verdict.SPLAT
+    assert judge_against([stopped], [stopped]).verdict is Verdict.SAME
+
+
 def test_counters_that_nobody_read_are_not_the_same() -> None:
     unread = without_hardware(after=None)
     assert judge_against([unread], [unread]).verdict is Verdict.INVALID
