@@ -13,8 +13,9 @@ from unittest.mock import Mock
 import pytest
 
 from harness.cli.shell_command import loads
-from harness.detect.evidence import Evidence, Phase
-from harness.detect.verdict import Judgement, Step, Verdict
+from harness.detect.evidence import Check, Command, Counters, Evidence, Phase
+from harness.detect.initcalls import InitCall
+from harness.detect.verdict import Judgement, Step, Verdict, judge
 from harness.guest.boards import BOARDS
 from harness.guest.guest import Guest
 from harness.guest.machine import Machine
@@ -24,7 +25,7 @@ from harness.lab.execution import kernel_pool, run_folder
 from harness.lab.execution import lab as lab_module
 from harness.lab.execution.feature_proof import Proof
 from harness.lab.execution.guest_pool import GuestImage
-from harness.lab.execution.lab import CellResult, Lab, _Runs, read_control, write_control
+from harness.lab.execution.lab import MOST_RUNS, CellResult, Lab, _Runs, read_control, without_run, write_control
 from harness.lab.execution.run_folder import failure_text, write_cell, write_matrix
 from harness.lab.plan.cells import Cell, Flavour
 from harness.lab.plan.manifest import AllowedFinding, Manifest
@@ -284,6 +285,83 @@ def test_the_control_of_a_cell_is_its_first_clean_one(tmp_path: Path, monkeypatc
     for _ in range(2):
         lab._control(cell, again=True)
         assert lab._controls[key].verdict is Verdict.CLEAN
+
+
+WORKS = Evidence(
+    "first", feature_proof="off", load=Command("insmod first.ko", 0, "", 0.1), initcall=InitCall("first_init", 0),
+    loaded=True, exercise_ended=True, unload=Command("rmmod first", 0, "", 0.1), removed=True,
+    integrity=[Check("slabs", held=True)], liveness_checks=[Check("fork", held=True)],
+    before=Counters(0, 0, 0), after=Counters(0, 0, 0), scanned=True,
+)  # fmt: skip
+
+
+def judging(lab: Lab, monkeypatch: pytest.MonkeyPatch, *found: Evidence, proof: Proof | None = None) -> Mock:
+    """Let a lab find evidence in its cells, one after the other: controls and debug cells."""
+    left = iter(found)
+
+    def judge_next(cell: Cell, *_: object) -> CellResult:
+        evidence = next(left)
+        return CellResult(cell, judge(evidence), evidence, "6.1", "none")
+
+    judged = Mock(side_effect=judge_next)
+    monkeypatch.setattr(lab, "_judge", judged)
+    monkeypatch.setattr(lab, "_predict", lambda *_: None)
+    monkeypatch.setattr(lab, "_explain", lambda _: None)
+    monkeypatch.setattr(lab, "_without_run", without_run)
+    monkeypatch.setattr(lab, "_proof", lambda *_: proof or Proof("live"))
+    monkeypatch.setattr(lab.guests, "running", Mock())
+    monkeypatch.setattr("harness.lab.execution.lab.prove_absent", lambda *_, **__: Proof("off"))
+    monkeypatch.setattr(lab.kernels, "spec", Mock())
+    return judged
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(Settings(), [], Store(tmp_path / "cache"))
+
+
+def test_a_cell_is_compared_with_its_control(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    judging(lab, monkeypatch, WORKS, replace(WORKS, removed=False))
+    assert lab.run(CELLS[0]).verdict is Verdict.CORRUPTED
+    assert (lab.runs_of(CELLS[0]), lab.control_of(CELLS[0]).verdict) == (1, Verdict.CLEAN)  # type: ignore[union-attr]
+
+
+def test_a_module_that_production_refuses_does_not_run_on_a_debug_kernel(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = replace(WORKS, load=Command("insmod first.ko", 1, "invalid", 0.1), initcall=None, loaded=False)
+    judged = judging(lab, monkeypatch, refused)
+    result = lab.run(CELLS[0])
+    assert result.verdict is Verdict.INVALID
+    assert "production itself refuses the module" in result.reason
+    assert judged.call_count == 1
+
+
+def test_a_feature_that_is_not_live_proves_nothing_about_a_module(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = judging(lab, monkeypatch, WORKS, proof=Proof(blocker="the violation was not reported"))
+    result = lab.run(CELLS[0])
+    assert (result.verdict, result.reason) == (Verdict.INVALID, "the violation was not reported")
+    assert judged.call_count == 1
+
+
+def test_a_difference_is_looked_for_again_on_both_kernels(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = replace(WORKS, messages={Phase.LOAD: ["first: odd"]})
+    judged = judging(lab, monkeypatch, WORKS, odd, WORKS, WORKS)
+    assert lab.run(CELLS[0]).verdict is Verdict.CLEAN
+    assert (lab.runs_of(CELLS[0]), judged.call_count) == (2, 4)
+    lab.forget()
+    judging(lab, monkeypatch, WORKS, odd, WORKS, odd, WORKS, odd)
+    assert lab.run(CELLS[0]).verdict is Verdict.DIFFERS
+    assert lab.runs_of(CELLS[0]) == MOST_RUNS
+
+
+def test_a_damaged_file_is_the_problem_of_its_own_module(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ModcompatError("first.ko.xz: its xz data is damaged")
+    running = Mock(image=GuestImage(Mock(), Mock(), {}, {}, {}, damaged={"first": error}))
+    monkeypatch.setattr(lab.guests, "running", lambda *_: running)
+    monkeypatch.setattr("harness.lab.execution.lab.prove_absent", lambda *_, **__: Proof("off"))
+    result = lab.run(CELLS[0])
+    assert (result.verdict, result.reason) == (Verdict.INVALID, "first.ko.xz: its xz data is damaged")
 
 
 @pytest.mark.parametrize("missing", [0, 1])
