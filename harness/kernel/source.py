@@ -36,7 +36,7 @@ class KernelSource:
     tree: Callable[[], Path]  # returns the folder, and fetches it first if necessary; never called for cached results
     original: "KernelSource | None" = None  # the source that an isolated one was made from
     stat: str = ""  # digest.of_stat() of a user's folder, which the identity is of; "" if the tree does not change
-    history: Path | None = None  # the git tree that it is a copy of, from whose history comes a part of its release
+    history: Path | None = None  # the git tree that it is, or is a copy of: a part of its release comes from there
 
 
 def version_of(source: KernelSource) -> str:
