@@ -21,7 +21,8 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import say
 
-_BOOT_SECONDS = 10.0  # longest time for firmware to print its name, and for a kernel to boot
+_BOOT_SECONDS = 10.0  # longest time for firmware to print its name, and for a kernel to boot under KVM
+_TCG_SECONDS = 60.0  # the same under TCG, for a kernel of the user's
 _FIRMWARE = b"SeaBIOS"
 
 
@@ -70,8 +71,16 @@ def probe_firmware() -> Probe:
     return Probe(works=False, why=lines[-1] if lines else f"QEMU ended with exit status {status}")
 
 
+class _UnsureError(Exception):
+    """The kernel boots neither under KVM nor under TCG, which says nothing about KVM."""
+
+    def __init__(self, probe: Probe) -> None:
+        super().__init__(probe.why)
+        self.probe = probe
+
+
 def probe_kvm(machine: Machine, store: Store, scale: float) -> Probe:
-    """Whether KVM boots a kernel. Tried once per boot of the host, with the first kernel that is used."""
+    """Whether KVM boots a kernel. Tried once per boot of the host, with the first kernel that boots at all."""
     firmware = probe_firmware()
     if not firmware.works:
         return firmware
@@ -79,29 +88,38 @@ def probe_kvm(machine: Machine, store: Store, scale: float) -> Probe:
 
     def build(folder: Path) -> None:
         say("trying KVM")
-        probe = _probe_kernel(machine, scale)
-        say(f"KVM works: {probe.why}" if probe.works else f"guests run under TCG: {probe.why}")
+        problem = _boots(machine, "kvm", _BOOT_SECONDS, scale)
+        why = f"firmware runs under KVM, a kernel does not: {problem}" if problem else "a kernel booted under KVM"
+        probe = Probe(works=not problem, why=why)
+        if problem and _boots(machine, "tcg", _TCG_SECONDS, scale):
+            raise _UnsureError(probe)
+        say(f"KVM works: {why}" if probe.works else f"guests run under TCG: {why}")
         (folder / "probe.json").write_text(json.dumps(asdict(probe)))
 
-    found = store.get_or_build("probe", "kvm", inputs, build)
+    try:
+        found = store.get_or_build("probe", "kvm", inputs, build)
+    except _UnsureError as unsure:
+        return unsure.probe
     return Probe(**json.loads((found / "probe.json").read_text()))
 
 
-def _probe_kernel(machine: Machine, scale: float) -> Probe:
-    """Boot a kernel under KVM up to its shell. Firmware may run where a kernel does not (seen)."""
-    timing = Timing(boot=_BOOT_SECONDS, late=0.0).scaled(scale)
+def _boots(machine: Machine, accelerator: str, seconds: float, scale: float) -> str:
+    """Boot a kernel up to its shell. Returns why it did not, "" if it did.
+
+    Firmware may run under KVM where a kernel does not (seen).
+    """
+    timing = Timing(boot=seconds, late=0.0).scaled(scale)
+    tried = replace(machine, accelerator=accelerator)
     with tempfile.TemporaryDirectory(prefix="modcompat-") as name:
         folder = Path(name)
-        under_kvm = replace(machine, accelerator="kvm")
-        guest = Guest(under_kvm, folder=folder, console=folder / "console", state=empty_state(folder), timing=timing)
+        guest = Guest(tried, folder=folder, console=folder / "console", state=empty_state(folder), timing=timing)
         try:
             guest.boot()
         except (GuestFailure, ModcompatError) as failure:
-            cause = failure.headline if isinstance(failure, GuestFailure) else failure.problem
-            return Probe(works=False, why=f"firmware runs under KVM, a kernel does not: {cause}")
+            return failure.headline if isinstance(failure, GuestFailure) else failure.problem
         finally:
             guest.close()
-    return Probe(works=True, why="a kernel booted under KVM")
+    return ""
 
 
 def _boot_id() -> str:
