@@ -78,10 +78,10 @@ def sweep(
     it passes if it does the same there, and nothing is reported that production does not report. Production is taken as
     it is; debug kernels that are not cached are built from its source and configuration, without modules.
 
-    A sweep that is interrupted goes on where it stopped, with the same options and --run-dir, and judges modules again
-    about which nothing was proven (INVALID). With another --sample or --only, it takes over what was judged of these
-    modules: a sample grows into a whole sweep. The run folder has sweep.json, sweep.html, and the log and evidence of
-    every module that does not pass.
+    A sweep that is interrupted goes on where it stopped, with the same options and --run-dir, and judges those
+    modules again about which nothing was proven (INVALID). With another --sample or --only, it takes over what was
+    judged of these modules: a sample grows into a whole sweep. The run folder has sweep.json, sweep.html, and the log
+    and evidence of every module that does not pass.
 
     Exit status: 0 if every module passes on every debug kernel, 1 if one does not, 2 if the run is not valid: an
     option, a file, a kernel that does not build, a module about which nothing is proven (INVALID).

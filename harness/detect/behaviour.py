@@ -71,6 +71,7 @@ _COUNTED_DEVICE = re.compile(rf"\b(?P<name>{'|'.join(map(re.escape, _COUNTED))})
 _OF_OWN_KEY = re.compile(r"[+-]/proc/crypto: driver *: pkcs1(?:pad)?\(rsa[\w-]*,sha\d+\)")
 _MAX_SHOWN = 3  # items of one side of a difference
 _HELD, _FAILED = ": held", ": failed"  # what a check is called after its name
+_ENDS = ("the load", "its init", "the unload")
 _CHECKED = ("the exercise", "announced words")  # aspects with checks that held and checks that failed
 _WRONG = ("the guest", "checks of memory", "checks that the guest works")  # aspects that are empty if all is well
 # Messages that differ because a debug kernel is not production: pattern -> reason
@@ -245,18 +246,17 @@ def _names(changes: Sequence[str]) -> list[str]:
     return _ranked([name for name in changes if not _OF_OWN_KEY.fullmatch(name)])
 
 
-def damage(evidence: Evidence) -> set[str]:
-    """What went wrong in a run, in a form in which two runs can be compared: reports, failed checks, a lost guest."""
-    seen = _behaviour(evidence)
+def goes_wrong_like(run: Evidence, other: Evidence) -> bool:
+    """Whether load, init and unload end alike in two runs, and all that goes wrong in the first does in the other."""
+    ours, theirs = _behaviour(run), _behaviour(other)
+    return all(ours[what] == theirs[what] for what in _ENDS) and _damage(run, ours) <= _damage(other, theirs)
+
+
+def _damage(evidence: Evidence, seen: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Reports, failed checks and the loss of the guest. seen: the behaviour of the run."""
     failed = [f"{what}: {item}" for what in _CHECKED for item in seen[what] if item.endswith(_FAILED)]
     wrong = [f"{what}: {item}" for what in _WRONG for item in seen[what]]
     return {*_reported(evidence.all_reports(), evidence.module), *_counted(evidence), *failed, *wrong}
-
-
-def ended(evidence: Evidence) -> list[tuple[str, ...]]:
-    """How the load, the module's init and the unload ended, in a form in which two runs can be compared."""
-    seen = _behaviour(evidence)
-    return [seen[what] for what in ("the load", "its init", "the unload")]
 
 
 def _reported(reports: Sequence[Report], module: str) -> list[str]:

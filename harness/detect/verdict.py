@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from harness.detect.behaviour import Difference, damage, differences, ended, reached
+from harness.detect.behaviour import Difference, differences, goes_wrong_like, reached
 from harness.detect.evidence import Check, Evidence, Loss, Phase
 from harness.detect.kernel_report import Report
 from harness.detect.kinds import Severity
@@ -156,8 +156,7 @@ def _unproven(missing: Sequence[str]) -> Judgement:
 
 def _is_known(run: Evidence, production: Sequence[Evidence]) -> bool:
     """Whether a run on production has the same verdict in the same phase, and all that went wrong here."""
-    known = (other for other in _like(judge(run), production) if ended(run) == ended(other))
-    return any(damage(run) <= damage(other) for other in known)
+    return any(goes_wrong_like(run, other) for other in _like(judge(run), production))
 
 
 def _like(wanted: Judgement, runs: Sequence[Evidence]) -> Iterator[Evidence]:

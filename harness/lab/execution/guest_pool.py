@@ -207,11 +207,10 @@ class Guests:
         files: dict[str, Path] = {}
         contents = {**self.files, **(more or {})}
         brought: dict[str, Path] = {}
-        damaged: dict[str, ModcompatError] = {}
         posts = self._posts(board, kernel)
         modules = [module for module in self._modules if module.is_for(board.arch)]
-        if posts:
-            modules = [module for module in modules if not self._is_damaged(module, damaged)]
+        damaged = self._damaged(modules) if posts else {}
+        modules = [module for module in modules if module.name not in damaged]
         for module in modules:
             built = {module.name: self._plain(module.file)} if module.file else self._build_module(module, production)
             files[module.name] = built[module.name]
@@ -283,14 +282,16 @@ class Guests:
             plain.write_bytes(content_unpacked(file, MAX_BYTES_IN_GUEST))
         return plain
 
-    def _is_damaged(self, module: VendorModule, damaged: dict[str, ModcompatError]) -> bool:
-        """Whether a module's file cannot be unpacked; if so, the reason is noted."""
-        try:
-            if module.file:
-                self._plain(module.file)
-        except ModcompatError as error:
-            damaged[module.name] = error
-        return module.name in damaged
+    def _damaged(self, modules: Sequence[VendorModule]) -> dict[str, ModcompatError]:
+        """The modules whose files cannot be unpacked: name -> why."""
+        damaged: dict[str, ModcompatError] = {}
+        for module in modules:
+            try:
+                if module.file:
+                    self._plain(module.file)
+            except ModcompatError as error:
+                damaged[module.name] = error
+        return damaged
 
     def _posted(
         self, chains: Mapping[str, Sequence[str]], files: Mapping[str, Path], damaged: dict[str, ModcompatError]

@@ -129,6 +129,16 @@ def test_embedded_structures_are_looked_into() -> None:
     assert touched("x86_64", ("run", SectionOffset(".text", 0), text)) == {(TASK, 0x328), ("struct entity", 4)}
 
 
+def touched_by_driver(register: str, opened: str) -> set[tuple[str, int]]:
+    """What a driver touches: its init, which registers a table of functions in .data, and the function for open()."""
+    links: dict[SectionOffset, SectionOffset | str] = {
+        SectionOffset(".data", 0x50): SectionOffset(".rodata", 0x100),
+        SectionOffset(".rodata", 0x100 + 104): SectionOffset(".text", 0x20),
+    }
+    parts = (("init", SectionOffset(".init.text", 0), register), ("device_open", SectionOffset(".text", 0x20), opened))
+    return touched("x86_64", *parts, links=links)
+
+
 def test_a_callback_is_found_through_the_table_that_was_registered() -> None:
     register = """
    0:	mov    $0x0,%rdi	3: R_X86_64_32S	.data+0x40
@@ -140,12 +150,7 @@ def test_a_callback_is_found_through_the_table_that_was_registered() -> None:
   27:	mov    0x230(%rdi),%rax
   2e:	ret
 """
-    links: dict[SectionOffset, SectionOffset | str] = {
-        SectionOffset(".data", 0x50): SectionOffset(".rodata", 0x100),
-        SectionOffset(".rodata", 0x100 + 104): SectionOffset(".text", 0x20),
-    }
-    parts = (("init", SectionOffset(".init.text", 0), register), ("device_open", SectionOffset(".text", 0x20), opened))
-    assert touched("x86_64", *parts, links=links) == {("struct file", 0xC0), ("struct inode", 0x230)}
+    assert touched_by_driver(register, opened) == {("struct file", 0xC0), ("struct inode", 0x230)}
 
 
 def test_a_part_that_the_compiler_kept_apart_is_read_with_what_jumps_to_it() -> None:
@@ -228,9 +233,6 @@ def test_the_modules_own_struct_module_is_known(arch: str, text: str) -> None:
     assert touched(arch, ("run", SectionOffset(".text", 0), text)) == {("struct module", 0x2A8)}
 
 
-CALLED: Type = ("", f"*{TASK}")
-
-
 def test_the_call_of_a_tracer_keeps_the_arguments() -> None:
     """Each function begins with one where production has a function tracer; arm's is __gnu_mcount_nc."""
     register = """
@@ -242,12 +244,7 @@ def test_the_call_of_a_tracer_keeps_the_arguments() -> None:
   25:	mov    0xc0(%rsi),%rax
   2c:	ret
 """
-    links: dict[SectionOffset, SectionOffset | str] = {
-        SectionOffset(".data", 0x50): SectionOffset(".rodata", 0x100),
-        SectionOffset(".rodata", 0x100 + 104): SectionOffset(".text", 0x20),
-    }
-    parts = (("init", SectionOffset(".init.text", 0), register), ("device_open", SectionOffset(".text", 0x20), opened))
-    assert touched("x86_64", *parts, links=links) == {("struct file", 0xC0)}, "init ends in a tail call"
+    assert touched_by_driver(register, opened) == {("struct file", 0xC0)}, "init ends in a tail call"
 
 
 def test_a_function_that_is_called_or_jumped_to_at_the_beginning_of_a_section_gets_arguments() -> None:
