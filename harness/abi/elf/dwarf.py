@@ -149,7 +149,12 @@ class Unit:
 
     def plain(self, entry: Any) -> Any:
         """A type without typedefs and qualifiers."""
-        while entry is not None and (entry.tag == "DW_TAG_typedef" or entry.tag in _QUALIFIERS):
+        while (entry := self._without_typedefs(entry)) is not None and entry.tag in _QUALIFIERS:
+            entry = self.type_of(entry)
+        return entry
+
+    def _without_typedefs(self, entry: Any) -> Any:
+        while entry is not None and entry.tag == "DW_TAG_typedef":
             entry = self.type_of(entry)
         return entry
 
@@ -173,33 +178,40 @@ class Unit:
             return self._size(self.type_of(entry)) * _elements(entry)
         return 0
 
-    def text(self, entry: Any, depth: int = 0) -> str:
+    def text(self, entry: Any, depth: int = 0, *, resolved: bool = False) -> str:
         """A type as C writes it.
 
         depth: the number of function types and anonymous structures around it; deeper than _MAX_DEPTH it is cut.
+        resolved: write what a typedef stands for instead of its name.
         """
+        entry = self._without_typedefs(entry) if resolved else entry
         if entry is None:
             return "void"
         tag, name = entry.tag, name_of(entry)
         if tag in AGGREGATES:
-            return self.c_name(entry) or f"{AGGREGATES[tag]} {{{self._members_text(entry, depth)}}}"
+            return self.c_name(entry) or f"{AGGREGATES[tag]} {{{self._members_text(entry, depth, resolved)}}}"
         if tag == "DW_TAG_enumeration_type":
-            return f"enum {name}".strip()
+            return f"enum {name or self._aliases.get(entry.offset, '')}".strip()
         inner = self.type_of(entry) if tag == "DW_TAG_pointer_type" else entry
+        inner = self._without_typedefs(inner) if resolved else inner
         if inner is not None and inner.tag == "DW_TAG_subroutine_type":
-            return self._function(inner, depth, "" if inner is entry else "(*)")
+            return self._function(inner, depth, resolved, "" if inner is entry else "(*)")
         if tag not in _WRAPPED:
             return name or "?"
-        return _WRAPPED[tag].format(self.text(self.type_of(entry), depth), _elements(entry)).replace("* *", "**")
+        wrapped = self.text(self.type_of(entry), depth, resolved=resolved)
+        return _WRAPPED[tag].format(wrapped, _elements(entry)).replace("* *", "**")
 
-    def _function(self, entry: Any, depth: int, pointer: str = "") -> str:
+    def _function(self, entry: Any, depth: int, resolved: bool, pointer: str) -> str:
+        def text(part: Any) -> str:
+            return self.text(self.type_of(part), depth + 1, resolved=resolved)
+
         parameters = ["..."]
         if depth < _MAX_DEPTH:
             entries = [child for child in entry.iter_children() if child.tag in _PARAMETERS]
-            parameters = [_PARAMETERS[child.tag] or self.text(self.type_of(child), depth + 1) for child in entries]
-        return f"{self.text(self.type_of(entry), depth + 1)} {pointer}({', '.join(parameters)})"
+            parameters = [_PARAMETERS[child.tag] or text(child) for child in entries]
+        return f"{text(entry)} {pointer}({', '.join(parameters)})"
 
-    def _members_text(self, entry: Any, depth: int) -> str:
+    def _members_text(self, entry: Any, depth: int, resolved: bool) -> str:
         """The members of an anonymous structure."""
         if depth >= _MAX_DEPTH:
             return "..."
@@ -207,7 +219,8 @@ class Unit:
         for child in entry.iter_children():
             if child.tag == "DW_TAG_member":
                 bits = f":{_number(child, 'DW_AT_bit_size')}" if "DW_AT_bit_size" in child.attributes else ""
-                words.append(f"{self.text(self.type_of(child), depth + 1)} {name_of(child)}{bits};")
+                kind = self.text(self.type_of(child), depth + 1, resolved=resolved)
+                words.append(f"{kind} {name_of(child)}{bits};")
         return " ".join(words)
 
 

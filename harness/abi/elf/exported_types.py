@@ -35,7 +35,7 @@ class ExportedTypes:
 
     symbols: dict[str, Type] = field(default_factory=dict)  # of each exported symbol
     fields: dict[str, tuple[Field, ...]] = field(default_factory=dict)  # of each structure, those that lead to another
-    prototypes: dict[str, str] = field(default_factory=dict)  # of each exported symbol, its type as C writes it
+    prototypes: dict[str, str] = field(default_factory=dict)  # of each exported symbol, its type without typedefs
 
     def at_offsets_of(self, layouts: Mapping[str, Layout]) -> "ExportedTypes":
         """The same types with the members of some structures at other offsets."""
@@ -55,7 +55,7 @@ def read_exported_types(file: Path) -> ExportedTypes:
             if entry.tag == "DW_TAG_variable" and name.startswith(PREFIX):
                 declared = unit.type_of(unit.plain(unit.type_of(entry)))
                 symbols[name.removeprefix(PREFIX)] = reader.type(declared, 0)
-                prototypes[name.removeprefix(PREFIX)] = unit.text(declared)
+                prototypes[name.removeprefix(PREFIX)] = unit.text(declared, resolved=True)
             elif entry.tag not in AGGREGATES or "DW_AT_declaration" in entry.attributes:
                 continue
             elif struct := unit.c_name(entry):

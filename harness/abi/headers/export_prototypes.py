@@ -16,7 +16,7 @@ from harness.support.cache.store import Store
 from harness.support.errors import ModcompatError
 from harness.support.progress import task
 
-_EXPORTS_CACHE_VERSION = 2  # raise when the facts read from the probe, or their cached form, change
+_EXPORTS_CACHE_VERSION = 3  # raise when the facts read from the probe, or their cached form, change
 _EXPORT = r"\bEXPORT_(PER_CPU_)?SYMBOL(_GPL|_NS|_NS_GPL)?\([A-Za-z_0-9]+"
 _NOT_EXPORTING = ("Documentation", "tools", "samples", "scripts", "LICENSES", "certs", "usr")
 _WORD = re.compile(r"[A-Za-z_]\w*")
