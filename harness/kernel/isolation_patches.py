@@ -16,7 +16,7 @@ from harness.kernel.versions import series_name
 from harness.support import digest, process
 from harness.support.cache.ownership import MANIFEST
 from harness.support.cache.store import Store
-from harness.support.errors import ModcompatError
+from harness.support.errors import ModcompatError, NotInstalledError
 from harness.support.progress import say
 
 # An entry of Kconfig (Documentation/kbuild/kconfig-language.rst): its line, and the indented or blank lines after it
@@ -242,9 +242,9 @@ def apply(patch: Path, tree: Path) -> None:
     """Apply a patch to a source tree. Raises ModcompatError with the part that does not apply."""
     try:
         process.output(["patch", "-p1", "-d", tree, "--batch", "--forward", "--no-backup-if-mismatch", "-i", patch])
+    except NotInstalledError:
+        raise
     except ModcompatError as error:
-        if not error.details:  # patch is not installed
-            raise
         theirs = "make it for this source, in the format of `patch -p1`"
         ours = "the tree differs from the version that the series was made for"
         raise ModcompatError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.support import process
-from harness.support.errors import ModcompatError
+from harness.support.errors import ModcompatError, NotInstalledError
 
 # apt's own list of indexes (apt-get(8), indextargets), and the mirrors of Debian itself in it
 _TARGET = "$(CREATED_BY) $(LABEL) $(REPO_URI)"
@@ -122,9 +122,9 @@ def unpack(deb: Path, into: Path) -> None:
     """Unpack a whole package. Raises ModcompatError if it is damaged."""
     try:
         process.output(["dpkg-deb", "--extract", deb, into])
+    except NotInstalledError:
+        raise
     except ModcompatError as error:
-        if not error.details:  # dpkg-deb is not installed
-            raise
         raise ModcompatError(
             f"cannot unpack {deb.name}: it is damaged, or not a Debian package", details=error.details
         ) from None

@@ -40,5 +40,12 @@ class ModcompatError(Exception):
         return "\n".join(parts)
 
 
+class NotInstalledError(ModcompatError):
+    """A program that the harness calls is not installed."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__(f"{program} is not installed", next_step="run `make setup`, or `modcompat doctor`")
+
+
 class GuestLostError(Exception):
     """A guest or its QEMU stopped answering: the base of the errors that harness.guest raises for it."""

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.support.errors import ModcompatError
+from harness.support.errors import ModcompatError, NotInstalledError
 
 _SETPRIV = "setpriv"
 # The harness, $0, may have died before setpriv asked for the signal.
@@ -145,7 +145,7 @@ def output(
     errors: bool = False,
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """The output of a short-lived program. Raises ModcompatError if the program fails or is missing.
+    """The output of a short-lived program. Raises ModcompatError if the program fails, NotInstalledError if it is missing.
 
     accepted: exit statuses that are not failures. env: the whole environment; None passes on the harness's own.
     errors: include standard error.
@@ -153,7 +153,7 @@ def output(
     words = [str(word) for word in command]
     for program in (words[0], _SETPRIV):
         if shutil.which(program) is None:
-            raise ModcompatError(f"{program} is not installed", next_step="run `make setup`, or `modcompat doctor`")
+            raise NotInstalledError(program)
     done = subprocess.run(dies_with_us(words), stdin=subprocess.DEVNULL, capture_output=True, check=False, env=env)
     printed = done.stdout + done.stderr
     if done.returncode not in accepted:
