@@ -145,7 +145,7 @@ def output(
     errors: bool = False,
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """The output of a short-lived program. Raises ModcompatError if the program fails, NotInstalledError if it is missing.
+    """The output of a short-lived program. Raises ModcompatError if it fails, NotInstalledError if it is missing.
 
     accepted: exit statuses that are not failures. env: the whole environment; None passes on the harness's own.
     errors: include standard error.

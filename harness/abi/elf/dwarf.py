@@ -189,19 +189,19 @@ class Unit:
             return "void"
         tag, name = entry.tag, name_of(entry)
         if tag in AGGREGATES:
-            return self.c_name(entry) or f"{AGGREGATES[tag]} {{{self._members_text(entry, depth, resolved)}}}"
+            return self.c_name(entry) or f"{AGGREGATES[tag]} {{{self._members_text(entry, depth, resolved=resolved)}}}"
         if tag == "DW_TAG_enumeration_type":
             return f"enum {name or self._aliases.get(entry.offset, '')}".strip()
         inner = self.type_of(entry) if tag == "DW_TAG_pointer_type" else entry
         inner = self._without_typedefs(inner) if resolved else inner
         if inner is not None and inner.tag == "DW_TAG_subroutine_type":
-            return self._function(inner, depth, resolved, "" if inner is entry else "(*)")
+            return self._function(inner, depth, "" if inner is entry else "(*)", resolved=resolved)
         if tag not in _WRAPPED:
             return name or "?"
         wrapped = self.text(self.type_of(entry), depth, resolved=resolved)
         return _WRAPPED[tag].format(wrapped, _elements(entry)).replace("* *", "**")
 
-    def _function(self, entry: Any, depth: int, resolved: bool, pointer: str) -> str:
+    def _function(self, entry: Any, depth: int, pointer: str, *, resolved: bool) -> str:
         def text(part: Any) -> str:
             return self.text(self.type_of(part), depth + 1, resolved=resolved)
 
@@ -211,7 +211,7 @@ class Unit:
             parameters = [_PARAMETERS[child.tag] or text(child) for child in entries]
         return f"{text(entry)} {pointer}({', '.join(parameters)})"
 
-    def _members_text(self, entry: Any, depth: int, resolved: bool) -> str:
+    def _members_text(self, entry: Any, depth: int, *, resolved: bool) -> str:
         """The members of an anonymous structure."""
         if depth >= _MAX_DEPTH:
             return "..."
