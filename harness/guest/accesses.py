@@ -21,9 +21,9 @@ _MEMORY = "ram"  # QEMU's name of the guest's memory
 _MOST_RANGES = 16
 _RANGE = struct.Struct("<QQ")
 _RANGES = _RANGE.size * _MOST_RANGES  # bytes
-_NUMBER = struct.Struct("<Q")
-# number of ranges, whether they are the module's, page table, accesses that were checked, entries
-_HEADER = struct.Struct(f"<{_RANGES}xQQQQQ")
+_CHOICE = struct.Struct("<qQ")  # the first two numbers of the header
+# number of ranges, negative if they are left out; page table, accesses that were checked, entries
+_HEADER = struct.Struct(f"<{_RANGES}xqQQQ")
 _ENTRY = struct.Struct("<QQIBBBx")
 _MAX_ENTRIES = 256
 _LOG_BYTES = _HEADER.size + _ENTRY.size * _MAX_ENTRIES
@@ -54,6 +54,11 @@ class AccessCheck:
     # physical address at which the guest's memory begins
     memory_start: int
 
+    @property
+    def area(self) -> tuple[int, int]:
+        """The addresses whose code can be checked: the first one, and the first one behind them."""
+        return self.arch.modules_of_kernel_at(self.shadow.first_function)
+
     def memory_options(self, file: str, mib: int) -> list[str]:
         """QEMU's options for the guest's memory in a shared file."""
         backend = f"memory-backend-file,id={_MEMORY},size={mib}M,share=on,mem-path={file}"
@@ -62,7 +67,7 @@ class AccessCheck:
     def options(self, memory: str, mib: int, log: Path) -> list[str]:
         """QEMU's options for the check. memory: the file with the guest's memory. log: that of an AccessLog."""
         shadow = self.shadow
-        start, end = self.arch.modules_of_kernel_at(shadow.first_function)
+        start, end = self.area
         arguments = {
             "memory": memory,
             "memory-start": hex(self.memory_start),
@@ -102,25 +107,25 @@ class AccessLog:
 
         without: ranges, each from a first address up to one behind the last, 16 at most, that are not checked.
         """
-        self._set(without, is_module=False)
+        self._choose(without, -min(len(without), _MOST_RANGES))
 
     def narrow(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Check code in these ranges only. Does nothing if there are more than 16, so that no code is left out."""
         if len(ranges) <= _MOST_RANGES:
-            self._set(ranges, is_module=True)
+            self._choose(ranges or [(0, 0)], max(len(ranges), 1))
 
-    def _set(self, ranges: Sequence[tuple[int, int]], *, is_module: bool) -> None:
+    def _choose(self, ranges: Sequence[tuple[int, int]], number: int) -> None:
         with self._mapped() as log:
+            _CHOICE.pack_into(log, _RANGES, 0, self.page_table)  # all code, while the ranges change
             for place, (start, end) in enumerate(ranges[:_MOST_RANGES]):
                 _RANGE.pack_into(log, place * _RANGE.size, start, end)
-            numbers = min(len(ranges), _MOST_RANGES), int(is_module), self.page_table
-            log[_RANGES : _RANGES + 3 * _NUMBER.size] = b"".join(map(_NUMBER.pack, numbers))
+            _CHOICE.pack_into(log, _RANGES, number, self.page_table)
 
     @property
     def checked(self) -> int:
         """The number of accesses that were checked."""
         with self.path.open("rb") as file:
-            return int(_HEADER.unpack(file.read(_HEADER.size))[3])
+            return int(_HEADER.unpack(file.read(_HEADER.size))[2])
 
     def bad_accesses(self) -> list[BadAccess]:
         """The first bad access of each instruction, in their order. There may be more from the 257th on."""
@@ -134,7 +139,7 @@ class AccessLog:
 
 def _entries(log: bytes) -> Iterator[BadAccess]:
     """The entries of a log. Raises struct.error if it is too short."""
-    count = min(_HEADER.unpack_from(log)[4], _MAX_ENTRIES)
+    count = min(_HEADER.unpack_from(log)[3], _MAX_ENTRIES)
     for place in range(count):
         instruction, address, size, is_store, shadow, after = _ENTRY.unpack_from(
             log, _HEADER.size + place * _ENTRY.size

@@ -51,8 +51,7 @@ struct range {
 struct log {
 	/* The harness writes these; the last one last */
 	struct range ranges[MAX_RANGES];
-	_Atomic uint64_t range_count;
-	_Atomic uint64_t is_module;		/* the ranges are code of the module; otherwise they are not */
+	_Atomic int64_t range_count;		/* only code in these is checked; negative: all code but that in these */
 	_Atomic uint64_t page_table;		/* physical address; 0: check nothing */
 
 	/* The harness sets these to 0 before each cell. */
@@ -190,14 +189,20 @@ static void record(struct bad_access access)
 
 static bool is_watched(uint64_t instruction)
 {
-	uint64_t i;
+	int64_t count = log_->range_count, i;
 
 	if (!log_->page_table || instruction < code_start || instruction >= code_end)
 		return false;
-	for (i = 0; i < log_->range_count; i++)
+	for (i = 0; i < (count < 0 ? -count : count); i++)
 		if (instruction >= log_->ranges[i].start && instruction < log_->ranges[i].end)
-			return log_->is_module;
-	return !log_->is_module;
+			return count > 0;
+	return count <= 0;
+}
+
+/* KASAN_STACK_LEFT to KASAN_STACK_PARTIAL and KASAN_ALLOCA_LEFT, KASAN_ALLOCA_RIGHT of mm/kasan/kasan.h */
+static bool is_of_stack(int shadow)
+{
+	return (shadow >= 0xf1 && shadow <= 0xf4) || shadow == 0xca || shadow == 0xcb;
 }
 
 static void poisoned(unsigned int cpu, void *unused)
@@ -223,13 +228,16 @@ static void accessed(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t addr
 	shadow = first_bad(address, size, &granule);
 	if (shadow == NO_SHADOW)
 		return;
+	if (shadow) {
+		/* Compiled code poisons stacks itself */
+		if (poisoner_count && (is_of_stack(shadow) || poisonings_before[cpu % MAX_CPUS] != poisonings))
+			return;
+		place = qemu_plugin_get_hwaddr(info, address);
+		if (place && qemu_plugin_hwaddr_is_io(place))
+			return;
+	}
 	atomic_fetch_add_explicit(&log_->checked, 1, memory_order_relaxed);
 	if (!shadow)
-		return;
-	if (poisoner_count && poisonings_before[cpu % MAX_CPUS] != poisonings)
-		return;
-	place = qemu_plugin_get_hwaddr(info, address);
-	if (place && qemu_plugin_hwaddr_is_io(place))
 		return;
 	next = shadow_of(granule + GRANULE);
 	record((struct bad_access){

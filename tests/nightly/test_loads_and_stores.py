@@ -2,9 +2,11 @@
 """On kernels with KASAN, QEMU sees the bad loads and stores of a module that was built without it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from harness.abi.elf.module_file import read_module
 from harness.detect.scan import scan
 from harness.detect.verdict import Verdict
 from harness.guest.boards import BOARDS, Board
@@ -12,6 +14,7 @@ from harness.guest.guest import Timing
 from harness.kernel.features import FEATURES
 from harness.kernel.module_build import build_modules
 from harness.kernel.variants import Preemption
+from harness.lab.execution.access_checks import AccessMonitor
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.execution.lab import Lab
@@ -54,6 +57,27 @@ def test_a_bug_of_the_modules_own_code_is_found_where_it_is(guests: Guests, boar
     assert seen.access.what == ("Write" if name.startswith("store") else "Read")
     if name not in ("load-freed-pages", "store-behind-vmalloc"):
         assert "Allocated by task" in seen.text
+
+
+def test_memory_whose_shadow_is_gone_is_not_described(guests: Guests, board: Board) -> None:
+    """KASAN would read a shadow that is not there, and take the guest with it."""
+    (bug,) = (bug for bug in BUGS if bug.id == "memory/store-behind-vmalloc")
+    variant = bug.variant(Where.VENDOR)
+    kernels = Kernels(SETTINGS)
+    file = build_modules(Path(__file__).parent / "gone", kernels.kernel(board, variant.production), kernels.store)[
+        "gone"
+    ]
+    guest = guests.guest(board, variant)
+    guest.make_pristine()
+    guest.post({"gone.ko": file.read_bytes()})
+    accesses = AccessMonitor(guest, read_module(file), file)
+    accesses.begin()
+    accesses.loading()
+    guest.run("insmod /gone.ko")
+    accesses.publish("insmod /gone.ko")
+    assert guest.run("cat /proc/sys/kernel/tainted").text.strip() == "4096", "out of tree; 128 would be an oops"
+    reports = [(report.kind, report.module) for report in scan(guest.console.read(guest.log_start))]
+    assert reports == [("kasan", "gone")]
 
 
 def test_a_cell_has_the_report_as_evidence_and_a_good_module_has_none(board: Board) -> None:

@@ -44,7 +44,8 @@ _SECTION = "/sys/module/{}/sections/{}"  # file with the address of a section
 _ADDRESS = re.compile(r"^0x([0-9a-f]+)\r?$", re.MULTILINE)
 _PREFIX = re.compile(rb"^\[ *\d+\.\d+\](?:\[ *\w+\])? ", re.MULTILINE)  # of a line of the kernel's log
 _MOST_CHARS = 200  # of a command in a report
-_MOST_BYTES = 400  # of the same: the agent takes a line of 511 for the kernel's log (images/guest/agent/files.c)
+# of the same, and of the name of a function: the agent takes a line of 511 (images/guest/agent/files.c)
+_MOST_BYTES = 400
 
 
 class AccessMonitor:
@@ -61,6 +62,12 @@ class AccessMonitor:
         self._starts: dict[str, int] = {}
         self._log: AccessLog | None = None
         self._known = 0
+        # the module whose load began last
+        self._loading = facts.name
+        # part of its code cannot be checked
+        self._is_outside = False
+        # accesses that were checked before the load of the module
+        self._checked_before = 0
 
     def begin(self) -> None:
         """Get ready, in a pristine guest."""
@@ -76,20 +83,50 @@ class AccessMonitor:
             loaded = modules_in(self._guest.run("cat /proc/modules").text)
             self._log.watch([(module.start, module.end) for module in loaded if module.start])
 
+    def expect(self, module: str) -> None:
+        """Take code whose place is not known for that of a module. Call this right before its load."""
+        self._loading = module
+        if self._log is not None and module == self._module:
+            self._checked_before = self._log.checked
+
     def loaded(self) -> None:
         """Note where the module is, and watch nothing else. Call this after its load."""
-        if self._log is not None and self._code:
-            files = (shlex.quote(_SECTION.format(self._module, section)) for section in self._code)
-            shown = self._guest.run(" ".join(["cat", *files]))
-            found = _ADDRESS.findall(shown.text)
-            if not shown.status and len(found) == len(self._code):
-                self._starts = {name: int(start, 16) for name, start in zip(self._code, found, strict=True)}
-                self._log.narrow([(start, start + self._code[name].size) for name, start in self._starts.items()])
-            else:
-                self.caveats.append(
-                    "the kernel does not tell where the module is: its loads and stores are counted "
-                    "together with those of modules that were loaded with it"
-                )
+        if self._log is None or not self._code:
+            return
+        self._starts = self._places()
+        if not self._starts:
+            self._warn(
+                "the kernel does not tell where the module is: its loads and stores are counted "
+                "together with those of modules that were loaded with it"
+            )
+            return
+        # the place of its init may be another module's soon
+        lasting = [(start, self._code[name].size) for name, start in self._starts.items() if not _is_init(name)]
+        self._log.narrow([(start, start + size) for start, size in lasting])
+        check = self._guest.machine.accesses
+        if check and not all(check.area[0] <= start < check.area[1] for start in self._starts.values()):
+            self._is_outside = True
+            self._warn("code of the module is outside of the area for modules: its loads and stores were not checked")
+
+    def unloading(self) -> None:
+        """Note whether the module is still where it was. Call this right before it is unloaded."""
+        if self._log is not None and self._starts:
+            now = self._places()
+            if any(now.get(name) != start for name, start in self._starts.items() if not _is_init(name)):
+                self._warn("the module was loaded again elsewhere: its loads and stores were not checked from then on")
+
+    def _places(self) -> dict[str, int]:
+        """The address of each section with code; empty if the kernel does not tell them."""
+        files = (shlex.quote(_SECTION.format(self._module, section)) for section in self._code)
+        shown = self._guest.run(" ".join(["cat", *files]))
+        found = [int(start, 16) for start in _ADDRESS.findall(shown.text)]
+        # kptr_restrict makes them 0
+        is_told = not shown.status and len(found) == len(self._code) and all(found)
+        return dict(zip(self._code, found, strict=True)) if is_told else {}
+
+    def _warn(self, caveat: str) -> None:
+        if caveat not in self.caveats:
+            self.caveats.append(caveat)
 
     def publish(self, command: str, log: CellLog | None = None) -> None:
         """Write a report into the kernel's log for each bad access since the last call. Raises GuestFailure.
@@ -99,7 +136,7 @@ class AccessMonitor:
         found = self._fresh()
         if not found:
             return
-        if not self._starts:
+        if not self._starts and self._loading == self._module:
             self.loaded()
         others = modules_in(self._guest.run("cat /proc/modules").text)
         written = 0
@@ -125,9 +162,9 @@ class AccessMonitor:
 
     def end(self) -> list[Check]:
         """A check that counts what was checked."""
-        if self._log is None:
+        if self._log is None or self._is_outside:
             return []
-        checked = self._log.checked
+        checked = self._log.checked - self._checked_before
         if not checked:
             self.caveats.append("no load or store of the module was checked: it made none, or QEMU did not see them")
             return []
@@ -142,12 +179,12 @@ class AccessMonitor:
         """`function+0x12/0x40 [module]`; None for code of no module, such as the copies that kprobes make."""
         at = access.instruction
         if place := place_in(self._code, self._starts, at):
-            return f"{place} [{self._module}]"
+            return f"{_cut(place)} [{self._module}]"
         for module in others:
             if module.contains(at):
                 return f"0x{at:x} [{module.name}]"
         # A module that the kernel did not take, or whose guest was lost, does not tell where it was
-        return None if self._starts else f"0x{at:x} [{self._module}]"
+        return None if self._starts else f"0x{at:x} [{self._loading}]"
 
     def _description(self, access: BadAccess, log: CellLog | None) -> list[str]:
         """What KASAN says about the memory now; nothing if it does not say anything."""
@@ -157,14 +194,19 @@ class AccessMonitor:
             return []
         start = self._guest.console.size
         self._guest.run(
-            f"insmod {DESCRIBE} report={check.shadow.report} address={access.address} size={access.size} "
-            f"store={int(access.is_store)} instruction={access.instruction}"
+            f"insmod {DESCRIBE} report={check.shadow.report} shadow={check.shadow.offset} address={access.address} "
+            f"size={access.size} store={int(access.is_store)} instruction={access.instruction}"
         )
         end = self._guest.mark("described")
         if log is not None:
             log.leave_out(start, end)
         reports = [report for report in scan(self._guest.console.read(start, end)) if report.kind == "kasan"]
         return object_facts(reports[0].text) if reports else []
+
+
+def _is_init(section: str) -> bool:
+    """Whether a section's memory is freed after the module's init (module_init_section() of kernel/module/main.c)."""
+    return section.startswith(".init")
 
 
 def object_facts(report: str) -> list[str]:

@@ -25,6 +25,7 @@ from harness.lab.execution.memory_checks import ALIVE, LIVENESS_COMMAND, SLAB_VA
 from harness.lab.plan.exercise import Bench, Exercise, explain, place_in
 from harness.lab.plan.vendor_modules import Companion
 from harness.support.errors import ModcompatError
+from harness.support.module_name import kernel_name
 from harness.support.time_limit import DeadlineError, deadline
 
 CPUS = 2
@@ -173,6 +174,7 @@ def load_companions(cell: CellContext) -> bool:
         return True
     others = loaded_modules(cell)  # a feature's script loaded these, and unloads them at the end
     for companion in cell.subject.before:
+        cell.accesses.expect(kernel_name(Path(companion.path).stem))
         loaded = cell.recorder.run(f"{cell.subject.insmod} {shlex.quote(companion.path)}")
         cell.log.stop_on_fault()
         if loaded.status and companion.is_required:
@@ -205,6 +207,7 @@ def load(cell: CellContext) -> None:
         # The guest saved the names at the end of its boot. Programs of a feature may have changed them since then.
         # The modules that it needs change them as well, but in the same way on production and on a debug kernel.
         evidence.observed = not cell.exerciser.names or guest.run(_OBSERVE_AGAIN).status == 0
+    cell.accesses.expect(evidence.module)
     guest.symbols = guest.symbols.expecting(evidence.module, guest.machine.board.arch)
     evidence.load = cell.recorder.run(f"{subject.insmod} {shlex.quote(subject.path)} {subject.parameters}".strip())
     cell.log.stop_on_fault()
@@ -247,6 +250,7 @@ def unload(cell: CellContext) -> None:
     """Compare the module's memory a last time, and unload the module."""
     evidence = cell.evidence
     evidence.integrity += cell.memory.unloading()
+    cell.accesses.unloading()
     if cell.kernel.has_kmemleak:
         cell.symbols = cell.guest.run(f"grep '\\[{evidence.module}\\]' /proc/kallsyms").text
     evidence.unload = cell.recorder.run(f"rmmod {evidence.module}")

@@ -213,6 +213,23 @@ def test_only_the_module_is_checked_once_its_place_is_known(emulator: Emulator) 
     assert emulator.log.checked == 3
 
 
+def test_nothing_is_checked_if_the_module_has_no_code(emulator: Emulator) -> None:
+    emulator.log.narrow([])
+    assert not emulator.run(0, BYTE)
+
+
+@pytest.mark.parametrize("shadow", [0xF1, 0xF2, 0xF3, 0xF4, 0xCA, 0xCB])
+@pytest.mark.parametrize(("name", "is_judged"), [("x86_64", True), ("arm64", False), ("arm", False)])
+def test_stacks_are_judged_if_no_other_cpu_runs_meanwhile(
+    library: Path, tmp_path: Path, name: str, shadow: int, *, is_judged: bool
+) -> None:
+    """Compiled code makes them inaccessible by plain stores, which nobody can see."""
+    emulator = Emulator(LAYOUTS[name], library, tmp_path)
+    emulator.shade(bytes([shadow]))
+    emulator.run(0, BYTE)
+    assert (len(emulator.log.bad_accesses()), emulator.log.checked) == (is_judged, is_judged)
+
+
 def test_a_module_with_too_many_sections_is_checked_like_others(library: Path, tmp_path: Path) -> None:
     emulator = Emulator(LAYOUTS["x86_64"], library, tmp_path)
     code = emulator.layout.code

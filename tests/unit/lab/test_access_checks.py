@@ -78,12 +78,22 @@ def found(guest: Guest, *accesses: BadAccess, checked: int = 100) -> None:
         for it in accesses
     )
     with guest.accesses.path.open("r+b") as log:
-        log.write(struct.pack("<256xQQQQQ", 0, 0, 0x1000, checked, len(accesses)) + entries)
+        log.write(struct.pack("<256xqQQQ", 0, 0x1000, checked, len(accesses)) + entries)
 
 
-def monitor_of(guest: Guest, monkeypatch: pytest.MonkeyPatch, facts: ModuleFacts | None = None) -> AccessMonitor:
-    """A monitor of a module with the function `store` in its text."""
-    sections = {".text": CodeSection(0x100, ((0x10, 0x10, "store"),)), ".init.text": CodeSection(0x10, ())}
+def watched(guest: Guest) -> list[tuple[int, int]]:
+    """The ranges whose code alone is watched; none if all code is, or all but some."""
+    assert guest.accesses
+    log = guest.accesses.path.read_bytes()
+    (count,) = struct.unpack_from("<q", log, 256)
+    return [struct.unpack_from("<QQ", log, 16 * place) for place in range(max(count, 0))]
+
+
+def monitor_of(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch, facts: ModuleFacts | None = None, function: str = "store"
+) -> AccessMonitor:
+    """A monitor of a module with a function in its text."""
+    sections = {".text": CodeSection(0x100, ((0x10, 0x10, function),)), ".init.text": CodeSection(0x10, ())}
     monkeypatch.setattr(access_checks, "code_sections", lambda _: sections)
     monitor = AccessMonitor(guest, facts or ModuleFacts("vendor"), Path("vendor.ko"))
     monitor.begin()
@@ -173,6 +183,78 @@ def test_a_module_with_kasan_is_left_to_the_kernel(guest: Guest, monkeypatch: py
     found(guest, access(CODE + 0x14))
     monitor.publish("insmod vendor.ko")
     assert (reports(guest), monitor.end(), monitor.caveats) == ([], [], [])
+
+
+def test_a_long_name_of_a_function_fits_into_a_line_of_the_kernels_log(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest.machine = replace(guest.machine, accesses=None)
+    monitor = monitor_of(guest, monkeypatch, function="_ZN" + 600 * "v")
+    monitor.loaded()
+    found(guest, access(CODE + 0x14))
+    monitor.publish("x")
+    assert max(len(line.encode()) for line in guest.buffer.splitlines()) < 511
+    assert [(report.kind, report.module) for report in reports(guest)] == [("kasan", "vendor")]
+
+
+def test_once_loaded_only_code_that_stays_is_watched(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = monitor_of(guest, monkeypatch)
+    monitor.loading()
+    assert watched(guest) == []
+    monitor.loaded()
+    assert watched(guest) == [(CODE, CODE + 0x100)], "another module may come to where its init was"
+    assert monitor.caveats == []
+
+
+def test_addresses_that_the_kernel_hides_are_none(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    guest.machine = replace(guest.machine, accesses=None)
+    guest._answers.insert(0, ("sections", "0x0000000000000000\n0x0000000000000000\n"))  # kptr_restrict=2
+    monitor = monitor_of(guest, monkeypatch)
+    monitor.loaded()
+    assert watched(guest) == []
+    found(guest, access(CODE + 0x14))
+    monitor.publish("insmod vendor.ko")
+    (report,) = reports(guest)
+    assert (report.kind, report.module) == ("kasan", "vendor")
+    assert ["does not tell where the module is" in caveat for caveat in monitor.caveats] == [True]
+
+
+def test_what_is_done_before_the_load_is_not_the_modules(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that it needs makes a bad access in its init, which is gone when the access is reported."""
+    guest.machine = replace(guest.machine, accesses=None)
+    monitor = monitor_of(guest, monkeypatch)
+    monitor.loading()
+    monitor.expect("companion")
+    found(guest, access(0xFFFFFFFFA0090000), checked=100)
+    monitor.publish("insmod companion.ko")
+    assert [report.module for report in reports(guest)] == ["companion"]
+    monitor.expect("vendor")
+    monitor.loaded()
+    assert (monitor.end(), len(monitor.caveats)) == ([], 1), "it made no access itself"
+    found(guest, access(0xFFFFFFFFA0090000), checked=123)
+    (check,) = monitor.end()
+    assert check.name.startswith("23 loads and stores")
+
+
+def test_code_that_cannot_be_watched_is_a_caveat(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    guest._answers.insert(0, ("sections", "0xffffc90000000000\n0xffffffffa0005000\n"))
+    monitor = monitor_of(guest, monkeypatch)
+    monitor.loaded()
+    found(guest, checked=123)
+    assert monitor.end() == []
+    assert "outside of the area for modules" in monitor.caveats[0]
+
+
+def test_a_module_that_was_loaded_again_elsewhere_is_a_caveat(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = monitor_of(guest, monkeypatch)
+    monitor.loaded()
+    monitor.unloading()
+    guest._answers.insert(0, ("sections", f"{CODE:#x}\n0xffffffffa0007000\n"))
+    monitor.unloading()
+    assert monitor.caveats == [], "where its init was does not matter"
+    guest._answers.insert(0, ("sections", f"{CODE + 0x8000:#x}\n0xffffffffa0005000\n"))
+    monitor.unloading()
+    assert "loaded again elsewhere" in monitor.caveats[0]
 
 
 def test_a_check_that_could_not_begin_is_a_caveat(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
