@@ -28,7 +28,15 @@ from harness.kernel.isolation_patches import (
     series_for,
 )
 from harness.kernel.kconfig import parse, written
-from harness.kernel.source import DEFAULT_PACKAGE, KernelSource, absolute, find_source, version_of
+from harness.kernel.source import (
+    DEFAULT_PACKAGE,
+    KernelSource,
+    absolute,
+    find_source,
+    is_package,
+    user_tree,
+    version_of,
+)
 from harness.kernel.user_config import UserConfig, by_architecture, production_has, read_config, require_for
 from harness.kernel.variants import Preemption, Variant, variant_named, variant_of
 from harness.lab.plan.cells import MATRICES, choose_boards, kernels, narrow
@@ -39,7 +47,9 @@ from harness.lab.validation.bugs import BUGS, Where
 from harness.report.isolation_page import PAGE, isolation_page, proof_table
 from harness.support.cache.store import Store
 from harness.support.errors import GuestLostError, ModcompatError
+from harness.support.inputs import expanded
 from harness.support.paths import require_checkout
+from harness.support.progress import say
 
 _SUPPORTED = [arch.name for arch in ARCHITECTURES.values() if arch.has_isolation]
 _board = click.option(
@@ -114,22 +124,32 @@ def isolate_apply(*, source: Path) -> None:
     help="The .config of the production kernel, or the kernel itself if it has IKCONFIG.",
 )
 @_source
-def isolate_describe(*, config: Path, source: str) -> None:
+@click.option(
+    "--symvers",
+    type=PathParam(exists=True, dir_okay=False),
+    help="Module.symvers of the production kernel, if it has MODVERSIONS.",
+)
+def isolate_describe(*, config: Path, source: str, symvers: Path | None) -> None:
     """Print what the series has to be told about a production kernel.
 
-    The output is a fragment for the .config of the debug kernel. It switches on every option that production has and
-    the series hides, because the debug kernel must have it as well, and tells the series which these are.
-    --kernel-source tells the version.
+    The output is a fragment for the .config of the debug kernel. It switches on MODULE_ABI_ISOLATION and every option
+    that production has and the series hides, because the debug kernel must have it as well, and tells the series which
+    these are. --kernel-source tells the version; the tree may be patched and configured.
 
     Exit status: 0, or 2 if the configuration cannot be read or there is no series for the version.
     """
     production = read_config(config)
     require_isolation(production.arch)
-    kernel = find_source(source, Store())
+    kernel = find_source(source, Store()) if is_package(source) else user_tree(expanded(source))
     series_for(kernel)
     options, version = parse(production.text), version_of(kernel)
     shared = {name: options[name] for name in production_options(version) if options.get(name, "n") != "n"}
-    click.echo(written(shared | production_has(options, production.arch, version)), nl=False)
+    settings = {"MODULE_ABI_ISOLATION": "y"} | shared | production_has(options, production.arch, version)
+    if symvers:
+        settings["MODULE_ABI_SYMVERS"] = f'"{symvers.absolute()}"'
+    elif production.has_versions:
+        say("production has MODVERSIONS: without its Module.symvers (--symvers), no module of it is loaded")
+    click.echo(written(settings), nl=False)
 
 
 @isolate.command("check")
@@ -153,7 +173,8 @@ def isolate_check(
     """Prove that isolated kernels have production's module ABI.
 
     It compares all structures, macros and enumerators that the headers for modules define, the code of all inline
-    functions of these headers, and the exported symbols of kernels that are built already. No kernel is built: the
+    functions of these headers, the prototypes of exported symbols, and the exported symbols of kernels that are built
+    already. No kernel is built: the
     first comparison takes about two minutes for each kernel, later ones a few seconds. With --config, the kernels are
     based on your production configurations, in their preemption model.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.kernel import user_config
 from harness.kernel.arch import Architecture
+from harness.kernel.features import Isolation
 from harness.kernel.kconfig import all_no, differences, in_fragments, keep_config, parse, require, table
 from harness.kernel.source import KernelSource, version_of
 from harness.kernel.toolchain import toolchain
@@ -83,6 +84,13 @@ def gate(
         for name, values in differences(production, featured).items()
         if name not in allowed and not (variant.isolated and ISOLATION.fullmatch(name))
     }
+    if stray and variant.isolated and feature.isolation is Isolation.KEPT_WITH_PREEMPTION and not _counts(production):
+        raise ModcompatError(
+            f"isolated kernels with {feature.name} refuse the modules of a production kernel that does not count "
+            "preemption (PREEMPT or PREEMPT_DYNAMIC)",
+            next_step="docs/reference/features.md has the features that need no PREEMPT; modcompat's own production "
+            "kernels have it with --preemption preempt",
+        )
     if stray:
         raise ModcompatError(
             f"feature {feature.name} changes more than itself: {', '.join(stray)}",
@@ -91,6 +99,11 @@ def gate(
             "values in production's configuration, allow the changes (--allow-config-change SYMBOL), or add the "
             "symbols to the feature's `follows` in harness/kernel/features.py with the reason",
         )
+
+
+def _counts(config: Mapping[str, str]) -> bool:
+    """Whether a kernel counts preemption in any case, and not only with a debug feature."""
+    return any(config.get(name) == "y" for name in ("PREEMPT_COUNT", "PREEMPTION"))
 
 
 def resolve(spec: KernelSpec, store: Store) -> str:

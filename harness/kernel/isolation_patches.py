@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.kernel.arch import ARCHITECTURES, Architecture
 from harness.kernel.config import KernelSpec
 from harness.kernel.patch_series import all_series, is_of_a_series, series
-from harness.kernel.source import KernelSource, require_unchanged, version_of
+from harness.kernel.source import KernelSource, require_unchanged, user_tree, version_of
 from harness.kernel.user_config import UserConfig
 from harness.kernel.variants import Variant
 from harness.kernel.versions import series_name
@@ -155,6 +155,7 @@ def _patched_copy(
     source: KernelSource, patches: Sequence[Path], label: str, identity: dict[str, str], store: Store
 ) -> Path:
     def build(folder: Path) -> None:
+        _require_no_series(source.tree(), "give the tree without it: the series is applied to a copy")
         say(f"applying {len(patches)} patches to {source.label}")
         _copy(source.tree(), folder, store)
         (folder / MANIFEST).unlink(missing_ok=True)
@@ -177,17 +178,18 @@ def apply_series(tree: Path, store: Store) -> list[Path]:
 
     Raises ModcompatError with the first patch that does not apply, or if the tree has the series already.
     """
-    patches = series_for(KernelSource(tree.name, {}, lambda: tree))
-    kconfig = tree / "kernel/module/Kconfig"
-    if kconfig.is_file() and "config MODULE_ABI_ISOLATION" in kconfig.read_text(errors="replace"):
-        raise ModcompatError(
-            f"{tree} has an isolation series already",
-            next_step="to apply another version of it, start from the tree without it",
-        )
+    patches = series_for(user_tree(tree))
+    _require_no_series(tree, "to apply another version of it, start from the tree without it")
     with store.scratch() as changed:
         _part_of(tree, (), patches, changed)
         _take_over(_touched(patches), changed, tree)
     return patches
+
+
+def _require_no_series(tree: Path, next_step: str) -> None:
+    kconfig = tree / "kernel/module/Kconfig"
+    if kconfig.is_file() and "config MODULE_ABI_ISOLATION" in kconfig.read_text(errors="replace"):
+        raise ModcompatError(f"{tree} has an isolation series already", next_step=next_step)
 
 
 def _take_over(names: Sequence[str], changed: Path, tree: Path) -> None:

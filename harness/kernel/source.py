@@ -65,6 +65,11 @@ def find_source(wanted: str, store: Store) -> KernelSource:
     return _folder_source(expanded(wanted), store)
 
 
+def user_tree(folder: Path) -> KernelSource:
+    """A user's source tree in any state, for its version and its files. It may be patched, configured and built."""
+    return KernelSource(folder.name, {}, lambda: folder)
+
+
 def absolute(wanted: str) -> str:
     """The same source, independent of the current folder. Raises ModcompatError if a `~user` does not exist."""
     return str(expanded(wanted).absolute()) if not is_package(wanted) else wanted

@@ -183,6 +183,7 @@ def test_what_production_has_is_switched_on_and_told_to_the_series(tmp_path: Pat
     for name in ("Kbuild", "scripts/kconfig/Makefile"):
         (tree / name).touch()
     (tree / "Makefile").write_text("VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\n")
+    (tree / ".config").touch()  # the debug kernel is being configured there
     config = tmp_path / "production.config"
     options = "# Linux/x86 6.1.192 Kernel Configuration\nCONFIG_X86_64=y\nCONFIG_KPROBES=y\nCONFIG_DEBUG_FS=y\n"
     config.write_text(f"{options}# CONFIG_SCHEDSTATS is not set\n")
@@ -193,3 +194,11 @@ def test_what_production_has_is_switched_on_and_told_to_the_series(tmp_path: Pat
     assert "# CONFIG_MODULE_ABI_PRODUCTION_HAS_SCHEDSTATS is not set" in lines
     assert not [line for line in lines if re.match("(# )?CONFIG_(SCHEDSTATS|DEBUG_FS)", line)]
     assert 'CONFIG_MODULE_ABI_PRODUCTION_OPTIONS="DEBUG_FS"' in lines
+    assert "CONFIG_MODULE_ABI_ISOLATION=y" in lines, "what it says is lost without"
+    assert not [line for line in lines if "SYMVERS" in line]
+    config.write_text(f"{options}CONFIG_MODVERSIONS=y\n")
+    words = ("isolate", "describe", "--config", config, "--kernel-source", tree)
+    assert "without its Module.symvers (--symvers)" in modcompat(*words).stderr
+    (tmp_path / "Module.symvers").touch()
+    lines = modcompat(*words, "--symvers", tmp_path / "Module.symvers").stdout.splitlines()
+    assert f'CONFIG_MODULE_ABI_SYMVERS="{tmp_path / "Module.symvers"}"' in lines

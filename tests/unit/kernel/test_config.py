@@ -55,6 +55,16 @@ def test_the_gate_names_what_else_changed(stray: dict[str, str]) -> None:
     assert "UNINLINE" not in str(caught.value)
 
 
+@pytest.mark.parametrize("counts", [{}, {"PREEMPT_COUNT": "y"}, {"PREEMPTION": "y"}])
+def test_what_needs_preemption_is_not_told_as_a_stray_symbol(counts: dict[str, str]) -> None:
+    lockdep, production = FEATURES["lockdep"], PRODUCTION | counts
+    featured = production | {"PROVE_LOCKING": "y", "UNHEARD_OF": "y"}
+    with pytest.raises(ModcompatError, match="UNHEARD_OF" if counts else "does not count preemption"):
+        gate(production, featured, variant_of(lockdep, isolated=True))
+    with pytest.raises(ModcompatError, match="UNHEARD_OF"):
+        gate(production, featured, variant_of(lockdep))
+
+
 def test_a_feature_requests_the_symbols_that_its_entry_names() -> None:
     for feature in FEATURES.values():
         fragment = parse(feature.fragment.read_text())

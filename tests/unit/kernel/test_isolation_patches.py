@@ -154,8 +154,12 @@ def test_a_tree_that_has_the_series_is_told_so(source: KernelSource, tmp_path: P
     kconfig = source.tree() / "kernel/module/Kconfig"
     kconfig.parent.mkdir(parents=True)
     kconfig.write_text("config MODULE_ABI_ISOLATION\n\tbool\n")
+    store = Store(tmp_path / "cache")
     with pytest.raises(ModcompatError, match="has an isolation series already"):
-        apply_series(source.tree(), Store(tmp_path / "cache"))
+        apply_series(source.tree(), store)
+    with pytest.raises(ModcompatError, match="has an isolation series already") as raised:
+        isolated(source, store).tree()
+    assert "applied to a copy" in raised.value.next_step
     assert (source.tree() / "lib/file.c").read_text() == "first\nsecond\n"
 
 
