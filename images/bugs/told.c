@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Does what is right, and tells lockdep so by annotations that are empty in a
- * kernel without lockdep: a task that takes a semaphore for another one, locks
- * of one kind for each CPU, and more locks than lockdep has room for
- * (MAX_LOCK_DEPTH) while one is held that all of them belong to, and after
- * them one that the kernel expects to be held; two objects
- * of which now one and now the other is the parent; a lock that an interrupt
- * handler takes as well, with this interrupt disabled; interrupts that end in
- * another one; and work that waits for other work of the same function.
+ * kernel without lockdep: a task that takes a semaphore for another one, or
+ * twice for others; locks of one kind for each CPU, and more locks than lockdep
+ * has room for (MAX_LOCK_DEPTH) while one is held that all of them belong to,
+ * and after them one that the kernel expects to be held; two objects of which
+ * now one and now the other is the parent; a lock that an interrupt handler
+ * takes as well, with this interrupt disabled; interrupts that end in another
+ * one; and work that waits for other work of the same function.
  */
 #include <linux/cpumask.h>
 #include <linux/delay.h>
@@ -42,6 +42,30 @@ static void take(struct work_struct *work)
 
 static DECLARE_WORK(releasing, release);
 static DECLARE_WORK(taking, take);
+
+static DECLARE_RWSEM(requests);
+
+static void end_requests(struct work_struct *work)
+{
+	up_read_non_owner(&requests);
+	up_read_non_owner(&requests);
+}
+
+static DECLARE_WORK(ending, end_requests);
+
+static void begin_requests(void)
+{
+	down_read_non_owner(&requests);
+	down_read_non_owner(&requests);
+	mutex_lock(&owner);
+	mutex_unlock(&owner);
+	schedule_work(&ending);
+	flush_work(&ending);
+	mutex_lock(&owner);
+	down_write(&requests);
+	up_write(&requests);
+	mutex_unlock(&owner);
+}
 
 static void take_those_of_all_cpus(void)
 {
@@ -250,6 +274,7 @@ static int __init told_init(void)
 	int ret;
 
 	take_those_of_all_cpus();
+	begin_requests();
 	ret = take_those_of_one() ?: take_nodes() ?: use_interrupts() ?:
 	      do_jobs();
 	if (ret)

@@ -47,6 +47,11 @@ def test_many_locks_for_one_context_are_no_bug(where: Where) -> None:
     assert reported_after(where, f"{insmod(where, 'nested')} && {_NO_REPORT}")
 
 
+def test_a_lock_of_a_context_may_be_freed_while_another_is_held() -> None:
+    """Lockdep reports it in a module that tells of its locks."""
+    assert reported_after(Where.VENDOR, f"{insmod(Where.VENDOR, 'nested')} release=1 && {_NO_REPORT}")
+
+
 @pytest.mark.parametrize("where", [Where.STOCK, Where.REBUILT, Where.VENDOR])
 def test_what_lockdep_is_told_by_annotations_is_no_bug_without(where: Where) -> None:
     """Locks of other tasks, of each CPU, and of one that is held. Both tasks that took the first end before rmmod."""
