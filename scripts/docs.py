@@ -195,7 +195,7 @@ def refused_options() -> str:
         "while production has it off: the option changes what the module has compiled in, and [the isolation",
         "series](../explanation/isolation.md) does not hide it. The kernel log names the option. If production has it",
         "on as well, nothing is refused, provided that `MODULE_ABI_PRODUCTION_OPTIONS` [names",
-        "it](../how-to/isolation-series.md#describe-production).", "",
+        "it](../how-to/isolation-series.md#without-modcompat).", "",
         "## Cannot be hidden", "", *_table(head, rows(IMPOSSIBLE)), "",
         "## Not hidden yet", "", *_table(head, rows(OPEN)),
     ]  # fmt: skip
