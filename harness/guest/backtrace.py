@@ -35,7 +35,7 @@ class Symbols:
     functions: tuple[tuple[int, str], ...]
     # first address after the kernel's text
     end: int
-    # start, size and name of each, from /proc/modules
+    # start, size and name of each, from /proc/modules; zeros for one without code, or whose address is hidden
     modules: tuple[tuple[int, int, str], ...] = ()
     # addresses where parts of the kernel begin and end, and of its list of modules
     marks: dict[str, int] = field(default_factory=dict)
@@ -55,7 +55,8 @@ class Symbols:
 
     def with_modules(self, loaded: Iterable[LoadedModule]) -> "Symbols":
         """The same, with the loaded modules."""
-        return replace(self, modules=tuple((each.start, each.size, each.name) for each in loaded if each.start))
+        placed = ((each.start, each.size if each.start else 0, each.name) for each in loaded if each.start is not None)
+        return replace(self, modules=tuple(placed))
 
     def name(self, address: int) -> str | None:
         """`function+0xoffset`, `0xoffset [module]`, or None for an address that is not code."""

@@ -107,7 +107,8 @@ class MemoryMonitor:
             )
             return
         place = next((start for start, _, name in self._guest.symbols.modules if name == facts.name), None)
-        if place is None:
+        # Since 6.4, /proc/modules has the address of the code, and 0 if there is none
+        if place is None or (not place and (facts.code or not self._is_split)):
             self.blockers.append("/proc/modules has no address for the module: its memory was not compared")
             return
         if facts.code and not self._patched_by:

@@ -12,6 +12,7 @@ from harness.abi.elf.module_file import ModuleFacts, Section
 from harness.detect.evidence import Check
 from harness.detect.scan import scan
 from harness.guest.backtrace import Symbols
+from harness.guest.loaded_modules import modules_in
 from harness.guest.qmp import QmpLostError, QmpRefusedError
 from harness.kernel.arch import ARM, X86_64
 from harness.lab.execution.cell_guest import CellGuest
@@ -30,6 +31,7 @@ MARKS = {
 ENTRIES = (MODULE + 0x2000, MODULE + 0x3000)  # the list has two modules
 NAMES = ["the kernel's code unchanged", "the kernel's constants unchanged", "list of modules"]
 MODULES = ["the module's code unchanged", "the module's constants unchanged"]
+NO_ADDRESS = "/proc/modules has no address for the module: its memory was not compared"
 
 
 @dataclass
@@ -80,12 +82,12 @@ class FakeGuest:
         self.unseen += [(0, first, last), (1, first, last)]
 
 
-def _monitor(guest: FakeGuest, **facts: Any) -> MemoryMonitor:
+def _monitor(guest: FakeGuest, module: ModuleFacts = FACTS, **facts: Any) -> MemoryMonitor:
     monitor = MemoryMonitor(
         cast("CellGuest", guest), patched_by=facts.get("patched_by", ""), release=facts.get("release", "")
     )
     monitor.begin()
-    monitor.loaded(FACTS)
+    monitor.loaded(module)
     return monitor
 
 
@@ -282,7 +284,24 @@ def test_a_modules_sections_are_laid_out_with_their_alignment() -> None:
 def test_a_module_without_an_address_is_an_obstacle() -> None:
     guest = FakeGuest()
     guest.symbols = guest.symbols.with_modules([])
-    assert _monitor(guest).blockers == ["/proc/modules has no address for the module: its memory was not compared"]
+    assert _monitor(guest).blockers == [NO_ADDRESS]
+
+
+@pytest.mark.parametrize(
+    ("code", "release", "blockers"),
+    [("AX", "6.12.118", [NO_ADDRESS]), ("A", "6.1.192", [NO_ADDRESS]), ("A", "6.12.118", [])],
+)
+def test_since_6_4_a_module_without_code_has_none(code: str, release: str, blockers: list[str]) -> None:
+    """Its address is 0 then, as is that of each module if the kernel hides them."""
+    module = ModuleFacts("vendor", sections=(Section(".text", 0x10, code), Section(".rodata", 0x8, "A")))
+    guest = FakeGuest(sections=".rodata:0x6000\n")
+    text = "vendor 16384 0 - Live 0x0000000000000000\nother 4096 0 - Live 0x9000\n"
+    guest.symbols = guest.symbols.with_modules(modules_in(text))
+    monitor = _monitor(guest, module, release=release)
+    assert monitor.blockers == blockers
+    names = [check.name for check in _all(monitor) if check.held]
+    assert names == ([] if blockers else ["the module's constants unchanged"]) + NAMES
+    assert guest.symbols.name(0x10) is None, "a null pointer is not in the module"
 
 
 def test_a_leak_of_a_module_that_is_gone_gets_its_names_back() -> None:
