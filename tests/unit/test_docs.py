@@ -31,7 +31,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 # A path in the repository. In fenced blocks, images/, modules/ and scripts/ may be folders of a user or of the kernel.
 PATH = re.compile(r"(?:benchmarks|docs|examples|harness|images|modules|scripts|tests|trial|\.github)/[\w./*-]*")
 FENCED_PATH = re.compile(r"(?<![\w./~-])(?:benchmarks|docs|harness|tests|trial)/[\w./-]+")
-MADE_BY_KERNELS = {"olddefconfig", "modules_prepare", "kernelrelease"}  # targets of the kernel's Makefile rather than ours
+MADE_BY_KERNELS = {"olddefconfig", "modules_prepare", "kernelrelease"}  # targets of the kernel's Makefile, not of ours
 NOT_COMMITTED = {"trial/build"}
 WIDEST = 120
 
