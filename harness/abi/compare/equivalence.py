@@ -28,9 +28,11 @@ class Allowance:
     reason: str  # why no module notices
     lacking: str | None = None  # a Kconfig symbol: allowed only if production has it off
     having: str | None = None  # a Kconfig symbol: allowed only if production has it on
-    # A regular expression: allowed only for a function that refers to this symbol in the other kernel and not in
-    # production, and otherwise to everything that it refers to in production, except for `instead`.
+    # A regular expression: allowed only for a function that refers to such a symbol in the other kernel and not in
+    # production. What else differs in the symbols that it refers to has to be in `beside` and `instead`, be it of
+    # another entry that allows this.
     uses: str | None = None
+    beside: str | None = None  # a regular expression: further symbols of such a function
     instead: str | None = None  # a regular expression: symbols of production that such a function may do without
 
     def covers(self, name: str, production: Mapping[str, str]) -> bool:
@@ -85,7 +87,7 @@ def compare_layouts(
             explained[name] = "has no members in production"
         elif problem := next(_visible_changes(change, difference.changes, production, grown), None):
             differences[name] = f"{with_sizes(change)}: {problem}"
-        elif change.after.size == change.before.size and not any(member.size for member in change.added):
+        elif _extent(change.after) == _extent(change.before) and not any(it.size for it in _added(change)):
             explained[name] = "only members without size differ"
         elif reason := _reason(name, production, grown):
             explained[name] = f"grew behind production's members; {reason}"
@@ -101,11 +103,13 @@ def compare_functions(
     *,
     differing: Sequence[Allowance],
     same: Mapping[str, str],
+    reports: str = "",
 ) -> Comparison:
     """Compare inlined functions by their code.
 
     differing: those that may differ, or may no longer be inlined. same: a regular expression for a function -> its
-    replacement (as in re.Match.expand()), a function that does the same.
+    replacement (as in re.Match.expand()), a function that does the same. reports: a regular expression for symbols by
+    which any check reports what it finds; they need no entry of their own.
     """
     explained, differences = {}, {}
     for name, code in before.items():
@@ -114,8 +118,8 @@ def compare_functions(
         if not problem:
             continue
         gone, new = _changed_references(code, other, same) if other else (set(), set())
-        possible = [entry for entry in differing if _explains(entry, gone, new)]
-        if reason := _reason(name, production, possible):
+        allowed = [entry for entry in differing if entry.covers(name, production)]
+        if reason := _explanation(allowed, gone, new - {name}, reports):
             explained[name] = reason
         else:
             differences[name] = f"{name}(): {problem}"
@@ -205,6 +209,18 @@ def _reason(name: str, production: Mapping[str, str], allowances: Sequence[Allow
     return next((entry.reason for entry in allowances if entry.covers(name, production)), None)
 
 
+def _extent(layout: Layout) -> tuple[int, int]:
+    """What a structure takes where it is: its bytes, and its alignment if its declaration names one."""
+    return layout.size, layout.alignment
+
+
+def _added(change: Change) -> list[Member]:
+    """The members that take room in one kernel only: new ones, and those that are empty in production."""
+    now = change.new_members
+    filled = [now[old.name] for old in change.before.members if not old.size and old.name in now]
+    return [*change.added, *(member for member in filled if member.size)]
+
+
 def _is_empty(layout: Layout) -> bool:
     return layout.size == 0 and not layout.members
 
@@ -230,7 +246,7 @@ def _visible_changes(
     end = max((_bits(member).stop for member in change.before.members), default=0)
     if not _reason(change.before.name, production, grown):
         end = (end + 7) // 8 * 8  # a module that writes production's last bits writes the whole byte
-    for member in change.added:
+    for member in _added(change):
         if member.size and _bits(member).start < end:
             yield (
                 f"{member.name} was added at offset {member.offset}, before the end of production's members at "
@@ -259,15 +275,23 @@ def _code_difference(before: FunctionBody, after: FunctionBody, same: Mapping[st
     return None if before.digest == after.digest else f"other instructions ({before.size} → {after.size} bytes)"
 
 
-def _explains(entry: Allowance, gone: Iterable[str], new: Iterable[str]) -> bool:
-    """Whether an entry allows a function to refer to other symbols than in production.
+def _explanation(allowed: Sequence[Allowance], gone: Iterable[str], new: Iterable[str], reports: str) -> str | None:
+    """Why a function may refer to other symbols than in production; None if it may not.
 
-    gone, new: the symbols that it refers to only in production, and only in the other kernel.
+    allowed: the entries for the function. gone, new: the symbols that it refers to only in production, and only in the
+    other kernel. reports: as compare_functions() takes it.
     """
-    if not entry.uses:
-        return True
-    spared = all(entry.instead and re.fullmatch(entry.instead, it) for it in gone)
-    return spared and any(re.fullmatch(entry.uses, it) for it in new)
+    used = [entry for entry in allowed if entry.uses and any(re.fullmatch(entry.uses, it) for it in new)]
+
+    more = [reports, *(pattern for entry in used for pattern in (entry.uses, entry.beside))]
+    less = [entry.instead for entry in used]
+    if used and _all_match(new, more) and _all_match(gone, less):
+        return used[0].reason
+    return next((entry.reason for entry in allowed if not entry.uses), None)
+
+
+def _all_match(symbols: Iterable[str], patterns: Sequence[str | None]) -> bool:
+    return all(any(pattern and re.fullmatch(pattern, symbol) for pattern in patterns) for symbol in symbols)
 
 
 def _changed_references(

@@ -6,20 +6,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.abi.elf.dwarf import read_enumerators
-from harness.abi.elf.macro_table import read_macros
+from harness.abi.elf.macro_table import read_macros, without_options
 from harness.abi.headers.probe import probe_inputs, probing
 from harness.kernel.module_headers import Headers
 from harness.support.cache.store import Store
 from harness.support.progress import task
 
-_MACROS_CACHE_VERSION = 1  # raise when the facts read from the probe, or their cached form, change
+_MACROS_CACHE_VERSION = 2  # raise when the facts read from the probe, or their cached form, change
 
 
 @dataclass(frozen=True)
 class MacrosAndEnumerators:
     """The definitions in headers that are neither structures nor functions."""
 
-    macros: dict[str, str]  # name -> parameters and replacement; without options (CONFIG_...)
+    macros: dict[str, str]  # name -> parameters and replacement, with the values of options in it; without CONFIG_...
     enumerators: dict[str, int]  # name -> value
 
 
@@ -32,7 +32,7 @@ def kernel_macros_and_enumerators(headers: Headers, store: Store) -> MacrosAndEn
             preprocessed = probe.make("probe.i", folder / "probe.i.log", flags="-dD")
             running.step()
             with preprocessed.open(errors="replace") as lines:
-                macros = {name: text for name, text in read_macros(lines).items() if not name.startswith("CONFIG_")}
+                macros = without_options(read_macros(lines))
             found = MacrosAndEnumerators(macros, read_enumerators(probe.linked(folder / "probe.o.log")))
             running.step()
         (folder / "definitions.json").write_text(json.dumps(asdict(found)))

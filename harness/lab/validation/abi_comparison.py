@@ -29,6 +29,7 @@ from harness.lab.validation.allowed_differences import (
     GROWN,
     MACROS,
     PROTOTYPES,
+    REPORTS,
     SAME_FUNCTIONS,
     UNREACHABLE,
 )
@@ -143,6 +144,7 @@ def function_comparison(spec: KernelSpec, store: Store) -> Comparison:
         parse(resolve(spec.production, store)),
         differing=DIFFERING,
         same=SAME_FUNCTIONS,
+        reports=REPORTS,
     )
 
 

@@ -67,7 +67,8 @@ UNREACHABLE = (
     Allowance("struct rapl_package", _RAPL, lacking="INTEL_RAPL_CORE"),
     Allowance(
         "struct (irq_stack|exception_stacks|cea_exception_stacks|cpu_entry_area)",
-        "these are the CPU's own stacks, which no exported function hands out: arch/x86/kernel/irq_64.c",
+        "what modules use of them (KVM: descriptors, TSS) is in front of the CPU's stacks, which grow: "
+        "asm/cpu_entry_area.h",
         lacking="KASAN",
     ),
     Allowance(
@@ -91,6 +92,12 @@ SAME_FUNCTIONS = {
     r"(\.altinstr_aux)\+\d+": r"\1",  # the same code, and where it is depends on the functions before it
 }
 
+# Messages (strings), and functions and variables by which a check reports, or is checked itself
+REPORTS = (
+    r"b'.*'|__warned|__already_done|(__)?warn_\w+|__kcsan_\w+|kcsan_check_access|kasan_check_read|__stack_chk_fail"
+    r"|__compiletime_assert_\d+"
+)
+
 # What functions of production use where a debug option has them call something that checks as well; the strings name
 # an access to per-CPU data (include/linux/percpu-defs.h)
 _UNCHECKED = (
@@ -101,17 +108,28 @@ _UNCHECKED = (
 _TELLS_LOCKDEP = (
     r"lock_(acquire|release|sync|is_held(_type)?|set_class|set_subclass|downgrade|(re|un)?pin_lock)|lockdep_\w+"
     r"|debug_lockdep_rcu_enabled|debug_(locks|check_no_locks_freed)|\w+_map_variable|\w+_(nested|nest_lock|non_owner)"
-    r"|rcu_\w*lock_(any_)?held|rcu_lock_(acquire|release)|init_srcu_struct|__init_srcu_struct|(\w+_)?_?key"
-    r"|seqcount_lockdep_reader_access|\w+_(is_held|held)|__warned|__already_done|srcu_lock_(acquire|release)"
+    r"|rcu_\w*lock_(any_)?held|rcu_lock_(acquire|release)|init_srcu_struct|__init_srcu_struct|(__?|lock_|request_)?key"
+    r"|seqcount_lockdep_reader_access|\w+_(is_held|held)|srcu_lock_(acquire|release)"
     r"|srcu_check_nmi_safety|class_raw_spinlock_irqsave_constructor"
+)
+_CHECKS_OF_LOCKDEP = (
+    r"\w*_(key|map)|rcu_is_watching|refcount_read|module_abi_foreign_\w+|(hlist_bl|rwsem)_is_locked|__seqprop_ptr"
 )
 _WITHOUT_LOCKDEP = (
     rf"{_UNCHECKED}|(rt_)?mutex_lock\w*|(ld)?(sem_)?(down|up)_(read|write)\w*|_raw_\w+|init_srcu_struct|lockdep_is_held"
 )
+# Where the count of disabled preemption and per-CPU data are
+_COUNT = (
+    r"__per_cpu_offset|should_resched|test_ti_thread_flag|\w*preempt_count\w*|preempt_schedule_notrace|__percpu_read_\w+"
+    r"|__kern_my_cpu_offset"
+)
 _NOT_TOLD = "the module does not tell lockdep what it does: kernel/locking/lockdep_outside.c and lockdep.c know that"
 _OTHER_INSTRUCTION = "it uses the same per-CPU variable by another instruction: arch/x86/include/asm/percpu.h"
 _LINEAR_MAP = "the linear map ends earlier, and between its end and production's there is KASAN's shadow: asm/memory.h"
-_USER_SPACE = "user space ends earlier, where KASAN's shadow begins, which accesses with a user's rights cannot reach"
+_USER_SPACE = (
+    "user space ends earlier, where KASAN's shadow begins: a module takes a pointer there for one of user space, which "
+    "only a program that is wrong passes"
+)
 _NO_ATOMIC_CHECKS = (
     "the module does without checks for atomic context and without the place where the task's state was changed"
 )
@@ -122,6 +140,7 @@ _TRACER = "in production it does nothing, and the tracers can do without a modul
 _NO_PAGE_CHECKS = (
     "the module does without this check of pages; include/linux/mmdebug.h has them stop, and do nothing else"
 )
+_PAGE_REFERENCES = "the module changes the same count, and never reaches the kernel's tracepoint"
 _PAGE_TABLES = "what the module sets is not counted, and mm/page_table_check.c puts up with that"
 _PAGEALLOC = "only the memory management asks, and maps and unmaps pages: include/linux/mm.h"
 _UNTOLD_LEAKS = (
@@ -136,6 +155,7 @@ DIFFERING = (
         "the module does not trace it: it never reaches the kernel's tracepoint",
         lacking="TRACEPOINTS",
         uses=r"__tracepoint_\w+|__SC[KT]__tp_func_\w+|__traceiter_\w+|do_trace_\w+",
+        beside=r"tracepoint_probe_(un)?register|__mmap_lock_do_trace_\w+",
     ),
     Allowance(
         r"\w*",
@@ -281,7 +301,9 @@ DIFFERING = (
         r"\w*",
         _SAME_COUNT,
         lacking="DEBUG_PREEMPT",
+        having="PREEMPT_COUNT",
         uses=r"preempt_count_(add|sub)|debug_smp_processor_id|__this_cpu_preempt_check",
+        beside=_COUNT,
         instead=_UNCHECKED,
     ),
     Allowance(
@@ -295,6 +317,7 @@ DIFFERING = (
         "the module switches the same interrupt flag and changes the same count, and the tracers are not told",
         lacking="TRACE_IRQFLAGS",
         uses=r"trace_hardirqs_(on|off)\w*|__local_bh_disable_ip",
+        beside=r"arch_irqs_disabled(_flags)?|arch_local_irq_\w+",
         instead=_UNCHECKED,
     ),
     Allowance(
@@ -316,11 +339,18 @@ DIFFERING = (
         "the module does not announce its objects; kernel/workqueue.c and lib/debugobjects.c put up with that",
         lacking="DEBUG_OBJECTS",
     ),
-    Allowance(r"\w*", _NOT_TOLD, lacking="DEBUG_LOCK_ALLOC", uses=_TELLS_LOCKDEP, instead=_WITHOUT_LOCKDEP),
+    Allowance(
+        r"\w*",
+        _NOT_TOLD,
+        lacking="DEBUG_LOCK_ALLOC",
+        uses=_TELLS_LOCKDEP,
+        beside=rf"{_CHECKS_OF_LOCKDEP}|{_COUNT}|arch_irqs_disabled",
+        instead=_WITHOUT_LOCKDEP,
+    ),
     Allowance(
         r"(rcu_|irq_set_)?lockdep_\w+|print_irqtrace_events|debug_(show|check)_\w+|rcu_irq_exit_check_preempt|rcu_\w*_held"
         r"|(__)?fs_reclaim_(acquire|release)|(__)?dma_fence_(\w+_signalling|might_wait)|\w+_is_held|gfp_nested_mask|debug_lockdep_\w+"
-        r"|srcu_(check_nmi_safety|read_(un)?lock(_nmisafe)?)|rwsem_assert_held(_write)?",
+        r"|srcu_(check_nmi_safety|read_(un)?lock(_nmisafe)?)|rwsem_assert_held(_write)?|hrtimer_update_function",
         "its annotations are not in the module, and lockdep does not rely on them",
         lacking="DEBUG_LOCK_ALLOC",
     ),
@@ -362,16 +392,30 @@ DIFFERING = (
         "the module switches the same flag, without the check",
         lacking="DEBUG_IRQFLAGS",
         uses="warn_bogus_irq_restore",
+        beside="arch_irqs_disabled",
         instead=_UNCHECKED,
     ),
-    Allowance(r"\w*", _NO_PAGE_CHECKS, lacking="DEBUG_VM", uses=r"b'VM_(BUG|WARN)_\w+\(.*'"),
+    Allowance(
+        r"\w*",
+        _NO_PAGE_CHECKS,
+        lacking="DEBUG_VM",
+        uses=r"b'VM_(BUG|WARN)_\w+\(.*'|dump_(page|mm)",
+        beside=r"rwsem_is_locked|page_(count|fixed_fake_head)|_compound_head|PageHuge|(const_|is_zero_)?folio\w*",
+    ),
+    Allowance(
+        "cond_resched_rcu",
+        "in production it does nothing, since readers can be preempted: include/linux/sched.h",
+        lacking="DEBUG_ATOMIC_SLEEP",
+        having="PREEMPT_RCU",
+    ),
     Allowance(
         r"gfp_(zone|migratetype)|page_init_poison|put_page_testzero|(folio_)?get(_page)?|folio_(entire_mapcount|get|lru_list)"
         r"|global_node_page_state|page_movable_ops|folio_start_fscache|swp_offset_pfn|__folio_clear_lru_flags"
         r"|page_(try_share|try_dup)_anon_rmap|page_needs_cow_for_dma|mem(zero|set)_page|memcpy_(to_|from_)?page"
         r"|__readahead_folio|anon_vma_merge|pgtable_p(md|te)_page_[cd]tor|balloon_page_insert"
         r"|__(folio_alloc|alloc_pages)_node(_noprof)?|encode_nr_pages|vma_assert_write_locked|folio_movable_ops"
-        r"|folio_needs_cow_for_dma|folio_fill_tail|memcpy_(to|from)_folio",
+        r"|folio_needs_cow_for_dma|folio_fill_tail|memcpy_(to|from)_folio|check_pgprot|__check_(racy|safe)_pte_update"
+        r"|mapping_large_folio_support|__folio_rmap_sanity_checks",
         _NO_PAGE_CHECKS,
         lacking="DEBUG_VM",
     ),
@@ -388,10 +432,9 @@ DIFFERING = (
         lacking="PTDUMP_DEBUGFS",
         having=ARM64.config,
     ),
+    Allowance(r"__page_ref_\w+", _PAGE_REFERENCES, lacking="DEBUG_PAGE_REF"),
     Allowance(
-        r"__page_ref_\w+",
-        "the module changes the same count, and never reaches the kernel's tracepoint",
-        lacking="DEBUG_PAGE_REF",
+        r"\w*", _PAGE_REFERENCES, lacking="DEBUG_PAGE_REF", uses=r"__tracepoint_page_ref_\w+", beside=r"__page_ref_\w+"
     ),
     Allowance(
         "fpregs_assert_state_consistent", "it checks and does nothing else: asm/fpu/api.h", lacking="X86_DEBUG_FPU"
@@ -438,12 +481,15 @@ MACROS = (
         "raw_check_bogus_irq_restore", "the module switches the same flag, without the check", lacking="DEBUG_IRQFLAGS"
     ),
     Allowance(r"VM_(BUG|WARN)\w*", _NO_PAGE_CHECKS, lacking="DEBUG_VM"),
+    Allowance("page_ref_tracepoint_active", _PAGE_REFERENCES, lacking="DEBUG_PAGE_REF"),
     Allowance(
-        "page_ref_tracepoint_active",
-        "the module changes the same count, and never reaches the kernel's tracepoint",
-        lacking="DEBUG_PAGE_REF",
+        "__TASK_FREEZABLE_UNSAFE",
+        "it spares a task a check when it freezes, which is not made beside such a module: kernel/freezer.c",
+        lacking="LOCKDEP",
     ),
-    Allowance("__GFP_BITS_SHIFT", "it is 27 in both: include/linux/gfp_types.h", lacking="LOCKDEP"),
+    Allowance(
+        "__GFP_BITS_SHIFT", "it is 27 in both: include/linux/gfp_types.h", lacking="LOCKDEP", having="PREEMPTION"
+    ),
     Allowance(
         r"DECLARE_\w+_ONSTACK(_MAP)?|__init_timer(_on_stack)?|__INIT_WORK_KEY|(devm_)?gpiochip_add_data"
         r"|v4l2_ctrl_handler_init",
@@ -479,7 +525,7 @@ MACROS = (
     Allowance(r"perf_event_(init|exit)_cpu", "only the kernel's own CPU hotplug table uses it", lacking="PERF_EVENTS"),
     Allowance(
         r"rcu_tasks(_classic)?_qs|rcu_note_voluntary_context_switch",
-        "the kernel itself sees where the task schedules: kernel/rcu/tree_plugin.h",
+        "the kernel itself sees where the task sleeps; until it does, tracers wait for a module that loops",
         lacking="TASKS_RCU_GENERIC",
     ),
     Allowance(
@@ -530,6 +576,7 @@ MACROS = (
         r"this_cpu_ptr|my_cpu_offset|smp_processor_id|preempt_count_(add|sub|dec_and_test)|trace_preempt_(on|off)",
         _SAME_COUNT,
         lacking="DEBUG_PREEMPT",
+        having="PREEMPT_COUNT",
     ),
     Allowance(
         r"trace_hardirqs_\w+|lockdep_(hard|soft)irqs?_\w+|lockdep_(hrtimer|posixtimer|irq_work)_\w+"

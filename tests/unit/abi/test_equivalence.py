@@ -119,6 +119,25 @@ def test_what_is_empty_in_production_may_stand_anywhere() -> None:
     assert comparison.explained["struct hook"] == "has no members in production"
 
 
+def test_what_is_empty_in_production_must_not_fill_a_gap() -> None:
+    """A module does not initialise the bytes between two members."""
+    hook = Member("hook", 4, 0, "struct hook", "struct hook")
+    before = {
+        "struct mine": Layout("struct mine", 16, (PID, hook, THREAD)),
+        "struct hook": Layout("struct hook", 0, ()),
+    }
+    filled = Layout("struct mine", 16, (PID, replace(hook, size=4), THREAD))
+    after = {"struct mine": filled, "struct hook": Layout("struct hook", 4, (Member("state", 0, 4, "int"),))}
+    (difference,) = compare_layouts(before, after, {}, grown=(), unreachable=()).differences.values()
+    assert "hook was added at offset 4" in difference
+
+
+def test_another_alignment_alone_is_a_difference() -> None:
+    line = Layout("struct line", 64, (Member("bytes", 0, 64, "char[64]"),))
+    aligned = replace(line, alignment=64)
+    assert compare_layouts({"struct line": line}, {"struct line": aligned}, {}, grown=(), unreachable=()).differences
+
+
 def test_what_is_empty_in_production_may_be_missing() -> None:
     hook = Member("hook", 4, 0, "struct hook", "struct hook")
     before = {"struct mine": Layout("struct mine", 4, (PID, hook)), "struct hook": Layout("struct hook", 0, ())}
@@ -154,7 +173,15 @@ def test_a_reason_may_be_what_a_function_uses() -> None:
     moved = {"f": replace(CODE, digest="bb", relocations=("1: 2 __raw_spin_unlock+8", "5: 2 __tracepoint_x+8"))}
     assert compare_functions({"f": CODE}, moved, {}, differing=events, same={}).differences, "another offset"
     spared = (replace(events[0], instead="__raw_.*"),)
-    assert not compare_functions({"f": CODE}, instead, {}, differing=spared, same={}).differences
+    assert compare_functions({"f": CODE}, instead, {}, differing=spared, same={}).differences, "of another symbol"
+    together = (*spared, Allowance(".*", "it only counts", uses="none", beside="other"))
+    assert compare_functions({"f": CODE}, instead, {}, differing=together, same={}).differences, "of an unused entry"
+    for more in (replace(spared[0], beside="other"), replace(together[1], uses="other")):
+        known = (spared[0], more)
+        assert not compare_functions({"f": CODE}, instead, {}, differing=known, same={}).differences
+    assert not compare_functions({"f": CODE}, instead, {}, differing=spared, same={}, reports="other").differences
+    itself = {"f": replace(CODE, digest="bb", relocations=(*CODE.relocations, "5: 2 __tracepoint_x+8", "7: 2 f+1"))}
+    assert not compare_functions({"f": CODE}, itself, {}, differing=events, same={}).differences
     only_gone = {"f": replace(CODE, digest="bb", relocations=())}
     assert compare_functions({"f": CODE}, only_gone, {}, differing=spared, same={}).differences
 

@@ -10,7 +10,7 @@ from elftools.common.exceptions import ELFError
 from harness.abi.compare.layout_diff import LayoutDiff
 from harness.abi.compare.layout_text import explain_move, explain_offset, explain_place, render, summarize_cause
 from harness.abi.elf.dwarf import Layout, Member, read_enumerators, read_layouts
-from harness.abi.elf.macro_table import read_macros
+from harness.abi.elf.macro_table import read_macros, without_options
 
 SOURCE = """
 typedef struct raw_lock { unsigned int word; %s } raw_lock_t;
@@ -224,3 +224,18 @@ def test_macros_are_those_that_are_defined_at_the_end(tmp_path: Path) -> None:
     }
     assert "ONE" not in macros
     assert "__GNUC__" in macros
+
+
+def test_a_macro_has_the_values_of_the_options_in_it() -> None:
+    macros = {
+        "CONFIG_HZ": " 250", "CONFIG_LOCKDEP": " 1", "CONFIG_NET_MODULE": " 1", "TICK": " (1000 / CONFIG_HZ)",
+        "TOLD": " (4 * IS_ENABLED(CONFIG_LOCKDEP) + IS_BUILTIN(CONFIG_LOCKDEP) + IS_MODULE(CONFIG_LOCKDEP))",
+        "NET": " (IS_ENABLED(CONFIG_NET) + IS_BUILTIN(CONFIG_NET) + IS_MODULE(CONFIG_NET))",
+        "OFF": "(x) IS_ENABLED(CONFIG_OFF) + x + CONFIG_OFF",
+    }  # fmt: skip
+    assert without_options(macros) == {
+        "TICK": " (1000 / 250)",
+        "TOLD": " (4 * 1 + 1 + 0)",
+        "NET": " (1 + 0 + 1)",
+        "OFF": "(x) 0 + x + CONFIG_OFF",
+    }
