@@ -20,7 +20,7 @@ module_param(size, ulong, 0);
 module_param(instruction, ulong, 0);
 module_param(store, bool, 0);
 
-static bool __init has_shadow(ulong place)
+static bool has_shadow(ulong place)
 {
 	u8 value;
 
@@ -34,7 +34,7 @@ missing:
 }
 
 /* KASAN reads the shadow around the address, which memory from vmalloc() no longer has once it is freed. */
-static bool __init can_be_described(void)
+static bool can_be_described(void)
 {
 	return has_shadow(round_down(address, ROW) - 2 * ROW) && has_shadow(address + size + 3 * ROW);
 }
