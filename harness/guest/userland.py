@@ -142,13 +142,9 @@ def _checked_copy(path: Path, scratch: Path) -> Path:
 
 
 def _unsquash(path: Path, root: Path) -> None:
-    try:
-        # 2: complete except for device nodes, which only root can create
-        process.output(["unsquashfs", "-no-xattrs", "-quiet", "-no-progress", "-dest", root, path], accepted=(0, 2))
-    except NotInstalledError:
-        raise
-    except ModcompatError as error:
-        raise ModcompatError(f"{path} is a damaged squashfs image", details=error.details) from None
+    command: list[str | Path] = ["unsquashfs", "-no-xattrs", "-quiet", "-no-progress", "-dest", root, path]
+    # 2: complete except for device nodes, which only root can create
+    process.output(command, accepted=(0, 2), problem=f"{path} is a damaged squashfs image")
 
 
 def _of_cpio(path: Path) -> list[ArchiveMember]:

@@ -12,7 +12,7 @@ from harness.kernel.arch import ARCHITECTURES, Architecture
 from harness.kernel.shipped import ShippedKernel, shipped_in
 from harness.support import debian, digest, process
 from harness.support.cache.store import Store
-from harness.support.errors import ModcompatError, NotInstalledError
+from harness.support.errors import ModcompatError
 from harness.support.inputs import expanded, is_named_production
 from harness.support.progress import say
 
@@ -133,12 +133,7 @@ def _unpack(package: Path, folder: Path) -> None:
         debian.unpack(package, folder)
         return
     problem = f"cannot unpack {package.name}: it is damaged, or not an RPM package"
-    try:
-        listed = process.output(["bsdtar", "-x", "-v", "-f", package, "-C", folder], errors=True)
-    except NotInstalledError:
-        raise
-    except ModcompatError as error:
-        raise ModcompatError(problem, details=error.details) from None
+    listed = process.output(["bsdtar", "-x", "-v", "-f", package, "-C", folder], errors=True, problem=problem)
     if not listed.strip():  # bsdtar takes a file that ends early for an empty archive
         raise ModcompatError(problem)
 

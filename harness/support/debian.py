@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.support import process
-from harness.support.errors import ModcompatError, NotInstalledError
+from harness.support.errors import ModcompatError
 
 # apt's own list of indexes (apt-get(8), indextargets), and the mirrors of Debian itself in it
 _TARGET = "$(CREATED_BY) $(LABEL) $(REPO_URI)"
@@ -120,14 +120,8 @@ def control_field(deb: Path, name: str) -> str:
 
 def unpack(deb: Path, into: Path) -> None:
     """Unpack a whole package. Raises ModcompatError if it is damaged."""
-    try:
-        process.output(["dpkg-deb", "--extract", deb, into])
-    except NotInstalledError:
-        raise
-    except ModcompatError as error:
-        raise ModcompatError(
-            f"cannot unpack {deb.name}: it is damaged, or not a Debian package", details=error.details
-        ) from None
+    problem = f"cannot unpack {deb.name}: it is damaged, or not a Debian package"
+    process.output(["dpkg-deb", "--extract", deb, into], problem=problem)
 
 
 def _fetch(request: str, folder: Path, options: list[str]) -> str | None:

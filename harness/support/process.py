@@ -143,12 +143,13 @@ def output(
     *,
     accepted: Sequence[int] = (0,),
     errors: bool = False,
+    problem: str = "",
     env: Mapping[str, str] | None = None,
 ) -> str:
     """The output of a short-lived program. Raises ModcompatError if it fails, NotInstalledError if it is missing.
 
     accepted: exit statuses that are not failures. env: the whole environment; None passes on the harness's own.
-    errors: include standard error.
+    errors: include standard error. problem: what it means if the program itself fails.
     """
     words = [str(word) for word in command]
     for program in (words[0], _SETPRIV):
@@ -157,8 +158,9 @@ def output(
     done = subprocess.run(dies_with_us(words), stdin=subprocess.DEVNULL, capture_output=True, check=False, env=env)
     printed = done.stdout + done.stderr
     if done.returncode not in accepted:
+        ended = f"`{' '.join(words)}` {_end(done.returncode)}"
         raise ModcompatError(
-            f"`{' '.join(words)}` {_end(done.returncode)}",
+            ended if _signal(done.returncode) or not problem else problem,
             details=printed.decode(errors="backslashreplace")[-2000:],
             next_step=_remedy(done.returncode),
         )
