@@ -59,24 +59,22 @@ def test_a_bug_of_the_modules_own_code_is_found_where_it_is(guests: Guests, boar
         assert "Allocated by task" in seen.text
 
 
-def test_memory_whose_shadow_is_gone_is_not_described(guests: Guests, board: Board) -> None:
+def test_memory_whose_shadow_is_gone_is_not_described(board: Board) -> None:
     """KASAN would read a shadow that is not there, and take the guest with it."""
     (bug,) = (bug for bug in BUGS if bug.id == "memory/store-behind-vmalloc")
-    variant = bug.variant(Where.VENDOR)
-    kernels = Kernels(SETTINGS)
-    file = build_modules(Path(__file__).parent / "gone", kernels.kernel(board, variant.production), kernels.store)[
-        "gone"
-    ]
-    guest = guests.guest(board, variant)
-    guest.make_pristine()
-    guest.post({"gone.ko": file.read_bytes()})
-    accesses = AccessMonitor(guest, read_module(file), file)
-    accesses.begin()
-    accesses.loading()
-    guest.run("insmod /gone.ko")
-    accesses.publish("insmod /gone.ko")
-    assert guest.run("cat /proc/sys/kernel/tainted").text.strip() == "4096", "out of tree; 128 would be an oops"
-    reports = [(report.kind, report.module) for report in scan(guest.console.read(guest.log_start))]
+    variant, kernels = bug.variant(Where.VENDOR), Kernels(SETTINGS)
+    production = kernels.kernel(board, variant.production)
+    file = build_modules(Path(__file__).parent / "gone", production, kernels.store)["gone"]
+    with Guests(kernels, files={"gone.ko": file}) as guests:
+        guest = guests.guest(board, variant)
+        guest.make_pristine()
+        accesses = AccessMonitor(guest, read_module(file), file)
+        accesses.begin()
+        accesses.loading()
+        guest.run("insmod /gone.ko")
+        accesses.publish("insmod /gone.ko")
+        assert guest.run("cat /proc/sys/kernel/tainted").text.strip() == "4096", "out of tree; 128 would be an oops"
+        reports = [(report.kind, report.module) for report in scan(guest.console.read(guest.log_start))]
     assert reports == [("kasan", "gone")]
 
 
