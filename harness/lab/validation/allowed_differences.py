@@ -113,7 +113,8 @@ _TELLS_LOCKDEP = (
     r"|srcu_check_nmi_safety|class_raw_spinlock_irqsave_constructor"
 )
 _CHECKS_OF_LOCKDEP = (
-    r"\w*_(key|map)|rcu_is_watching|refcount_read|module_abi_foreign_\w+|(hlist_bl|rwsem)_is_locked|__seqprop_ptr"
+    r"\w*_(key|map)|rcu_is_watching|refcount_read|module_abi_foreign_\w+|(hlist_bl|rwsem)_is_locked"
+    r"|__seqprop_(const_)?ptr"
 )
 _WITHOUT_LOCKDEP = (
     rf"{_UNCHECKED}|(rt_)?mutex_lock\w*|(ld)?(sem_)?(down|up)_(read|write)\w*|_raw_\w+|init_srcu_struct|lockdep_is_held"
@@ -344,7 +345,7 @@ DIFFERING = (
         _NOT_TOLD,
         lacking="DEBUG_LOCK_ALLOC",
         uses=_TELLS_LOCKDEP,
-        beside=rf"{_CHECKS_OF_LOCKDEP}|{_COUNT}|arch_irqs_disabled",
+        beside=rf"{_CHECKS_OF_LOCKDEP}|{_COUNT}|arch_irqs_disabled(_flags)?|arch_local_save_flags",
         instead=_WITHOUT_LOCKDEP,
     ),
     Allowance(
