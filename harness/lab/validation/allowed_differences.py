@@ -488,9 +488,7 @@ MACROS = (
         "it spares a task a check when it freezes, which is not made beside such a module: kernel/freezer.c",
         lacking="LOCKDEP",
     ),
-    Allowance(
-        "__GFP_BITS_SHIFT", "it is 27 in both: include/linux/gfp_types.h", lacking="LOCKDEP", having="PREEMPTION"
-    ),
+    Allowance("__GFP_BITS_SHIFT", "it is 27 in both: include/linux/gfp_types.h", lacking="LOCKDEP"),
     Allowance(
         r"DECLARE_\w+_ONSTACK(_MAP)?|__init_timer(_on_stack)?|__INIT_WORK_KEY|(devm_)?gpiochip_add_data"
         r"|v4l2_ctrl_handler_init",
