@@ -100,9 +100,9 @@ class AccessMonitor:
                 "together with those of modules that were loaded with it"
             )
             return
+        lasting = {name: start for name, start in self._starts.items() if not _is_init(name)}
         # the place of its init may be another module's soon
-        lasting = [(start, self._code[name].size) for name, start in self._starts.items() if not _is_init(name)]
-        self._log.narrow([(start, start + size) for start, size in lasting])
+        self._log.narrow([(start, start + self._code[name].size) for name, start in lasting.items()])
         check = self._guest.machine.accesses
         if check and not all(check.area[0] <= start < check.area[1] for start in self._starts.values()):
             self._is_outside = True
