@@ -29,8 +29,8 @@ class Allowance:
     lacking: str | None = None  # a Kconfig symbol: allowed only if production has it off
     having: str | None = None  # a Kconfig symbol: allowed only if production has it on
     # A regular expression: allowed only for a function that refers to such a symbol in the other kernel and not in
-    # production. What else differs in the symbols that it refers to has to be in `beside` and `instead`, be it of
-    # another entry that allows this.
+    # production. Each further symbol has to match `uses` or `beside` of an entry that allows the function, and each
+    # symbol that it no longer refers to `instead` of one.
     uses: str | None = None
     beside: str | None = None  # a regular expression: further symbols of such a function
     instead: str | None = None  # a regular expression: symbols of production that such a function may do without
