@@ -45,6 +45,7 @@ class Caught:
     feature: Feature = field(default_factory=lambda: FEATURES["all"])
     structure: str = ""  # that differs in the mechanical comparison
     symbol: str = ""  # that cannot be switched on
+    stray: str = ""  # that the feature changes as well
     undefined: str = ""  # a macro that the other patches need, so that nothing compiles
     function: str = ""  # an inlined function that differs
     enumerator: str = ""  # that has another value
@@ -147,7 +148,7 @@ CAUGHT: Mapping[str, Caught] = {
     ),
     "module: Refuse modules that disagree about CGROUP_DEBUG": Caught(refused="CGROUP_DEBUG"),
     "lockdep: Keep what it knows of locks out of them": Caught(
-        "x86_64", FEATURES["lockdep"], "struct raw_spinlock", preemption=Preemption.FULL
+        "x86_64", FEATURES["lockdep"], stray="NETDEV_NESTED_LEVEL", preemption=Preemption.FULL
     ),
     "lockdep: Keep keys out of structures that modules know": Caught(
         "x86_64", FEATURES["lockdep"], "struct file_system_type", preemption=Preemption.FULL
@@ -327,6 +328,15 @@ def test_without_a_patch_an_option_cannot_be_had(name: str) -> None:
     spec = without(name)
     resolve(replace(spec, source=whole(name)), STORE)
     with pytest.raises(ModcompatError, match=rf"Kconfig dropped or changed .*\b{CAUGHT[name].symbol}\b"):
+        resolve(spec, STORE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", numbered("stray"))
+def test_without_a_patch_a_feature_changes_more_than_itself(name: str) -> None:
+    spec = without(name)
+    resolve(replace(spec, source=whole(name)), STORE)
+    with pytest.raises(ModcompatError, match=rf"changes more than itself: .*\b{CAUGHT[name].stray}\b"):
         resolve(spec, STORE)
 
 
