@@ -24,7 +24,7 @@ from harness.guest.cpio import ArchiveMember
 from harness.kernel.arch import ARCHITECTURES, Architecture, architecture_of_elf
 from harness.support import digest, process
 from harness.support.cache.store import Store
-from harness.support.errors import ModcompatError, NotInstalledError
+from harness.support.errors import ModcompatError, ProgramFailedError
 from harness.support.inputs import MAX_BYTES_IN_GUEST, expanded, require_regular
 from harness.support.packed import PackedError, unpacked_pieces
 from harness.support.progress import say, task_if_long
@@ -133,9 +133,7 @@ def _checked_copy(path: Path, scratch: Path) -> Path:
     process.output(["cp", "--sparse=always", "--reflink=auto", "--no-preserve=mode", path, copy])
     try:
         process.output(["e2fsck", "-fpD", copy], accepted=(0, 1))  # 1: repaired
-    except NotInstalledError:
-        raise
-    except ModcompatError as error:
+    except ProgramFailedError as error:
         details = error.details.replace(str(copy), str(path))
         raise ModcompatError(f"{path} is a damaged ext2/3/4 image", details=details) from None
     return copy

@@ -16,7 +16,7 @@ from harness.kernel.versions import series_name
 from harness.support import digest, process
 from harness.support.cache.ownership import MANIFEST
 from harness.support.cache.store import Store
-from harness.support.errors import ModcompatError, NotInstalledError
+from harness.support.errors import ModcompatError, ProgramFailedError
 from harness.support.progress import say
 
 # An entry of Kconfig (Documentation/kbuild/kconfig-language.rst): its line, and the indented or blank lines after it
@@ -155,7 +155,8 @@ def _patched_copy(
     source: KernelSource, patches: Sequence[Path], label: str, identity: dict[str, str], store: Store
 ) -> Path:
     def build(folder: Path) -> None:
-        _require_no_series(source.tree(), "give the tree without it: the series is applied to a copy")
+        if any(map(is_of_a_series, patches)):
+            _require_no_series(source.tree(), "give the tree without it: the series is applied to a copy")
         say(f"applying {len(patches)} patches to {source.label}")
         _copy(source.tree(), folder, store)
         (folder / MANIFEST).unlink(missing_ok=True)
@@ -244,9 +245,7 @@ def apply(patch: Path, tree: Path) -> None:
     """Apply a patch to a source tree. Raises ModcompatError with the part that does not apply."""
     try:
         process.output(["patch", "-p1", "-d", tree, "--batch", "--forward", "--no-backup-if-mismatch", "-i", patch])
-    except NotInstalledError:
-        raise
-    except ModcompatError as error:
+    except ProgramFailedError as error:
         theirs = "make it for this source, in the format of `patch -p1`"
         ours = "the tree differs from the version that the series was made for"
         raise ModcompatError(

@@ -40,11 +40,8 @@ class ModcompatError(Exception):
         return "\n".join(parts)
 
 
-class NotInstalledError(ModcompatError):
-    """A program that the harness calls is not installed."""
-
-    def __init__(self, program: str) -> None:
-        super().__init__(f"{program} is not installed", next_step="run `make setup`, or `modcompat doctor`")
+class ProgramFailedError(ModcompatError):
+    """A program ended by itself, with an exit status that is a failure: its input may be the reason."""
 
 
 class GuestLostError(Exception):

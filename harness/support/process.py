@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.support.errors import ModcompatError, NotInstalledError
+from harness.support.errors import ModcompatError, ProgramFailedError
 
 _SETPRIV = "setpriv"
 # The harness, $0, may have died before setpriv asked for the signal.
@@ -146,24 +146,24 @@ def output(
     problem: str = "",
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """The output of a short-lived program. Raises ModcompatError if it fails, NotInstalledError if it is missing.
+    """The output of a short-lived program.
 
     accepted: exit statuses that are not failures. env: the whole environment; None passes on the harness's own.
-    errors: include standard error. problem: what it means if the program itself fails.
+    errors: include standard error. problem: what a failure means. Raises ProgramFailedError if the program fails, and
+    ModcompatError if it is missing or was ended by a signal.
     """
     words = [str(word) for word in command]
     for program in (words[0], _SETPRIV):
         if shutil.which(program) is None:
-            raise NotInstalledError(program)
+            raise ModcompatError(f"{program} is not installed", next_step="run `make setup`, or `modcompat doctor`")
     done = subprocess.run(dies_with_us(words), stdin=subprocess.DEVNULL, capture_output=True, check=False, env=env)
     printed = done.stdout + done.stderr
     if done.returncode not in accepted:
         ended = f"`{' '.join(words)}` {_end(done.returncode)}"
-        raise ModcompatError(
-            ended if _signal(done.returncode) or not problem else problem,
-            details=printed.decode(errors="backslashreplace")[-2000:],
-            next_step=_remedy(done.returncode),
-        )
+        details = printed.decode(errors="backslashreplace")[-2000:]
+        if _signal(done.returncode):
+            raise ModcompatError(ended, details=details, next_step=_remedy(done.returncode))
+        raise ProgramFailedError(problem or ended, details=details)
     return (printed if errors else done.stdout).decode(errors="backslashreplace")
 
 

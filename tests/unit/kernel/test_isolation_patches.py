@@ -150,6 +150,16 @@ def test_a_program_that_is_not_installed_is_not_taken_for_a_patch_that_does_not_
         apply_series(source.tree(), Store(tmp_path / "cache"))
 
 
+def test_a_patch_program_that_was_killed_says_nothing_about_the_patch(
+    source: KernelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "patch").write_text("#!/bin/sh\nkill -9 $$\n")
+    (tmp_path / "patch").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(ModcompatError, match="was ended by signal 9"):
+        apply_series(source.tree(), Store(tmp_path / "cache"))
+
+
 def test_a_tree_that_has_the_series_is_told_so(source: KernelSource, tmp_path: Path) -> None:
     kconfig = source.tree() / "kernel/module/Kconfig"
     kconfig.parent.mkdir(parents=True)
@@ -160,6 +170,9 @@ def test_a_tree_that_has_the_series_is_told_so(source: KernelSource, tmp_path: P
     with pytest.raises(ModcompatError, match="has an isolation series already") as raised:
         isolated(source, store).tree()
     assert "applied to a copy" in raised.value.next_step
+    theirs = tmp_path / "theirs.patch"
+    shutil.copy(tmp_path / "series/6.1/0001-one.patch", theirs)
+    assert (patched(source, [theirs], store).tree() / "lib/file.c").read_text() == "first\nchanged\n"
     assert (source.tree() / "lib/file.c").read_text() == "first\nsecond\n"
 
 
