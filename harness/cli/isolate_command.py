@@ -174,9 +174,8 @@ def isolate_check(
 
     It compares all structures, macros and enumerators that the headers for modules define, the code of all inline
     functions of these headers, the prototypes of exported symbols, and the exported symbols of kernels that are built
-    already. No kernel is built: the
-    first comparison takes about two minutes for each kernel, later ones a few seconds. With --config, the kernels are
-    based on your production configurations, in their preemption model.
+    already. No kernel is built: the first comparison takes about two minutes for each kernel, later ones a few seconds.
+    With --config, the kernels are based on your production configurations, in their preemption model.
 
     Exit status 0 if there is no difference that a module can notice, 1 if there is or if a header or an inline function
     does not compile, 2 on an error.

@@ -84,10 +84,16 @@ def gate(
         for name, values in differences(production, featured).items()
         if name not in allowed and not (variant.isolated and ISOLATION.fullmatch(name))
     }
-    if stray and variant.isolated and feature.isolation is Isolation.KEPT_WITH_PREEMPTION and not _counts(production):
+    if (
+        stray
+        and variant.isolated
+        and feature.isolation is Isolation.KEPT_WITH_PREEMPTION
+        and not _counts_preemption(production)
+    ):
         raise ModcompatError(
             f"isolated kernels with {feature.name} refuse the modules of a production kernel that does not count "
             "preemption (PREEMPT or PREEMPT_DYNAMIC)",
+            details=table(stray, "production", feature.name),
             next_step="docs/reference/features.md has the features that need no PREEMPT; modcompat's own production "
             "kernels have it with --preemption preempt",
         )
@@ -101,7 +107,7 @@ def gate(
         )
 
 
-def _counts(config: Mapping[str, str]) -> bool:
+def _counts_preemption(config: Mapping[str, str]) -> bool:
     """Whether a kernel counts preemption in any case, and not only with a debug feature."""
     return any(config.get(name) == "y" for name in ("PREEMPT_COUNT", "PREEMPTION"))
 

@@ -67,6 +67,7 @@ def find_source(wanted: str, store: Store) -> KernelSource:
 
 def user_tree(folder: Path) -> KernelSource:
     """A user's source tree in any state, for its version and its files. It may be patched, configured and built."""
+    folder = folder.absolute()
     return KernelSource(folder.name, {}, lambda: folder)
 
 

@@ -29,8 +29,8 @@ class Allowance:
     lacking: str | None = None  # a Kconfig symbol: allowed only if production has it off
     having: str | None = None  # a Kconfig symbol: allowed only if production has it on
     # A regular expression: allowed only for a function that refers to such a symbol in the other kernel and not in
-    # production. Each further symbol has to match `uses` or `beside` of an entry that allows the function, and each
-    # symbol that it no longer refers to `instead` of one.
+    # production. Entries whose symbols it refers to explain it together: each further symbol has to match `uses` or
+    # `beside` of one of them, and each symbol that it no longer refers to, `instead` of one.
     uses: str | None = None
     beside: str | None = None  # a regular expression: further symbols of such a function
     instead: str | None = None  # a regular expression: symbols of production that such a function may do without
@@ -282,7 +282,6 @@ def _explanation(allowed: Sequence[Allowance], gone: Iterable[str], new: Iterabl
     other kernel. reports: as compare_functions() takes it.
     """
     used = [entry for entry in allowed if entry.uses and any(re.fullmatch(entry.uses, it) for it in new)]
-
     more = [reports, *(pattern for entry in used for pattern in (entry.uses, entry.beside))]
     less = [entry.instead for entry in used]
     if used and _all_match(new, more) and _all_match(gone, less):

@@ -84,7 +84,7 @@ class AccessMonitor:
             self._log.watch([(module.start, module.end) for module in loaded if module.start])
 
     def expect(self, module: str) -> None:
-        """Take code whose place is not known for that of a module. Call this right before its load."""
+        """From now on, take code whose place is unknown to be this module's. Call this right before its load."""
         self._loading = module
         if self._log is not None and module == self._module:
             self._checked_before = self._log.checked
@@ -112,7 +112,7 @@ class AccessMonitor:
         """Note whether the module is still where it was. Call this right before it is unloaded."""
         if self._log is not None and self._starts:
             now = self._places()
-            if any(now.get(name) != start for name, start in self._starts.items() if not _is_init(name)):
+            if now and any(now[name] != start for name, start in self._starts.items() if not _is_init(name)):
                 self._warn("the module was loaded again elsewhere: its loads and stores were not checked from then on")
 
     def _places(self) -> dict[str, int]:

@@ -257,6 +257,16 @@ def test_a_module_that_was_loaded_again_elsewhere_is_a_caveat(guest: Guest, monk
     assert "loaded again elsewhere" in monitor.caveats[0]
 
 
+def test_a_module_that_its_exercise_unloaded_was_not_loaded_again(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = monitor_of(guest, monkeypatch)
+    monitor.loaded()
+    guest._answers.insert(0, ("sections", ("", 1)))
+    monitor.unloading()
+    assert monitor.caveats == []
+
+
 def test_a_check_that_could_not_begin_is_a_caveat(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     guest.accesses = None
     monitor = monitor_of(guest, monkeypatch)
