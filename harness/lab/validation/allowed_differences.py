@@ -94,7 +94,7 @@ SAME_FUNCTIONS = {
 
 # Messages (strings), and functions and variables by which a check reports, or is checked itself
 REPORTS = (
-    r"b'.*'|__warned|__already_done|(__)?warn_\w+|__kcsan_\w+|kcsan_check_access|kasan_check_read|__stack_chk_fail"
+    r"b'.*'|__warned|__already_done|warn_slowpath_fmt|__warn_printk|__kcsan_\w+|kcsan_check_access|kasan_check_read|__stack_chk_fail"
     r"|__compiletime_assert_\d+"
 )
 
@@ -113,7 +113,7 @@ _TELLS_LOCKDEP = (
     r"|srcu_check_nmi_safety|class_raw_spinlock_irqsave_constructor"
 )
 _CHECKS_OF_LOCKDEP = (
-    r"\w*_(key|map)|rcu_is_watching|refcount_read|module_abi_foreign_\w+|(hlist_bl|rwsem)_is_locked"
+    r"put_task_map|rcu_is_watching|refcount_read|module_abi_foreign_\w+|(hlist_bl|rwsem)_is_locked"
     r"|__seqprop_(const_)?ptr"
 )
 _WITHOUT_LOCKDEP = (
@@ -401,7 +401,8 @@ DIFFERING = (
         _NO_PAGE_CHECKS,
         lacking="DEBUG_VM",
         uses=r"b'VM_(BUG|WARN)_\w+\(.*'|dump_(page|mm)",
-        beside=r"rwsem_is_locked|page_(count|fixed_fake_head)|_compound_head|PageHuge|(const_|is_zero_)?folio\w*",
+        beside=r"rwsem_is_locked|page_(count|fixed_fake_head)|_compound_head|PageHuge|is_zero_folio|(const_)?folio_flags"
+        r"|folio_(test_(hugetlb|large)|ref_count|nr_pages)",
     ),
     Allowance(
         "cond_resched_rcu",
@@ -617,7 +618,4 @@ ENUMERATORS = (
 )
 
 # Exported functions that may be declared in another way.
-PROTOTYPES = (
-    Allowance("memcmp", "size_t is declared under another name: include/linux/string.h", lacking="KASAN"),
-    Allowance(r"rcu_(\w+_)?map", "production declares these maps and has none", lacking="DEBUG_LOCK_ALLOC"),
-)
+PROTOTYPES = (Allowance(r"rcu_(\w+_)?map", "production declares these maps and has none", lacking="DEBUG_LOCK_ALLOC"),)
