@@ -2,12 +2,14 @@
 /*
  * Does what is right, and tells lockdep so by annotations that are empty in a
  * kernel without lockdep: a task that takes a semaphore for another one, or
- * twice for others; locks of one kind for each CPU, and more locks than lockdep
- * has room for (MAX_LOCK_DEPTH) while one is held that all of them belong to,
- * and after them one that the kernel expects to be held; two objects of which
- * now one and now the other is the parent; a lock that an interrupt handler
- * takes as well, with this interrupt disabled; interrupts that end in another
- * one; and work that waits for other work of the same function.
+ * twice for others, or takes it for writing and hands it over for reading;
+ * locks of one kind for each CPU, and more locks than lockdep has room for
+ * (MAX_LOCK_DEPTH) while one is held that all of them belong to, and after them
+ * one that the kernel expects to be held, which outlasts them; two objects of
+ * which now one and now the other is the parent; a lock that an interrupt
+ * handler takes as well, with this interrupt disabled; interrupts that end in
+ * another one; work that waits for other work of the same function; and work
+ * whose function runs in softirqs and elsewhere.
  */
 #include <linux/cpumask.h>
 #include <linux/delay.h>
@@ -22,6 +24,7 @@
 #include <linux/rwsem.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/version.h>
 #include <linux/workqueue.h>
 
 #define NR_LOCKS	60
@@ -91,12 +94,13 @@ static int take_those_of_one(void)
 	for (i = 0; i < NR_LOCKS; i++)
 		mutex_lock_nest_lock(&locks[i], &owner);
 	msleep(1);
-	mmap_read_lock(current->mm);
+	mmap_write_lock(current->mm);
 	for (i = 0; i < NR_LOCKS; i++)
 		mutex_unlock(&locks[i]);
+	mutex_unlock(&owner);
+	mmap_write_downgrade(current->mm);
 	find_vma(current->mm, 0);
 	mmap_read_unlock(current->mm);
-	mutex_unlock(&owner);
 	kfree(locks);
 	return 0;
 }
@@ -152,6 +156,11 @@ static int take_nodes(void)
 	mutex_unlock(&owner);
 	up_read_non_owner(&nodes[0]->busy);
 	of_worker = &nodes[0]->busy;
+	schedule_work(&releasing_of_worker);
+	flush_work(&releasing_of_worker);
+	down_write(&nodes[0]->busy);
+	downgrade_write(&nodes[0]->busy);
+	rwsem_release(&nodes[0]->busy.dep_map, _THIS_IP_);
 	schedule_work(&releasing_of_worker);
 	flush_work(&releasing_of_worker);
 	mutex_lock(&owner);
@@ -249,6 +258,23 @@ static void do_job(struct work_struct *work)
 	mutex_unlock(&of_parts);
 }
 
+static void do_either(struct work_struct *work)
+{
+}
+
+/* One function in a softirq and in a task */
+static void do_jobs_of_two_sorts(struct job *one, struct job *other)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+	INIT_WORK(&one->work, do_either);
+	INIT_WORK(&other->work, do_either);
+	queue_work(system_bh_wq, &one->work);
+	queue_work(system_wq, &other->work);
+	flush_work(&one->work);
+	flush_work(&other->work);
+#endif
+}
+
 static int do_jobs(void)
 {
 	struct job *job = kzalloc(sizeof(*job), GFP_KERNEL);
@@ -262,6 +288,7 @@ static int do_jobs(void)
 	job->part = part;
 	schedule_work(&job->work);
 	flush_work(&job->work);
+	do_jobs_of_two_sorts(job, part);
 	ret = 0;
 out:
 	kfree(part);
