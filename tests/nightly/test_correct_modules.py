@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modules that do what is right are not told wrong for what they do not tell a debug option."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from harness.guest.boards import BOARDS
+from harness.guest.boards import BOARDS, Board
 from harness.guest.failure import GuestFailure
 from harness.kernel.features import FEATURES
 from harness.kernel.module_build import build_modules
@@ -26,6 +27,7 @@ STOCK_RELEASE, RELEASE = (variant_of(FEATURES["kobject-release"], isolated=it) f
 LEAKS = variant_of(FEATURES["kmemleak"], isolated=True)
 # A scan passes over objects younger than 5 s, and over those whose checksum it has never seen (mm/kmemleak.c)
 SCAN = "k=/sys/kernel/debug/kmemleak; sleep 6; echo scan >$k; echo scan >$k; grep -m 1 'size 8192' $k >/dev/kmsg; true"
+TRACING = "/sys/kernel/tracing"
 ALL_DELAYS = 44  # seconds: at most four for each object (lib/kobject.c, kobject_release())
 
 
@@ -35,22 +37,24 @@ def log_of(
     built_for: Variant,
     settings: Settings,
     *,
+    board: Board = BOARD,
+    before: str = "true",
     meanwhile: str = "true",
     seconds: int = 0,
 ) -> str:
     """What the kernel prints when the module is loaded and unloaded, and for some seconds after that.
 
-    meanwhile: a command to run while it is loaded.
+    before, meanwhile: commands to run before it is loaded, and while it is.
     """
     kernels = Kernels(settings)
-    files = build_modules(SOURCES, kernels.kernel(BOARD, built_for), kernels.store)
+    files = build_modules(SOURCES, kernels.kernel(board, built_for), kernels.store)
     with Guests(kernels, [VendorModule(module, file=files[module])]) as guests:
-        guest = guests.guest(BOARD, variant)
+        guest = guests.guest(board, variant)
         guest.make_pristine()
         begin = guest.log_start
         with suppress(GuestFailure):  # the report of a kernel that stops is on the console
             guest.run(
-                f"insmod /modules/{module}.ko && {meanwhile} && rmmod {module} && sleep {seconds} && "
+                f"{before} && insmod /modules/{module}.ko && {meanwhile} && rmmod {module} && sleep {seconds} && "
                 "echo it is gone >/dev/kmsg",
                 seconds + 40.0,
             )
@@ -88,6 +92,16 @@ def test_a_module_that_does_not_tell_is_not_reported(untold: Untold, has_patch: 
     log = log_of(untold.module, variant, variant.production, settings, meanwhile=untold.meanwhile)
     assert ("it is gone" in log) is (untold.goes_on or untold.report not in log), log
     assert (untold.report in log) is not has_patch
+
+
+def test_a_module_is_seen_behind_a_probe() -> None:
+    """On arm, a stack trace ends at the trampoline of a kretprobe."""
+    probe = f"echo 'r mutex_lock' >{TRACING}/kprobe_events && echo 1 >{TRACING}/events/kprobes/enable"
+    hits = f"cat {TRACING}/kprobe_profile >/dev/kmsg"
+    log = log_of("waits", DISTRO, DISTRO.production, Settings(), board=BOARDS["arm-virt"], before=probe, meanwhile=hits)
+    assert "it is gone" in log
+    assert re.search(r"r_mutex_lock_0 +[1-9]", log)
+    assert "do not call blocking ops" not in log
 
 
 def test_static_objects_are_released_before_their_module_goes() -> None:

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Takes a mutex where it is about to sleep, and annotates that this is meant. */
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+
+static DECLARE_WAIT_QUEUE_HEAD(queue);
+static DEFINE_MUTEX(lock);
+
+static int __init waits_init(void)
+{
+	DEFINE_WAIT(wait);
+
+	prepare_to_wait(&queue, &wait, TASK_INTERRUPTIBLE);
+	sched_annotate_sleep();
+	mutex_lock(&lock);
+	mutex_unlock(&lock);
+	finish_wait(&queue, &wait);
+	return 0;
+}
+
+static void __exit waits_exit(void)
+{
+}
+
+module_init(waits_init);
+module_exit(waits_exit);
+
+MODULE_DESCRIPTION("Waits for a mutex before it waits");
+MODULE_LICENSE("GPL");
