@@ -22,12 +22,16 @@ from tests.nightly.test_needed import without
 
 BOARD = BOARDS["x86_64-q35"]
 SOURCES = Path(__file__).parent / "correct"
-DISTRO = variant_of(FEATURES["distro"], Preemption.FULL, isolated=True)
+DEBUG_SET, DISTRO = (variant_of(FEATURES[it], Preemption.FULL, isolated=True) for it in ("debug-set", "distro"))
 STOCK_RELEASE, RELEASE = (variant_of(FEATURES["kobject-release"], isolated=it) for it in (False, True))
 LEAKS = variant_of(FEATURES["kmemleak"], isolated=True)
 # A scan passes over objects younger than 5 s, and over those whose checksum it has never seen (mm/kmemleak.c)
 SCAN = "k=/sys/kernel/debug/kmemleak; sleep 6; echo scan >$k; echo scan >$k; grep -m 1 'size 8192' $k >/dev/kmsg; true"
-TRACING = "/sys/kernel/tracing"
+PROBE = (
+    "mount -t tracefs tracefs /sys/kernel/tracing && echo 'r mutex_lock' >/sys/kernel/tracing/kprobe_events && "
+    "echo 1 >/sys/kernel/tracing/events/kprobes/enable"
+)
+HITS = "cat /sys/kernel/tracing/kprobe_profile >/dev/kmsg"
 ALL_DELAYS = 44  # seconds: at most four for each object (lib/kobject.c, kobject_release())
 
 
@@ -96,9 +100,8 @@ def test_a_module_that_does_not_tell_is_not_reported(untold: Untold, has_patch: 
 
 def test_a_module_is_seen_behind_a_probe() -> None:
     """On arm, a stack trace ends at the trampoline of a kretprobe."""
-    probe = f"echo 'r mutex_lock' >{TRACING}/kprobe_events && echo 1 >{TRACING}/events/kprobes/enable"
-    hits = f"cat {TRACING}/kprobe_profile >/dev/kmsg"
-    log = log_of("waits", DISTRO, DISTRO.production, Settings(), board=BOARDS["arm-virt"], before=probe, meanwhile=hits)
+    board, variant = BOARDS["arm-virt"], DEBUG_SET
+    log = log_of("waits", variant, variant.production, Settings(), board=board, before=PROBE, meanwhile=HITS)
     assert "it is gone" in log
     assert re.search(r"r_mutex_lock_0 +[1-9]", log)
     assert "do not call blocking ops" not in log
