@@ -3,6 +3,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from harness.guest.boards import BOARDS
 from harness.guest.guest import Timing
 from harness.kernel.features import FEATURES
 from harness.kernel.module_build import build_modules
+from harness.kernel.user_config import read_config
 from harness.lab.execution.guest_pool import Guests
 from harness.lab.execution.kernel_pool import Kernels
 from harness.lab.plan.settings import Settings
@@ -72,6 +74,23 @@ def test_the_list_of_consoles_is_read_beside_a_module(where: Where) -> None:
         result = guests.guest(BOARD, variant).run(f"{insmod(where, 'told')} && cat /proc/consoles && {_NO_REPORT}")
         assert result.status == 0, result.text
         assert "ttyS0" in result.text
+
+
+def test_nothing_is_reported_after_lockdep_is_off(tmp_path: Path) -> None:
+    """In 6.12, pipes and sockets have functions that compare locks of a class. Unknown locks have one in common."""
+    source = "linux-source-6.12"
+    variant = _ORDER.variant(Where.REBUILT).on_user_config
+    ours = Kernels(Settings(source=source)).kernel(BOARD, variant.production).build_tree / ".config"
+    file = tmp_path / "production.config"
+    file.write_text(f"{ours.read_text()}CONFIG_NET=y\nCONFIG_UNIX=y\nCONFIG_NAMESPACES=y\nCONFIG_NET_NS=y\n")
+    settings = Settings(source=source, configs={"x86_64": read_config(file)})
+    with prepared(BOARD, variant, settings) as guests:
+        guest = guests.guest(BOARD, variant)
+        assert commit(guest, _ORDER, Where.REBUILT)
+        begin = guest.log_start
+        result = guest.run("for i in 1 2 3 4; do unshare -n true && echo piped | cat; done")
+        assert result.text.split() == ["piped"] * 4
+        assert "WARNING" not in guest.console.read(begin).decode(errors="replace").split("committed")[-1]
 
 
 def test_a_module_of_an_isolated_kernel_without_lockdep_is_like_one_of_production() -> None:
