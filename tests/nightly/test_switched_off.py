@@ -12,7 +12,7 @@ from harness.kernel.config import KernelSpec, resolve
 from harness.kernel.features import FEATURES
 from harness.kernel.isolation_patches import isolated
 from harness.kernel.source import DEFAULT_PACKAGE, find_source
-from harness.kernel.variants import variant_of
+from harness.kernel.variants import Preemption, Variant, variant_of
 from harness.support.cache.store import Store
 
 STORE = Store()
@@ -22,7 +22,7 @@ _OTHERS = ("kernel/configs.o", "scripts/", "tools/", "vmlinux", ".vmlinux", ".tm
 
 
 def objects(spec: KernelSpec, folder: Path) -> dict[str, Path]:
-    """Name -> object file of each source file, in a kernel with all five features."""
+    """Name -> object file of each source file."""
     folder.mkdir()
     config = resolve(spec, STORE)
     steps = spec.arch.build_steps
@@ -42,9 +42,16 @@ def differing(before: Path, now: Path) -> dict[str, tuple[FunctionBody | None, F
     }
 
 
-@pytest.mark.parametrize("arch", SUPPORTED)
-def test_every_function_is_as_it_was(arch: str) -> None:
-    source, variant = find_source(DEFAULT_PACKAGE, STORE), variant_of(FEATURES["all"])
+@pytest.mark.parametrize(
+    ("arch", "variant"),
+    [
+        *((arch, variant_of(FEATURES["all"])) for arch in SUPPORTED),
+        ("x86_64", variant_of(FEATURES["distro"], Preemption.FULL)),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_every_function_is_as_it_was(arch: str, variant: Variant) -> None:
+    source = find_source(DEFAULT_PACKAGE, STORE)
     with STORE.scratch() as scratch:
         plain = objects(KernelSpec(ARCHITECTURES[arch], source, variant), scratch / "upstream")
         patched = objects(KernelSpec(ARCHITECTURES[arch], isolated(source, STORE), variant), scratch / "switched-off")
