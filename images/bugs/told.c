@@ -258,6 +258,7 @@ static void do_job(struct work_struct *work)
 	mutex_unlock(&of_parts);
 }
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 static void do_either(struct work_struct *work)
 {
 }
@@ -265,15 +266,18 @@ static void do_either(struct work_struct *work)
 /* One function in a softirq and in a task */
 static void do_jobs_of_two_sorts(struct job *one, struct job *other)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 	INIT_WORK(&one->work, do_either);
 	INIT_WORK(&other->work, do_either);
 	queue_work(system_bh_wq, &one->work);
 	queue_work(system_wq, &other->work);
 	flush_work(&one->work);
 	flush_work(&other->work);
-#endif
 }
+#else
+static void do_jobs_of_two_sorts(struct job *one, struct job *other)
+{
+}
+#endif
 
 static int do_jobs(void)
 {
