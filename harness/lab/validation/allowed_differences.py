@@ -94,8 +94,8 @@ SAME_FUNCTIONS = {
 
 # Messages (strings), and functions and variables by which a check reports, or is checked itself
 REPORTS = (
-    r"b'.*'|__warned|__already_done|warn_slowpath_fmt|__warn_printk|__kcsan_\w+|kcsan_check_access|kasan_check_read|__stack_chk_fail"
-    r"|__compiletime_assert_\d+"
+    r"b'.*'|__warned|__already_done|warn_slowpath_fmt|__warn_printk|__kcsan_\w+|kcsan_check_access|kasan_check_read"
+    r"|__stack_chk_fail|__compiletime_assert_\d+"
 )
 
 # What functions of production use where a debug option has them call something that checks as well; the strings name

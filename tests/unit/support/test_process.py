@@ -52,9 +52,10 @@ def test_what_a_failure_means_is_said_only_of_a_program_that_failed_by_itself() 
     assert caught.value.details == "no"
     with pytest.raises(ProgramFailedError, match="failed with exit status 1"):
         process.output(fail)
-    for other, says in (("kill -9 $$", "ended by signal 9"), ("", "no-such-program-anywhere is not installed")):
+    killed, missing = ["sh", "-c", "kill -9 $$"], ["no-such-program-anywhere"]
+    for other, says in ((killed, "ended by signal 9"), (missing, "no-such-program-anywhere is not installed")):
         with pytest.raises(ModcompatError, match=says) as raised:
-            process.output(["sh", "-c", other] if other else ["no-such-program-anywhere"], problem=what)
+            process.output(other, problem=what)
         assert not isinstance(raised.value, ProgramFailedError)
 
 
