@@ -81,7 +81,8 @@ static void take_those_of_all_cpus(void)
 		spin_unlock(per_cpu_ptr(&of_cpu, cpu));
 }
 
-static int take_those_of_one(void)
+/* Takes the kernel's lock for reading, or for writing and then downgrades it. */
+static int take_those_of_one(bool downgrading)
 {
 	struct mutex *locks = kmalloc_array(NR_LOCKS, sizeof(*locks), GFP_KERNEL);
 	unsigned int i;
@@ -94,11 +95,15 @@ static int take_those_of_one(void)
 	for (i = 0; i < NR_LOCKS; i++)
 		mutex_lock_nest_lock(&locks[i], &owner);
 	msleep(1);
-	mmap_write_lock(current->mm);
+	if (downgrading)
+		mmap_write_lock(current->mm);
+	else
+		mmap_read_lock(current->mm);
 	for (i = 0; i < NR_LOCKS; i++)
 		mutex_unlock(&locks[i]);
 	mutex_unlock(&owner);
-	mmap_write_downgrade(current->mm);
+	if (downgrading)
+		mmap_write_downgrade(current->mm);
 	find_vma(current->mm, 0);
 	mmap_read_unlock(current->mm);
 	kfree(locks);
@@ -306,8 +311,8 @@ static int __init told_init(void)
 
 	take_those_of_all_cpus();
 	begin_requests();
-	ret = take_those_of_one() ?: take_nodes() ?: use_interrupts() ?:
-	      do_jobs();
+	ret = take_those_of_one(false) ?: take_those_of_one(true) ?:
+	      take_nodes() ?: use_interrupts() ?: do_jobs();
 	if (ret)
 		return ret;
 	/* A worker takes it and goes on, and so does who loads the module. */

@@ -42,13 +42,14 @@ def log_of(
     settings: Settings,
     *,
     board: Board = BOARD,
+    parameters: str = "",
     before: str = "true",
     meanwhile: str = "true",
     seconds: int = 0,
 ) -> str:
     """What the kernel prints when the module is loaded and unloaded, and for some seconds after that.
 
-    before, meanwhile: commands to run before it is loaded, and while it is.
+    parameters: of the module. before, meanwhile: commands to run before it is loaded, and while it is.
     """
     kernels = Kernels(settings)
     files = build_modules(SOURCES, kernels.kernel(board, built_for), kernels.store)
@@ -58,8 +59,8 @@ def log_of(
         begin = guest.log_start
         with suppress(GuestFailure):  # the report of a kernel that stops is on the console
             guest.run(
-                f"{before} && insmod /modules/{module}.ko && {meanwhile} && rmmod {module} && sleep {seconds} && "
-                "echo it is gone >/dev/kmsg",
+                f"{before} && insmod /modules/{module}.ko {parameters} && {meanwhile} && rmmod {module} && "
+                f"sleep {seconds} && echo it is gone >/dev/kmsg",
                 seconds + 40.0,
             )
         return guest.console.read(begin).decode(errors="replace")
@@ -105,6 +106,9 @@ def test_a_module_is_seen_behind_a_probe() -> None:
     assert "it is gone" in log
     assert re.search(r"r_mutex_lock_0 +[1-9]", log)
     assert "do not call blocking ops" not in log
+    # A module that was built with the option, and does not mean to sleep there
+    log = log_of("waits", variant, variant, Settings(), board=board, parameters="is_meant=0", before=PROBE)
+    assert "do not call blocking ops" in log
 
 
 def test_static_objects_are_released_before_their_module_goes() -> None:
