@@ -16,14 +16,15 @@ from harness.kernel.features import FEATURES
 from harness.kernel.isolation_patches import isolated
 from harness.kernel.source import KernelSource, find_source
 from harness.kernel.variants import Preemption, Variant, variant_of
+from harness.kernel.versions import SERIES
 from harness.support import process
 from harness.support.cache.store import Store
 
 STORE = Store()
 SUPPORTED = [name for name, arch in ARCHITECTURES.items() if arch.has_isolation]
-# Each function is in a section of its own, so that its calls do not depend on the size of others, and KASAN checks
-# neither variables nor stacks: it would describe them by their names and in an order that depends on the whole file.
-TARGETS = (
+# Each function has a section of its own, so that its calls do not depend on the size of other functions. KASAN checks
+# neither variables nor stacks, since its descriptions of them depend on the rest of the file.
+_TARGETS = (
     "vmlinux_o",
     "KCFLAGS=-ffunction-sections -fdata-sections",
     "CFLAGS_KASAN=-fsanitize=kernel-address",
@@ -66,12 +67,12 @@ def aligned(upstream: Path, patched: Path, scratch: Path) -> tuple[Path, Path]:
 
 
 def objects(spec: KernelSpec, tree: Path, folder: Path) -> dict[str, Path]:
-    """Name -> object file of each source file of a copy of the specification's tree."""
+    """Name -> object file of each source file. tree: a copy of the tree of the specification, to be built instead."""
     folder.mkdir()
     config = resolve(spec, STORE)
     copied = replace(spec, source=KernelSource(folder.name, spec.source.identity, lambda: tree))
     steps = spec.arch.build_steps
-    output = make(copied, config, TARGETS, STORE, folder=folder, log=folder / "log", what=folder.name, steps=steps)
+    output = make(copied, config, _TARGETS, STORE, folder=folder, log=folder / "log", what=folder.name, steps=steps)
     found = {str(path.relative_to(output)): path for path in output.rglob("*.o")}
     return {name: path for name, path in found.items() if not name.startswith(_OTHERS)}
 
@@ -94,15 +95,15 @@ def debugging(name: str, preemption: Preemption) -> Variant:
     return variant_of(replace(feature, follows={**feature.follows, **own}), preemption)
 
 
-@pytest.mark.parametrize("package", ["linux-source-6.1", "linux-source-6.12"])
+@pytest.mark.parametrize("version", SERIES)
 @pytest.mark.parametrize(
     "variant",
     [debugging("all", Preemption.NONE), debugging("distro", Preemption.FULL)],
     ids=lambda variant: variant.name,
 )
 @pytest.mark.parametrize("arch", SUPPORTED)
-def test_every_function_is_as_it_was(arch: str, variant: Variant, package: str) -> None:
-    source = find_source(package, STORE)
+def test_every_function_is_as_it_was(arch: str, variant: Variant, version: str) -> None:
+    source = find_source(SERIES[version].package, STORE)
     patched = isolated(source, STORE)
     with STORE.scratch() as scratch:
         trees = aligned(source.tree(), patched.tree(), scratch)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Takes a mutex where it is about to sleep, and annotates that this is meant, unless is_meant=0. */
+/*
+ * Takes a mutex where it is about to sleep, and annotates that this is meant.
+ * With is_meant=0, it leaves out the annotation.
+ */
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
